@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bitlaw/base/export.h"
+
+namespace bitlaw {
+
+struct BITLAW_EXPORT LawParameter {
+  std::string name;
+  std::string unit;  ///< "" for exponents.
+  double min = -std::numeric_limits<double>::infinity();
+  double max = std::numeric_limits<double>::infinity();
+  double start = std::numeric_limits<double>::quiet_NaN();  ///< NaN: the fit finds one.
+};
+
+/// The linear form of a law after a logarithm:  ln response = sum_j coefficient_j * feature_j(x).
+///
+/// For A * N^alpha * log2(B)^beta: features {1, ln N, ln log2 B}, coefficients {ln A, alpha, beta}.
+struct BITLAW_EXPORT LinearForm {
+  struct Column {
+    std::string name;       ///< "ln(log2(B))"; the intercept is "1".
+    size_t parameter = 0;   ///< Index of the law's parameter that this coefficient gives.
+    bool is_log = false;    ///< coefficient = ln(parameter): the amplitude.
+  };
+  std::vector<Column> columns;
+};
+
+/// A functional form: response = f(x; theta), with theta the parameters and x the covariates of one row.
+///
+/// The response of an observation is itself an expression of its columns (for the four-factor law,
+/// -log(acc_adj)); the fit applies it before it calls the law.
+/// Threads: const calls are safe from several threads and allocate nothing.
+class BITLAW_EXPORT Law {
+ public:
+  virtual ~Law() = default;
+
+  virtual const std::string& name() const = 0;
+  virtual std::span<const LawParameter> parameters() const = 0;
+  virtual std::span<const std::string> covariates() const = 0;  ///< Column names, in the order of x.
+
+  /// The response as an expression over table columns, e.g. "-log(acc_adj)".
+  virtual const std::string& response() const = 0;
+
+  /// f(x; theta). If `gradient` is not empty it has one slot a parameter and receives df/dtheta.
+  /// A point outside the domain gives NaN, never an exception.
+  virtual double Predict(std::span<const double> theta, std::span<const double> x,
+                         std::span<double> gradient) const = 0;
+
+  /// The linear form, if the law is a product of powers; nullopt otherwise.
+  virtual std::optional<LinearForm> linear_form() const { return std::nullopt; }
+  /// Fills one value a column of linear_form(). Only called when there is one.
+  virtual void LinearFeatures(std::span<const double> x, std::span<double> features) const;
+
+  virtual std::string formula_text() const = 0;
+  virtual std::string citation() const { return ""; }
+};
+
+}  // namespace bitlaw

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bitlaw/base/export.h"
+
+namespace bitlaw {
+
+class Model;
+class Tokenizer;
+
+/// One linear layer of a model, y = x W^T (+ b), as far as it is known without reading a weight.
+struct BITLAW_EXPORT LinearShape {
+  std::string name;           ///< "model.layers.0.self_attn.q_proj": the checkpoint's own name.
+  int block = 0;              ///< Which transformer block, from 0.
+  int64_t in_features = 0;    ///< C_in
+  int64_t out_features = 0;   ///< C_out
+  bool is_expert = false;     ///< Sees only the tokens routed to it.
+};
+
+/// What a checkpoint is, read from its headers and configuration alone.
+struct BITLAW_EXPORT ModelSummary {
+  std::string name;          ///< Folder or file name without extension.
+  std::string architecture;  ///< "llama", "qwen3", ...
+  int64_t parameters_total = 0;
+  int64_t parameters_active = 0;       ///< Per token; equals total for dense models.
+  int64_t parameters_embedding = 0;    ///< Input embedding, and output head where it is not tied.
+  int64_t parameters_quantizable = 0;  ///< Sum over `linears` of C_in * C_out.
+  int64_t num_blocks = 0;
+  int64_t hidden_size = 0;
+  int64_t vocab_size = 0;
+  int64_t max_positions = 0;
+  std::vector<LinearShape> linears;  ///< In the order in which a sequential quantizer visits them.
+  std::string stored_dtype;          ///< "bfloat16", "Q4_1", ...: what most weights are stored as.
+  /// Empty if the checkpoint holds original weights. Otherwise why the baseline is not one, e.g. "weights
+  /// were stored as Q4_1 and are dequantized". Goes into every record and report.
+  std::string baseline_note;
+
+  /// N of the laws: parameters_total - parameters_embedding.
+  int64_t parameters_non_embedding() const { return parameters_total - parameters_embedding; }
+};
+
+enum class Dtype { kFloat32, kBFloat16 };
+BITLAW_EXPORT std::string_view Name(Dtype dtype);          ///< "float32", "bfloat16".
+BITLAW_EXPORT Dtype ParseDtype(std::string_view name);     ///< Error(kSpec) on another word.
+
+struct BITLAW_EXPORT ComputeSetting {
+  Dtype dtype = Dtype::kFloat32;
+  std::string device = "cpu";  ///< "cpu", "cuda", "cuda:1". Never changed silently: a missing device is an Error.
+};
+
+/// Opens checkpoints of one format. This header is free of torch, so that planning is too.
+class BITLAW_EXPORT ModelBackend {
+ public:
+  virtual ~ModelBackend() = default;
+
+  /// True if `path` looks like this format: file name and magic bytes only. At most one backend claims a path.
+  virtual bool Claims(const std::filesystem::path& path) const = 0;
+
+  /// Why this checkpoint cannot be opened (unknown architecture, pickle file, ...). Empty exactly when it can,
+  /// as far as headers tell.
+  virtual std::string ExplainUnsupported(const std::filesystem::path& path) const = 0;
+
+  /// Reads configuration and tensor headers, no weight. Error(kIo) for files that are cut off or lie.
+  virtual ModelSummary Inspect(const std::filesystem::path& path) const = 0;
+
+  /// Every file that determines the model's numbers: weights, configuration, tokenizer. The weights digest is
+  /// taken over their bytes.
+  virtual std::vector<std::filesystem::path> Files(const std::filesystem::path& path) const = 0;
+
+  /// The tokenizer alone.
+  virtual std::unique_ptr<Tokenizer> OpenTokenizer(const std::filesystem::path& path) const = 0;
+
+  /// Maps the weights and returns at once; blocks are read when they are first used.
+  /// Missing and unused tensors are an Error(kIo) that lists both sets.
+  virtual std::unique_ptr<Model> Open(const std::filesystem::path& path, const ComputeSetting& compute) const = 0;
+};
+
+}  // namespace bitlaw

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bitlaw/api/quantizer.h"
+#include "bitlaw/base/export.h"
+
+namespace bitlaw {
+
+/// Statistics of one layer's inputs over the calibration set. A tensor that was not asked for is undefined.
+struct BITLAW_EXPORT LayerCalibration {
+  int64_t sequences = 0;     ///< n of the second moment: calibration sequences, not tokens.
+  int64_t tokens = 0;        ///< Rows seen; for an expert, the rows routed to it.
+  at::Tensor second_moment;  ///< [C_in, C_in] float32 or float64, (2 / sequences) sum x x^T
+  at::Tensor abs_mean;       ///< [C_in] float32
+  at::Tensor abs_max;        ///< [C_in] float32
+  at::Tensor rows;           ///< [tokens, C_in] float32
+};
+
+/// How the inputs of a layer are rounded before its matrix product (activation quantization).
+struct BITLAW_EXPORT ActivationGrid {
+  int bits = 8;
+  bool symmetric = true;
+  bool per_token = true;    ///< One scale a row, found as it comes; otherwise `static_scale`.
+  double static_scale = 0;  ///< In input units; only when !per_token.
+};
+
+/// What happened other than what was asked for. Any value but kNone fails the trial unless the study allows it.
+enum class QuantizeFallback { kNone, kDampingRaised, kRoundToNearest };
+BITLAW_EXPORT std::string_view Name(QuantizeFallback fallback);
+
+/// One linear layer as integer codes on a grid.
+///
+///   W[o, j] = scales[o, g] * (codes[o, j] - zeros[o, g]),  g = group_index[j]
+///
+/// What is evaluated is Dequantize(), nothing else, so that an export of the same codes is the same model.
+struct BITLAW_EXPORT QuantizedLinear {
+  int bits = 0;                ///< Codes lie in [0, 2^bits - 1].
+  bool symmetric = false;
+  int64_t group_size = 0;      ///< Effective: min(requested, C_in); C_in for "row".
+  at::Tensor codes;            ///< [C_out, C_in] uint8
+  at::Tensor scales;           ///< [C_out, groups] float32 (or float16 values held as float32, see scale_dtype)
+  at::Tensor zeros;            ///< [C_out, groups] uint8: integer zero points, in [0, 2^bits - 1]
+  at::Tensor group_index;      ///< [C_in] int32
+  std::string scale_dtype;     ///< "float32" or "float16": what the scales are exact in.
+  at::Tensor input_scale;      ///< [C_in] float32 or undefined: inputs are divided by it (AWQ, SmoothQuant).
+  std::optional<ActivationGrid> activation;
+  QuantizeFallback fallback = QuantizeFallback::kNone;
+  /// Named numbers for the record, in a fixed order: "damp", "dead_columns", "hessian_error",
+  /// "hessian_error_rtn", ... Units in the name.
+  std::vector<std::pair<std::string, double>> diagnostics;
+
+  /// [C_out, C_in] float32 by the formula above.
+  at::Tensor Dequantize() const;
+
+  /// Checks shapes, dtypes, ranges and finiteness; InternalError naming `layer` and the first broken rule.
+  void Validate(const LinearShape& layer) const;
+};
+
+}  // namespace bitlaw

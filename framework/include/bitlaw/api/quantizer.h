@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "bitlaw/api/model_backend.h"
+#include "bitlaw/base/export.h"
+
+namespace at {
+class Tensor;
+}
+
+namespace bitlaw {
+
+struct LayerCalibration;
+struct QuantizedLinear;
+
+/// Which statistics of a layer's inputs a quantizer wants collected. Only these are computed.
+struct BITLAW_EXPORT CalibrationNeeds {
+  bool second_moment = false;  ///< H = (2 / n) sum x x^T, [C_in, C_in]
+  bool abs_mean = false;       ///< mean |x_j|, [C_in]
+  bool abs_max = false;        ///< max |x_j|, [C_in]
+  bool rows = false;           ///< The inputs themselves, [tokens, C_in]
+  bool any() const { return second_moment || abs_mean || abs_max || rows; }
+};
+
+/// Turns the weight of one linear layer into integer codes. Built from its options by a factory; const after.
+///
+/// Threads: same inputs, same bytes, for any thread. Safe from several threads.
+/// This header is free of torch: the planner asks ExplainUnsupported and BitsPerWeight of every grid cell.
+class BITLAW_EXPORT Quantizer {
+ public:
+  virtual ~Quantizer() = default;
+
+  /// Why this layer cannot be quantized with these options. Empty exactly when it can.
+  virtual std::string ExplainUnsupported(const LinearShape& layer) const = 0;
+
+  /// Requested code width B. For mixed precision, the layer's own.
+  virtual double BitsRequested(const LinearShape& layer) const = 0;
+
+  /// Effective bits a weight: codes, scales, zeros and group index, as an exporter would store them.
+  virtual double BitsPerWeight(const LinearShape& layer) const = 0;
+
+  virtual CalibrationNeeds needs() const = 0;
+
+  /// Quantizes one layer.
+  ///
+  /// Shapes   weight [C_out, C_in], any floating dtype; the result's codes [C_out, C_in].
+  /// Errors   Error(kUnsupported) with ExplainUnsupported's text; Error(kNumerical) with the layer's name.
+  ///          Never changes method or damping on its own without saying so in QuantizedLinear::fallback.
+  virtual QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
+                                   const LayerCalibration& calibration) const = 0;
+};
+
+}  // namespace bitlaw

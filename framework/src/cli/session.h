@@ -1,0 +1,31 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plugin/host.h"
+
+namespace bitlaw {
+
+/// What every verb shares: the global options and the plugins, loaded when first asked for.
+class Session {
+ public:
+  std::vector<std::filesystem::path> plugin_paths;  ///< --plugin: files or folders beside the default ones.
+  std::vector<std::filesystem::path> config_paths;  ///< --configs: folders with tasks/ and laws/.
+
+  PluginHost& plugins();
+  /// config_paths, then <program>/../share/bitlaw/configs if it exists, then the source tree's configs in a build tree.
+  std::vector<std::filesystem::path> SearchFolders() const;
+
+  /// Set by the verb that the command line chose; main() runs it and returns its exit code.
+  std::function<int()> action;
+
+ private:
+  std::unique_ptr<PluginHost> plugins_;
+};
+
+}  // namespace bitlaw

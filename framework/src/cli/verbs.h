@@ -1,0 +1,19 @@
+#pragma once
+
+#include "cli/session.h"
+
+namespace bitlaw {
+
+/// Each adds one subcommand with its options to `app`; its callback sets session.action.
+void AddPluginsVerb(CLI::App& app, Session& session);
+void AddCheckVerb(CLI::App& app, Session& session);
+void AddPlanVerb(CLI::App& app, Session& session);
+void AddRunVerb(CLI::App& app, Session& session);
+void AddWorkerVerb(CLI::App& app, Session& session);
+void AddFitVerb(CLI::App& app, Session& session);
+void AddReportVerb(CLI::App& app, Session& session);
+void AddQuantizeVerb(CLI::App& app, Session& session);
+void AddEvaluateVerb(CLI::App& app, Session& session);
+void AddDoctorVerb(CLI::App& app, Session& session);
+
+}  // namespace bitlaw

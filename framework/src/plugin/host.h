@@ -1,0 +1,77 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bitlaw/api/plugin.h"
+#include "bitlaw/base/export.h"
+
+namespace bitlaw {
+
+/// The extension points. A component's full name is "<kind>/<name>": "quantizer/gptq".
+enum class ComponentKind { kModel, kQuantizer, kCorpus, kTask, kLaw };
+BITLAW_EXPORT std::string_view Name(ComponentKind kind);
+
+/// One registered component, with where it came from.
+struct BITLAW_EXPORT Component {
+  ComponentKind kind;
+  ComponentInfo info;
+  OptionSchema schema;
+  std::string plugin_id, plugin_version, plugin_path;
+  std::string full_name() const { return std::string(Name(kind)) + "/" + info.name; }
+};
+
+/// One opened plugin.
+struct BITLAW_EXPORT LoadedPlugin {
+  std::filesystem::path path;
+  std::string id, version, licence, summary;
+  std::vector<std::string> components;  ///< Full names.
+};
+
+/// Finds, checks, opens and registers plugins, and makes their components. Libraries are never closed: an object
+/// that outlived its library would be a segmentation fault.
+class BITLAW_EXPORT PluginHost {
+ public:
+  /// `fingerprint`: OwnFingerprint() of the program.
+  explicit PluginHost(std::string fingerprint);
+  ~PluginHost();
+  PluginHost(const PluginHost&) = delete;
+  PluginHost& operator=(const PluginHost&) = delete;
+
+  /// Loads every *.so of a folder, in name order. A library that is no plugin or fails is an Error(kPlugin) naming it;
+  /// with `faults`, the error text is appended there instead and the rest is loaded.
+  void LoadFolder(const std::filesystem::path& folder, std::vector<std::string>* faults = nullptr);
+
+  /// Loads one library: fingerprint from the symbol table, then dlopen(now, local), manifest, registration into a
+  /// staging area, commit. Loading the same file twice does nothing. Throws Error(kPlugin) and keeps nothing.
+  void LoadFile(const std::filesystem::path& path);
+
+  const std::vector<LoadedPlugin>& plugins() const;
+
+  /// Every component in (kind, name) order.
+  std::vector<const Component*> components() const;
+  std::vector<std::string> Names(ComponentKind kind) const;
+
+  /// `name` with or without the kind in front. Error(kSpec) with a "did you mean" if there is none; `where` (a
+  /// SourceMark's text, may be empty) leads the text.
+  const Component& Find(ComponentKind kind, std::string_view name, const std::string& where = "") const;
+
+  std::unique_ptr<ModelBackend> MakeModelBackend(std::string_view name, const Options& options) const;
+  std::unique_ptr<Quantizer> MakeQuantizer(std::string_view name, const Options& options) const;
+  std::unique_ptr<Corpus> MakeCorpus(std::string_view name, const Options& options) const;
+  std::unique_ptr<Task> MakeTask(std::string_view name, const Options& options, const TaskContext& context) const;
+  std::unique_ptr<Law> MakeLaw(std::string_view component, const std::string& law_name, const Options& options) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Folders searched by default: <program>/../lib/bitlaw/plugins (build and install tree alike), then those of
+/// $BITLAW_PLUGIN_PATH, colon-separated. Never the working directory.
+BITLAW_EXPORT std::vector<std::filesystem::path> DefaultPluginFolders();
+
+}  // namespace bitlaw

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bitlaw/api/model_backend.h"
+#include "bitlaw/api/option_schema.h"
+#include "bitlaw/api/plugin.h"
+#include "bitlaw/base/export.h"
+#include "bitlaw/base/value.h"
+
+namespace bitlaw {
+
+class PluginHost;
+
+/// Reads a YAML file into a Value tree with marks. Strict: duplicate keys, tabs in the wrong place, anchors that
+/// do not resolve, several documents, and plain scalars that other readers take differently (010, 1_000, yes, ~)
+/// are Error(kSpec) with file:line:col.
+BITLAW_EXPORT Value ReadYamlFile(const std::filesystem::path& path);
+BITLAW_EXPORT Value ParseYaml(const std::string& text, const std::string& origin);
+
+/// One axis of a grid: a column name and the values it takes.
+struct BITLAW_EXPORT GridAxis {
+  std::string name;            ///< "bits", "group_size", "calibration.sequences", ...
+  std::vector<Value> values;
+  SourceMark mark;
+};
+
+/// A calibration draw before its axes are expanded.
+struct BITLAW_EXPORT CalibrationSpec {
+  std::string corpus;          ///< Name in StudySpec::corpora.
+  int64_t sequences = 128;     ///< Cb
+  int64_t tokens = 512;        ///< T
+  uint64_t seed = 0;
+};
+
+/// One entry of `quantize:`: a component, fixed options, axes, zipped axes and a filter.
+struct BITLAW_EXPORT QuantizeSpec {
+  std::string component;                       ///< "gptq"; "none" is the unquantized model.
+  Value fixed;                                 ///< Options given as single values, unresolved.
+  Value calibration_fixed;                     ///< Null: no calibration.
+  std::vector<std::vector<GridAxis>> axes;     ///< Product over the outer list; the inner list advances together.
+  std::string where;                           ///< Expression over axis names; empty: every cell.
+  SourceMark mark, where_mark;
+};
+
+struct BITLAW_EXPORT ModelSpec {
+  std::filesystem::path path;                  ///< Absolute, globs expanded.
+  std::string name;                            ///< Unique in the study.
+  std::string family;                          ///< For cross-family tests; defaults to the architecture.
+  std::string backend;                         ///< "hf"; empty until resolved by Claims().
+  Value backend_options;
+  bool hold_out = false;                       ///< Kept out of fits, used for validation.
+  SourceMark mark;
+};
+
+struct BITLAW_EXPORT CorpusSpec {
+  std::string name, component;
+  Value options;
+  SourceMark mark;
+};
+
+/// One benchmark of the study, read from its task file.
+struct BITLAW_EXPORT TaskSpec {
+  std::string name;                            ///< "arc_easy", or `as:` of the study.
+  std::string component;                       ///< "multiple_choice"
+  Value options;                               ///< Task file merged with the study's overrides, unresolved.
+  TaskContext context;
+  std::filesystem::path file;
+  SourceMark mark;
+};
+
+/// One law to fit, from a law file or inline.
+struct BITLAW_EXPORT LawSpec {
+  std::string name, component;                 ///< "stratified_power", "formula"
+  Value options;
+  SourceMark mark;
+};
+
+/// What a study file says, decoded strictly and with paths made absolute, nothing opened yet.
+struct BITLAW_EXPORT StudySpec {
+  std::string name;
+  std::filesystem::path file;
+  std::filesystem::path output;                ///< Folder of records, tables and report.
+  ComputeSetting compute;
+  std::vector<ModelSpec> models;
+  std::vector<CorpusSpec> corpora;
+  std::vector<QuantizeSpec> quantize;
+  std::vector<TaskSpec> tasks;
+  std::map<std::string, std::vector<std::string>> strata;  ///< Stratum -> task names; empty: the tasks' own.
+  std::vector<LawSpec> laws;
+  Value fit;                                   ///< Options of the fit stage; null: defaults.
+  Value evaluate;                              ///< Options of the evaluation stage; null: defaults.
+  bool allow_fallback = false;                 ///< Keep trials in which a quantizer fell back.
+};
+
+/// Decodes and checks a study: every fault of the file in one Error(kSpec). Task and law names are looked up in
+/// `search` folders after the study's own (each with tasks/ and laws/ inside).
+BITLAW_EXPORT StudySpec ReadStudy(const std::filesystem::path& file, const PluginHost& host,
+                                  const std::vector<std::filesystem::path>& search);
+
+}  // namespace bitlaw
