@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "bitlaw/api/model_backend.h"
@@ -46,6 +48,11 @@ class BITLAW_EXPORT Linear {
 class BITLAW_EXPORT KvCache {
  public:
   explicit KvCache(int64_t num_blocks) : keys_(num_blocks), values_(num_blocks) {}
+  /// A copy shares the tokens held so far; what either appends afterwards is its own.
+  KvCache(const KvCache& other) : KvCache(other.Prefix(other.length_)) {}
+  KvCache& operator=(const KvCache& other) { return *this = other.Prefix(other.length_); }
+  KvCache(KvCache&&) noexcept = default;
+  KvCache& operator=(KvCache&&) noexcept = default;
 
   int64_t length() const { return length_; }  ///< Tokens held, S.
   /// Appends keys and values [B, H_kv, T, D] of one block and returns the whole [B, H_kv, S + T, D] pair.

@@ -1,0 +1,22 @@
+#include "bitlaw/api/model_backend.h"
+
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+
+std::string_view Name(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kFloat32: return "float32";
+    case Dtype::kBFloat16: return "bfloat16";
+  }
+  throw InternalError("Dtype out of range");
+}
+
+Dtype ParseDtype(std::string_view name) {
+  if (name == "float32") return Dtype::kFloat32;
+  if (name == "bfloat16") return Dtype::kBFloat16;
+  throw Error(ErrorKind::kSpec, "dtype '" + std::string(name) + "' is unknown." +
+                                    DidYouMean(name, {"float32", "bfloat16"}) + " Use float32 or bfloat16.");
+}
+
+}  // namespace bitlaw

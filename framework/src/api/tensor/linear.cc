@@ -1,0 +1,75 @@
+#include <ATen/ATen.h>
+
+#include "bitlaw/api/model.h"
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+
+namespace {
+
+// What an activation quantizer leaves of `input` [rows, C_in] float32: the nearest points of the grid.
+at::Tensor OnActivationGrid(const at::Tensor& input, const ActivationGrid& grid) {
+  if (grid.symmetric) {
+    // Codes in [-q_max, q_max]: the grid has a zero and no point that its mirror lacks.
+    const double q_max = static_cast<double>((int64_t{1} << (grid.bits - 1)) - 1);
+    if (!grid.per_token) {
+      return input.div(grid.static_scale).round_().clamp_(-q_max, q_max).mul_(grid.static_scale);  // [rows, C_in]
+    }
+    const at::Tensor scale = input.abs().amax(-1, /*keepdim=*/true).div_(q_max);  // [rows, 1]
+    // A row of zeros stays one: its scale is 0 and 0 / 1 * 0 = 0.
+    const at::Tensor divisor = scale.masked_fill(scale == 0, 1.0);  // [rows, 1]
+    return input.div(divisor).round_().clamp_(-q_max, q_max).mul_(scale);  // [rows, C_in]
+  }
+  const double q_max = static_cast<double>((int64_t{1} << grid.bits) - 1);
+  const at::Tensor low = input.amin(-1, true).clamp_max_(0.0);                                   // [rows, 1]
+  const at::Tensor scale = input.amax(-1, true).clamp_min_(0.0).sub_(low).div_(q_max);           // [rows, 1]
+  const at::Tensor divisor = scale.masked_fill(scale == 0, 1.0);                                 // [rows, 1]
+  const at::Tensor zero = low.neg().div_(divisor).round_();                                      // [rows, 1]
+  return input.div(divisor).round_().add_(zero).clamp_(0.0, q_max).sub_(zero).mul_(scale);       // [rows, C_in]
+}
+
+}  // namespace
+
+Linear::Linear(LinearShape shape, at::Tensor weight, at::Tensor bias)
+    : shape_(std::move(shape)), weight_(std::move(weight)), bias_(std::move(bias)) {
+  if (!weight_.defined() || weight_.dim() != 2 || weight_.size(0) != shape_.out_features ||
+      weight_.size(1) != shape_.in_features) {
+    throw InternalError(shape_.name + ": the weight is not [" + std::to_string(shape_.out_features) + ", " +
+                        std::to_string(shape_.in_features) + "].");
+  }
+  if (bias_.defined() && (bias_.dim() != 1 || bias_.size(0) != shape_.out_features)) {
+    throw InternalError(shape_.name + ": the bias is not [" + std::to_string(shape_.out_features) + "].");
+  }
+}
+
+at::Tensor Linear::Apply(const at::Tensor& input) const {
+  std::vector<int64_t> sizes = input.sizes().vec();
+  if (sizes.empty() || sizes.back() != shape_.in_features) {
+    throw InternalError(shape_.name + ": the input's last dimension is not C_in = " +
+                        std::to_string(shape_.in_features) + ".");
+  }
+  at::Tensor rows = input.reshape({-1, shape_.in_features});  // [rows, C_in]
+  if (input_scale_.defined() || activation_) {
+    at::Tensor exact = rows.to(at::kFloat);
+    if (input_scale_.defined()) exact = exact.div(input_scale_);
+    if (activation_) exact = OnActivationGrid(exact, *activation_);
+    rows = exact;
+  }
+  rows = rows.to(weight_.scalar_type());
+  const at::Tensor output = bias_.defined() ? at::addmm(bias_, rows, weight_.t())
+                                            : at::mm(rows, weight_.t());  // [rows, C_out]
+  sizes.back() = shape_.out_features;
+  return output.view(sizes);  // [..., C_out]
+}
+
+void Linear::Install(const QuantizedLinear& quantized) {
+  quantized.Validate(shape_);
+  weight_ = quantized.Dequantize().to(weight_.options());  // [C_out, C_in]
+  input_scale_ = quantized.input_scale.defined()
+                     ? quantized.input_scale.to(weight_.options().dtype(at::kFloat))
+                     : at::Tensor();  // [C_in]
+  activation_ = quantized.activation;
+  is_quantized_ = true;
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,157 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "bitlaw/api/model.h"
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+namespace {
+
+at::Tensor Row(std::vector<float> values) { return at::tensor(values).view({1, -1}); }
+
+std::vector<float> Values(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.to(at::kFloat).contiguous();
+  return {flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel()};
+}
+
+// Two outputs, four inputs, groups of two; 2-bit codes.
+QuantizedLinear SmallQuantized() {
+  QuantizedLinear q;
+  q.bits = 2;
+  q.group_size = 2;
+  q.codes = at::tensor(std::vector<int>{0, 1, 2, 3, 3, 2, 1, 0}).to(at::kByte).view({2, 4});
+  q.scales = at::tensor(std::vector<float>{1.0f, 0.5f, 2.0f, 0.25f}).view({2, 2});
+  q.zeros = at::tensor(std::vector<int>{1, 2, 0, 3}).to(at::kByte).view({2, 2});
+  q.group_index = at::tensor(std::vector<int>{0, 0, 1, 1}).to(at::kInt);
+  q.scale_dtype = "float32";
+  return q;
+}
+
+const LinearShape kSmall{.name = "model.layers.0.self_attn.q_proj", .in_features = 4, .out_features = 2};
+
+std::string InvalidText(const QuantizedLinear& q) {
+  try {
+    q.Validate(kSmall);
+  } catch (const InternalError& error) {
+    return error.what();
+  }
+  return "valid";
+}
+
+TEST(QuantizedLinear, DequantizesCodeMinusZeroTimesScaleOfItsGroup) {
+  // Row 0: (0-1)*1, (1-1)*1, (2-2)*.5, (3-2)*.5; row 1: 3*2, 2*2, (1-3)*.25, (0-3)*.25.
+  EXPECT_EQ(Values(SmallQuantized().Dequantize()), (std::vector<float>{-1, 0, 0, 0.5f, 6, 4, -0.5f, -0.75f}));
+}
+
+TEST(QuantizedLinear, DequantizesByGroupIndexWhenColumnsWereReordered) {
+  QuantizedLinear q = SmallQuantized();
+  q.group_index = at::tensor(std::vector<int>{1, 0, 0, 1}).to(at::kInt);
+  EXPECT_EQ(Values(q.Dequantize()), (std::vector<float>{-1, 0, 1, 0.5f, 0, 4, 2, -0.75f}));
+}
+
+TEST(QuantizedLinear, ValidatesShapesRangesAndFiniteness) {
+  EXPECT_EQ(InvalidText(SmallQuantized()), "valid");
+  QuantizedLinear q = SmallQuantized();
+  q.codes = q.codes.narrow(1, 0, 3);
+  EXPECT_EQ(InvalidText(q),
+            "model.layers.0.self_attn.q_proj: quantized layer: codes is [2, 3]. It must be [2, 4].");
+  q = SmallQuantized();
+  q.codes = q.codes + 1;
+  EXPECT_EQ(InvalidText(q),
+            "model.layers.0.self_attn.q_proj: quantized layer: codes reach 4. With bits = 2 they must lie in [0, 3].");
+  q = SmallQuantized();
+  q.scales[0][1] = NAN;
+  EXPECT_EQ(InvalidText(q),
+            "model.layers.0.self_attn.q_proj: quantized layer: scales hold a value that is not finite.");
+  q = SmallQuantized();
+  q.group_index[3] = 2;
+  EXPECT_EQ(InvalidText(q),
+            "model.layers.0.self_attn.q_proj: quantized layer: group_index spans [0, 2]. There are 2 groups.");
+  q = SmallQuantized();
+  q.scale_dtype = "float16";
+  q.scales[0][0] = 0.1f;
+  EXPECT_EQ(InvalidText(q),
+            "model.layers.0.self_attn.q_proj: quantized layer: scale_dtype is 'float16' but a scale is not exact in "
+            "float16.");
+  q = SmallQuantized();
+  q.activation = ActivationGrid{.bits = 8, .symmetric = false, .per_token = false, .static_scale = 1.0};
+  EXPECT_EQ(InvalidText(q),
+            "model.layers.0.self_attn.q_proj: quantized layer: activation is static and asymmetric. A static grid has "
+            "a scale and no zero point, so it is symmetric.");
+}
+
+TEST(QuantizeFallback, HasAStableNameForRecords) {
+  EXPECT_EQ(Name(QuantizeFallback::kNone), "none");
+  EXPECT_EQ(Name(QuantizeFallback::kDampingRaised), "damping_raised");
+  EXPECT_EQ(Name(QuantizeFallback::kRoundToNearest), "round_to_nearest");
+}
+
+TEST(Linear, AppliesWeightAndBiasToTheLastDimension) {
+  const Linear linear(kSmall, at::tensor(std::vector<float>{1, 0, 0, 0, 0, 2, 0, 1}).view({2, 4}),
+                      at::tensor(std::vector<float>{10, 20}));
+  const at::Tensor output = linear.Apply(at::ones({3, 5, 4}));
+  EXPECT_EQ(output.sizes(), (at::IntArrayRef{3, 5, 2}));
+  EXPECT_EQ(Values(output[2][4]), (std::vector<float>{11, 23}));
+}
+
+TEST(Linear, RefusesAnInputOfAnotherWidth) {
+  const Linear linear(kSmall, at::zeros({2, 4}), {});
+  EXPECT_THROW(linear.Apply(at::ones({1, 3})), InternalError);
+  EXPECT_THROW(Linear(kSmall, at::zeros({4, 2}), {}), InternalError);
+}
+
+TEST(Linear, ComputesWithTheCodesOnceInstalled) {
+  Linear linear(kSmall, at::zeros({2, 4}), {});
+  EXPECT_FALSE(linear.is_quantized());
+  linear.Install(SmallQuantized());
+  EXPECT_TRUE(linear.is_quantized());
+  EXPECT_EQ(Values(linear.Apply(Row({1, 1, 1, 1}))), (std::vector<float>{-0.5f, 8.75f}));
+}
+
+TEST(Linear, DividesInputsByTheInstalledScale) {
+  Linear linear(kSmall, at::zeros({2, 4}), {});
+  QuantizedLinear q = SmallQuantized();
+  q.input_scale = at::tensor(std::vector<float>{1, 2, 4, 8});
+  linear.Install(q);
+  // -1*1/1 + 0.5*8/8 and 6*1/1 + 4*2/2 - 0.5*4/4 - 0.75*8/8
+  EXPECT_EQ(Values(linear.Apply(Row({1, 2, 4, 8}))), (std::vector<float>{-0.5f, 8.75f}));
+}
+
+// An identity weight shows the rounded activations themselves.
+Linear IdentityWithActivation(const ActivationGrid& grid) {
+  LinearShape shape{.name = "identity", .in_features = 4, .out_features = 4};
+  Linear linear(shape, at::zeros({4, 4}), {});
+  QuantizedLinear q;
+  q.bits = 2;
+  q.group_size = 4;
+  q.codes = at::eye(4).to(at::kByte);
+  q.scales = at::ones({4, 1});
+  q.zeros = at::zeros({4, 1}).to(at::kByte);
+  q.group_index = at::zeros({4}).to(at::kInt);
+  q.scale_dtype = "float32";
+  q.activation = grid;
+  linear.Install(q);
+  return linear;
+}
+
+TEST(Linear, RoundsActivationsOfEachTokenToItsOwnSymmetricGrid) {
+  const Linear linear = IdentityWithActivation({.bits = 3, .symmetric = true, .per_token = true});
+  // q_max = 3: row scales 1 and 2; a row of zeros stays zero.
+  const at::Tensor input = at::tensor(std::vector<float>{3, -1.4f, 0.6f, 0, -6, 2.9f, 3.1f, 1, 0, 0, 0, 0}).view({3, 4});
+  EXPECT_EQ(Values(linear.Apply(input)), (std::vector<float>{3, -1, 1, 0, -6, 2, 4, 0, 0, 0, 0, 0}));
+}
+
+TEST(Linear, ClipsActivationsToAStaticGrid) {
+  const Linear linear =
+      IdentityWithActivation({.bits = 3, .symmetric = true, .per_token = false, .static_scale = 0.5});
+  EXPECT_EQ(Values(linear.Apply(Row({0.3f, -0.8f, 9, -9}))), (std::vector<float>{0.5f, -1, 1.5f, -1.5f}));
+}
+
+TEST(Linear, RoundsActivationsToAnAsymmetricGridThatHoldsZero) {
+  const Linear linear = IdentityWithActivation({.bits = 2, .symmetric = false, .per_token = true});
+  // Range [0, 3] although the least input is 1: scale 1, zero point 0.
+  EXPECT_EQ(Values(linear.Apply(Row({1, 1.6f, 3, 2.2f}))), (std::vector<float>{1, 2, 3, 2}));
+}
+
+}  // namespace
+}  // namespace bitlaw
