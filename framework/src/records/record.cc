@@ -1,0 +1,384 @@
+#include "records/record.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <type_traits>
+
+#include "bitlaw/base/digest.h"
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+namespace {
+
+// Each struct lists its fields once, in Fields(); the Writer and the Reader below walk the same list, so that what is
+// written and what is read cannot drift apart.
+
+template <class Archive>
+void Fields(Archive& a, TrialHeader& x) {
+  a("id", x.id);
+  a("label", x.label);
+  a("axes", x.axes);
+}
+
+template <class Archive>
+void Fields(Archive& a, ModelHeader& x) {
+  a("name", x.name);
+  a("architecture", x.architecture);
+  a("parameters_total", x.parameters_total);
+  a("parameters_active", x.parameters_active);
+  a("parameters_embedding", x.parameters_embedding);
+  a("parameters_quantizable", x.parameters_quantizable);
+  a("num_blocks", x.num_blocks);
+  a("hidden_size", x.hidden_size);
+  a("vocab_size", x.vocab_size);
+  a("stored_dtype", x.stored_dtype);
+  a("baseline_note", x.baseline_note);
+}
+
+template <class Archive>
+void Fields(Archive& a, LayerFallback& x) {
+  a("layer", x.layer);
+  a("fallback", x.fallback);
+}
+
+template <class Archive>
+void Fields(Archive& a, QuantizationHeader& x) {
+  a("record", x.record);
+  a("codes_digest", x.codes_digest);
+  a("bits_requested", x.bits_requested);
+  a("bits_effective", x.bits_effective);
+  a("group_size", x.group_size);
+  a("fallbacks", x.fallbacks);
+}
+
+template <class Archive>
+void Fields(Archive& a, CalibrationHeader& x) {
+  a("corpus", x.corpus);
+  a("sequences", x.sequences);
+  a("tokens", x.tokens);
+  a("seed", x.seed);
+  a("digest", x.digest);
+}
+
+template <class Archive>
+void Fields(Archive& a, LayerRecord& x) {
+  a("name", x.name);
+  a("bits_per_weight", x.bits_per_weight);
+  a("fallback", x.fallback);
+  a("diagnostics", x.diagnostics);
+}
+
+template <class Archive>
+void Fields(Archive& a, MetricCard& x) {
+  a("name", x.name);
+  a("kind", x.kind);
+  a("higher_is_better", x.higher_is_better);
+}
+
+template <class Archive>
+void Fields(Archive& a, MetricSummary& x) {
+  a("name", x.name);
+  a("value", x.value);
+  a("standard_error", x.standard_error);
+  a("items", x.items);
+  a("chance", x.chance);
+}
+
+template <class Archive>
+void Fields(Archive& a, TaskCard& x) {
+  a("name", x.name);
+  a("version", x.version);
+  a("stratum", x.stratum);
+  a("metrics", x.metrics);
+  a("few_shot", x.few_shot);
+  a("limit", x.limit);
+  a("description", x.description);
+  a("citation", x.citation);
+  a("licence", x.licence);
+  a("convention", x.convention);
+}
+
+template <class Archive>
+void Fields(Archive& a, ItemsFile& x) {
+  a("rows", x.rows);
+  a("size_bytes", x.size_bytes);
+  a("digest", x.digest);
+}
+
+template <class Archive>
+void Fields(Archive& a, TaskRecord& x) {
+  a("key", x.key);
+  a("trial", x.trial);
+  a("model", x.model);
+  a("quantization", x.quantization);
+  a("calibration", x.calibration);
+  a("task", x.card);
+  a("metrics", x.metrics);
+  a("items", x.items);
+  a("counts", x.counts);
+}
+
+template <class Archive>
+void Fields(Archive& a, QuantizationRecord& x) {
+  a("key", x.key);
+  a("trial", x.trial);
+  a("model", x.model);
+  a("quantization", x.quantization);
+  a("calibration", x.calibration);
+  a("layers", x.layers);
+}
+
+constexpr std::pair<const char*, MetricKind> kMetricKinds[] = {
+    {"accuracy", MetricKind::kAccuracy}, {"perplexity", MetricKind::kPerplexity}, {"mean", MetricKind::kMean}};
+
+class Writer {
+ public:
+  template <class T>
+  void operator()(const char* name, const T& field) {
+    map_.emplace_back(name, ToValue(field));
+  }
+
+  template <class T>
+  static Value Object(const T& object) {
+    Writer writer;
+    Fields(writer, const_cast<T&>(object));  // The Writer only reads.
+    return Value(std::move(writer.map_));
+  }
+
+ private:
+  static Value ToValue(const std::string& x) { return x; }
+  static Value ToValue(const Value& x) { return x; }
+  static Value ToValue(bool x) { return x; }
+  static Value ToValue(int64_t x) { return x; }
+  static Value ToValue(uint64_t x) { return static_cast<int64_t>(x); }
+  static Value ToValue(double x) { return std::isfinite(x) ? Value(x) : Value(); }
+  static Value ToValue(MetricKind x) {
+    for (const auto& [name, kind] : kMetricKinds)
+      if (kind == x) return name;
+    throw InternalError("MetricKind out of range");
+  }
+  template <class T>
+  static Value ToValue(const std::optional<T>& x) {
+    return x ? ToValue(*x) : Value();
+  }
+  template <class T>
+  static Value ToValue(const std::vector<std::pair<std::string, T>>& x) {
+    Value::Map map;
+    for (const auto& [name, value] : x) map.emplace_back(name, ToValue(value));
+    return map;
+  }
+  template <class T>
+  static Value ToValue(const std::vector<T>& x) {
+    Value::List list;
+    for (const T& element : x) list.push_back(ToValue(element));
+    return list;
+  }
+  template <class T>
+  static Value ToValue(const T& x) {
+    return Object(x);
+  }
+
+  Value::Map map_;
+};
+
+class Reader {
+ public:
+  template <class T>
+  static void Object(const Value& value, const std::string& path, std::vector<std::string>& faults, T& object) {
+    if (!value.is_map()) return Mistyped(value, path, "a map", faults);
+    Reader reader(value, path, faults);
+    Fields(reader, object);
+    for (const auto& [name, ignored] : value.AsMap()) {
+      if (std::find(reader.known_.begin(), reader.known_.end(), name) == reader.known_.end()) {
+        faults.push_back(fmt::format("'{}' is not a field of a record", path + name));
+      }
+    }
+  }
+
+  template <class T>
+  void operator()(const char* name, T& field) {
+    known_.emplace_back(name);
+    const Value* value = value_.Find(name);
+    if (value == nullptr) {
+      faults_.push_back(fmt::format("'{}{}' is missing", path_, name));
+    } else {
+      Read(*value, path_ + name, field);
+    }
+  }
+
+ private:
+  Reader(const Value& value, std::string path, std::vector<std::string>& faults)
+      : value_(value), path_(std::move(path)), faults_(faults) {
+    if (path_.empty()) known_ = {"format", "kind"};
+  }
+
+  static void Mistyped(const Value& value, const std::string& path, const char* wanted, std::vector<std::string>& faults) {
+    faults.push_back(fmt::format("'{}' is {}, not {}", path, Article(value.type()), wanted));
+  }
+  void Mistyped(const Value& value, const std::string& path, const char* wanted) {
+    Mistyped(value, path, wanted, faults_);
+  }
+
+  void Read(const Value& value, const std::string& path, std::string& x) {
+    if (!value.is_string()) return Mistyped(value, path, "a string");
+    x = value.AsString();
+  }
+  void Read(const Value& value, const std::string&, Value& x) { x = value; }
+  void Read(const Value& value, const std::string& path, bool& x) {
+    if (!value.is_bool()) return Mistyped(value, path, "true or false");
+    x = value.AsBool();
+  }
+  void Read(const Value& value, const std::string& path, int64_t& x) {
+    if (!value.is_int()) return Mistyped(value, path, "an integer");
+    x = value.AsInt();
+  }
+  void Read(const Value& value, const std::string& path, uint64_t& x) {
+    if (!value.is_int()) return Mistyped(value, path, "an integer");
+    x = static_cast<uint64_t>(value.AsInt());
+  }
+  void Read(const Value& value, const std::string& path, double& x) {
+    if (value.is_null()) {
+      x = std::numeric_limits<double>::quiet_NaN();
+    } else if (!value.is_number()) {
+      Mistyped(value, path, "a number or null");
+    } else {
+      x = value.AsReal();
+    }
+  }
+  void Read(const Value& value, const std::string& path, MetricKind& x) {
+    for (const auto& [name, kind] : kMetricKinds) {
+      if (value == Value(name)) {
+        x = kind;
+        return;
+      }
+    }
+    Mistyped(value, path, "'accuracy', 'perplexity' or 'mean'");
+  }
+  template <class T>
+  void Read(const Value& value, const std::string& path, std::optional<T>& x) {
+    x.reset();
+    if (!value.is_null()) Read(value, path, x.emplace());
+  }
+  template <class T>
+  void Read(const Value& value, const std::string& path, std::vector<std::pair<std::string, T>>& x) {
+    if (!value.is_map()) return Mistyped(value, path, "a map");
+    for (const auto& [name, element] : value.AsMap()) {
+      x.emplace_back(name, T());
+      Read(element, path + "." + name, x.back().second);
+    }
+  }
+  template <class T>
+  void Read(const Value& value, const std::string& path, std::vector<T>& x) {
+    if (!value.is_list()) return Mistyped(value, path, "a list");
+    for (const Value& element : value.AsList()) {
+      Read(element, fmt::format("{}[{}]", path, x.size()), x.emplace_back());
+    }
+  }
+  template <class T>
+  void Read(const Value& value, const std::string& path, T& x) {
+    Object(value, path + ".", faults_, x);
+  }
+
+  const Value& value_;
+  std::string path_;
+  std::vector<std::string>& faults_;
+  std::vector<std::string> known_;
+};
+
+template <class T>
+std::string WriteAs(const char* kind, const T& record) {
+  Value::Map map = {{"format", kRecordFormat}, {"kind", kind}};
+  const Value body = Writer::Object(record);
+  for (const auto& field : body.AsMap()) map.push_back(field);
+  return PrettyJson(map) + "\n";
+}
+
+template <class T>
+T ReadAs(const char* kind, std::string_view text, const std::string& digest, const std::string& origin) {
+  const Value value = ParseJson(text, origin);
+  const Value* format = value.Find("format");
+  if (format == nullptr || !(*format == Value(kRecordFormat))) {
+    throw Error(ErrorKind::kIo, fmt::format("{}: the record's format is {}. This bitlaw reads format {}.", origin,
+                                            format == nullptr ? "not stated" : format->Text(), kRecordFormat));
+  }
+  const Value* found = value.Find("kind");
+  if (found == nullptr || !(*found == Value(kind))) {
+    throw Error(ErrorKind::kIo, fmt::format("{}: the record's kind is {}, not '{}'.", origin,
+                                            found == nullptr ? "not stated" : found->Text(), kind));
+  }
+  T record;
+  std::vector<std::string> faults;
+  Reader::Object(value, "", faults, record);
+  if (faults.empty() && RecordDigest(record.key) != digest) {
+    faults.push_back("its key does not give its file name: the file was edited or renamed");
+  }
+  if (!faults.empty()) {
+    throw Error(ErrorKind::kIo, fmt::format("{}: not a whole record: {}.", origin, fmt::join(faults, "; ")));
+  }
+  return record;
+}
+
+}  // namespace
+
+Value QuantizationKey(const TrialContent& trial) {
+  return Value::Map{{"format", kRecordFormat},
+                    {"kind", "quantization"},
+                    {"weights_digest", trial.weights_digest},
+                    {"backend", trial.backend},
+                    {"backend_version", trial.backend_version},
+                    {"backend_options", trial.backend_options},
+                    {"dtype", std::string(Name(trial.compute.dtype))},
+                    {"device", trial.compute.device},
+                    {"quantizer", trial.quantizer},
+                    {"quantizer_version", trial.quantizer_version},
+                    {"quantizer_options", trial.quantizer_options},
+                    {"calibration_digest", trial.calibration_digest.empty() ? Value() : Value(trial.calibration_digest)}};
+}
+
+Value TaskKey(const TrialContent& trial, const TaskContent& task) {
+  Value key = QuantizationKey(trial);
+  key.Set("kind", "task");
+  key.Set("task", task.name);
+  key.Set("task_component", task.component);
+  key.Set("task_version", task.component_version);
+  key.Set("task_digest", task.digest);
+  key.Set("evaluate", task.evaluate);
+  return key;
+}
+
+std::string RecordDigest(const Value& key) { return DigestOf(key.CanonicalJson()); }
+
+ModelHeader HeaderOf(const ModelSummary& summary) {
+  ModelHeader header;
+  header.name = summary.name;
+  header.architecture = summary.architecture;
+  header.stored_dtype = summary.stored_dtype;
+  header.baseline_note = summary.baseline_note;
+  header.parameters_total = summary.parameters_total;
+  header.parameters_active = summary.parameters_active;
+  header.parameters_embedding = summary.parameters_embedding;
+  header.parameters_quantizable = summary.parameters_quantizable;
+  header.num_blocks = summary.num_blocks;
+  header.hidden_size = summary.hidden_size;
+  header.vocab_size = summary.vocab_size;
+  return header;
+}
+
+std::string WriteRecord(const TaskRecord& record) { return WriteAs("task", record); }
+std::string WriteRecord(const QuantizationRecord& record) { return WriteAs("quantization", record); }
+
+TaskRecord ReadTaskRecord(std::string_view text, const std::string& digest, const std::string& origin) {
+  TaskRecord record = ReadAs<TaskRecord>("task", text, digest, origin);
+  if (record.metrics.size() != record.card.metrics.size()) {
+    throw Error(ErrorKind::kIo, fmt::format("{}: not a whole record: {} metric values for {} metrics.", origin,
+                                            record.metrics.size(), record.card.metrics.size()));
+  }
+  return record;
+}
+
+QuantizationRecord ReadQuantizationRecord(std::string_view text, const std::string& digest, const std::string& origin) {
+  return ReadAs<QuantizationRecord>("quantization", text, digest, origin);
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,136 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "bitlaw/api/model_backend.h"
+#include "bitlaw/api/task.h"
+#include "bitlaw/base/export.h"
+#include "bitlaw/base/value.h"
+
+namespace bitlaw {
+
+/// Raised when a record's fields change, or when bitlaw's own arithmetic (quantization walk, scoring) changes so that
+/// the same key could give other numbers. Part of every key: old records are then simply not found.
+inline constexpr int64_t kRecordFormat = 1;
+
+/// What determines the numbers of a trial, by content: no path, no file date, no machine.
+struct BITLAW_EXPORT TrialContent {
+  std::string weights_digest;  ///< Over the bytes of every file that the model's backend names.
+  std::string backend, backend_version;
+  Value backend_options;
+  ComputeSetting compute;
+  std::string quantizer, quantizer_version;  ///< "none" and "" for the unquantized model.
+  Value quantizer_options;                   ///< Resolved.
+  std::string calibration_digest;            ///< Of the tokens; "" if the quantizer takes none.
+};
+
+/// What determines the numbers of a task, given a model.
+struct BITLAW_EXPORT TaskContent {
+  std::string name, component, component_version;
+  std::string digest;  ///< Task::digest(): definition and data.
+  Value evaluate;      ///< The evaluation options that can change a number.
+};
+
+/// The keys under which records are filed. A record's file name is RecordDigest of its key.
+BITLAW_EXPORT Value QuantizationKey(const TrialContent& trial);
+BITLAW_EXPORT Value TaskKey(const TrialContent& trial, const TaskContent& task);
+BITLAW_EXPORT std::string RecordDigest(const Value& key);
+
+/// Which trial of which study made a record first. Not part of the key: a second study may find the record too.
+struct BITLAW_EXPORT TrialHeader {
+  std::string id, label;
+  std::vector<std::pair<std::string, Value>> axes;
+};
+
+/// A model as the record tells it: the summary without the list of its layers.
+struct BITLAW_EXPORT ModelHeader {
+  std::string name, architecture, stored_dtype, baseline_note;
+  int64_t parameters_total = 0, parameters_active = 0, parameters_embedding = 0, parameters_quantizable = 0;
+  int64_t num_blocks = 0, hidden_size = 0, vocab_size = 0;
+  int64_t parameters_non_embedding() const { return parameters_total - parameters_embedding; }
+};
+BITLAW_EXPORT ModelHeader HeaderOf(const ModelSummary& summary);
+
+/// A layer on which the quantizer did other than what was asked for.
+struct BITLAW_EXPORT LayerFallback {
+  std::string layer, fallback;
+  bool operator==(const LayerFallback&) const = default;
+};
+
+/// What quantization came to, as far as a task record repeats it.
+struct BITLAW_EXPORT QuantizationHeader {
+  std::string record;        ///< Digest that names the quantization record.
+  std::string codes_digest;  ///< Over codes, scales, zeros and group index of all layers.
+  double bits_requested = std::numeric_limits<double>::quiet_NaN();
+  double bits_effective = std::numeric_limits<double>::quiet_NaN();  ///< Bits a quantizable weight.
+  int64_t group_size = 0;                                            ///< Smallest over layers.
+  std::vector<LayerFallback> fallbacks;
+};
+
+struct BITLAW_EXPORT CalibrationHeader {
+  std::string corpus;
+  int64_t sequences = 0, tokens = 0;  ///< Cb, T
+  uint64_t seed = 0;
+  std::string digest;
+};
+
+/// One layer's part of a quantization record.
+struct BITLAW_EXPORT LayerRecord {
+  std::string name;
+  double bits_per_weight = std::numeric_limits<double>::quiet_NaN();
+  std::string fallback;  ///< "" if the layer went as asked.
+  std::vector<std::pair<std::string, double>> diagnostics;
+};
+
+/// What one trial's quantization gave, layer by layer.
+struct BITLAW_EXPORT QuantizationRecord {
+  Value key;
+  TrialHeader trial;
+  ModelHeader model;
+  QuantizationHeader quantization;
+  std::optional<CalibrationHeader> calibration;
+  std::vector<LayerRecord> layers;
+};
+
+/// The companion file of a task record: one CSV row an item. Its size and digest stand in the record.
+struct BITLAW_EXPORT ItemsFile {
+  int64_t rows = 0;
+  int64_t size_bytes = 0;
+  std::string digest;
+};
+
+/// The scores of one task of one trial.
+struct BITLAW_EXPORT TaskRecord {
+  Value key;
+  TrialHeader trial;
+  ModelHeader model;
+  std::optional<QuantizationHeader> quantization;  ///< Empty for the unquantized model.
+  std::optional<CalibrationHeader> calibration;
+  TaskCard card;
+  std::vector<MetricSummary> metrics;  ///< One for each of card.metrics, in that order.
+  ItemsFile items;
+  /// Named counts of the evaluation: "requests", "tokens_scored", "contexts_truncated", ...
+  std::vector<std::pair<std::string, int64_t>> counts;
+};
+
+/// Record <-> file text. Same record, same bytes. NaN is written as null and read as NaN.
+/// Reading is strict: malformed JSON, missing, unknown or mistyped fields, another format and a key that does not
+/// give `digest` are one Error(kIo) that begins with `origin` and names every fault.
+BITLAW_EXPORT std::string WriteRecord(const TaskRecord& record);
+BITLAW_EXPORT std::string WriteRecord(const QuantizationRecord& record);
+BITLAW_EXPORT TaskRecord ReadTaskRecord(std::string_view text, const std::string& digest, const std::string& origin);
+BITLAW_EXPORT QuantizationRecord ReadQuantizationRecord(std::string_view text, const std::string& digest,
+                                                        const std::string& origin);
+
+/// Item scores <-> CSV: id, a column a metric (and "<metric>_weight" where a weight is not 1), chance.
+/// NaN is an empty field. Reals are in the shortest form that reads back to the same double.
+BITLAW_EXPORT std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items);
+BITLAW_EXPORT std::vector<ItemScore> ReadItems(const TaskCard& card, std::string_view text, const std::string& origin);
+
+}  // namespace bitlaw

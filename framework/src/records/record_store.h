@@ -1,0 +1,68 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bitlaw/base/export.h"
+#include "records/record.h"
+
+namespace bitlaw {
+
+/// Why a trial did not finish. Failures never stand in the way of another try: the file is for people.
+struct BITLAW_EXPORT FailureRecord {
+  std::string trial, label;
+  std::string stage;        ///< What was being done: "quantize model.layers.3", "evaluate arc_easy", ...
+  std::string kind;         ///< "spec", "numerical", ..., "crash", "timeout".
+  std::string reason;       ///< One sentence.
+  std::string stderr_tail;  ///< The last lines that the worker wrote, "" if none.
+  std::string date;         ///< UTC, ISO 8601.
+};
+
+/// The records of one output folder. docs/records.md shows the layout.
+///
+///   records/<2 hex>/<digest>.json       task and quantization records, immutable
+///   records/<2 hex>/<digest>.items.csv  the items of a task record, written before it
+///   timings/<2 hex>/<digest>.json       how long it took, where and when
+///   failures/<trial>.json               why a trial did not finish; gone once it did
+///   quarantine/                         files that were no records
+///
+/// Copying the records of another machine into the folder merges them. Several processes may write at once.
+class BITLAW_EXPORT RecordStore {
+ public:
+  explicit RecordStore(std::filesystem::path output) : output_(std::move(output)) {}
+
+  const std::filesystem::path& output() const { return output_; }
+  std::filesystem::path RecordPath(const std::string& digest) const;
+  std::filesystem::path ItemsPath(const std::string& digest) const;
+  std::filesystem::path TimingsPath(const std::string& digest) const;
+  std::filesystem::path FailurePath(const std::string& trial) const;
+
+  /// Puts items and then the record on the disk; fills record.items. Returns the record's digest.
+  std::string Write(TaskRecord& record, const std::vector<ItemScore>& items) const;
+  std::string Write(const QuantizationRecord& record) const;
+
+  /// The record, or nullopt if there is none. A file that is no whole record, or whose items file is missing or has
+  /// another size, counts as none; why is appended to `faults`.
+  std::optional<TaskRecord> FindTask(const std::string& digest, std::vector<std::string>& faults) const;
+  std::optional<QuantizationRecord> FindQuantization(const std::string& digest, std::vector<std::string>& faults) const;
+
+  /// The items of a record. Error(kIo) if they are not those whose digest the record holds.
+  std::vector<ItemScore> Items(const TaskRecord& record) const;
+
+  /// Moves whatever stands under `digest` out of the way, so that the trial can be done again.
+  void Quarantine(const std::string& digest) const;
+
+  void WriteTimings(const std::string& digest, const Value& timings) const;
+  void WriteFailure(const FailureRecord& failure) const;
+  void ForgetFailure(const std::string& trial) const;
+
+  /// Removes what killed writers left half-written. Only for a process that holds the output folder's lock.
+  void RemoveTemporaries() const;
+
+ private:
+  std::filesystem::path output_;
+};
+
+}  // namespace bitlaw
