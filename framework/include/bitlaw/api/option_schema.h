@@ -84,8 +84,10 @@ class BITLAW_EXPORT OptionSchema {
   /// each with file:line:column when `given` was read from a file.
   Options Resolve(const Value& given, std::string_view owner) const;
 
-  /// Checks one value against one field: null in `fault` means it passed, and the result is normalized (words
-  /// to numbers, integers to reals, paths made absolute). Used by the grid, where a list is an axis of values.
+  /// Checks one value against one field and returns it normalized: words to numbers, integers to reals, `${NAME}`
+  /// in paths replaced by the environment variable, paths made absolute. Every fault is appended to `faults`, and
+  /// then what is returned has no meaning; with null `faults` they are thrown as one Error(kSpec). Used by the
+  /// grid, where a list is an axis of values.
   static Value ResolveOne(const OptionField& field, const Value& given, std::string_view owner,
                           std::vector<std::string>* faults);
 

@@ -33,7 +33,12 @@ class BITLAW_EXPORT Value {
   using Map = std::vector<std::pair<std::string, Value>>;
   enum class Type { kNull, kBool, kInt, kReal, kString, kList, kMap };
 
-  Value() = default;
+  Value();
+  ~Value();
+  Value(const Value& other);
+  Value(Value&& other) noexcept;
+  Value& operator=(const Value& other);
+  Value& operator=(Value&& other) noexcept;
   Value(bool value) : content_(value) {}                          // NOLINT(google-explicit-constructor)
   Value(int value) : content_(static_cast<int64_t>(value)) {}     // NOLINT(google-explicit-constructor)
   Value(int64_t value) : content_(value) {}                       // NOLINT(google-explicit-constructor)
@@ -70,9 +75,13 @@ class BITLAW_EXPORT Value {
 
   const SourceMark& mark() const { return mark_; }
   void set_mark(SourceMark mark) { mark_ = std::move(mark); }
+  /// Where the key of this map entry stands; mark() for a value that is no map entry. In the same file as the value.
+  SourceMark key_mark() const { return key_line_ == 0 ? mark_ : SourceMark{mark_.file, key_line_, key_column_}; }
+  void set_key_mark(int line, int column) { key_line_ = line, key_column_ = column; }
 
   /// JSON with sorted keys and no spaces; reals in the shortest form that reads back to the same double and
-  /// always with '.', 'e' or a name, so that 1 and 1.0 differ; nan and infinities are an InternalError.
+  /// always with '.', 'e' or a name, so that 1 and 1.0 differ; nan and infinities are an InternalError. Bytes of
+  /// strings that are not UTF-8 are written as U+FFFD.
   std::string CanonicalJson() const;
 
   /// For people, in error texts and tables: 3, 0.01, 'abc', [2, 3], {a: 1}.
@@ -84,6 +93,7 @@ class BITLAW_EXPORT Value {
  private:
   std::variant<std::monostate, bool, int64_t, double, std::string, List, Map> content_;
   SourceMark mark_;
+  int key_line_ = 0, key_column_ = 0;
 };
 
 /// "an integer", "a list", ... for error texts.
