@@ -19,16 +19,20 @@ struct BITLAW_EXPORT LawParameter {
   double start = std::numeric_limits<double>::quiet_NaN();  ///< NaN: the fit finds one.
 };
 
-/// The linear form of a law after a logarithm:  ln response = sum_j coefficient_j * feature_j(x).
+/// The linear form of a law, as it stands or after a logarithm:
 ///
-/// For A * N^alpha * log2(B)^beta: features {1, ln N, ln log2 B}, coefficients {ln A, alpha, beta}.
+///     response    = offset(x) + sum_j coefficient_j * feature_j(x)      (of_log = false)
+///     ln response = offset(x) + sum_j coefficient_j * feature_j(x)      (of_log = true)
+///
+/// For A * N^alpha * log2(B)^beta: of_log, features {1, ln N, ln log2 B}, coefficients {ln A, alpha, beta}, offset 0.
 struct BITLAW_EXPORT LinearForm {
   struct Column {
-    std::string name;       ///< "ln(log2(B))"; the intercept is "1".
+    std::string name;       ///< "log(log2(B))"; the intercept is "1".
     size_t parameter = 0;   ///< Index of the law's parameter that this coefficient gives.
     bool is_log = false;    ///< coefficient = ln(parameter): the amplitude.
   };
-  std::vector<Column> columns;
+  bool of_log = true;
+  std::vector<Column> columns;  ///< One a parameter.
 };
 
 /// A functional form: response = f(x; theta), with theta the parameters and x the covariates of one row.
@@ -52,10 +56,10 @@ class BITLAW_EXPORT Law {
   virtual double Predict(std::span<const double> theta, std::span<const double> x,
                          std::span<double> gradient) const = 0;
 
-  /// The linear form, if the law is a product of powers; nullopt otherwise.
+  /// The linear form, if there is one; nullopt otherwise.
   virtual std::optional<LinearForm> linear_form() const { return std::nullopt; }
-  /// Fills one value a column of linear_form(). Only called when there is one.
-  virtual void LinearFeatures(std::span<const double> x, std::span<double> features) const;
+  /// Fills one value a column of linear_form() and returns the offset. Only called when there is a linear form.
+  virtual double LinearFeatures(std::span<const double> x, std::span<double> features) const;
 
   virtual std::string formula_text() const = 0;
   virtual std::string citation() const { return ""; }
