@@ -1,0 +1,173 @@
+#include "records/record_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <fstream>
+
+#include "bitlaw/base/error.h"
+#include "records/digest_cache.h"
+#include "records/durable_file.h"
+#include "sample_record.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class InAFolder : public testing::Test {
+ protected:
+  InAFolder() {
+    std::string pattern = (fs::temp_directory_path() / "bitlaw-records-XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+  }
+  ~InAFolder() override { fs::remove_all(folder_); }
+  fs::path folder_;
+};
+
+using RecordStoreTest = InAFolder;
+using DurableFile = InAFolder;
+using DigestCacheTest = InAFolder;
+
+TEST_F(DurableFile, ReplacesWhatWasThereAndLeavesNothingElse) {
+  WriteDurably(folder_ / "a" / "b", "old");
+  WriteDurably(folder_ / "a" / "b", "new");
+  EXPECT_EQ(ReadWholeFile(folder_ / "a" / "b"), "new");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / "a"), fs::directory_iterator()), 1);
+}
+
+TEST_F(DurableFile, SaysWhichFolderCannotBeMade) {
+  WriteDurably(folder_ / "a", "a file, not a folder");
+  try {
+    WriteDurably(folder_ / "a" / "b", "x");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr((folder_ / "a").string() + ": the folder cannot be made: "));
+  }
+}
+
+TEST_F(RecordStoreTest, FindsWhatItWrote) {
+  const RecordStore store(folder_);
+  TaskRecord record = SampleRecord();
+  const std::string digest = store.Write(record, SampleItems());
+  EXPECT_EQ(store.RecordPath(digest), folder_ / "records" / digest.substr(0, 2) / (digest + ".json"));
+  std::vector<std::string> faults;
+  const auto found = store.FindTask(digest, faults);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_THAT(faults, IsEmpty());
+  EXPECT_EQ(found->items.rows, 2);
+  EXPECT_EQ(store.Items(*found)[0].id, "Mercury, 1");
+}
+
+TEST_F(RecordStoreTest, HasNoFaultsWhereThereIsNoRecord) {
+  std::vector<std::string> faults;
+  EXPECT_FALSE(RecordStore(folder_).FindTask(std::string(64, '0'), faults).has_value());
+  EXPECT_THAT(faults, IsEmpty());
+}
+
+TEST_F(RecordStoreTest, TakesACutOffRecordForNoneAndNamesIt) {
+  const RecordStore store(folder_);
+  TaskRecord record = SampleRecord();
+  const std::string digest = store.Write(record, SampleItems());
+  fs::resize_file(store.RecordPath(digest), 100);
+  std::vector<std::string> faults;
+  EXPECT_FALSE(store.FindTask(digest, faults).has_value());
+  EXPECT_THAT(faults, ElementsAre(HasSubstr(store.RecordPath(digest).string())));
+}
+
+TEST_F(RecordStoreTest, TakesARecordWithoutItsItemsForNone) {
+  const RecordStore store(folder_);
+  TaskRecord record = SampleRecord();
+  const std::string digest = store.Write(record, SampleItems());
+  fs::remove(store.ItemsPath(digest));
+  std::vector<std::string> faults;
+  EXPECT_FALSE(store.FindTask(digest, faults).has_value());
+  EXPECT_THAT(faults, ElementsAre(store.ItemsPath(digest).string() + ": the items of a record are missing."));
+}
+
+TEST_F(RecordStoreTest, RefusesItemsThatWereChanged) {
+  const RecordStore store(folder_);
+  TaskRecord record = SampleRecord();
+  const std::string digest = store.Write(record, SampleItems());
+  std::string text = ReadWholeFile(store.ItemsPath(digest));
+  text[text.size() - 2] = '9';
+  WriteDurably(store.ItemsPath(digest), text);
+  try {
+    store.Items(record);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()), store.ItemsPath(digest).string() +
+                                             ": the items are not those of their record: the file was changed.");
+  }
+}
+
+TEST_F(RecordStoreTest, MovesACorruptRecordToQuarantine) {
+  const RecordStore store(folder_);
+  TaskRecord record = SampleRecord();
+  const std::string digest = store.Write(record, SampleItems());
+  store.Quarantine(digest);
+  EXPECT_FALSE(fs::exists(store.RecordPath(digest)));
+  EXPECT_TRUE(fs::exists(folder_ / "quarantine" / (digest + ".json")));
+  EXPECT_TRUE(fs::exists(folder_ / "quarantine" / (digest + ".items.csv")));
+}
+
+TEST_F(RecordStoreTest, RemovesOnlyHalfWrittenFiles) {
+  const RecordStore store(folder_);
+  TaskRecord record = SampleRecord();
+  const std::string digest = store.Write(record, SampleItems());
+  fs::path half = store.RecordPath(digest);
+  half += ".17.0.tmp";
+  std::ofstream(half) << "{";
+  store.RemoveTemporaries();
+  EXPECT_FALSE(fs::exists(half));
+  EXPECT_TRUE(fs::exists(store.RecordPath(digest)));
+}
+
+TEST_F(RecordStoreTest, ForgetsAFailureOnceTheTrialIsDone) {
+  const RecordStore store(folder_);
+  store.WriteFailure({"0123456789ab", "tiny rtn", "quantize", "numerical", "no", "", "2026-01-01T00:00:00Z"});
+  EXPECT_THAT(ReadWholeFile(store.FailurePath("0123456789ab")), HasSubstr("\"kind\": \"numerical\""));
+  store.ForgetFailure("0123456789ab");
+  EXPECT_FALSE(fs::exists(store.FailurePath("0123456789ab")));
+}
+
+TEST_F(DigestCacheTest, KnowsAFileUntilItChanges) {
+  const fs::path weights = folder_ / "w", file = folder_ / "digests.json";
+  WriteDurably(weights, "one");
+  std::string digest;
+  {
+    DigestCache cache(file);
+    EXPECT_FALSE(cache.CachedFiles({weights}).has_value());
+    digest = cache.Files({weights});
+    cache.Save();
+  }
+  EXPECT_EQ(DigestCache(file).CachedFiles({weights}), digest);
+  WriteDurably(weights, "three");
+  EXPECT_FALSE(DigestCache(file).CachedFiles({weights}).has_value());
+  EXPECT_NE(DigestCache(file).Files({weights}), digest);
+}
+
+TEST_F(DigestCacheTest, DependsOnBytesNotOnNames) {
+  WriteDurably(folder_ / "a", "same");
+  WriteDurably(folder_ / "b", "same");
+  DigestCache cache(folder_ / "digests.json");
+  EXPECT_EQ(cache.Files({folder_ / "a"}), cache.Files({folder_ / "b"}));
+}
+
+TEST_F(DigestCacheTest, StartsAnewFromAMalformedFile) {
+  const fs::path file = folder_ / "digests.json";
+  WriteDurably(file, "{\"files\": {\"/w\": {\"size_bytes\": \"three\"}}, \"entries\": 7}");
+  EXPECT_FALSE(DigestCache(file).CachedEntry("x").has_value());
+  WriteDurably(file, "{\"files\"");
+  DigestCache cache(file);
+  cache.SetEntry("x", std::string(64, 'f'));
+  cache.Save();
+  EXPECT_EQ(DigestCache(file).CachedEntry("x"), std::string(64, 'f'));
+}
+
+}  // namespace
+}  // namespace bitlaw

@@ -1,0 +1,157 @@
+#include "records/record.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "bitlaw/base/error.h"
+#include "sample_record.h"
+
+namespace bitlaw {
+namespace {
+
+using testing::HasSubstr;
+
+std::string ErrorOf(const std::string& text, const std::string& digest) {
+  try {
+    ReadTaskRecord(text, digest, "r.json");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kIo);
+    return error.what();
+  }
+  return "no error";
+}
+
+std::string Replaced(std::string text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(TaskRecord, ReadsBackToTheSameBytes) {
+  const TaskRecord record = SampleRecord();
+  const std::string text = WriteRecord(record);
+  EXPECT_EQ(WriteRecord(ReadTaskRecord(text, RecordDigest(record.key), "r.json")), text);
+}
+
+TEST(TaskRecord, KeepsEveryFieldThroughAFile) {
+  const TaskRecord record = SampleRecord();
+  const TaskRecord read = ReadTaskRecord(WriteRecord(record), RecordDigest(record.key), "r.json");
+  EXPECT_EQ(read.trial.axes, record.trial.axes);
+  EXPECT_EQ(read.model.parameters_non_embedding(), 900);
+  EXPECT_EQ(read.quantization->fallbacks, record.quantization->fallbacks);
+  EXPECT_EQ(read.calibration->seed, 7u);
+  EXPECT_EQ(read.card.limit, 2);
+  EXPECT_EQ(read.card.metrics[1].kind, MetricKind::kPerplexity);
+  EXPECT_DOUBLE_EQ(read.metrics[1].value, 12.5);
+  EXPECT_EQ(read.counts, record.counts);
+}
+
+TEST(TaskRecord, WritesUnknownNumbersAsNullNeverAsZero) {
+  const TaskRecord record = SampleRecord();
+  const std::string text = WriteRecord(record);
+  EXPECT_THAT(text, HasSubstr("\"standard_error\": null"));
+  EXPECT_TRUE(std::isnan(ReadTaskRecord(text, RecordDigest(record.key), "r.json").metrics[0].standard_error));
+}
+
+TEST(TaskRecord, SaysNothingOfAQuantizationThatDidNotTakePlace) {
+  TaskRecord record = SampleRecord();
+  record.quantization.reset();
+  record.calibration.reset();
+  const std::string text = WriteRecord(record);
+  EXPECT_THAT(text, HasSubstr("\"quantization\": null"));
+  EXPECT_FALSE(ReadTaskRecord(text, RecordDigest(record.key), "r.json").quantization.has_value());
+}
+
+TEST(TaskRecord, NamesEveryFieldThatIsWrong) {
+  const TaskRecord record = SampleRecord();
+  std::string text = Replaced(WriteRecord(record), "\"rows\": 0", "\"rows\": \"0\"");
+  text = Replaced(text, "\"stratum\"", "\"strata\"");
+  EXPECT_EQ(ErrorOf(text, RecordDigest(record.key)),
+            "r.json: not a whole record: 'task.stratum' is missing; 'task.strata' is not a field of a record; "
+            "'items.rows' is a string, not an integer.");
+}
+
+TEST(TaskRecord, RefusesAKeyThatDoesNotGiveTheFileName) {
+  const TaskRecord record = SampleRecord();
+  const std::string text = Replaced(WriteRecord(record), "\"dtype\": \"float32\"", "\"dtype\": \"bfloat16\"");
+  EXPECT_EQ(ErrorOf(text, RecordDigest(record.key)),
+            "r.json: not a whole record: its key does not give its file name: the file was edited or renamed.");
+}
+
+TEST(TaskRecord, RefusesAnotherFormat) {
+  const TaskRecord record = SampleRecord();
+  const std::string text = Replaced(WriteRecord(record), "\"format\": 1", "\"format\": 99");
+  EXPECT_EQ(ErrorOf(text, RecordDigest(record.key)), "r.json: the record's format is 99. This bitlaw reads format 1.");
+}
+
+TEST(TaskRecord, RefusesEveryFileThatWasCutOff) {
+  const TaskRecord record = SampleRecord();
+  const std::string digest = RecordDigest(record.key), text = WriteRecord(record);
+  // The last byte is a line end, without which the record is whole.
+  for (size_t size = 0; size + 1 < text.size(); ++size) {
+    EXPECT_NE(ErrorOf(text.substr(0, size), digest), "no error") << size;
+  }
+}
+
+TEST(RecordKey, ChangesWithEverythingThatDeterminesANumber) {
+  TrialContent trial;
+  TaskContent task;
+  const std::string original = RecordDigest(TaskKey(trial, task));
+  auto differs = [&](auto change) {
+    TrialContent other_trial = trial;
+    TaskContent other_task = task;
+    change(other_trial, other_task);
+    return RecordDigest(TaskKey(other_trial, other_task)) != original;
+  };
+  EXPECT_FALSE(differs([](auto&, auto&) {}));
+  EXPECT_TRUE(differs([](auto& x, auto&) { x.weights_digest = "1"; }));
+  EXPECT_TRUE(differs([](auto& x, auto&) { x.backend_version = "1"; }));
+  EXPECT_TRUE(differs([](auto& x, auto&) { x.compute.dtype = Dtype::kBFloat16; }));
+  EXPECT_TRUE(differs([](auto& x, auto&) { x.compute.device = "cuda"; }));
+  EXPECT_TRUE(differs([](auto& x, auto&) { x.quantizer_version = "1"; }));
+  EXPECT_TRUE(differs([](auto& x, auto&) { x.quantizer_options = Value::Map{{"bits", 3}}; }));
+  EXPECT_TRUE(differs([](auto& x, auto&) { x.calibration_digest = "1"; }));
+  EXPECT_TRUE(differs([](auto&, auto& x) { x.digest = "1"; }));
+  EXPECT_TRUE(differs([](auto&, auto& x) { x.component_version = "1"; }));
+  EXPECT_TRUE(differs([](auto&, auto& x) { x.evaluate = Value::Map{{"max_length", 512}}; }));
+}
+
+TEST(RecordKey, DoesNotDependOnTheOrderOfOptions) {
+  TrialContent a, b;
+  a.quantizer_options = Value::Map{{"bits", 3}, {"damp", 0.01}};
+  b.quantizer_options = Value::Map{{"damp", 0.01}, {"bits", 3}};
+  EXPECT_EQ(RecordDigest(QuantizationKey(a)), RecordDigest(QuantizationKey(b)));
+}
+
+TEST(ItemsFile, QuotesIdsAndLeavesUnknownValuesEmpty) {
+  EXPECT_EQ(WriteItems(SampleRecord().card, SampleItems()),
+            "id,acc,perplexity,perplexity_weight,chance\n"
+            "\"Mercury, 1\",1,2.5,511,0.25\n"
+            "\"say \"\"b\"\"\",0,,511,0.3333333333333333\n");
+}
+
+TEST(ItemsFile, ReadsBackToTheSameItems) {
+  const TaskCard card = SampleRecord().card;
+  const auto items = ReadItems(card, WriteItems(card, SampleItems()), "i.csv");
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(items[0].id, "Mercury, 1");
+  EXPECT_EQ(items[1].id, "say \"b\"");
+  EXPECT_EQ(items[0].values[1].weight, 511);
+  EXPECT_TRUE(std::isnan(items[1].values[1].value));
+  EXPECT_EQ(items[1].chance, 1.0 / 3);
+}
+
+TEST(ItemsFile, RefusesColumnsThatAreNotTheRecords) {
+  try {
+    ReadItems(SampleRecord().card, "id,acc,chance\n", "i.csv");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "i.csv:1: the columns are id, acc, chance, the record's metrics need id, acc, perplexity, chance.");
+  }
+}
+
+}  // namespace
+}  // namespace bitlaw
