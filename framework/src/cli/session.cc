@@ -1,25 +1,39 @@
 #include "cli/session.h"
 
+#include "bitlaw/base/error.h"
 #include "bitlaw/base/fingerprint.h"
 
 namespace bitlaw {
 
-PluginHost& Session::plugins() {
+PluginHost& Session::plugins(std::vector<std::string>* faults) {
   if (!plugins_) {
     auto host = std::make_unique<PluginHost>(OwnFingerprint());
-    for (const auto& folder : DefaultPluginFolders()) {
-      if (std::filesystem::is_directory(folder)) host->LoadFolder(folder);
-    }
-    for (const auto& path : plugin_paths) {
-      if (std::filesystem::is_directory(path)) {
-        host->LoadFolder(path);
-      } else {
-        host->LoadFile(path);
+    std::vector<std::filesystem::path> places = DefaultPluginFolders();
+    places.insert(places.end(), plugin_paths.begin(), plugin_paths.end());
+    for (const auto& place : places) {
+      if (std::filesystem::is_directory(place)) {
+        host->LoadFolder(place, &plugin_faults_);
+        continue;
+      }
+      try {
+        host->LoadFile(place);
+      } catch (const Error& error) {
+        plugin_faults_.push_back(error.what());
       }
     }
     plugins_ = std::move(host);
   }
+  *faults = plugin_faults_;
   return *plugins_;
+}
+
+PluginHost& Session::plugins() {
+  std::vector<std::string> faults;
+  PluginHost& host = plugins(&faults);
+  std::string text;
+  for (const std::string& fault : faults) text += (text.empty() ? "" : "\n") + fault;
+  if (!faults.empty()) throw Error(ErrorKind::kPlugin, text);
+  return host;
 }
 
 std::vector<std::filesystem::path> Session::SearchFolders() const {
@@ -30,9 +44,6 @@ std::vector<std::filesystem::path> Session::SearchFolders() const {
     const auto shared = program.parent_path().parent_path() / "share" / "bitlaw" / "configs";
     if (std::filesystem::is_directory(shared)) folders.push_back(shared);
   }
-#ifdef BITLAW_SOURCE_CONFIGS
-  if (std::filesystem::is_directory(BITLAW_SOURCE_CONFIGS)) folders.emplace_back(BITLAW_SOURCE_CONFIGS);
-#endif
   return folders;
 }
 

@@ -17,8 +17,13 @@ class Session {
   std::vector<std::filesystem::path> plugin_paths;  ///< --plugin: files or folders beside the default ones.
   std::vector<std::filesystem::path> config_paths;  ///< --configs: folders with tasks/ and laws/.
 
+  /// The default folders' plugins and those of --plugin. One Error(kPlugin) names every library that failed.
   PluginHost& plugins();
-  /// config_paths, then <program>/../share/bitlaw/configs if it exists, then the source tree's configs in a build tree.
+  /// As plugins(), but leaves the failures, a text each, to the caller.
+  PluginHost& plugins(std::vector<std::string>* faults);
+
+  /// config_paths, then <program>/../share/bitlaw/configs if it exists. (In a build tree that is a link to the
+  /// sources' configs folder.)
   std::vector<std::filesystem::path> SearchFolders() const;
 
   /// Set by the verb that the command line chose; main() runs it and returns its exit code.
@@ -26,6 +31,7 @@ class Session {
 
  private:
   std::unique_ptr<PluginHost> plugins_;
+  std::vector<std::string> plugin_faults_;
 };
 
 }  // namespace bitlaw

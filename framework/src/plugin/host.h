@@ -14,6 +14,8 @@ namespace bitlaw {
 /// The extension points. A component's full name is "<kind>/<name>": "quantizer/gptq".
 enum class ComponentKind { kModel, kQuantizer, kCorpus, kTask, kLaw };
 BITLAW_EXPORT std::string_view Name(ComponentKind kind);
+/// The kind called "quantizer", ... Error(kSpec) with a "did you mean" on another word.
+BITLAW_EXPORT ComponentKind ParseComponentKind(std::string_view name);
 
 /// One registered component, with where it came from.
 struct BITLAW_EXPORT Component {
@@ -41,12 +43,14 @@ class BITLAW_EXPORT PluginHost {
   PluginHost(const PluginHost&) = delete;
   PluginHost& operator=(const PluginHost&) = delete;
 
-  /// Loads every *.so of a folder, in name order. A library that is no plugin or fails is an Error(kPlugin) naming it;
-  /// with `faults`, the error text is appended there instead and the rest is loaded.
+  /// Loads every *.so of a folder, in name order. A library that is no plugin or fails is an Error(kPlugin) naming it,
+  /// a folder that cannot be read is an Error(kIo); with `faults`, each error text is appended there instead and the
+  /// rest is loaded.
   void LoadFolder(const std::filesystem::path& folder, std::vector<std::string>* faults = nullptr);
 
   /// Loads one library: fingerprint from the symbol table, then dlopen(now, local), manifest, registration into a
-  /// staging area, commit. Loading the same file twice does nothing. Throws Error(kPlugin) and keeps nothing.
+  /// staging area, commit. Loading the same file twice does nothing. Throws Error(kPlugin), or Error(kIo) for a file
+  /// that cannot be read, and keeps nothing of the plugin but its open library.
   void LoadFile(const std::filesystem::path& path);
 
   const std::vector<LoadedPlugin>& plugins() const;
@@ -70,8 +74,9 @@ class BITLAW_EXPORT PluginHost {
   std::unique_ptr<State> state_;
 };
 
-/// Folders searched by default: <program>/../lib/bitlaw/plugins (build and install tree alike), then those of
-/// $BITLAW_PLUGIN_PATH, colon-separated. Never the working directory.
+/// Folders searched by default: <program>/../lib/bitlaw/plugins if it exists (build and install tree alike), then
+/// those of $BITLAW_PLUGIN_PATH, colon-separated and absolute: a relative one is an Error(kSpec), for plugins are never
+/// looked for in the working directory.
 BITLAW_EXPORT std::vector<std::filesystem::path> DefaultPluginFolders();
 
 }  // namespace bitlaw
