@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bitlaw/api/option_schema.h"
+#include "bitlaw/api/plugin.h"
+#include "bitlaw/api/task.h"
+#include "bitlaw/base/export.h"
+#include "bitlaw/base/value.h"
+#include "bitlaw/sdk/template.h"
+
+namespace bitlaw {
+
+/// The options that every benchmark has: version, stratum, description, matches, citation, licence, data, sha256,
+/// get, limit, limit_from.
+BITLAW_EXPORT void AddTaskFields(OptionSchema& schema);
+
+/// The options of benchmarks that prompt item by item: preamble, prompt, target_delimiter, id_field, few_shot,
+/// fewshot_delimiter. The `prompt` field is required.
+BITLAW_EXPORT void AddPromptFields(OptionSchema& schema);
+
+/// A card with what the shared options say; metrics and convention are left to the task.
+BITLAW_EXPORT TaskCard CardFromFields(const Options& options, const TaskContext& context);
+
+/// Where a data file is: an absolute path as it is; otherwise the first that exists of the folders in
+/// context.data_paths and the folder of the file in which option `name` was written.
+/// Error(kIo) that lists the places looked at, and `get`, how a user comes by the file; Error(kIo) with both
+/// digests if `sha256` is not empty and the file's digest is another.
+BITLAW_EXPORT std::filesystem::path FindDataFile(const Value& name, const TaskContext& context,
+                                                 const std::string& get, const std::string& sha256);
+
+/// A template from a string option, with its place.
+BITLAW_EXPORT Template TemplateFromOption(const Options& options, std::string_view name);
+
+/// Digest of what can change a score: the component, its options without names, texts for people and places, and
+/// the bytes of the data files. What `stratum` or `description` say does not count.
+BITLAW_EXPORT std::string TaskDigest(std::string_view component, const Options& options, const TaskContext& context);
+
+/// The first `limit` of `count` indices, or `limit` evenly spaced ones, as options `limit` and `limit_from` say.
+BITLAW_EXPORT std::vector<size_t> LimitedIndices(size_t count, const Options& options);
+
+/// The items of a benchmark with its prompt template and few-shot header applied.
+class BITLAW_EXPORT PromptedItems {
+ public:
+  /// Reads the data files. Options as AddTaskFields() and AddPromptFields() declare them.
+  PromptedItems(const Options& options, const TaskContext& context);
+
+  struct Item {
+    std::string id;
+    Value row;
+  };
+  const std::vector<Item>& items() const { return items_; }
+  int64_t available() const { return available_; }  ///< Items of the file before any limit, few-shot ones left out.
+
+  /// Renders prompt and target of one row with its locals ({{choice}}, ...), and joins them as the few-shot header
+  /// does: prompt + target_delimiter + target.
+  using ExampleText = std::function<std::string(const Value& row)>;
+  void set_example_text(ExampleText text) { example_text_ = std::move(text); }
+
+  /// preamble + few-shot examples, each followed by fewshot_delimiter + the prompt of `row`.
+  std::string Context(const Value& row, const Value& locals = Value()) const;
+  std::string Prompt(const Value& row, const Value& locals = Value()) const { return prompt_.Render(row, locals); }
+  const std::string& target_delimiter() const { return target_delimiter_; }
+
+ private:
+  std::string GroupOf(const Value& row) const;
+
+  Template preamble_, prompt_;
+  std::string target_delimiter_, fewshot_delimiter_, match_;
+  std::vector<Item> items_;
+  std::vector<std::pair<std::string, std::vector<Value>>> examples_;  ///< By group, in order of use.
+  int64_t count_ = 0, available_ = 0;
+  ExampleText example_text_;
+};
+
+}  // namespace bitlaw

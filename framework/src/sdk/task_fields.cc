@@ -1,0 +1,239 @@
+#include "bitlaw/sdk/task_fields.h"
+
+#include <algorithm>
+#include <set>
+#include <span>
+
+#include "bitlaw/base/digest.h"
+#include "bitlaw/base/error.h"
+#include "bitlaw/base/rng.h"
+#include "bitlaw/sdk/jsonl.h"
+
+namespace bitlaw {
+
+namespace {
+
+// Texts for people, grouping and places: they change no score.
+constexpr std::string_view kNotInDigest[] = {"stratum", "description", "matches", "citation", "licence",
+                                             "data",    "sha256",      "get"};
+
+std::string Text(const Options& options, std::string_view name) {
+  return options.Has(name) ? options.String(name) : std::string();
+}
+
+// The few_shot group, or nothing if it was not given or asks for no examples.
+bool HasFewShot(const Options& options) {
+  return options.map().Find("few_shot") != nullptr && options.Has("few_shot") &&
+         options.Group("few_shot").Int("count") > 0;
+}
+
+Value Without(const Value& map, std::span<const std::string_view> names) {
+  Value::Map kept;
+  for (const auto& [key, value] : map.AsMap()) {
+    if (std::find(names.begin(), names.end(), key) == names.end()) kept.emplace_back(key, value);
+  }
+  return kept;
+}
+
+}  // namespace
+
+void AddTaskFields(OptionSchema& schema) {
+  schema.String("version").Doc("Version of the definition; raised whenever scores may change.");
+  schema.String("stratum").Default("").Doc("Group for stratified laws, e.g. KM, KA, KR.");
+  schema.String("description").Default("").Doc("What the benchmark asks, for people.");
+  schema.String("matches").Default("").Doc("The published setup that this task reproduces.");
+  schema.String("citation").Default("").Doc("Paper of the benchmark.");
+  schema.String("licence").Default("").Doc("Licence of the data.");
+  schema.String("data").Doc("Data file, looked for in the data folders and then beside this file.");
+  schema.String("sha256").Optional().Doc("Digest that the data file must have.");
+  schema.String("get").Default("").Doc("How a user comes by the data file; shown when it is missing.");
+  schema.Int("limit").Min(1).Optional().Unit("items").Doc("Score only so many items; flagged in every table.");
+  schema.Choice("limit_from", {"first", "spread"})
+      .Default("first")
+      .Doc("Which items a limit keeps: the first, or evenly spaced ones.");
+}
+
+void AddPromptFields(OptionSchema& schema) {
+  schema.String("preamble").Default("").Doc("Template in front of everything; {{fields}} are the scored item's.");
+  schema.String("prompt").Doc("Template of one item's question.");
+  schema.String("target_delimiter").Default(" ").Doc("Between prompt and answer.");
+  schema.String("id_field").Default("").Doc("Field that names an item; without it, its index in the file from 0.");
+  OptionSchema few_shot;
+  few_shot.String("data").Default("").Doc("File of examples; without it, the first items of the data, then not scored.");
+  few_shot.String("sha256").Optional().Doc("Digest that the file must have.");
+  few_shot.Int("count").Min(0).Doc("Examples in front of every item.");
+  few_shot.Choice("choose", {"first", "random"})
+      .Default("first")
+      .Doc("The first of the file, or one seeded draw, the same for every item.");
+  few_shot.Int("seed").Min(0).Default(1234).Doc("Of the random draw.");
+  few_shot.String("match").Default("").Doc("Field in which examples equal the item, e.g. subject.");
+  schema.Group("few_shot", few_shot).Optional().Doc("Worked examples in front of each item.");
+  schema.String("fewshot_delimiter").Default("\n\n").Doc("After each example.");
+}
+
+TaskCard CardFromFields(const Options& options, const TaskContext& context) {
+  TaskCard card;
+  card.name = context.name;
+  card.version = options.String("version");
+  card.stratum = options.String("stratum");
+  card.description = options.String("description");
+  card.citation = options.String("citation");
+  card.licence = options.String("licence");
+  if (options.Has("limit")) card.limit = options.Int("limit");
+  if (HasFewShot(options)) card.few_shot = options.Group("few_shot").Int("count");
+  return card;
+}
+
+std::filesystem::path FindDataFile(const Value& name, const TaskContext& context, const std::string& get,
+                                   const std::string& sha256) {
+  namespace fs = std::filesystem;
+  const fs::path wanted = name.AsString();
+  std::vector<fs::path> places;
+  if (wanted.is_absolute()) {
+    places.push_back(wanted);
+  } else {
+    for (const std::string& folder : context.data_paths) places.push_back(fs::path(folder) / wanted);
+    if (!name.mark().file.empty()) places.push_back(fs::path(name.mark().file).parent_path() / wanted);
+  }
+  const std::string where = name.mark().Text();
+  const std::string lead = where.empty() ? "task '" + context.name + "': " : where + ": ";
+  for (const fs::path& place : places) {
+    std::error_code ignored;
+    if (!fs::is_regular_file(place, ignored)) continue;
+    if (!sha256.empty()) {
+      const std::string found = DigestOfFile(place);
+      if (found != sha256) {
+        throw Error(ErrorKind::kIo, lead + "'" + place.string() + "' has SHA-256 " + found + ", and the task is defined on " +
+                                        sha256 + ". Bring the file that the task names, or change 'sha256'.");
+      }
+    }
+    return place;
+  }
+  std::string text = lead + "data file '" + wanted.string() + "' was not found.";
+  for (const fs::path& place : places) text += "\n  looked for: " + place.string();
+  if (places.empty()) text += " There is no data folder to look in.";
+  if (!get.empty()) text += "\n  to get it: " + get;
+  text += "\n  Name the folder that holds it with --data, or data_paths in the study.";
+  throw Error(ErrorKind::kIo, text);
+}
+
+Template TemplateFromOption(const Options& options, std::string_view name) {
+  const Value& raw = options.Raw(name);
+  return Template(raw.AsString(), raw.mark());
+}
+
+std::string TaskDigest(std::string_view component, const Options& options, const TaskContext& context) {
+  Digest digest;
+  const auto add = [&](std::string_view text) {
+    digest.Add(std::to_string(text.size())).Add(":").Add(text);
+  };
+  add(component);
+  Value definition = Without(options.map(), kNotInDigest);
+  const bool few_shot = HasFewShot(options);
+  if (Value* group = const_cast<Value*>(definition.Find("few_shot")); group != nullptr && group->is_map()) {
+    *group = few_shot ? Without(*group, kNotInDigest) : Value();
+  }
+  add(definition.CanonicalJson());
+  add(DigestOfFile(FindDataFile(options.Raw("data"), context, options.String("get"), Text(options, "sha256"))));
+  if (few_shot) {
+    const Options group = options.Group("few_shot");
+    if (!group.String("data").empty()) {
+      add(DigestOfFile(FindDataFile(group.Raw("data"), context, options.String("get"), Text(group, "sha256"))));
+    }
+  }
+  return digest.Hex();
+}
+
+std::vector<size_t> LimitedIndices(size_t count, const Options& options) {
+  const size_t kept = options.Has("limit") ? std::min<size_t>(count, options.Int("limit")) : count;
+  const bool spread = options.String("limit_from") == "spread";
+  std::vector<size_t> indices(kept);
+  for (size_t i = 0; i < kept; ++i) indices[i] = spread ? i * count / kept : i;
+  return indices;
+}
+
+PromptedItems::PromptedItems(const Options& options, const TaskContext& context)
+    : preamble_(TemplateFromOption(options, "preamble")),
+      prompt_(TemplateFromOption(options, "prompt")),
+      target_delimiter_(options.String("target_delimiter")),
+      fewshot_delimiter_(options.String("fewshot_delimiter")) {
+  const std::string get = options.String("get");
+  std::vector<Value> rows = ReadJsonl(FindDataFile(options.Raw("data"), context, get, Text(options, "sha256")));
+  std::vector<bool> is_example(rows.size(), false);
+
+  if (HasFewShot(options)) {
+    const Options few_shot = options.Group("few_shot");
+    count_ = few_shot.Int("count");
+    match_ = few_shot.String("match");
+    const bool own = few_shot.String("data").empty();
+    const std::vector<Value> pool =
+        own ? rows : ReadJsonl(FindDataFile(few_shot.Raw("data"), context, get, Text(few_shot, "sha256")));
+    // Candidates by group, in file order; then the chosen ones in the order in which they are shown.
+    std::vector<std::pair<std::string, std::vector<size_t>>> groups;
+    for (size_t i = 0; i < pool.size(); ++i) {
+      const std::string key = GroupOf(pool[i]);
+      auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& entry) { return entry.first == key; });
+      if (group == groups.end()) group = groups.insert(groups.end(), {key, {}});
+      group->second.push_back(i);
+    }
+    const Rng rng(static_cast<uint64_t>(few_shot.Int("seed")));
+    for (size_t g = 0; g < groups.size(); ++g) {
+      auto& [key, candidates] = groups[g];
+      if (few_shot.String("choose") == "random") rng.Fork(g).Shuffle(std::span<size_t>(candidates));
+      candidates.resize(std::min<size_t>(candidates.size(), count_));
+      examples_.emplace_back(key, std::vector<Value>());
+      for (const size_t i : candidates) {
+        examples_.back().second.push_back(pool[i]);
+        if (own) is_example[i] = true;
+      }
+    }
+  }
+
+  const std::string id_field = options.String("id_field");
+  std::vector<Item> all;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (is_example[i]) continue;
+    std::string id = std::to_string(i);
+    if (!id_field.empty()) {
+      const Value& named = FindField(rows[i], id_field, "option 'id_field'");
+      id = named.is_string() ? named.AsString() : named.Text();
+    }
+    all.push_back({std::move(id), std::move(rows[i])});
+  }
+  available_ = static_cast<int64_t>(all.size());
+  if (all.empty()) {
+    throw Error(ErrorKind::kIo, "task '" + context.name + "': data file '" + options.String("data") +
+                                    "' leaves no item to score.");
+  }
+  for (const size_t i : LimitedIndices(all.size(), options)) items_.push_back(std::move(all[i]));
+  std::set<std::string> ids;
+  for (const Item& item : items_) {
+    if (!ids.insert(item.id).second) {
+      throw Error(ErrorKind::kSpec, item.row.mark().Text() + ": the item's id '" + item.id +
+                                        "' was used before (option 'id_field'). Ids are unique within a task.");
+    }
+  }
+}
+
+std::string PromptedItems::GroupOf(const Value& row) const {
+  return match_.empty() ? std::string() : FindField(row, match_, "option 'few_shot.match'").CanonicalJson();
+}
+
+std::string PromptedItems::Context(const Value& row, const Value& locals) const {
+  std::string context = preamble_.Render(row, locals);
+  if (count_ > 0) {
+    const std::string key = GroupOf(row);
+    const auto group =
+        std::find_if(examples_.begin(), examples_.end(), [&](const auto& entry) { return entry.first == key; });
+    const size_t found = group == examples_.end() ? 0 : group->second.size();
+    if (found < static_cast<size_t>(count_)) {
+      throw Error(ErrorKind::kSpec, row.mark().Text() + ": there are " + std::to_string(found) + " few-shot examples" +
+                                        (match_.empty() ? "" : " with " + match_ + " = " + key) + ", and few_shot.count is " +
+                                        std::to_string(count_) + ". Lower the count or bring more examples.");
+    }
+    for (const Value& example : group->second) context += example_text_(example) + fewshot_delimiter_;
+  }
+  return context + prompt_.Render(row, locals);
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,14 @@
+#include "short_answer.h"
+
+namespace {
+
+void Register(bitlaw::Registrar& registrar) {
+  registrar.AddTask({"short_answer", "Generates a short answer and compares it with the accepted ones.", "lm-evaluation-harness 0.4.13, generate_until with exact_match"}, bitlaw::ShortAnswer::Schema(),
+                    [](const bitlaw::Options& options, const bitlaw::TaskContext& context) {
+                      return std::make_unique<bitlaw::ShortAnswer>(options, context);
+                    });
+}
+
+}  // namespace
+
+BITLAW_PLUGIN("bitlaw.tasks.short_answer", "1.0.0", "Apache-2.0", "Generates a short answer and compares it with the accepted ones.", Register)
