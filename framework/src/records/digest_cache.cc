@@ -116,7 +116,7 @@ void DigestCache::Save() {
                                         {"digest", known.digest}});
   }
   for (const auto& [key, digest] : entries_) entries.emplace_back(key, digest);
-  WriteDurably(file_, PrettyJson(Value::Map{{"files", files}, {"entries", entries}}) + "\n");
+  WriteDurably(file_, PrettyJson(Value::Map{{"files", files}, {"entries", entries}}));
   changed_ = false;
 }
 

@@ -292,7 +292,7 @@ std::string WriteAs(const char* kind, const T& record) {
   Value::Map map = {{"format", kRecordFormat}, {"kind", kind}};
   const Value body = Writer::Object(record);
   for (const auto& field : body.AsMap()) map.push_back(field);
-  return PrettyJson(map) + "\n";
+  return PrettyJson(map);
 }
 
 template <class T>

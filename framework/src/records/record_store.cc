@@ -112,7 +112,7 @@ void RecordStore::Quarantine(const std::string& digest) const {
 }
 
 void RecordStore::WriteTimings(const std::string& digest, const Value& timings) const {
-  WriteDurably(TimingsPath(digest), PrettyJson(timings) + "\n");
+  WriteDurably(TimingsPath(digest), PrettyJson(timings));
 }
 
 void RecordStore::WriteFailure(const FailureRecord& failure) const {
@@ -120,7 +120,7 @@ void RecordStore::WriteFailure(const FailureRecord& failure) const {
                                  {"stage", failure.stage},   {"kind", failure.kind},
                                  {"reason", failure.reason}, {"stderr_tail", failure.stderr_tail},
                                  {"date", failure.date}};
-  WriteDurably(FailurePath(failure.trial), PrettyJson(value) + "\n");
+  WriteDurably(FailurePath(failure.trial), PrettyJson(value));
 }
 
 void RecordStore::ForgetFailure(const std::string& trial) const {
