@@ -1,0 +1,193 @@
+#include <fmt/format.h>
+#include <sys/statvfs.h>
+#include <sys/sysinfo.h>
+
+#include <cstdio>
+
+#include "bitlaw/base/error.h"
+#include "bitlaw/base/fingerprint.h"
+#include "bitlaw/base/value.h"
+#include "bitlaw/sdk/torch_threads.h"
+#include "cli/verbs.h"
+#include "run/machine.h"
+
+namespace bitlaw {
+namespace {
+
+struct DoctorOptions {
+  bool json = false, strict = false;
+  int threads = 0;
+};
+
+double GibiBytes(double bytes) { return bytes / (1024.0 * 1024.0 * 1024.0); }
+
+// Faults of the installation that cost time or stop a study, each with what to do.
+std::vector<std::string> Problems(const BlasLibrary& blas, const Cpu& cpu, double gemm_gflops) {
+  std::vector<std::string> problems;
+  const std::string mend = " Install the OpenMP build of OpenBLAS and let it stand behind libblas.so.3: "
+                           "apt-get install libopenblas0-openmp; update-alternatives --config libblas.so.3-x86_64-linux-gnu.";
+  if (blas.kind == "reference BLAS") {
+    problems.push_back("libtorch multiplies with the reference BLAS, ten to a hundred times slower than need be." + mend);
+  } else if (blas.kind == "ATLAS") {
+    problems.push_back("libtorch multiplies with ATLAS, which knows neither AVX-512 nor your number of cores." + mend);
+  } else if (blas.kind == "OpenBLAS" && blas.threading == "pthreads") {
+    problems.push_back("OpenBLAS was built with its own threads, which fight with libtorch's OpenMP threads." + mend);
+  } else if (blas.kind == "OpenBLAS" && blas.threading == "none") {
+    problems.push_back("OpenBLAS was built without threads: matrix products use one core." + mend);
+  }
+  if (blas.kind != "MKL" && gemm_gflops < 5.0 * cpu.torch_threads) {
+    problems.push_back(fmt::format("matrix products run at {:.1f} GFLOP/s on {} threads; {} is slow for any processor of "
+                                   "the last ten years. Is the machine busy, or was OPENBLAS_CORETYPE set?",
+                                   gemm_gflops, cpu.torch_threads, gemm_gflops));
+  }
+  if (!cpu.openblas_coretype.empty()) {
+    problems.push_back(fmt::format("OPENBLAS_CORETYPE is set to '{}': matrix products use that core's kernels, whatever the "
+                                   "processor is. Unset it unless you mean it.",
+                                   cpu.openblas_coretype));
+  }
+  if (cpu.torch_threads > cpu.allowed_threads) {
+    problems.push_back(fmt::format("libtorch uses {} threads, this process may use {} cores. Set --threads or "
+                                   "OMP_NUM_THREADS to {}.",
+                                   cpu.torch_threads, cpu.allowed_threads, cpu.allowed_threads));
+  }
+  return problems;
+}
+
+Value::List ToList(const std::vector<std::string>& words) {
+  Value::List list;
+  for (const std::string& word : words) list.emplace_back(word);
+  return list;
+}
+
+// Every plugin folder with what it holds; a fault of one plugin is a problem, not the end of the examination.
+Value::List ExaminePlugins(const Session& session, std::vector<std::string>& problems) {
+  Value::List folders;
+  PluginHost host(OwnFingerprint());
+  auto load = [&](const std::filesystem::path& folder) {
+    const bool exists = std::filesystem::is_directory(folder);
+    std::vector<std::string> faults;
+    const size_t before = host.plugins().size();
+    if (exists) {
+      host.LoadFolder(folder, &faults);
+    } else if (std::filesystem::exists(folder)) {
+      try {
+        host.LoadFile(folder);
+      } catch (const Error& error) {
+        faults.emplace_back(error.what());
+      }
+    }
+    Value::List plugins;
+    for (size_t i = before; i < host.plugins().size(); ++i) {
+      const LoadedPlugin& plugin = host.plugins()[i];
+      plugins.push_back(Value::Map{
+          {"id", plugin.id}, {"version", plugin.version}, {"components", ToList(plugin.components)}});
+    }
+    problems.insert(problems.end(), faults.begin(), faults.end());
+    folders.push_back(Value::Map{{"path", folder.string()}, {"exists", std::filesystem::exists(folder)}, {"plugins", plugins}});
+  };
+  for (const auto& folder : DefaultPluginFolders()) load(folder);
+  for (const auto& path : session.plugin_paths) load(path);
+  if (host.plugins().empty()) problems.emplace_back("no plugin was found: no study can run. Build or install bitlaw's plugins.");
+  return folders;
+}
+
+Value Examine(const Session& session, const DoctorOptions& options) {
+  SetTorchThreads(options.threads);
+  const Cpu cpu = DescribeCpu();
+  const BlasLibrary blas = FindBlas();
+  const double fp32 = MeasureGemm(false, 1024, 1.0), bf16 = MeasureGemm(true, 512, 1.0);
+  const double cholesky = MeasureCholesky(576, 0.5);
+  std::vector<std::string> problems = Problems(blas, cpu, fp32);
+  struct sysinfo memory {};
+  ::sysinfo(&memory);
+  struct statvfs disk {};
+  ::statvfs(".", &disk);
+  const double disk_gib = GibiBytes(static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize));
+  if (disk_gib < 1) problems.push_back(fmt::format("the working folder's disk has {:.2f} GiB left.", disk_gib));
+  auto rounded = [](double value) { return std::stod(fmt::format("{:.1f}", value)); };
+  Value report;
+  report.Set("bitlaw", BITLAW_VERSION);
+  report.Set("libtorch", TorchVersion());
+  report.Set("compiler", Compiler());
+  report.Set("fingerprint", OwnFingerprint());
+  report.Set("cpu", cpu.model);
+  report.Set("instruction_sets", ToList(cpu.instruction_sets));
+  report.Set("hardware_threads", cpu.hardware_threads);
+  report.Set("allowed_threads", cpu.allowed_threads);
+  report.Set("torch_threads", cpu.torch_threads);
+  report.Set("omp_num_threads", cpu.omp_num_threads.empty() ? Value() : Value(cpu.omp_num_threads));
+  report.Set("openblas_coretype", cpu.openblas_coretype.empty() ? Value() : Value(cpu.openblas_coretype));
+  report.Set("blas", blas.kind);
+  report.Set("blas_file", blas.path);
+  report.Set("blas_configuration", blas.configuration);
+  report.Set("blas_threading", blas.threading);
+  report.Set("blas_libraries", ToList(blas.loaded));
+  report.Set("gemm_float32_gflops", rounded(fp32));
+  report.Set("gemm_bfloat16_gflops", rounded(bf16));
+  report.Set("cholesky_576_gflops", rounded(cholesky));
+  report.Set("devices", ToList(Devices()));
+  report.Set("memory_gib", rounded(GibiBytes(static_cast<double>(memory.totalram) * memory.mem_unit)));
+  report.Set("memory_free_gib", rounded(GibiBytes(static_cast<double>(memory.freeram + memory.bufferram) * memory.mem_unit)));
+  report.Set("disk_free_gib", rounded(disk_gib));
+  report.Set("plugins", ExaminePlugins(session, problems));
+  report.Set("problems", ToList(problems));
+  return report;
+}
+
+std::string Words(const Value& list) {
+  std::vector<std::string> words;
+  for (const Value& word : list.AsList()) words.push_back(word.AsString());
+  return JoinNames(words);
+}
+
+void Print(const Value& report) {
+  auto text = [&](const char* key) { return report.Find(key)->AsString(); };
+  auto number = [&](const char* key) { return report.Find(key)->AsReal(); };
+  fmt::print("bitlaw        {}, {}\n", text("bitlaw"), text("compiler"));
+  fmt::print("libtorch      {}\n", text("libtorch"));
+  fmt::print("processor     {} ({})\n", text("cpu"), Words(*report.Find("instruction_sets")));
+  fmt::print("threads       {} of {} cores\n", report.Find("torch_threads")->AsInt(), report.Find("allowed_threads")->AsInt());
+  fmt::print("memory        {:.1f} GiB, {:.1f} free; disk {:.1f} GiB free\n", number("memory_gib"), number("memory_free_gib"),
+             number("disk_free_gib"));
+  fmt::print("BLAS          {}, threads: {}\n", text("blas"), text("blas_threading"));
+  if (!text("blas_file").empty()) fmt::print("              {}\n", text("blas_file"));
+  if (!text("blas_configuration").empty()) fmt::print("              {}\n", text("blas_configuration"));
+  fmt::print("float32 GEMM  {:.1f} GFLOP/s\n", number("gemm_float32_gflops"));
+  fmt::print("bfloat16 GEMM {:.1f} GFLOP/s\n", number("gemm_bfloat16_gflops"));
+  fmt::print("Cholesky 576  {:.1f} GFLOP/s\n", number("cholesky_576_gflops"));
+  fmt::print("devices       {}\n", Words(*report.Find("devices")));
+  for (const Value& folder : report.Find("plugins")->AsList()) {
+    fmt::print("plugins       {}{}\n", folder.Find("path")->AsString(), folder.Find("exists")->AsBool() ? "" : " (not there)");
+    for (const Value& plugin : folder.Find("plugins")->AsList()) {
+      fmt::print("              {} {}: {}\n", plugin.Find("id")->AsString(), plugin.Find("version")->AsString(),
+                 Words(*plugin.Find("components")));
+    }
+  }
+  const auto& problems = report.Find("problems")->AsList();
+  if (problems.empty()) fmt::print("No problems found.\n");
+  for (const Value& problem : problems) fmt::print("PROBLEM       {}\n", problem.AsString());
+}
+
+}  // namespace
+
+void AddDoctorVerb(CLI::App& app, Session& session) {
+  auto options = std::make_shared<DoctorOptions>();
+  CLI::App* verb = app.add_subcommand("doctor", "Examine this machine: versions, BLAS and its speed, threads, plugins; say what to fix");
+  verb->add_flag("--json", options->json, "Print the findings as JSON");
+  verb->add_flag("--strict", options->strict, "Exit with 3 if there is a problem");
+  verb->add_option("--threads", options->threads, "Threads for the measurements; 0: every core this process may use")
+      ->check(CLI::NonNegativeNumber);
+  verb->callback([&session, options] {
+    session.action = [&session, options] {
+      const Value report = Examine(session, *options);
+      if (options->json) {
+        std::fputs(PrettyJson(report).c_str(), stdout);
+      } else {
+        Print(report);
+      }
+      return options->strict && !report.Find("problems")->AsList().empty() ? 3 : 0;
+    };
+  });
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,218 @@
+#include "run/machine.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <link.h>
+#include <sched.h>
+#include <sys/utsname.h>
+#include <torch/version.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "bitlaw/api/torch_errors.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string Resolved(const char* path) {
+  std::error_code error;
+  const fs::path resolved = fs::canonical(path, error);
+  return error ? path : resolved.string();
+}
+
+bool LooksLikeBlas(const std::string& file) {
+  for (const char* part : {"blas", "libmkl", "libatlas", "libblis", "libflame", "libnvpl"}) {
+    if (file.find(part) != std::string::npos) return true;
+  }
+  return false;
+}
+
+int CollectBlas(dl_phdr_info* library, size_t, void* into) {
+  if (library->dlpi_name == nullptr || *library->dlpi_name == 0) return 0;
+  std::string path = Resolved(library->dlpi_name);
+  if (LooksLikeBlas(fs::path(path).filename().string())) static_cast<std::vector<std::string>*>(into)->push_back(path);
+  return 0;
+}
+
+template <class Function>
+Function* Symbol(void* library, const char* name) {
+  return library == nullptr ? nullptr : reinterpret_cast<Function*>(::dlsym(library, name));
+}
+
+void AskOpenBlas(void* library, BlasLibrary& blas) {
+  if (auto* config = Symbol<char*()>(library, "openblas_get_config")) blas.configuration = config();
+  if (auto* core = Symbol<char*()>(library, "openblas_get_corename")) {
+    // Recent configurations name the core already.
+    if (blas.configuration.find(core()) == std::string::npos) blas.configuration += fmt::format(" ({})", core());
+  }
+  if (auto* parallel = Symbol<int()>(library, "openblas_get_parallel")) {
+    static constexpr const char* kThreading[] = {"none", "pthreads", "OpenMP"};
+    const int mode = parallel();
+    if (mode >= 0 && mode <= 2) blas.threading = kThreading[mode];
+  }
+}
+
+double Seconds(std::chrono::steady_clock::time_point since) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
+}
+
+// How often `work` runs in a second.
+template <class Work>
+double Rate(double seconds, Work&& work) {
+  work();
+  const auto start = std::chrono::steady_clock::now();
+  int64_t runs = 0;
+  do {
+    work();
+    ++runs;
+  } while (Seconds(start) < seconds);
+  return runs / Seconds(start);
+}
+
+}  // namespace
+
+BlasLibrary FindBlas() {
+  BlasLibrary blas;
+  blas.threading = "unknown";
+  ::dl_iterate_phdr(&CollectBlas, &blas.loaded);
+  if (at::hasMKL()) {
+    // MKL is linked into libtorch itself in the public builds.
+    blas.kind = "MKL";
+    blas.threading = "OpenMP";
+  }
+  // libtorch calls sgemm_ by name: whichever library the loader finds first under it does the work.
+  void* const sgemm = ::dlsym(RTLD_DEFAULT, "sgemm_");
+  Dl_info where{};
+  if (sgemm == nullptr || ::dladdr(sgemm, &where) == 0 || where.dli_fname == nullptr) {
+    if (blas.kind.empty()) blas.kind = "unknown";
+    return blas;
+  }
+  blas.path = Resolved(where.dli_fname);
+  if (!blas.kind.empty()) return blas;
+  void* const library = ::dlopen(where.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+  auto contains = [&](const char* part) { return blas.path.find(part) != std::string::npos; };
+  if (Symbol<void>(library, "openblas_get_config") != nullptr || contains("openblas")) {
+    blas.kind = "OpenBLAS";
+    AskOpenBlas(library, blas);
+  } else if (contains("atlas") || contains("f77blas")) {
+    blas.kind = "ATLAS";
+  } else if (contains("blis")) {
+    blas.kind = "BLIS";
+  } else if (contains("mkl")) {
+    blas.kind = "MKL";
+  } else if (contains("/blas/libblas") || contains("libblas.so.3.1")) {
+    blas.kind = "reference BLAS";
+    blas.threading = "none";
+  } else {
+    blas.kind = "unknown";
+  }
+  if (library != nullptr) ::dlclose(library);
+  return blas;
+}
+
+Cpu DescribeCpu() {
+  Cpu cpu;
+  std::ifstream cpuinfo("/proc/cpuinfo");
+  for (std::string line; std::getline(cpuinfo, line);) {
+    const size_t colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    const std::string value = colon + 2 <= line.size() ? line.substr(colon + 2) : "";
+    if (cpu.model.empty() && (line.starts_with("model name") || line.starts_with("Model"))) cpu.model = value;
+    if (cpu.instruction_sets.empty() && (line.starts_with("flags") || line.starts_with("Features"))) {
+      static constexpr const char* kWanted[] = {"sse4_2",      "avx",      "f16c",     "fma",     "avx2", "avx512f",
+                                                "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8",
+                                                "asimd",       "bf16",     "sve",      "i8mm"};
+      std::istringstream words(value);
+      for (std::string word; words >> word;) {
+        if (std::find(std::begin(kWanted), std::end(kWanted), word) != std::end(kWanted)) {
+          cpu.instruction_sets.push_back(word);
+        }
+      }
+    }
+  }
+  cpu.hardware_threads = static_cast<int>(std::thread::hardware_concurrency());
+  cpu_set_t allowed;
+  cpu.allowed_threads = ::sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : cpu.hardware_threads;
+  cpu.torch_threads = at::get_num_threads();
+  if (const char* core = std::getenv("OPENBLAS_CORETYPE")) cpu.openblas_coretype = core;
+  if (const char* threads = std::getenv("OMP_NUM_THREADS")) cpu.omp_num_threads = threads;
+  return cpu;
+}
+
+std::string TorchVersion() { return TORCH_VERSION; }
+
+std::string Compiler() {
+#if defined(__clang__)
+  return "clang " __clang_version__;
+#else
+  return "gcc " __VERSION__;
+#endif
+}
+
+std::vector<std::string> Devices() {
+  std::vector<std::string> devices = {"cpu"};
+  if (at::hasCUDA()) {
+    const auto count = at::detail::getCUDAHooks().getNumGPUs();
+    for (int i = 0; i < count; ++i) devices.push_back(fmt::format("cuda:{}", i));
+  }
+  return devices;
+}
+
+double MeasureGemm(bool bfloat16, int64_t n, double seconds) {
+  return WithTorchErrors("matrix product", [&] {
+    at::NoGradGuard no_grad;
+    const auto type = bfloat16 ? at::kBFloat16 : at::kFloat;
+    const at::Tensor a = at::ones({n, n}, type), b = at::ones({n, n}, type);
+    at::Tensor c = at::empty({n, n}, type);
+    const double flops = 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n);
+    return 1e-9 * flops * Rate(seconds, [&] { at::mm_out(c, a, b); });
+  });
+}
+
+double MeasureCholesky(int64_t n, double seconds) {
+  return WithTorchErrors("Cholesky factor", [&] {
+    at::NoGradGuard no_grad;
+    const at::Tensor a = at::eye(n, at::kFloat) * static_cast<double>(n) + at::ones({n, n}, at::kFloat);
+    const double flops = static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n) / 3;
+    return 1e-9 * flops * Rate(seconds, [&] { at::linalg_cholesky(a); });
+  });
+}
+
+std::string UtcNow() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+Value MachineFacts(int threads) {
+  utsname system{};
+  ::uname(&system);
+  const Cpu cpu = DescribeCpu();
+  const BlasLibrary blas = FindBlas();
+  return Value::Map{{"date", UtcNow()},
+                    {"host", system.nodename},
+                    {"system", fmt::format("{} {} {}", system.sysname, system.release, system.machine)},
+                    {"cpu", cpu.model},
+                    {"threads", threads},
+                    {"libtorch", TorchVersion()},
+                    {"compiler", Compiler()},
+                    {"blas", blas.kind},
+                    {"blas_file", blas.path},
+                    {"blas_configuration", blas.configuration}};
+}
+
+}  // namespace bitlaw
