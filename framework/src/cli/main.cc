@@ -23,6 +23,9 @@ int main(int argc, char** argv) {
   app.add_option("--plugin", session.plugin_paths, "Plugin library or folder to load beside the default folders");
   app.add_option("--configs", session.config_paths, "Folder with tasks/ and laws/ to search first");
   bitlaw::AddPluginsVerb(app, session);
+#ifdef BITLAW_HAS_TENSOR
+  bitlaw::AddDoctorVerb(app, session);
+#endif
   try {
     app.parse(argc, argv);
     return session.action ? session.action() : 0;
