@@ -75,14 +75,14 @@ struct BITLAW_EXPORT ForwardContext {
   KvCache* cache = nullptr;  ///< Null: no earlier tokens, and none are kept.
   /// [B] int64 or undefined: row b's tokens before position first_valid[b] (counted over cache and input) are
   /// left padding: nothing attends to them, and positions count from there.
-  at::Tensor first_valid;
+  at::Tensor first_valid{};
 };
 
 /// What a block carries from stage to stage.
 struct BITLAW_EXPORT BlockState {
-  at::Tensor residual;               ///< [B, T, D]: the block's input at first, its output at the end.
-  at::Tensor activation;             ///< The current stage's input, [B, T, C_in] (or what an expert layer needs).
-  std::vector<at::Tensor> extra;     ///< Anything else a block needs between stages (routing weights, ...).
+  at::Tensor residual{};             ///< [B, T, D]: the block's input at first, its output at the end.
+  at::Tensor activation{};           ///< The current stage's input, [B, T, C_in] (or what an expert layer needs).
+  std::vector<at::Tensor> extra{};   ///< Anything else a block needs between stages (routing weights, ...).
 };
 
 /// Called with the linears that are about to read `input` ([..., C_in]; only rows that count), all of them at once

@@ -1,0 +1,338 @@
+#include "bitlaw/sdk/decoder.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "bitlaw/api/torch_errors.h"
+#include "bitlaw/base/error.h"
+
+// The whole decoder. B batch, T new tokens, S = held + T tokens in sight, D hidden, F feed-forward, V vocabulary,
+// H query heads, K key-value heads, R = H / K query heads a key-value head, Dh head size.
+
+namespace bitlaw {
+
+namespace {
+
+// Attention scores are made for so many bytes at a time, which a core's cache can about hold.
+constexpr int64_t kScoresBudgetBytes = int64_t{4} << 20;
+constexpr int64_t kQueryChunk = 128;
+
+// x / sqrt(mean(x^2) + eps) * weight over the last dimension, in float32 inside.
+at::Tensor RmsNorm(const at::Tensor& input, const at::Tensor& weight, double eps) {
+  const at::Tensor x = input.to(at::kFloat);
+  const at::Tensor mean_square = at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).square_().div_(x.size(-1));
+  at::Tensor normed = x.mul(mean_square.add_(eps).rsqrt_());
+  return normed.to(input.scalar_type()).mul_(weight);  // as input
+}
+
+// Cosines and sines of the rotary angles, for as many positions as were asked for so far.
+class RotaryTable {
+ public:
+  RotaryTable(at::Tensor frequencies, at::ScalarType dtype) : frequencies_(std::move(frequencies)), dtype_(dtype) {}
+
+  struct Angles {
+    at::Tensor cos, sin;  // [T, Dh / 2] or [B, T, Dh / 2]
+  };
+
+  // Positions held .. held + T - 1, or those minus first_valid[b] and at least 0.
+  Angles At(int64_t held, int64_t tokens, const at::Tensor& first_valid) {
+    Grow(held + tokens);
+    if (!first_valid.defined()) return {cos_.narrow(0, held, tokens), sin_.narrow(0, held, tokens)};
+    const at::Tensor positions =
+        (at::arange(held, held + tokens, first_valid.options()) - first_valid.unsqueeze(1)).clamp_min_(0);  // [B, T]
+    const std::vector<int64_t> sizes = {positions.size(0), tokens, frequencies_.size(0)};
+    const at::Tensor flat = positions.flatten().to(cos_.device());
+    return {cos_.index_select(0, flat).view(sizes), sin_.index_select(0, flat).view(sizes)};
+  }
+
+ private:
+  void Grow(int64_t positions) {
+    const int64_t filled = cos_.defined() ? cos_.size(0) : 0;
+    if (positions <= filled) return;
+    const int64_t wanted = std::max<int64_t>({positions, 2 * filled, 256});
+    const at::Tensor angles = at::outer(at::arange(wanted, frequencies_.options()), frequencies_);  // [wanted, Dh / 2]
+    cos_ = angles.cos().to(dtype_);
+    sin_ = angles.sin().to(dtype_);
+  }
+
+  at::Tensor frequencies_;  // [Dh / 2] float32
+  at::ScalarType dtype_;
+  at::Tensor cos_, sin_;  // [positions, Dh / 2]
+};
+
+// [B, T, heads, Dh] -> [B, heads, T, Dh], each pair (j, j + Dh / 2) turned by its angle.
+at::Tensor Rotate(const at::Tensor& heads, const RotaryTable::Angles& angles) {
+  const int64_t half = heads.size(3) / 2;
+  const at::Tensor cos = angles.cos.unsqueeze(-2), sin = angles.sin.unsqueeze(-2);  // [(B,) T, 1, Dh / 2]
+  const at::Tensor left = heads.narrow(3, 0, half), right = heads.narrow(3, half, half);
+  at::Tensor rotated = at::empty({heads.size(0), heads.size(2), heads.size(1), heads.size(3)}, heads.options());
+  at::Tensor out = rotated.transpose(1, 2);  // [B, T, heads, Dh] view
+  at::Tensor out_left = out.narrow(3, 0, half), out_right = out.narrow(3, half, half);
+  at::mul_out(out_left, left, cos).sub_(right * sin);
+  at::mul_out(out_right, right, cos).add_(left * sin);
+  return rotated;  // [B, heads, T, Dh]
+}
+
+// softmax(q k^T) v, causal, in float32 inside the softmax. Queries come scaled.
+//
+// queries [B, H, T, Dh]; keys, values [B, K, S, Dh], the last T of which belong to the queries. The R query heads of
+// one key-value head become rows of one product, so that keys and values are never repeated. Queries are taken in
+// chunks, each with the keys up to its own end: nothing is computed for most of the future.
+// A key that is padding (before first_valid[b]) is seen by no query but its own, which keeps padding rows finite.
+at::Tensor Attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                  const at::Tensor& first_valid) {
+  const int64_t batch = queries.size(0), num_heads = queries.size(1), tokens = queries.size(2), dh = queries.size(3);
+  const int64_t kv_heads = keys.size(1), shared = num_heads / kv_heads, total = keys.size(2), held = total - tokens;
+  const int64_t chunk = std::min(tokens, kQueryChunk);
+  const int64_t row_bytes = num_heads * chunk * total * static_cast<int64_t>(sizeof(float));
+  const int64_t rows = std::clamp<int64_t>(kScoresBudgetBytes / row_bytes, 1, batch);
+
+  at::Tensor output = at::empty({batch, tokens, num_heads, dh}, queries.options());
+  const at::Tensor future = at::ones({chunk, chunk}, queries.options().dtype(at::kBool)).triu_(1);  // [chunk, chunk]
+  for (int64_t t = 0; t < tokens; t += chunk) {
+    const int64_t n = std::min(chunk, tokens - t), sight = held + t + n;
+    for (int64_t b = 0; b < batch; b += rows) {
+      const int64_t m = std::min(rows, batch - b);
+      const auto flat_kv = [&](const at::Tensor& kv) {
+        return kv.narrow(0, b, m).narrow(2, 0, sight).flatten(0, 1);  // [m K, sight, Dh]
+      };
+      const at::Tensor q = queries.narrow(0, b, m).narrow(2, t, n).reshape({m * kv_heads, shared * n, dh});
+      const at::Tensor scores = at::bmm(q, flat_kv(keys).transpose(1, 2));      // [m K, R n, sight]
+      at::Tensor by_query = scores.view({m, num_heads, n, sight});              // [m, H, n, sight]
+      constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
+      if (n > 1) by_query.narrow(3, sight - n, n).masked_fill_(future.narrow(0, 0, n).narrow(1, 0, n), kMinusInfinity);
+      if (first_valid.defined()) {
+        const at::Tensor key_at = at::arange(sight, first_valid.options());                        // [sight]
+        const at::Tensor query_at = at::arange(sight - n, sight, first_valid.options());           // [n]
+        const at::Tensor first = first_valid.narrow(0, b, m).view({m, 1, 1, 1});
+        const at::Tensor hidden = (key_at < first) & (key_at != query_at.unsqueeze(1));            // [m, 1, n, sight]
+        by_query.masked_fill_(hidden.to(scores.device()), kMinusInfinity);
+      }
+      const at::Tensor weights = at::softmax(scores, -1, at::kFloat).to(values.scalar_type());    // [m K, R n, sight]
+      const at::Tensor mixed = at::bmm(weights, flat_kv(values));                                  // [m K, R n, Dh]
+      output.narrow(0, b, m).narrow(1, t, n).copy_(mixed.view({m, num_heads, n, dh}).transpose(1, 2));
+    }
+  }
+  return output.flatten(2);  // [B, T, H Dh]
+}
+
+class DecoderBlock : public Block {
+ public:
+  DecoderBlock(const DecoderConfig& config, int64_t index, const ModelSummary& summary, const WeightSource& weights,
+               const at::TensorOptions& options, std::shared_ptr<RotaryTable> rotary)
+      : config_(config), index_(index), rotary_(std::move(rotary)) {
+    const std::string prefix = "model.layers." + std::to_string(index) + ".";
+    const auto load = [&](const std::string& name) {
+      return weights.Load(name, c10::typeMetaToScalarType(options.dtype())).to(options.device());
+    };
+    const auto load_linear = [&](const char* name, bool bias) {
+      const std::string full_name = prefix + name;
+      const auto shape = std::find_if(summary.linears.begin(), summary.linears.end(),
+                                      [&](const LinearShape& linear) { return linear.name == full_name; });
+      if (shape == summary.linears.end()) throw InternalError(full_name + " is not in the model's summary.");
+      return std::make_unique<Linear>(*shape, load(full_name + ".weight"),
+                                      bias ? load(full_name + ".bias") : at::Tensor());
+    };
+    input_norm_ = load(prefix + "input_layernorm.weight");                // [D]
+    q_ = load_linear("self_attn.q_proj", config.qkv_bias);                // [H Dh, D]
+    k_ = load_linear("self_attn.k_proj", config.qkv_bias);                // [K Dh, D]
+    v_ = load_linear("self_attn.v_proj", config.qkv_bias);                // [K Dh, D]
+    if (config.qk_norm) {
+      q_norm_ = load(prefix + "self_attn.q_norm.weight");                 // [Dh]
+      k_norm_ = load(prefix + "self_attn.k_norm.weight");                 // [Dh]
+    }
+    o_ = load_linear("self_attn.o_proj", config.o_bias);                  // [D, H Dh]
+    post_norm_ = load(prefix + "post_attention_layernorm.weight");        // [D]
+    gate_ = load_linear("mlp.gate_proj", config.mlp_bias);                // [F, D]
+    up_ = load_linear("mlp.up_proj", config.mlp_bias);                    // [F, D]
+    down_ = load_linear("mlp.down_proj", config.mlp_bias);                // [D, F]
+    stages_ = {{{q_.get(), k_.get(), v_.get()}, {o_.get()}, {gate_.get(), up_.get()}, {down_.get()}}};
+  }
+
+  int num_stages() const override { return static_cast<int>(stages_.size()); }
+  std::span<Linear* const> stage_linears(int stage) override { return stages_.at(stage); }
+
+  void Step(int stage, BlockState& state, const ForwardContext& context, const InputObserver& observe) override {
+    switch (stage) {
+      case 0: state.activation = RmsNorm(state.residual, input_norm_, config_.rms_norm_eps); break;     // [B, T, D]
+      case 1: state.activation = Attention(state.activation, context); break;                           // [B, T, H Dh]
+      case 2:
+        state.residual = state.residual + o_->Apply(state.activation);                                  // [B, T, D]
+        state.activation = RmsNorm(state.residual, post_norm_, config_.rms_norm_eps);                   // [B, T, D]
+        break;
+      case 3: {
+        at::Tensor gate = gate_->Apply(state.activation);                                               // [B, T, F]
+        state.activation = at::silu_(gate).mul_(up_->Apply(state.activation));                          // [B, T, F]
+        break;
+      }
+      case 4:
+        state.residual = state.residual + down_->Apply(state.activation);                               // [B, T, D]
+        state.activation = at::Tensor();
+        return;
+      default: throw InternalError("A decoder block has no stage " + std::to_string(stage) + ".");
+    }
+    if (observe) observe(stages_[stage], Counted(state.activation, context));
+  }
+
+ private:
+  at::Tensor Attention(const at::Tensor& input, const ForwardContext& context) {
+    const int64_t batch = input.size(0), tokens = input.size(1);
+    const int64_t held = context.cache != nullptr ? context.cache->length() : 0;
+    const auto heads = [&](const Linear& linear) {
+      return linear.Apply(input).view({batch, tokens, -1, config_.head_dim});  // [B, T, heads, Dh]
+    };
+    at::Tensor queries = heads(*q_), keys = heads(*k_);
+    if (config_.qk_norm) {
+      queries = RmsNorm(queries, q_norm_, config_.rms_norm_eps);
+      keys = RmsNorm(keys, k_norm_, config_.rms_norm_eps);
+    }
+    const RotaryTable::Angles angles = rotary_->At(held, tokens, context.first_valid);
+    queries = Rotate(queries, angles).mul_(1.0 / std::sqrt(static_cast<double>(config_.head_dim)));  // [B, H, T, Dh]
+    keys = Rotate(keys, angles);                                                                     // [B, K, T, Dh]
+    at::Tensor values = heads(*v_).transpose(1, 2).contiguous();                                     // [B, K, T, Dh]
+    if (context.cache != nullptr) std::tie(keys, values) = context.cache->Append(index_, keys, values);
+    return Attend(queries, keys, values, context.first_valid);  // [B, T, H Dh]
+  }
+
+  // The rows that are not padding: [B, T, C_in] without first_valid, otherwise [rows, C_in].
+  static at::Tensor Counted(const at::Tensor& activation, const ForwardContext& context) {
+    if (!context.first_valid.defined()) return activation;
+    const int64_t held = context.cache != nullptr ? context.cache->length() : 0;
+    const at::Tensor positions = at::arange(held, held + activation.size(1), context.first_valid.options());  // [T]
+    const at::Tensor counted = positions >= context.first_valid.unsqueeze(1);                                 // [B, T]
+    return activation.flatten(0, 1).index_select(0, counted.flatten().nonzero().squeeze(1).to(activation.device()));
+  }
+
+  const DecoderConfig config_;
+  const int64_t index_;
+  std::shared_ptr<RotaryTable> rotary_;
+  at::Tensor input_norm_, post_norm_, q_norm_, k_norm_;
+  std::unique_ptr<Linear> q_, k_, v_, o_, gate_, up_, down_;
+  std::array<std::vector<Linear*>, 4> stages_;
+};
+
+class Decoder : public Model {
+ public:
+  Decoder(const DecoderConfig& config, ModelSummary summary, std::unique_ptr<WeightSource> weights,
+          std::unique_ptr<Tokenizer> tokenizer, const ComputeSetting& compute, at::Device device)
+      : config_(config),
+        summary_(std::move(summary)),
+        compute_(compute),
+        weights_(std::move(weights)),
+        tokenizer_(std::move(tokenizer)),
+        options_(at::TensorOptions(device).dtype(compute.dtype == Dtype::kFloat32 ? at::kFloat : at::kBFloat16)),
+        rotary_(std::make_shared<RotaryTable>(RotaryFrequencies(config).to(device),
+                                              c10::typeMetaToScalarType(options_.dtype()))),
+        blocks_(config.num_blocks) {}
+
+  const ModelSummary& summary() const override { return summary_; }
+  const ComputeSetting& compute() const override { return compute_; }
+  const Tokenizer& tokenizer() const override { return *tokenizer_; }
+
+  Block& block(int64_t i) override {
+    std::unique_ptr<DecoderBlock>& block = blocks_.at(i);
+    if (!block) {
+      block = WithTorchErrors(summary_.name, [&] {
+        return std::make_unique<DecoderBlock>(config_, i, summary_, *weights_, options_, rotary_);
+      });
+    }
+    return *block;
+  }
+  void DropBlock(int64_t i) override { blocks_.at(i).reset(); }
+
+  at::Tensor Embed(const at::Tensor& tokens) override {
+    return WithTorchErrors(summary_.name, [&] {
+      return at::embedding(Loaded(embedding_, "model.embed_tokens.weight"), tokens.to(options_.device()));  // [B, T, D]
+    });
+  }
+
+  at::Tensor Logits(const at::Tensor& hidden) override {
+    return WithTorchErrors(summary_.name, [&] {
+      const at::NoGradGuard no_grad;
+      const at::Tensor normed = RmsNorm(hidden, Loaded(norm_, "model.norm.weight"), config_.rms_norm_eps);  // [..., D]
+      const at::Tensor head = config_.tied_head ? Loaded(embedding_, "model.embed_tokens.weight")
+                                                : Loaded(head_, "lm_head.weight");  // [V, D]
+      std::vector<int64_t> sizes = hidden.sizes().vec();
+      sizes.back() = config_.vocab_size;
+      return at::mm(normed.reshape({-1, config_.hidden_size}), head.t()).view(sizes);  // [..., V]
+    });
+  }
+
+ private:
+  const at::Tensor& Loaded(at::Tensor& tensor, const char* name) {
+    if (!tensor.defined()) {
+      tensor = weights_->Load(name, c10::typeMetaToScalarType(options_.dtype())).to(options_.device());
+    }
+    return tensor;
+  }
+
+  DecoderConfig config_;
+  ModelSummary summary_;
+  ComputeSetting compute_;
+  std::unique_ptr<WeightSource> weights_;  // Outlives the blocks, whose weights may be views of its mapping.
+  std::unique_ptr<Tokenizer> tokenizer_;
+  at::TensorOptions options_;
+  std::shared_ptr<RotaryTable> rotary_;
+  at::Tensor embedding_, norm_, head_;  // [V, D], [D], [V, D]
+  std::vector<std::unique_ptr<DecoderBlock>> blocks_;
+};
+
+at::Device ResolvedDevice(const std::string& name) {
+  std::optional<at::Device> device;
+  try {
+    device = at::Device(name);
+  } catch (const c10::Error&) {
+    throw Error(ErrorKind::kSpec, "device '" + name + "' is unknown. Use cpu, cuda or cuda:<index>.");
+  }
+  if (device->is_cpu()) return *device;
+  if (!device->is_cuda()) {
+    throw Error(ErrorKind::kUnsupported, "device '" + name + "' is not supported. Use cpu, cuda or cuda:<index>.");
+  }
+  if (!at::hasCUDA()) {
+    throw Error(ErrorKind::kUnsupported,
+                "device '" + name + "' is not here: this libtorch finds no CUDA device. Use device: cpu.");
+  }
+  return *device;
+}
+
+}  // namespace
+
+at::Tensor RotaryFrequencies(const DecoderConfig& config) {
+  // theta^(-2j / Dh) in float32, step by step as the reference implementation rounds it.
+  const at::Tensor exponents = at::arange(0, config.head_dim, 2, at::kLong).to(at::kFloat) / config.head_dim;
+  at::Tensor frequencies = at::pow(config.rope_theta, exponents).reciprocal();  // [Dh / 2]
+  if (config.rope_scaling) {
+    // Slow rotations are slowed by `factor`, fast ones kept, those between interpolated by wavelength.
+    const Llama3RopeScaling& scaling = *config.rope_scaling;
+    const at::Tensor wavelengths = frequencies.reciprocal() * (2.0 * M_PI);  // positions a turn
+    const double longest = scaling.original_max_positions / scaling.low_freq_factor;
+    const double shortest = scaling.original_max_positions / scaling.high_freq_factor;
+    const at::Tensor share = (scaling.original_max_positions / wavelengths - scaling.low_freq_factor) /
+                             (scaling.high_freq_factor - scaling.low_freq_factor);
+    const at::Tensor slowed = frequencies / scaling.factor;
+    const at::Tensor between = (1.0 - share) * slowed + share * frequencies;
+    frequencies = at::where(wavelengths > longest, slowed, at::where(wavelengths < shortest, frequencies, between));
+  }
+  if (!config.rope_divisors.empty()) frequencies = frequencies / at::tensor(config.rope_divisors);
+  return frequencies;  // [Dh / 2]
+}
+
+std::unique_ptr<Model> OpenDecoder(const DecoderConfig& config, ModelSummary summary,
+                                   std::unique_ptr<WeightSource> weights, std::unique_ptr<Tokenizer> tokenizer,
+                                   const ComputeSetting& compute) {
+  if (tokenizer->vocab_size() > config.vocab_size) {
+    throw Error(ErrorKind::kIo, summary.name + ": the tokenizer has " + std::to_string(tokenizer->vocab_size()) +
+                                    " entries, the model's vocabulary " + std::to_string(config.vocab_size) +
+                                    ". The tokenizer is another model's.");
+  }
+  const at::Device device = ResolvedDevice(compute.device);
+  return WithTorchErrors(summary.name, [&]() -> std::unique_ptr<Model> {
+    return std::make_unique<Decoder>(config, summary, std::move(weights), std::move(tokenizer), compute, device);
+  });
+}
+
+}  // namespace bitlaw
