@@ -19,6 +19,8 @@ PlanContents::PlanContents(const Plan& plan, const PluginHost& host, DigestCache
       task_contents_(plan.study.tasks.size()),
       weights_digests_(plan.models.size()) {}
 
+PlanContents::~PlanContents() = default;
+
 const Task& PlanContents::task(size_t index) {
   if (!tasks_[index]) {
     const TaskSpec& spec = plan_.study.tasks[index];

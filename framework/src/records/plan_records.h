@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,9 @@ namespace bitlaw {
 class BITLAW_EXPORT PlanContents {
  public:
   PlanContents(const Plan& plan, const PluginHost& host, DigestCache& cache);
+  ~PlanContents();
+  PlanContents(const PlanContents&) = delete;
+  PlanContents& operator=(const PlanContents&) = delete;
 
   /// Task `index` of the study, opened once. Error(kIo / kSpec) of the task's own.
   const Task& task(size_t index);

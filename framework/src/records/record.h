@@ -34,7 +34,7 @@ struct BITLAW_EXPORT TrialContent {
 struct BITLAW_EXPORT TaskContent {
   std::string name, component, component_version;
   std::string digest;  ///< Task::digest(): definition and data.
-  Value evaluate;      ///< The evaluation options that can change a number.
+  Value evaluate;      ///< Evaluation options (batching); they count only where rounding is coarser than float32's.
 };
 
 /// The keys under which records are filed. A record's file name is RecordDigest of its key.

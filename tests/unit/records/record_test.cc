@@ -115,7 +115,16 @@ TEST(RecordKey, ChangesWithEverythingThatDeterminesANumber) {
   EXPECT_TRUE(differs([](auto& x, auto&) { x.calibration_digest = "1"; }));
   EXPECT_TRUE(differs([](auto&, auto& x) { x.digest = "1"; }));
   EXPECT_TRUE(differs([](auto&, auto& x) { x.component_version = "1"; }));
-  EXPECT_TRUE(differs([](auto&, auto& x) { x.evaluate = Value::Map{{"max_length", 512}}; }));
+  EXPECT_TRUE(differs([](auto&, auto& x) { x.name = "1"; }));
+}
+
+TEST(RecordKey, CountsBatchingOnlyWhereItChangesMoreThanRounding) {
+  TrialContent trial;
+  TaskContent a, b;
+  b.evaluate = Value::Map{{"batch_tokens", 512}};
+  EXPECT_EQ(RecordDigest(TaskKey(trial, a)), RecordDigest(TaskKey(trial, b)));
+  trial.compute.dtype = Dtype::kBFloat16;
+  EXPECT_NE(RecordDigest(TaskKey(trial, a)), RecordDigest(TaskKey(trial, b)));
 }
 
 TEST(RecordKey, DoesNotDependOnTheOrderOfOptions) {
@@ -149,7 +158,7 @@ TEST(ItemsFile, RefusesColumnsThatAreNotTheRecords) {
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(),
-                 "i.csv:1: the columns are id, acc, chance, the record's metrics need id, acc, perplexity, chance.");
+                 "i.csv: the columns are id, acc, chance, the record's metrics need id, acc, perplexity, chance.");
   }
 }
 
