@@ -18,6 +18,7 @@ struct QuantizedLinear;
 /// Which statistics of a layer's inputs a quantizer wants collected. Only these are computed.
 struct BITLAW_EXPORT CalibrationNeeds {
   bool second_moment = false;  ///< H = (2 / n) sum x x^T, [C_in, C_in]
+  bool second_moment_float64 = false;  ///< Sum H in float64 rather than float32; only read with second_moment.
   bool abs_mean = false;       ///< mean |x_j|, [C_in]
   bool abs_max = false;        ///< max |x_j|, [C_in]
   bool rows = false;           ///< The inputs themselves, [tokens, C_in]

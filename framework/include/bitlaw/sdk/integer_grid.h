@@ -1,0 +1,86 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "bitlaw/api/quantized_linear.h"
+#include "bitlaw/base/export.h"
+
+namespace bitlaw {
+
+/// What the scales of a grid are stored in. They are rounded to it before any code is computed, so that what is
+/// evaluated is what an exporter writes.
+enum class ScaleDtype { kFloat32, kFloat16 };
+BITLAW_EXPORT std::string_view Name(ScaleDtype dtype);  ///< "float32", "float16".
+inline int ScaleBits(ScaleDtype dtype) { return dtype == ScaleDtype::kFloat16 ? 16 : 32; }
+
+/// How the grid of one group of weights is found:
+///
+///   w ~ scale * (code - zero),  code = clamp(round(w / scale) + zero, 0, 2^bits - 1),  round: half to even
+///
+///   low = min(min w, 0), high = max(max w, 0)                         zero always lies on the grid
+///   symmetric: high = max(|low|, high); low = -high where low < 0     (a group without a negative keeps low = 0)
+///   both zero: low = -1, high = 1
+///   scale = (high - low) / (2^bits - 1)
+///   zero  = symmetric ? 2^(bits - 1) : round(-low / scale)
+///
+/// Source: the GPTQ reference implementation's grid, its quirk for groups without a negative included.
+struct BITLAW_EXPORT GridRule {
+  int bits = 4;  ///< 1 to 8.
+  bool symmetric = false;
+  ScaleDtype scale_dtype = ScaleDtype::kFloat16;
+
+  /// Shrink both ends by p = 1 - i / mse_steps, i = 0, 1, ... < mse_max_shrink * mse_steps, and keep the p with the
+  /// least sum |w - grid(w)|^mse_norm; the largest range wins ties.
+  bool mse = false;
+  double mse_norm = 2.4;
+  int mse_steps = 100;
+  double mse_max_shrink = 0.8;
+
+  int max_code() const { return (1 << bits) - 1; }
+};
+
+/// Finds scale and zero of `rows` groups at once: row r of `weights` is weights[r * row_stride + (0 .. columns - 1)].
+///
+/// Shapes   scales, zeros [rows]; zeros are integers in [0, 2^bits - 1] held as float.
+/// Errors   none: a range that the scale dtype cannot hold gives a scale of 0 or infinity, see CheckScales().
+/// Threads  Rows are independent; one thread.
+BITLAW_EXPORT void FindGrid(const GridRule& rule, const float* weights, int64_t rows, int64_t columns,
+                            int64_t row_stride, float* scales, float* zeros);
+
+/// Rounds half to even. Exact for |x| < 2^22; beyond, the result is far outside every grid, as x is.
+inline float RoundHalfToEven(float x) {
+  constexpr float kShift = 12582912.0f;  // 1.5 * 2^23: the sum has no fraction bits left.
+  return (x + kShift) - kShift;
+}
+
+/// The code of `weight` on a grid, as float.
+inline float CodeOf(float weight, float scale, float zero, float max_code) {
+  const float code = RoundHalfToEven(weight / scale) + zero;
+  const float raised = code > 0.0f ? code : 0.0f;
+  return raised < max_code ? raised : max_code;
+}
+
+/// What CheckScales() saw.
+struct BITLAW_EXPORT ScaleCheck {
+  int64_t subnormal = 0;  ///< Scales that float16 holds with fewer than 11 bits; 0 for float32.
+};
+
+/// Error(kNumerical), with `layer` and what to do, if a scale is zero, infinite or not a number.
+BITLAW_EXPORT ScaleCheck CheckScales(const GridRule& rule, const at::Tensor& scales, const std::string& layer);
+
+/// Error(kNumerical) if the weight of `layer` has a value that is not finite.
+BITLAW_EXPORT void CheckFinite(const at::Tensor& weight, const std::string& layer);
+
+/// Round to nearest: every group of `group_size` neighbouring columns (-1 or more than C_in: the row) on its own grid.
+///
+/// Shapes   weight [C_out, C_in], any floating dtype; the result as in QuantizedLinear, group_index[j] = j / G.
+/// Errors   Error(kNumerical) naming `layer`: weights that are not finite, scales that scale_dtype cannot hold.
+/// Threads  Same bytes for any number of threads.
+BITLAW_EXPORT QuantizedLinear RoundToNearest(const GridRule& rule, const at::Tensor& weight, int64_t group_size,
+                                             const std::string& layer);
+
+}  // namespace bitlaw

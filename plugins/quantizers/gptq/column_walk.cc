@@ -1,0 +1,146 @@
+#include "column_walk.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "bitlaw/sdk/vector_code.h"
+
+namespace bitlaw {
+namespace {
+
+constexpr int64_t kLanes = 32;         // Rows that one tile takes abreast: a vector is a column of the tile.
+constexpr int64_t kRowsPerPiece = 64;  // Rows of one matrix product and of one unit of parallel work.
+
+// Quantizes one column of a tile and spreads its error over the columns to the right.
+//   tile [columns, kLanes], w = tile + i * kLanes; u = U[i, i ...]
+BITLAW_VECTOR_CODE void StepColumn(float* __restrict w, const float* __restrict u, int64_t columns_right,
+                                   const float* __restrict scale, const float* __restrict zero, float max_code,
+                                   float* __restrict code, float* __restrict error) {
+  const float diagonal = u[0];
+  for (int64_t l = 0; l < kLanes; ++l) {
+    code[l] = CodeOf(w[l], scale[l], zero[l], max_code);
+    error[l] = (w[l] - scale[l] * (code[l] - zero[l])) / diagonal;
+  }
+  for (int64_t k = 1; k <= columns_right; ++k) {
+    float* __restrict right = w + k * kLanes;
+    const float factor = u[k];
+    for (int64_t l = 0; l < kLanes; ++l) right[l] -= error[l] * factor;
+  }
+}
+
+// One piece of rows, walked on one thread.
+class PieceWalk {
+ public:
+  PieceWalk(const ColumnWalkPlan& plan, const at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
+            at::Tensor& scales, at::Tensor& zeros, int64_t first_row, int64_t rows)
+      : plan_(plan),
+        columns_(weight.size(1)),
+        groups_(scales.size(1)),
+        rows_(rows),
+        weight_piece_(weight.narrow(0, first_row, rows)),
+        factor_(factor),
+        weight_(weight.data_ptr<float>() + first_row * columns_),
+        u_(factor.data_ptr<float>()),
+        codes_(codes.data_ptr<uint8_t>() + first_row * columns_),
+        scales_(scales.data_ptr<float>() + first_row * groups_),
+        zeros_(zeros.data_ptr<float>() + first_row * groups_),
+        tile_(static_cast<size_t>(plan.block_size * kLanes)),
+        errors_(at::empty({rows, plan.block_size}, at::kFloat)) {}
+
+  void Run() {
+    for (int64_t begin = 0; begin < columns_; begin += plan_.block_size) {
+      const int64_t count = std::min(plan_.block_size, columns_ - begin);
+      for (int64_t row = 0; row < rows_; row += kLanes) WalkTile(begin, count, row, std::min(kLanes, rows_ - row));
+      const int64_t end = begin + count;
+      if (end == columns_) break;
+      weight_piece_.narrow(1, end, columns_ - end)
+          .addmm_(errors_.narrow(1, 0, count), factor_.narrow(0, begin, count).narrow(1, end, columns_ - end),
+                  /*beta=*/1, /*alpha=*/-1);  // [rows, C_in - end]
+    }
+  }
+
+ private:
+  // Columns [begin, begin + count) of rows [row, row + lanes); the tile's spare lanes hold zeros on a unit grid.
+  void WalkTile(int64_t begin, int64_t count, int64_t row, int64_t lanes) {
+    for (int64_t j = 0; j < count; ++j) {
+      for (int64_t l = 0; l < kLanes; ++l) {
+        tile_[j * kLanes + l] = l < lanes ? weight_[(row + l) * columns_ + begin + j] : 0.0f;
+      }
+    }
+    float* errors = errors_.data_ptr<float>();
+    const float max_code = static_cast<float>(plan_.grid.max_code());
+    float scale[kLanes], zero[kLanes], code[kLanes], error[kLanes];
+    std::fill_n(scale, kLanes, 1.0f);
+    std::fill_n(zero, kLanes, 0.0f);
+    int32_t loaded_group = -1;
+    for (int64_t j = 0; j < count; ++j) {
+      const int64_t position = begin + j;
+      const int32_t group = plan_.group_of_position[position];
+      if (!plan_.grids_are_given && position % plan_.group_size == 0) FindGroupGrid(begin, count, position, row, lanes);
+      if (group != loaded_group || j == 0) {
+        for (int64_t l = 0; l < lanes; ++l) {
+          scale[l] = scales_[(row + l) * groups_ + group];
+          zero[l] = zeros_[(row + l) * groups_ + group];
+        }
+        loaded_group = group;
+      }
+      StepColumn(&tile_[j * kLanes], u_ + position * columns_ + position, count - j - 1, scale, zero, max_code, code,
+                 error);
+      for (int64_t l = 0; l < lanes; ++l) {
+        codes_[(row + l) * columns_ + position] = static_cast<uint8_t>(code[l]);
+        errors[(row + l) * plan_.block_size + j] = error[l];
+      }
+    }
+  }
+
+  // The grid of the group that starts at `position`, for the rows of the current tile.
+  void FindGroupGrid(int64_t begin, int64_t count, int64_t position, int64_t row, int64_t lanes) {
+    const int64_t size = std::min(plan_.group_size, columns_ - position);
+    const int64_t group = position / plan_.group_size;
+    if (plan_.group_params == GroupParams::kInBlock) {
+      // What the tile holds of the group is newer than the weights; the rest of it lies in later blocks.
+      const int64_t held = std::min(size, begin + count - position);
+      for (int64_t l = 0; l < lanes; ++l) {
+        for (int64_t j = 0; j < held; ++j) {
+          weight_[(row + l) * columns_ + position + j] = tile_[(position - begin + j) * kLanes + l];
+        }
+      }
+    }
+    float scale[kLanes], zero[kLanes];
+    FindGrid(plan_.grid, weight_ + row * columns_ + position, lanes, size, columns_, scale, zero);
+    for (int64_t l = 0; l < lanes; ++l) {
+      scales_[(row + l) * groups_ + group] = scale[l];
+      zeros_[(row + l) * groups_ + group] = zero[l];
+    }
+  }
+
+  const ColumnWalkPlan& plan_;
+  const int64_t columns_, groups_, rows_;
+  at::Tensor weight_piece_;  // [rows, C_in], a view
+  const at::Tensor& factor_;
+  float* weight_;
+  const float* u_;
+  uint8_t* codes_;
+  float* scales_;
+  float* zeros_;
+  std::vector<float> tile_;  // [block_size, kLanes]
+  at::Tensor errors_;        // [rows, block_size]
+};
+
+}  // namespace
+
+void WalkColumns(const ColumnWalkPlan& plan, at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
+                 at::Tensor& scales, at::Tensor& zeros) {
+  const int64_t rows = weight.size(0);
+  const int64_t pieces = (rows + kRowsPerPiece - 1) / kRowsPerPiece;
+  at::parallel_for(0, pieces, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t piece = begin; piece < end; ++piece) {
+      const int64_t first = piece * kRowsPerPiece;
+      PieceWalk(plan, weight, factor, codes, scales, zeros, first, std::min(kRowsPerPiece, rows - first)).Run();
+    }
+  });
+}
+
+}  // namespace bitlaw

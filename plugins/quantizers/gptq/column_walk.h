@@ -1,0 +1,47 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "bitlaw/sdk/integer_grid.h"
+
+namespace bitlaw {
+
+/// When the grid of a group is found.
+enum class GroupParams {
+  kRef,      ///< When the walk reaches the group, from weights that hold the compensation of finished blocks only.
+  kInBlock,  ///< When the walk reaches the group, from weights that hold all compensation of the current block too.
+  kStatic,   ///< Before the walk, from the weights as they are.
+};
+
+/// What the column walk needs beside the weights.
+struct ColumnWalkPlan {
+  GridRule grid;
+  GroupParams group_params = GroupParams::kRef;
+  int64_t group_size = 128;  ///< Effective: 1 to C_in.
+  int64_t block_size = 128;  ///< Columns between two updates of the rest of the row.
+  /// [C_in] group of the k-th column of the walk.
+  std::vector<int32_t> group_of_position;
+  /// True: every group's grid stands in scales and zeros already.
+  bool grids_are_given = false;
+};
+
+/// The walk of GPTQ over the columns of `weight`, in storage order (a permutation is the caller's):
+///
+///   for each block of columns b:  for each column j of b, left to right:
+///       code[:, j] = grid(w[:, j]);  e[:, j] = (w[:, j] - dequantized[:, j]) / U[j, j]
+///       w[:, k] -= e[:, j] U[j, k]            for the columns k of b right of j, one after the other
+///     W[:, right of b] -= E U[b, right of b]  one matrix product
+///
+/// Rows do not depend on each other; they are cut into fixed pieces that threads share out, so the bytes are the same
+/// for any number of threads. Within a row the operations and their order are the reference's: products and
+/// differences in float32, each rounded; the one exception is the order of summation inside the matrix product.
+///
+/// Shapes   weight [C_out, C_in] float32 contiguous, overwritten; factor U [C_in, C_in] float32, upper triangular,
+///          U^T U = (H + damp)^-1; codes [C_out, C_in] uint8; scales, zeros [C_out, groups] float32.
+void WalkColumns(const ColumnWalkPlan& plan, at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
+                 at::Tensor& scales, at::Tensor& zeros);
+
+}  // namespace bitlaw

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <string>
+
+#include "bitlaw/api/option_schema.h"
+#include "bitlaw/api/quantizer.h"
+#include "bitlaw/sdk/effective_bits.h"
+#include "bitlaw/sdk/integer_grid.h"
+#include "column_walk.h"
+
+namespace bitlaw {
+
+struct GptqSettings {
+  GridRule grid;
+  int64_t group_size = 128;  ///< Columns; -1: the row.
+  bool allow_partial_group = false;
+  int64_t block_size = 128;  ///< Columns.
+  double damp = 0.01;        ///< Fraction of mean(diag H), in (0, 1).
+  bool act_order = false;
+  GroupParams group_params = GroupParams::kRef;
+  bool raise_damping = false;     ///< on_singular: raise_damping.
+  bool hessian_float64 = false;   ///< Dtype in which H is summed over the calibration set.
+  bool factor_float64 = false;    ///< Dtype in which H is inverted and factored.
+
+  static OptionSchema Schema();
+  static GptqSettings From(const Options& options);
+};
+
+/// Rounds one linear layer to a low-bit grid so that its output on calibration data changes least.
+///
+/// Visits columns in order; after rounding column j it spreads the error over the columns to its right with the
+/// inverse Hessian, H = 2 X^T X / n (n = calibration sequences). column_walk.h has the walk. Before it, in this order:
+///
+///   1. group_size "row": the row's grid is found.
+///   2. Dead columns, H[j, j] = 0: H[j, j] = 1, W[:, j] = 0.
+///   3. group_params "static": every group's grid is found, groups being runs of columns as stored.
+///   4. act_order: columns sorted by falling H[j, j], equals in storage order.
+///   5. H[j, j] += damp * mean(diag H), dead columns counted.
+///   6. U = the upper Cholesky factor of H^-1.
+///
+/// Shapes   weight [C_out, C_in]; H [C_in, C_in]; scales [C_out, ceil(C_in / G)].
+/// Units    scales in weight units; damp is a fraction of mean(diag H).
+/// Errors   Error(kUnsupported) with ExplainUnsupported()'s text; Error(kNumerical) if H is not finite or not positive
+///          definite after damping, or a scale leaves its dtype. Never changes damp or method unless
+///          on_singular: raise_damping asks for it, and then says so in QuantizedLinear::fallback.
+/// Threads  Same inputs, same bytes. No random numbers. Safe from several threads.
+/// Source   Frantar et al. 2022, arXiv:2210.17323, Algorithm 1; the README names what its reference implementation
+///          settles beyond the paper.
+class GptqQuantizer final : public Quantizer {
+ public:
+  explicit GptqQuantizer(GptqSettings settings) : settings_(settings) {}
+
+  std::string ExplainUnsupported(const LinearShape& layer) const override;
+  double BitsRequested(const LinearShape& layer) const override;
+  double BitsPerWeight(const LinearShape& layer) const override;
+  CalibrationNeeds needs() const override;
+
+  /// Diagnostics: damp, dead_columns, calibration_tokens, hessian_error, hessian_error_rtn (both
+  /// tr((W - Q) H (W - Q)^T) / tr(W H W^T); rtn: the same grid without compensation), subnormal_scales (float16 only).
+  QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
+                           const LayerCalibration& calibration) const override;
+
+ private:
+  QuantizedLinear Run(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration& calibration) const;
+
+  GptqSettings settings_;
+};
+
+}  // namespace bitlaw

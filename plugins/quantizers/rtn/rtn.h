@@ -1,0 +1,42 @@
+#pragma once
+
+#include <string>
+
+#include "bitlaw/api/option_schema.h"
+#include "bitlaw/api/quantizer.h"
+#include "bitlaw/sdk/effective_bits.h"
+#include "bitlaw/sdk/integer_grid.h"
+
+namespace bitlaw {
+
+struct RtnSettings {
+  GridRule grid;
+  int64_t group_size = 128;  ///< Columns; -1: the row.
+  bool allow_partial_group = false;
+
+  static OptionSchema Schema();
+  static RtnSettings From(const Options& options);
+};
+
+/// Rounds every weight to the nearest point of its group's grid. Needs no calibration.
+///
+/// Shapes   weight [C_out, C_in]; scales [C_out, ceil(C_in / G)].
+/// Errors   Error(kUnsupported) with ExplainUnsupported()'s text; Error(kNumerical) for weights that are not finite
+///          and scales that scale_dtype cannot hold.
+/// Threads  Same inputs, same bytes. No random numbers. Safe from several threads.
+class RtnQuantizer final : public Quantizer {
+ public:
+  explicit RtnQuantizer(RtnSettings settings) : settings_(settings) {}
+
+  std::string ExplainUnsupported(const LinearShape& layer) const override;
+  double BitsRequested(const LinearShape& layer) const override;
+  double BitsPerWeight(const LinearShape& layer) const override;
+  CalibrationNeeds needs() const override { return {}; }
+  QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
+                           const LayerCalibration& calibration) const override;
+
+ private:
+  RtnSettings settings_;
+};
+
+}  // namespace bitlaw

@@ -1,0 +1,204 @@
+#include "bitlaw/sdk/integer_grid.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "bitlaw/base/error.h"
+#include "bitlaw/base/rng.h"
+
+namespace bitlaw {
+namespace {
+
+struct Found {
+  float scale, zero;
+};
+
+Found Find(GridRule rule, const std::vector<float>& w) {
+  Found found;
+  FindGrid(rule, w.data(), 1, static_cast<int64_t>(w.size()), static_cast<int64_t>(w.size()), &found.scale, &found.zero);
+  return found;
+}
+
+GridRule Rule(int bits, bool symmetric, ScaleDtype dtype = ScaleDtype::kFloat32) {
+  GridRule rule;
+  rule.bits = bits;
+  rule.symmetric = symmetric;
+  rule.scale_dtype = dtype;
+  return rule;
+}
+
+at::Tensor RandomWeight(int64_t rows, int64_t columns, uint64_t seed) {
+  Rng rng(seed);
+  at::Tensor w = at::empty({rows, columns}, at::kFloat);
+  for (int64_t i = 0; i < w.numel(); ++i) w.data_ptr<float>()[i] = static_cast<float>(0.02 * rng.Normal());
+  return w;
+}
+
+std::string TextOfNumericalError(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kNumerical);
+    return error.what();
+  }
+  return "(no error)";
+}
+
+TEST(IntegerGrid, SpansTheRangeOfAnAsymmetricGroup) {
+  const Found found = Find(Rule(2, false), {-1, 0.5f, 2});  // 3 steps from -1 to 2
+  EXPECT_EQ(found.scale, 1.0f);
+  EXPECT_EQ(found.zero, 1.0f);
+}
+
+TEST(IntegerGrid, KeepsZeroInsideAnAllPositiveGroup) {
+  const Found found = Find(Rule(2, false), {2, 3});
+  EXPECT_EQ(found.scale, 1.0f);
+  EXPECT_EQ(found.zero, 0.0f);
+}
+
+TEST(IntegerGrid, KeepsZeroInsideAnAllNegativeGroup) {
+  const Found found = Find(Rule(2, false), {-3, -2});
+  EXPECT_EQ(found.scale, 1.0f);
+  EXPECT_EQ(found.zero, 3.0f);
+}
+
+TEST(IntegerGrid, MirrorsASymmetricGroupAndClipsItsLargestValue) {
+  const Found found = Find(Rule(4, true), {-1, 1.5f});
+  EXPECT_EQ(found.scale, 0.2f);  // 2 * 1.5 / 15
+  EXPECT_EQ(found.zero, 8.0f);
+  EXPECT_EQ(CodeOf(1.5f, found.scale, found.zero, 15), 15.0f);  // level 7 of -8..7
+}
+
+TEST(IntegerGrid, HalvesTheRangeOfASymmetricGroupWithoutANegative) {
+  const Found found = Find(Rule(4, true), {0, 1.5f});
+  EXPECT_EQ(found.scale, 0.1f);  // 1.5 / 15: the reference's quirk
+  EXPECT_EQ(found.zero, 8.0f);
+}
+
+TEST(IntegerGrid, GivesAGroupOfZerosTheRangeOfMinusOneToOne) {
+  EXPECT_EQ(Find(Rule(2, false), {0, 0, 0}).scale, 2.0f / 3);
+  EXPECT_EQ(Find(Rule(2, false), {0, 0, 0}).zero, 2.0f);  // round(1.5) to even
+  EXPECT_EQ(Find(Rule(2, true), {0, 0, 0}).zero, 2.0f);
+}
+
+TEST(IntegerGrid, RoundsHalfToEven) {
+  const float halves[] = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 4194303.5f, 1e9f};
+  const float rounded[] = {0, 2, 2, -0.0f, -2, 4194304, 1e9f};
+  for (size_t i = 0; i < std::size(halves); ++i) EXPECT_EQ(RoundHalfToEven(halves[i]), rounded[i]) << halves[i];
+}
+
+TEST(IntegerGrid, ClampsCodesOfWeightsOutsideTheRange) {
+  EXPECT_EQ(CodeOf(100, 1, 1, 3), 3.0f);
+  EXPECT_EQ(CodeOf(-100, 1, 1, 3), 0.0f);
+  EXPECT_EQ(CodeOf(-1e30f, 1e-3f, 1, 3), 0.0f);
+}
+
+TEST(IntegerGrid, RoundsScalesToFloat16BeforeCodesAreComputed) {
+  const Found found = Find(Rule(2, false, ScaleDtype::kFloat16), {-1, 0.1f});
+  EXPECT_EQ(found.scale, 0.36669921875f);  // 1.1 / 3 = 0.36666... in float16
+}
+
+TEST(IntegerGrid, SearchOfTheLeastErrorShrinksAroundAnOutlier) {
+  std::vector<float> w(64, 0.0f);
+  Rng rng(3);
+  for (float& x : w) x = static_cast<float>(rng.Normal());
+  w[0] = 20;
+  GridRule rule = Rule(3, false);
+  const Found whole = Find(rule, w);
+  rule.mse = true;
+  const Found searched = Find(rule, w);
+  const auto error = [&](const Found& found) {
+    double sum = 0;
+    for (const float x : w) {
+      sum += std::pow(std::fabs(found.scale * (CodeOf(x, found.scale, found.zero, 7) - found.zero) - x), 2.4);
+    }
+    return sum;
+  };
+  EXPECT_LT(searched.scale, whole.scale);
+  EXPECT_LT(error(searched), error(whole));
+  // No other shrink does better: the search by its definition, in float64 powers.
+  for (int i = 0; i < 80; ++i) {
+    const float p = static_cast<float>(1 - i / 100.0);
+    const auto [low_it, high_it] = std::minmax_element(w.begin(), w.end());
+    const float low = p * std::min(*low_it, 0.0f), high = p * std::max(*high_it, 0.0f);
+    const float scale = (high - low) / 7;
+    EXPECT_GE(error({scale, RoundHalfToEven(-low / scale)}), error(searched) * (1 - 1e-5)) << "p = " << p;
+  }
+}
+
+TEST(IntegerGrid, SearchKeepsAGroupThatTheGridHoldsExactly) {
+  GridRule rule = Rule(2, false);
+  rule.mse = true;
+  EXPECT_EQ(Find(rule, {-1, 0, 1, 2}).scale, 1.0f);
+}
+
+TEST(RoundToNearest, ErrsByAtMostHalfAStep) {
+  for (const int64_t group : {16L, 48L, -1L}) {
+    for (int bits = 2; bits <= 8; ++bits) {
+      const at::Tensor w = RandomWeight(33, 144, bits);
+      const QuantizedLinear q = RoundToNearest(Rule(bits, false), w, group, "layer");
+      q.Validate({.name = "layer", .in_features = 144, .out_features = 33});
+      const at::Tensor step = q.scales.index_select(1, q.group_index.to(at::kLong));  // [C_out, C_in]
+      // The zero point is rounded too, so the ends may clip by half a step more.
+      EXPECT_LE(((q.Dequantize() - w).abs() / step).max().item<float>(), 1.0f + 1e-4f);
+      EXPECT_LT(((q.Dequantize() - w).abs() / step).mean().item<float>(), 0.27f);  // uniform: 0.25
+    }
+  }
+}
+
+TEST(RoundToNearest, GivesALastGroupOfItsOwnToWhatIsLeftOfARow) {
+  const QuantizedLinear q = RoundToNearest(Rule(4, false), RandomWeight(2, 40, 1), 32, "layer");
+  EXPECT_EQ(q.scales.size(1), 2);
+  EXPECT_EQ(q.group_index[31].item<int>(), 0);
+  EXPECT_EQ(q.group_index[32].item<int>(), 1);
+}
+
+TEST(RoundToNearest, GivesTheSameBytesForAnyNumberOfThreads) {
+  const at::Tensor w = RandomWeight(130, 256, 5);
+  const int before = at::get_num_threads();
+  at::set_num_threads(1);
+  const QuantizedLinear one = RoundToNearest(Rule(3, false), w, 64, "layer");
+  at::set_num_threads(2);
+  const QuantizedLinear two = RoundToNearest(Rule(3, false), w, 64, "layer");
+  at::set_num_threads(before);
+  EXPECT_TRUE(at::equal(one.codes, two.codes));
+  EXPECT_TRUE(at::equal(one.scales, two.scales));
+}
+
+TEST(RoundToNearest, ReportsAScaleThatFloat16RoundsToZero) {
+  const at::Tensor w = at::full({1, 16}, 1e-8f);
+  EXPECT_EQ(TextOfNumericalError([&] { RoundToNearest(Rule(4, false, ScaleDtype::kFloat16), w, -1, "q_proj"); }),
+            "q_proj: a group's scale is zero in float16. Scales must be positive and finite. Use scale_dtype: float32.");
+  EXPECT_EQ(TextOfNumericalError([&] { RoundToNearest(Rule(4, false), w, -1, "q_proj"); }), "(no error)");
+}
+
+TEST(RoundToNearest, ReportsAScaleThatOverflowsFloat16) {
+  const at::Tensor w = at::full({1, 16}, 1e8f);
+  EXPECT_EQ(
+      TextOfNumericalError([&] { RoundToNearest(Rule(4, false, ScaleDtype::kFloat16), w, -1, "q_proj"); }),
+      "q_proj: a group's scale is not finite in float16. Scales must be positive and finite. Use scale_dtype: float32.");
+}
+
+TEST(RoundToNearest, CountsSubnormalScales) {
+  at::Tensor w = at::full({2, 16}, 1.0f);
+  w[1].fill_(1e-4f);  // scale 1e-4 / 15 < 2^-14
+  const QuantizedLinear q = RoundToNearest(Rule(4, false, ScaleDtype::kFloat16), w, -1, "q_proj");
+  ASSERT_EQ(q.diagnostics.size(), 1u);
+  EXPECT_EQ(q.diagnostics[0].first, "subnormal_scales");
+  EXPECT_EQ(q.diagnostics[0].second, 1.0);
+}
+
+TEST(RoundToNearest, ReportsWeightsThatAreNotFinite) {
+  at::Tensor w = at::zeros({2, 16});
+  w[1][3] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(TextOfNumericalError([&] { RoundToNearest(Rule(4, false), w, -1, "q_proj"); }),
+            "q_proj: 1 of 32 weights are not finite. A grid needs finite weights. Look for a damaged checkpoint or an "
+            "overflow in its dtype.");
+}
+
+}  // namespace
+}  // namespace bitlaw
