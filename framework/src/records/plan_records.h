@@ -31,6 +31,9 @@ class BITLAW_EXPORT PlanContents {
   /// What determines its numbers; reads its data file.
   const TaskContent& task_content(size_t index);
 
+  /// A corpus of the study, opened once.
+  const Corpus& corpus(const std::string& name);
+
   /// Digest of a model's files; reads them when the cache does not know them.
   const std::string& WeightsDigest(size_t model);
 
@@ -47,7 +50,6 @@ class BITLAW_EXPORT PlanContents {
   const PluginHost& host() const { return host_; }
 
  private:
-  const Corpus& corpus(const std::string& name);
   TrialContent Base(const Trial& trial, std::string weights_digest);
   std::vector<std::filesystem::path> ModelFiles(size_t model) const;
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <link.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <torch/version.h>
 #include <unistd.h>
@@ -187,6 +188,12 @@ double MeasureCholesky(int64_t n, double seconds) {
     const double flops = static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n) / 3;
     return 1e-9 * flops * Rate(seconds, [&] { at::linalg_cholesky(a); });
   });
+}
+
+int64_t PeakMemoryBytes() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
 }
 
 std::string UtcNow() {

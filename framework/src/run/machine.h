@@ -38,6 +38,7 @@ BITLAW_EXPORT double MeasureCholesky(int64_t n, double seconds);
 
 /// Host, processor, threads, BLAS, versions and date (UTC): what stands in a timings file beside the times.
 BITLAW_EXPORT Value MachineFacts(int threads);
+BITLAW_EXPORT int64_t PeakMemoryBytes();     ///< Of this process so far.
 BITLAW_EXPORT std::string UtcNow();  ///< "2026-01-31T12:00:00Z"
 
 }  // namespace bitlaw

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bitlaw/base/export.h"
+#include "plan/plan.h"
+#include "plugin/host.h"
+
+namespace bitlaw {
+
+struct BITLAW_EXPORT LaunchOptions {
+  std::filesystem::path output;
+  int workers = 1;
+  double trial_timeout_s = 0;               ///< 0: none.
+  /// argv of a worker process, which speaks worker_message.h: Serve() in worker.h.
+  std::vector<std::string> worker_command;
+  /// Trials to do; empty: those of the plan. Indices into Plan::trials.
+  std::vector<size_t> trials;
+};
+
+/// What the progress display is told. Functions that are not set are not called.
+struct BITLAW_EXPORT LaunchProgress {
+  size_t tasks_done = 0, tasks_total = 0;    ///< Pairs of trial and task; those recorded before count as done.
+  size_t tasks_at_start = 0;                 ///< Of these, recorded before.
+  size_t trials_failed = 0;
+  double elapsed_s = 0;
+  std::string current;                       ///< "SmolLM2-135M gptq bits=3: evaluate arc_easy"
+  std::string last_score;                    ///< "arc_easy acc 0.4210 +- 0.0156"; "" before the first.
+  /// Seconds until the end if tasks go on as they did; NaN before the first.
+  double remaining_s() const;
+};
+struct BITLAW_EXPORT LaunchSink {
+  std::function<void(const LaunchProgress&)> tick;     ///< Several times a second.
+  /// A trial ended, a warning; or, with `detail`, a task was scored. One line each.
+  std::function<void(const std::string& line, bool detail)> event;
+};
+
+struct BITLAW_EXPORT TrialFailure {
+  size_t trial = 0;
+  std::string stage, kind, reason;
+};
+
+struct BITLAW_EXPORT LaunchResult {
+  size_t trials_done = 0;     ///< Complete at the end, those recorded before included.
+  size_t tasks_recorded = 0;  ///< New.
+  std::vector<TrialFailure> failures;
+  int stopped_by = 0;         ///< SIGINT or SIGTERM, or 0.
+};
+
+/// Does what is not yet recorded of a plan, in worker processes, and returns when nothing is left, or soon after SIGINT
+/// or SIGTERM. The caller holds the output's lock. A trial that throws, crashes its worker or takes too long is a
+/// failure of the result and a file in <output>/failures; the others go on in a new worker.
+///
+/// Errors  Error(kIo) for unreadable weights or an output that cannot be written; Error(kPlugin) if a worker ends before
+///         it could take a trial, with what it wrote.
+/// Threads One launch a process: it handles signals while it runs.
+BITLAW_EXPORT LaunchResult Launch(const Plan& plan, const PluginHost& host, const LaunchOptions& options,
+                                  const LaunchSink& sink);
+
+}  // namespace bitlaw

@@ -1,0 +1,61 @@
+#include "run/output_lock.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "bitlaw/base/error.h"
+#include "run/machine.h"
+
+namespace bitlaw {
+
+OutputLock::OutputLock(const std::filesystem::path& output) {
+  std::error_code error;
+  std::filesystem::create_directories(output, error);
+  if (error) throw Error(ErrorKind::kIo, fmt::format("{}: the output folder cannot be made: {}.", output.string(), error.message()));
+  const std::string path = (output / "lock").string();
+  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (fd_ < 0) {
+    const std::string reason = std::strerror(errno);
+    throw Error(ErrorKind::kIo, fmt::format("{}: the lock file cannot be opened: {}.", path, reason));
+  }
+  // The kernel drops the lock with the process; the text in the file is only for people.
+  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+    const int reason = errno;
+    char text[256] = {};
+    const ssize_t got = ::pread(fd_, text, sizeof text - 1, 0);
+    ::close(fd_);
+    fd_ = -1;
+    if (reason != EWOULDBLOCK) {
+      throw Error(ErrorKind::kIo, fmt::format("{}: the lock cannot be taken: {}.", path, std::strerror(reason)));
+    }
+    std::string holder(text, got > 0 ? static_cast<size_t>(got) : 0);
+    while (!holder.empty() && holder.back() == '\n') holder.pop_back();
+    throw Error(ErrorKind::kIo, fmt::format("{}: another run uses this output folder: {}. Wait for it, stop it, or give "
+                                            "this one another --output.",
+                                            output.string(), holder.empty() ? "(unknown)" : holder));
+  }
+  utsname system{};
+  ::uname(&system);
+  const std::string text = fmt::format("process {} on {} since {}\n", ::getpid(), system.nodename, UtcNow());
+  if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    const std::string reason = std::strerror(errno);
+    ::close(fd_);
+    throw Error(ErrorKind::kIo, fmt::format("{}: the lock file cannot be written: {}.", path, reason));
+  }
+}
+
+OutputLock::~OutputLock() {
+  if (fd_ < 0) return;
+  // The file stays: unlinking it would let two processes lock two files of one name.
+  if (::ftruncate(fd_, 0) != 0) errno = 0;
+  ::close(fd_);
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,77 @@
+#include "run/progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cmath>
+
+namespace bitlaw {
+namespace {
+
+size_t TerminalWidth(int fd) {
+  winsize size{};
+  return ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+}  // namespace
+
+std::string DurationText(double seconds) {
+  if (std::isnan(seconds)) return "?";
+  if (seconds < 100) return fmt::format("{:.0f} s", seconds);
+  if (seconds < 100 * 60) return fmt::format("{:.0f} min", seconds / 60);
+  if (seconds < 48 * 3600) return fmt::format("{:.1f} h", seconds / 3600);
+  return fmt::format("{:.1f} d", seconds / 86400);
+}
+
+std::string ProgressLine(const LaunchProgress& progress, size_t width) {
+  const double share = progress.tasks_total == 0 ? 1.0 : static_cast<double>(progress.tasks_done) / progress.tasks_total;
+  std::string line = fmt::format("[{}/{}] {:.0f} %, {} left", progress.tasks_done, progress.tasks_total,
+                                 std::floor(100 * share), DurationText(progress.remaining_s()));
+  if (progress.trials_failed > 0) line += fmt::format(" | {} failed", progress.trials_failed);
+  if (!progress.current.empty()) line += " | " + progress.current;
+  if (!progress.last_score.empty()) line += " | " + progress.last_score;
+  if (line.size() > width) line.resize(width);
+  return line;
+}
+
+ProgressDisplay::ProgressDisplay(std::FILE* file, bool quiet)
+    : file_(file), quiet_(quiet), terminal_(::isatty(::fileno(file)) == 1), last_line_(std::chrono::steady_clock::now()) {}
+
+ProgressDisplay::~ProgressDisplay() { Clear(); }
+
+LaunchSink ProgressDisplay::sink() {
+  LaunchSink sink;
+  if (quiet_) return sink;
+  sink.tick = [this](const LaunchProgress& progress) { Tick(progress); };
+  sink.event = [this](const std::string& line, bool detail) { Event(line, detail); };
+  return sink;
+}
+
+void ProgressDisplay::Clear() {
+  if (line_shown_) std::fputs("\r\033[K", file_);
+  line_shown_ = false;
+  std::fflush(file_);
+}
+
+void ProgressDisplay::Tick(const LaunchProgress& progress) {
+  const auto now = std::chrono::steady_clock::now();
+  if (terminal_) {
+    fmt::print(file_, "\r\033[K{}", ProgressLine(progress, TerminalWidth(::fileno(file_)) - 1));
+    line_shown_ = true;
+    std::fflush(file_);
+  } else if (now - last_line_ >= std::chrono::minutes(1)) {
+    Event(ProgressLine(progress, 1000), false);
+  }
+}
+
+void ProgressDisplay::Event(const std::string& line, bool detail) {
+  const auto now = std::chrono::steady_clock::now();
+  if (detail && (terminal_ || now - last_line_ < std::chrono::seconds(10))) return;
+  Clear();
+  fmt::print(file_, "{}\n", line);
+  std::fflush(file_);
+  last_line_ = now;
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <functional>
+
+#include "bitlaw/base/export.h"
+#include "records/plan_records.h"
+#include "records/record_store.h"
+#include "run/worker_message.h"
+
+namespace bitlaw {
+
+using Tell = std::function<void(const WorkerMessage&)>;
+
+/// Does what is not yet recorded of one trial: open the model, quantize it or load the codes that an earlier try left in
+/// <output>/artifacts, score each missing task, put its record on the disk at once. Opens nothing if all is recorded.
+///
+/// Tells stages, the calibration digest if it was not known, and every task; not the end. `threads` goes into timings.
+/// A resumed trial gives the same bytes as one that was never stopped, on the same machine with as many threads.
+/// Errors: those of the model, corpus, quantizer and tasks; Error(kNumerical) for a fallback that the study forbids.
+BITLAW_EXPORT void RunTrial(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache,
+                            int threads, const Tell& tell);
+
+}  // namespace bitlaw

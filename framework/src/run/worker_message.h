@@ -1,0 +1,35 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "bitlaw/base/export.h"
+
+namespace bitlaw {
+
+/// What a worker tells its launcher, one JSON line a message.
+struct BITLAW_EXPORT WorkerMessage {
+  enum class Kind {
+    kReady,        ///< The plan is made: a trial may be given.
+    kStage,        ///< `text`: what is being done now.
+    kCalibration,  ///< Tokens were drawn: `entry` of the digest cache is `digest`.
+    kTask,         ///< A task was recorded (`found`: it had been already).
+    kWarning,      ///< `text`
+    kDone,         ///< The trial's last task is recorded.
+    kFailed,       ///< `error_kind`, `text`
+  };
+  Kind kind = Kind::kReady;
+  std::string text;
+  std::string entry, digest;
+  std::string task, metric;
+  double value = 0, standard_error = 0, elapsed_s = 0;  ///< NaN where unknown.
+  bool found = false;
+  std::string error_kind;
+};
+
+BITLAW_EXPORT std::string ToLine(const WorkerMessage& message);  ///< With the line end.
+/// nullopt for a line that is no message (a plugin may print).
+BITLAW_EXPORT std::optional<WorkerMessage> FromLine(std::string_view line);
+
+}  // namespace bitlaw
