@@ -113,7 +113,7 @@ std::filesystem::path FindDataFile(const Value& name, const TaskContext& context
   for (const fs::path& place : places) text += "\n  looked for: " + place.string();
   if (places.empty()) text += " There is no data folder to look in.";
   if (!get.empty()) text += "\n  to get it: " + get;
-  text += "\n  Name the folder that holds it with --data, or data_paths in the study.";
+  text += "\n  Name the folder that holds it with --data, with data_paths in the study, or in BITLAW_DATA_PATH.";
   throw Error(ErrorKind::kIo, text);
 }
 

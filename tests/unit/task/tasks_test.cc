@@ -1,0 +1,313 @@
+// The four kinds of task, on files written by the test.
+#include <gmock/gmock.h>
+
+#include "bitlaw/base/digest.h"
+#include "bitlaw/sdk/task_fields.h"
+#include "cloze.h"
+#include "multiple_choice.h"
+#include "perplexity.h"
+#include "short_answer.h"
+#include "spec/study_spec.h"
+#include "task_test_support.h"
+
+namespace bitlaw {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::ErrorOf;
+
+class Tasks : public testing::TaskFiles {
+ protected:
+  // A task from YAML options, as if they stood in <folder>/task.yaml.
+  template <typename T>
+  T Make(const std::string& yaml, std::vector<std::string> data_paths = {}) const {
+    const Value options = ParseYaml(yaml, (folder_ / "task.yaml").string());
+    return T(T::Schema().Resolve(options, "task 'test'"), TaskContext{"mine", std::move(data_paths)});
+  }
+  MultipleChoice MakeChoice(const std::string& more) const {
+    return Make<MultipleChoice>("version: \"1\"\ndata: items.jsonl\n" + more);
+  }
+
+  static const LoglikelihoodRequest& Pair(const TaskItem& item, size_t i) {
+    return std::get<LoglikelihoodRequest>(item.requests.at(i));
+  }
+  static Response Nats(double value, bool greedy = false) { return LoglikelihoodResponse{value, greedy, 1}; }
+};
+
+using MultipleChoiceTask = Tasks;
+using ShortAnswerTask = Tasks;
+using ClozeTask = Tasks;
+using PerplexityTask = Tasks;
+using TaskData = Tasks;
+
+constexpr char kPrompt[] = "prompt: \"Q: {{question}}\\nA:\"\n";
+
+TEST_F(MultipleChoiceTask, AsksForEveryChoiceAfterTheSameContext) {
+  Write("items.jsonl", R"({"question": "Two?", "choices": ["one", "två"], "answer": 1})");
+  const auto task = MakeChoice(kPrompt);
+  const auto items = task.Items();
+  ASSERT_EQ(items.size(), 1u);
+  EXPECT_EQ(items[0].id, "0");
+  EXPECT_EQ(Pair(items[0], 0).context, "Q: Two?\nA:");
+  EXPECT_EQ(Pair(items[0], 0).continuation, " one");
+  EXPECT_EQ(Pair(items[0], 1).continuation, " två");
+}
+
+TEST_F(MultipleChoiceTask, NormalizesByCharactersOrBytesOfTheChoiceWithoutDelimiter) {
+  Write("items.jsonl", R"({"question": "?", "choices": ["aaaa", "éé"], "answer": 1})");
+  const auto task = MakeChoice(std::string(kPrompt) + "metrics: [acc, acc_norm, acc_bytes]\n");
+  const auto items = task.Items();
+  // Sums: -4 > -4.4. Per character: -1 > -2.2. Per byte: -1 > -1.1. The right answer is the second.
+  EXPECT_THAT(task.Score(items[0], std::vector<Response>{Nats(-4), Nats(-4.4)})[0].values[0].value, 0.0);
+  // Sums: -4 < -3.9; per character: -1 > -1.95; per byte: -1 < -0.975.
+  const auto scores = task.Score(items[0], std::vector<Response>{Nats(-4), Nats(-3.9)});
+  ASSERT_EQ(scores.size(), 1u);
+  EXPECT_EQ(scores[0].values[0].value, 1.0);
+  EXPECT_EQ(scores[0].values[1].value, 0.0);
+  EXPECT_EQ(scores[0].values[2].value, 1.0);
+  EXPECT_EQ(scores[0].chance, 0.5);
+}
+
+TEST_F(MultipleChoiceTask, GivesATieToTheFirst) {
+  Write("items.jsonl",
+        "{\"question\": \"?\", \"choices\": [\"a\", \"b\"], \"answer\": 0}\n"
+        "{\"question\": \"?\", \"choices\": [\"a\", \"b\"], \"answer\": 1}\n");
+  const auto task = MakeChoice(kPrompt);
+  const auto items = task.Items();
+  const std::vector<Response> tie = {Nats(-1), Nats(-1)};
+  EXPECT_EQ(task.Score(items[0], tie)[0].values[0].value, 1.0);
+  EXPECT_EQ(task.Score(items[1], tie)[0].values[0].value, 0.0);
+}
+
+TEST_F(MultipleChoiceTask, PutsWorkedExamplesInFront) {
+  Write("shots.jsonl",
+        "{\"question\": \"S1\", \"choices\": [\"a\", \"b\"], \"answer\": 1}\n"
+        "{\"question\": \"S2\", \"choices\": [\"c\", \"d\"], \"answer\": 0}\n"
+        "{\"question\": \"S3\", \"choices\": [\"e\", \"f\"], \"answer\": 0}\n");
+  Write("items.jsonl", R"({"question": "T", "choices": ["x", "y"], "answer": 0})");
+  const auto task = MakeChoice(std::string(kPrompt) + "preamble: \"Answer.\\n\\n\"\nfew_shot: {data: shots.jsonl, count: 2}\n");
+  EXPECT_EQ(Pair(task.Items()[0], 1).context, "Answer.\n\nQ: S1\nA: b\n\nQ: S2\nA: c\n\nQ: T\nA:");
+  EXPECT_EQ(task.card().few_shot, 2);
+}
+
+TEST_F(MultipleChoiceTask, TakesExamplesOfTheItemsOwnSubject) {
+  Write("shots.jsonl",
+        "{\"question\": \"S1\", \"choices\": [\"a\", \"b\"], \"answer\": 1, \"subject\": \"law\"}\n"
+        "{\"question\": \"S2\", \"choices\": [\"c\", \"d\"], \"answer\": 0, \"subject\": \"art_history\"}\n");
+  Write("items.jsonl",
+        "{\"question\": \"T\", \"choices\": [\"x\", \"y\"], \"answer\": 0, \"subject\": \"art_history\"}\n"
+        "{\"question\": \"U\", \"choices\": [\"x\", \"y\"], \"answer\": 0, \"subject\": \"music\"}\n");
+  const std::string yaml = std::string(kPrompt) +
+                           "preamble: \"About {{subject|replace:'_',' '}}.\\n\"\ntarget: \"{{letter}}\"\n"
+                           "few_shot: {data: shots.jsonl, count: 1, match: subject}\n";
+  EXPECT_EQ(ErrorOf([&] { MakeChoice(yaml).Items(); }),
+            (folder_ / "items.jsonl").string() +
+                ":2:1: there are 0 few-shot examples with subject = \"music\", and few_shot.count is 1. Lower the count "
+                "or bring more examples.");
+  const auto task = MakeChoice(yaml + "limit: 1\n");
+  EXPECT_EQ(Pair(task.Items()[0], 0).context, "About art history.\nQ: S2\nA: A\n\nQ: T\nA:");
+  EXPECT_EQ(Pair(task.Items()[0], 1).continuation, " B");
+}
+
+TEST_F(MultipleChoiceTask, LeavesItsOwnExamplesOutOfTheScore) {
+  std::string lines;
+  for (int i = 0; i < 6; ++i) {
+    lines += "{\"question\": \"" + std::to_string(i) + "\", \"choices\": [\"a\", \"b\"], \"answer\": 0}\n";
+  }
+  Write("items.jsonl", lines);
+  const auto first = MakeChoice(std::string(kPrompt) + "few_shot: {count: 2}\n").Items();
+  ASSERT_EQ(first.size(), 4u);
+  EXPECT_EQ(first[0].id, "2");
+  EXPECT_EQ(Pair(first[0], 0).context, "Q: 0\nA: a\n\nQ: 1\nA: a\n\nQ: 2\nA:");
+  const std::string random = std::string(kPrompt) + "few_shot: {count: 2, choose: random, seed: 5}\n";
+  const auto drawn = MakeChoice(random).Items();
+  EXPECT_EQ(drawn.size(), 4u);
+  EXPECT_EQ(Pair(drawn[0], 0).context, Pair(MakeChoice(random).Items()[0], 0).context);
+}
+
+TEST_F(MultipleChoiceTask, MayPutTheChoiceIntoThePrompt) {
+  // Partial evaluation: what follows the blank is scored after each filling of it.
+  Write("items.jsonl", R"({"question": "Ann thanked Bea because _ was kind.", "choices": ["Ann", "Bea"], "answer": 1})");
+  const auto task = MakeChoice(
+      "prompt: \"{{question|before:'_'}}{{choice}}\"\ntarget: \"{{question|after:'_'|trim}}\"\nmetrics: [acc]\n");
+  const auto items = task.Items();
+  EXPECT_EQ(Pair(items[0], 0).context, "Ann thanked Bea because Ann");
+  EXPECT_EQ(Pair(items[0], 1).context, "Ann thanked Bea because Bea");
+  EXPECT_EQ(Pair(items[0], 1).continuation, " was kind.");
+}
+
+TEST_F(MultipleChoiceTask, ReadsAnswersInTheFormThatItWasTold) {
+  Write("items.jsonl", R"({"q": "?", "t": "b", "l": "B", "n": 2, "zero": 1})");
+  const std::string yaml = "prompt: \"{{q}}\"\nchoices: [\"a\", \"{{t}}\"]\n";
+  for (const char* form : {"answer_field: t\nanswer_form: text\n", "answer_field: l\nanswer_form: letter\n",
+                           "answer_field: n\nanswer_form: index_from_1\n", "answer_field: zero\n"}) {
+    SCOPED_TRACE(form);
+    const auto task = MakeChoice(yaml + form);
+    EXPECT_EQ(task.Score(task.Items()[0], std::vector<Response>{Nats(-2), Nats(-1)})[0].values[0].value, 1.0);
+  }
+  const std::string place = (folder_ / "items.jsonl").string() + ":1:1: ";
+  EXPECT_EQ(ErrorOf([&] { MakeChoice(yaml + "answer_field: n\n").Items(); }),
+            place + "'n' is 2, where an index from 0 to 1 is needed (answer_form: index).");
+  EXPECT_EQ(ErrorOf([&] { MakeChoice(yaml + "answer_field: q\nanswer_form: text\n").Items(); }),
+            place + "'q' is '?', where one of the choices is needed (answer_form: text).");
+}
+
+TEST_F(MultipleChoiceTask, RefusesItemsThatHaveNoChoice) {
+  Write("items.jsonl", R"({"question": "?", "choices": ["a"], "answer": 0})");
+  EXPECT_EQ(ErrorOf([&] { MakeChoice(kPrompt).Items(); }),
+            (folder_ / "items.jsonl").string() + ":1:1: the item has 1 choices. There must be 2 to 26.");
+  Write("items.jsonl", R"({"question": "?", "choices": ["a", ""], "answer": 0})");
+  EXPECT_EQ(ErrorOf([&] { MakeChoice(kPrompt).Items(); }),
+            (folder_ / "items.jsonl").string() + ":1:1: the target of choice 1 is empty. There is no likelihood of "
+                                                 "nothing.");
+}
+
+TEST_F(MultipleChoiceTask, SpreadsALimitOverTheFile) {
+  std::string lines;
+  for (int i = 0; i < 10; ++i) lines += "{\"question\": \"?\", \"choices\": [\"a\", \"b\"], \"answer\": 0}\n";
+  Write("items.jsonl", lines);
+  const auto spread = MakeChoice(std::string(kPrompt) + "limit: 3\nlimit_from: spread\n");
+  std::vector<std::string> ids;
+  for (const auto& item : spread.Items()) ids.push_back(item.id);
+  EXPECT_THAT(ids, ElementsAre("0", "3", "6"));
+  EXPECT_EQ(spread.card().limit, 3);
+}
+
+TEST_F(ShortAnswerTask, AsksForTextAndComparesIt) {
+  Write("items.jsonl", R"({"question": "Capital of Cuba?", "answers": ["Havana", "La Habana"]})");
+  const auto task = Make<ShortAnswer>("version: \"1\"\ndata: items.jsonl\nprompt: \"{{question}}\"\nuntil: [\"\\n\", \".\"]\n");
+  const auto items = task.Items();
+  const auto& request = std::get<GenerateRequest>(items[0].requests.at(0));
+  EXPECT_EQ(request.context, "Capital of Cuba?");
+  EXPECT_THAT(request.until, ElementsAre("\n", "."));
+  EXPECT_EQ(request.max_new_tokens, 32);
+  const auto score = [&](const char* text) {
+    return task.Score(items[0], std::vector<Response>{GenerateResponse{text, 1, false}})[0].values[0].value;
+  };
+  EXPECT_EQ(score("  LA HABANA!"), 1.0);
+  EXPECT_EQ(score("Havana "), 0.0);  // The harness trims the left end only.
+  EXPECT_EQ(score("The Havana"), 0.0);
+}
+
+TEST(NormalizeAnswer, FollowsTheNamedRule) {
+  EXPECT_EQ(NormalizeAnswer("The Beatles' “Help!”", "none"), "The Beatles' “Help!”");
+  EXPECT_EQ(NormalizeAnswer("The Beatles' “Help!”", "harness"), "the beatles “help”");
+  EXPECT_EQ(NormalizeAnswer("The cat and a dog", "harness_articles"), "cat and dog");
+  EXPECT_EQ(NormalizeAnswer("“The Cat”, Panama the", "harness_articles"), "“cat” panama the");
+  EXPECT_EQ(NormalizeAnswer(" The  Cat,\tand a dog: an apple ", "squad"), "cat and dog apple");
+  EXPECT_EQ(NormalizeAnswer("A.B. Panamá", "squad"), "ab panamá");
+}
+
+TEST_F(ClozeTask, ScoresGreedyMatchAndPerplexityOfTheTarget) {
+  Write("items.jsonl", R"({"text": "I drink", "word": "tea"})");
+  const auto task = Make<Cloze>("version: \"1\"\ndata: items.jsonl\nprompt: \"{{text}}\"\ntarget: \"{{word}}\"\n");
+  const auto items = task.Items();
+  EXPECT_EQ(Pair(items[0], 0).context, "I drink");
+  EXPECT_EQ(Pair(items[0], 0).continuation, " tea");
+  const auto score = task.Score(items[0], std::vector<Response>{Nats(-2.5, true)})[0];
+  EXPECT_EQ(score.values[0].value, 1.0);
+  EXPECT_EQ(score.values[1].value, 2.5);
+  EXPECT_EQ(score.values[1].weight, 1.0);
+}
+
+TEST_F(PerplexityTask, JoinsWikiTextLinesAsTheDatasetsLibraryDoes) {
+  Write("text.txt", " \n = A = \n \n b c \n");
+  const auto task = Make<Perplexity>("version: \"1\"\ndata: text.txt\nconvention: gptq\njoin: hf_rows\nwindow_tokens: 4\nmax_windows: 3\n");
+  const auto items = task.Items();
+  const auto& request = std::get<RollingRequest>(items[0].requests.at(0));
+  // Rows "", " = A = \n", "", " b c \n" with "\n\n" between them.
+  EXPECT_EQ(request.text, "\n\n = A = \n\n\n\n\n b c \n");
+  EXPECT_EQ(request.window_tokens, 4);
+  EXPECT_EQ(request.max_windows, 3);
+  EXPECT_EQ(task.card().convention, "gptq_disjoint_4");
+  EXPECT_EQ(task.card().limit, 3);
+  const auto scores = task.Score(items[0], std::vector<Response>{RollingResponse{{{6, 3}, {9, 3}}}});
+  ASSERT_EQ(scores.size(), 2u);
+  EXPECT_EQ(scores[1].values[0].value, 9);
+  EXPECT_EQ(scores[1].values[0].weight, 3);
+}
+
+TEST_F(PerplexityTask, RollingCountsWordsBytesAndTokensOfEachDocument) {
+  Write("docs.jsonl", "{\"text\": \"one two\"}\n{\"text\": \"é\"}\n");
+  const auto task = Make<Perplexity>("version: \"1\"\ndata: docs.jsonl\nconvention: rolling\njoin: as_is\n");
+  const auto items = task.Items();
+  ASSERT_EQ(items.size(), 2u);
+  const auto score = task.Score(items[0], std::vector<Response>{RollingResponse{{{6, 3}, {2, 1}}}})[0];
+  EXPECT_EQ(score.values[0].value, 8);
+  EXPECT_EQ(score.values[0].weight, 2);  // Words.
+  EXPECT_EQ(score.values[1].weight, 7);  // Bytes.
+  EXPECT_EQ(score.values[2].weight, 4);  // Tokens.
+  EXPECT_EQ(task.Score(items[1], std::vector<Response>{RollingResponse{{{6, 3}}}})[0].values[1].weight, 2);
+}
+
+TEST_F(PerplexityTask, RefusesJoinsThatDoNotFitTheFile) {
+  EXPECT_EQ(ErrorOf([&] {
+              Make<Perplexity>("version: \"1\"\ndata: a.txt\nconvention: gptq\njoin: blank_line\n");
+            }),
+            (folder_ / "task.yaml").string() + ":4:7: join 'blank_line' is for .jsonl documents, and 'a.txt' is plain text. "
+                                               "Use 'as_is' or 'hf_rows'.");
+}
+
+TEST_F(TaskData, IsLookedForInTheDataFoldersAndBesideTheTask) {
+  const auto elsewhere = folder_ / "data";
+  std::filesystem::create_directories(elsewhere);
+  const std::string yaml =
+      "version: \"1\"\ndata: items.jsonl\nprompt: \"{{q}}\"\ntarget: \"{{q}}\"\nget: \"see https://example.org\"\n";
+  EXPECT_EQ(ErrorOf([&] { Make<Cloze>(yaml, {elsewhere.string()}).Items(); }),
+            (folder_ / "task.yaml").string() + ":2:7: data file 'items.jsonl' was not found.\n  looked for: " +
+                (elsewhere / "items.jsonl").string() + "\n  looked for: " + (folder_ / "items.jsonl").string() +
+                "\n  to get it: see https://example.org\n  Name the folder that holds it with --data, with data_paths in "
+                "the study, or in BITLAW_DATA_PATH.");
+  Write("items.jsonl", "{\"q\": \"beside\"}\n");
+  EXPECT_EQ(Pair(Make<Cloze>(yaml, {elsewhere.string()}).Items()[0], 0).context, "beside");
+  Write("data/items.jsonl", "{\"q\": \"folder\"}\n");
+  EXPECT_EQ(Pair(Make<Cloze>(yaml, {elsewhere.string()}).Items()[0], 0).context, "folder");
+}
+
+TEST_F(TaskData, IsCheckedAgainstItsDigest) {
+  const std::string path = Write("items.jsonl", "{\"q\": \"x\"}\n");
+  const std::string yaml = "version: \"1\"\ndata: items.jsonl\nprompt: \"{{q}}\"\ntarget: \"{{q}}\"\nsha256: ";
+  EXPECT_EQ(Make<Cloze>(yaml + "\"" + DigestOfFile(path) + "\"\n").Items().size(), 1u);
+  EXPECT_EQ(ErrorOf([&] { Make<Cloze>(yaml + "\"00\"\n").Items(); }),
+            (folder_ / "task.yaml").string() + ":2:7: '" + path + "' has SHA-256 " + DigestOfFile(path) +
+                ", and the task is defined on 00. Bring the file that the task names, or change 'sha256'.");
+}
+
+TEST_F(TaskData, DigestCountsWhatChangesAScoreAndNothingElse) {
+  Write("items.jsonl", "{\"q\": \"x\"}\n");
+  const std::string yaml = "version: \"1\"\ndata: items.jsonl\ntarget: \"{{q}}\"\n";
+  const std::string digest = Make<Cloze>(yaml + "prompt: \"{{q}}\"\n").digest();
+  EXPECT_EQ(digest.size(), 64u);
+  EXPECT_EQ(Make<Cloze>(yaml + "prompt: \"{{q}}\"\nstratum: KM\ndescription: d\nlicence: l\n").digest(), digest);
+  EXPECT_NE(Make<Cloze>(yaml + "prompt: \"{{q}}?\"\n").digest(), digest);
+  EXPECT_NE(Make<Cloze>(yaml + "prompt: \"{{q}}\"\nlimit: 1\n").digest(), digest);
+  Write("same.jsonl", "{\"q\": \"x\"}\n");
+  EXPECT_EQ(Make<Cloze>("version: \"1\"\ndata: same.jsonl\ntarget: \"{{q}}\"\nprompt: \"{{q}}\"\n").digest(), digest);
+  Write("items.jsonl", "{\"q\": \"y\"}\n");
+  EXPECT_NE(Make<Cloze>(yaml + "prompt: \"{{q}}\"\n").digest(), digest);
+}
+
+TEST_F(TaskData, RefusesAnIdThatIsUsedTwice) {
+  const std::string path = Write("items.jsonl", "{\"q\": \"x\", \"id\": 7}\n{\"q\": \"y\", \"id\": 7}\n");
+  EXPECT_EQ(ErrorOf([&] {
+              Make<Cloze>("version: \"1\"\ndata: items.jsonl\nprompt: \"{{q}}\"\ntarget: \"{{q}}\"\nid_field: id\n").Items();
+            }),
+            path + ":2:1: the item's id '7' was used before (option 'id_field'). Ids are unique within a task.");
+}
+
+TEST(TestTasks, OfTheRepositoryCanBeRead) {
+  const std::filesystem::path folder = std::filesystem::path(BITLAW_SOURCE_DIR) / "tests/support/tasks";
+  const auto options = [&](const std::string& name, const OptionSchema& schema) {
+    Value map = ReadYamlFile(folder / (name + ".yaml"));
+    std::erase_if(map.AsMap(), [](const auto& entry) { return entry.first == "type"; });
+    return schema.Resolve(map, "task '" + name + "'");
+  };
+  EXPECT_EQ(ShortAnswer(options("capitals", ShortAnswer::Schema()), {"capitals", {}}).Items().size(), 16u);
+  EXPECT_EQ(MultipleChoice(options("uses", MultipleChoice::Schema()), {"uses", {}}).Items().size(), 16u);
+  EXPECT_EQ(MultipleChoice(options("steps", MultipleChoice::Schema()), {"steps", {}}).Items().size(), 16u);
+  EXPECT_EQ(Cloze(options("endings", Cloze::Schema()), {"endings", {}}).Items().size(), 12u);
+  EXPECT_EQ(Perplexity(options("story", Perplexity::Schema()), {"story", {}}).Items().size(), 1u);
+}
+
+}  // namespace
+}  // namespace bitlaw
