@@ -61,9 +61,12 @@ class BITLAW_EXPORT KvCache {
   void AdvanceBy(int64_t tokens) { length_ += tokens; }
 
   /// A cache whose row i is row rows[i] of this one: repeats a shared prefix over many continuations.
-  KvCache Select(const at::Tensor& rows) const;  ///< rows [B'] int64
+  /// rows [B'] int64. The copy has room for `headroom_tokens` more before it must grow.
+  KvCache Select(const at::Tensor& rows, int64_t headroom_tokens = 32) const;
   /// The first `tokens` positions (no copy).
   KvCache Prefix(int64_t tokens) const;
+  /// Memory of keys and values, room for growth included.
+  int64_t size_bytes() const;
 
  private:
   int64_t length_ = 0;

@@ -9,9 +9,6 @@ namespace bitlaw {
 
 namespace {
 
-// Room that a selected cache keeps for the continuations which follow a shared prefix.
-constexpr int64_t kSelectHeadroomTokens = 32;
-
 // `held` [B, H_kv, length, D] in a buffer with room for `capacity` tokens.
 at::Tensor InBuffer(const at::Tensor& held, int64_t capacity) {
   at::Tensor buffer = at::empty({held.size(0), held.size(1), capacity, held.size(3)}, held.options());
@@ -41,12 +38,12 @@ std::pair<at::Tensor, at::Tensor> KvCache::Append(int64_t block, const at::Tenso
   return {keys_[block].narrow(2, 0, total), values_[block].narrow(2, 0, total)};  // [B, H_kv, S + T, D] each
 }
 
-KvCache KvCache::Select(const at::Tensor& rows) const {
+KvCache KvCache::Select(const at::Tensor& rows, int64_t headroom_tokens) const {
   KvCache selected(static_cast<int64_t>(keys_.size()));
   selected.length_ = length_;
   const auto select = [&](const at::Tensor& buffer) {
     if (!buffer.defined()) return at::Tensor();
-    at::Tensor copy = at::empty({rows.size(0), buffer.size(1), length_ + kSelectHeadroomTokens, buffer.size(3)},
+    at::Tensor copy = at::empty({rows.size(0), buffer.size(1), length_ + headroom_tokens, buffer.size(3)},
                                 buffer.options());
     at::Tensor held = copy.narrow(2, 0, length_);  // [B', H_kv, S, D]
     held.copy_(buffer.narrow(2, 0, length_).index_select(0, rows.to(buffer.device())));
@@ -57,6 +54,16 @@ KvCache KvCache::Select(const at::Tensor& rows) const {
     selected.values_[i] = select(values_[i]);
   }
   return selected;
+}
+
+int64_t KvCache::size_bytes() const {
+  int64_t bytes = 0;
+  for (const auto* buffers : {&keys_, &values_}) {
+    for (const at::Tensor& buffer : *buffers) {
+      if (buffer.defined()) bytes += buffer.numel() * static_cast<int64_t>(buffer.element_size());
+    }
+  }
+  return bytes;
 }
 
 KvCache KvCache::Prefix(int64_t tokens) const {

@@ -1,0 +1,343 @@
+#include "fit/dataset.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+
+std::string Name(ChanceRule rule) {
+  switch (rule) {
+    case ChanceRule::kExclude: return "exclude";
+  }
+  throw InternalError("ChanceRule out of range");
+}
+
+namespace {
+
+// Columns of the observations that belong to a task rather than to its trial.
+const std::set<std::string, std::less<>>& TaskColumns() {
+  static const std::set<std::string, std::less<>> columns = {
+      "task",  "stratum", "metric",  "metric_kind", "primary",        "value", "standard_error",
+      "items", "chance",  "acc_adj", "limit",       "baseline_value", "record"};
+  return columns;
+}
+
+double Missing() { return kUnset; }
+
+// Sums what a mean over tasks needs.
+struct TaskMeans {
+  double value = 0, chance = 0, acc_adj = 0, variance = 0, items = 0, baseline_acc_adj = 0;
+};
+
+std::string TextAt(const Table& table, const char* column, size_t row) {
+  const TableColumn* found = table.Find(column);
+  return found == nullptr ? "" : table.CellText(*found, row);
+}
+
+double NumberAt(const Table& table, const char* column, size_t row) {
+  const TableColumn* found = table.Find(column);
+  return found == nullptr || found->is_text ? Missing() : found->numbers[row];
+}
+
+void Count(std::vector<Exclusion>& exclusions, const std::string& reason, const std::string& example) {
+  for (Exclusion& exclusion : exclusions) {
+    if (exclusion.reason == reason) {
+      ++exclusion.rows;
+      return;
+    }
+  }
+  exclusions.push_back({reason, example, 1});
+}
+
+// One row a trial: the means over `tasks`. Trials without all of them are counted, not averaged.
+StratumData MeanOverTasks(const Table& table, const std::string& name, const std::vector<size_t>& rows) {
+  StratumData stratum;
+  stratum.name = name;
+  std::map<std::string, std::map<std::string, size_t>> row_of;  // trial, task -> row
+  std::vector<std::string> trials;
+  for (const size_t row : rows) {
+    const std::string trial = TextAt(table, "trial", row), task = TextAt(table, "task", row);
+    if (std::find(stratum.tasks.begin(), stratum.tasks.end(), task) == stratum.tasks.end())
+      stratum.tasks.push_back(task);
+    if (!row_of.contains(trial)) trials.push_back(trial);
+    if (!row_of[trial].emplace(task, row).second) {
+      throw Error(ErrorKind::kSpec,
+                  fmt::format("{}: trial '{}' has two primary rows for task '{}'. Each trial and task may "
+                              "stand there once.",
+                              table.origin().empty() ? "observations" : table.origin(), trial, task));
+    }
+  }
+  stratum.incoming = trials.size();
+  std::vector<size_t> first_rows;
+  std::vector<TaskMeans> means;
+  for (const std::string& trial : trials) {
+    std::string absent;
+    TaskMeans mean;
+    const double count = static_cast<double>(stratum.tasks.size());
+    for (const std::string& task : stratum.tasks) {
+      const auto found = row_of[trial].find(task);
+      const double acc_adj = found == row_of[trial].end() ? Missing() : NumberAt(table, "acc_adj", found->second);
+      if (std::isnan(acc_adj)) {
+        absent += (absent.empty() ? "" : ", ") + task;
+        continue;
+      }
+      const size_t row = found->second;
+      const double chance = NumberAt(table, "chance", row);
+      mean.acc_adj += acc_adj / count;
+      mean.value += NumberAt(table, "value", row) / count;
+      mean.chance += chance / count;
+      mean.items += NumberAt(table, "items", row);
+      mean.variance += std::pow(NumberAt(table, "standard_error", row) / (1 - chance) / count, 2);
+      mean.baseline_acc_adj += (NumberAt(table, "baseline_value", row) - chance) / (1 - chance) / count;
+    }
+    const size_t first = row_of[trial].begin()->second;
+    if (!absent.empty()) {
+      const std::string label = TextAt(table, "label", first);
+      Count(stratum.incomplete, "no score for " + absent, label.empty() ? "trial " + trial : label);
+      continue;
+    }
+    first_rows.push_back(first);
+    means.push_back(mean);
+  }
+  const Table firsts = table.Rows(first_rows);
+  stratum.table = Table(table.origin());
+  for (const TableColumn& column : firsts.columns()) {
+    if (!TaskColumns().contains(column.name)) stratum.table.Add(column);
+  }
+  const auto add = [&](const char* column, double TaskMeans::*member) {
+    std::vector<double> numbers;
+    for (const TaskMeans& mean : means) numbers.push_back(mean.*member);
+    stratum.table.AddNumbers(column, std::move(numbers));
+  };
+  stratum.table.AddTexts("stratum", std::vector<std::string>(means.size(), name));
+  stratum.table.AddNumbers("tasks", std::vector<double>(means.size(), static_cast<double>(stratum.tasks.size())));
+  add("value", &TaskMeans::value);
+  add("items", &TaskMeans::items);
+  add("chance", &TaskMeans::chance);
+  add("acc_adj", &TaskMeans::acc_adj);
+  add("baseline_acc_adj", &TaskMeans::baseline_acc_adj);
+  std::vector<double> errors;
+  for (const TaskMeans& mean : means) errors.push_back(std::sqrt(mean.variance));
+  stratum.table.AddNumbers("standard_error", std::move(errors));
+  return stratum;
+}
+
+StrataData SplitObservations(const Table& table) {
+  StrataData data;
+  std::map<std::string, std::vector<size_t>> rows_of;
+  std::vector<std::string> order;
+  std::vector<size_t> all;
+  std::set<std::string> other_kinds, without_stratum;
+  for (size_t row = 0; row < table.rows(); ++row) {
+    if (table.Find("primary") != nullptr && NumberAt(table, "primary", row) == 0) continue;
+    const std::string kind = TextAt(table, "metric_kind", row), task = TextAt(table, "task", row);
+    if (!kind.empty() && kind != "accuracy") {
+      other_kinds.insert(task + " (" + kind + ")");
+      continue;
+    }
+    all.push_back(row);
+    const std::string stratum = TextAt(table, "stratum", row);
+    if (stratum.empty()) {
+      without_stratum.insert(task);
+      continue;
+    }
+    if (!rows_of.contains(stratum)) order.push_back(stratum);
+    rows_of[stratum].push_back(row);
+  }
+  for (const std::string& stratum : order) data.strata.push_back(MeanOverTasks(table, stratum, rows_of[stratum]));
+  // With a single stratum that holds every task, the pool would only repeat it.
+  if (order.size() != 1 || !without_stratum.empty()) {
+    data.strata.push_back(MeanOverTasks(table, kGeneralStratum, all));
+  }
+  const auto joined = [](const std::set<std::string>& names) { return JoinNames({names.begin(), names.end()}); };
+  if (!other_kinds.empty()) {
+    data.notes.push_back("Not part of any stratum, because the score is no accuracy: " + joined(other_kinds) + ".");
+  }
+  if (!without_stratum.empty()) {
+    data.notes.push_back("In '" + std::string(kGeneralStratum) +
+                         "' only, because their task names no stratum: " + joined(without_stratum) + ".");
+  }
+  return data;
+}
+
+}  // namespace
+
+StrataData SplitStrata(const Table& table) {
+  StrataData data;
+  Table whole = table;
+  if (whole.Find("acc_adj") == nullptr && whole.Find("acc") != nullptr && whole.Find("chance") != nullptr) {
+    whole.AddNumbers("acc_adj", whole.Evaluate(Expression::Parse("(acc - chance) / (1 - chance)")));
+    data.notes.emplace_back("acc_adj was computed as (acc - chance) / (1 - chance).");
+  }
+  const bool observations =
+      whole.Find("trial") != nullptr && whole.Find("task") != nullptr && whole.Find("acc_adj") != nullptr;
+  if (observations) {
+    StrataData split = SplitObservations(whole);
+    split.notes.insert(split.notes.begin(), data.notes.begin(), data.notes.end());
+    return split;
+  }
+  const auto add = [&](const std::string& name, const std::vector<size_t>& rows) {
+    StratumData stratum;
+    stratum.name = name;
+    stratum.table = whole.Rows(rows);
+    stratum.incoming = rows.size();
+    data.strata.push_back(std::move(stratum));
+  };
+  std::vector<size_t> all(whole.rows());
+  for (size_t row = 0; row < all.size(); ++row) all[row] = row;
+  const bool has_strata = whole.Find("stratum") != nullptr;
+  if (has_strata) {
+    const std::vector<std::string> by = {"stratum"};
+    for (const Table::Group& group : whole.GroupBy(by)) {
+      if (!group.key[0].empty()) add(group.key[0], group.rows);
+    }
+  }
+  if (data.strata.size() != 1 || data.strata[0].incoming != whole.rows()) {
+    add(has_strata && !data.strata.empty() ? kGeneralStratum : "all", all);
+  }
+  return data;
+}
+
+bool IsHeldOut(const TableColumn* hold_out, const Table& table, size_t row) {
+  if (hold_out == nullptr) return false;
+  const std::string cell = table.CellText(*hold_out, row);
+  return !(cell.empty() || cell == "0" || cell == "false" || cell == "False" || cell == "FALSE");
+}
+
+LawRows SelectRows(const Law& law, const Table& table, ChanceRule rule, bool take_log) {
+  LawRows selected;
+  const Expression response = Expression::Parse(law.response());
+  for (const std::string& name : response.names()) {
+    table.Numbers(name, "law '" + law.name() + "', response " + response.Where(name));
+  }
+  const std::vector<double> y = table.Evaluate(response);
+  std::vector<const std::vector<double>*> columns;
+  for (const std::string& name : law.covariates()) columns.push_back(&table.Numbers(name, "law '" + law.name() + "'"));
+
+  const std::vector<std::string> response_names = response.names();
+  const bool has_accuracy = std::find(response_names.begin(), response_names.end(), "acc_adj") != response_names.end();
+  const TableColumn* accuracy = has_accuracy ? table.Find("acc_adj") : nullptr;
+  const TableColumn* hold_out = table.Find("hold_out");
+  const auto form = law.linear_form();
+  std::vector<double> features(form ? form->columns.size() : 0);
+
+  for (size_t row = 0; row < table.rows(); ++row) {
+    const bool held_out = IsHeldOut(hold_out, table, row);
+    (held_out ? selected.held_out_incoming : selected.incoming) += 1;
+    auto& excluded = held_out ? selected.held_out_excluded : selected.excluded;
+    const auto leave_out = [&](const std::string& reason, const std::string& value) {
+      const std::string label = TextAt(table, "label", row);
+      Count(excluded, reason, (label.empty() ? "row " + std::to_string(row + 1) : label) + value);
+    };
+
+    std::vector<double> x;
+    std::string missing;
+    for (size_t j = 0; j < columns.size(); ++j) {
+      x.push_back((*columns[j])[row]);
+      if (std::isnan(x.back())) missing += (missing.empty() ? "" : ", ") + law.covariates()[j];
+    }
+    if (!missing.empty()) {
+      leave_out("no value of " + missing, "");
+      continue;
+    }
+    if (accuracy != nullptr && rule == ChanceRule::kExclude) {
+      const double value = accuracy->numbers[row];
+      const std::string shown = ": acc_adj = " + ShortestText(value);
+      if (value <= 0) {
+        leave_out("accuracy at or below chance (acc_adj <= 0)", shown);
+        continue;
+      }
+      if (value >= 1) {
+        leave_out("accuracy of 1 or more (acc_adj >= 1)", shown);
+        continue;
+      }
+    }
+    if (!std::isfinite(y[row])) {
+      leave_out("no finite response " + law.response(), "");
+      continue;
+    }
+    if (take_log && !(y[row] > 0)) {
+      leave_out("response " + law.response() + " not positive, and the fit takes its logarithm",
+                ": " + ShortestText(y[row]));
+      continue;
+    }
+    bool finite = true;
+    if (form) {
+      const double offset = law.LinearFeatures(x, features);
+      finite = std::isfinite(offset);
+      for (size_t j = 0; j < features.size() && finite; ++j) {
+        if (std::isfinite(features[j])) continue;
+        finite = false;
+        std::string values;
+        for (size_t c = 0; c < x.size(); ++c)
+          values += (c > 0 ? ", " : ": ") + law.covariates()[c] + " = " + ShortestText(x[c]);
+        leave_out("no finite value of " + form->columns[j].name, values);
+      }
+      if (!finite && !std::isfinite(offset)) leave_out("no finite value of the fixed part of the law", "");
+    }
+    if (!finite) continue;
+    FitRows& into = held_out ? selected.held_out : selected.fit;
+    into.x.insert(into.x.end(), x.begin(), x.end());
+    into.y.push_back(y[row]);
+    (held_out ? selected.held_out_index : selected.fit_index).push_back(row);
+  }
+  return selected;
+}
+
+std::string ExplainConstantCovariate(const Law& law, const FitRows& rows) {
+  const size_t c = law.covariates().size();
+  if (rows.size() == 0) return "";
+  for (size_t j = 0; j < c; ++j) {
+    const double first = rows.x[j];
+    bool varies = false;
+    for (size_t i = 1; i < rows.size() && !varies; ++i) varies = rows.x[i * c + j] != first;
+    if (!varies) {
+      return fmt::format(
+          "{} does not vary: it is {} in {}, so nothing can be said about how the response depends on it. Use a law "
+          "without {}, or add rows with another value",
+          law.covariates()[j], ShortestText(first),
+          rows.size() == 1 ? "the only row" : fmt::format("all {} rows", rows.size()), law.covariates()[j]);
+    }
+  }
+  return "";
+}
+
+ResponseInverse::ResponseInverse(const std::string& response) {
+  const Expression expression = Expression::Parse(response);
+  if (expression.names() != std::vector<std::string>{"acc_adj"}) return;
+  const std::vector<std::string> scope = {"acc_adj"};
+  response_ = expression.Compile(scope);
+  double last = Missing();
+  int ups = 0, downs = 0;
+  for (int i = 1; i < 200; ++i) {
+    const std::vector<double> at = {i / 200.0};
+    const double value = response_.Number(at);
+    if (!std::isfinite(value)) return;
+    if (value > last) ++ups;
+    if (value < last) ++downs;
+    last = value;
+  }
+  rising_ = ups == 198;
+  exists_ = ups == 198 || downs == 198;
+}
+
+double ResponseInverse::operator()(double response) const {
+  if (!exists_ || std::isnan(response)) return Missing();
+  // Beyond the response's values on (0, 1) the nearest end is taken.
+  double low = 0, high = 1;
+  for (int i = 0; i < 100; ++i) {
+    const double middle = low + (high - low) / 2;
+    const std::vector<double> at = {middle};
+    const double value = response_.Number(at);
+    ((value < response) == rising_ ? low : high) = middle;
+  }
+  return low + (high - low) / 2;
+}
+
+}  // namespace bitlaw

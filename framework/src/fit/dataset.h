@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "bitlaw/api/law.h"
+#include "bitlaw/base/export.h"
+#include "bitlaw/sdk/expression.h"
+#include "fit/nonlinear.h"
+#include "records/table.h"
+
+namespace bitlaw {
+
+/// Rows left out for one reason.
+struct BITLAW_EXPORT Exclusion {
+  std::string reason;   ///< "acc_adj is at or below chance", "G is missing", ...
+  std::string example;  ///< "row 3: acc_adj = -0.02"
+  size_t rows = 0;
+};
+
+/// The rows of one stratum, before any law has looked at them.
+struct BITLAW_EXPORT StratumData {
+  std::string name;                   ///< "KM"; "general" pools all; "all" when the table knows no strata.
+  std::vector<std::string> tasks;     ///< Whose mean acc_adj is; empty for tables without tasks.
+  Table table;                        ///< One row a trial, or the caller's rows as they were.
+  std::vector<Exclusion> incomplete;  ///< Trials without all of the tasks: a mean of others would not compare.
+  size_t incoming = 0;                ///< Trials (or rows) before those were left out.
+};
+
+struct BITLAW_EXPORT StrataData {
+  std::vector<StratumData> strata;
+  std::vector<std::string> notes;  ///< What was done to the table, for the report: one sentence each.
+};
+
+/// The name of the stratum that pools all tasks.
+inline constexpr const char* kGeneralStratum = "general";
+
+/// Splits a table into strata.
+///
+/// Observations (a table with columns `trial`, `task` and `acc_adj`): rows that are primary and of metric_kind accuracy
+/// are kept; per trial and stratum, value, chance and acc_adj become means over the stratum's tasks, and standard_error
+/// that of the mean acc_adj, sqrt(sum_t (se_t / (1 - chance_t))^2) / tasks. "general" is the mean over the tasks of all
+/// strata. Other tables: rows stay as they are, split by the column `stratum` if there is one. Where there is no
+/// `acc_adj` but `acc` and `chance`, acc_adj = (acc - chance) / (1 - chance) is added.
+BITLAW_EXPORT StrataData SplitStrata(const Table& table);
+
+/// What is done with accuracies at or below chance, for which -log(acc_adj) has no value.
+enum class ChanceRule {
+  kExclude,  ///< Rows with acc_adj <= 0 or >= 1 are left out of fits and counted. Only survivors are left: read the
+             ///< count.
+};
+BITLAW_EXPORT std::string Name(ChanceRule rule);
+
+/// Whether a row is kept for validation: a cell of `hold_out` (may be null) that is neither empty, 0 nor false.
+BITLAW_EXPORT bool IsHeldOut(const TableColumn* hold_out, const Table& table, size_t row);
+
+/// The rows of a table that a law can be fitted to, and those that it is checked on.
+struct BITLAW_EXPORT LawRows {
+  FitRows fit;
+  std::vector<size_t> fit_index;  ///< Row of the table.
+  FitRows held_out;               ///< Rows whose hold_out is not 0. They never enter a fit.
+  std::vector<size_t> held_out_index;
+  std::vector<Exclusion> excluded;  ///< From the fit.
+  std::vector<Exclusion> held_out_excluded;
+  size_t incoming = 0, held_out_incoming = 0;
+};
+
+/// Applies the law's response and covariates, leaves out rows with a missing or not finite value (in order: missing
+/// covariate, chance rule, response, linear features) and counts each. `take_log`: a response that is not positive is
+/// left out too, since the fit takes its logarithm. A column that the law needs and the table lacks is an Error(kSpec).
+BITLAW_EXPORT LawRows SelectRows(const Law& law, const Table& table, ChanceRule rule, bool take_log);
+
+/// "N does not vary: it is 134515008 in all 24 rows." for the first covariate that does not; "" if all do.
+BITLAW_EXPORT std::string ExplainConstantCovariate(const Law& law, const FitRows& rows);
+
+/// acc_adj for a value of the response, where the response is an expression of acc_adj alone and monotone on (0, 1);
+/// found by bisection.
+class BITLAW_EXPORT ResponseInverse {
+ public:
+  explicit ResponseInverse(const std::string& response);
+  bool exists() const { return exists_; }
+  double operator()(double response) const;
+
+ private:
+  CompiledExpression response_;
+  bool exists_ = false, rising_ = false;
+};
+
+}  // namespace bitlaw

@@ -1,0 +1,242 @@
+#include <cmath>
+
+#include "fit/law_fit.h"
+
+namespace bitlaw {
+
+namespace {
+
+Value Number(double number) { return std::isfinite(number) ? Value(number) : Value(); }
+Value Count(size_t count) { return Value(static_cast<int64_t>(count)); }
+
+Value Numbers(const std::vector<double>& numbers) {
+  Value::List list;
+  for (const double number : numbers) list.push_back(Number(number));
+  return Value(std::move(list));
+}
+
+Value Texts(const std::vector<std::string>& texts) {
+  Value::List list;
+  for (const std::string& text : texts) list.emplace_back(text);
+  return Value(std::move(list));
+}
+
+Value Json(const std::vector<Exclusion>& exclusions) {
+  Value::List list;
+  for (const Exclusion& exclusion : exclusions) {
+    Value one;
+    one.Set("reason", exclusion.reason);
+    one.Set("rows", Count(exclusion.rows));
+    one.Set("example", exclusion.example);
+    list.push_back(std::move(one));
+  }
+  return Value(std::move(list));
+}
+
+Value Json(const FitQuality& quality) {
+  Value json;
+  json.Set("rows", Count(quality.rows));
+  json.Set("parameters", Count(quality.parameters));
+  json.Set("ssr", Number(quality.ssr));
+  json.Set("r2", Number(quality.r2));
+  json.Set("adjusted_r2", Number(quality.adjusted_r2));
+  json.Set("residual_variance", Number(quality.residual_variance));
+  json.Set("log_likelihood", Number(quality.log_likelihood));
+  json.Set("aic", Number(quality.aic));
+  json.Set("aicc", Number(quality.aicc));
+  json.Set("bic", Number(quality.bic));
+  return json;
+}
+
+Value Json(const PredictionErrors& errors) {
+  Value json;
+  json.Set("rows", Count(errors.rows));
+  json.Set("mae", Number(errors.mae));
+  json.Set("rmse", Number(errors.rmse));
+  json.Set("accuracy_rows", Count(errors.accuracy_rows));
+  json.Set("accuracy_mae", Number(errors.accuracy_mae));
+  json.Set("accuracy_rmse", Number(errors.accuracy_rmse));
+  return json;
+}
+
+Value Json(const MethodFit& fit) {
+  Value json;
+  json.Set("method", fit.method);
+  json.Set("space", fit.space);
+  Value parameters;
+  for (const ParameterEstimate& estimate : fit.parameters) {
+    Value one;
+    one.Set("value", Number(estimate.value));
+    one.Set("standard_error", Number(estimate.standard_error));
+    one.Set("t", Number(estimate.t));
+    one.Set("p", Number(estimate.p));
+    one.Set("unit", estimate.unit);
+    one.Set("note", estimate.note);
+    parameters.Set(estimate.name, std::move(one));
+  }
+  json.Set("parameters", std::move(parameters));
+  json.Set("quality", Json(fit.quality));
+  json.Set("response_r2", Number(fit.response_r2));
+  json.Set("errors", Json(fit.on_fit));
+  json.Set("held_out_errors", Json(fit.on_held_out));
+  return json;
+}
+
+Value Json(const OlsResult& ols) {
+  Value json;
+  json.Set("f", Number(ols.f));
+  json.Set("f_p", Number(ols.f_p));
+  json.Set("df_model", Count(ols.df_model));
+  json.Set("df_residual", Count(ols.df_residual));
+  json.Set("has_constant", ols.has_constant);
+  json.Set("condition_number", Number(ols.condition_number));
+  Value::List coefficients;
+  for (const OlsCoefficient& coefficient : ols.coefficients) {
+    Value one;
+    one.Set("column", coefficient.name);
+    one.Set("value", Number(coefficient.value));
+    one.Set("standard_error", Number(coefficient.standard_error));
+    one.Set("t", Number(coefficient.t));
+    one.Set("p", Number(coefficient.p));
+    one.Set("vif", Number(coefficient.vif));
+    coefficients.push_back(std::move(one));
+  }
+  json.Set("coefficients", Value(std::move(coefficients)));
+  json.Set("covariance", Numbers(ols.covariance));
+  return json;
+}
+
+Value Json(const NonlinearResult& fit) {
+  Value json;
+  json.Set("best_start", Count(fit.best));
+  json.Set("agreeing_starts", Count(fit.agreeing));
+  json.Set("covariance", Numbers(fit.covariance));
+  Value::List starts;
+  for (const StartStatus& start : fit.starts) {
+    Value one;
+    one.Set("origin", start.origin);
+    one.Set("status", start.status);
+    one.Set("iterations", start.iterations);
+    one.Set("initial_ssr", Number(start.initial_ssr));
+    one.Set("final_ssr", Number(start.final_ssr));
+    one.Set("start", Numbers(start.start));
+    one.Set("end", Numbers(start.end));
+    starts.push_back(std::move(one));
+  }
+  json.Set("starts", Value(std::move(starts)));
+  return json;
+}
+
+Value Json(const LawFit& fit) {
+  Value json;
+  json.Set("law", fit.law);
+  json.Set("stratum", fit.stratum);
+  json.Set("formula", fit.formula);
+  json.Set("response", fit.response);
+  json.Set("citation", fit.citation);
+  json.Set("rows", Count(fit.incoming));
+  json.Set("rows_used", Count(fit.used));
+  json.Set("excluded", Json(fit.excluded));
+  json.Set("held_out_rows", Count(fit.held_out_incoming));
+  json.Set("held_out_rows_used", Count(fit.held_out_used));
+  json.Set("held_out_excluded", Json(fit.held_out_excluded));
+  json.Set("ols", fit.ols ? Json(*fit.ols) : Value());
+  if (!fit.ols) json.Set("why_no_ols", fit.why_no_ols);
+  if (fit.ols_detail) json.Set("ols_detail", Json(*fit.ols_detail));
+  json.Set("least_squares", fit.least_squares ? Json(*fit.least_squares) : Value());
+  if (!fit.least_squares) json.Set("why_no_least_squares", fit.why_no_least_squares);
+  if (fit.least_squares_detail) json.Set("least_squares_detail", Json(*fit.least_squares_detail));
+  Value::List nulls;
+  for (const LawFit& null : fit.nulls) nulls.push_back(Json(null));
+  json.Set("nulls", Value(std::move(nulls)));
+  return json;
+}
+
+}  // namespace
+
+Value FitReportJson(const FitReport& report) {
+  Value json;
+  json.Set("format", 1);
+  Value settings;
+  settings.Set("chance_rule", Name(report.settings.chance_rule));
+  settings.Set("random_starts", report.settings.random_starts);
+  settings.Set("seed", static_cast<int64_t>(report.settings.seed));
+  settings.Set("nulls", report.settings.nulls);
+  json.Set("settings", std::move(settings));
+  Value::List strata;
+  for (const FitReport::Stratum& stratum : report.strata) {
+    Value one;
+    one.Set("name", stratum.name);
+    one.Set("tasks", Texts(stratum.tasks));
+    one.Set("rows", Count(stratum.incoming));
+    one.Set("incomplete", Json(stratum.incomplete));
+    strata.push_back(std::move(one));
+  }
+  json.Set("strata", Value(std::move(strata)));
+  json.Set("notes", Texts(report.notes));
+  Value::List fits;
+  for (const LawFit& fit : report.fits) fits.push_back(Json(fit));
+  json.Set("fits", Value(std::move(fits)));
+  return json;
+}
+
+Table FitReportTable(const FitReport& report) {
+  struct Row {
+    const LawFit* law;
+    const LawFit* fit;  // The law itself or one of its nulls.
+    const MethodFit* method;
+    const ParameterEstimate* parameter;
+  };
+  std::vector<Row> rows;
+  const auto add = [&](const LawFit& law, const LawFit& fit) {
+    for (const auto* method : {&fit.ols, &fit.least_squares}) {
+      if (!*method) continue;
+      for (const ParameterEstimate& parameter : (*method)->parameters)
+        rows.push_back({&law, &fit, &**method, &parameter});
+    }
+  };
+  for (const LawFit& fit : report.fits) {
+    add(fit, fit);
+    for (const LawFit& null : fit.nulls) add(fit, null);
+  }
+  Table table("fits");
+  const auto texts = [&](const char* name, auto&& of) {
+    std::vector<std::string> column;
+    for (const Row& row : rows) column.push_back(of(row));
+    table.AddTexts(name, std::move(column));
+  };
+  const auto numbers = [&](const char* name, auto&& of) {
+    std::vector<double> column;
+    for (const Row& row : rows) column.push_back(static_cast<double>(of(row)));
+    table.AddNumbers(name, std::move(column));
+  };
+  texts("law", [](const Row& row) { return row.law->law; });
+  texts("fit", [](const Row& row) { return row.fit->law; });
+  texts("stratum", [](const Row& row) { return row.law->stratum; });
+  texts("method", [](const Row& row) { return row.method->method; });
+  texts("space", [](const Row& row) { return row.method->space; });
+  texts("formula", [](const Row& row) { return row.fit->formula; });
+  texts("parameter", [](const Row& row) { return row.parameter->name; });
+  texts("unit", [](const Row& row) { return row.parameter->unit; });
+  numbers("value", [](const Row& row) { return row.parameter->value; });
+  numbers("standard_error", [](const Row& row) { return row.parameter->standard_error; });
+  numbers("t", [](const Row& row) { return row.parameter->t; });
+  numbers("p", [](const Row& row) { return row.parameter->p; });
+  texts("note", [](const Row& row) { return row.parameter->note; });
+  numbers("rows", [](const Row& row) { return row.fit->used; });
+  numbers("rows_excluded", [](const Row& row) { return row.law->incoming - row.law->used; });
+  numbers("r2", [](const Row& row) { return row.method->quality.r2; });
+  numbers("adjusted_r2", [](const Row& row) { return row.method->quality.adjusted_r2; });
+  numbers("response_r2", [](const Row& row) { return row.method->response_r2; });
+  numbers("aic", [](const Row& row) { return row.method->quality.aic; });
+  numbers("aicc", [](const Row& row) { return row.method->quality.aicc; });
+  numbers("bic", [](const Row& row) { return row.method->quality.bic; });
+  numbers("accuracy_mae", [](const Row& row) { return row.method->on_fit.accuracy_mae; });
+  numbers("accuracy_rmse", [](const Row& row) { return row.method->on_fit.accuracy_rmse; });
+  numbers("held_out_rows", [](const Row& row) { return row.method->on_held_out.accuracy_rows; });
+  numbers("held_out_accuracy_mae", [](const Row& row) { return row.method->on_held_out.accuracy_mae; });
+  numbers("held_out_accuracy_rmse", [](const Row& row) { return row.method->on_held_out.accuracy_rmse; });
+  return table;
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,291 @@
+#include "fit/law_fit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "bitlaw/base/error.h"
+#include "fit/null_law.h"
+
+namespace bitlaw {
+
+OptionSchema FitSchema() {
+  OptionSchema schema;
+  schema.Choice("chance_rule", {"exclude"})
+      .Default("exclude")
+      .Doc("What is done with rows whose accuracy is at or below chance: exclude leaves them out and counts them.");
+  schema.Int("random_starts").Range(0, 1000).Default(16).Doc("Random starts of an iterative fit.");
+  schema.Int("seed").Min(0).Default(0).Doc("Seed of the random starts.");
+  schema.Bool("nulls").Default(true).Doc("Fit f(N), f(B) and f(N,B) beside every law.");
+  return schema;
+}
+
+FitSettings ReadFitSettings(const Value& given) {
+  const Options options = FitSchema().Resolve(given, "fit");
+  FitSettings settings;
+  settings.random_starts = static_cast<int>(options.Int("random_starts"));
+  settings.seed = static_cast<uint64_t>(options.Int("seed"));
+  settings.nulls = options.Bool("nulls");
+  return settings;
+}
+
+std::vector<double> MethodFit::theta() const {
+  std::vector<double> theta;
+  for (const ParameterEstimate& parameter : parameters) theta.push_back(parameter.value);
+  return theta;
+}
+
+namespace {
+
+struct Context {
+  const Law& law;
+  const Table& table;
+  const LawRows& rows;
+  const ResponseInverse& inverse;
+};
+
+PredictionErrors ErrorsOf(const Context& context, const std::vector<double>& theta, const FitRows& rows,
+                          bool held_out) {
+  PredictionErrors errors;
+  const size_t c = context.law.covariates().size();
+  double absolute = 0, squared = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const double error = context.law.Predict(theta, rows.row(i, c), {}) - rows.y[i];
+    absolute += std::fabs(error);
+    squared += error * error;
+    ++errors.rows;
+  }
+  if (errors.rows > 0) {
+    errors.mae = absolute / static_cast<double>(errors.rows);
+    errors.rmse = std::sqrt(squared / static_cast<double>(errors.rows));
+  }
+  const TableColumn* accuracy = context.table.Find("acc_adj");
+  if (!context.inverse.exists() || accuracy == nullptr || accuracy->is_text) return errors;
+  // In accuracy units a row at or below chance is as good as any: only the logarithm could not take it.
+  std::vector<const std::vector<double>*> columns;
+  for (const std::string& name : context.law.covariates()) columns.push_back(&context.table.Numbers(name));
+  const TableColumn* hold_out = context.table.Find("hold_out");
+  absolute = squared = 0;
+  std::vector<double> x(c);
+  for (size_t row = 0; row < context.table.rows(); ++row) {
+    const bool is_held_out = IsHeldOut(hold_out, context.table, row);
+    if (is_held_out != held_out || std::isnan(accuracy->numbers[row])) continue;
+    bool complete = true;
+    for (size_t j = 0; j < c; ++j) {
+      x[j] = (*columns[j])[row];
+      complete = complete && !std::isnan(x[j]);
+    }
+    if (!complete) continue;
+    const double predicted = context.inverse(context.law.Predict(theta, x, {}));
+    if (std::isnan(predicted)) continue;
+    const double error = predicted - accuracy->numbers[row];
+    absolute += std::fabs(error);
+    squared += error * error;
+    ++errors.accuracy_rows;
+  }
+  if (errors.accuracy_rows > 0) {
+    errors.accuracy_mae = absolute / static_cast<double>(errors.accuracy_rows);
+    errors.accuracy_rmse = std::sqrt(squared / static_cast<double>(errors.accuracy_rows));
+  }
+  return errors;
+}
+
+double ResponseR2(const Context& context, const std::vector<double>& theta) {
+  const FitRows& rows = context.rows.fit;
+  double mean = 0, ssr = 0, tss = 0;
+  for (const double y : rows.y) mean += y / static_cast<double>(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const double fitted = context.law.Predict(theta, rows.row(i, context.law.covariates().size()), {});
+    ssr += (rows.y[i] - fitted) * (rows.y[i] - fitted);
+    tss += (rows.y[i] - mean) * (rows.y[i] - mean);
+  }
+  return tss > 0 ? 1 - ssr / tss : kUnset;
+}
+
+void Finish(const Context& context, MethodFit& fit) {
+  const std::vector<double> theta = fit.theta();
+  fit.response_r2 = ResponseR2(context, theta);
+  fit.on_fit = ErrorsOf(context, theta, context.rows.fit, false);
+  fit.on_held_out = ErrorsOf(context, theta, context.rows.held_out, true);
+}
+
+// ln y (or y) on the features of the linear form.
+void FitLinearized(const Context& context, const LinearForm& form, LawFit& out) {
+  const FitRows& rows = context.rows.fit;
+  const size_t k = form.columns.size(), c = context.law.covariates().size();
+  std::vector<double> design(rows.size() * k), target(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const double offset = context.law.LinearFeatures(rows.row(i, c), {design.data() + i * k, k});
+    target[i] = (form.of_log ? std::log(rows.y[i]) : rows.y[i]) - offset;
+  }
+  std::vector<std::string> names;
+  for (const auto& column : form.columns) names.push_back(column.name);
+  out.why_no_ols = ExplainDegenerate(design, names);
+  if (!out.why_no_ols.empty()) return;
+  out.ols_detail = FitOls(design, target, names);
+
+  MethodFit fit;
+  fit.method = "ols";
+  fit.space = form.of_log ? "log response" : "response";
+  fit.quality = out.ols_detail->quality;
+  fit.parameters.resize(k);
+  for (size_t j = 0; j < k; ++j) {
+    const OlsCoefficient& coefficient = out.ols_detail->coefficients[j];
+    const LawParameter& parameter = context.law.parameters()[form.columns[j].parameter];
+    ParameterEstimate& estimate = fit.parameters[form.columns[j].parameter];
+    estimate.name = parameter.name;
+    estimate.unit = parameter.unit;
+    if (form.columns[j].is_log) {
+      // The delta method: sd(exp c) = exp(c) sd(c).
+      estimate.value = std::exp(coefficient.value);
+      estimate.standard_error = estimate.value * coefficient.standard_error;
+      estimate.note = "from its logarithm";
+    } else {
+      estimate.value = coefficient.value;
+      estimate.standard_error = coefficient.standard_error;
+      estimate.t = coefficient.t;
+      estimate.p = coefficient.p;
+    }
+    if (estimate.value < parameter.min || estimate.value > parameter.max) {
+      estimate.note = fmt::format("outside its bounds [{}, {}], which ols cannot keep", parameter.min, parameter.max);
+    }
+  }
+  Finish(context, fit);
+  out.ols = std::move(fit);
+}
+
+void FitIteratively(const Context& context, const FitSettings& settings, LawFit& out) {
+  NonlinearOptions options;
+  options.random_starts = settings.random_starts;
+  options.seed = settings.seed;
+  if (out.ols) options.given_starts.emplace_back("ols", out.ols->theta());
+  std::vector<double> start;
+  for (const LawParameter& parameter : context.law.parameters()) start.push_back(parameter.start);
+  if (std::none_of(start.begin(), start.end(), [](double value) { return std::isnan(value); })) {
+    options.given_starts.emplace_back("law file", start);
+  }
+  if (options.random_starts == 0 && options.given_starts.empty()) {
+    out.why_no_least_squares = "there is no start: give start values for every parameter, or allow random starts";
+    return;
+  }
+  try {
+    out.least_squares_detail = FitNonlinear(context.law, context.rows.fit, options);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kNumerical) throw;
+    out.why_no_least_squares = error.what();
+    return;
+  }
+  const NonlinearResult& detail = *out.least_squares_detail;
+  MethodFit fit;
+  fit.method = "least_squares";
+  fit.space = "response";
+  fit.quality = detail.quality;
+  for (size_t j = 0; j < detail.parameters.size(); ++j) {
+    const LawParameter& parameter = context.law.parameters()[j];
+    ParameterEstimate estimate;
+    estimate.name = parameter.name;
+    estimate.unit = parameter.unit;
+    estimate.value = detail.parameters[j].value;
+    estimate.standard_error = detail.parameters[j].standard_error;
+    estimate.t = estimate.value / estimate.standard_error;
+    estimate.p = StudentP(estimate.t, static_cast<double>(fit.quality.rows - fit.quality.parameters));
+    if (!detail.parameters[j].is_identified) estimate.note = "not identified by these rows";
+    if (detail.parameters[j].at_bound) estimate.note = "at its bound";
+    fit.parameters.push_back(std::move(estimate));
+  }
+  const StartStatus& best = detail.starts[detail.best];
+  if (!best.converged)
+    out.why_no_least_squares = "the best of " + std::to_string(detail.starts.size()) + " starts has " + best.status;
+  Finish(context, fit);
+  if (out.why_no_least_squares.empty()) {
+    out.least_squares = std::move(fit);
+  } else {
+    out.least_squares_detail.reset();
+  }
+}
+
+// A fit of nothing but what the rows allow to be said.
+void Describe(const Law& law, const LawRows& rows, LawFit& fit) {
+  fit.law = law.name();
+  fit.formula = law.formula_text();
+  fit.response = law.response();
+  fit.citation = law.citation();
+  fit.incoming = rows.incoming;
+  fit.used = rows.fit.size();
+  fit.held_out_incoming = rows.held_out_incoming;
+  fit.held_out_used = rows.held_out.size();
+  fit.excluded = rows.excluded;
+  fit.held_out_excluded = rows.held_out_excluded;
+}
+
+}  // namespace
+
+LawFit FitLaw(const Law& law, const Table& table, const FitSettings& settings, std::span<const size_t> only) {
+  LawFit fit;
+  const auto form = law.linear_form();
+  const Table chosen = only.empty() ? table : table.Rows(only);
+  const LawRows rows = SelectRows(law, chosen, settings.chance_rule, form && form->of_log);
+  Describe(law, rows, fit);
+  const ResponseInverse inverse(law.response());
+  const Context context{law, chosen, rows, inverse};
+
+  const size_t k = law.parameters().size();
+  std::string why;
+  if (rows.fit.size() <= k) {
+    why = fmt::format("{} row{} left for {} parameter{}: at least {} are needed", rows.fit.size(),
+                      rows.fit.size() == 1 ? " is" : "s are", k, k == 1 ? "" : "s", k + 1);
+  } else {
+    why = ExplainConstantCovariate(law, rows.fit);
+  }
+  if (!why.empty()) {
+    fit.why_no_ols = fit.why_no_least_squares = why;
+  } else {
+    if (form) {
+      FitLinearized(context, *form, fit);
+    } else {
+      fit.why_no_ols = "the formula is not linear in its parameters, nor is its logarithm";
+    }
+    // Where the linear form does not tell parameters apart, no iteration will.
+    if (form && !fit.ols) {
+      fit.why_no_least_squares = fit.why_no_ols;
+    } else {
+      FitIteratively(context, settings, fit);
+    }
+  }
+  return fit;
+}
+
+FitReport FitLaws(std::span<const std::unique_ptr<Law>> laws, const Table& table, const FitSettings& settings) {
+  FitReport report;
+  report.settings = settings;
+  StrataData data = SplitStrata(table);
+  report.notes = data.notes;
+  for (const StratumData& stratum : data.strata) {
+    report.strata.push_back({stratum.name, stratum.tasks, stratum.incoming, stratum.incomplete});
+  }
+  for (const auto& law : laws) {
+    for (const StratumData& stratum : data.strata) {
+      LawFit fit = FitLaw(*law, stratum.table, settings);
+      fit.stratum = stratum.name;
+      if (settings.nulls) {
+        const auto form = law->linear_form();
+        LawRows rows = SelectRows(*law, stratum.table, settings.chance_rule, form && form->of_log);
+        std::vector<size_t> used = rows.fit_index;
+        used.insert(used.end(), rows.held_out_index.begin(), rows.held_out_index.end());
+        FitSettings null_settings = settings;
+        null_settings.random_starts = 0;
+        for (const auto& null : NullsOf(*law)) {
+          if (rows.fit.size() == 0) break;
+          fit.nulls.push_back(FitLaw(*null, stratum.table, null_settings, used));
+          fit.nulls.back().stratum = stratum.name;
+          fit.nulls.back().is_null = true;
+        }
+      }
+      report.fits.push_back(std::move(fit));
+    }
+  }
+  return report;
+}
+
+}  // namespace bitlaw

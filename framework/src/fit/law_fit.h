@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bitlaw/api/law.h"
+#include "bitlaw/api/option_schema.h"
+#include "bitlaw/base/export.h"
+#include "bitlaw/base/value.h"
+#include "fit/dataset.h"
+#include "fit/least_squares.h"
+#include "fit/nonlinear.h"
+#include "records/table.h"
+
+namespace bitlaw {
+
+/// How laws are fitted: the `fit:` of a study.
+struct BITLAW_EXPORT FitSettings {
+  ChanceRule chance_rule = ChanceRule::kExclude;
+  int random_starts = 16;
+  uint64_t seed = 0;
+  bool nulls = true;  ///< Fit f(N), f(B), f(N,B) beside every law.
+};
+BITLAW_EXPORT OptionSchema FitSchema();
+/// Error(kSpec) by the schema. Null: defaults.
+BITLAW_EXPORT FitSettings ReadFitSettings(const Value& given);
+
+struct BITLAW_EXPORT ParameterEstimate {
+  std::string name, unit;
+  double value = kUnset;
+  double standard_error = kUnset;  ///< NaN: none, see note.
+  double t = kUnset, p = kUnset;   ///< Of the hypothesis that an exponent is 0; NaN for amplitudes.
+  std::string note;                ///< "at its bound", "not identified", "from its logarithm", or "".
+};
+
+/// Mean absolute and root mean square errors of predictions.
+struct BITLAW_EXPORT PredictionErrors {
+  size_t rows = 0;                                       ///< Rows with a response.
+  double mae = kUnset, rmse = kUnset;                    ///< In units of the response.
+  size_t accuracy_rows = 0;                              ///< Rows with covariates, those at or below chance included.
+  double accuracy_mae = kUnset, accuracy_rmse = kUnset;  ///< In units of acc_adj; NaN if the response has no inverse.
+};
+
+/// One way in which a law was fitted.
+struct BITLAW_EXPORT MethodFit {
+  std::string method;  ///< "ols" or "least_squares"
+  std::string space;   ///< What was squared: "log response" or "response".
+  std::vector<ParameterEstimate> parameters;
+  FitQuality quality;           ///< In that space.
+  double response_r2 = kUnset;  ///< 1 - SSR / TSS of the response itself, whichever space was fitted.
+  PredictionErrors on_fit, on_held_out;
+  std::vector<double> theta() const;
+};
+
+/// The fit of one law to one stratum, or why there is none. `ols` and `least_squares` are empty exactly when their
+/// `why` is not.
+struct BITLAW_EXPORT LawFit {
+  std::string law, formula, response, citation;
+  std::string stratum;
+  bool is_null = false;
+  size_t incoming = 0, used = 0;
+  size_t held_out_incoming = 0, held_out_used = 0;
+  std::vector<Exclusion> excluded, held_out_excluded;
+  std::optional<MethodFit> ols, least_squares;
+  std::string why_no_ols, why_no_least_squares;
+  std::optional<OlsResult> ols_detail;
+  std::optional<NonlinearResult> least_squares_detail;
+  std::vector<LawFit> nulls;  ///< Fitted to exactly the rows of the law.
+};
+
+/// Fits `law` to the rows of `table` that are not held out. `rows` (indices into the table), if given, are the only
+/// ones used.
+BITLAW_EXPORT LawFit FitLaw(const Law& law, const Table& table, const FitSettings& settings,
+                            std::span<const size_t> rows = {});
+
+/// Every law on every stratum.
+struct BITLAW_EXPORT FitReport {
+  struct Stratum {
+    std::string name;
+    std::vector<std::string> tasks;
+    size_t incoming = 0;
+    std::vector<Exclusion> incomplete;
+  };
+  FitSettings settings;
+  std::vector<Stratum> strata;
+  std::vector<LawFit> fits;  ///< Law by law, strata in order.
+  std::vector<std::string> notes;
+};
+BITLAW_EXPORT FitReport FitLaws(std::span<const std::unique_ptr<Law>> laws, const Table& table,
+                                const FitSettings& settings);
+
+/// Everything, for programs: every number of the structs above; what is not known is null.
+BITLAW_EXPORT Value FitReportJson(const FitReport& report);
+
+/// One row a law, stratum, method and parameter.
+BITLAW_EXPORT Table FitReportTable(const FitReport& report);
+
+}  // namespace bitlaw

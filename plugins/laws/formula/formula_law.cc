@@ -1,0 +1,115 @@
+#include "formula_law.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+
+OptionSchema FormulaLaw::Schema() {
+  OptionSchema parameter;
+  parameter.Real("min").Optional().Doc("Lower bound.");
+  parameter.Real("max").Optional().Doc("Upper bound.");
+  parameter.Real("start").Optional().Doc("Where one of the starts of an iterative fit begins.");
+  parameter.String("unit").Default("").Doc("For tables; empty for exponents.");
+  parameter.String("doc").Default("").Doc("What the parameter means.");
+
+  OptionSchema covariate;
+  covariate.String("column").Doc("The column of the table that this name of the formula stands for.");
+  covariate.String("unit").Default("").Doc("For tables.");
+  covariate.String("doc").Default("").Doc("What the covariate means.");
+
+  OptionSchema schema;
+  schema.String("title").Default("").Doc("A line for reports.");
+  schema.String("response")
+      .Default("-log(acc_adj)")
+      .Doc("What the formula predicts, as an expression over columns of the table.");
+  schema.String("formula").Doc("f(x; parameters). Names that are not parameters are columns of the table.");
+  schema.GroupMap("parameters", parameter).MinItems(1).Doc("The unknowns, by name; {} for one without bounds.");
+  schema.GroupMap("covariates", covariate).Optional().Doc("Names of the formula that are not names of columns.");
+  schema.String("citation").Default("").Doc("Where the form comes from.");
+  return schema;
+}
+
+FormulaLaw::FormulaLaw(std::string name, const Options& options)
+    : name_(std::move(name)), response_(options.String("response")), citation_(options.String("citation")) {
+  const Expression formula = Expression::Parse(options.String("formula"), options.Raw("formula").mark());
+  formula_text_ = formula.Text();
+  Expression::Parse(response_, options.Raw("response").mark());  // A malformed response fails here, not in the fit.
+  FindParameters(options, formula);
+  FindCovariates(options, formula);
+
+  std::vector<std::string> parameter_names, scope;
+  for (const LawParameter& parameter : parameters_) parameter_names.push_back(parameter.name);
+  scope = parameter_names;
+  scope.insert(scope.end(), symbols_.begin(), symbols_.end());
+  compiled_ = formula.Compile(scope);
+
+  const auto form = FindLinearForm(formula, parameter_names);
+  if (!form) return;
+  linear_form_.emplace();
+  linear_form_->of_log = form->of_log;
+  for (const auto& term : form->terms) {
+    linear_form_->columns.push_back({term.feature.Text(), term.parameter, term.is_log});
+    features_.push_back(term.feature.Compile(symbols_));
+  }
+  if (form->offset) offset_ = form->offset->Compile(symbols_);
+}
+
+void FormulaLaw::FindParameters(const Options& options, const Expression& formula) {
+  const std::vector<std::string> used = formula.names();
+  std::string faults;
+  const auto fault = [&](const SourceMark& mark, const std::string& text) {
+    faults += (faults.empty() ? "" : "\n") + (mark.Text().empty() ? text : mark.Text() + ": " + text);
+  };
+  for (const auto& [name, given] : options.GroupMap("parameters")) {
+    LawParameter parameter;
+    parameter.name = name;
+    parameter.unit = given.String("unit");
+    if (given.Has("min")) parameter.min = given.Real("min");
+    if (given.Has("max")) parameter.max = given.Real("max");
+    if (given.Has("start")) parameter.start = given.Real("start");
+    const SourceMark& mark = given.map().mark();
+    if (std::find(used.begin(), used.end(), name) == used.end()) {
+      fault(mark, "parameter '" + name + "' is not in the formula '" + formula_text_ + "'." + DidYouMean(name, used));
+    }
+    if (!(parameter.min < parameter.max)) {
+      fault(mark, "parameter '" + name + "' has min " + Value(parameter.min).Text() + " and max " +
+                      Value(parameter.max).Text() + ". min must be smaller.");
+    }
+    if (parameter.start < parameter.min || parameter.start > parameter.max) {
+      fault(mark,
+            "parameter '" + name + "' has start " + Value(parameter.start).Text() + ", which is outside its bounds.");
+    }
+    parameters_.push_back(std::move(parameter));
+  }
+  if (!faults.empty()) throw Error(ErrorKind::kSpec, faults);
+}
+
+void FormulaLaw::FindCovariates(const Options& options, const Expression& formula) {
+  for (const std::string& name : formula.names()) {
+    const bool is_parameter = std::any_of(parameters_.begin(), parameters_.end(),
+                                          [&](const auto& parameter) { return parameter.name == name; });
+    if (!is_parameter) symbols_.push_back(name);
+  }
+  columns_ = symbols_;
+  if (!options.Has("covariates")) return;
+  for (const auto& [symbol, given] : options.GroupMap("covariates")) {
+    const auto found = std::find(symbols_.begin(), symbols_.end(), symbol);
+    if (found == symbols_.end()) {
+      const std::string place = given.map().mark().Text();
+      throw Error(ErrorKind::kSpec, (place.empty() ? "" : place + ": ") + "covariate '" + symbol +
+                                        "' is not in the formula '" + formula_text_ + "'." +
+                                        DidYouMean(symbol, symbols_));
+    }
+    columns_[static_cast<size_t>(found - symbols_.begin())] = given.String("column");
+  }
+}
+
+double FormulaLaw::LinearFeatures(std::span<const double> x, std::span<double> features) const {
+  for (size_t j = 0; j < features_.size(); ++j) features[j] = features_[j].Number(x);
+  return offset_ ? offset_->Number(x) : 0.0;
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,172 @@
+#pragma once
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bitlaw/api/model.h"
+#include "bitlaw/base/digest.h"
+
+namespace bitlaw::testing {
+
+/// One token a byte, except that " a", "th" and "he" are tokens of their own (leftmost first), so that texts merge
+/// across boundaries. Ids: 0-255 bytes, 256-258 the merged ones, 259 BOS "<s>", 260 EOS "</s>".
+class ToyTokenizer : public Tokenizer {
+ public:
+  enum class Template { kNone, kBos };
+  explicit ToyTokenizer(Template kind = Template::kNone, bool has_bos = true) : template_(kind), has_bos_(has_bos) {}
+
+  std::vector<int32_t> Encode(std::string_view text, bool add_special_tokens) const override {
+    std::vector<int32_t> ids;
+    if (add_special_tokens && template_ == Template::kBos) ids.push_back(259);
+    for (size_t at = 0; at < text.size();) {
+      const auto special = [&](std::string_view known, int32_t id) {
+        if (text.substr(at, known.size()) != known) return false;
+        ids.push_back(id);
+        at += known.size();
+        return true;
+      };
+      if (special("<s>", 259) || special("</s>", 260) || special(" a", 256) || special("th", 257) ||
+          special("he", 258)) {
+        continue;
+      }
+      ids.push_back(static_cast<unsigned char>(text[at++]));
+    }
+    return ids;
+  }
+  std::string Decode(std::span<const int32_t> ids, bool skip_special_tokens) const override {
+    std::string text;
+    for (const int32_t id : ids) {
+      if (id < 256) text += static_cast<char>(id);
+      if (id == 256) text += " a";
+      if (id == 257) text += "th";
+      if (id == 258) text += "he";
+      if (id == 259 && !skip_special_tokens) text += "<s>";
+      if (id == 260 && !skip_special_tokens) text += "</s>";
+    }
+    return text;
+  }
+  int64_t vocab_size() const override { return 261; }
+  std::optional<int32_t> bos_id() const override { return has_bos_ ? std::optional<int32_t>(259) : std::nullopt; }
+  std::optional<int32_t> eos_id() const override { return 260; }
+  std::vector<int32_t> stop_ids() const override { return {260}; }
+  const std::string& digest() const override { return digest_; }
+
+ private:
+  Template template_;
+  bool has_bos_;
+  std::string digest_ = DigestOf("toy");
+};
+
+/// A causal language model of two single-head attention blocks with seeded random weights, in a few lines that can
+/// be checked by eye: distance-biased attention (so that padding cannot show through positions), tanh, residuals.
+class ToyModel : public Model {
+ public:
+  explicit ToyModel(uint64_t seed = 1, int64_t max_positions = 512, ToyTokenizer tokenizer = ToyTokenizer())
+      : tokenizer_(std::move(tokenizer)) {
+    at::set_num_threads(1);  // Tensors this small only lose by more.
+    summary_.name = "toy";
+    summary_.architecture = "toy";
+    summary_.num_blocks = 2;
+    summary_.hidden_size = kWidth;
+    summary_.vocab_size = tokenizer_.vocab_size();
+    summary_.max_positions = max_positions;
+    auto generator = at::detail::createCPUGenerator(seed);
+    embedding_ = at::randn({summary_.vocab_size, kWidth}, generator);
+    head_ = at::randn({summary_.vocab_size, kWidth}, generator);
+    for (int64_t i = 0; i < summary_.num_blocks; ++i) {
+      blocks_.push_back(std::make_unique<ToyBlock>(i, at::randn({4, kWidth, kWidth}, generator) / std::sqrt(kWidth)));
+    }
+  }
+
+  const ModelSummary& summary() const override { return summary_; }
+  const ComputeSetting& compute() const override { return compute_; }
+  const Tokenizer& tokenizer() const override { return tokenizer_; }
+  Block& block(int64_t i) override { return *blocks_.at(i); }
+  void DropBlock(int64_t) override {}
+  at::Tensor Embed(const at::Tensor& tokens) override {
+    rows_read += tokens.numel();
+    largest_batch = std::max(largest_batch, tokens.numel());
+    return embedding_.index({tokens});
+  }
+  at::Tensor Logits(const at::Tensor& hidden) override {
+    logits_rows += hidden.numel() / kWidth;
+    return at::matmul(hidden, head_.t()) * scale;
+  }
+
+  double scale = 1.0;         ///< NaN makes every logit NaN.
+  int64_t rows_read = 0;      ///< Tokens embedded so far.
+  int64_t largest_batch = 0;  ///< Most tokens in one pass.
+  int64_t logits_rows = 0;    ///< Positions whose logits were asked for.
+
+ private:
+  static constexpr int64_t kWidth = 16;
+
+  class ToyBlock : public Block {
+   public:
+    ToyBlock(int64_t index, at::Tensor weights) : index_(index), weights_(std::move(weights)) {}
+    int num_stages() const override { return 0; }
+    std::span<Linear* const> stage_linears(int) override { return {}; }
+    void Step(int, BlockState& state, const ForwardContext& context, const InputObserver&) override {
+      const at::Tensor x = state.residual;                             // [B, T, D]
+      const int64_t past = context.cache ? context.cache->length() : 0;
+      const at::Tensor query = at::matmul(x, weights_[0]);             // [B, T, D]
+      at::Tensor key = at::matmul(x, weights_[1]).unsqueeze(1);        // [B, 1, T, D]
+      at::Tensor value = at::matmul(x, weights_[2]).unsqueeze(1);      // [B, 1, T, D]
+      if (context.cache) std::tie(key, value) = context.cache->Append(index_, key, value);
+      const int64_t total = past + x.size(1);
+      const at::Tensor here = at::arange(past, total).unsqueeze(1);    // [T, 1]
+      const at::Tensor there = at::arange(total).unsqueeze(0);         // [1, S]
+      at::Tensor score = at::matmul(query, key.squeeze(1).transpose(1, 2)) / 4.0 - 0.2 * (here - there);  // [B, T, S]
+      at::Tensor hidden_from = (there > here).unsqueeze(0);            // [1, T, S]
+      if (context.first_valid.defined()) {
+        hidden_from = hidden_from | (there.unsqueeze(0) < context.first_valid.view({-1, 1, 1}));
+        hidden_from = hidden_from & (here != there).unsqueeze(0);      // A padding token sees itself, not nothing.
+      }
+      score = score.masked_fill(hidden_from, -INFINITY);
+      const at::Tensor mixed = at::matmul(at::softmax(score, -1), value.squeeze(1));  // [B, T, D]
+      state.residual = x + at::tanh(at::matmul(mixed, weights_[3]));
+    }
+
+   private:
+    int64_t index_;
+    at::Tensor weights_;  // [4, D, D]: query, key, value, output
+  };
+
+  ModelSummary summary_;
+  ComputeSetting compute_;
+  ToyTokenizer tokenizer_;
+  at::Tensor embedding_, head_;
+  std::vector<std::unique_ptr<ToyBlock>> blocks_;
+};
+
+/// A task made of requests given in a test. Its scores are the loglikelihoods.
+class ListTask : public Task {
+ public:
+  explicit ListTask(std::vector<TaskItem> items) : items_(std::move(items)) {
+    card_.name = "list";
+    card_.metrics = {{"value", MetricKind::kMean, true}};
+  }
+  const TaskCard& card() const override { return card_; }
+  TaskCard& mutable_card() { return card_; }
+  std::vector<TaskItem> Items() const override { return items_; }
+  std::vector<ItemScore> Score(const TaskItem& item, std::span<const Response> responses) const override {
+    ItemScore score{item.id, {{0.0, 1.0}}, 0.0};
+    for (const Response& response : responses) {
+      if (const auto* r = std::get_if<LoglikelihoodResponse>(&response)) score.values[0].value += r->loglikelihood_nats;
+    }
+    return {score};
+  }
+  std::string digest() const override { return "list"; }
+
+ private:
+  TaskCard card_;
+  std::vector<TaskItem> items_;
+};
+
+}  // namespace bitlaw::testing
