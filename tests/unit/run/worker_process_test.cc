@@ -1,0 +1,141 @@
+#include "run/worker_process.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+namespace {
+
+using testing::HasSubstr;
+
+// Everything a process says until it closes its output.
+std::vector<WorkerMessage> MessagesOf(WorkerProcess& process) {
+  std::vector<WorkerMessage> messages;
+  while (process.ReadOutput(messages)) {
+    pollfd file{process.output(), POLLIN, 0};
+    ::poll(&file, 1, 1000);
+  }
+  return messages;
+}
+
+TEST(WorkerMessage, ReadsBackFromItsLine) {
+  WorkerMessage message;
+  message.kind = WorkerMessage::Kind::kTask;
+  message.task = "arc \"easy\"\n";
+  message.metric = "acc";
+  message.value = 0.25;
+  message.standard_error = std::numeric_limits<double>::quiet_NaN();
+  message.found = true;
+  const std::string line = ToLine(message);
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  const auto read = FromLine(line.substr(0, line.size() - 1));
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->kind, WorkerMessage::Kind::kTask);
+  EXPECT_EQ(read->task, message.task);
+  EXPECT_EQ(read->value, 0.25);
+  EXPECT_TRUE(std::isnan(read->standard_error));
+  EXPECT_TRUE(read->found);
+}
+
+TEST(WorkerMessage, TakesWhatAPluginPrintsForNoMessage) {
+  EXPECT_FALSE(FromLine("loading...").has_value());
+  EXPECT_FALSE(FromLine("{\"bitlaw\": \"dance\"}").has_value());
+  EXPECT_FALSE(FromLine("[1, 2]").has_value());
+  EXPECT_FALSE(FromLine("").has_value());
+}
+
+TEST(WorkerProcess, HandsLinesInAndMessagesOut) {
+  WorkerProcess process({"/bin/sh", "-c", "read x; echo noise; echo \"{\\\"bitlaw\\\":\\\"stage\\\",\\\"text\\\":\\\"$x\\\"}\""});
+  process.Send("hello");
+  const auto messages = MessagesOf(process);
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(messages[0].text, "hello");
+  EXPECT_EQ(process.Reap(), "");
+}
+
+TEST(WorkerProcess, TellsHowItsProcessEnded) {
+  WorkerProcess exits({"/bin/sh", "-c", "echo 'what went wrong' >&2; exit 3"});
+  MessagesOf(exits);
+  EXPECT_EQ(exits.Reap(), "exit code 3");
+  exits.ReadErrors();
+  EXPECT_EQ(exits.stderr_tail(), "what went wrong\n");
+  WorkerProcess crashes({"/bin/sh", "-c", "kill -SEGV $$"});
+  MessagesOf(crashes);
+  EXPECT_EQ(crashes.Reap(), "SIGSEGV (it touched memory that is not there)");
+}
+
+TEST(WorkerProcess, KeepsTheEndOfALongLog) {
+  WorkerProcess process({"/bin/sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo line $i >&2; i=$((i+1)); done"});
+  MessagesOf(process);
+  process.Reap();
+  process.ReadErrors();
+  EXPECT_LE(process.stderr_tail().size(), 4096u);
+  EXPECT_THAT(process.stderr_tail(), testing::EndsWith("line 1999\n"));
+}
+
+TEST(WorkerProcess, EndsWithItsInput) {
+  WorkerProcess process({"/bin/sh", "-c", "while read x; do :; done; exit 0"});
+  process.CloseInput();
+  MessagesOf(process);
+  EXPECT_EQ(process.Reap(), "");
+}
+
+TEST(WorkerProcess, IsKilledWhenTheObjectGoes) {
+  pid_t pid = 0;
+  {
+    WorkerProcess process({"/bin/sleep", "100"});
+    pid = process.pid();
+    EXPECT_EQ(::kill(pid, 0), 0);
+  }
+  EXPECT_EQ(::kill(pid, 0), -1);
+}
+
+TEST(WorkerProcess, DiesWithItsLauncher) {
+  int pids[2];
+  ASSERT_EQ(::pipe(pids), 0);
+  const pid_t launcher = ::fork();
+  if (launcher == 0) {
+    WorkerProcess process({"/bin/sleep", "100"});
+    const pid_t pid = process.pid();
+    // Give the child time to ask for its death signal, which it does before exec.
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    if (::write(pids[1], &pid, sizeof pid) != sizeof pid) ::_exit(1);
+    ::kill(::getpid(), SIGKILL);
+  }
+  pid_t worker = 0;
+  ASSERT_EQ(::read(pids[0], &worker, sizeof worker), static_cast<ssize_t>(sizeof worker));
+  ::waitpid(launcher, nullptr, 0);
+  // Nobody may reap it in a container without init; a zombie is dead too.
+  for (int i = 0; i < 50; ++i) {
+    char state = 0;
+    std::FILE* status = std::fopen(("/proc/" + std::to_string(worker) + "/stat").c_str(), "r");
+    if (status == nullptr) return SUCCEED();
+    const int got = std::fscanf(status, "%*d %*s %c", &state);
+    std::fclose(status);
+    if (got == 1 && state == 'Z') return SUCCEED();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  ADD_FAILURE() << "worker " << worker << " outlived its launcher";
+}
+
+TEST(WorkerProcess, SurvivesAWorkerThatDoesNotListen) {
+  ::signal(SIGPIPE, SIG_IGN);
+  WorkerProcess process({"/bin/sh", "-c", "exit 0"});
+  MessagesOf(process);
+  process.Send("into the void");
+  process.Send("again");
+  EXPECT_EQ(process.Reap(), "");
+}
+
+}  // namespace
+}  // namespace bitlaw
