@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bitlaw/api/tokenizer.h"
+#include "bitlaw/base/export.h"
+
+namespace bitlaw {
+
+/// Which ids have a role, as far as the files beside a tokenizer say (config.json, generation_config.json).
+/// An id that is out of range is an Error(kIo) of the factory that gets it.
+struct BITLAW_EXPORT SpecialTokenIds {
+  std::optional<int32_t> bos;
+  std::optional<int32_t> eos;
+  std::vector<int32_t> stop;  ///< Ids beside eos that end a generation; duplicates are dropped.
+};
+
+/// The tokenizer.ggml.* fields of a GGUF file. The views must live until FromGguf() returns.
+struct BITLAW_EXPORT GgufVocabulary {
+  std::string model;                     ///< tokenizer.ggml.model: "gpt2" is byte-level BPE.
+  std::string pre;                       ///< tokenizer.ggml.pre: "smollm", "llama-bpe", ...; "" means "default".
+  std::vector<std::string_view> tokens;  ///< [V]
+  std::vector<std::string_view> merges;  ///< "left right", most important first.
+  std::vector<int32_t> token_types;      ///< [V] or empty; 3 is a control token, 4 one that the user defined.
+  SpecialTokenIds special;               ///< bos_token_id, eos_token_id; eot_token_id and the like in `stop`.
+  std::optional<bool> add_bos, add_eos;  ///< add_bos_token, add_eos_token; null: what the `pre` implies.
+};
+
+/// Byte-level byte-pair encoding: the tokenizer of GPT-2, Llama 3, Qwen, SmolLM and their like.
+///
+/// Text is cut at added tokens, normalized (nothing or NFC), cut into words by the tokenizer's own patterns,
+/// and each word's bytes are joined pair by pair, best rank first, leftmost of equals.
+///
+/// Encode and Decode give exactly what the public tokenizers library gives for the same tokenizer.json.
+/// Unicode tables are those of PCRE2 and utf8proc: characters younger than these may be cut differently.
+///
+/// Errors   Error(kIo) for a file that is not what it says, with the offending value; Error(kUnsupported) that
+///          names a piece of the tokenizer that is not byte-level BPE; Error(kBudget) if a pattern of the file
+///          needs more steps on a text than PCRE2 allows.
+/// Threads  Const calls are safe from several threads. A bounded cache remembers the ids of words seen.
+/// Source   Sennrich et al. 2016, arXiv:1508.07909; Radford et al. 2019 for bytes and the word pattern.
+class BITLAW_EXPORT ByteLevelBpe : public Tokenizer {
+ public:
+  /// From a Hugging Face tokenizer.json.
+  ///
+  /// Read: added_tokens with all their flags; normalizer null, NFC or a Sequence of these; pre_tokenizer ByteLevel,
+  /// Split by Regex or String (Isolated or Removed, inverted or not), Digits, or a Sequence that ends in ByteLevel;
+  /// model BPE; post_processor null, ByteLevel, TemplateProcessing or a Sequence of these; decoder ByteLevel.
+  /// Settings for truncation and padding are left out of account.
+  ///
+  /// Roles come from `special`; a role that is not given there comes from tokenizer_config.json beside the file
+  /// (bos_token, eos_token), and bos at last from the template, if that puts one token in front.
+  static std::unique_ptr<ByteLevelBpe> FromTokenizerJson(const std::filesystem::path& file,
+                                                         const SpecialTokenIds& special = {});
+
+  /// The same from text; `origin` names it in errors. Nothing beside the text is read.
+  static std::unique_ptr<ByteLevelBpe> FromTokenizerJsonText(std::string_view text, const std::string& origin,
+                                                             const SpecialTokenIds& special = {});
+
+  /// From the metadata of a GGUF file. Error(kUnsupported) for another model than "gpt2" or an unknown `pre`.
+  static std::unique_ptr<ByteLevelBpe> FromGguf(const GgufVocabulary& vocabulary, const std::string& origin);
+
+  /// The values of tokenizer.ggml.pre that FromGguf() knows.
+  static std::vector<std::string> GgufPreTokenizers();
+
+  ~ByteLevelBpe() override;
+
+  std::vector<int32_t> Encode(std::string_view text, bool add_special_tokens) const override;
+  std::string Decode(std::span<const int32_t> ids, bool skip_special_tokens) const override;
+  int64_t vocab_size() const override;  ///< The largest id + 1.
+  std::optional<int32_t> bos_id() const override;
+  std::optional<int32_t> eos_id() const override;
+  std::vector<int32_t> stop_ids() const override;  ///< eos first, then the others given.
+  const std::string& digest() const override;
+
+  /// The id of a token's text ("<|im_end|>", "the", " the"), or null if no single token has it.
+  std::optional<int32_t> FindToken(std::string_view text) const;
+
+  struct Parts;  ///< Opaque: what the factories put together.
+  explicit ByteLevelBpe(std::unique_ptr<Parts> parts);
+
+ private:
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace bitlaw

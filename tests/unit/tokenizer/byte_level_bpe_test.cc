@@ -1,0 +1,328 @@
+#include "bitlaw/sdk/byte_level_bpe.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+namespace {
+
+using Json = nlohmann::json;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+/// Letters a to d, space, two merges ("ab", " ab") and one special token. Ids are the order below.
+Json Tiny() {
+  return Json::parse(R"({
+    "added_tokens": [{"id": 7, "content": "<e>", "special": true, "normalized": false}],
+    "normalizer": null,
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+    "post_processor": null,
+    "decoder": {"type": "ByteLevel"},
+    "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, "d": 3, "Ġ": 4, "ab": 5, "Ġab": 6},
+              "merges": ["a b", "Ġ ab"]}
+  })");
+}
+
+std::unique_ptr<ByteLevelBpe> Open(const Json& document, const SpecialTokenIds& special = {}) {
+  return ByteLevelBpe::FromTokenizerJsonText(document.dump(), "t.json", special);
+}
+
+void ExpectError(ErrorKind kind, const std::string& text, const std::function<void()>& action) {
+  try {
+    action();
+    ADD_FAILURE() << "no error; expected: " << text;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.what(), text);
+    EXPECT_EQ(Name(error.kind()), Name(kind));
+  }
+}
+
+TEST(ByteLevelBpe, JoinsPairsByRankAndLeftmostFirst) {
+  const auto tokenizer = Open(Tiny());
+  EXPECT_THAT(tokenizer->Encode("ab ab", false), ElementsAre(5, 6));
+  EXPECT_THAT(tokenizer->Encode("aab", false), ElementsAre(0, 5));
+  EXPECT_THAT(tokenizer->Encode("", true), IsEmpty());
+  EXPECT_EQ(tokenizer->vocab_size(), 8);
+}
+
+TEST(ByteLevelBpe, DecodesWhatItEncodedAndLeavesSpecialTokensOutOnRequest) {
+  const auto tokenizer = Open(Tiny());
+  const std::vector<int32_t> ids = tokenizer->Encode("ab<e> ab", false);
+  EXPECT_THAT(ids, ElementsAre(5, 7, 6));
+  EXPECT_EQ(tokenizer->Decode(ids, false), "ab<e> ab");
+  EXPECT_EQ(tokenizer->Decode(ids, true), "ab ab");
+}
+
+TEST(ByteLevelBpe, RefusesToDecodeAnIdOutsideTheVocabulary) {
+  const auto tokenizer = Open(Tiny());
+  for (const int32_t id : {-1, 8}) {
+    const std::vector<int32_t> ids = {id};
+    EXPECT_THROW(tokenizer->Decode(ids, false), InternalError);
+  }
+}
+
+TEST(ByteLevelBpe, PutsTemplateTokensRoundTheTextAndTakesBosFromThem) {
+  Json document = Tiny();
+  document["post_processor"] = Json::parse(R"({"type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "<e>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+    "special_tokens": {"<e>": {"id": "<e>", "ids": [7], "tokens": ["<e>"]}}})");
+  const auto tokenizer = Open(document);
+  EXPECT_THAT(tokenizer->Encode("ab", true), ElementsAre(7, 5));
+  EXPECT_THAT(tokenizer->Encode("ab", false), ElementsAre(5));
+  EXPECT_EQ(tokenizer->bos_id(), 7);
+  EXPECT_EQ(tokenizer->eos_id(), std::nullopt);
+}
+
+TEST(ByteLevelBpe, ListsEveryStopIdOnceEosFirst) {
+  SpecialTokenIds special;
+  special.eos = 7;
+  special.stop = {3, 7, 3};
+  EXPECT_THAT(Open(Tiny(), special)->stop_ids(), ElementsAre(7, 3));
+}
+
+TEST(ByteLevelBpe, ReadsRolesFromTheConfigurationBesideTheFile) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "bitlaw_tokenizer_roles";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "tokenizer.json") << Tiny().dump();
+  std::ofstream(folder / "tokenizer_config.json") << R"({"bos_token": null, "eos_token": {"content": "<e>"}})";
+  const auto tokenizer = ByteLevelBpe::FromTokenizerJson(folder / "tokenizer.json");
+  EXPECT_EQ(tokenizer->eos_id(), 7);
+  EXPECT_THAT(tokenizer->stop_ids(), ElementsAre(7));
+  EXPECT_EQ(tokenizer->bos_id(), std::nullopt);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(ByteLevelBpe, ReadsBrokenUtf8AsReplacementCharacters) {
+  Json document = Tiny();
+  for (int i = 0; i < 3; ++i) document["model"]["vocab"][std::array{"ï", "¿", "½"}[i]] = 8 + i;  // EF BF BD
+  const auto tokenizer = Open(document);
+  EXPECT_THAT(tokenizer->Encode("a\xFF" "a", false), ElementsAre(0, 8, 9, 10, 0));
+  EXPECT_THAT(tokenizer->Encode("\xE4\xBD", false), ElementsAre(8, 9, 10));      // one cut character: one replacement
+  EXPECT_THAT(tokenizer->Encode("\xC0\x80", false), ElementsAre(8, 9, 10, 8, 9, 10));
+  EXPECT_EQ(tokenizer->Decode(std::vector<int32_t>{0, 8}, false), "a\xEF\xBF\xBD");  // half a character
+}
+
+TEST(ByteLevelBpe, LooksWholeWordsUpFirstOnlyIfTheFileSaysSo) {
+  Json document = Tiny();
+  document["model"]["vocab"]["cd"] = 8;
+  EXPECT_THAT(Open(document)->Encode("cd", false), ElementsAre(2, 3));
+  document["model"]["ignore_merges"] = true;
+  EXPECT_THAT(Open(document)->Encode("cd", false), ElementsAre(8));
+}
+
+TEST(ByteLevelBpe, DropsBytesThatTheVocabularyLacksUnlessItHasAnUnknownToken) {
+  Json document = Tiny();
+  EXPECT_THAT(Open(document)->Encode("axxb", false), ElementsAre(5));
+  document["model"]["unk_token"] = "d";
+  EXPECT_THAT(Open(document)->Encode("axxb", false), ElementsAre(0, 3, 3, 1));
+  document["model"]["fuse_unk"] = true;
+  EXPECT_THAT(Open(document)->Encode("axxb", false), ElementsAre(0, 3, 1));
+}
+
+TEST(ByteLevelBpe, SurvivesAWordOfAMillionLetters) {
+  const auto tokenizer = Open(Tiny());
+  std::string text;
+  for (int i = 0; i < 500000; ++i) text += "ab";
+  EXPECT_EQ(tokenizer->Encode(text, false), std::vector<int32_t>(500000, 5));
+}
+
+TEST(ByteLevelBpe, GivesTheSameIdsFromSeveralThreads) {
+  const auto tokenizer = Open(Tiny());
+  std::string text;
+  for (int i = 0; i < 2000; ++i) text += i % 3 == 0 ? " ab" : i % 3 == 1 ? " cab" + std::string(i % 40, 'd') : "\n";
+  const std::vector<int32_t> expected = tokenizer->Encode(text, false);
+  std::vector<std::vector<int32_t>> found(4);
+  std::vector<std::thread> threads;
+  for (auto& ids : found) threads.emplace_back([&] { ids = tokenizer->Encode(text, false); });
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& ids : found) EXPECT_EQ(ids, expected);
+}
+
+TEST(TokenizerDigest, ChangesWithWhatChangesIdsAndWithNothingElse) {
+  const std::string digest = Open(Tiny())->digest();
+  Json pairs = Tiny();
+  pairs["model"]["merges"] = {{"a", "b"}, {"Ġ", "ab"}};
+  pairs["padding"] = {{"pad_id", 0}};
+  EXPECT_EQ(Open(pairs)->digest(), digest);
+  const auto differs = [&](const std::function<void(Json&)>& change) {
+    Json document = Tiny();
+    change(document);
+    return Open(document)->digest() != digest;
+  };
+  EXPECT_TRUE(differs([](Json& d) { d["model"]["vocab"]["cd"] = 8; }));
+  EXPECT_TRUE(differs([](Json& d) { d["model"]["merges"].erase(1); }));
+  EXPECT_TRUE(differs([](Json& d) { d["model"]["ignore_merges"] = true; }));
+  EXPECT_TRUE(differs([](Json& d) { d["normalizer"] = {{"type", "NFC"}}; }));
+  EXPECT_TRUE(differs([](Json& d) { d["pre_tokenizer"]["use_regex"] = false; }));
+  EXPECT_TRUE(differs([](Json& d) { d["added_tokens"][0]["lstrip"] = true; }));
+}
+
+TEST(HostileTokenizerJson, IsRefusedWithThePlaceAndTheValue) {
+  const auto refused = [](const std::string& text, const std::function<void(Json&)>& change) {
+    Json document = Tiny();
+    change(document);
+    ExpectError(ErrorKind::kIo, text, [&] { Open(document); });
+  };
+  refused("t.json: has no 'model'. It must be a tokenizer.json of the tokenizers library.",
+          [](Json& d) { d.erase("model"); });
+  refused("t.json: model.vocab has no entries.", [](Json& d) { d["model"]["vocab"] = Json::object(); });
+  refused("t.json: model.vocab['a'] is not an integer.", [](Json& d) { d["model"]["vocab"]["a"] = "0"; });
+  refused("t.json: model.vocab['a'] has id 4000000000. Ids must lie in [0, 65564) for a vocabulary of this size.",
+          [](Json& d) { d["model"]["vocab"]["a"] = 4000000000; });
+  refused("t.json: model.vocab['a'] has id -1. Ids must lie in [0, 65564) for a vocabulary of this size.",
+          [](Json& d) { d["model"]["vocab"]["a"] = -1; });
+  refused("t.json: merge 0 is 'ab'. It must be two tokens with one space between them.",
+          [](Json& d) { d["model"]["merges"][0] = "ab"; });
+  refused("t.json: merge 1 ('c' + 'd') needs the token 'cd', which the vocabulary lacks.",
+          [](Json& d) { d["model"]["merges"][1] = "c d"; });
+  refused("t.json: merge 0 is neither 'left right' nor ['left', 'right'].",
+          [](Json& d) { d["model"]["merges"][0] = {"a", "b", "c"}; });
+  refused("t.json: added_tokens[0] gives id 3 to '<e>', but the vocabulary has another token there.",
+          [](Json& d) { d["added_tokens"][0]["id"] = 3; });
+  refused("t.json: added_tokens[0] is {\"content\":\"<e>\",\"id\":\"7\",\"normalized\":false,\"special\":true}. "
+          "It needs an integer 'id' and a string 'content'.",
+          [](Json& d) { d["added_tokens"][0]["id"] = "7"; });
+  refused("t.json: model.unk_token '<unk>' is not in model.vocab.", [](Json& d) { d["model"]["unk_token"] = "<unk>"; });
+}
+
+TEST(HostileTokenizerJson, CutOffDeepOrDoubledTextIsRefused) {
+  const std::string whole = Tiny().dump();
+  for (const size_t size : {size_t{0}, size_t{1}, whole.size() / 2, whole.size() - 1}) {
+    EXPECT_THROW(ByteLevelBpe::FromTokenizerJsonText(whole.substr(0, size), "t.json"), Error) << size;
+  }
+  ExpectError(ErrorKind::kIo, "t.json: is nested more than 64 deep.",
+              [] { ByteLevelBpe::FromTokenizerJsonText(std::string(100000, '['), "t.json"); });
+  ExpectError(ErrorKind::kIo, "t.json: key 'model' stands twice.",
+              [] { ByteLevelBpe::FromTokenizerJsonText(R"({"model": {}, "model": {}})", "t.json"); });
+  ExpectError(ErrorKind::kIo, "t.json: model.vocab gives id 0 to 'b' and to another token.", [] {
+    ByteLevelBpe::FromTokenizerJsonText(R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 0}, "merges": []}})", "t.json");
+  });
+}
+
+TEST(HostileTokenizerJson, RolesOutsideTheVocabularyAreRefused) {
+  SpecialTokenIds special;
+  special.eos = 99;
+  ExpectError(ErrorKind::kIo, "t.json: eos token id 99 is no token of the vocabulary, which has ids 0 to 7.",
+              [&] { Open(Tiny(), special); });
+}
+
+TEST(UnsupportedTokenizerJson, NamesThePieceThatIsNotByteLevelBpe) {
+  const auto refused = [](const std::string& text, const std::function<void(Json&)>& change) {
+    Json document = Tiny();
+    change(document);
+    ExpectError(ErrorKind::kUnsupported, text, [&] { Open(document); });
+  };
+  refused("t.json: model.type is 'Unigram'. bitlaw reads byte-level BPE only.",
+          [](Json& d) { d["model"]["type"] = "Unigram"; });
+  refused("t.json: model.byte_fallback is true. bitlaw reads byte-level BPE only, where it is false.",
+          [](Json& d) { d["model"]["byte_fallback"] = true; });
+  refused("t.json: model.dropout is 0.1. bitlaw reads only null.", [](Json& d) { d["model"]["dropout"] = 0.1; });
+  refused("t.json: model.end_of_word_suffix is \"</w>\". bitlaw reads only null.",
+          [](Json& d) { d["model"]["end_of_word_suffix"] = "</w>"; });
+  refused("t.json: normalizer 'Lowercase' is not supported. bitlaw reads null, NFC and Sequence.",
+          [](Json& d) { d["normalizer"] = {{"type", "Lowercase"}}; });
+  refused("t.json: pre_tokenizer 'Metaspace' is not supported. bitlaw reads ByteLevel, Split, Digits and Sequence.",
+          [](Json& d) { d["pre_tokenizer"] = {{"type", "Metaspace"}}; });
+  refused("t.json: pre_tokenizer null has no ByteLevel stage. bitlaw reads byte-level BPE only.",
+          [](Json& d) { d["pre_tokenizer"] = nullptr; });
+  refused("t.json: pre_tokenizer.behavior is \"Contiguous\". bitlaw reads 'Isolated' and 'Removed'.", [](Json& d) {
+    d["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Contiguous"}};
+  });
+  refused("t.json: post_processor 'BertProcessing' is not supported. "
+          "bitlaw reads ByteLevel, TemplateProcessing and Sequence.",
+          [](Json& d) { d["post_processor"] = {{"type", "BertProcessing"}}; });
+  refused("t.json: decoder {\"type\":\"WordPiece\"} is not supported. bitlaw reads ByteLevel.",
+          [](Json& d) { d["decoder"] = {{"type", "WordPiece"}}; });
+  refused("t.json: pre_tokenizer: pattern '[a&&b]' uses '&&' (class intersection), which bitlaw does not translate. "
+          "Write it without.",
+          [](Json& d) {
+            d["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "[a&&b]"}}}, {"behavior", "Isolated"}};
+          });
+}
+
+TEST(UnsupportedTokenizerJson, SaysWhyAPatternDoesNotCompile) {
+  Json document = Tiny();
+  document["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}};
+  ExpectError(ErrorKind::kUnsupported,
+              "t.json: pre_tokenizer: pattern '(a' does not compile: missing closing parenthesis (at offset 2 of '(a').",
+              [&] { Open(document); });
+}
+
+TEST(HostileTokenizerJson, APatternThatNeverEndsGivesAnErrorInsteadOfHanging) {
+  Json document = Tiny();
+  document["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", Json::array()}};
+  document["pre_tokenizer"]["pretokenizers"].push_back(
+      {{"type", "Split"}, {"pattern", {{"Regex", "(a+)+(?=b)(?!b)"}}}, {"behavior", "Isolated"}});
+  document["pre_tokenizer"]["pretokenizers"].push_back({{"type", "ByteLevel"}, {"use_regex", false}});
+  const auto tokenizer = Open(document);
+  try {
+    tokenizer->Encode(std::string(64, 'a') + "c", false);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kBudget);
+    EXPECT_THAT(error.what(), HasSubstr("gave up on a text of 65 bytes"));
+  }
+}
+
+GgufVocabulary TinyGguf() {
+  GgufVocabulary vocabulary;
+  vocabulary.model = "gpt2";
+  vocabulary.pre = "smollm";
+  vocabulary.tokens = {"<s>", "a", "b", "ab", "Ġ", "1", "Ġ1", "ĠĠ"};
+  vocabulary.token_types = {3, 1, 1, 1, 1, 1, 1, 1};
+  vocabulary.merges = {"a b", "Ġ Ġ", "Ġ 1"};
+  vocabulary.special.bos = 0;
+  return vocabulary;
+}
+
+TEST(GgufTokenizer, CutsWordsByTheNameOfItsPreTokenizer) {
+  GgufVocabulary vocabulary = TinyGguf();
+  EXPECT_THAT(ByteLevelBpe::FromGguf(vocabulary, "m.gguf")->Encode("ab  1<s>", true), ElementsAre(3, 7, 5, 0));
+  vocabulary.pre = "gpt-2";  // The space before a digit belongs to it.
+  EXPECT_THAT(ByteLevelBpe::FromGguf(vocabulary, "m.gguf")->Encode("ab  1<s>", true), ElementsAre(3, 4, 6, 0));
+}
+
+TEST(GgufTokenizer, AddsBosWhenTheFileOrItsPreTokenizerSaysSo) {
+  GgufVocabulary vocabulary = TinyGguf();
+  vocabulary.add_bos = true;
+  EXPECT_THAT(ByteLevelBpe::FromGguf(vocabulary, "m.gguf")->Encode("a", true), ElementsAre(0, 1));
+  vocabulary.pre = "llama-bpe";
+  vocabulary.add_bos = std::nullopt;
+  EXPECT_THAT(ByteLevelBpe::FromGguf(vocabulary, "m.gguf")->Encode("a", true), ElementsAre(0, 1));
+  vocabulary.add_bos = false;
+  EXPECT_THAT(ByteLevelBpe::FromGguf(vocabulary, "m.gguf")->Encode("a", true), ElementsAre(1));
+}
+
+TEST(GgufTokenizer, RefusesWhatItCannotReadWithTheValue) {
+  const auto refused = [](ErrorKind kind, const std::string& text, const std::function<void(GgufVocabulary&)>& change) {
+    GgufVocabulary vocabulary = TinyGguf();
+    change(vocabulary);
+    ExpectError(kind, text, [&] { ByteLevelBpe::FromGguf(vocabulary, "m.gguf"); });
+  };
+  refused(ErrorKind::kUnsupported,
+          "m.gguf: tokenizer.ggml.model is 'llama'. bitlaw reads byte-level BPE only, which is 'gpt2'.",
+          [](GgufVocabulary& v) { v.model = "llama"; });
+  refused(ErrorKind::kIo, "m.gguf: tokenizer.ggml.tokens is empty.", [](GgufVocabulary& v) { v.tokens.clear(); });
+  refused(ErrorKind::kIo,
+          "m.gguf: tokenizer.ggml.token_type has 7 entries and tokenizer.ggml.tokens 8. They must be as many.",
+          [](GgufVocabulary& v) { v.token_types.pop_back(); });
+  refused(ErrorKind::kIo, "m.gguf: bos token id 8 is no token of the vocabulary, which has ids 0 to 7.",
+          [](GgufVocabulary& v) { v.special.bos = 8; });
+  refused(ErrorKind::kIo, "m.gguf: tokenizer.ggml.add_eos_token is true, but the file names no such token.",
+          [](GgufVocabulary& v) { v.add_eos = true; });
+  refused(ErrorKind::kUnsupported,
+          "m.gguf: tokenizer.ggml.pre is 'smolm', whose word pattern bitlaw does not know. Did you mean 'smollm'? "
+          "Known: " + JoinNames(ByteLevelBpe::GgufPreTokenizers()) + ".",
+          [](GgufVocabulary& v) { v.pre = "smolm"; });
+}
+
+}  // namespace
+}  // namespace bitlaw
