@@ -76,8 +76,9 @@ std::unique_ptr<ByteLevelBpe> ByteLevelBpe::FromGguf(const GgufVocabulary& vocab
   if (vocabulary.tokens.empty()) throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml.tokens is empty.");
   if (!vocabulary.token_types.empty() && vocabulary.token_types.size() != vocabulary.tokens.size()) {
     throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml.token_type has " +
-                                    std::to_string(vocabulary.token_types.size()) + " entries and tokenizer.ggml.tokens " +
-                                    std::to_string(vocabulary.tokens.size()) + ". They must be as many.");
+                                    std::to_string(vocabulary.token_types.size()) +
+                                    " entries and tokenizer.ggml.tokens " + std::to_string(vocabulary.tokens.size()) +
+                                    ". They must be as many.");
   }
   const PreTokenizer& pre = FindPreTokenizer(vocabulary.pre.empty() ? "default" : vocabulary.pre, origin);
 
@@ -105,7 +106,8 @@ std::unique_ptr<ByteLevelBpe> ByteLevelBpe::FromGguf(const GgufVocabulary& vocab
   parts->special = vocabulary.special;
   parts->Finish();
   const auto need = [&](const char* flag, const std::optional<int32_t>& id) {
-    if (!id) throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml." + flag + " is true, but the file names no such token.");
+    if (!id)
+      throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml." + flag + " is true, but the file names no such token.");
     return *id;
   };
   if (vocabulary.add_bos.value_or(pre.add_bos)) {

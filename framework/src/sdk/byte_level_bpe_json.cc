@@ -29,8 +29,9 @@ class TokenizerJsonReader : public nlohmann::json_sax<Json> {
  public:
   Json rest;
   std::vector<std::pair<std::string, int64_t>> vocabulary;
-  std::vector<std::string> merges;                  // "left right"
-  std::vector<std::array<std::string, 2>> pairs;    // ["left", "right"]
+  std::vector<std::string> merges;                // "left right"
+  std::vector<std::array<std::string, 2>> pairs;  // ["left", "right"]
+  bool has_merges = false;
   std::string fault;
 
   bool null() override { return Scalar(nullptr); }
@@ -83,6 +84,7 @@ class TokenizerJsonReader : public nlohmann::json_sax<Json> {
     }
     if (open_.size() == 2 && key_ == "merges" && in_model_) {
       where_ = Where::kMerges;
+      has_merges = true;
       return true;
     }
     return Open(Json::array());
@@ -114,7 +116,8 @@ class TokenizerJsonReader : public nlohmann::json_sax<Json> {
     return false;
   }
   std::string MergeFault() const {
-    return "merge " + std::to_string(merges.size() + pairs.size()) + " is neither 'left right' nor ['left', 'right'].";
+    return "merge " + std::to_string(merges.size() + pairs.size() - (in_pair_ ? 1 : 0)) +
+           " is neither 'left right' nor ['left', 'right'].";
   }
   std::string VocabularyFault() const { return "model.vocab['" + key_ + "'] is not an integer."; }
 
@@ -217,6 +220,13 @@ class Builder {
     parts_->ignore_merges = Flag(model, "ignore_merges", false, "model");
     parts_->fuse_unknown = Flag(model, "fuse_unk", false, "model");
 
+    for (const char* name : {"vocab", "merges"}) {  // These two are read aside, unless they have the wrong type.
+      if (model.contains(name)) {
+        throw Malformed(origin_, std::string("model.") + name + " is " + Shown(model[name]) + ", not " +
+                                     (name[0] == 'v' ? "an object." : "a list."));
+      }
+    }
+    if (!read_.has_merges) throw Malformed(origin_, "model.merges is missing. A list without entries is allowed.");
     if (read_.vocabulary.empty()) throw Malformed(origin_, "model.vocab has no entries.");
     // A hostile id must not make a huge table: real vocabularies have few holes.
     const auto limit = static_cast<int64_t>(4 * read_.vocabulary.size() + 65536);
@@ -227,8 +237,8 @@ class Builder {
     for (const auto& [written, id] : read_.vocabulary) {
       CheckId(id, limit, "model.vocab['" + written + "']");
       if (!parts_->AddToken(static_cast<int32_t>(id), written)) {
-        throw Malformed(origin_, "model.vocab gives id " + std::to_string(id) + " to '" + written +
-                                     "' and to another token.");
+        throw Malformed(origin_,
+                        "model.vocab gives id " + std::to_string(id) + " to '" + written + "' and to another token.");
       }
     }
     id_limit_ = limit;
@@ -322,8 +332,8 @@ class Builder {
     } else if (type == "Split") {
       ReadSplit(stage, where);
     } else {
-      throw Unsupported(origin_, where + " '" + type +
-                                     "' is not supported. bitlaw reads ByteLevel, Split, Digits and Sequence.");
+      throw Unsupported(
+          origin_, where + " '" + type + "' is not supported. bitlaw reads ByteLevel, Split, Digits and Sequence.");
     }
   }
 
@@ -349,8 +359,8 @@ class Builder {
     if (behavior == "Removed") {
       keep = inverted ? WordSplitter::Keep::kMatches : WordSplitter::Keep::kBetween;
     } else if (behavior != "Isolated") {
-      throw Unsupported(origin_, where + ".behavior is " + Shown(behavior) +
-                                     ". bitlaw reads 'Isolated' and 'Removed'.");
+      throw Unsupported(origin_,
+                        where + ".behavior is " + Shown(behavior) + ". bitlaw reads 'Isolated' and 'Removed'.");
     }
     parts_->splitter.AddPattern(text, keep, origin_ + ": " + where);
   }
@@ -398,7 +408,8 @@ class Builder {
       const int64_t number = id.is_number_integer() ? id.get<int64_t>() : -1;
       if (number < 0 || number >= parts_->tokens.size()) {
         throw Malformed(origin_, "post_processor.special_tokens['" + name + "'] has id " + Shown(id) +
-                                     ", which is outside the vocabulary of " + std::to_string(parts_->tokens.size()) + ".");
+                                     ", which is outside the vocabulary of " + std::to_string(parts_->tokens.size()) +
+                                     ".");
       }
       known.push_back(static_cast<int32_t>(number));
     }

@@ -117,8 +117,7 @@ void AddedTokenFinder::Add(AddedToken token) {
   tokens_.push_back(std::move(token));
 }
 
-void AddedTokenFinder::Cut(std::string_view text,
-                           std::vector<std::pair<int32_t, std::string_view>>* stretches) const {
+void AddedTokenFinder::Cut(std::string_view text, std::vector<std::pair<int32_t, std::string_view>>* stretches) const {
   stretches->clear();
   size_t done = 0;
   for (size_t at = 0; at < text.size() && !tokens_.empty();) {
@@ -135,7 +134,8 @@ void AddedTokenFinder::Cut(std::string_view text,
     }
     size_t begin = at, end = at + hit->text.size();
     at = end;
-    if (hit->single_word && (EndsWithWordCharacter(text.substr(0, begin)) || BeginsWithWordCharacter(text.substr(end)))) {
+    if (hit->single_word &&
+        (EndsWithWordCharacter(text.substr(0, begin)) || BeginsWithWordCharacter(text.substr(end)))) {
       continue;
     }
     if (hit->strip_left) begin -= std::min(TrailingWhiteSpace(text.substr(0, begin)), begin - std::min(done, begin));

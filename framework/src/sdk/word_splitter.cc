@@ -110,10 +110,10 @@ WordPattern::WordPattern(std::string_view pattern, const std::string& where) : t
   const std::string translated = TranslatedFromOniguruma(pattern, where);
   int code = 0;
   PCRE2_SIZE offset = 0;
-  pcre2_code* compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                                       PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NO_AUTO_CAPTURE |
-                                           PCRE2_NEVER_BACKSLASH_C,
-                                       &code, &offset, nullptr);
+  pcre2_code* compiled =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NO_AUTO_CAPTURE | PCRE2_NEVER_BACKSLASH_C, &code,
+                    &offset, nullptr);
   if (compiled == nullptr) {
     throw Error(ErrorKind::kUnsupported, where + ": pattern '" + text_ + "' does not compile: " + Pcre2Message(code) +
                                              " (at offset " + std::to_string(offset) + " of '" + translated + "').");
@@ -144,9 +144,7 @@ void WordSplitter::AddPattern(std::string_view pattern, Keep keep, const std::st
   stages_.push_back({Stage::Kind::kPattern, keep, std::make_shared<const WordPattern>(pattern, where)});
 }
 
-void WordSplitter::AddDigits(bool one_by_one) {
-  AddPattern(one_by_one ? "\\p{N}" : "\\p{N}+", Keep::kBoth, "digits");
-}
+void WordSplitter::AddDigits(bool one_by_one) { AddPattern(one_by_one ? "\\p{N}" : "\\p{N}+", Keep::kBoth, "digits"); }
 
 void WordSplitter::AddPrefixSpace() { stages_.push_back({Stage::Kind::kPrefixSpace, Keep::kBoth, nullptr}); }
 

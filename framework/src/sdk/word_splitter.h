@@ -33,9 +33,9 @@ class WordPattern {
 class WordSplitter {
  public:
   enum class Keep {
-    kBoth,      ///< Matches and what lies between are words ("Isolated").
-    kBetween,   ///< Only what lies between matches ("Removed").
-    kMatches,   ///< Only matches ("Removed", inverted).
+    kBoth,     ///< Matches and what lies between are words ("Isolated").
+    kBetween,  ///< Only what lies between matches ("Removed").
+    kMatches,  ///< Only matches ("Removed", inverted).
   };
 
   void AddPattern(std::string_view pattern, Keep keep, const std::string& where);

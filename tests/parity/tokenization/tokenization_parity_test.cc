@@ -121,10 +121,17 @@ class GgufFields {
   }
   void ReadValue(const std::string& key, uint32_t type) {
     switch (type) {
-      case 0: case 1: case 7: numbers[key].push_back(Number<uint8_t>()); break;
-      case 2: case 3: numbers[key].push_back(Number<uint16_t>()); break;
-      case 4: case 5: case 6: numbers[key].push_back(Number<int32_t>()); break;
-      case 10: case 11: case 12: numbers[key].push_back(Number<int64_t>()); break;
+      case 0:
+      case 1:
+      case 7: numbers[key].push_back(Number<uint8_t>()); break;
+      case 2:
+      case 3: numbers[key].push_back(Number<uint16_t>()); break;
+      case 4:
+      case 5:
+      case 6: numbers[key].push_back(Number<int32_t>()); break;
+      case 10:
+      case 11:
+      case 12: numbers[key].push_back(Number<int64_t>()); break;
       case 8: texts[key].push_back(Text()); break;
       case 9: {
         const auto element = Number<uint32_t>();

@@ -104,8 +104,11 @@ TEST(ByteLevelBpe, ReadsBrokenUtf8AsReplacementCharacters) {
   Json document = Tiny();
   for (int i = 0; i < 3; ++i) document["model"]["vocab"][std::array{"ï", "¿", "½"}[i]] = 8 + i;  // EF BF BD
   const auto tokenizer = Open(document);
-  EXPECT_THAT(tokenizer->Encode("a\xFF" "a", false), ElementsAre(0, 8, 9, 10, 0));
-  EXPECT_THAT(tokenizer->Encode("\xE4\xBD", false), ElementsAre(8, 9, 10));      // one cut character: one replacement
+  EXPECT_THAT(tokenizer->Encode("a\xFF"
+                                "a",
+                                false),
+              ElementsAre(0, 8, 9, 10, 0));
+  EXPECT_THAT(tokenizer->Encode("\xE4\xBD", false), ElementsAre(8, 9, 10));  // one cut character: one replacement
   EXPECT_THAT(tokenizer->Encode("\xC0\x80", false), ElementsAre(8, 9, 10, 8, 9, 10));
   EXPECT_EQ(tokenizer->Decode(std::vector<int32_t>{0, 8}, false), "a\xEF\xBF\xBD");  // half a character
 }
@@ -149,7 +152,7 @@ TEST(ByteLevelBpe, GivesTheSameIdsFromSeveralThreads) {
 TEST(TokenizerDigest, ChangesWithWhatChangesIdsAndWithNothingElse) {
   const std::string digest = Open(Tiny())->digest();
   Json pairs = Tiny();
-  pairs["model"]["merges"] = {{"a", "b"}, {"Ġ", "ab"}};
+  pairs["model"]["merges"] = Json::parse(R"([["a", "b"], ["Ġ", "ab"]])");
   pairs["padding"] = {{"pad_id", 0}};
   EXPECT_EQ(Open(pairs)->digest(), digest);
   const auto differs = [&](const std::function<void(Json&)>& change) {
@@ -181,15 +184,23 @@ TEST(HostileTokenizerJson, IsRefusedWithThePlaceAndTheValue) {
           [](Json& d) { d["model"]["vocab"]["a"] = -1; });
   refused("t.json: merge 0 is 'ab'. It must be two tokens with one space between them.",
           [](Json& d) { d["model"]["merges"][0] = "ab"; });
+  refused("t.json: model.merges is {\"a\":\"b\"}, not a list.", [](Json& d) {
+    d["model"]["merges"] = Json::object({{"a", "b"}});
+  });
+  refused("t.json: model.vocab is [], not an object.", [](Json& d) { d["model"]["vocab"] = Json::array(); });
+  refused("t.json: model.merges is missing. A list without entries is allowed.",
+          [](Json& d) { d["model"].erase("merges"); });
   refused("t.json: merge 1 ('c' + 'd') needs the token 'cd', which the vocabulary lacks.",
           [](Json& d) { d["model"]["merges"][1] = "c d"; });
-  refused("t.json: merge 0 is neither 'left right' nor ['left', 'right'].",
-          [](Json& d) { d["model"]["merges"][0] = {"a", "b", "c"}; });
+  refused("t.json: merge 0 is neither 'left right' nor ['left', 'right'].", [](Json& d) {
+    d["model"]["merges"][0] = {"a", "b", "c"};
+  });
   refused("t.json: added_tokens[0] gives id 3 to '<e>', but the vocabulary has another token there.",
           [](Json& d) { d["added_tokens"][0]["id"] = 3; });
-  refused("t.json: added_tokens[0] is {\"content\":\"<e>\",\"id\":\"7\",\"normalized\":false,\"special\":true}. "
-          "It needs an integer 'id' and a string 'content'.",
-          [](Json& d) { d["added_tokens"][0]["id"] = "7"; });
+  refused(
+      "t.json: added_tokens[0] is {\"content\":\"<e>\",\"id\":\"7\",\"normalized\":false,\"special\":true}. "
+      "It needs an integer 'id' and a string 'content'.",
+      [](Json& d) { d["added_tokens"][0]["id"] = "7"; });
   refused("t.json: model.unk_token '<unk>' is not in model.vocab.", [](Json& d) { d["model"]["unk_token"] = "<unk>"; });
 }
 
@@ -203,7 +214,8 @@ TEST(HostileTokenizerJson, CutOffDeepOrDoubledTextIsRefused) {
   ExpectError(ErrorKind::kIo, "t.json: key 'model' stands twice.",
               [] { ByteLevelBpe::FromTokenizerJsonText(R"({"model": {}, "model": {}})", "t.json"); });
   ExpectError(ErrorKind::kIo, "t.json: model.vocab gives id 0 to 'b' and to another token.", [] {
-    ByteLevelBpe::FromTokenizerJsonText(R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 0}, "merges": []}})", "t.json");
+    ByteLevelBpe::FromTokenizerJsonText(R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 0}, "merges": []}})",
+                                        "t.json");
   });
 }
 
@@ -227,33 +239,42 @@ TEST(UnsupportedTokenizerJson, NamesThePieceThatIsNotByteLevelBpe) {
   refused("t.json: model.dropout is 0.1. bitlaw reads only null.", [](Json& d) { d["model"]["dropout"] = 0.1; });
   refused("t.json: model.end_of_word_suffix is \"</w>\". bitlaw reads only null.",
           [](Json& d) { d["model"]["end_of_word_suffix"] = "</w>"; });
-  refused("t.json: normalizer 'Lowercase' is not supported. bitlaw reads null, NFC and Sequence.",
-          [](Json& d) { d["normalizer"] = {{"type", "Lowercase"}}; });
+  refused("t.json: normalizer 'Lowercase' is not supported. bitlaw reads null, NFC and Sequence.", [](Json& d) {
+    d["normalizer"] = {{"type", "Lowercase"}};
+  });
   refused("t.json: pre_tokenizer 'Metaspace' is not supported. bitlaw reads ByteLevel, Split, Digits and Sequence.",
-          [](Json& d) { d["pre_tokenizer"] = {{"type", "Metaspace"}}; });
+          [](Json& d) {
+            d["pre_tokenizer"] = {{"type", "Metaspace"}};
+          });
   refused("t.json: pre_tokenizer null has no ByteLevel stage. bitlaw reads byte-level BPE only.",
           [](Json& d) { d["pre_tokenizer"] = nullptr; });
   refused("t.json: pre_tokenizer.behavior is \"Contiguous\". bitlaw reads 'Isolated' and 'Removed'.", [](Json& d) {
     d["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Contiguous"}};
   });
-  refused("t.json: post_processor 'BertProcessing' is not supported. "
-          "bitlaw reads ByteLevel, TemplateProcessing and Sequence.",
-          [](Json& d) { d["post_processor"] = {{"type", "BertProcessing"}}; });
-  refused("t.json: decoder {\"type\":\"WordPiece\"} is not supported. bitlaw reads ByteLevel.",
-          [](Json& d) { d["decoder"] = {{"type", "WordPiece"}}; });
-  refused("t.json: pre_tokenizer: pattern '[a&&b]' uses '&&' (class intersection), which bitlaw does not translate. "
-          "Write it without.",
-          [](Json& d) {
-            d["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "[a&&b]"}}}, {"behavior", "Isolated"}};
-          });
+  refused(
+      "t.json: post_processor 'BertProcessing' is not supported. "
+      "bitlaw reads ByteLevel, TemplateProcessing and Sequence.",
+      [](Json& d) {
+        d["post_processor"] = {{"type", "BertProcessing"}};
+      });
+  refused("t.json: decoder {\"type\":\"WordPiece\"} is not supported. bitlaw reads ByteLevel.", [](Json& d) {
+    d["decoder"] = {{"type", "WordPiece"}};
+  });
+  refused(
+      "t.json: pre_tokenizer: pattern '[a&&b]' uses '&&' (class intersection), which bitlaw does not translate. "
+      "Write it without.",
+      [](Json& d) {
+        d["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "[a&&b]"}}}, {"behavior", "Isolated"}};
+      });
 }
 
 TEST(UnsupportedTokenizerJson, SaysWhyAPatternDoesNotCompile) {
   Json document = Tiny();
   document["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}};
-  ExpectError(ErrorKind::kUnsupported,
-              "t.json: pre_tokenizer: pattern '(a' does not compile: missing closing parenthesis (at offset 2 of '(a').",
-              [&] { Open(document); });
+  ExpectError(
+      ErrorKind::kUnsupported,
+      "t.json: pre_tokenizer: pattern '(a' does not compile: missing closing parenthesis (at offset 2 of '(a').",
+      [&] { Open(document); });
 }
 
 TEST(HostileTokenizerJson, APatternThatNeverEndsGivesAnErrorInsteadOfHanging) {
@@ -320,7 +341,8 @@ TEST(GgufTokenizer, RefusesWhatItCannotReadWithTheValue) {
           [](GgufVocabulary& v) { v.add_eos = true; });
   refused(ErrorKind::kUnsupported,
           "m.gguf: tokenizer.ggml.pre is 'smolm', whose word pattern bitlaw does not know. Did you mean 'smollm'? "
-          "Known: " + JoinNames(ByteLevelBpe::GgufPreTokenizers()) + ".",
+          "Known: " +
+              JoinNames(ByteLevelBpe::GgufPreTokenizers()) + ".",
           [](GgufVocabulary& v) { v.pre = "smolm"; });
 }
 

@@ -1,0 +1,117 @@
+#include "text_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "bitlaw/base/digest.h"
+#include "bitlaw/base/error.h"
+#include "bitlaw/base/value.h"
+
+namespace bitlaw {
+namespace {
+
+/// The first byte that is no part of a well-formed character (Unicode 15, table 3-7), or text.size().
+size_t FirstInvalidByte(std::string_view text) {
+  size_t at = 0;
+  while (at < text.size()) {
+    const auto byte = [&](size_t i) -> unsigned {
+      return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0;
+    };
+    const unsigned lead = byte(0);
+    if (lead < 0x80) {
+      ++at;
+      continue;
+    }
+    if (lead < 0xC2 || lead > 0xF4) return at;
+    const size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    const unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    for (size_t i = 1; i < length; ++i) {
+      if (byte(i) < (i == 1 ? low : 0x80) || byte(i) > (i == 1 ? high : 0xBF)) return at;
+    }
+    at += length;
+  }
+  return at;
+}
+
+}  // namespace
+
+TextFile::TextFile(const std::filesystem::path& path, const std::string& field)
+    : path_(path.string()), field_(field), is_jsonl_(path.extension() == ".jsonl") {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat status = {};
+  const bool opened = descriptor >= 0 && ::fstat(descriptor, &status) == 0;
+  if (opened && S_ISREG(status.st_mode) && status.st_size > 0) {
+    mapping_bytes_ = static_cast<size_t>(status.st_size);
+    mapping_ = ::mmap(nullptr, mapping_bytes_, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  }
+  const int fault = errno;
+  if (descriptor >= 0) ::close(descriptor);
+  if (!opened || mapping_ == MAP_FAILED) {
+    mapping_ = nullptr;
+    throw Error(ErrorKind::kIo, path_ + ": cannot be read: " + std::strerror(fault) + ".");
+  }
+  if (!S_ISREG(status.st_mode)) throw Error(ErrorKind::kIo, path_ + ": is not a file. Name a .txt or .jsonl file.");
+
+  try {
+    const std::string_view text(static_cast<const char*>(mapping_), mapping_bytes_);
+    if (const size_t at = FirstInvalidByte(text); at < text.size()) {
+      const int64_t line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
+      throw Error(ErrorKind::kIo, path_ + ":" + std::to_string(line) + ": byte " + std::to_string(at) +
+                                      " of the file is not UTF-8. Convert the file to UTF-8.");
+    }
+    if (!is_jsonl_) {
+      if (!text.empty()) documents_.push_back({text, 1});
+    } else {
+      int64_t line = 1;
+      for (size_t begin = 0; begin < text.size(); ++line) {
+        const size_t end = std::min(text.find('\n', begin), text.size());
+        const Document document{text.substr(begin, end - begin), line};
+        begin = end + 1;
+        if (document.bytes.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+        if (!TextOfLine(document).empty()) documents_.push_back(document);
+      }
+    }
+    if (documents_.empty()) throw Error(ErrorKind::kIo, path_ + ": holds no text.");
+  } catch (...) {
+    if (mapping_ != nullptr) ::munmap(mapping_, mapping_bytes_);
+    throw;
+  }
+}
+
+TextFile::~TextFile() {
+  if (mapping_ != nullptr) ::munmap(mapping_, mapping_bytes_);
+}
+
+std::string TextFile::TextOfLine(const Document& document) const {
+  const std::string where = path_ + ":" + std::to_string(document.line);
+  const Value value = ParseJson(document.bytes, where);
+  const Value* text = value.Find(field_);
+  if (!value.is_map() || text == nullptr || !text->is_string()) {
+    std::vector<std::string> keys;
+    if (value.is_map()) {
+      for (const auto& [key, entry] : value.AsMap()) keys.push_back(key);
+    }
+    throw Error(ErrorKind::kIo, where + ": has no string in field '" + field_ + "'." +
+                                    (text == nullptr ? DidYouMean(field_, keys) : "") + " Fields: " + JoinNames(keys) +
+                                    ". Set 'field' to the one that holds the text.");
+  }
+  return text->AsString();
+}
+
+std::string TextFile::Text(int64_t document) const {
+  const Document& found = documents_[static_cast<size_t>(document)];
+  return is_jsonl_ ? TextOfLine(found) : std::string(found.bytes);
+}
+
+std::string TextFile::digest() const {
+  return DigestOf(std::string_view(static_cast<const char*>(mapping_), mapping_bytes_));
+}
+
+}  // namespace bitlaw
