@@ -149,7 +149,7 @@ std::vector<ItemScore> ShortAnswer::Score(const TaskItem& item, std::span<const 
     throw InternalError("short_answer: item '" + item.id + "' is none of task '" + context_.name + "'");
   }
   const std::string& text = std::get<GenerateResponse>(responses[0]).text;
-  const std::string given = NormalizeAnswer(TrimLeft(text), options_.String("normalization"));
+  const std::string given = NormalizeAnswer(Trim(text), options_.String("normalization"));
   const bool right = std::find(found->second.begin(), found->second.end(), given) != found->second.end();
   return {ItemScore{item.id, {{right ? 1.0 : 0.0, 1.0}}, 0.0}};
 }

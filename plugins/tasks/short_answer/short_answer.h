@@ -14,8 +14,8 @@ namespace bitlaw {
 
 /// A question that the model answers in its own words, greedily, until a stop string.
 ///
-/// exact_match is 1 if the normalized text equals one of the normalized accepted answers. White space in front of
-/// the text is dropped first. Normalizations (option `normalization`):
+/// exact_match is 1 if the normalized text equals one of the normalized accepted answers. White space at the ends of
+/// the text (not of the accepted answers) is dropped first. Normalizations (option `normalization`):
 ///   none              nothing
 ///   harness           lower case, ASCII punctuation removed             (lm-evaluation-harness, triviaqa)
 ///   harness_articles  "The ", "the ", "An ", "A ", "a ", "an " at a word's start removed, then `harness`

@@ -185,7 +185,7 @@ TEST_F(ShortAnswerTask, AsksForTextAndComparesIt) {
     return task.Score(items[0], std::vector<Response>{GenerateResponse{text, 1, false}})[0].values[0].value;
   };
   EXPECT_EQ(score("  LA HABANA!"), 1.0);
-  EXPECT_EQ(score("Havana "), 0.0);  // The harness trims the left end only.
+  EXPECT_EQ(score("Havana \n"), 1.0);
   EXPECT_EQ(score("The Havana"), 0.0);
 }
 
