@@ -1,0 +1,167 @@
+#include "report/document.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "records/table.h"
+
+namespace bitlaw {
+
+namespace {
+
+ReportCell NumberCell(double number, std::string shown) {
+  ReportCell cell(std::isnan(number) ? "-" : std::move(shown));
+  cell.number = number;
+  cell.is_number = true;
+  return cell;
+}
+
+// Characters as a terminal counts them: UTF-8 continuation bytes take no room.
+size_t WidthOf(const std::string& text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+bool IsNumberColumn(const ReportTable& table, size_t column) {
+  bool any = false;
+  for (const auto& row : table.rows) {
+    if (row[column].is_number) {
+      any = true;
+    } else if (!row[column].text.empty() && row[column].text != "-") {
+      return false;
+    }
+  }
+  return any;
+}
+
+std::string MarkdownCell(const std::string& text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '|') escaped += '\\';
+    escaped += c == '\n' ? ' ' : c;
+  }
+  // A formula's asterisks would turn into emphasis.
+  std::string out;
+  for (const char c : escaped) {
+    if (c == '*') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+}  // namespace
+
+ReportCell Significant(double number, int digits) { return NumberCell(number, fmt::format("{:.{}g}", number, digits)); }
+
+ReportCell Fixed(double number, int places) { return NumberCell(number, fmt::format("{:.{}f}", number, places)); }
+
+ReportCell Whole(double number) {
+  if (!std::isfinite(number)) return NumberCell(number, fmt::format("{}", number));
+  std::string digits = fmt::format("{:.0f}", std::fabs(number));
+  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
+  return NumberCell(number, (number < 0 ? "-" : "") + digits);
+}
+
+ReportCell Estimate(double value, double standard_error) {
+  if (std::isnan(value)) return NumberCell(value, "-");
+  if (std::isnan(standard_error)) return NumberCell(value, fmt::format("{:.4g} (-)", value));
+  // Two significant digits of the error set the decimals of both; very large and small values go by exponent.
+  const double size = std::max(std::fabs(value), standard_error);
+  if (size >= 1e5 || (size > 0 && size < 1e-4))
+    return NumberCell(value, fmt::format("{:.4g} ({:.2g})", value, standard_error));
+  const int magnitude = standard_error > 0 ? static_cast<int>(std::floor(std::log10(standard_error))) : -5;
+  const int places = std::clamp(1 - magnitude, 0, 6);
+  return NumberCell(value, fmt::format("{:.{}f} ({:.{}f})", value, places, standard_error, places));
+}
+
+std::string RenderText(const ReportTable& table) {
+  const size_t columns = table.header.size();
+  std::vector<size_t> width(columns);
+  std::vector<bool> right(columns);
+  for (size_t j = 0; j < columns; ++j) {
+    width[j] = WidthOf(table.header[j]);
+    right[j] = IsNumberColumn(table, j);
+    for (const auto& row : table.rows) width[j] = std::max(width[j], WidthOf(row[j].text));
+  }
+  std::string out;
+  if (!table.title.empty()) out += table.title + "\n";
+  const auto line = [&](auto&& cell_of) {
+    std::string text = " ";
+    for (size_t j = 0; j < columns; ++j) {
+      const std::string cell = cell_of(j);
+      const std::string pad(width[j] - WidthOf(cell), ' ');
+      text += " " + (right[j] ? pad + cell : cell + pad) + " ";
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    out += text + "\n";
+  };
+  line([&](size_t j) { return table.header[j]; });
+  line([&](size_t j) { return std::string(width[j], '-'); });
+  for (const auto& row : table.rows) line([&](size_t j) { return row[j].text; });
+  for (const std::string& note : table.notes) out += "  " + note + "\n";
+  return out;
+}
+
+std::string RenderMarkdown(const ReportTable& table) {
+  std::string out;
+  if (!table.title.empty()) out += "**" + MarkdownCell(table.title) + "**\n\n";
+  out += "|";
+  for (const std::string& name : table.header) out += " " + MarkdownCell(name) + " |";
+  out += "\n|";
+  for (size_t j = 0; j < table.header.size(); ++j) out += IsNumberColumn(table, j) ? " ---: |" : " --- |";
+  out += "\n";
+  for (const auto& row : table.rows) {
+    out += "|";
+    for (const ReportCell& cell : row) out += " " + MarkdownCell(cell.text) + " |";
+    out += "\n";
+  }
+  if (!table.notes.empty()) out += "\n";
+  for (const std::string& note : table.notes) out += MarkdownCell(note) + "  \n";
+  return out;
+}
+
+std::string RenderCsv(const ReportTable& table) {
+  Table csv(table.name);
+  for (size_t j = 0; j < table.header.size(); ++j) {
+    if (IsNumberColumn(table, j)) {
+      std::vector<double> numbers;
+      for (const auto& row : table.rows) numbers.push_back(row[j].number);
+      csv.AddNumbers(table.header[j], std::move(numbers));
+    } else {
+      std::vector<std::string> texts;
+      for (const auto& row : table.rows) texts.push_back(row[j].text);
+      csv.AddTexts(table.header[j], std::move(texts));
+    }
+  }
+  return WriteCsv(csv);
+}
+
+std::string RenderText(const ReportDocument& document) {
+  std::string out = document.title + "\n" + std::string(WidthOf(document.title), '=') + "\n";
+  for (const ReportSection& section : document.sections) {
+    out += "\n" + section.title + "\n" + std::string(WidthOf(section.title), '-') + "\n";
+    for (const std::string& paragraph : section.paragraphs) out += paragraph + "\n";
+    for (const std::string& bullet : section.bullets) out += "- " + bullet + "\n";
+    for (size_t i = 0; i < section.tables.size(); ++i) {
+      if (i > 0 || !section.paragraphs.empty() || !section.bullets.empty()) out += "\n";
+      out += RenderText(section.tables[i]);
+    }
+  }
+  return out;
+}
+
+std::string RenderMarkdown(const ReportDocument& document) {
+  std::string out = "# " + MarkdownCell(document.title) + "\n";
+  for (const ReportSection& section : document.sections) {
+    out += "\n## " + MarkdownCell(section.title) + "\n";
+    for (const std::string& paragraph : section.paragraphs) out += "\n" + MarkdownCell(paragraph) + "\n";
+    if (!section.bullets.empty()) out += "\n";
+    for (const std::string& bullet : section.bullets) out += "- " + MarkdownCell(bullet) + "\n";
+    for (const ReportTable& table : section.tables) out += "\n" + RenderMarkdown(table);
+  }
+  return out;
+}
+
+}  // namespace bitlaw

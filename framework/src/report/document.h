@@ -1,0 +1,60 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bitlaw/base/export.h"
+#include "fit/least_squares.h"
+
+namespace bitlaw {
+
+/// One cell of a report table: a text, or a number that people see rounded and programs see whole.
+struct BITLAW_EXPORT ReportCell {
+  std::string text;  ///< What people see.
+  double number = kUnset;
+  bool is_number = false;  ///< CSV gets `number`; an unset one is empty.
+
+  ReportCell() = default;
+  ReportCell(std::string shown) : text(std::move(shown)) {}  // NOLINT(google-explicit-constructor)
+  ReportCell(const char* shown) : text(shown) {}             // NOLINT(google-explicit-constructor)
+};
+
+/// A number with `digits` significant digits: 1.34e+08, -0.359, 12. "-" if it is NaN.
+BITLAW_EXPORT ReportCell Significant(double number, int digits = 4);
+/// A number with `places` decimals. "-" if it is NaN.
+BITLAW_EXPORT ReportCell Fixed(double number, int places);
+/// "134,515,008"
+BITLAW_EXPORT ReportCell Whole(double number);
+/// "-0.359 (0.012)": an estimate with its standard error to the same number of decimals; CSV gets the estimate.
+BITLAW_EXPORT ReportCell Estimate(double value, double standard_error);
+
+struct BITLAW_EXPORT ReportTable {
+  std::string name;   ///< File name of the CSV, without ".csv".
+  std::string title;  ///< May be empty.
+  std::vector<std::string> header;
+  std::vector<std::vector<ReportCell>> rows;
+  std::vector<std::string> notes;  ///< Printed below, a line each.
+};
+
+struct BITLAW_EXPORT ReportSection {
+  std::string title;
+  std::vector<std::string> paragraphs;
+  std::vector<std::string> bullets;
+  std::vector<ReportTable> tables;
+};
+
+/// A report before it takes a form: the same content as text, Markdown and CSV.
+struct BITLAW_EXPORT ReportDocument {
+  std::string title;
+  std::vector<ReportSection> sections;
+};
+
+/// Columns are aligned: numbers to the right, texts to the left.
+BITLAW_EXPORT std::string RenderText(const ReportDocument& document);
+BITLAW_EXPORT std::string RenderText(const ReportTable& table);
+BITLAW_EXPORT std::string RenderMarkdown(const ReportDocument& document);
+BITLAW_EXPORT std::string RenderMarkdown(const ReportTable& table);
+/// Numbers in full.
+BITLAW_EXPORT std::string RenderCsv(const ReportTable& table);
+
+}  // namespace bitlaw

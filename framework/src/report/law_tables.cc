@@ -1,0 +1,190 @@
+#include "report/law_tables.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace bitlaw {
+
+namespace {
+
+const char* MethodName(const MethodFit& fit) {
+  return fit.method == "ols" ? (fit.space == "log response" ? "OLS, log" : "OLS") : "least squares";
+}
+
+std::string FileName(const std::string& prefix, const std::string& law) { return prefix + "_" + law; }
+
+// The exponents: one row a stratum and method.
+ReportTable ExponentTable(const std::vector<const LawFit*>& fits) {
+  ReportTable table;
+  table.name = FileName("exponents", fits[0]->law);
+  table.title = "Exponents (standard error)";
+  const LawFit* shaped = nullptr;
+  for (const LawFit* fit : fits) {
+    if (fit->ols || fit->least_squares) shaped = fit;
+  }
+  if (shaped == nullptr) return table;
+  const auto& parameters = (shaped->ols ? shaped->ols : shaped->least_squares)->parameters;
+  table.header = {"stratum", "method", "n"};
+  for (const ParameterEstimate& parameter : parameters) {
+    table.header.push_back(parameter.unit.empty() ? parameter.name : parameter.name + " [" + parameter.unit + "]");
+  }
+  table.header.emplace_back("adj. R2");
+  table.header.emplace_back("AICc");
+  for (const LawFit* fit : fits) {
+    for (const auto* method : {&fit->ols, &fit->least_squares}) {
+      if (!*method) continue;
+      std::vector<ReportCell> row = {fit->stratum, MethodName(**method), Whole(static_cast<double>(fit->used))};
+      for (const ParameterEstimate& parameter : (*method)->parameters) {
+        row.push_back(Estimate(parameter.value, parameter.standard_error));
+        if (!parameter.note.empty() && parameter.note != "from its logarithm") {
+          table.notes.push_back(
+              fmt::format("{}, {}: {} is {}.", fit->stratum, MethodName(**method), parameter.name, parameter.note));
+        }
+      }
+      row.push_back(Fixed((*method)->quality.adjusted_r2, 4));
+      row.push_back(Fixed((*method)->quality.aicc, 1));
+      table.rows.push_back(std::move(row));
+    }
+  }
+  return table;
+}
+
+void AddComparison(ReportTable& table, const LawFit& fit, const std::string& stratum) {
+  for (const auto* method : {&fit.ols, &fit.least_squares}) {
+    if (!*method) continue;
+    const MethodFit& one = **method;
+    table.rows.push_back({stratum, fit.law, MethodName(one), Whole(static_cast<double>(fit.used)),
+                          Fixed(one.quality.adjusted_r2, 4), Fixed(one.response_r2, 4), Fixed(one.quality.aicc, 1),
+                          Fixed(one.quality.bic, 1), Fixed(one.on_fit.accuracy_mae, 4),
+                          Fixed(one.on_fit.accuracy_rmse, 4), Whole(static_cast<double>(one.on_held_out.accuracy_rows)),
+                          Fixed(one.on_held_out.accuracy_mae, 4), Fixed(one.on_held_out.accuracy_rmse, 4)});
+  }
+  if (!fit.ols && !fit.least_squares) {
+    table.notes.push_back(fmt::format("{}, {}: not fitted, because {}.", stratum, fit.law, fit.why_no_least_squares));
+  }
+}
+
+ReportTable ComparisonTable(const std::vector<const LawFit*>& fits) {
+  ReportTable table;
+  table.name = FileName("comparison", fits[0]->law);
+  table.title = "Beside its nulls, on the same rows";
+  table.header = {"stratum", "law",         "method",       "n",          "adj. R2",      "R2 response",  "AICc",
+                  "BIC",     "MAE acc_adj", "RMSE acc_adj", "held-out n", "held-out MAE", "held-out RMSE"};
+  for (const LawFit* fit : fits) {
+    AddComparison(table, *fit, fit->stratum);
+    for (const LawFit& null : fit->nulls) AddComparison(table, null, fit->stratum);
+  }
+  return table;
+}
+
+// F, p and condition number of the linearized fits, and how the starts of the iterative ones ended.
+ReportTable DiagnosticsTable(const std::vector<const LawFit*>& fits) {
+  ReportTable table;
+  table.name = FileName("diagnostics", fits[0]->law);
+  table.title = "Diagnostics";
+  table.header = {"stratum", "F", "p(F)", "condition number", "largest VIF", "starts", "agreeing"};
+  for (const LawFit* fit : fits) {
+    if (!fit->ols_detail && !fit->least_squares_detail) continue;
+    double vif = kUnset, f = kUnset, p = kUnset, condition = kUnset;
+    if (fit->ols_detail) {
+      for (const OlsCoefficient& coefficient : fit->ols_detail->coefficients) {
+        if (!(coefficient.vif <= vif)) vif = std::isnan(coefficient.vif) ? vif : coefficient.vif;
+      }
+      f = fit->ols_detail->f;
+      p = fit->ols_detail->f_p;
+      condition = fit->ols_detail->condition_number;
+    }
+    const auto& detail = fit->least_squares_detail;
+    table.rows.push_back({fit->stratum, Significant(f), Significant(p, 2), Significant(condition, 3),
+                          Significant(vif, 3), Whole(detail ? static_cast<double>(detail->starts.size()) : kUnset),
+                          Whole(detail ? static_cast<double>(detail->agreeing) : kUnset)});
+  }
+  return table;
+}
+
+}  // namespace
+
+std::vector<std::string> LawNames(const FitReport& report) {
+  std::vector<std::string> names;
+  for (const LawFit& fit : report.fits) {
+    if (std::find(names.begin(), names.end(), fit.law) == names.end()) names.push_back(fit.law);
+  }
+  return names;
+}
+
+ReportSection LawSection(const FitReport& report, const std::string& law) {
+  ReportSection section;
+  section.title = "Law " + law;
+  std::vector<const LawFit*> fits;
+  for (const LawFit& fit : report.fits) {
+    if (fit.law == law) fits.push_back(&fit);
+  }
+  if (fits.empty()) return section;
+  section.paragraphs.push_back(fits[0]->response + " = " + fits[0]->formula);
+  if (!fits[0]->citation.empty()) section.paragraphs.push_back(fits[0]->citation);
+  for (const LawFit* fit : fits) {
+    const std::string sizes = fmt::format("{}: {} of {} rows fitted", fit->stratum, fit->used, fit->incoming) +
+                              (fit->held_out_incoming > 0 ? fmt::format(", {} held out", fit->held_out_incoming) : "");
+    if (!fit->ols && !fit->least_squares) {
+      section.bullets.push_back(sizes + ". Not fitted: " + fit->why_no_least_squares + ".");
+    } else if (!fit->least_squares) {
+      section.bullets.push_back(sizes + ". No least-squares fit: " + fit->why_no_least_squares + ".");
+    } else if (!fit->ols) {
+      section.bullets.push_back(sizes + ". No OLS: " + fit->why_no_ols + ".");
+    } else {
+      section.bullets.push_back(sizes + ".");
+    }
+  }
+  for (ReportTable table : {ExponentTable(fits), ComparisonTable(fits), DiagnosticsTable(fits)}) {
+    if (!table.rows.empty() || !table.notes.empty()) section.tables.push_back(std::move(table));
+  }
+  return section;
+}
+
+ReportSection ExclusionSection(const FitReport& report) {
+  ReportSection section;
+  section.title = "What was left out";
+  section.paragraphs.push_back("Rule for accuracies at or below chance: " + Name(report.settings.chance_rule) +
+                               ". A law fitted to survivors says nothing about the others.");
+  ReportTable table;
+  table.name = "exclusions";
+  table.header = {"law", "stratum", "set", "rows", "reason", "for example"};
+  for (const FitReport::Stratum& stratum : report.strata) {
+    for (const Exclusion& exclusion : stratum.incomplete) {
+      table.rows.push_back({"(all)", stratum.name, "both", Whole(static_cast<double>(exclusion.rows)), exclusion.reason,
+                            exclusion.example});
+    }
+  }
+  for (const LawFit& fit : report.fits) {
+    for (const auto& [set, exclusions] :
+         {std::pair{"fit", &fit.excluded}, std::pair{"held out", &fit.held_out_excluded}}) {
+      for (const Exclusion& exclusion : *exclusions) {
+        table.rows.push_back({fit.law, fit.stratum, set, Whole(static_cast<double>(exclusion.rows)), exclusion.reason,
+                              exclusion.example});
+      }
+    }
+  }
+  if (table.rows.empty()) {
+    section.paragraphs.emplace_back("Nothing.");
+  } else {
+    section.tables.push_back(std::move(table));
+  }
+  return section;
+}
+
+ReportDocument FitDocument(const FitReport& report, const std::string& title) {
+  ReportDocument document;
+  document.title = title;
+  for (const std::string& law : LawNames(report)) document.sections.push_back(LawSection(report, law));
+  document.sections.push_back(ExclusionSection(report));
+  if (!report.notes.empty()) {
+    ReportSection notes;
+    notes.title = "Notes";
+    notes.bullets = report.notes;
+    document.sections.push_back(std::move(notes));
+  }
+  return document;
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bitlaw/base/export.h"
+#include "fit/law_fit.h"
+#include "report/document.h"
+
+namespace bitlaw {
+
+/// For each law: a table of its exponents with standard errors, one row a stratum and method; and a table of how well
+/// it does beside its nulls. Strata that could not be fitted are listed with the reason.
+BITLAW_EXPORT ReportSection LawSection(const FitReport& report, const std::string& law);
+
+/// What was left out of each fit, and why.
+BITLAW_EXPORT ReportSection ExclusionSection(const FitReport& report);
+
+/// The names of the laws of a report, in order.
+BITLAW_EXPORT std::vector<std::string> LawNames(const FitReport& report);
+
+/// A report of fits alone: `bitlaw fit`.
+BITLAW_EXPORT ReportDocument FitDocument(const FitReport& report, const std::string& title);
+
+}  // namespace bitlaw

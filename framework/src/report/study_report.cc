@@ -1,0 +1,306 @@
+#include "report/study_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "bitlaw/base/error.h"
+#include "records/durable_file.h"
+#include "records/observations.h"
+#include "report/law_tables.h"
+
+namespace bitlaw {
+
+namespace {
+
+bool IsPrimary(const Table& observations, size_t row) {
+  const TableColumn* primary = observations.Find("primary");
+  return primary == nullptr || primary->is_text || primary->numbers[row] != 0;
+}
+
+std::string TextAt(const Table& table, const char* name, size_t row) {
+  const TableColumn* column = table.Find(name);
+  return column == nullptr ? "" : table.CellText(*column, row);
+}
+
+double NumberAt(const Table& table, const char* name, size_t row) {
+  const TableColumn* column = table.Find(name);
+  return column == nullptr || column->is_text ? kUnset : column->numbers[row];
+}
+
+std::string Counted(size_t count, const char* what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+// Rows of the primary metrics, by task and by trial, in order of first appearance.
+struct ScoreIndex {
+  std::vector<std::string> tasks, trials;
+  std::map<std::string, size_t> first_row;                    // trial
+  std::map<std::pair<std::string, std::string>, size_t> row;  // trial, task
+};
+
+ScoreIndex IndexScores(const Table& observations) {
+  ScoreIndex index;
+  for (size_t row = 0; row < observations.rows(); ++row) {
+    if (!IsPrimary(observations, row)) continue;
+    const std::string trial = TextAt(observations, "trial", row), task = TextAt(observations, "task", row);
+    if (index.first_row.emplace(trial, row).second) index.trials.push_back(trial);
+    if (std::find(index.tasks.begin(), index.tasks.end(), task) == index.tasks.end()) index.tasks.push_back(task);
+    index.row.emplace(std::pair(trial, task), row);
+  }
+  return index;
+}
+
+ReportSection SummarySection(const StudyReport& report, const ScoreIndex& index) {
+  ReportSection section;
+  section.title = "Study";
+  const size_t pairs = index.row.size();
+  const auto planned = static_cast<size_t>(report.description.planned_trials);
+  const size_t planned_pairs = planned * report.description.tasks.size();
+  section.bullets.push_back(fmt::format("{}, {}, {} planned", Counted(report.description.models.size(), "model"),
+                                        Counted(report.description.tasks.size(), "task"), Counted(planned, "trial")));
+  section.bullets.push_back(fmt::format("{} of {} scores recorded (a trial on a task), of {}", pairs, planned_pairs,
+                                        Counted(index.trials.size(), "trial")));
+  if (!report.failures.empty()) section.bullets.push_back(Counted(report.failures.size(), "trial") + " failed");
+  if (!report.description.skipped.empty()) {
+    section.bullets.push_back(Counted(report.description.skipped.size(), "grid cell") + " skipped");
+  }
+  return section;
+}
+
+ReportSection ModelSection(const StudyReport& report) {
+  ReportSection section;
+  section.title = "Models";
+  ReportTable table;
+  table.name = "models";
+  table.header = {"model", "family", "architecture", "N", "parameters", "stored as", "held out"};
+  for (const auto& model : report.description.models) {
+    table.rows.push_back({model.name, model.family, model.architecture, Whole(model.parameters_non_embedding),
+                          Whole(model.parameters_total), model.stored_dtype, model.hold_out ? "yes" : "no"});
+    if (!model.baseline_note.empty()) table.notes.push_back(model.name + ": " + model.baseline_note + ".");
+  }
+  table.notes.emplace_back("N counts parameters without embeddings.");
+  section.tables.push_back(std::move(table));
+  return section;
+}
+
+ReportSection GridSection(const StudyReport& report) {
+  ReportSection section;
+  section.title = "Grid";
+  ReportTable table;
+  table.name = "grid";
+  table.header = {"axis", "values"};
+  for (const auto& axis : report.description.axes) table.rows.push_back({axis.name, JoinNames(axis.values)});
+  if (!table.rows.empty()) section.tables.push_back(std::move(table));
+  if (!report.description.skipped.empty()) {
+    ReportTable skipped;
+    skipped.name = "skipped";
+    skipped.title = "Skipped cells";
+    skipped.header = {"cell", "reason"};
+    for (const auto& cell : report.description.skipped) skipped.rows.push_back({cell.label, cell.reason});
+    section.tables.push_back(std::move(skipped));
+  }
+  return section;
+}
+
+ReportSection TaskSection(const StudyReport& report, const ScoreIndex& index) {
+  ReportSection section;
+  section.title = "Tasks";
+  ReportTable table;
+  table.name = "tasks";
+  table.header = {"task", "stratum", "metric", "items", "chance", "limited to"};
+  const Table& observations = report.observations;
+  for (const std::string& task : index.tasks) {
+    for (const auto& [key, row] : index.row) {
+      if (key.second != task) continue;
+      table.rows.push_back({task, TextAt(observations, "stratum", row), TextAt(observations, "metric", row),
+                            Whole(NumberAt(observations, "items", row)),
+                            Fixed(NumberAt(observations, "chance", row), 3),
+                            Whole(NumberAt(observations, "limit", row))});
+      break;
+    }
+  }
+  section.tables.push_back(std::move(table));
+  return section;
+}
+
+ReportCell Score(double value, double standard_error) {
+  const int places = std::fabs(value) < 2 ? 4 : 3;
+  ReportCell cell = Fixed(value, places);
+  if (!std::isnan(standard_error)) cell.text += fmt::format(" ±{:.{}f}", standard_error, places);
+  return cell;
+}
+
+ReportSection ScoreSection(const StudyReport& report, const ScoreIndex& index) {
+  const Table& observations = report.observations;
+  ReportSection section;
+  section.title = "Scores";
+  ReportTable table;
+  table.name = "scores";
+  table.title = "Primary metric of each task ± standard error";
+  table.header = {"trial", "bits/weight"};
+  for (const std::string& task : index.tasks) table.header.push_back(task);
+  for (const std::string& trial : index.trials) {
+    const size_t first = index.first_row.at(trial);
+    const std::string label = TextAt(observations, "label", first);
+    std::vector<ReportCell> row = {label.empty() ? trial : label,
+                                   Fixed(NumberAt(observations, "bits_effective", first), 3)};
+    for (const std::string& task : index.tasks) {
+      const auto found = index.row.find({trial, task});
+      row.push_back(found == index.row.end() ? Fixed(kUnset, 4)
+                                             : Score(NumberAt(observations, "value", found->second),
+                                                     NumberAt(observations, "standard_error", found->second)));
+    }
+    table.rows.push_back(std::move(row));
+  }
+  section.tables.push_back(std::move(table));
+
+  const StrataData strata = SplitStrata(observations);
+  ReportTable means;
+  means.name = "strata";
+  means.title = "Mean chance-adjusted accuracy of each stratum ± standard error";
+  means.header = {"trial"};
+  std::map<std::string, std::vector<ReportCell>> cells;  // By trial.
+  for (const StratumData& stratum : strata.strata) {
+    means.header.push_back(stratum.name);
+    for (size_t row = 0; row < stratum.table.rows(); ++row) {
+      auto& of_trial = cells[TextAt(stratum.table, "trial", row)];
+      of_trial.resize(means.header.size() - 2, Fixed(kUnset, 4));
+      of_trial.push_back(
+          Score(NumberAt(stratum.table, "acc_adj", row), NumberAt(stratum.table, "standard_error", row)));
+    }
+  }
+  for (const std::string& trial : index.trials) {
+    const auto found = cells.find(trial);
+    if (found == cells.end()) continue;
+    found->second.resize(means.header.size() - 1, Fixed(kUnset, 4));
+    const std::string label = TextAt(observations, "label", index.first_row.at(trial));
+    std::vector<ReportCell> row = {label.empty() ? trial : label};
+    row.insert(row.end(), found->second.begin(), found->second.end());
+    means.rows.push_back(std::move(row));
+  }
+  for (const StratumData& stratum : strata.strata)
+    means.notes.push_back(stratum.name + ": " + JoinNames(stratum.tasks) + ".");
+  if (!means.rows.empty()) section.tables.push_back(std::move(means));
+  return section;
+}
+
+// Whatever a reader must know before believing a number.
+ReportSection WarningSection(const StudyReport& report, const ScoreIndex& index) {
+  ReportSection section;
+  section.title = "Warnings";
+  const Table& observations = report.observations;
+  for (const auto& model : report.description.models) {
+    if (!model.baseline_note.empty())
+      section.bullets.push_back("Baseline of " + model.name + ": " + model.baseline_note + ".");
+  }
+  for (const std::string& task : index.tasks) {
+    for (const auto& [key, row] : index.row) {
+      const double limit = NumberAt(observations, "limit", row);
+      if (key.second != task || std::isnan(limit)) continue;
+      section.bullets.push_back(fmt::format("{}: only the first {:.0f} items were scored.", task, limit));
+      break;
+    }
+  }
+  for (const std::string& trial : index.trials) {
+    const size_t row = index.first_row.at(trial);
+    const double fallbacks = NumberAt(observations, "fallbacks", row);
+    if (fallbacks > 0) {
+      section.bullets.push_back(
+          fmt::format("{}: the quantizer fell back on {:.0f} layers.", TextAt(observations, "label", row), fallbacks));
+    }
+  }
+  for (const FailureLine& failure : report.failures) {
+    section.bullets.push_back(
+        fmt::format("Failed: {}, at {} ({}): {}", failure.label, failure.stage, failure.kind, failure.reason));
+  }
+  section.bullets.insert(section.bullets.end(), report.warnings.begin(), report.warnings.end());
+  section.bullets.insert(section.bullets.end(), report.fits.notes.begin(), report.fits.notes.end());
+  return section;
+}
+
+}  // namespace
+
+std::vector<std::string> ObservationTextColumns() {
+  return {"study", "trial", "label",   "model",  "family",      "quantizer", "corpus",
+          "dtype", "task",  "stratum", "metric", "metric_kind", "record"};
+}
+
+std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& specs, const PluginHost& host) {
+  std::vector<std::unique_ptr<Law>> laws;
+  for (const LawSpec& spec : specs) {
+    const Component& component = host.Find(ComponentKind::kLaw, spec.component, spec.mark.Text());
+    laws.push_back(host.MakeLaw(component.info.name, spec.name,
+                                component.schema.Resolve(spec.options, "law '" + component.info.name + "'")));
+  }
+  return laws;
+}
+
+StudyReport MakeStudyReport(const Plan& plan, const PluginHost& host, const std::filesystem::path& output) {
+  StudyReport report;
+  report.description = Describe(plan);
+  report.observations = Observations(plan, host, output, &report.warnings);
+  report.fits = FitLaws(OpenLaws(plan.study.laws, host), report.observations, ReadFitSettings(plan.study.fit));
+  report.failures = ReadFailures(output);
+  return report;
+}
+
+StudyReport MakeStudyReport(const std::filesystem::path& output, const PluginHost& host) {
+  const std::filesystem::path description = output / "study.json", observations = output / "observations.csv";
+  for (const auto& file : {description, observations}) {
+    if (!std::filesystem::exists(file)) {
+      throw Error(ErrorKind::kIo, file.string() +
+                                      ": there is no such file. An output folder has it once 'bitlaw run' or 'bitlaw "
+                                      "report SPEC' has ended there; give the study file instead.");
+    }
+  }
+  StudyReport report;
+  report.description = ReadStudyDescription(ReadWholeFile(description), description.string());
+  report.observations = ReadCsv(observations, {ObservationTextColumns()});
+  report.fits =
+      FitLaws(OpenLaws(report.description.laws, host), report.observations, ReadFitSettings(report.description.fit));
+  report.failures = ReadFailures(output);
+  return report;
+}
+
+ReportDocument StudyDocument(const StudyReport& report) {
+  const ScoreIndex index = IndexScores(report.observations);
+  ReportDocument document;
+  document.title = "Study " + report.description.study;
+  document.sections = {SummarySection(report, index), ModelSection(report), GridSection(report)};
+  if (index.row.empty()) {
+    ReportSection none;
+    none.title = "Scores";
+    none.paragraphs.emplace_back("Nothing is recorded yet.");
+    document.sections.push_back(std::move(none));
+  } else {
+    document.sections.push_back(TaskSection(report, index));
+    document.sections.push_back(ScoreSection(report, index));
+    for (const std::string& law : LawNames(report.fits)) document.sections.push_back(LawSection(report.fits, law));
+    if (!report.fits.fits.empty()) document.sections.push_back(ExclusionSection(report.fits));
+  }
+  ReportSection warnings = WarningSection(report, index);
+  if (!warnings.bullets.empty()) document.sections.push_back(std::move(warnings));
+  return document;
+}
+
+std::vector<std::filesystem::path> WriteStudyReport(const StudyReport& report, const std::filesystem::path& output) {
+  const ReportDocument document = StudyDocument(report);
+  const std::vector<std::pair<const char*, std::string>> files = {
+      {"study.json", WriteStudyDescription(report.description)},
+      {"observations.csv", WriteCsv(report.observations)},
+      {"fits.json", PrettyJson(FitReportJson(report.fits))},
+      {"fits.csv", WriteCsv(FitReportTable(report.fits))},
+      {"report.txt", RenderText(document)},
+      {"report.md", RenderMarkdown(document)}};
+  std::vector<std::filesystem::path> written;
+  for (const auto& [name, bytes] : files) {
+    WriteDurably(output / name, bytes);
+    written.push_back(output / name);
+  }
+  return written;
+}
+
+}  // namespace bitlaw
