@@ -50,23 +50,20 @@ void CheckField(const OptionField& field, const std::string& owner, const std::s
   }
   // A default is judged by the same rules as a value in a file, and only when those rules make sense.
   if (faults.size() == faults_before && !field.default_value.is_null()) {
-    std::vector<std::string> refusals;
-    OptionSchema::ResolveOne(field, field.default_value, owner, &refusals);
-    for (const std::string& refusal : refusals) {
-      faults.push_back(where + " has a default that it refuses itself: " + refusal);
-    }
+    OptionField whole_path = field;
+    whole_path.name = path;
+    OptionSchema::ResolveOne(whole_path, field.default_value, owner + ": the default of an option breaks its own rule",
+                             &faults);
   }
 }
 
 void CheckFields(const std::vector<OptionField>& fields, const std::string& owner, const std::string& path,
                  std::vector<std::string>& faults) {
-  std::set<std::string> seen;
   for (const OptionField& field : fields) {
     if (!IsIdentifier(field.name)) {
       faults.push_back(owner + ": " + Quoted(path + field.name) +
                        " is no name for an option. Names are lower-case letters, digits and underscores, a letter first.");
     }
-    if (!seen.insert(field.name).second) faults.push_back(owner + ": option " + Quoted(path + field.name) + " is declared twice.");
     CheckField(field, owner, path + field.name, faults);
   }
 }

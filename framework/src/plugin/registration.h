@@ -39,12 +39,13 @@ class StagingRegistrar final : public Registrar {
   std::vector<std::string> faults_;
 };
 
-/// What is wrong with a plugin's own schema, one sentence an entry: names that are malformed or appear twice, ranges
-/// without a number in them, choices without a choice, a default that its own option would refuse.
+/// What is wrong with a plugin's own schema, one sentence an entry: malformed names, ranges without
+/// a number in them, choices without a choice, a default that its own option would refuse. (OptionSchema itself refuses
+/// a name that is declared twice.)
 /// `owner` leads each sentence: "quantizer/rtn".
-std::vector<std::string> SchemaFaults(const OptionSchema& schema, const std::string& owner);
+BITLAW_EXPORT std::vector<std::string> SchemaFaults(const OptionSchema& schema, const std::string& owner);
 
 /// [a-z][a-z0-9_]*
-bool IsIdentifier(std::string_view name);
+BITLAW_EXPORT bool IsIdentifier(std::string_view name);
 
 }  // namespace bitlaw
