@@ -140,34 +140,52 @@ TEST(HostileFingerprint, MissingMeansNoPlugin) {
 TEST(HostileFingerprint, OfAnotherEpochIsNamed) {
   EXPECT_EQ(Refusal("other_epoch"),
             "built for another bitlaw, none of its code was run:\n"
-            "  plugin API epoch: plugin 99, bitlaw " + OwnField("api") + "\n"
-            "Build the plugin again, with the compiler and the headers of this bitlaw.");
+            "  plugin API epoch: plugin 99, bitlaw " +
+                OwnField("api") +
+                "\n"
+                "Build the plugin again, with the compiler and the headers of this bitlaw.");
 }
 
 TEST(HostileFingerprint, OfAnotherTorchIsNamed) {
   EXPECT_EQ(Refusal("other_torch"),
             "built for another bitlaw, none of its code was run:\n"
-            "  libtorch version: plugin 9.8.7, bitlaw " + OwnField("torch") + "\n"
-            "Build the plugin again, with the compiler and the headers of this bitlaw.");
+            "  libtorch version: plugin 9.8.7, bitlaw " +
+                OwnField("torch") +
+                "\n"
+                "Build the plugin again, with the compiler and the headers of this bitlaw.");
 }
 
 TEST(HostileFingerprint, NamesEveryDifferingFieldAtOnce) {
   EXPECT_EQ(Refusal("other_everything"),
             "built for another bitlaw, none of its code was run:\n"
-            "  plugin API epoch: plugin 99, bitlaw " + OwnField("api") + "\n"
-            "  libtorch version: plugin 9.8.7, bitlaw " + OwnField("torch") + "\n"
-            "  C++11 string ABI: plugin 7, bitlaw " + OwnField("abi") + "\n"
-            "  compiler: plugin tcc1, bitlaw " + OwnField("cc") + "\n"
-            "  C++ standard: plugin 199711, bitlaw " + OwnField("std") + "\n"
-            "  sanitizer: plugin msan, bitlaw " + OwnField("san") + "\n"
-            "Build the plugin again, with the compiler and the headers of this bitlaw.");
+            "  plugin API epoch: plugin 99, bitlaw " +
+                OwnField("api") +
+                "\n"
+                "  libtorch version: plugin 9.8.7, bitlaw " +
+                OwnField("torch") +
+                "\n"
+                "  C++11 string ABI: plugin 7, bitlaw " +
+                OwnField("abi") +
+                "\n"
+                "  compiler: plugin tcc1, bitlaw " +
+                OwnField("cc") +
+                "\n"
+                "  C++ standard: plugin 199711, bitlaw " +
+                OwnField("std") +
+                "\n"
+                "  sanitizer: plugin msan, bitlaw " +
+                OwnField("san") +
+                "\n"
+                "Build the plugin again, with the compiler and the headers of this bitlaw.");
 }
 
 TEST(HostileFingerprint, TwoOfThemAreRefused) {
   EXPECT_EQ(Refusal("two_fingerprints"),
             "it carries 2 build fingerprints, a plugin has one:\n"
-            "  bitlaw_fingerprint__api_0__torch_none\n  " + OwnFingerprint() + "\n"
-            "Use BITLAW_PLUGIN(...) once in a library.");
+            "  bitlaw_fingerprint__api_0__torch_none\n  " +
+                OwnFingerprint() +
+                "\n"
+                "Use BITLAW_PLUGIN(...) once in a library.");
 }
 
 TEST(HostileFingerprint, KeepsStaticInitialisersFromRunning) {
@@ -178,15 +196,17 @@ TEST(HostileFingerprint, KeepsStaticInitialisersFromRunning) {
 // Manifest and register function.
 
 TEST(HostileManifest, Missing) {
-  EXPECT_EQ(Refusal("no_manifest"),
-            "it has a fingerprint but lacks the data 'bitlaw_plugin_manifest'. Use BITLAW_PLUGIN(...), which defines all "
-            "three.");
+  EXPECT_EQ(
+      Refusal("no_manifest"),
+      "it has a fingerprint but lacks the data 'bitlaw_plugin_manifest'. Use BITLAW_PLUGIN(...), which defines all "
+      "three.");
 }
 
 TEST(HostileManifest, OfAnotherSizeIsNotRead) {
-  EXPECT_EQ(Refusal("manifest_of_other_size"),
-            "it has a fingerprint but lacks the data 'bitlaw_plugin_manifest'. Use BITLAW_PLUGIN(...), which defines all "
-            "three.");
+  EXPECT_EQ(
+      Refusal("manifest_of_other_size"),
+      "it has a fingerprint but lacks the data 'bitlaw_plugin_manifest'. Use BITLAW_PLUGIN(...), which defines all "
+      "three.");
 }
 
 TEST(HostileManifest, WithANullId) { EXPECT_EQ(Refusal("null_id"), "its manifest is not in order:\n  id is null."); }
@@ -199,9 +219,10 @@ TEST(HostileManifest, MalformedFieldsAreAllNamed) {
 }
 
 TEST(HostileRegister, Missing) {
-  EXPECT_EQ(Refusal("no_register"),
-            "it has a fingerprint but lacks the function 'bitlaw_plugin_register'. Use BITLAW_PLUGIN(...), which defines "
-            "all three.");
+  EXPECT_EQ(
+      Refusal("no_register"),
+      "it has a fingerprint but lacks the function 'bitlaw_plugin_register'. Use BITLAW_PLUGIN(...), which defines "
+      "all three.");
 }
 
 TEST(HostileRegister, ThrowsAnException) {
@@ -272,19 +293,23 @@ TEST(HostileComponent, UnderTheNameOfTheUnquantizedModel) {
 }
 
 TEST(HostileSchema, WithADefaultOutsideItsOwnRange) {
-  EXPECT_EQ(Refusal("default_out_of_range"),
-            NotRegistered("law/twin: the default of an option breaks its own rule: bits = 9 is out of range. It must be an "
-                          "integer from 2 to 8."));
+  EXPECT_EQ(
+      Refusal("default_out_of_range"),
+      NotRegistered("law/twin: the default of an option breaks its own rule: bits = 9 is out of range. It must be an "
+                    "integer from 2 to 8."));
 }
 
 TEST(HostileSchema, WithADefaultThatIsNoChoice) {
-  EXPECT_EQ(Refusal("default_no_choice"), NotRegistered("law/twin: the default of an option breaks its own rule: order = 'random' is none of the choices. It "
-                          "must be one of natural, by_diagonal."));
+  EXPECT_EQ(Refusal("default_no_choice"),
+            NotRegistered(
+                "law/twin: the default of an option breaks its own rule: order = 'random' is none of the choices. It "
+                "must be one of natural, by_diagonal."));
 }
 
 TEST(HostileSchema, WithAnOptionDeclaredTwice) {
-  EXPECT_EQ(Refusal("option_twice"), "its register function threw 'an option schema has the option 'bits' twice'. Nothing "
-                                     "of plugin 'hostile.healthy' was kept.");
+  EXPECT_EQ(Refusal("option_twice"),
+            "its register function threw 'an option schema has the option 'bits' twice'. Nothing "
+            "of plugin 'hostile.healthy' was kept.");
 }
 
 TEST(HostileSchema, WithAnEmptyRange) {
@@ -314,7 +339,9 @@ TEST(HostileFactory, ReturnsNull) {
   EXPECT_EQ(FactoryFault("factory_returns_null"), Blame("factory_returns_null", "returned nothing"));
 }
 
-TEST(HostileFactory, Throws) { EXPECT_EQ(FactoryFault("factory_throws"), Blame("factory_throws", "threw 'out of coffee'")); }
+TEST(HostileFactory, Throws) {
+  EXPECT_EQ(FactoryFault("factory_throws"), Blame("factory_throws", "threw 'out of coffee'"));
+}
 
 TEST(HostileFactory, ThrowsAnInt) {
   EXPECT_EQ(FactoryFault("factory_throws_int"),
@@ -324,15 +351,15 @@ TEST(HostileFactory, ThrowsAnInt) {
 // Files.
 
 TEST(HostileFile, WithAnUnresolvedSymbol) {
-  EXPECT_EQ(Refusal("unresolved_symbol"),
-            "the system's loader refuses it: undefined symbol: bitlaw_test_symbol_that_nobody_defines. Build the plugin "
-            "again, against the libraries of this bitlaw.");
+  EXPECT_EQ(
+      Refusal("unresolved_symbol"),
+      "the system's loader refuses it: undefined symbol: bitlaw_test_symbol_that_nobody_defines. Build the plugin "
+      "again, against the libraries of this bitlaw.");
 }
 
 TEST_F(HostilePlugin, ThatIsEmpty) {
   PluginHost host(OwnFingerprint());
-  EXPECT_EQ(Refusal(host, Write("empty.so", "")),
-            "not a shared library: it has 0 bytes, fewer than an ELF header.");
+  EXPECT_EQ(Refusal(host, Write("empty.so", "")), "not a shared library: it has 0 bytes, fewer than an ELF header.");
 }
 
 TEST_F(HostilePlugin, ThatIsText) {

@@ -1,4 +1,6 @@
 // The healthy twin and, with one macro each, every hostile plugin of this folder.
+#include "bitlaw/api/plugin.h"
+
 #include <cstdlib>
 #include <memory>
 #include <stdexcept>
@@ -6,7 +8,6 @@
 #include <vector>
 
 #include "bitlaw/api/law.h"
-#include "bitlaw/api/plugin.h"
 #include "bitlaw/api/quantizer.h"
 
 #if defined(OTHER_EPOCH) || defined(OTHER_EPOCH_AND_EXITS_AT_LOAD)
@@ -54,7 +55,8 @@ class ConstantLaw final : public bitlaw::Law {
   std::vector<bitlaw::LawParameter> parameters_{{.name = "a", .unit = ""}};
 };
 
-[[maybe_unused]] std::unique_ptr<bitlaw::Law> MakeLaw([[maybe_unused]] const std::string& name, const bitlaw::Options&) {
+[[maybe_unused]] std::unique_ptr<bitlaw::Law> MakeLaw([[maybe_unused]] const std::string& name,
+                                                      const bitlaw::Options&) {
 #if defined(FACTORY_RETURNS_NULL)
   return nullptr;
 #elif defined(FACTORY_THROWS)

@@ -17,8 +17,9 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", BITLAW_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
-  app.footer("Exit codes: 0 done; 1 bug in bitlaw or a plugin; 2 spec or command line; 3 unsupported; 4 plugin; 5 file; "
-             "6 numerical; 7 budget; 8 the study ended, but trials failed.");
+  app.footer(
+      "Exit codes: 0 done; 1 bug in bitlaw or a plugin; 2 spec or command line; 3 unsupported; 4 plugin; 5 file; "
+      "6 numerical; 7 budget; 8 the study ended, but trials failed.");
   Session session;
   app.add_option("--plugin", session.plugin_paths, "Plugin library or folder to load beside the default folders");
   app.add_option("--configs", session.config_paths, "Folder with tasks/ and laws/ to search first");

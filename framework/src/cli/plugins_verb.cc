@@ -110,8 +110,9 @@ int Describe(Session& session, const std::string& full_name, bool as_json) {
     for (const Component* component : host.components()) {
       if (component->info.name == full_name) candidates.push_back(component->full_name());
     }
-    throw Error(ErrorKind::kSpec, "'" + full_name + "' names no kind. Write KIND/NAME" +
-                                      (candidates.empty() ? ", for example quantizer/rtn." : ": " + JoinNames(candidates) + "."));
+    throw Error(ErrorKind::kSpec,
+                "'" + full_name + "' names no kind. Write KIND/NAME" +
+                    (candidates.empty() ? ", for example quantizer/rtn." : ": " + JoinNames(candidates) + "."));
   }
   const Component& component = host.Find(ParseComponentKind(full_name.substr(0, slash)), full_name.substr(slash + 1));
   const auto plugin = std::find_if(host.plugins().begin(), host.plugins().end(),
@@ -139,7 +140,8 @@ int Describe(Session& session, const std::string& full_name, bool as_json) {
 }  // namespace
 
 void AddPluginsVerb(CLI::App& app, Session& session) {
-  CLI::App* plugins = app.add_subcommand("plugins", "List the loaded plugins, or describe one component and its options");
+  CLI::App* plugins =
+      app.add_subcommand("plugins", "List the loaded plugins, or describe one component and its options");
   plugins->require_subcommand(1);
 
   auto as_json = std::make_shared<bool>(false);

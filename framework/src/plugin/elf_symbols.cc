@@ -14,7 +14,8 @@
 namespace bitlaw {
 namespace {
 
-static_assert(sizeof(void*) == 8 && std::endian::native == std::endian::little, "plugins are 64-bit, little-endian ELF");
+static_assert(sizeof(void*) == 8 && std::endian::native == std::endian::little,
+              "plugins are 64-bit, little-endian ELF");
 
 #if defined(__x86_64__)
 constexpr uint16_t kMachine = EM_X86_64;
@@ -35,7 +36,8 @@ constexpr size_t kMaxMatches = 256;
 /// A file of which ranges are read, each checked against the file's length.
 class ElfFile {
  public:
-  explicit ElfFile(const std::filesystem::path& path) : path_(path), file_(std::fopen(path.c_str(), "rb"), &std::fclose) {
+  explicit ElfFile(const std::filesystem::path& path)
+      : path_(path), file_(std::fopen(path.c_str(), "rb"), &std::fclose) {
     if (!file_) throw Error(ErrorKind::kIo, path.string() + ": cannot be read: " + std::strerror(errno) + ".");
     std::error_code fault;
     size_bytes_ = std::filesystem::file_size(path, fault);
@@ -80,7 +82,8 @@ Elf64_Ehdr ReadHeader(const ElfFile& file) {
   }
   const Elf64_Ehdr header = file.Read<Elf64_Ehdr>("the ELF header", 0, 1).front();
   if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) file.Refuse("it does not begin with the ELF magic bytes.");
-  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_machine != kMachine) {
+  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
+      header.e_machine != kMachine) {
     file.Refuse(std::string("it was built for another processor. This bitlaw runs on ") + kMachineName + ".");
   }
   if (header.e_type != ET_DYN) {

@@ -27,6 +27,6 @@ struct BITLAW_EXPORT ExportedSymbol {
 /// Errors   Error(kIo) if the file cannot be read; Error(kPlugin) if it is no shared library of this machine.
 /// Source   System V ABI, Edition 4.1 with the ELF-64 Object File Format, version 1.5.
 BITLAW_EXPORT std::vector<ExportedSymbol> ReadExportedSymbols(const std::filesystem::path& path,
-                                                            std::string_view prefix);
+                                                              std::string_view prefix);
 
 }  // namespace bitlaw

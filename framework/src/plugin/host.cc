@@ -47,11 +47,13 @@ void CheckSymbols(const fs::path& path, const std::string& host_fingerprint) {
   bool has_manifest = false, has_register = false;
   for (const ExportedSymbol& symbol : ReadExportedSymbols(path, "bitlaw_")) {
     if (symbol.name.starts_with(kFingerprintPrefix)) fingerprints.push_back(symbol.name);
-    if (symbol.name == kManifestSymbol) has_manifest = !symbol.is_function && symbol.size_bytes == sizeof(PluginManifest);
+    if (symbol.name == kManifestSymbol)
+      has_manifest = !symbol.is_function && symbol.size_bytes == sizeof(PluginManifest);
     if (symbol.name == kRegisterSymbol) has_register = symbol.is_function;
   }
   if (fingerprints.empty()) {
-    Refuse(path, "not a bitlaw plugin: it exports no symbol whose name begins with '" + std::string(kFingerprintPrefix) +
+    Refuse(path, "not a bitlaw plugin: it exports no symbol whose name begins with '" +
+                     std::string(kFingerprintPrefix) +
                      "'. A plugin has BITLAW_PLUGIN(...) in one source file and is built with bitlaw_add_plugin().");
   }
   if (fingerprints.size() > 1) {
@@ -68,7 +70,8 @@ void CheckSymbols(const fs::path& path, const std::string& host_fingerprint) {
   if (!has_manifest) missing.push_back("the data '" + std::string(kManifestSymbol) + "'");
   if (!has_register) missing.push_back("the function '" + std::string(kRegisterSymbol) + "'");
   if (!missing.empty()) {
-    Refuse(path, "it has a fingerprint but lacks " + missing.front() + (missing.size() > 1 ? " and " + missing.back() : "") +
+    Refuse(path, "it has a fingerprint but lacks " + missing.front() +
+                     (missing.size() > 1 ? " and " + missing.back() : "") +
                      ". Use BITLAW_PLUGIN(...), which defines all three.");
   }
 }
@@ -84,7 +87,8 @@ boost::dll::shared_library& OpenForever(const fs::path& path) {
     std::string text = reason == nullptr ? fault.message() : reason;
     // dlerror leads with the path when it is the library's own fault.
     if (text.starts_with(path.string() + ": ")) text.erase(0, path.string().size() + 2);
-    Refuse(path, "the system's loader refuses it: " + text + ". Build the plugin again, against the libraries of this bitlaw.");
+    Refuse(path, "the system's loader refuses it: " + text +
+                     ". Build the plugin again, against the libraries of this bitlaw.");
   }
   opened->push_back(std::move(library));
   return *opened->back();
@@ -100,7 +104,8 @@ std::string ManifestText(const char* field, const char* text, std::vector<std::s
   const size_t size = strnlen(text, kMaxBytes + 1);
   const std::string_view view(text, size);
   if (size == 0) faults.push_back(std::string(field) + " is empty.");
-  if (size > kMaxBytes) faults.push_back(std::string(field) + " is longer than " + std::to_string(kMaxBytes) + " bytes.");
+  if (size > kMaxBytes)
+    faults.push_back(std::string(field) + " is longer than " + std::to_string(kMaxBytes) + " bytes.");
   if (std::any_of(view.begin(), view.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; })) {
     faults.push_back(std::string(field) + " holds a control character.");
   }
@@ -110,7 +115,8 @@ std::string ManifestText(const char* field, const char* text, std::vector<std::s
 bool IsPluginId(std::string_view id) {
   auto is_letter_or_digit = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   return is_letter_or_digit(id.front()) && is_letter_or_digit(id.back()) &&
-         std::all_of(id.begin(), id.end(), [&](char c) { return is_letter_or_digit(c) || c == '.' || c == '_' || c == '-'; });
+         std::all_of(id.begin(), id.end(),
+                     [&](char c) { return is_letter_or_digit(c) || c == '.' || c == '_' || c == '-'; });
 }
 
 bool IsVersion(std::string_view version) {
@@ -127,7 +133,8 @@ LoadedPlugin ReadManifest(const fs::path& path, const PluginManifest& manifest) 
   plugin.summary = ManifestText("summary", manifest.summary, faults);
   if (faults.empty()) {
     if (!IsPluginId(plugin.id)) {
-      faults.push_back("id '" + plugin.id + "' is malformed: lower-case letters and digits, with '.', '-' or '_' between.");
+      faults.push_back("id '" + plugin.id +
+                       "' is malformed: lower-case letters and digits, with '.', '-' or '_' between.");
     }
     if (!IsVersion(plugin.version)) {
       faults.push_back("version '" + plugin.version + "' is malformed: it begins with a digit and holds no space.");
@@ -204,8 +211,8 @@ auto PluginHost::State::Make(ComponentKind kind, std::string_view name, const Ar
   const RegisteredComponent& entry = Find(kind, name, "");
   const Component& component = entry.component;
   auto blame = [&](const std::string& what) {
-    return component.full_name() + " of plugin " + component.plugin_id + " (" + component.plugin_path + "): its factory " +
-           what + ". This is a fault of the plugin.";
+    return component.full_name() + " of plugin " + component.plugin_id + " (" + component.plugin_path +
+           "): its factory " + what + ". This is a fault of the plugin.";
   };
   try {
     auto object = std::get<Factory>(entry.factory)(arguments...);
@@ -232,7 +239,8 @@ void PluginHost::LoadFolder(const fs::path& folder, std::vector<std::string>* fa
       if (entry.path().extension() == ".so") libraries.push_back(entry.path());
     }
   } catch (const fs::filesystem_error& error) {
-    const Error fault(ErrorKind::kIo, folder.string() + ": this plugin folder cannot be read: " + error.code().message() + ".");
+    const Error fault(ErrorKind::kIo,
+                      folder.string() + ": this plugin folder cannot be read: " + error.code().message() + ".");
     if (faults == nullptr) throw fault;
     faults->push_back(fault.what());
   }
@@ -251,7 +259,8 @@ void PluginHost::LoadFile(const fs::path& given_path) {
   std::error_code fault;
   const fs::path path = fs::canonical(given_path, fault);
   if (fault) throw Error(ErrorKind::kIo, given_path.string() + ": cannot be read: " + fault.message() + ".");
-  if (!fs::is_regular_file(path)) throw Error(ErrorKind::kIo, path.string() + ": cannot be read: it is no regular file.");
+  if (!fs::is_regular_file(path))
+    throw Error(ErrorKind::kIo, path.string() + ": cannot be read: it is no regular file.");
   const auto loaded = std::find_if(state_->plugins.begin(), state_->plugins.end(),
                                    [&](const LoadedPlugin& plugin) { return plugin.path == path; });
   if (loaded != state_->plugins.end()) return;
@@ -260,7 +269,8 @@ void PluginHost::LoadFile(const fs::path& given_path) {
   boost::dll::shared_library& library = OpenForever(path);
   LoadedPlugin plugin = ReadManifest(path, library.get<const PluginManifest>(kManifestSymbol));
   for (const LoadedPlugin& other : state_->plugins) {
-    if (other.id == plugin.id) Refuse(path, "plugin '" + plugin.id + "' is already loaded, from " + other.path.string() + ".");
+    if (other.id == plugin.id)
+      Refuse(path, "plugin '" + plugin.id + "' is already loaded, from " + other.path.string() + ".");
   }
 
   StagingRegistrar registrar;
@@ -272,7 +282,8 @@ void PluginHost::LoadFile(const fs::path& given_path) {
   } catch (...) {
     thrown = "threw something that is no std::exception";
   }
-  if (!thrown.empty()) Refuse(path, "its register function " + thrown + ". Nothing of plugin '" + plugin.id + "' was kept.");
+  if (!thrown.empty())
+    Refuse(path, "its register function " + thrown + ". Nothing of plugin '" + plugin.id + "' was kept.");
 
   std::vector<std::string> component_faults = registrar.faults();
   if (registrar.staged().empty() && component_faults.empty()) component_faults.push_back("it registers no component.");

@@ -40,7 +40,8 @@ void CheckField(const OptionField& field, const std::string& owner, const std::s
   }
   if (field.type == OptionType::kList) {
     if (field.children.size() != 1) {
-      faults.push_back(where + " is a list of " + std::to_string(field.children.size()) + " element types, not of one.");
+      faults.push_back(where + " is a list of " + std::to_string(field.children.size()) +
+                       " element types, not of one.");
     } else {
       CheckField(field.children.front(), owner, path + "[]", faults);
     }
@@ -61,8 +62,9 @@ void CheckFields(const std::vector<OptionField>& fields, const std::string& owne
                  std::vector<std::string>& faults) {
   for (const OptionField& field : fields) {
     if (!IsIdentifier(field.name)) {
-      faults.push_back(owner + ": " + Quoted(path + field.name) +
-                       " is no name for an option. Names are lower-case letters, digits and underscores, a letter first.");
+      faults.push_back(
+          owner + ": " + Quoted(path + field.name) +
+          " is no name for an option. Names are lower-case letters, digits and underscores, a letter first.");
     }
     CheckField(field, owner, path + field.name, faults);
   }
@@ -86,8 +88,9 @@ template <typename Factory>
 void StagingRegistrar::Add(ComponentKind kind, ComponentInfo info, OptionSchema schema, Factory factory) {
   const std::string full_name = std::string(Name(kind)) + "/" + info.name;
   if (!IsIdentifier(info.name)) {
-    faults_.push_back(Quoted(full_name) +
-                      " is no name for a component. Names are lower-case letters, digits and underscores, a letter first.");
+    faults_.push_back(
+        Quoted(full_name) +
+        " is no name for a component. Names are lower-case letters, digits and underscores, a letter first.");
   } else if (kind == ComponentKind::kQuantizer && info.name == "none") {
     faults_.push_back("'quantizer/none' is taken: it stands for the unquantized model.");
   }

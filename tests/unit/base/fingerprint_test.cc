@@ -13,9 +13,8 @@ using testing::Pair;
 constexpr std::string_view kHost = "bitlaw_fingerprint__api_1__torch_1_13_1__abi_1__cc_gcc12__std_202002__san_none";
 
 TEST(Fingerprint, SplitsIntoItsFields) {
-  EXPECT_THAT(ParseFingerprint(kHost),
-              ElementsAre(Pair("api", "1"), Pair("torch", "1.13.1"), Pair("abi", "1"), Pair("cc", "gcc12"),
-                          Pair("std", "202002"), Pair("san", "none")));
+  EXPECT_THAT(ParseFingerprint(kHost), ElementsAre(Pair("api", "1"), Pair("torch", "1.13.1"), Pair("abi", "1"),
+                                                   Pair("cc", "gcc12"), Pair("std", "202002"), Pair("san", "none")));
 }
 
 TEST(Fingerprint, OfThisBuildHasSixFields) {

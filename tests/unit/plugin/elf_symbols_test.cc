@@ -107,7 +107,7 @@ TEST_F(ElfSymbols, AreOnlyThoseWithThePrefixThatADlsymWouldFind) {
   EXPECT_EQ(Read(TinyElf(), "bitlaw_t").size(), 1u);
   EXPECT_TRUE(Read(TinyElf(), "other").empty());
   TinyElf elf;
-  elf.symbols[1].st_shndx = SHN_UNDEF;      // Wanted from another library.
+  elf.symbols[1].st_shndx = SHN_UNDEF;  // Wanted from another library.
   elf.symbols[2].st_other = STV_HIDDEN;
   EXPECT_TRUE(Read(elf).empty());
   elf = TinyElf();
@@ -131,8 +131,8 @@ TEST_F(ElfSymbols, RefuseALibraryOfAnotherProcessor) {
 TEST_F(ElfSymbols, RefuseTablesThatLeaveTheFile) {
   const std::string size = std::to_string(sizeof(TinyElf));
   EXPECT_EQ(Refusal([](TinyElf& elf) { elf.header.e_shnum = 65535; }),
-            "the section table lies at bytes " + std::to_string(offsetof(TinyElf, sections)) + " + 4194240, the file has " +
-                size + ". The file is cut off or damaged.");
+            "the section table lies at bytes " + std::to_string(offsetof(TinyElf, sections)) +
+                " + 4194240, the file has " + size + ". The file is cut off or damaged.");
   EXPECT_EQ(Refusal([](TinyElf& elf) { elf.header.e_shoff = ~uint64_t{0} - 7; }),
             "the section table lies at bytes 18446744073709551608 + 192, the file has " + size +
                 ". The file is cut off or damaged.");

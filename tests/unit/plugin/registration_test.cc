@@ -21,9 +21,10 @@ TEST(SchemaFaults, AreNoneForASoundSchema) {
 TEST(SchemaFaults, NameAMalformedOption) {
   OptionSchema schema;
   schema.Int("Group Size").Default(4);
-  EXPECT_THAT(SchemaFaults(schema, "quantizer/x"),
-              ElementsAre("quantizer/x: 'Group Size' is no name for an option. Names are lower-case letters, digits and "
-                          "underscores, a letter first."));
+  EXPECT_THAT(
+      SchemaFaults(schema, "quantizer/x"),
+      ElementsAre("quantizer/x: 'Group Size' is no name for an option. Names are lower-case letters, digits and "
+                  "underscores, a letter first."));
 }
 
 TEST(SchemaFaults, NameARangeOnWhatIsNoNumber) {
@@ -50,7 +51,8 @@ TEST(SchemaFaults, NameChoicesThatAreNone) {
 TEST(SchemaFaults, NameWordsOnWhatIsNoInteger) {
   OptionSchema schema;
   schema.Real("damp").Word("auto", -1).Optional();
-  EXPECT_THAT(SchemaFaults(schema, "law/x"), ElementsAre("law/x: option 'damp' has words for numbers but is no integer."));
+  EXPECT_THAT(SchemaFaults(schema, "law/x"),
+              ElementsAre("law/x: option 'damp' has words for numbers but is no integer."));
 }
 
 TEST(SchemaFaults, ReachIntoGroupsAndLists) {
@@ -62,11 +64,12 @@ TEST(SchemaFaults, ReachIntoGroupsAndLists) {
   schema.Group("bounds", inner).Optional();
   schema.List("orders", element).Optional();
   schema.Group("nothing", OptionSchema()).Optional();
-  EXPECT_THAT(SchemaFaults(schema, "law/x"),
-              ElementsAre("law/x: the default of an option breaks its own rule: bounds.min = 2 is out of range. It must be "
-                          "an integer from 0 to 1.",
-                          "law/x: option 'orders[]' is a choice among nothing.",
-                          "law/x: option 'nothing' is a group without options."));
+  EXPECT_THAT(
+      SchemaFaults(schema, "law/x"),
+      ElementsAre("law/x: the default of an option breaks its own rule: bounds.min = 2 is out of range. It must be "
+                  "an integer from 0 to 1.",
+                  "law/x: option 'orders[]' is a choice among nothing.",
+                  "law/x: option 'nothing' is a group without options."));
 }
 
 TEST(Identifier, IsLowerCaseWithALetterFirst) {
