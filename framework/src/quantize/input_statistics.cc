@@ -1,0 +1,63 @@
+#include "quantize/input_statistics.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace bitlaw {
+namespace {
+
+// x x^T is symmetric: only panels on and right of the diagonal are multiplied, 5/8 of the work with four panels.
+// Narrower panels would save more, but leave the matrix product too little to chew on.
+constexpr int64_t kPanels = 4;
+constexpr int64_t kSmallestPanel = 96;
+
+int64_t PanelWidth(int64_t columns) { return std::max(kSmallestPanel, (columns + kPanels - 1) / kPanels); }
+
+}  // namespace
+
+void InputStatistics::Add(const at::Tensor& input) {
+  const at::Tensor x = input.reshape({-1, input.size(-1)}).to(at::kFloat);  // [tokens, C_in]
+  const int64_t columns = x.size(1);
+  tokens_ += x.size(0);
+  if (needs_.second_moment) {
+    const at::Tensor wide = needs_.second_moment_float64 ? x.to(at::kDouble) : x;
+    if (!moment_.defined()) moment_ = at::zeros({columns, columns}, wide.options());
+    const int64_t width = PanelWidth(columns);
+    for (int64_t first = 0; first < columns; first += width) {
+      const int64_t size = std::min(width, columns - first);
+      moment_.narrow(0, first, size)
+          .narrow(1, first, columns - first)
+          .addmm_(wide.narrow(1, first, size).t(), wide.narrow(1, first, columns - first));  // [size, C_in - first]
+    }
+  }
+  if (needs_.abs_mean) {
+    const at::Tensor sum = x.abs().sum(0, false, at::kDouble);  // [C_in]
+    abs_sum_ = abs_sum_.defined() ? abs_sum_.add_(sum) : sum;
+  }
+  if (needs_.abs_max && x.size(0) > 0) {
+    const at::Tensor max = x.abs().amax(0);  // [C_in]
+    abs_max_ = abs_max_.defined() ? at::maximum(abs_max_, max) : max;
+  }
+  if (needs_.rows) rows_.push_back(x);
+}
+
+LayerCalibration InputStatistics::Finish(int64_t sequences) {
+  LayerCalibration result;
+  result.sequences = sequences;
+  result.tokens = tokens_;
+  if (moment_.defined()) {
+    const at::Tensor upper = at::triu(moment_);  // [C_in, C_in]
+    result.second_moment = at::triu(upper, 1).t().add(upper).mul_(2.0 / static_cast<double>(sequences));
+    moment_.reset();
+  }
+  if (abs_sum_.defined()) {
+    result.abs_mean = abs_sum_.div(static_cast<double>(std::max<int64_t>(tokens_, 1))).to(at::kFloat);
+  }
+  result.abs_max = abs_max_;
+  if (needs_.rows) result.rows = at::cat(rows_);
+  rows_.clear();
+  return result;
+}
+
+}  // namespace bitlaw

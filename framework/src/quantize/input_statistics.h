@@ -1,0 +1,32 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "bitlaw/api/quantized_linear.h"
+#include "bitlaw/api/quantizer.h"
+
+namespace bitlaw {
+
+/// Sums what a quantizer needs over all inputs of one group of layers that share them.
+class InputStatistics {
+ public:
+  explicit InputStatistics(const CalibrationNeeds& needs) : needs_(needs) {}
+
+  /// input [..., C_in]
+  void Add(const at::Tensor& input);
+
+  /// The statistics of `sequences` calibration sequences. Ends the sums; call once.
+  LayerCalibration Finish(int64_t sequences);
+
+ private:
+  CalibrationNeeds needs_;
+  int64_t tokens_ = 0;
+  at::Tensor moment_;    ///< [C_in, C_in] sum x x^T, upper block triangle only.
+  at::Tensor abs_sum_;   ///< [C_in] float64
+  at::Tensor abs_max_;   ///< [C_in] float32
+  std::vector<at::Tensor> rows_;
+};
+
+}  // namespace bitlaw

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bitlaw/api/corpus.h"
+#include "bitlaw/api/model.h"
+#include "bitlaw/api/quantized_linear.h"
+#include "bitlaw/api/quantizer.h"
+#include "bitlaw/base/export.h"
+
+namespace bitlaw {
+
+/// When a layer is quantized relative to the layers that feed it within its block.
+enum class SequentialUnit {
+  kStage,  ///< Inputs come from quantized layers of the same block too ("true-sequential"); one forward pass in all.
+  kBlock,  ///< All layers of a block see inputs from its unquantized layers; two forward passes.
+};
+
+struct BITLAW_EXPORT QuantizeSettings {
+  SequentialUnit sequential = SequentialUnit::kStage;
+  int64_t batch_tokens = 4096;  ///< Calibration tokens that go through a block at once; rounded to whole sequences.
+  bool allow_fallback = false;  ///< Keep layers for which the quantizer did other than asked.
+};
+
+/// Told after every layer. An exception thrown from the callback ends the walk and reaches the caller.
+struct BITLAW_EXPORT QuantizeProgress {
+  int64_t layers_done = 0, layers_total = 0;
+  std::string layer;  ///< The one just done.
+  double elapsed_s = 0;
+  double remaining_s = 0;  ///< Estimate: time so far, scaled by blocks to go.
+};
+using QuantizeCallback = std::function<void(const QuantizeProgress&)>;
+
+/// One layer as it was installed.
+struct BITLAW_EXPORT QuantizedLayer {
+  LinearShape shape;
+  QuantizedLinear linear;
+  double bits_requested = 0;
+  double bits_per_weight = 0;  ///< Effective.
+  double elapsed_s = 0;        ///< Of Quantize() alone.
+
+  /// A diagnostic of the quantizer by name; NaN if it gave none.
+  double diagnostic(std::string_view name) const;
+};
+
+/// Where the time of a walk went; the phases add up to total_s but for bookkeeping.
+struct BITLAW_EXPORT QuantizeTimes {
+  double total_s = 0;
+  double forward_s = 0;     ///< Embedding and blocks, without statistics.
+  double statistics_s = 0;  ///< Second moments and the like.
+  double quantize_s = 0;    ///< Quantizer::Quantize
+  double install_s = 0;     ///< Dequantization into the model.
+  double matrix_product_s = 0;  ///< Inside the tensor library's matrix products, in any phase.
+  double matrix_product_share() const { return total_s > 0 ? matrix_product_s / total_s : 0; }
+};
+
+/// Every quantizable layer of one model, in the order of ModelSummary::linears.
+struct BITLAW_EXPORT QuantizedModel {
+  std::vector<QuantizedLayer> layers;
+  double bits_requested = 0;  ///< Mean over quantizable weights.
+  double bits_effective = 0;  ///< Likewise, with scales, zero points and group index.
+  std::string codes_digest;   ///< SHA-256 over every layer's name, grid, codes, scales, zeros and group index.
+  QuantizeTimes times;        ///< All zero when read from a file.
+};
+
+/// Quantizes every linear layer of `model` in place, block by block.
+///
+/// The calibration sequences are embedded once; each block's inputs are the outputs of the quantized blocks before it.
+/// Statistics are collected once for layers that share an input, and those of one stage at a time are in memory,
+/// beside the hidden states of all sequences, [Cb, T, D], and the inputs of the current stage, [Cb, T, C_in].
+/// A quantizer that needs no statistics gets none, and no forward pass is run.
+///
+/// `calibration` may be null for such a quantizer only.
+/// Errors   Error(kUnsupported) before any work, a line each layer that the quantizer cannot take; Error(kSpec) for
+///          sequences longer than the model's positions; Error(kNumerical) from the quantizer, or for a fallback that
+///          settings do not allow. After an error the model is partly quantized: drop it.
+/// Threads  One thread at a time a model. For a given number of threads: same inputs, same bytes.
+BITLAW_EXPORT QuantizedModel QuantizeModel(Model& model, const Quantizer& quantizer, const TokenSequences* calibration,
+                                           const QuantizeSettings& settings = {}, const QuantizeCallback& callback = {});
+
+/// Installs what was quantized before into a model of the same layers. Error(kIo) naming `origin` with every layer
+/// that is missing, left over or of another shape.
+BITLAW_EXPORT void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::string& origin);
+
+/// The digest of QuantizedModel::codes_digest.
+BITLAW_EXPORT std::string DigestOfCodes(const std::vector<QuantizedLayer>& layers);
+
+}  // namespace bitlaw

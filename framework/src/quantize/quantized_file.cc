@@ -1,0 +1,259 @@
+#include "quantize/quantized_file.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "bitlaw/api/torch_errors.h"
+#include "bitlaw/base/digest.h"
+#include "bitlaw/base/error.h"
+#include "bitlaw/sdk/mapped_file.h"
+#include "bitlaw/sdk/packed_codes.h"
+#include "bitlaw/sdk/safetensors.h"
+#include "records/durable_file.h"
+
+namespace bitlaw {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kFormat = "bitlaw-quantized-1";
+
+// One tensor on its way into the file.
+struct Part {
+  std::string name, dtype;
+  std::vector<int64_t> shape;
+  std::string bytes;
+  int alignment_bytes;
+};
+
+std::string BytesOf(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.cpu().contiguous();
+  return {static_cast<const char*>(flat.data_ptr()), flat.nbytes()};
+}
+
+std::vector<Part> PartsOf(const QuantizedLayer& layer) {
+  const QuantizedLinear& q = layer.linear;
+  const std::string& name = layer.shape.name;
+  std::vector<Part> parts;
+  const auto add = [&](const char* suffix, const char* dtype, const at::Tensor& tensor, int alignment) {
+    parts.push_back({name + suffix, dtype, tensor.sizes().vec(), BytesOf(tensor), alignment});
+  };
+  const at::Tensor codes = q.codes.cpu().contiguous();
+  const std::vector<uint8_t> packed =
+      PackCodes({codes.data_ptr<uint8_t>(), static_cast<size_t>(codes.numel())}, q.bits);
+  parts.push_back({name + ".codes", "U8", {static_cast<int64_t>(packed.size())}, {packed.begin(), packed.end()}, 1});
+  if (q.scale_dtype == "float16") {
+    add(".scales", "F16", q.scales.to(at::kHalf), 2);
+  } else {
+    add(".scales", "F32", q.scales, 4);
+  }
+  add(".zeros", "U8", q.zeros, 1);
+  add(".group_index", "I32", q.group_index, 4);
+  if (q.input_scale.defined()) add(".input_scale", "F32", q.input_scale, 4);
+  return parts;
+}
+
+json CardOf(const QuantizedLayer& layer) {
+  const QuantizedLinear& q = layer.linear;
+  json card = {{"name", layer.shape.name},
+               {"block", layer.shape.block},
+               {"in_features", layer.shape.in_features},
+               {"out_features", layer.shape.out_features},
+               {"is_expert", layer.shape.is_expert},
+               {"bits", q.bits},
+               {"symmetric", q.symmetric},
+               {"group_size", q.group_size},
+               {"scale_dtype", q.scale_dtype},
+               {"fallback", Name(q.fallback)},
+               {"bits_requested", layer.bits_requested},
+               {"bits_per_weight", layer.bits_per_weight},
+               {"diagnostics", json::array()}};
+  for (const auto& [name, value] : q.diagnostics) card["diagnostics"].push_back({name, value});  // NaN becomes null
+  if (q.activation) {
+    card["activation"] = {{"bits", q.activation->bits},
+                          {"symmetric", q.activation->symmetric},
+                          {"per_token", q.activation->per_token},
+                          {"static_scale", q.activation->static_scale}};
+  }
+  return card;
+}
+
+QuantizeFallback FallbackOf(const std::string& name) {
+  for (const QuantizeFallback fallback :
+       {QuantizeFallback::kNone, QuantizeFallback::kDampingRaised, QuantizeFallback::kRoundToNearest}) {
+    if (Name(fallback) == name) return fallback;
+  }
+  throw std::invalid_argument("fallback '" + name + "'");
+}
+
+// The tensors of an open file, by name.
+class Contents {
+ public:
+  explicit Contents(const MappedFile& file) : file_(file) {
+    for (SafetensorsEntry& entry : ReadSafetensorsHeader(file)) {
+      const std::string name = entry.name;
+      entries_[name] = std::move(entry);
+    }
+  }
+
+  bool Has(const std::string& name) const { return entries_.count(name) > 0; }
+
+  at::Tensor Read(const std::string& name, const char* dtype, at::ScalarType type, std::vector<int64_t> shape) const {
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) throw std::invalid_argument("tensor '" + name + "' is missing");
+    const SafetensorsEntry& entry = found->second;
+    if (entry.dtype != dtype || entry.shape != shape) {
+      throw std::invalid_argument(fmt::format("tensor '{}' is {} [{}], expected {} [{}]", name, entry.dtype,
+                                              fmt::join(entry.shape, ", "), dtype, fmt::join(shape, ", ")));
+    }
+    at::Tensor tensor = at::empty(shape, type);
+    if (entry.size_bytes > 0) std::memcpy(tensor.data_ptr(), file_.bytes() + entry.offset_bytes, entry.size_bytes);
+    return tensor;
+  }
+
+ private:
+  const MappedFile& file_;
+  std::map<std::string, SafetensorsEntry> entries_;
+};
+
+QuantizedLayer ReadLayer(const json& card, const Contents& contents) {
+  QuantizedLayer layer;
+  LinearShape& shape = layer.shape;
+  shape.name = card.at("name");
+  shape.block = card.at("block");
+  shape.in_features = card.at("in_features");
+  shape.out_features = card.at("out_features");
+  shape.is_expert = card.at("is_expert");
+  layer.bits_requested = card.at("bits_requested");
+  layer.bits_per_weight = card.at("bits_per_weight");
+  QuantizedLinear& q = layer.linear;
+  q.bits = card.at("bits");
+  q.symmetric = card.at("symmetric");
+  q.group_size = card.at("group_size");
+  q.scale_dtype = card.at("scale_dtype");
+  q.fallback = FallbackOf(card.at("fallback"));
+  // Sizes from the card decide how much memory is taken, so they are checked against the file's tensors first.
+  const int64_t rows = shape.out_features, columns = shape.in_features;
+  if (rows < 1 || columns < 1 || rows > (1 << 28) || columns > (1 << 28) || q.bits < 1 || q.bits > 8 ||
+      q.group_size < 1 || q.group_size > columns) {
+    throw std::invalid_argument("layer '" + shape.name + "' has sizes out of range");
+  }
+  const int64_t groups = (columns + q.group_size - 1) / q.group_size;
+  const at::Tensor packed =
+      contents.Read(shape.name + ".codes", "U8", at::kByte, {PackedSizeBytes(rows * columns, q.bits)});
+  q.codes = at::empty({rows, columns}, at::kByte);
+  UnpackCodes({packed.data_ptr<uint8_t>(), static_cast<size_t>(packed.numel())}, q.bits,
+              {q.codes.data_ptr<uint8_t>(), static_cast<size_t>(q.codes.numel())});
+  q.scales = q.scale_dtype == "float16"
+                 ? contents.Read(shape.name + ".scales", "F16", at::kHalf, {rows, groups}).to(at::kFloat)
+                 : contents.Read(shape.name + ".scales", "F32", at::kFloat, {rows, groups});
+  q.zeros = contents.Read(shape.name + ".zeros", "U8", at::kByte, {rows, groups});
+  q.group_index = contents.Read(shape.name + ".group_index", "I32", at::kInt, {columns});
+  if (contents.Has(shape.name + ".input_scale")) {
+    q.input_scale = contents.Read(shape.name + ".input_scale", "F32", at::kFloat, {columns});
+  }
+  for (const json& pair : card.at("diagnostics")) {
+    q.diagnostics.emplace_back(pair.at(0), pair.at(1).is_null() ? std::numeric_limits<double>::quiet_NaN()
+                                                                : pair.at(1).get<double>());
+  }
+  if (card.contains("activation")) {
+    const json& grid = card["activation"];
+    q.activation = ActivationGrid{grid.at("bits"), grid.at("symmetric"), grid.at("per_token"), grid.at("static_scale")};
+  }
+  q.Validate(shape);
+  return layer;
+}
+
+json MetadataOf(const MappedFile& file) {
+  uint64_t size = 0;
+  std::memcpy(&size, file.bytes(), sizeof size);
+  const char* first = reinterpret_cast<const char*>(file.bytes()) + sizeof size;
+  return json::parse(first, first + size).at("__metadata__");
+}
+
+}  // namespace
+
+void SaveQuantized(const std::filesystem::path& path, const QuantizedModel& model, const Value& about) {
+  std::vector<Part> parts;
+  json cards = json::array();
+  for (const QuantizedLayer& layer : model.layers) {
+    for (Part& part : PartsOf(layer)) parts.push_back(std::move(part));
+    cards.push_back(CardOf(layer));
+  }
+  // Wide elements first, so that every tensor is aligned in the file.
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const Part& a, const Part& b) { return a.alignment_bytes > b.alignment_bytes; });
+  const std::string layers_text = cards.dump();
+  const std::string about_text = about.is_null() ? "{}" : about.CanonicalJson();
+  json metadata = {{"format", kFormat},
+                   {"layers", layers_text},
+                   {"about", about_text},
+                   {"bits_requested", json(model.bits_requested).dump()},
+                   {"bits_effective", json(model.bits_effective).dump()},
+                   {"codes_digest", model.codes_digest}};
+  metadata["text_digest"] = DigestOf(metadata.dump());
+  json header;
+  header["__metadata__"] = std::move(metadata);
+  uint64_t offset = 0;
+  for (const Part& part : parts) {
+    header[part.name] = {
+        {"dtype", part.dtype}, {"shape", part.shape}, {"data_offsets", {offset, offset + part.bytes.size()}}};
+    offset += part.bytes.size();
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  const uint64_t text_size = text.size();
+  std::string bytes(sizeof text_size, '\0');
+  std::memcpy(bytes.data(), &text_size, sizeof text_size);
+  bytes.reserve(sizeof text_size + text.size() + offset);
+  bytes += text;
+  for (Part& part : parts) {
+    bytes += part.bytes;
+    std::string().swap(part.bytes);
+  }
+  WriteDurably(path, bytes);
+}
+
+QuantizedFile LoadQuantized(const std::filesystem::path& path) {
+  const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
+  const Contents contents(*file);
+  const auto damaged = [&](const std::string& what) {
+    return Error(ErrorKind::kIo, fmt::format("{}: {}. The file is damaged or was altered. Quantize again.",
+                                             path.string(), what));
+  };
+  QuantizedFile result;
+  try {
+    json metadata = MetadataOf(*file);
+    if (const std::string format = metadata.value("format", ""); format != kFormat) {
+      throw Error(ErrorKind::kIo, fmt::format("{}: its format is '{}', not '{}'. Only files of quantized layers that "
+                                              "this version wrote can be read. Quantize again.",
+                                              path.string(), format, kFormat));
+    }
+    const std::string text_digest = metadata.at("text_digest");
+    metadata.erase("text_digest");
+    if (DigestOf(metadata.dump()) != text_digest) throw damaged("its description does not match its digest");
+    const std::string layers_text = metadata.at("layers"), about_text = metadata.at("about");
+    for (const json& card : json::parse(layers_text)) result.model.layers.push_back(ReadLayer(card, contents));
+    result.model.bits_requested = json::parse(metadata.at("bits_requested").get<std::string>());
+    result.model.bits_effective = json::parse(metadata.at("bits_effective").get<std::string>());
+    result.model.codes_digest = metadata.at("codes_digest");
+    result.about = ParseJson(about_text, path.string());
+  } catch (const json::exception& error) {
+    throw damaged(error.what());
+  } catch (const std::invalid_argument& error) {
+    throw damaged(error.what());
+  } catch (const InternalError& error) {
+    throw damaged(error.what());
+  } catch (const c10::Error& error) {
+    RethrowTorchError(path.string(), error.what_without_backtrace());
+  }
+  if (DigestOfCodes(result.model.layers) != result.model.codes_digest) throw damaged("its codes do not match their digest");
+  return result;
+}
+
+}  // namespace bitlaw

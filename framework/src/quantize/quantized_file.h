@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+
+#include "bitlaw/base/export.h"
+#include "bitlaw/base/value.h"
+#include "quantize/quantize_model.h"
+
+namespace bitlaw {
+
+/// What a file of quantized layers holds.
+struct BITLAW_EXPORT QuantizedFile {
+  QuantizedModel model;
+  Value about;  ///< What the writer said of it: model, quantizer, options, calibration. A map.
+};
+
+/// Writes codes (dense bits, sdk/packed_codes.h), scales in their dtype, zero points, group index and the layers'
+/// numbers as a safetensors file that other programs can open. Durable and atomic: see records/durable_file.h.
+///
+///   <layer>.codes [bytes] U8, <layer>.scales [C_out, groups] F16 | F32, <layer>.zeros [C_out, groups] U8,
+///   <layer>.group_index [C_in] I32, <layer>.input_scale [C_in] F32 where there is one;
+///   __metadata__: format, layers (JSON), about (JSON), codes_digest, text_digest.
+///
+/// Equal contents give equal bytes; times are not stored. Errors: Error(kIo).
+BITLAW_EXPORT void SaveQuantized(const std::filesystem::path& path, const QuantizedModel& model, const Value& about);
+
+/// Reads such a file back and verifies both digests. Error(kIo) naming the file if it is missing, cut off, altered,
+/// or of another format; a damaged file is never returned in part.
+BITLAW_EXPORT QuantizedFile LoadQuantized(const std::filesystem::path& path);
+
+}  // namespace bitlaw

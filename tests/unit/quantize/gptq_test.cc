@@ -1,0 +1,286 @@
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "bitlaw/api/quantized_linear.h"
+#include "bitlaw/base/error.h"
+#include "bitlaw/base/rng.h"
+#include "bitlaw/sdk/integer_grid.h"
+#include "support/quantizers.h"
+
+namespace bitlaw {
+namespace {
+
+at::Tensor Random(int64_t rows, int64_t columns, uint64_t seed) {
+  Rng rng(seed);
+  at::Tensor x = at::empty({rows, columns}, at::kFloat);
+  for (int64_t i = 0; i < x.numel(); ++i) x.data_ptr<float>()[i] = static_cast<float>(rng.Normal());
+  return x;
+}
+
+// Inputs whose neighbouring columns are alike, as real activations are.
+at::Tensor CorrelatedInputs(int64_t tokens, int64_t columns, uint64_t seed) {
+  at::Tensor x = Random(tokens, columns, seed);
+  for (int64_t j = 1; j < columns; ++j) x.select(1, j).mul_(0.4).add_(x.select(1, j - 1), 0.9);
+  return x;
+}
+
+LayerCalibration CalibrationOf(const at::Tensor& inputs, int64_t sequences = 4) {
+  LayerCalibration calibration;
+  calibration.sequences = sequences;
+  calibration.tokens = inputs.size(0);
+  calibration.second_moment = at::mm(inputs.t(), inputs) * (2.0 / static_cast<double>(sequences));
+  return calibration;
+}
+
+LinearShape ShapeOf(const at::Tensor& weight) {
+  return {.name = "model.layers.0.mlp.up_proj", .in_features = weight.size(1), .out_features = weight.size(0)};
+}
+
+QuantizedLinear Gptq(const Value::Map& options, const at::Tensor& weight, const LayerCalibration& calibration) {
+  const QuantizedLinear q = MakeQuantizer("gptq", options)->Quantize(ShapeOf(weight), weight, calibration);
+  q.Validate(ShapeOf(weight));
+  return q;
+}
+
+double Diagnostic(const QuantizedLinear& q, const std::string& name) {
+  for (const auto& [key, value] : q.diagnostics) {
+    if (key == name) return value;
+  }
+  ADD_FAILURE() << "no diagnostic '" << name << "'";
+  return std::nan("");
+}
+
+std::string ErrorOf(ErrorKind kind, const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), kind);
+    return error.what();
+  }
+  return "(no error)";
+}
+
+TEST(GptqQuantizer, RoundsToNearestWhereColumnsDoNotMeet) {
+  const at::Tensor weight = Random(40, 64, 1);
+  LayerCalibration calibration;
+  calibration.sequences = 1;
+  calibration.tokens = 64;
+  calibration.second_moment = at::diag(at::arange(1, 65).to(at::kFloat));
+  const Value::Map options = {{"bits", 3}, {"group_size", 16}};
+  const QuantizedLinear gptq = Gptq(options, weight, calibration);
+  const QuantizedLinear rtn = MakeQuantizer("rtn", options)->Quantize(ShapeOf(weight), weight, {});
+  EXPECT_TRUE(at::equal(gptq.codes, rtn.codes));
+  EXPECT_TRUE(at::equal(gptq.scales, rtn.scales));
+  EXPECT_EQ(Diagnostic(gptq, "hessian_error"), Diagnostic(gptq, "hessian_error_rtn"));
+}
+
+// H = [[2, 1], [1, 2]], tiny damp: H^-1 = [[2, -1], [-1, 2]] / 3, U = [[sqrt(2/3), -sqrt(1/6)], [0, sqrt(1/2)]].
+// Rounding w0 = 0.4 to 0 leaves e = 0.4 / U00, so w1 = 0.4 - e * U01 = 0.4 + 0.4 / 2 = 0.6, which rounds to 1.
+TEST(GptqQuantizer, MovesTheErrorOfOneColumnToTheNext) {
+  const at::Tensor weight = at::tensor(std::vector<float>{0.4f, 0.4f, 0.0f, 3.0f}).view({1, 4});
+  LayerCalibration calibration;
+  calibration.sequences = 1;
+  calibration.tokens = 8;
+  calibration.second_moment = at::eye(4) * 2;
+  calibration.second_moment[0][1] = calibration.second_moment[1][0] = 1;
+  const QuantizedLinear q = Gptq({{"bits", 2}, {"group_size", "row"}, {"damp", 1e-6}}, weight, calibration);
+  EXPECT_EQ(q.scales[0][0].item<float>(), 1.0f);
+  EXPECT_EQ(q.zeros[0][0].item<int>(), 0);
+  EXPECT_TRUE(at::equal(q.codes, at::tensor(std::vector<uint8_t>{0, 1, 0, 3}).view({1, 4})));
+}
+
+TEST(GptqQuantizer, ErrsLessThanRoundToNearestUnderEveryRule) {
+  const at::Tensor weight = Random(48, 256, 2);
+  const LayerCalibration calibration = CalibrationOf(CorrelatedInputs(600, 256, 3));
+  for (const char* rule : {"ref", "in_block", "static"}) {
+    for (const bool act_order : {false, true}) {
+      for (const int bits : {2, 4}) {
+        const QuantizedLinear q = Gptq(
+            {{"bits", bits}, {"group_size", 32}, {"group_params", rule}, {"act_order", act_order}}, weight, calibration);
+        EXPECT_LT(Diagnostic(q, "hessian_error"), 0.7 * Diagnostic(q, "hessian_error_rtn"))
+            << rule << " " << act_order << " " << bits;
+      }
+    }
+  }
+}
+
+TEST(GptqQuantizer, ReportsTheErrorOfWhatItReturns) {
+  const at::Tensor weight = Random(16, 64, 2);
+  const LayerCalibration calibration = CalibrationOf(CorrelatedInputs(300, 64, 3));
+  const QuantizedLinear q = Gptq({{"bits", 3}, {"group_size", 32}}, weight, calibration);
+  const at::Tensor h = calibration.second_moment.to(at::kDouble), w = weight.to(at::kDouble);
+  const at::Tensor d = q.Dequantize().to(at::kDouble) - w;
+  const double expected = (at::mm(d, h) * d).sum().item<double>() / (at::mm(w, h) * w).sum().item<double>();
+  EXPECT_NEAR(Diagnostic(q, "hessian_error"), expected, 1e-4 * expected);
+}
+
+TEST(GptqQuantizer, RulesForGroupGridsDifferOnlyWhereGroupsStartInsideABlock) {
+  const at::Tensor weight = Random(16, 256, 4);
+  const LayerCalibration calibration = CalibrationOf(CorrelatedInputs(600, 256, 5));
+  const auto codes = [&](int group, const char* rule) {
+    return Gptq({{"bits", 3}, {"group_size", group}, {"group_params", rule}}, weight, calibration).codes;
+  };
+  EXPECT_TRUE(at::equal(codes(128, "ref"), codes(128, "in_block")));
+  EXPECT_FALSE(at::equal(codes(32, "ref"), codes(32, "in_block")));
+  EXPECT_FALSE(at::equal(codes(128, "ref"), codes(128, "static")));
+}
+
+TEST(GptqQuantizer, StaticGroupsHaveTheGridsOfRoundToNearest) {
+  const at::Tensor weight = Random(16, 128, 4);
+  const LayerCalibration calibration = CalibrationOf(CorrelatedInputs(300, 128, 5));
+  const Value::Map grid = {{"bits", 3}, {"group_size", 32}};
+  Value::Map options = grid;
+  options.emplace_back("group_params", "static");
+  options.emplace_back("act_order", true);
+  const QuantizedLinear q = Gptq(options, weight, calibration);
+  const QuantizedLinear rtn = MakeQuantizer("rtn", grid)->Quantize(ShapeOf(weight), weight, {});
+  EXPECT_TRUE(at::equal(q.scales, rtn.scales));
+  EXPECT_TRUE(at::equal(q.group_index, rtn.group_index));
+}
+
+TEST(GptqQuantizer, ActOrderGroupsColumnsByTheirPlaceInTheWalk) {
+  const at::Tensor weight = Random(8, 8, 6);
+  LayerCalibration calibration = CalibrationOf(Random(64, 8, 7));
+  calibration.second_moment.diagonal().copy_(at::tensor(std::vector<float>{30, 80, 40, 70, 20, 60, 10, 50}) * 10);
+  const QuantizedLinear q = Gptq({{"bits", 4}, {"group_size", 4}, {"act_order", true}}, weight, calibration);
+  // Falling diagonal: columns 1, 3, 5, 7 | 2, 0, 4, 6.
+  EXPECT_TRUE(at::equal(q.group_index, at::tensor(std::vector<int>{1, 0, 1, 0, 1, 0, 1, 0}).to(at::kInt)));
+}
+
+TEST(GptqQuantizer, GivesDeadColumnsTheCodeOfZero) {
+  const at::Tensor weight = Random(8, 64, 8);
+  at::Tensor inputs = CorrelatedInputs(300, 64, 9);
+  inputs.select(1, 5).zero_();
+  inputs.select(1, 40).zero_();
+  const QuantizedLinear q = Gptq({{"bits", 3}, {"group_size", 32}}, weight, CalibrationOf(inputs));
+  EXPECT_EQ(Diagnostic(q, "dead_columns"), 2);
+  EXPECT_TRUE(at::equal(q.Dequantize().select(1, 5), at::zeros(8)));
+  EXPECT_TRUE(at::equal(q.Dequantize().select(1, 40), at::zeros(8)));
+}
+
+TEST(GptqQuantizer, CodesDoNotDependOnTheBlockSizeBeyondTies) {
+  const at::Tensor weight = Random(32, 192, 10);
+  const LayerCalibration calibration = CalibrationOf(CorrelatedInputs(500, 192, 11));
+  const auto codes = [&](int block) {
+    return Gptq({{"bits", 4}, {"group_size", "row"}, {"block_size", block}}, weight, calibration).codes.to(at::kInt);
+  };
+  const at::Tensor reference = codes(128);
+  for (const int block : {1, 7, 192, 1000}) {
+    EXPECT_LE((codes(block) - reference).ne(0).sum().item<int>(), 32 * 192 / 100) << block;
+  }
+}
+
+TEST(GptqQuantizer, GivesTheSameBytesForAnyNumberOfThreads) {
+  const at::Tensor weight = Random(150, 256, 12);
+  const LayerCalibration calibration = CalibrationOf(CorrelatedInputs(600, 256, 13));
+  const int before = at::get_num_threads();
+  at::set_num_threads(1);
+  const QuantizedLinear one = Gptq({{"bits", 3}, {"group_size", 64}}, weight, calibration);
+  at::set_num_threads(2);
+  const QuantizedLinear two = Gptq({{"bits", 3}, {"group_size", 64}}, weight, calibration);
+  at::set_num_threads(before);
+  EXPECT_TRUE(at::equal(one.codes, two.codes));
+  EXPECT_TRUE(at::equal(one.scales, two.scales));
+}
+
+TEST(GptqQuantizer, Float64FactorsAgreeWithFloat32BeyondTies) {
+  const at::Tensor weight = Random(32, 128, 14);
+  const LayerCalibration calibration = CalibrationOf(CorrelatedInputs(500, 128, 15));
+  const auto codes = [&](const char* dtype) {
+    return Gptq({{"bits", 3}, {"group_size", 64}, {"factor_dtype", dtype}}, weight, calibration).codes.to(at::kInt);
+  };
+  EXPECT_LE((codes("float64") - codes("float32")).ne(0).sum().item<int>(), 32 * 128 / 100);
+}
+
+TEST(GptqQuantizer, ReportsRatherThanRepairsSingularHessian) {
+  const at::Tensor weight = Random(4, 32, 16);
+  LayerCalibration calibration = CalibrationOf(Random(64, 32, 17));
+  calibration.second_moment.sub_(at::eye(32) * 100);  // indefinite; no damp below 1 mends it
+  EXPECT_EQ(ErrorOf(ErrorKind::kNumerical, [&] { Gptq({{"group_size", "row"}}, weight, calibration); }),
+            "quantizer 'gptq', model.layers.0.mlp.up_proj: the Hessian [32, 32] of 64 calibration tokens is not positive "
+            "definite with damp = 0.01. Use more calibration tokens, a larger damp, factor_dtype: float64, or "
+            "on_singular: raise_damping, which the record will name.");
+  EXPECT_EQ(ErrorOf(ErrorKind::kNumerical,
+                    [&] { Gptq({{"group_size", "row"}, {"on_singular", "raise_damping"}}, weight, calibration); }),
+            "quantizer 'gptq', model.layers.0.mlp.up_proj: the Hessian [32, 32] of 64 calibration tokens is not positive "
+            "definite with damp = 0.01 nor with ten times as much, below 1. Use more calibration tokens, a larger damp, "
+            "factor_dtype: float64.");
+}
+
+TEST(GptqQuantizer, RecordsThatDampingWasRaised) {
+  const at::Tensor weight = Random(4, 16, 18);
+  LayerCalibration calibration;
+  calibration.sequences = 1;
+  calibration.tokens = 16;
+  // Eigenvalues 1 - 1.05 and 1 + 15 * ...: damp must pass 5 % of the mean diagonal.
+  calibration.second_moment = at::eye(16);
+  calibration.second_moment[0][1] = calibration.second_moment[1][0] = 1.05;
+  const Value::Map strict = {{"group_size", "row"}, {"damp", 0.01}};
+  EXPECT_NE(ErrorOf(ErrorKind::kNumerical, [&] { Gptq(strict, weight, calibration); }), "(no error)");
+  Value::Map lenient = strict;
+  lenient.emplace_back("on_singular", "raise_damping");
+  const QuantizedLinear q = Gptq(lenient, weight, calibration);
+  EXPECT_EQ(q.fallback, QuantizeFallback::kDampingRaised);
+  EXPECT_DOUBLE_EQ(Diagnostic(q, "damp"), 0.1);
+}
+
+TEST(GptqQuantizer, ReportsInputsThatOverflowed) {
+  const at::Tensor weight = Random(4, 16, 18);
+  LayerCalibration calibration = CalibrationOf(Random(64, 16, 17));
+  calibration.second_moment[3][3] = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(ErrorOf(ErrorKind::kNumerical, [&] { Gptq({{"group_size", "row"}}, weight, calibration); }),
+            "quantizer 'gptq', model.layers.0.mlp.up_proj: the Hessian of 64 calibration tokens is not finite. The "
+            "layer's inputs overflow. Compute the model in float32.");
+}
+
+TEST(GptqQuantizer, ReportsALayerThatSawNoToken) {
+  const at::Tensor weight = Random(4, 16, 18);
+  LayerCalibration calibration = CalibrationOf(Random(64, 16, 17));
+  calibration.tokens = 0;
+  EXPECT_EQ(ErrorOf(ErrorKind::kNumerical, [&] { Gptq({{"group_size", "row"}}, weight, calibration); }),
+            "quantizer 'gptq', model.layers.0.mlp.up_proj: saw 0 of the calibration tokens. GPTQ needs inputs of every "
+            "layer. Use more calibration sequences, or leave this layer out.");
+}
+
+TEST(GptqQuantizer, RefusesAGroupThatDoesNotDivideTheRow) {
+  const LinearShape layer = {.name = "o_proj", .in_features = 320, .out_features = 8};
+  const std::string reason =
+      "group_size = 128 does not divide C_in = 320 of 'o_proj'. Use 16, 32, 64, row, or allow_partial_group: true for a "
+      "short last group.";
+  for (const char* name : {"gptq", "rtn"}) {
+    EXPECT_EQ(MakeQuantizer(name, {{"group_size", 128}})->ExplainUnsupported(layer), reason);
+    EXPECT_EQ(MakeQuantizer(name, {{"group_size", 128}, {"allow_partial_group", true}})->ExplainUnsupported(layer), "");
+    EXPECT_EQ(MakeQuantizer(name, {{"group_size", 1024}})->ExplainUnsupported(layer), "");
+  }
+  EXPECT_EQ(ErrorOf(ErrorKind::kUnsupported,
+                    [&] { MakeQuantizer("rtn", {{"group_size", 128}})->Quantize(layer, Random(8, 320, 1), {}); }),
+            "quantizer 'rtn': " + reason);
+}
+
+TEST(GptqQuantizer, CountsTheGroupIndexOnlyWhenGroupsAreScattered) {
+  const LinearShape layer = {.name = "o_proj", .in_features = 256, .out_features = 64};
+  const auto bits = [&](Value::Map options) {
+    options.emplace_back("bits", 4);
+    options.emplace_back("symmetric", true);
+    return MakeQuantizer("gptq", options)->BitsPerWeight(layer);
+  };
+  EXPECT_DOUBLE_EQ(bits({{"group_size", 128}}), 4.125);
+  EXPECT_DOUBLE_EQ(bits({{"group_size", 128}, {"act_order", true}}), 4.125 + 32.0 / 64);
+  EXPECT_DOUBLE_EQ(bits({{"group_size", 128}, {"act_order", true}, {"group_params", "static"}}), 4.125);
+  EXPECT_DOUBLE_EQ(bits({{"group_size", "row"}, {"act_order", true}}), 4 + 16 / 256.0);
+  EXPECT_DOUBLE_EQ(bits({{"group_size", 128}, {"scale_dtype", "float32"}}), 4.25);
+}
+
+TEST(GptqQuantizer, AsksForTheSecondMomentInTheDtypeOfItsOptions) {
+  EXPECT_TRUE(MakeQuantizer("gptq", {})->needs().second_moment);
+  EXPECT_FALSE(MakeQuantizer("gptq", {})->needs().second_moment_float64);
+  EXPECT_TRUE(MakeQuantizer("gptq", {{"hessian_dtype", "float64"}})->needs().second_moment_float64);
+  EXPECT_FALSE(MakeQuantizer("rtn", {})->needs().any());
+}
+
+}  // namespace
+}  // namespace bitlaw

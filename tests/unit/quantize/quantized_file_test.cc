@@ -1,0 +1,168 @@
+#include "quantize/quantized_file.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "bitlaw/base/error.h"
+#include "records/durable_file.h"
+#include "support/quantizers.h"
+#include "unit/decoder/random_decoder.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+
+class QuantizedFileTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("bitlaw_quantized_" + std::to_string(::getpid()) + "_" +
+                                           testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::create_directories(folder_);
+    file_ = folder_ / "model.safetensors";
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  static QuantizedModel Quantize(Model& model, const char* scale_dtype = "float16") {
+    QuantizedModel quantized = QuantizeModel(
+        model, *MakeQuantizer("rtn", {{"bits", 3}, {"group_size", 16}, {"scale_dtype", scale_dtype}}), nullptr);
+    return quantized;
+  }
+
+  static std::string LoadError(const fs::path& path) {
+    try {
+      LoadQuantized(path);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kIo);
+      return error.what();
+    }
+    return "(no error)";
+  }
+
+  fs::path folder_, file_;
+};
+
+TEST_F(QuantizedFileTest, ReadsBackWhatWasWritten) {
+  for (const char* dtype : {"float16", "float32"}) {
+    const auto model = RandomDecoder(SmallConfig());
+    QuantizedModel written = Quantize(*model, dtype);
+    written.layers[2].linear.fallback = QuantizeFallback::kDampingRaised;
+    written.layers[3].linear.input_scale = at::rand(written.layers[3].shape.in_features) + 0.5;
+    written.layers[4].linear.activation = ActivationGrid{.bits = 6, .symmetric = true, .per_token = false, .static_scale = 0.25};
+    written.codes_digest = DigestOfCodes(written.layers);
+    SaveQuantized(file_, written, Value(Value::Map{{"quantizer", "rtn"}, {"bits", 3}}));
+    const QuantizedFile read = LoadQuantized(file_);
+    EXPECT_EQ(read.model.codes_digest, written.codes_digest);
+    EXPECT_EQ(read.model.bits_effective, written.bits_effective);
+    EXPECT_EQ(read.about.Find("bits")->AsInt(), 3);
+    ASSERT_EQ(read.model.layers.size(), written.layers.size());
+    for (size_t i = 0; i < written.layers.size(); ++i) {
+      const QuantizedLayer &a = written.layers[i], &b = read.model.layers[i];
+      EXPECT_EQ(a.shape.name, b.shape.name);
+      EXPECT_EQ(a.shape.block, b.shape.block);
+      EXPECT_EQ(a.linear.fallback, b.linear.fallback);
+      EXPECT_EQ(a.linear.diagnostics, b.linear.diagnostics);
+      EXPECT_TRUE(at::equal(a.linear.codes, b.linear.codes));
+      EXPECT_TRUE(at::equal(a.linear.scales, b.linear.scales));
+      EXPECT_TRUE(at::equal(a.linear.zeros, b.linear.zeros));
+      EXPECT_TRUE(at::equal(a.linear.group_index, b.linear.group_index));
+    }
+    EXPECT_TRUE(at::equal(read.model.layers[3].linear.input_scale, written.layers[3].linear.input_scale));
+    EXPECT_EQ(read.model.layers[4].linear.activation->static_scale, 0.25);
+    EXPECT_FALSE(read.model.layers[5].linear.activation.has_value());
+  }
+}
+
+TEST_F(QuantizedFileTest, HasEqualBytesForEqualContents) {
+  const auto one = RandomDecoder(SmallConfig()), two = RandomDecoder(SmallConfig());
+  SaveQuantized(file_, Quantize(*one), Value());
+  SaveQuantized(folder_ / "two", Quantize(*two), Value());
+  EXPECT_EQ(ReadWholeFile(file_), ReadWholeFile(folder_ / "two"));
+}
+
+TEST_F(QuantizedFileTest, TakesTheBitsOfItsCodes) {
+  const auto model = RandomDecoder(SmallConfig());
+  const QuantizedModel quantized = Quantize(*model);
+  SaveQuantized(file_, quantized, Value());
+  // 2 * 7680 weights: 3 bits of code, a 16-bit scale and an 8-bit zero point for every 16.
+  const uint64_t data_bytes = 2 * 7680 * 3 / 8 + 2 * 7680 / 16 * 3;
+  const uint64_t index_bytes = 2 * 4 * (6 * 32 + 48);
+  std::ifstream file(file_, std::ios::binary);
+  uint64_t header_bytes = 0;
+  file.read(reinterpret_cast<char*>(&header_bytes), 8);
+  EXPECT_EQ(fs::file_size(file_), 8 + header_bytes + data_bytes + index_bytes);
+}
+
+TEST_F(QuantizedFileTest, InstallsIntoAModelOfTheSameLayers) {
+  const auto model = RandomDecoder(SmallConfig()), fresh = RandomDecoder(SmallConfig());
+  SaveQuantized(file_, Quantize(*model), Value());
+  InstallQuantized(*fresh, LoadQuantized(file_).model, file_.string());
+  const at::Tensor tokens = SomeTokens(2, 9);
+  EXPECT_TRUE(at::equal(fresh->Forward(tokens, {}), model->Forward(tokens, {})));
+}
+
+TEST_F(QuantizedFileTest, RefusesAModelOfOtherLayers) {
+  const auto model = RandomDecoder(SmallConfig());
+  QuantizedModel quantized = Quantize(*model);
+  quantized.layers[0].shape.name = "stranger";
+  quantized.layers[1].shape.in_features = 64;
+  try {
+    InstallQuantized(*model, quantized, "codes.safetensors");
+    FAIL() << "installed";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "codes.safetensors: these quantized layers are not those of 'random'. Missing: "
+                 "model.layers.0.self_attn.q_proj. Left over: stranger. Of another shape: "
+                 "model.layers.0.self_attn.k_proj is [16, 64], in the model [16, 32]. Quantize this model anew.");
+  }
+}
+
+TEST_F(QuantizedFileTest, NoticesEveryAlteredByteAndEveryCut) {
+  const auto model = RandomDecoder(SmallConfig());
+  SaveQuantized(file_, Quantize(*model), Value(Value::Map{{"quantizer", "rtn"}}));
+  const std::string bytes = ReadWholeFile(file_);
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, bytes.data(), 8);
+  const fs::path altered = folder_ / "altered";
+  int tried = 0;
+  for (size_t i = 0; i < bytes.size(); i += 41, ++tried) {
+    std::string copy = bytes;
+    copy[i] = static_cast<char>(copy[i] ^ 0x04);
+    if (i >= 8 && i < 8 + header_bytes && bytes[i] == ' ') continue;  // padding
+    WriteDurably(altered, copy);
+    const std::string error = LoadError(altered);
+    EXPECT_NE(error, "(no error)") << "byte " << i << " of " << bytes.size() << ", header " << header_bytes;
+  }
+  EXPECT_GT(tried, 50);
+  for (const size_t size : {size_t{1}, size_t{8}, size_t{100}, bytes.size() / 2, bytes.size() - 1}) {
+    WriteDurably(altered, bytes.substr(0, size));
+    EXPECT_NE(LoadError(altered), "(no error)") << size;
+  }
+}
+
+TEST_F(QuantizedFileTest, NamesTheFileWhoseCodesWereAltered) {
+  const auto model = RandomDecoder(SmallConfig());
+  SaveQuantized(file_, Quantize(*model), Value());
+  std::string bytes = ReadWholeFile(file_);
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  WriteDurably(file_, bytes);
+  EXPECT_EQ(LoadError(file_), file_.string() + ": its codes do not match their digest. The file is damaged or was "
+                                               "altered. Quantize again.");
+}
+
+TEST_F(QuantizedFileTest, RefusesAnotherSafetensorsFile) {
+  const std::string header = R"({"__metadata__":{"format":"pt"},"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+  std::string bytes(8, '\0');
+  const uint64_t size = header.size();
+  std::memcpy(bytes.data(), &size, 8);
+  WriteDurably(file_, bytes + header + "x");
+  EXPECT_EQ(LoadError(file_), file_.string() + ": its format is 'pt', not 'bitlaw-quantized-1'. Only files of quantized "
+                                               "layers that this version wrote can be read. Quantize again.");
+}
+
+}  // namespace
+}  // namespace bitlaw
