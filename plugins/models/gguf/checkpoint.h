@@ -1,0 +1,41 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "bitlaw/sdk/byte_level_bpe.h"
+#include "bitlaw/sdk/decoder.h"
+#include "gguf_file.h"
+
+namespace bitlaw {
+
+/// A GGUF file as the weights of a decoder, under the names and in the row order of Hugging Face checkpoints.
+///
+/// llama.cpp stores the query and key rows of the llama architecture with the two halves of each head interleaved
+/// (its rotation turns neighbours); Load() puts them back.
+class GgufCheckpoint : public WeightSource {
+ public:
+  /// Error(kUnsupported) for another architecture, a split file, experts, or a tensor type that cannot be
+  /// dequantized; Error(kIo) for missing or malformed metadata and everything that GgufFile finds.
+  explicit GgufCheckpoint(const std::filesystem::path& path);
+
+  const GgufFile& file() const { return file_; }
+  const DecoderConfig& config() const { return config_; }
+  std::vector<StoredTensor> tensors() const;
+  /// "weights were stored as Q4_1, Q8_0 and are dequantized", most weights first; "" if none were quantized.
+  std::string baseline_note() const;
+
+  at::Tensor Load(const std::string& name, at::ScalarType dtype) const override;
+
+ private:
+  void ReadConfig();
+  GgufFile file_;
+  DecoderConfig config_;
+  std::map<std::string, const GgufTensor*> tensors_;  ///< By Hugging Face name.
+};
+
+/// The tokenizer from the tokenizer.ggml.* metadata.
+std::unique_ptr<ByteLevelBpe> OpenGgufTokenizer(const GgufFile& file);
+
+}  // namespace bitlaw

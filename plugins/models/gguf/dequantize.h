@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+
+#include "gguf_file.h"
+
+namespace bitlaw {
+
+/// Elements [begin, end) of `stored`, which holds blocks of `type`, into out[0 .. end - begin). Both bounds are
+/// multiples of the block's elements; type.is_readable must hold.
+///
+/// Every product and sum is one float32 operation in the order of the public gguf package, so results are the same
+/// to the bit. Formulas, with d, m the block's float16 scale and offset:
+///   Q4_0 d (q - 8)   Q4_1 d q + m   Q5_0 d (q - 16)   Q5_1 d q + m   Q8_0 d q
+///   Q4_K (d s) q - (d_min m)   Q6_K (d s) (q - 32)      s, m: 6- or 8-bit integers a sub-block
+void Dequantize(const GgmlType& type, const std::byte* stored, uint64_t begin, uint64_t end, float* out);
+
+}  // namespace bitlaw

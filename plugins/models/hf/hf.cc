@@ -1,0 +1,53 @@
+#include "hf.h"
+
+#include "bitlaw/api/model.h"
+#include "bitlaw/base/error.h"
+#include "checkpoint.h"
+
+namespace bitlaw {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// "SmolLM2-135M" of "models/SmolLM2-135M/".
+std::string FolderName(const fs::path& path) {
+  const fs::path plain = path.lexically_normal();
+  return (plain.has_filename() ? plain : plain.parent_path()).filename().string();
+}
+
+ModelSummary Summary(const HfCheckpoint& checkpoint, const fs::path& path) {
+  return SummarizeDecoder(checkpoint.config(), checkpoint.tensors(), FolderName(path), path.string());
+}
+
+}  // namespace
+
+bool HfBackend::Claims(const fs::path& path) const {
+  std::error_code error;
+  return fs::is_directory(path, error) && fs::exists(path / "config.json", error);
+}
+
+std::string HfBackend::ExplainUnsupported(const fs::path& path) const {
+  try {
+    Inspect(path);
+    OpenTokenizer(path);
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+ModelSummary HfBackend::Inspect(const fs::path& path) const { return Summary(HfCheckpoint(path), path); }
+
+std::vector<fs::path> HfBackend::Files(const fs::path& path) const { return HfCheckpoint(path).files(); }
+
+std::unique_ptr<Tokenizer> HfBackend::OpenTokenizer(const fs::path& path) const { return OpenHfTokenizer(path); }
+
+std::unique_ptr<Model> HfBackend::Open(const fs::path& path, const ComputeSetting& compute) const {
+  auto checkpoint = std::make_unique<HfCheckpoint>(path);
+  ModelSummary summary = Summary(*checkpoint, path);
+  const DecoderConfig config = checkpoint->config();
+  return OpenDecoder(config, std::move(summary), std::move(checkpoint), OpenHfTokenizer(path), compute);
+}
+
+}  // namespace bitlaw
