@@ -33,7 +33,7 @@ struct BITLAW_EXPORT ParameterEstimate {
   std::string name, unit;
   double value = kUnset;
   double standard_error = kUnset;  ///< NaN: none, see note.
-  double t = kUnset, p = kUnset;   ///< Of the hypothesis that an exponent is 0; NaN for amplitudes.
+  double t = kUnset, p = kUnset;   ///< Of the hypothesis that the value is 0; NaN where ln(value) was fitted.
   std::string note;                ///< "at its bound", "not identified", "from its logarithm", or "".
 };
 

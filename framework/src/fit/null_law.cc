@@ -66,8 +66,9 @@ std::vector<std::unique_ptr<NullLaw>> NullsOf(const Law& law) {
     const bool within = std::all_of(factors.begin(), factors.end(), [&](const auto& factor) {
       return std::find(covariates.begin(), covariates.end(), factor.column) != covariates.end();
     });
-    if (within && factors.size() < covariates.size())
-      nulls.push_back(std::make_unique<NullLaw>(name, law.response(), factors));
+    if (!within) continue;
+    auto null = std::make_unique<NullLaw>(name, law.response(), factors);
+    if (null->formula_text() != law.formula_text()) nulls.push_back(std::move(null));
   }
   return nulls;
 }

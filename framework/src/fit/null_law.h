@@ -38,7 +38,8 @@ class BITLAW_EXPORT NullLaw final : public Law {
   std::vector<std::string> columns_;
 };
 
-/// f(N), f(B) and f(N,B) for a response, without those that have as many factors as `law` or factors that it lacks.
+/// f(N), f(B) and f(N,B) for the response of `law`, without those that have factors which it lacks or that are the law
+/// itself.
 BITLAW_EXPORT std::vector<std::unique_ptr<NullLaw>> NullsOf(const Law& law);
 
 }  // namespace bitlaw

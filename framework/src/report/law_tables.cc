@@ -75,6 +75,8 @@ ReportTable ComparisonTable(const std::vector<const LawFit*>& fits) {
     AddComparison(table, *fit, fit->stratum);
     for (const LawFit& null : fit->nulls) AddComparison(table, null, fit->stratum);
   }
+  table.notes.emplace_back(
+      "AICc and BIC compare fits of one method; OLS on logarithms and least squares square different residuals.");
   return table;
 }
 

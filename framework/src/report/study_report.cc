@@ -252,8 +252,8 @@ StudyReport MakeStudyReport(const std::filesystem::path& output, const PluginHos
   for (const auto& file : {description, observations}) {
     if (!std::filesystem::exists(file)) {
       throw Error(ErrorKind::kIo, file.string() +
-                                      ": there is no such file. An output folder has it once 'bitlaw run' or 'bitlaw "
-                                      "report SPEC' has ended there; give the study file instead.");
+                                      ": there is no such file. An output folder has it once 'bitlaw run' has "
+                                      "ended there; give the study file instead.");
     }
   }
   StudyReport report;

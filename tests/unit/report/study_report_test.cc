@@ -1,0 +1,168 @@
+#include "report/study_report.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "bitlaw/base/error.h"
+#include "fit/column_map.h"
+#include "formula_law.h"
+#include "report/law_tables.h"
+
+namespace bitlaw {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::unique_ptr<Law> LawOf(const std::string& name, const std::string& formula,
+                           const std::vector<std::string>& parameters) {
+  Value given, map;
+  for (const std::string& parameter : parameters) map.Set(parameter, Value::Map{});
+  given.Set("formula", formula);
+  given.Set("parameters", map);
+  return std::make_unique<FormulaLaw>(name, FormulaLaw::Schema().Resolve(given, "law 'formula'"));
+}
+
+// Two models, bits 3, 4, 8 and the unquantized model, one task a stratum.
+StudyReport SampleReport(double size_of_b = 2e9) {
+  StudyReport report;
+  report.description.study = "sample";
+  report.description.planned_trials = 8;
+  report.description.tasks = {"arc", "trivia"};
+  report.description.models = {
+      {"a", "toy", "llama", "Q4_1", "weights were stored as Q4_1 and are dequantized", 1e9, 1.1e9, false},
+      {"b", "toy", "llama", "bfloat16", "", size_of_b, 2.2e9, false}};
+  report.description.axes = {{"quantizer", {"none", "gptq"}}, {"bits", {"3", "4", "8"}}};
+  report.description.skipped = {{"b gptq bits=5", "group_size 96 does not divide C_in = 64"}};
+  std::string csv =
+      "trial,label,model,N,quantizer,B,bits_effective,G,Cb,task,stratum,metric,metric_kind,primary,value,standard_"
+      "error,items,chance,"
+      "acc_adj,limit,baseline_value,fallbacks\n";
+  int id = 0;
+  for (const char* model : {"a", "b"}) {
+    const double n = model[0] == 'a' ? 1e9 : size_of_b;
+    for (const double bits : {16.0, 3.0, 4.0, 8.0}) {
+      const std::string quantizer = bits == 16 ? "none" : "gptq";
+      for (const char* task : {"arc", "trivia"}) {
+        const double chance = task[0] == 'a' ? 0.25 : 0.0;
+        // b on trivia at 3 bits: at chance.
+        const bool fails = model[0] == 'b' && task[0] == 't' && bits == 3;
+        const double adjusted =
+            fails ? 0 : std::exp(-30 * std::pow(n, -0.15) / std::log2(bits) * (task[0] == 'a' ? 1 : 1.5));
+        csv +=
+            fmt::format("{:012d},{} {} bits={},{},{},{},{},{},{},{},{},{},acc,accuracy,1,{},0.02,500,{},{},{},0.5,0\n",
+                        id, model, quantizer, bits, model, n, quantizer, bits, bits == 16 ? 16 : bits + 0.15,
+                        bits == 16 ? "" : "128", bits == 16 ? "" : "32", task, task[0] == 'a' ? "KA" : "KM",
+                        chance + (1 - chance) * adjusted, chance, adjusted, task[0] == 'a' ? "500" : "");
+      }
+      ++id;
+    }
+  }
+  report.observations = ParseCsv(csv, "observations.csv", {ObservationTextColumns()});
+  std::vector<std::unique_ptr<Law>> laws;
+  laws.push_back(LawOf("power_n_b", "A * N^alpha * log2(B)^beta", {"A", "alpha", "beta"}));
+  laws.push_back(LawOf("four", "A * N^alpha * log2(B)^beta * log2(Cb)^gamma", {"A", "alpha", "beta", "gamma"}));
+  report.fits = FitLaws(laws, report.observations, FitSettings());
+  report.failures = {{"b gptq bits=2", "quantize model.layers.3", "numerical", "the Hessian is indefinite."}};
+  report.warnings = {"one file is no record."};
+  return report;
+}
+
+TEST(StudyReport, SaysWhatItsReaderMustKnow) {
+  const std::string text = RenderText(StudyDocument(SampleReport()));
+  EXPECT_THAT(text, HasSubstr("Study sample\n============\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr(
+          "- 16 of 16 scores recorded (a trial on a task), of 8 trials\n- 1 trial failed\n- 1 grid cell skipped\n"));
+  EXPECT_THAT(text, HasSubstr("a: weights were stored as Q4_1 and are dequantized.\n"));
+  EXPECT_THAT(text, HasSubstr("- Baseline of a: weights were stored as Q4_1 and are dequantized.\n"));
+  EXPECT_THAT(text, HasSubstr("- arc: only the first 500 items were scored.\n"));
+  EXPECT_THAT(
+      text, HasSubstr("- Failed: b gptq bits=2, at quantize model.layers.3 (numerical): the Hessian is indefinite.\n"));
+  EXPECT_THAT(text, HasSubstr("- one file is no record.\n"));
+  EXPECT_THAT(text, HasSubstr("b gptq bits=5  group_size 96 does not divide C_in = 64\n"));
+}
+
+TEST(StudyReport, PrintsLawsWithNullsAndCountsExclusions) {
+  const std::string text = RenderText(StudyDocument(SampleReport()));
+  EXPECT_THAT(
+      text,
+      HasSubstr("-log(acc_adj) = A * N^alpha * log2(B)^beta\n- KA: 8 of 8 rows fitted.\n- KM: 7 of 8 rows fitted.\n"));
+  EXPECT_THAT(text, HasSubstr("f(N)"));
+  EXPECT_THAT(text, HasSubstr("Rule for accuracies at or below chance: exclude."));
+  EXPECT_THAT(
+      text,
+      HasSubstr(
+          "power_n_b  KM       fit     1  accuracy at or below chance (acc_adj <= 0)  b gptq bits=3: acc_adj = 0\n"));
+  // The baselines have no Cb.
+  EXPECT_THAT(text, HasSubstr("four       KA       fit     2  no value of Cb"));
+  // Cb is 32 everywhere, so the four-factor law cannot be fitted, and its nulls stand all the same.
+  EXPECT_THAT(text, HasSubstr("- KA: 6 of 8 rows fitted. Not fitted: Cb does not vary: it is 32 in all 6 rows"));
+}
+
+TEST(StudyReport, FitsNothingWhereOneModelIsAllThereIs) {
+  const std::string text = RenderText(StudyDocument(SampleReport(1e9)));
+  EXPECT_THAT(text, HasSubstr("Not fitted: N does not vary: it is 1e+09 in all 8 rows"));
+  EXPECT_THAT(text, HasSubstr("f(B)"));
+}
+
+TEST(StudyReport, IsTheSameEachTime) {
+  EXPECT_EQ(RenderMarkdown(StudyDocument(SampleReport())), RenderMarkdown(StudyDocument(SampleReport())));
+}
+
+TEST(StudyReport, SaysThatNothingIsRecorded) {
+  StudyReport report;
+  report.description.study = "empty";
+  EXPECT_THAT(RenderText(StudyDocument(report)), HasSubstr("Nothing is recorded yet.\n"));
+}
+
+TEST(StudyDescription, ReadsBackWhatItWrote) {
+  StudyDescription description = SampleReport().description;
+  LawSpec law;
+  law.name = "mine";
+  law.component = "formula";
+  law.options.Set("formula", "A * N^a");
+  description.laws.push_back(law);
+  description.fit.Set("seed", 7);
+  const std::string text = WriteStudyDescription(description);
+  const StudyDescription again = ReadStudyDescription(text, "study.json");
+  EXPECT_EQ(WriteStudyDescription(again), text);
+  EXPECT_EQ(again.laws[0].options.Find("formula")->AsString(), "A * N^a");
+  try {
+    ReadStudyDescription("{\"format\": 1}", "study.json");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(
+        error.what(),
+        "study.json: 'study' is missing. The file is written by 'bitlaw run' and 'bitlaw report'; make it again "
+        "from the study.");
+  }
+}
+
+TEST(ColumnMap, CopiesRenamesAndComputes) {
+  const Table table = ParseCsv("params_b,name,N\n1.5,x,9\n2,y,9\n", "t.csv");
+  const Table mapped = MapColumns(table, "N = params_b*1e9, M=max(params_b, 1.75),model=name");
+  EXPECT_THAT(mapped.Numbers("N"), ElementsAre(1.5e9, 2e9));
+  EXPECT_THAT(mapped.Numbers("M"), ElementsAre(1.75, 2));
+  EXPECT_THAT(mapped.At("model").texts, ElementsAre("x", "y"));
+  const auto fault_of = [&](const std::string& map) {
+    try {
+      MapColumns(table, map);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("(no error)");
+  };
+  EXPECT_EQ(fault_of("N"), "--map: 'N' is not of the form name=column or name=expression.");
+  EXPECT_EQ(fault_of("B=1,B=2"), "--map: 'B' is given twice.");
+  EXPECT_EQ(fault_of("B=parms_b"),
+            "--map B: 'parms_b' at character 1 of 'parms_b': 'parms_b' is not a column of t.csv. Did you mean "
+            "'params_b'? Columns: params_b, name, N.");
+}
+
+}  // namespace
+}  // namespace bitlaw
