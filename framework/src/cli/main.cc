@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
   bitlaw::AddPluginsVerb(app, session);
 #ifdef BITLAW_HAS_TENSOR
   bitlaw::AddDoctorVerb(app, session);
+  bitlaw::AddQuantizeVerb(app, session);
 #endif
   try {
     app.parse(argc, argv);

@@ -1,0 +1,67 @@
+#include "cli/tensor/model_argument.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include "bitlaw/base/error.h"
+#include "spec/study_spec.h"
+
+namespace bitlaw {
+
+std::string BackendFor(const PluginHost& host, const std::filesystem::path& path, const std::string& backend) {
+  if (!std::filesystem::exists(path)) {
+    throw Error(ErrorKind::kIo, path.string() + ": there is no such file or folder. Name a checkpoint.");
+  }
+  if (!backend.empty()) return host.Find(ComponentKind::kModel, backend, "--backend").info.name;
+  std::vector<std::string> claims;
+  const std::vector<std::string> names = host.Names(ComponentKind::kModel);
+  for (const std::string& name : names) {
+    const Options defaults = host.Find(ComponentKind::kModel, name).schema.Resolve(Value(), "model '" + name + "'");
+    if (host.MakeModelBackend(name, defaults)->Claims(path)) claims.push_back(name);
+  }
+  if (claims.size() == 1) return claims.front();
+  throw Error(ErrorKind::kSpec,
+              claims.empty() ? fmt::format("{}: no model backend knows this format. Backends: {}. Name a checkpoint, or "
+                                           "the backend with --backend.",
+                                           path.string(), JoinNames(names))
+                             : fmt::format("{}: several model backends claim it: {}. Name one with --backend.",
+                                           path.string(), JoinNames(claims)));
+}
+
+OpenedModel OpenModelArgument(const PluginHost& host, const std::filesystem::path& path, const std::string& backend,
+                              const ComputeSetting& compute) {
+  OpenedModel opened;
+  opened.backend = BackendFor(host, path, backend);
+  const Options defaults =
+      host.Find(ComponentKind::kModel, opened.backend).schema.Resolve(Value(), "model '" + opened.backend + "'");
+  opened.component = host.MakeModelBackend(opened.backend, defaults);
+  if (const std::string reason = opened.component->ExplainUnsupported(path); !reason.empty()) {
+    throw Error(ErrorKind::kUnsupported, reason);
+  }
+  opened.model = opened.component->Open(path, compute);
+  return opened;
+}
+
+Value OptionsFromArguments(const std::vector<std::string>& arguments, const std::string& flag) {
+  Value options(Value::Map{});
+  for (const std::string& argument : arguments) {
+    const size_t equals = argument.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      throw Error(ErrorKind::kSpec, flag + " " + argument + ": an option is given as KEY=VALUE, e.g. bits=3.");
+    }
+    const std::string key = argument.substr(0, equals);
+    if (options.Find(key) != nullptr) throw Error(ErrorKind::kSpec, flag + " " + key + ": given twice. Give it once.");
+    Value value = ParseYaml(argument.substr(equals + 1), flag + " " + key);
+    value.set_mark({});
+    options.Set(key, std::move(value));
+  }
+  return options;
+}
+
+int64_t PeakMemoryBytes() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace bitlaw

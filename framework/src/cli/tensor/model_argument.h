@@ -1,0 +1,34 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bitlaw/api/model.h"
+#include "cli/session.h"
+
+namespace bitlaw {
+
+/// A checkpoint that the command line names, opened.
+struct OpenedModel {
+  std::string backend;  ///< "gguf"
+  std::unique_ptr<ModelBackend> component;
+  std::unique_ptr<Model> model;
+};
+
+/// The backend that claims `path`, or `backend` if that is not empty. Error(kSpec) if none or several claim it.
+std::string BackendFor(const PluginHost& host, const std::filesystem::path& path, const std::string& backend);
+
+/// Opens `path`. Errors as BackendFor() and those of the backend; Error(kUnsupported) with its reason.
+OpenedModel OpenModelArgument(const PluginHost& host, const std::filesystem::path& path, const std::string& backend,
+                              const ComputeSetting& compute);
+
+/// A map from KEY=VALUE arguments; values are read as YAML, so that 3 is a number and true a truth value.
+/// Error(kSpec) naming `flag` for an argument without '=' or a key given twice.
+Value OptionsFromArguments(const std::vector<std::string>& arguments, const std::string& flag);
+
+/// Peak resident memory of this process so far, in bytes.
+int64_t PeakMemoryBytes();
+
+}  // namespace bitlaw

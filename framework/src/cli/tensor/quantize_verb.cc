@@ -1,0 +1,266 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <optional>
+
+#include "bitlaw/api/corpus.h"
+#include "bitlaw/api/quantizer.h"
+#include "bitlaw/base/digest.h"
+#include "bitlaw/base/error.h"
+#include "bitlaw/sdk/torch_threads.h"
+#include "cli/tensor/model_argument.h"
+#include "cli/verbs.h"
+#include "quantize/quantized_file.h"
+#include "records/durable_file.h"
+#include "run/progress.h"
+
+namespace bitlaw {
+namespace {
+
+struct QuantizeArguments {
+  std::string model, backend, quantizer = "gptq", corpus, corpus_component = "text", dtype = "float32", device = "cpu";
+  std::vector<std::string> options, corpus_options;
+  int64_t sequences = 128, tokens = 512, batch_tokens = 4096;
+  uint64_t seed = 0;
+  int threads = 0;
+  std::string sequential = "stage", output, csv;
+  bool json = false, allow_fallback = false;
+};
+
+// One line that is rewritten on a terminal; elsewhere a plain line at most every ten seconds.
+class LayerProgress {
+ public:
+  explicit LayerProgress(std::FILE* file) : file_(file), is_terminal_(::isatty(::fileno(file)) == 1) {}
+  ~LayerProgress() {
+    if (is_terminal_ && is_shown_) std::fputs("\r\x1b[K", file_);
+  }
+
+  void Show(const QuantizeProgress& progress) {
+    const bool is_last = progress.layers_done == progress.layers_total;
+    if (!is_terminal_ && !is_last && progress.elapsed_s - last_s_ < 10) return;
+    last_s_ = progress.elapsed_s;
+    const std::string line = fmt::format("[{}/{}] {:.0f} %, {} left | {}", progress.layers_done, progress.layers_total,
+                                         100.0 * static_cast<double>(progress.layers_done) /
+                                             static_cast<double>(progress.layers_total),
+                                         DurationText(progress.remaining_s), progress.layer);
+    fmt::print(file_, "{}{}{}", is_terminal_ ? "\r\x1b[K" : "", line, is_terminal_ ? "" : "\n");
+    std::fflush(file_);
+    is_shown_ = true;
+  }
+
+ private:
+  std::FILE* file_;
+  bool is_terminal_, is_shown_ = false;
+  double last_s_ = -10;
+};
+
+std::vector<std::string> DiagnosticNames(const QuantizedModel& quantized) {
+  std::vector<std::string> names;
+  for (const QuantizedLayer& layer : quantized.layers) {
+    for (const auto& [name, value] : layer.linear.diagnostics) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+  }
+  return names;
+}
+
+std::string LayerTable(const QuantizedModel& quantized) {
+  const std::vector<std::string> diagnostics = DiagnosticNames(quantized);
+  std::string table = "layer,block,in_features,out_features,bits,group_size,bits_per_weight,fallback,elapsed_s";
+  for (const std::string& name : diagnostics) table += "," + name;
+  table += "\n";
+  for (const QuantizedLayer& layer : quantized.layers) {
+    table += fmt::format("{},{},{},{},{},{},{},{},{:.4f}", layer.shape.name, layer.shape.block, layer.shape.in_features,
+                         layer.shape.out_features, layer.linear.bits, layer.linear.group_size, layer.bits_per_weight,
+                         Name(layer.linear.fallback), layer.elapsed_s);
+    for (const std::string& name : diagnostics) {
+      const double value = layer.diagnostic(name);
+      table += std::isnan(value) ? "," : fmt::format(",{}", value);
+    }
+    table += "\n";
+  }
+  return table;
+}
+
+// Mean of a diagnostic over the layers that have it; NaN if none has.
+double MeanOf(const QuantizedModel& quantized, std::string_view name) {
+  double sum = 0;
+  int64_t count = 0;
+  for (const QuantizedLayer& layer : quantized.layers) {
+    const double value = layer.diagnostic(name);
+    if (std::isnan(value)) continue;
+    sum += value;
+    ++count;
+  }
+  return count > 0 ? sum / static_cast<double>(count) : std::nan("");
+}
+
+int64_t LayersBelowRtn(const QuantizedModel& quantized) {
+  return std::count_if(quantized.layers.begin(), quantized.layers.end(), [](const QuantizedLayer& layer) {
+    return layer.diagnostic("hessian_error") < layer.diagnostic("hessian_error_rtn");
+  });
+}
+
+Value NumberOrNull(double value) { return std::isfinite(value) ? Value(value) : Value(); }
+
+Value LayerJson(const QuantizedLayer& layer) {
+  Value diagnostics(Value::Map{});
+  for (const auto& [name, value] : layer.linear.diagnostics) diagnostics.Set(name, NumberOrNull(value));
+  return Value::Map{{"layer", layer.shape.name},
+                    {"bits", layer.linear.bits},
+                    {"group_size", layer.linear.group_size},
+                    {"bits_per_weight", layer.bits_per_weight},
+                    {"fallback", std::string(Name(layer.linear.fallback))},
+                    {"elapsed_s", layer.elapsed_s},
+                    {"diagnostics", diagnostics}};
+}
+
+Value Summary(const QuantizedModel& quantized, const Value& about, int threads) {
+  Value summary = about;
+  summary.Set("layers", static_cast<int64_t>(quantized.layers.size()));
+  summary.Set("bits_requested", quantized.bits_requested);
+  summary.Set("bits_effective", quantized.bits_effective);
+  summary.Set("hessian_error_mean", NumberOrNull(MeanOf(quantized, "hessian_error")));
+  summary.Set("hessian_error_rtn_mean", NumberOrNull(MeanOf(quantized, "hessian_error_rtn")));
+  summary.Set("codes_digest", quantized.codes_digest);
+  const QuantizeTimes& times = quantized.times;
+  summary.Set("time", Value::Map{{"total_s", times.total_s},
+                                 {"forward_s", times.forward_s},
+                                 {"statistics_s", times.statistics_s},
+                                 {"quantize_s", times.quantize_s},
+                                 {"install_s", times.install_s},
+                                 {"matrix_product_share", times.matrix_product_share()},
+                                 {"threads", threads}});
+  summary.Set("peak_memory_bytes", PeakMemoryBytes());
+  return summary;
+}
+
+void PrintSummary(const QuantizedModel& quantized, const std::string& title, const std::string& output) {
+  const QuantizeTimes& times = quantized.times;
+  fmt::print("{}\n", title);
+  fmt::print("layers            {}\n", quantized.layers.size());
+  fmt::print("bits a weight     {:.4g} requested, {:.4f} effective\n", quantized.bits_requested, quantized.bits_effective);
+  if (const double error = MeanOf(quantized, "hessian_error"); !std::isnan(error)) {
+    fmt::print("Hessian error     {:.5f} relative, mean over layers; round to nearest {:.5f}; below it on {} of {}\n", error,
+               MeanOf(quantized, "hessian_error_rtn"), LayersBelowRtn(quantized), quantized.layers.size());
+  }
+  fmt::print("time              {:.1f} s: forward {:.1f}, statistics {:.1f}, quantize {:.1f}, install {:.1f}\n",
+             times.total_s, times.forward_s, times.statistics_s, times.quantize_s, times.install_s);
+  fmt::print("matrix products   {:.0f} % of the time\n", 100 * times.matrix_product_share());
+  fmt::print("peak memory       {:.2f} GiB\n", static_cast<double>(PeakMemoryBytes()) / (1 << 30));
+  fmt::print("codes             {}\n", ShortDigest(quantized.codes_digest));
+  if (!output.empty()) fmt::print("written           {}\n", output);
+}
+
+std::unique_ptr<Corpus> OpenCorpus(const PluginHost& host, const QuantizeArguments& arguments) {
+  Value given = OptionsFromArguments(arguments.corpus_options, "--corpus-option");
+  given.Set("path", std::filesystem::absolute(arguments.corpus).string());
+  const Component& component = host.Find(ComponentKind::kCorpus, arguments.corpus_component, "--corpus-type");
+  // A study must say how a text is cut; here, where one file is named, joining it is what people mean.
+  if (component.info.name == "text" && given.Find("mode") == nullptr) given.Set("mode", "concatenate");
+  return host.MakeCorpus(component.info.name, component.schema.Resolve(given, "corpus '" + component.info.name + "'"));
+}
+
+int Quantize(Session& session, const QuantizeArguments& arguments) {
+  const int threads = SetTorchThreads(arguments.threads);
+  const PluginHost& host = session.plugins();
+  const Component& component = host.Find(ComponentKind::kQuantizer, arguments.quantizer, "--quantizer");
+  const Options options = component.schema.Resolve(OptionsFromArguments(arguments.options, "--option"),
+                                                   "quantizer '" + component.info.name + "'");
+  const std::unique_ptr<Quantizer> quantizer = host.MakeQuantizer(component.info.name, options);
+  const bool needs_calibration = quantizer->needs().any();
+  if (needs_calibration && arguments.corpus.empty()) {
+    throw Error(ErrorKind::kSpec, fmt::format("quantizer '{}' needs calibration text. Give a .txt or .jsonl file with "
+                                              "--corpus.",
+                                              component.info.name));
+  }
+  std::unique_ptr<Corpus> corpus;
+  if (needs_calibration) corpus = OpenCorpus(host, arguments);
+  const ComputeSetting compute{.dtype = ParseDtype(arguments.dtype), .device = arguments.device};
+  const OpenedModel opened = OpenModelArgument(host, arguments.model, arguments.backend, compute);
+  const ModelSummary& summary = opened.model->summary();
+
+  std::optional<TokenSequences> sequences;
+  if (corpus) {
+    sequences = corpus->Draw(opened.model->tokenizer(), arguments.sequences, arguments.tokens, arguments.seed);
+  }
+  const QuantizeSettings settings{
+      .sequential = arguments.sequential == "stage" ? SequentialUnit::kStage : SequentialUnit::kBlock,
+      .batch_tokens = arguments.batch_tokens,
+      .allow_fallback = arguments.allow_fallback};
+  QuantizedModel quantized;
+  {
+    LayerProgress line(stderr);
+    quantized = QuantizeModel(*opened.model, *quantizer, sequences ? &*sequences : nullptr, settings,
+                              [&line](const QuantizeProgress& progress) { line.Show(progress); });
+  }
+
+  Value about(Value::Map{{"model", summary.name},
+                         {"backend", opened.backend},
+                         {"baseline_note", summary.baseline_note},
+                         {"quantizer", component.info.name},
+                         {"quantizer_version", component.plugin_version},
+                         {"options", options.map()},
+                         {"sequential", arguments.sequential},
+                         {"dtype", arguments.dtype}});
+  if (sequences) {
+    about.Set("calibration", Value::Map{{"corpus", std::filesystem::path(arguments.corpus).filename().string()},
+                                        {"sequences", sequences->count},
+                                        {"tokens", sequences->length_tokens},
+                                        {"seed", static_cast<int64_t>(arguments.seed)},
+                                        {"digest", sequences->digest()}});
+  }
+  if (!arguments.output.empty()) SaveQuantized(arguments.output, quantized, about);
+  if (!arguments.csv.empty()) WriteDurably(arguments.csv, LayerTable(quantized));
+  if (arguments.json) {
+    Value report = Summary(quantized, about, threads);
+    Value::List layers;
+    for (const QuantizedLayer& layer : quantized.layers) layers.push_back(LayerJson(layer));
+    report.Set("per_layer", std::move(layers));
+    std::fputs(PrettyJson(report).c_str(), stdout);
+  } else {
+    PrintSummary(quantized, fmt::format("{}, {}", summary.name, component.full_name()), arguments.output);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void AddQuantizeVerb(CLI::App& app, Session& session) {
+  auto arguments = std::make_shared<QuantizeArguments>();
+  CLI::App* verb = app.add_subcommand("quantize", "Quantize one checkpoint; write its codes and a table of its layers");
+  verb->add_option("model", arguments->model, "Checkpoint: a file or a folder")->required();
+  verb->add_option("--backend", arguments->backend, "Model backend, if several know the format");
+  verb->add_option("--quantizer", arguments->quantizer, "Quantizer; 'bitlaw plugins describe' lists its options")
+      ->capture_default_str();
+  verb->add_option("--option", arguments->options, "KEY=VALUE of the quantizer, e.g. bits=3; repeatable")
+      ->allow_extra_args(false);
+  verb->add_option("--corpus", arguments->corpus, "Calibration text, .txt or .jsonl");
+  verb->add_option("--corpus-type", arguments->corpus_component, "Corpus component")->capture_default_str();
+  verb->add_option("--corpus-option", arguments->corpus_options, "KEY=VALUE of the corpus; repeatable")
+      ->allow_extra_args(false);
+  verb->add_option("--sequences", arguments->sequences, "Calibration sequences Cb")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  verb->add_option("--tokens", arguments->tokens, "Tokens a sequence T")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("--seed", arguments->seed, "Seed of the draw")->capture_default_str();
+  verb->add_option("--dtype", arguments->dtype, "Compute dtype: float32 or bfloat16")->capture_default_str();
+  verb->add_option("--device", arguments->device, "cpu, cuda, cuda:1")->capture_default_str();
+  verb->add_option("--threads", arguments->threads, "0: every core this process may use")->check(CLI::NonNegativeNumber);
+  verb->add_option("--sequential", arguments->sequential, "Inputs see quantized layers of the same block: stage, or block: no")
+      ->check(CLI::IsMember({"stage", "block"}))
+      ->capture_default_str();
+  verb->add_option("--batch-tokens", arguments->batch_tokens, "Calibration tokens that go through a block at once")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  verb->add_flag("--allow-fallback", arguments->allow_fallback, "Keep layers for which the quantizer did other than asked");
+  verb->add_option("--output", arguments->output, "Write codes, scales and zero points here (safetensors)");
+  verb->add_option("--csv", arguments->csv, "Write the table of layers here");
+  verb->add_flag("--json", arguments->json, "Print summary and layers as JSON");
+  verb->callback([&session, arguments] { session.action = [&session, arguments] { return Quantize(session, *arguments); }; });
+}
+
+}  // namespace bitlaw
