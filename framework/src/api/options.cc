@@ -5,8 +5,15 @@
 
 namespace bitlaw {
 
+Options::Options() {
+  static const auto kNone = std::make_shared<const Value>(Value::Map{});
+  map_ = kNone;
+}
+
+Options::Options(Value map) : map_(std::make_shared<const Value>(std::move(map))) {}
+
 const Value& Options::Raw(std::string_view name) const {
-  if (const Value* value = map_.Find(name)) return *value;
+  if (const Value* value = map_->Find(name)) return *value;
   throw InternalError("the option '" + std::string(name) + "' was read, but the schema has no such option");
 }
 

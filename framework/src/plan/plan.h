@@ -25,11 +25,14 @@ struct BITLAW_EXPORT Trial {
   Options quantizer_options;             ///< Resolved.
   std::optional<CalibrationSpec> calibration;  ///< Empty if the quantizer needs none.
   ComputeSetting compute;
-  /// Column name -> value, for tables: every option that is an axis anywhere in the study.
+  /// Column name -> value, for tables: every option that is an axis anywhere in the study, in the same order for every
+  /// trial; calibration's are "calibration.sequences" etc. Null where the trial's quantizer has no such option.
   std::vector<std::pair<std::string, Value>> axes;
   double bits_requested = 16;            ///< Mean over quantizable weights; 16 for none.
   double bits_per_weight = 16;           ///< Effective, over quantizable weights.
-  int64_t group_size_effective = 0;      ///< Smallest over layers; 0 for none.
+  /// min(group_size, C_in), or C_in for a whole row; the smallest over layers. By the option that is called
+  /// group_size; 0 for none and for a quantizer without it.
+  int64_t group_size_effective = 0;
   /// Everything above that determines the trial's numbers, except file contents: model name is not in it, the
   /// model's headers digest is.
   Value identity;
@@ -42,8 +45,9 @@ struct BITLAW_EXPORT SkippedCell {
 };
 
 struct BITLAW_EXPORT PlannedModel {
-  ModelSpec spec;
+  ModelSpec spec;                        ///< With family filled in.
   ModelSummary summary;
+  std::string headers_digest;            ///< Over the summary, its name left out, and the sizes of the model's files.
 };
 
 struct BITLAW_EXPORT Plan {
@@ -51,9 +55,18 @@ struct BITLAW_EXPORT Plan {
   std::vector<PlannedModel> models;
   std::vector<Trial> trials;             ///< Baselines first, then in spec order; duplicates merged.
   std::vector<SkippedCell> skipped;
+  size_t left_out = 0;                   ///< Cells a model that `where` or `skip` left out.
+  size_t merged = 0;                     ///< Cells that said the same as an earlier one.
+  std::vector<std::string> notes;        ///< What was done that the study did not ask for, for people.
+
+  /// The columns of Trial::axes.
+  std::vector<std::string> axis_names() const;
 };
 
-/// Expands the grid. Reads model headers (never a weight), asks every quantizer about every layer shape.
+/// Expands the grid. Reads model headers and calibration text (never a weight), asks every quantizer about every layer.
+/// Trials come model by model, and within a model in the order of `quantize:`, the last axis fastest.
+/// Errors: Error(kSpec) for a quantizer that needs calibration and has none; Error(kIo / kUnsupported) for models and
+/// texts that cannot be read. All faults of all models come in one Error.
 BITLAW_EXPORT Plan MakePlan(const StudySpec& study, const PluginHost& host);
 
 }  // namespace bitlaw

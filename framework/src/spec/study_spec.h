@@ -43,7 +43,8 @@ struct BITLAW_EXPORT QuantizeSpec {
   Value fixed;                                 ///< Options given as single values, unresolved.
   Value calibration_fixed;                     ///< Null: no calibration.
   std::vector<std::vector<GridAxis>> axes;     ///< Product over the outer list; the inner list advances together.
-  std::string where;                           ///< Expression over axis names; empty: every cell.
+  std::string where;                           ///< Condition over options and calibration; empty: every cell.
+  std::vector<Value> skip;                     ///< Maps: a cell that agrees with every entry of one is left out.
   SourceMark mark, where_mark;
 };
 
@@ -51,8 +52,8 @@ struct BITLAW_EXPORT ModelSpec {
   std::filesystem::path path;                  ///< Absolute, globs expanded.
   std::string name;                            ///< Unique in the study.
   std::string family;                          ///< For cross-family tests; defaults to the architecture.
-  std::string backend;                         ///< "hf"; empty until resolved by Claims().
-  Value backend_options;
+  std::string backend;                         ///< "hf": given, or the one backend that claims the path.
+  Value backend_options;                       ///< As given, unresolved; null: none.
   bool hold_out = false;                       ///< Kept out of fits, used for validation.
   SourceMark mark;
 };
@@ -80,12 +81,14 @@ struct BITLAW_EXPORT LawSpec {
   SourceMark mark;
 };
 
-/// What a study file says, decoded strictly and with paths made absolute, nothing opened yet.
+/// What a study file says, decoded strictly and with paths made absolute. Of models only names and magic bytes were
+/// looked at. docs/spec.md is the reference of the file format.
 struct BITLAW_EXPORT StudySpec {
   std::string name;
   std::filesystem::path file;
   std::filesystem::path output;                ///< Folder of records, tables and report.
   ComputeSetting compute;
+  std::vector<std::string> data_paths;         ///< Absolute; those of $BITLAW_DATA_PATH at the end.
   std::vector<ModelSpec> models;
   std::vector<CorpusSpec> corpora;
   std::vector<QuantizeSpec> quantize;

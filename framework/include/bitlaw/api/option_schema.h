@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -107,8 +108,8 @@ class BITLAW_EXPORT OptionSchema {
 /// Asking for a name that the schema lacks, or for another type, is an InternalError.
 class BITLAW_EXPORT Options {
  public:
-  Options() = default;
-  explicit Options(Value map) : map_(std::move(map)) {}
+  Options();  ///< No options at all.
+  explicit Options(Value map);
 
   bool Has(std::string_view name) const;  ///< False for an Optional() field that was not given.
   bool Bool(std::string_view name) const;
@@ -122,11 +123,11 @@ class BITLAW_EXPORT Options {
   std::vector<std::pair<std::string, Options>> GroupMap(std::string_view name) const;
   const Value& Raw(std::string_view name) const;  ///< With its source mark, for errors a plugin finds itself.
 
-  const Value& map() const { return map_; }
-  std::string CanonicalJson() const { return map_.CanonicalJson(); }
+  const Value& map() const { return *map_; }
+  std::string CanonicalJson() const { return map_->CanonicalJson(); }
 
  private:
-  Value map_;
+  std::shared_ptr<const Value> map_;  ///< Shared: a plan holds the same options in many trials.
 };
 
 }  // namespace bitlaw

@@ -44,6 +44,11 @@ class BITLAW_EXPORT Quantizer {
 
   virtual CalibrationNeeds needs() const = 0;
 
+  /// True if ExplainUnsupported, BitsRequested and BitsPerWeight look only at in_features, out_features and is_expert,
+  /// so that the planner may ask once a distinct shape instead of once a layer. False is always right, and needed as
+  /// soon as an override by layer name is given.
+  virtual bool depends_on_shape_only() const { return false; }
+
   /// Quantizes one layer.
   ///
   /// Shapes   weight [C_out, C_in], any floating dtype; the result's codes [C_out, C_in].

@@ -1,0 +1,58 @@
+#include "plan/layer_survey.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace bitlaw {
+
+LayerSurvey::LayerSurvey(const ModelSummary& summary) {
+  std::map<std::tuple<int64_t, int64_t, bool>, size_t> shapes;
+  for (const LinearShape& layer : summary.linears) {
+    const double weights = static_cast<double>(layer.in_features) * static_cast<double>(layer.out_features);
+    by_layer_.push_back({layer, 1, weights});
+    const auto [found, is_new] =
+        shapes.try_emplace({layer.in_features, layer.out_features, layer.is_expert}, by_shape_.size());
+    if (is_new) by_shape_.push_back({layer, 0, 0});
+    by_shape_[found->second].count += 1;
+    by_shape_[found->second].weights += weights;
+  }
+}
+
+LayerVerdict LayerSurvey::Ask(const Quantizer& quantizer, const Options& options) const {
+  LayerVerdict verdict;
+  if (by_layer_.empty()) {
+    verdict.reason = "the model has no linear layers to quantize";
+    return verdict;
+  }
+  const std::vector<Layers>& asked = quantizer.depends_on_shape_only() ? by_shape_ : by_layer_;
+  int64_t unsupported = 0;
+  double weights = 0, requested = 0, effective = 0;
+  for (const Layers& layers : asked) {
+    const std::string reason = quantizer.ExplainUnsupported(layers.first);
+    if (!reason.empty()) {
+      if (verdict.reason.empty()) verdict.reason = reason;
+      unsupported += layers.count;
+      continue;
+    }
+    weights += layers.weights;
+    requested += layers.weights * quantizer.BitsRequested(layers.first);
+    effective += layers.weights * quantizer.BitsPerWeight(layers.first);
+  }
+  if (unsupported > 0) {
+    if (unsupported > 1) verdict.reason += " (and " + std::to_string(unsupported - 1) + " more layers)";
+    return verdict;
+  }
+  verdict.bits_requested = requested / weights;
+  verdict.bits_per_weight = effective / weights;
+  const Value* group_size = options.map().Find("group_size");
+  if (group_size != nullptr && group_size->is_int()) {
+    for (const Layers& layers : asked) {
+      const int64_t row = layers.first.in_features;
+      const int64_t group = group_size->AsInt() > 0 ? std::min(group_size->AsInt(), row) : row;
+      verdict.group_size = verdict.group_size == 0 ? group : std::min(verdict.group_size, group);
+    }
+  }
+  return verdict;
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "bitlaw/api/model_backend.h"
+#include "bitlaw/api/option_schema.h"
+#include "bitlaw/api/quantizer.h"
+
+namespace bitlaw {
+
+/// What one quantizer configuration comes to on one model, before any weight is read.
+struct LayerVerdict {
+  std::string reason;            ///< Why it cannot be done; empty if it can.
+  double bits_requested = 0;     ///< Mean over quantizable weights.
+  double bits_per_weight = 0;    ///< Effective mean.
+  int64_t group_size = 0;        ///< Smallest effective one; 0 if the quantizer has no option group_size.
+};
+
+/// A model's linear layers, ready to be asked about.
+class LayerSurvey {
+ public:
+  explicit LayerSurvey(const ModelSummary& summary);
+
+  /// Asks about every layer, or about every distinct shape if the quantizer says that this is enough.
+  LayerVerdict Ask(const Quantizer& quantizer, const Options& options) const;
+
+ private:
+  struct Layers {
+    LinearShape first;    // Of all layers that count as one.
+    int64_t count = 0;
+    double weights = 0;   // Of all of them together.
+  };
+  std::vector<Layers> by_shape_, by_layer_;
+};
+
+}  // namespace bitlaw

@@ -1,0 +1,332 @@
+#include "plan/plan.h"
+
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <unordered_set>
+
+#include "bitlaw/api/corpus.h"
+#include "bitlaw/base/digest.h"
+#include "bitlaw/base/error.h"
+#include "plan/grid.h"
+#include "plan/layer_survey.h"
+#include "plugin/host.h"
+#include "spec/decoder.h"
+
+namespace bitlaw {
+namespace {
+
+constexpr std::string_view kCalibrationPrefix = "calibration.";
+
+std::string HeadersDigest(const ModelSummary& summary, const std::vector<std::filesystem::path>& files) {
+  Value headers;
+  headers.Set("architecture", summary.architecture);
+  headers.Set("baseline_note", summary.baseline_note);
+  headers.Set("hidden_size", summary.hidden_size);
+  headers.Set("max_positions", summary.max_positions);
+  headers.Set("num_blocks", summary.num_blocks);
+  headers.Set("parameters_active", summary.parameters_active);
+  headers.Set("parameters_embedding", summary.parameters_embedding);
+  headers.Set("parameters_quantizable", summary.parameters_quantizable);
+  headers.Set("parameters_total", summary.parameters_total);
+  headers.Set("stored_dtype", summary.stored_dtype);
+  headers.Set("vocab_size", summary.vocab_size);
+  Value::List linears, sizes;
+  for (const LinearShape& layer : summary.linears) {
+    linears.push_back(Value::List{layer.name, static_cast<int64_t>(layer.block), layer.in_features, layer.out_features,
+                                  layer.is_expert});
+  }
+  for (const auto& file : files) sizes.push_back(static_cast<int64_t>(std::filesystem::file_size(file)));
+  headers.Set("linears", std::move(linears));
+  headers.Set("file_sizes", std::move(sizes));
+  return DigestOf(headers.CanonicalJson());
+}
+
+// A value as labels show it: words for numbers, texts without quotes.
+std::string LabelText(const Value& value, const OptionField* field) {
+  if (field != nullptr) {
+    for (const auto& [word, number] : field->named_ints)
+      if (value == Value(number)) return word;
+  }
+  return value.is_string() ? value.AsString() : value.Text();
+}
+
+Value WithoutMark(Value value) {
+  value.set_mark({});
+  return value;
+}
+
+Value CalibrationValue(const CalibrationSpec& calibration, std::string_view name) {
+  if (name == "corpus") return calibration.corpus;
+  if (name == "sequences") return calibration.sequences;
+  if (name == "tokens") return calibration.tokens;
+  if (name == "seed") return static_cast<int64_t>(calibration.seed);
+  throw InternalError("a calibration has no '" + std::string(name) + "'");
+}
+
+/// Builds one Plan.
+class Planner {
+ public:
+  Planner(const StudySpec& study, const PluginHost& host) : study_(study), host_(host) { plan_.study = study; }
+
+  Plan Make() {
+    InspectModels();
+    for (const QuantizeSpec& entry : study_.quantize) {
+      if (entry.component != "none") PrepareEntry(entry);
+    }
+    faults_.ThrowIfAny();
+    FindVaryingOptions();
+    for (size_t model = 0; model < plan_.models.size(); ++model) AddBaseline(model);
+    const bool asks_for_baseline = std::any_of(study_.quantize.begin(), study_.quantize.end(),
+                                               [](const QuantizeSpec& entry) { return entry.component == "none"; });
+    if (!asks_for_baseline) {
+      plan_.notes.push_back("The study does not list 'none'. The unquantized model is added: losses are measured against it.");
+    }
+    for (size_t model = 0; model < plan_.models.size(); ++model) {
+      for (const Entry& entry : entries_) AddTrials(model, entry);
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  // One entry of `quantize:`, ready to become trials.
+  struct Entry {
+    const Component* component = nullptr;
+    std::unique_ptr<Grid> grid;
+    std::vector<Grid::Cell> cells;
+    std::vector<bool> needs_calibration;              // By combination.
+    bool any_needs_calibration = false;
+    std::vector<std::string> refusals;                // By combination: why the quantizer cannot be made at all.
+    std::vector<std::vector<LayerVerdict>> verdicts;  // [model][combination]
+    size_t left_out = 0;
+  };
+
+  void InspectModels() {
+    for (const ModelSpec& spec : study_.models) {
+      try {
+        const Component& component = host_.Find(ComponentKind::kModel, spec.backend, spec.mark.Text());
+        const Options options = component.schema.Resolve(spec.backend_options, "model '" + component.info.name + "'");
+        const auto backend = host_.MakeModelBackend(component.info.name, options);
+        const std::string reason = backend->ExplainUnsupported(spec.path);
+        if (!reason.empty()) throw Error(ErrorKind::kUnsupported, spec.path.string() + ": " + reason);
+        PlannedModel model{spec, backend->Inspect(spec.path), ""};
+        model.headers_digest = HeadersDigest(model.summary, backend->Files(spec.path));
+        if (model.spec.family.empty()) model.spec.family = model.summary.architecture;
+        surveys_.emplace_back(model.summary);
+        plan_.models.push_back(std::move(model));
+        backends_.push_back(Value::Map{{"name", component.info.name},
+                                       {"options", options.map()},
+                                       {"version", component.plugin_version}});
+      } catch (const Error& error) {
+        faults_.AddError(error);
+      } catch (const std::filesystem::filesystem_error& error) {
+        faults_.AddError(Error(ErrorKind::kIo, spec.path.string() + ": " + error.code().message() + "."));
+      }
+    }
+    faults_.ThrowIfAny();
+  }
+
+  void PrepareEntry(const QuantizeSpec& spec) {
+    Entry entry;
+    entry.component = &host_.Find(ComponentKind::kQuantizer, spec.component, spec.mark.Text());
+    entry.grid = std::make_unique<Grid>(spec, entry.component->schema);
+    entry.grid->ForEach([&](const Grid::Cell& cell) { entry.cells.push_back(cell); });
+    entry.left_out = entry.grid->left_out();
+    const size_t combinations = entry.grid->num_combinations();
+    entry.refusals.resize(combinations);
+    entry.needs_calibration.resize(combinations);
+    entry.verdicts.assign(plan_.models.size(), std::vector<LayerVerdict>(combinations));
+    std::vector<bool> is_used(combinations, false);
+    for (const Grid::Cell& cell : entry.cells) is_used[cell.combination] = true;
+    for (size_t i = 0; i < combinations; ++i) {
+      if (!is_used[i]) continue;
+      const Options& options = entry.grid->options(i);
+      std::unique_ptr<Quantizer> quantizer;
+      try {
+        quantizer = host_.MakeQuantizer(entry.component->info.name, options);
+      } catch (const Error& error) {
+        // Options that are right one by one but not together.
+        if (error.kind() != ErrorKind::kSpec && error.kind() != ErrorKind::kUnsupported) throw;
+        entry.refusals[i] = error.what();
+        continue;
+      }
+      entry.needs_calibration[i] = quantizer->needs().any();
+      entry.any_needs_calibration |= entry.needs_calibration[i];
+      for (size_t model = 0; model < plan_.models.size(); ++model) {
+        entry.verdicts[model][i] = surveys_[model].Ask(*quantizer, options);
+      }
+    }
+    if (entry.any_needs_calibration && spec.calibration_fixed.is_null()) {
+      faults_.Add(spec.mark, "quantizer '" + spec.component +
+                                 "' needs calibration text. Add 'calibration: {corpus: ...}', with one of: " +
+                                 JoinNames(CorpusNames()) + ".");
+      return;
+    }
+    for (const std::string& name : entry.grid->axis_names()) {
+      if (name.starts_with(kCalibrationPrefix) && !entry.any_needs_calibration) {
+        plan_.notes.push_back("quantizer '" + spec.component + "' uses no calibration text: its axis '" + name +
+                              "' is not swept.");
+        continue;
+      }
+      if (std::find(axis_names_.begin(), axis_names_.end(), name) == axis_names_.end()) axis_names_.push_back(name);
+    }
+    entries_.push_back(std::move(entry));
+  }
+
+  std::vector<std::string> CorpusNames() const {
+    std::vector<std::string> names;
+    for (const CorpusSpec& corpus : study_.corpora) names.push_back(corpus.name);
+    return names;
+  }
+
+  // A label names those options of a quantizer that differ between its trials.
+  void FindVaryingOptions() {
+    std::map<std::string, std::map<std::string, std::set<std::string>>> seen;
+    for (const Entry& entry : entries_) {
+      for (const auto& [name, values] : entry.grid->values()) {
+        if (name.starts_with(kCalibrationPrefix) && !entry.any_needs_calibration) continue;
+        for (const Value& value : values) seen[entry.component->info.name][name].insert(value.CanonicalJson());
+      }
+    }
+    for (const Entry& entry : entries_) {
+      std::vector<std::string>& names = varying_[entry.component->info.name];
+      if (!names.empty()) continue;
+      for (const auto& [name, values] : entry.grid->values()) {
+        if (seen[entry.component->info.name][name].size() > 1) names.push_back(name);
+      }
+    }
+  }
+
+  void AddBaseline(size_t model) {
+    Trial trial;
+    trial.model = model;
+    trial.quantizer = "none";
+    trial.label = plan_.models[model].spec.name + " none";
+    for (const std::string& name : axis_names_) trial.axes.emplace_back(name, Value());
+    Add(std::move(trial));
+  }
+
+  void AddTrials(size_t model, const Entry& entry) {
+    const PlannedModel& planned = plan_.models[model];
+    plan_.left_out += entry.left_out;
+    for (const Grid::Cell& cell : entry.cells) {
+      const Options& options = entry.grid->options(cell.combination);
+      const CalibrationSpec* calibration = entry.needs_calibration[cell.combination] ? &*cell.calibration : nullptr;
+      std::string label = Label(planned, *entry.component, options, calibration);
+      const LayerVerdict& verdict = entry.verdicts[model][cell.combination];
+      std::string reason = entry.refusals[cell.combination];
+      if (reason.empty()) reason = verdict.reason;
+      const int64_t positions = planned.summary.max_positions;
+      if (reason.empty() && calibration != nullptr && positions > 0 && calibration->tokens > positions) {
+        reason = "calibration.tokens = " + std::to_string(calibration->tokens) + " is more than the " +
+                 std::to_string(positions) + " positions of the model";
+      }
+      if (!reason.empty()) {
+        if (skipped_labels_.insert(label).second) plan_.skipped.push_back({std::move(label), std::move(reason)});
+        continue;
+      }
+      Trial trial;
+      trial.model = model;
+      trial.label = std::move(label);
+      trial.quantizer = entry.component->info.name;
+      trial.quantizer_version = entry.component->plugin_version;
+      trial.quantizer_options = options;
+      if (calibration != nullptr) trial.calibration = *calibration;
+      for (const std::string& name : axis_names_) trial.axes.emplace_back(name, AxisValue(name, options, calibration));
+      trial.bits_requested = verdict.bits_requested;
+      trial.bits_per_weight = verdict.bits_per_weight;
+      trial.group_size_effective = verdict.group_size;
+      Add(std::move(trial));
+    }
+  }
+
+  static Value AxisValue(const std::string& name, const Options& options, const CalibrationSpec* calibration) {
+    if (name.starts_with(kCalibrationPrefix)) {
+      return calibration == nullptr ? Value() : CalibrationValue(*calibration, name.substr(kCalibrationPrefix.size()));
+    }
+    const Value* value = options.map().Find(name);
+    return value == nullptr ? Value() : WithoutMark(*value);
+  }
+
+  std::string Label(const PlannedModel& model, const Component& component, const Options& options,
+                    const CalibrationSpec* calibration) {
+    std::string label = model.spec.name + " " + component.info.name;
+    for (const std::string& name : varying_[component.info.name]) {
+      if (name.starts_with(kCalibrationPrefix)) {
+        if (calibration == nullptr) continue;
+        const std::string short_name = name.substr(kCalibrationPrefix.size());
+        label += " " + short_name + "=" + LabelText(CalibrationValue(*calibration, short_name), nullptr);
+      } else {
+        label += " " + name + "=" + LabelText(*options.map().Find(name), component.schema.Find(name));
+      }
+    }
+    return label;
+  }
+
+  const std::string& CorpusDigest(const std::string& name) {
+    const auto found = corpus_digests_.find(name);
+    if (found != corpus_digests_.end()) return found->second;
+    for (const CorpusSpec& corpus : study_.corpora) {
+      if (corpus.name != name) continue;
+      const Component& component = host_.Find(ComponentKind::kCorpus, corpus.component, corpus.mark.Text());
+      const Options options = component.schema.Resolve(corpus.options, "corpus '" + component.info.name + "'");
+      return corpus_digests_[name] = host_.MakeCorpus(component.info.name, options)->digest();
+    }
+    throw InternalError("a trial calibrates on the corpus '" + name + "', which its study lacks");
+  }
+
+  // Numbers do not depend on which of several equal devices computes them.
+  static std::string DeviceKind(const std::string& device) { return device.substr(0, device.find(':')); }
+
+  // Completes the trial with its identity and keeps it unless an earlier one has the same.
+  void Add(Trial trial) {
+    trial.compute = study_.compute;
+    Value calibration;
+    if (trial.calibration) {
+      calibration = Value::Map{{"corpus", CorpusDigest(trial.calibration->corpus)},
+                               {"seed", static_cast<int64_t>(trial.calibration->seed)},
+                               {"sequences", trial.calibration->sequences},
+                               {"tokens", trial.calibration->tokens}};
+    }
+    trial.identity = Value::Map{{"backend", backends_[trial.model]},
+                                {"calibration", std::move(calibration)},
+                                {"compute", Value::Map{{"device", DeviceKind(trial.compute.device)},
+                                                       {"dtype", std::string(Name(trial.compute.dtype))}}},
+                                {"model", plan_.models[trial.model].headers_digest},
+                                {"quantizer", Value::Map{{"name", trial.quantizer},
+                                                         {"options", trial.quantizer_options.map()},
+                                                         {"version", trial.quantizer_version}}}};
+    trial.id = ShortDigest(DigestOf(trial.identity.CanonicalJson()));
+    if (ids_.insert(trial.id).second) {
+      plan_.trials.push_back(std::move(trial));
+    } else {
+      ++plan_.merged;
+    }
+  }
+
+  const StudySpec& study_;
+  const PluginHost& host_;
+  Plan plan_;
+  Faults faults_;
+  std::vector<LayerSurvey> surveys_;  // By model, as are backends_.
+  std::vector<Value> backends_;
+  std::vector<Entry> entries_;
+  std::vector<std::string> axis_names_;
+  std::map<std::string, std::vector<std::string>> varying_;  // Quantizer -> options in its labels.
+  std::map<std::string, std::string> corpus_digests_;
+  std::unordered_set<std::string> ids_, skipped_labels_;
+};
+
+}  // namespace
+
+std::vector<std::string> Plan::axis_names() const {
+  std::vector<std::string> names;
+  if (!trials.empty()) {
+    for (const auto& [name, value] : trials.front().axes) names.push_back(name);
+  }
+  return names;
+}
+
+Plan MakePlan(const StudySpec& study, const PluginHost& host) { return Planner(study, host).Make(); }
+
+}  // namespace bitlaw

@@ -1,0 +1,128 @@
+#include "spec/decoder.h"
+
+#include <algorithm>
+#include <sstream>
+
+namespace bitlaw {
+
+const std::vector<std::pair<std::string, std::vector<std::string>>>& SpecKeys() {
+  static const std::vector<std::pair<std::string, std::vector<std::string>>> kKeys = {
+      {"study",
+       {"bitlaw", "study", "output", "compute", "data_paths", "models", "corpora", "quantize", "tasks", "strata", "laws",
+        "fit", "evaluate", "allow_fallback"}},
+      {"compute", {"dtype", "device"}},
+      {"model", {"path", "name", "family", "backend", "backend_options", "hold_out"}},
+      {"corpus", {"type"}},
+      {"quantize", {"quantizer", "calibration", "zip", "where", "skip"}},
+      {"calibration", {"corpus", "sequences", "tokens", "seed"}},
+      {"task", {"task", "as"}},
+      {"law", {"law", "name", "type"}},
+      {"task file", {"type", "include"}},
+      {"law file", {"name", "type", "include"}},
+  };
+  return kKeys;
+}
+
+const std::vector<std::string>& SpecKeysOf(std::string_view kind) {
+  for (const auto& [name, keys] : SpecKeys())
+    if (name == kind) return keys;
+  throw InternalError("there are no spec keys of '" + std::string(kind) + "'");
+}
+
+bool IsName(std::string_view text) {
+  auto is_word = [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  return !text.empty() && is_word(text[0]) &&
+         std::all_of(text.begin(), text.end(), [&](unsigned char c) { return is_word(c) || c == '.' || c == '-'; });
+}
+
+void Faults::Add(const SourceMark& mark, const std::string& text) {
+  const std::string where = mark.Text();
+  lines_.push_back((where.empty() ? "" : where + ": ") + text);
+  kind_ = ErrorKind::kSpec;
+}
+
+void Faults::AddError(const Error& error, const std::string& home, const std::string& chain) {
+  std::istringstream lines(error.what());
+  for (std::string line; std::getline(lines, line);) {
+    lines_.push_back(chain.empty() || line.starts_with(home + ":") ? line : line + " (" + chain + ")");
+  }
+  kind_ = kind_ && *kind_ != error.kind() ? ErrorKind::kSpec : error.kind();
+}
+
+void Faults::ThrowIfAny() const {
+  if (lines_.empty()) return;
+  std::string text;
+  for (size_t i = 0; i < lines_.size(); ++i) {
+    if (std::find(lines_.begin(), lines_.begin() + i, lines_[i]) != lines_.begin() + i) continue;
+    text += (text.empty() ? "" : "\n") + lines_[i];
+  }
+  throw Error(kind_.value_or(ErrorKind::kSpec), text);
+}
+
+MapReader::MapReader(const Value& map, std::string_view kind, std::string name, Faults& faults, bool takes_options)
+    : map_(map), kind_(kind), name_(std::move(name)), faults_(faults) {
+  if (takes_options || !map.is_map()) return;
+  const std::vector<std::string>& known = SpecKeysOf(kind);
+  for (const auto& [key, value] : map.AsMap()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    faults_.Add(value.key_mark(),
+                "'" + key + "' is not a key of " + name_ + "." + DidYouMean(key, known) + " Keys: " + JoinNames(known) + ".");
+  }
+}
+
+const Value* MapReader::Find(std::string_view key) const {
+  const Value* value = map_.Find(key);
+  return value == nullptr || value->is_null() ? nullptr : value;
+}
+
+const Value* MapReader::Require(std::string_view key, const std::string& what) {
+  const Value* value = Find(key);
+  if (value == nullptr) faults_.Add(map_.mark(), "'" + std::string(key) + "' is missing from " + name_ + ". " + what);
+  return value;
+}
+
+const Value* MapReader::Typed(std::string_view key, Value::Type type) {
+  const Value* value = Find(key);
+  if (value == nullptr || value->type() == type) return value;
+  faults_.Add(value->mark(), "'" + std::string(key) + "' of " + name_ + " is " + std::string(Article(value->type())) +
+                                 ". It must be " + std::string(Article(type)) + ".");
+  return nullptr;
+}
+
+std::optional<std::string> MapReader::String(std::string_view key) {
+  const Value* value = Typed(key, Value::Type::kString);
+  return value == nullptr ? std::nullopt : std::optional(value->AsString());
+}
+
+std::optional<bool> MapReader::Bool(std::string_view key) {
+  const Value* value = Typed(key, Value::Type::kBool);
+  return value == nullptr ? std::nullopt : std::optional(value->AsBool());
+}
+
+const Value* MapReader::List(std::string_view key) { return Typed(key, Value::Type::kList); }
+const Value* MapReader::Map(std::string_view key) { return Typed(key, Value::Type::kMap); }
+
+std::optional<std::string> MapReader::Name(std::string_view key) {
+  std::optional<std::string> name = String(key);
+  if (!name || IsName(*name)) return name;
+  faults_.Add(Find(key)->mark(), "'" + std::string(key) + "' of " + name_ + " is '" + *name +
+                                     "'. A name has letters, digits, '.', '_' and '-' and does not begin with '.' or '-'.");
+  return std::nullopt;
+}
+
+Value MapReader::Rest() const {
+  Value::Map rest;
+  const std::vector<std::string>& own = SpecKeysOf(kind_);
+  if (map_.is_map()) {
+    for (const auto& entry : map_.AsMap()) {
+      if (std::find(own.begin(), own.end(), entry.first) == own.end()) rest.push_back(entry);
+    }
+  }
+  Value result(std::move(rest));
+  result.set_mark(map_.mark());
+  return result;
+}
+
+}  // namespace bitlaw

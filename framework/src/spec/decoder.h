@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "bitlaw/base/error.h"
+#include "bitlaw/base/export.h"
+#include "bitlaw/base/value.h"
+
+namespace bitlaw {
+
+/// The keys of each kind of map in a study file: ("study", {"bitlaw", "study", ...}), ("model", ...), ... Maps that
+/// also take a component's options list only their own keys. docs/spec.md describes every one of them.
+BITLAW_EXPORT const std::vector<std::pair<std::string, std::vector<std::string>>>& SpecKeys();
+
+/// The keys of one kind of map.
+const std::vector<std::string>& SpecKeysOf(std::string_view kind);
+
+/// Collects every fault of a study, so that its user mends them in one go.
+class Faults {
+ public:
+  void Add(const SourceMark& mark, const std::string& text);
+  /// Every line of `error`; a line that does not speak of the file `home` gets `chain` after it.
+  void AddError(const Error& error, const std::string& home = "", const std::string& chain = "");
+  bool empty() const { return lines_.empty(); }
+  /// For functions that append lines themselves; they count as kSpec.
+  std::vector<std::string>& lines() { return lines_; }
+
+  /// One Error that holds all lines, each once. Its kind is kSpec unless every fault came by AddError() with another.
+  void ThrowIfAny() const;
+
+ private:
+  std::vector<std::string> lines_;
+  std::optional<ErrorKind> kind_;
+};
+
+/// Reads one map of a study file. A wrong type is a fault, and the value counts as not given.
+class MapReader {
+ public:
+  /// `kind` names the row of SpecKeys(); `name` is how sentences call the map: "models[1]". Unless `takes_options`,
+  /// keys beside SpecKeysOf(kind) are faults.
+  MapReader(const Value& map, std::string_view kind, std::string name, Faults& faults, bool takes_options = false);
+
+  /// The value of `key`, or null if it is absent or written as null.
+  const Value* Find(std::string_view key) const;
+  /// Find(), and a fault if it is absent.
+  const Value* Require(std::string_view key, const std::string& what);
+
+  std::optional<std::string> String(std::string_view key);
+  std::optional<bool> Bool(std::string_view key);
+  const Value* List(std::string_view key);
+  const Value* Map(std::string_view key);
+  /// A string of letters, digits, '.', '_' and '-' that does not begin with '.' or '-'.
+  std::optional<std::string> Name(std::string_view key);
+
+  /// The entries that are none of the map's own keys: a component's options.
+  Value Rest() const;
+
+ private:
+  const Value* Typed(std::string_view key, Value::Type type);
+
+  const Value& map_;
+  std::string_view kind_;
+  std::string name_;
+  Faults& faults_;
+};
+
+/// True for [A-Za-z0-9_][A-Za-z0-9._-]*.
+bool IsName(std::string_view text);
+
+}  // namespace bitlaw

@@ -1,0 +1,127 @@
+#include "spec/find_files.h"
+
+#include <glob.h>
+
+#include <algorithm>
+#include <set>
+
+#include "api/option_checker.h"
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+
+// In name order, at most `limit` names, and how many there are.
+std::pair<std::vector<std::string>, size_t> Entries(const fs::path& folder, size_t limit) {
+  std::set<std::string> names;
+  std::error_code status;
+  for (fs::directory_iterator entry(folder, status), end; !status && entry != end; entry.increment(status)) {
+    names.insert(entry->path().filename().string());
+  }
+  std::vector<std::string> shown(names.begin(), names.end());
+  if (shown.size() > limit) shown.resize(limit);
+  return {shown, names.size()};
+}
+
+// What stands where `pattern` looked: the deepest existing folder of its fixed part, with its first entries.
+std::string WhatIsThere(const fs::path& pattern) {
+  fs::path folder = pattern.parent_path();
+  std::error_code status;
+  while (folder.has_relative_path() && !fs::is_directory(folder, status)) folder = folder.parent_path();
+  const auto [names, count] = Entries(folder, 10);
+  std::string text = "The folder " + folder.string() + " has " + (count == 0 ? "nothing in it" : JoinNames(names));
+  if (count > names.size()) text += " and " + std::to_string(count - names.size()) + " more";
+  return text + ".";
+}
+
+std::vector<fs::path> Glob(const fs::path& pattern) {
+  std::vector<fs::path> found;
+  std::error_code status;
+  if (fs::exists(pattern, status)) return {pattern};
+  if (pattern.string().find_first_of("*?[") == std::string::npos) return {};
+  glob_t matches;
+  if (::glob(pattern.c_str(), GLOB_NOSORT, nullptr, &matches) == 0) {
+    for (size_t i = 0; i < matches.gl_pathc; ++i) found.emplace_back(matches.gl_pathv[i]);
+  }
+  ::globfree(&matches);
+  // By bytes, so that the order of models does not depend on the locale.
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace
+
+PathMatches MatchPaths(const std::string& pattern, const fs::path& first) {
+  std::string unset;
+  const std::string expanded = ExpandVariables(pattern, &unset);
+  if (!unset.empty()) {
+    return {{}, "needs the environment variable " + unset + ", which is not set. Set it, or write the path out."};
+  }
+  if (expanded.empty()) return {{}, "is empty."};
+  std::vector<fs::path> candidates;
+  for (const fs::path& base : {first, fs::current_path()}) {
+    const fs::path candidate = (fs::absolute(base) / expanded).lexically_normal();
+    if (std::find(candidates.begin(), candidates.end(), candidate) == candidates.end()) candidates.push_back(candidate);
+  }
+  std::string there;
+  for (const fs::path& candidate : candidates) {
+    std::vector<fs::path> found = Glob(candidate);
+    for (fs::path& path : found) {
+      path = path.lexically_normal();
+      if (!path.has_filename()) path = path.parent_path();  // "folder/" is "folder".
+    }
+    if (!found.empty()) return {std::move(found), ""};
+    const std::string what = WhatIsThere(candidate);
+    if (there.find(what) == std::string::npos) there += " " + what;
+  }
+  return {{}, "matches no file or folder." + there};
+}
+
+std::vector<fs::path> StudyFolders(const fs::path& home) {
+  std::vector<fs::path> folders = {home};
+  fs::path above = fs::absolute(home).lexically_normal();
+  for (int i = 0; i < 3 && above.has_relative_path(); ++i) {
+    above = above.parent_path();
+    const fs::path folder = above.filename() == "configs" ? above : above / "configs";
+    std::error_code status;
+    if (fs::is_directory(folder, status)) folders.push_back(folder);
+  }
+  return folders;
+}
+
+NamedFile FindNamedFile(const std::string& name, const std::string& kind, const fs::path& home,
+                        const std::vector<fs::path>& folders) {
+  std::error_code status;
+  if (name.find('/') != std::string::npos || name.ends_with(".yaml")) {
+    const fs::path path = home / name;
+    if (fs::is_regular_file(path, status)) return {path.lexically_normal(), ""};
+    return {{}, "there is no file " + path.lexically_normal().string() + "."};
+  }
+  std::vector<std::string> known, looked_in;
+  for (const fs::path& folder : folders) {
+    const fs::path root = folder / kind;
+    looked_in.push_back(root.lexically_normal().string());
+    std::vector<fs::path> found;
+    const auto options = fs::directory_options::skip_permission_denied;
+    for (fs::recursive_directory_iterator entry(root, options, status), end; !status && entry != end;
+         entry.increment(status)) {
+      if (entry->path().extension() != ".yaml" || !entry->is_regular_file(status)) continue;
+      known.push_back(entry->path().stem().string());
+      if (known.back() == name) found.push_back(entry->path().lexically_normal());
+    }
+    std::sort(found.begin(), found.end());
+    if (found.size() > 1) {
+      return {{}, "two files have the name '" + name + "': " + found[0].string() + " and " + found[1].string() +
+                      ". Write the path of one."};
+    }
+    if (!found.empty()) return {found.front(), ""};
+  }
+  std::sort(known.begin(), known.end());
+  known.erase(std::unique(known.begin(), known.end()), known.end());
+  return {{}, "there is no '" + name + ".yaml'." + DidYouMean(name, known) + " Known: " + JoinNames(known) +
+                  ". Looked in: " + JoinNames(looked_in) + "."};
+}
+
+}  // namespace bitlaw

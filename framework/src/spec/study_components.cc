@@ -1,0 +1,155 @@
+#include <algorithm>
+
+#include "bitlaw/api/law.h"
+#include "spec/find_files.h"
+#include "spec/study_reader.h"
+
+namespace bitlaw {
+namespace {
+
+// `map` without the keys in `own`: a component's options.
+Value Without(const Value& map, const std::vector<std::string>& own) {
+  Value rest = map;
+  std::erase_if(rest.AsMap(), [&](const auto& entry) {
+    return std::find(own.begin(), own.end(), entry.first) != own.end();
+  });
+  return rest;
+}
+
+}  // namespace
+
+void StudyReader::ReadTasks(const Value* tasks) {
+  if (tasks == nullptr) return;
+  for (size_t i = 0; i < tasks->AsList().size(); ++i) ReadTask(tasks->AsList()[i], "tasks[" + std::to_string(i) + "]");
+  for (size_t i = 0; i < spec_.tasks.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (spec_.tasks[i].name != spec_.tasks[j].name) continue;
+      faults_.Add(spec_.tasks[i].mark, "the task '" + spec_.tasks[i].name + "' is listed twice, first at line " +
+                                           std::to_string(spec_.tasks[j].mark.line) +
+                                           ". Give one another name with 'as'.");
+    }
+  }
+}
+
+void StudyReader::ReadTask(const Value& entry, const std::string& place) {
+  TaskSpec task;
+  task.mark = entry.mark();
+  std::string wanted;
+  Value overrides = Value::Map{};
+  if (entry.is_string()) {
+    wanted = entry.AsString();
+  } else if (entry.is_map()) {
+    MapReader reader(entry, "task", place, faults_, true);
+    reader.Require("task", "Name a task file.");
+    wanted = reader.String("task").value_or("");
+    task.name = reader.Name("as").value_or("");
+    overrides = reader.Rest();
+  } else {
+    faults_.Add(entry.mark(), place + " is " + std::string(Article(entry.type())) +
+                                  ". It must be a task's name, or a map with the key 'task'.");
+    return;
+  }
+  if (wanted.empty()) return;
+  const NamedFile found = FindNamedFile(wanted, "tasks", home_, folders_);
+  if (!found.problem.empty()) {
+    faults_.Add(entry.mark(), "task '" + wanted + "': " + found.problem);
+    return;
+  }
+  if (task.name.empty()) task.name = found.path.stem().string();
+  task.file = found.path;
+  task.context = {task.name, spec_.data_paths};
+  const ComponentFile file =
+      ReadComponentFile(found.path, "task file", "task '" + wanted + "' of " + entry.mark().Text(), faults_);
+  if (!file.is_read) return;
+  const Value merged = Overlay(file.map, overrides);
+  Faults of_file;
+  MapReader reader(merged, "task file", "the task file", of_file, true);
+  reader.Require("type", "Name the task component, such as 'multiple_choice'.");
+  if (const auto type = reader.String("type")) {
+    try {
+      const Component& component = host_.Find(ComponentKind::kTask, *type, merged.Find("type")->mark().Text());
+      task.component = component.info.name;
+      task.options = Without(merged, SpecKeysOf("task file"));
+      component.schema.Resolve(task.options, "task '" + component.info.name + "'");
+    } catch (const Error& error) {
+      of_file.AddError(error);
+    }
+  }
+  try {
+    of_file.ThrowIfAny();
+  } catch (const Error& error) {
+    faults_.AddError(error, entry.mark().file, file.chain);
+  }
+  spec_.tasks.push_back(std::move(task));
+}
+
+void StudyReader::ReadLaws(const Value* laws) {
+  if (laws == nullptr) return;
+  for (size_t i = 0; i < laws->AsList().size(); ++i) ReadLaw(laws->AsList()[i], "laws[" + std::to_string(i) + "]");
+  for (size_t i = 0; i < spec_.laws.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (spec_.laws[i].name != spec_.laws[j].name) continue;
+      faults_.Add(spec_.laws[i].mark, "the law '" + spec_.laws[i].name + "' is listed twice, first at line " +
+                                          std::to_string(spec_.laws[j].mark.line) +
+                                          ". Give one another name with 'name'.");
+    }
+  }
+}
+
+void StudyReader::ReadLaw(const Value& entry, const std::string& place) {
+  LawSpec law;
+  law.mark = entry.mark();
+  std::string wanted;
+  Value merged = Value::Map{};
+  std::string chain;
+  if (entry.is_string()) {
+    wanted = entry.AsString();
+  } else if (entry.is_map()) {
+    MapReader reader(entry, "law", place, faults_, true);
+    wanted = reader.String("law").value_or("");
+    if (wanted.empty()) reader.Require("name", "Name the law, or the law file with 'law'.");
+    reader.Name("name");
+    merged = Without(entry, {"law"});
+  } else {
+    faults_.Add(entry.mark(), place + " is " + std::string(Article(entry.type())) +
+                                  ". It must be a law's name, or a map with 'law' or 'name'.");
+    return;
+  }
+  if (!wanted.empty()) {
+    const NamedFile found = FindNamedFile(wanted, "laws", home_, folders_);
+    if (!found.problem.empty()) {
+      faults_.Add(entry.mark(), "law '" + wanted + "': " + found.problem);
+      return;
+    }
+    const ComponentFile file =
+        ReadComponentFile(found.path, "law file", "law '" + wanted + "' of " + entry.mark().Text(), faults_);
+    if (!file.is_read) return;
+    chain = file.chain;
+    law.name = found.path.stem().string();
+    merged = Overlay(file.map, merged);
+  }
+  merged.set_mark(entry.mark());
+  Faults of_file;
+  MapReader reader(merged, "law file", "the law", of_file, true);
+  law.name = reader.Name("name").value_or(law.name);
+  law.component = reader.String("type").value_or("formula");
+  law.options = Without(merged, SpecKeysOf("law file"));
+  try {
+    const Value* type = reader.Find("type");
+    const Component& component =
+        host_.Find(ComponentKind::kLaw, law.component, type == nullptr ? entry.mark().Text() : type->mark().Text());
+    law.component = component.info.name;
+    // Making a law reads no file and checks its formula.
+    host_.MakeLaw(law.component, law.name, component.schema.Resolve(law.options, "law '" + component.info.name + "'"));
+  } catch (const Error& error) {
+    of_file.AddError(error);
+  }
+  try {
+    of_file.ThrowIfAny();
+  } catch (const Error& error) {
+    faults_.AddError(error, entry.mark().file, chain);
+  }
+  spec_.laws.push_back(std::move(law));
+}
+
+}  // namespace bitlaw

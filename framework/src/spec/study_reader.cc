@@ -1,0 +1,313 @@
+#include "spec/study_reader.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "api/option_checker.h"
+#include "bitlaw/api/model_backend.h"
+#include "spec/find_files.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kFormat = 1;
+
+// A name made of a file or folder name: what no name may hold becomes '-'.
+std::string NameFromPath(const fs::path& path) {
+  std::error_code status;
+  std::string name = fs::is_directory(path, status) ? path.filename().string() : path.stem().string();
+  for (char& c : name)
+    if (!IsName(std::string("x") + c)) c = '-';
+  return IsName(name) ? name : "model" + name;
+}
+
+}  // namespace
+
+StudySpec ReadStudy(const fs::path& file, const PluginHost& host, const std::vector<fs::path>& search) {
+  return StudyReader(file, host, search).Read();
+}
+
+StudyReader::StudyReader(const fs::path& file, const PluginHost& host, const std::vector<fs::path>& search)
+    : file_(file), home_(fs::absolute(file).lexically_normal().parent_path()), host_(host) {
+  folders_ = StudyFolders(home_);
+  for (const fs::path& folder : search) {
+    if (std::find(folders_.begin(), folders_.end(), folder) == folders_.end()) folders_.push_back(folder);
+  }
+}
+
+StudySpec StudyReader::Read() {
+  const Value root = ReadYamlFile(file_);
+  if (!root.is_map()) {
+    faults_.Add(root.mark(), root.is_null() ? "the study file is empty. It begins with 'bitlaw: 1'."
+                                            : "the study file is " + std::string(Article(root.type())) +
+                                                  ". It must be a map that begins with 'bitlaw: 1'.");
+    faults_.ThrowIfAny();
+  }
+  const Value* format = root.Find("bitlaw");
+  if (format == nullptr) {
+    faults_.Add(root.mark(), "'bitlaw' is missing. A study file begins with 'bitlaw: 1', the version of its format.");
+  } else if (!(*format == Value(kFormat))) {
+    faults_.Add(format->mark(), "the study has format " + format->Text() + ". This bitlaw reads format 1: 'bitlaw: 1'.");
+    faults_.ThrowIfAny();
+  }
+  MapReader study(root, "study", "a study", faults_);
+  ReadHead(study);
+  ReadDataPaths(study);
+  ReadModels(study.Require("models", "List folders or files of models."));
+  ReadCorpora(study.Map("corpora"));
+  ReadQuantize(study.List("quantize"));
+  ReadTasks(study.List("tasks"));
+  ReadStrata(study.Map("strata"));
+  ReadLaws(study.List("laws"));
+  if (const Value* fit = study.Map("fit")) spec_.fit = *fit;
+  if (const Value* evaluate = study.Map("evaluate")) spec_.evaluate = *evaluate;
+  spec_.allow_fallback = study.Bool("allow_fallback").value_or(false);
+  faults_.ThrowIfAny();
+  return std::move(spec_);
+}
+
+void StudyReader::ReadHead(MapReader& study) {
+  spec_.file = fs::absolute(file_).lexically_normal();
+  study.Require("study", "Name the study.");
+  spec_.name = study.Name("study").value_or("");
+  const std::string output = study.String("output").value_or("results/" + spec_.name);
+  std::string unset;
+  const std::string expanded = ExpandVariables(output, &unset);
+  if (!unset.empty()) {
+    faults_.Add(study.Find("output")->mark(), "output = '" + output + "' needs the environment variable " + unset +
+                                                  ", which is not set. Set it, or write the path out.");
+  }
+  spec_.output = fs::absolute(expanded).lexically_normal();
+  const Value* compute = study.Map("compute");
+  if (compute == nullptr) return;
+  MapReader setting(*compute, "compute", "'compute'", faults_);
+  try {
+    if (const auto dtype = setting.String("dtype")) spec_.compute.dtype = ParseDtype(*dtype);
+  } catch (const Error& error) {
+    faults_.Add(setting.Find("dtype")->mark(), error.what());
+  }
+  if (const auto device = setting.String("device")) {
+    const std::string_view index = std::string_view(*device).substr(std::min<size_t>(device->size(), 5));
+    const bool is_cuda = *device == "cuda" || (device->starts_with("cuda:") && !index.empty() && index.size() <= 3 &&
+                                               index.find_first_not_of("0123456789") == std::string_view::npos);
+    if (*device != "cpu" && !is_cuda) {
+      faults_.Add(setting.Find("device")->mark(),
+                  "'" + *device + "' is not a device. Use cpu, cuda, or cuda:<number> for one of several.");
+    }
+    spec_.compute.device = *device;
+  }
+}
+
+void StudyReader::ReadDataPaths(MapReader& study) {
+  if (const Value* paths = study.List("data_paths")) {
+    for (const Value& path : paths->AsList()) {
+      if (!path.is_string() || path.AsString().empty()) {
+        faults_.Add(path.mark(), "an entry of 'data_paths' is " + std::string(Article(path.type())) +
+                                     ". It must be a folder's path.");
+        continue;
+      }
+      // A variable that is not set matters only if a file is looked for and not found: then the text shows.
+      std::string unset;
+      const std::string expanded = ExpandVariables(path.AsString(), &unset);
+      spec_.data_paths.push_back(unset.empty() ? (home_ / expanded).lexically_normal().string() : path.AsString());
+    }
+  }
+  const char* variable = std::getenv("BITLAW_DATA_PATH");
+  std::string_view rest = variable == nullptr ? "" : variable;
+  while (!rest.empty()) {
+    const std::string_view folder = rest.substr(0, rest.find(':'));
+    if (!folder.empty()) spec_.data_paths.push_back(fs::absolute(folder).lexically_normal().string());
+    rest.remove_prefix(std::min(rest.size(), folder.size() + 1));
+  }
+}
+
+void StudyReader::ReadModels(const Value* models) {
+  if (models == nullptr) return;
+  if (!models->is_list() || models->AsList().empty()) {
+    faults_.Add(models->mark(), "'models' is " + (models->is_list() ? "an empty list" : std::string(Article(models->type()))) +
+                                    ". It must be a list of paths, or of maps with the key 'path'.");
+    return;
+  }
+  for (const std::string& name : host_.Names(ComponentKind::kModel)) {
+    try {
+      const Options options = host_.Find(ComponentKind::kModel, name).schema.Resolve(Value(), "model '" + name + "'");
+      backends_.emplace_back(name, host_.MakeModelBackend(name, options));
+    } catch (const Error&) {
+      // A backend that cannot do without options is used only where the study names it.
+    }
+  }
+  for (size_t i = 0; i < models->AsList().size(); ++i) {
+    ReadModel(models->AsList()[i], "models[" + std::to_string(i) + "]");
+  }
+  for (size_t i = 0; i < spec_.models.size(); ++i) {
+    const ModelSpec& model = spec_.models[i];
+    for (size_t j = 0; j < i; ++j) {
+      const ModelSpec& before = spec_.models[j];
+      if (model.path == before.path) {
+        faults_.Add(model.mark, "the model " + model.path.string() + " is listed twice, first at line " +
+                                    std::to_string(before.mark.line) + ".");
+      } else if (model.name == before.name) {
+        faults_.Add(model.mark, "two models are named '" + model.name + "': " + before.path.string() + " and " +
+                                    model.path.string() + ". Give one a 'name'.");
+      }
+    }
+  }
+}
+
+void StudyReader::ReadModel(const Value& entry, const std::string& place) {
+  if (!entry.is_string() && !entry.is_map()) {
+    faults_.Add(entry.mark(), place + " is " + std::string(Article(entry.type())) +
+                                  ". It must be a path, or a map with the key 'path'.");
+    return;
+  }
+  ModelSpec model;
+  Value as_map = entry;
+  if (entry.is_string()) {
+    as_map = Value();
+    as_map.Set("path", entry);
+    as_map.set_mark(entry.mark());
+  }
+  MapReader reader(as_map, "model", place, faults_);
+  reader.Require("path", "Name a folder or file; * stands for any letters.");
+  const auto pattern = reader.String("path");
+  const auto name = reader.Name("name");
+  model.family = reader.Name("family").value_or("");
+  model.hold_out = reader.Bool("hold_out").value_or(false);
+  model.backend = reader.String("backend").value_or("");
+  if (const Value* options = reader.Map("backend_options")) {
+    model.backend_options = *options;
+    if (model.backend.empty()) {
+      faults_.Add(options->key_mark(), "'backend_options' of " + place + " needs 'backend' beside it.");
+    }
+  }
+  if (!model.backend.empty()) {
+    try {
+      const Component& backend = host_.Find(ComponentKind::kModel, model.backend, reader.Find("backend")->mark().Text());
+      backend.schema.Resolve(model.backend_options, "model '" + backend.info.name + "'");
+      model.backend = backend.info.name;
+    } catch (const Error& error) {
+      faults_.AddError(error);
+    }
+  }
+  if (!pattern) return;
+  const SourceMark mark = reader.Find("path")->mark();
+  const PathMatches matches = MatchPaths(*pattern, home_);
+  if (matches.paths.empty()) faults_.Add(mark, place + ".path = '" + *pattern + "' " + matches.problem);
+  if (matches.paths.size() > 1 && name) {
+    faults_.Add(reader.Find("name")->mark(), "the name '" + *name + "' is given to " +
+                                                 std::to_string(matches.paths.size()) + " models that '" + *pattern +
+                                                 "' matches. Leave it out, or list the models.");
+    return;
+  }
+  for (const fs::path& path : matches.paths) {
+    ModelSpec one = model;
+    one.path = path;
+    one.name = name.value_or(NameFromPath(path));
+    one.mark = mark;
+    if (one.backend.empty()) one.backend = BackendOf(path, mark);
+    spec_.models.push_back(std::move(one));
+  }
+}
+
+std::string StudyReader::BackendOf(const fs::path& path, const SourceMark& mark) {
+  std::vector<std::string> claims;
+  for (const auto& [name, backend] : backends_)
+    if (backend->Claims(path)) claims.push_back(name);
+  if (claims.size() == 1) return claims.front();
+  if (claims.empty()) {
+    faults_.Add(mark, "no model backend knows the format of " + path.string() +
+                          ". Backends: " + JoinNames(host_.Names(ComponentKind::kModel)) +
+                          ". Narrow the pattern, or name the 'backend'.");
+  } else {
+    faults_.Add(mark, "several model backends claim " + path.string() + ": " + JoinNames(claims) + ". Name the 'backend'.");
+  }
+  return "";
+}
+
+void StudyReader::ReadCorpora(const Value* corpora) {
+  if (corpora == nullptr) return;
+  for (const auto& [name, entry] : corpora->AsMap()) {
+    const std::string place = "corpus '" + name + "'";
+    if (!IsName(name)) {
+      faults_.Add(entry.key_mark(), "'" + name + "' names a corpus. A name has letters, digits, '.', '_' and '-'.");
+    }
+    if (!entry.is_map()) {
+      faults_.Add(entry.mark(), place + " is " + std::string(Article(entry.type())) +
+                                    ". It must be a map with the key 'type' and that component's options.");
+      continue;
+    }
+    MapReader reader(entry, "corpus", place, faults_, true);
+    reader.Require("type", "Name the corpus component, such as 'text'.");
+    CorpusSpec corpus;
+    corpus.name = name;
+    corpus.mark = entry.mark();
+    if (const auto type = reader.String("type")) {
+      try {
+        const Component& component = host_.Find(ComponentKind::kCorpus, *type, reader.Find("type")->mark().Text());
+        corpus.component = component.info.name;
+        corpus.options = FindCorpusFiles(component.schema, reader.Rest());
+        component.schema.Resolve(corpus.options, "corpus '" + component.info.name + "'");
+      } catch (const Error& error) {
+        faults_.AddError(error);
+      }
+    }
+    spec_.corpora.push_back(std::move(corpus));
+  }
+}
+
+// A relative path that does not exist beside the study is looked for in the data folders.
+Value StudyReader::FindCorpusFiles(const OptionSchema& schema, const Value& options) const {
+  Value found = options;
+  for (auto& [key, value] : found.AsMap()) {
+    const OptionField* field = schema.Find(key);
+    if (field == nullptr || field->type != OptionType::kPath || !value.is_string()) continue;
+    std::error_code status;
+    const fs::path path(value.AsString());
+    if (path.is_absolute() || value.AsString().find("${") != std::string::npos || fs::exists(home_ / path, status)) continue;
+    for (const std::string& folder : spec_.data_paths) {
+      if (!fs::exists(fs::path(folder) / path, status)) continue;
+      const SourceMark mark = value.mark();
+      value = Value((fs::path(folder) / path).string());
+      value.set_mark(mark);
+      break;
+    }
+  }
+  return found;
+}
+
+void StudyReader::ReadQuantize(const Value* entries) {
+  if (entries == nullptr) return;
+  for (size_t i = 0; i < entries->AsList().size(); ++i) {
+    spec_.quantize.push_back(ReadQuantizeSpec(entries->AsList()[i], "quantize[" + std::to_string(i) + "]", spec_.corpora,
+                                              host_, faults_));
+  }
+}
+
+void StudyReader::ReadStrata(const Value* strata) {
+  if (strata == nullptr) return;
+  std::vector<std::string> known;
+  for (const TaskSpec& task : spec_.tasks) known.push_back(task.name);
+  for (const auto& [stratum, tasks] : strata->AsMap()) {
+    if (!tasks.is_list() || tasks.AsList().empty()) {
+      faults_.Add(tasks.mark(), "stratum '" + stratum + "' is " +
+                                    (tasks.is_list() ? "an empty list" : std::string(Article(tasks.type()))) +
+                                    ". It must be a list of task names.");
+      continue;
+    }
+    std::vector<std::string>& members = spec_.strata[stratum];
+    for (const Value& task : tasks.AsList()) {
+      const std::string name = task.is_string() ? task.AsString() : task.Text();
+      if (std::find(known.begin(), known.end(), name) == known.end()) {
+        faults_.Add(task.mark(), "stratum '" + stratum + "' names the task '" + name + "', which the study does not list." +
+                                     DidYouMean(name, known) + " Tasks: " + JoinNames(known) + ".");
+      } else if (std::find(members.begin(), members.end(), name) != members.end()) {
+        faults_.Add(task.mark(), "stratum '" + stratum + "' names the task '" + name + "' twice.");
+      }
+      members.push_back(name);
+    }
+  }
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "plugin/host.h"
+#include "spec/component_file.h"
+#include "spec/decoder.h"
+#include "spec/study_spec.h"
+
+namespace bitlaw {
+
+/// Decodes one study file into a StudySpec, part by part, and collects the faults of all parts.
+class StudyReader {
+ public:
+  StudyReader(const std::filesystem::path& file, const PluginHost& host,
+              const std::vector<std::filesystem::path>& search);
+
+  /// The study, or one Error with every fault.
+  StudySpec Read();
+
+ private:
+  void ReadHead(MapReader& study);
+  void ReadDataPaths(MapReader& study);
+  void ReadModels(const Value* models);
+  void ReadModel(const Value& entry, const std::string& name);
+  std::string BackendOf(const std::filesystem::path& path, const SourceMark& mark);
+  void ReadCorpora(const Value* corpora);
+  Value FindCorpusFiles(const OptionSchema& schema, const Value& options) const;
+  void ReadQuantize(const Value* entries);
+  void ReadTasks(const Value* tasks);
+  void ReadTask(const Value& entry, const std::string& place);
+  void ReadStrata(const Value* strata);
+  void ReadLaws(const Value* laws);
+  void ReadLaw(const Value& entry, const std::string& place);
+
+  std::filesystem::path file_, home_;
+  const PluginHost& host_;
+  std::vector<std::filesystem::path> folders_;  // With tasks/ and laws/, in order of search.
+  Faults faults_;
+  StudySpec spec_;
+  std::vector<std::pair<std::string, std::unique_ptr<ModelBackend>>> backends_;  // Those that need no option.
+};
+
+/// Decodes one entry of `quantize:`; `place` names it in sentences: "quantize[1]".
+QuantizeSpec ReadQuantizeSpec(const Value& entry, const std::string& place, const std::vector<CorpusSpec>& corpora,
+                              const PluginHost& host, Faults& faults);
+
+/// The options of a `calibration:` map: corpus, sequences, tokens, seed.
+const OptionSchema& CalibrationSchema();
+
+}  // namespace bitlaw
