@@ -32,6 +32,8 @@ Value::Value(const Value& other) = default;
 Value::Value(Value&& other) noexcept = default;
 Value& Value::operator=(const Value& other) = default;
 Value& Value::operator=(Value&& other) noexcept = default;
+Value::Value(List value) : content_(std::make_shared<List>(std::move(value))) {}
+Value::Value(Map value) : content_(std::make_shared<Map>(std::move(value))) {}
 
 namespace {
 
@@ -39,6 +41,13 @@ namespace {
   const std::string where = value.mark().Text();
   throw InternalError((where.empty() ? "" : where + ": ") + "a Value was read as " + std::string(Article(wanted)) +
                       " but it is " + std::string(Article(value.type())));
+}
+
+// The content for writing: copied first if another Value has it too.
+template <typename T>
+T& Own(std::shared_ptr<T>& shared) {
+  if (shared.use_count() > 1) shared = std::make_shared<T>(*shared);
+  return *shared;
 }
 
 }  // namespace
@@ -65,35 +74,34 @@ const std::string& Value::AsString() const {
 }
 
 const Value::List& Value::AsList() const {
-  if (const List* value = std::get_if<List>(&content_)) return *value;
+  if (const auto* value = std::get_if<std::shared_ptr<List>>(&content_)) return **value;
   ThrowWrongType(*this, Type::kList);
 }
 
 const Value::Map& Value::AsMap() const {
-  if (const Map* value = std::get_if<Map>(&content_)) return *value;
+  if (const auto* value = std::get_if<std::shared_ptr<Map>>(&content_)) return **value;
   ThrowWrongType(*this, Type::kMap);
 }
 
 Value::List& Value::AsList() {
-  if (List* value = std::get_if<List>(&content_)) return *value;
+  if (auto* value = std::get_if<std::shared_ptr<List>>(&content_)) return Own(*value);
   ThrowWrongType(*this, Type::kList);
 }
 
 Value::Map& Value::AsMap() {
-  if (Map* value = std::get_if<Map>(&content_)) return *value;
+  if (auto* value = std::get_if<std::shared_ptr<Map>>(&content_)) return Own(*value);
   ThrowWrongType(*this, Type::kMap);
 }
 
 const Value* Value::Find(std::string_view key) const {
-  const Map* map = std::get_if<Map>(&content_);
-  if (map == nullptr) return nullptr;
-  for (const auto& [name, value] : *map)
+  if (!is_map()) return nullptr;
+  for (const auto& [name, value] : AsMap())
     if (name == key) return &value;
   return nullptr;
 }
 
 void Value::Set(std::string_view key, Value value) {
-  if (is_null()) content_ = Map{};
+  if (is_null()) content_ = std::make_shared<Map>();
   for (auto& [name, old] : AsMap()) {
     if (name == key) {
       old = std::move(value);
@@ -105,6 +113,7 @@ void Value::Set(std::string_view key, Value value) {
 
 bool Value::operator==(const Value& other) const {
   if (type() != other.type()) return false;
+  if (is_list()) return AsList() == other.AsList();
   if (!is_map()) return content_ == other.content_;
   const Map& ours = AsMap();
   const Map& theirs = other.AsMap();

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view kCalibrationPrefix = "calibration.";
 // A spec with more cells is a slip of the pen; the largest published sweep has a few hundred.
-constexpr size_t kMaxCells = 10'000'000;
+constexpr size_t kMaxCells = 1'000'000;
 
 size_t FieldIndex(const OptionSchema& schema, std::string_view name) {
   for (size_t i = 0; i < schema.fields().size(); ++i)

@@ -122,6 +122,18 @@ TEST(Value, ComparesMapsWithoutOrderAndWithoutMarks) {
   EXPECT_FALSE(a == b);
 }
 
+TEST(Value, CopiesAreIndependent) {
+  Value first;
+  first.Set("list", Value::List{1});
+  Value second = first;
+  second.AsMap()[0].second.AsList().push_back(2);
+  second.Set("more", true);
+  EXPECT_EQ(first.Text(), "{list: [1]}");
+  EXPECT_EQ(second.Text(), "{list: [1, 2], more: true}");
+  first.Set("list", 3);
+  EXPECT_EQ(second.Text(), "{list: [1, 2], more: true}");
+}
+
 TEST(Value, PrintsForPeople) {
   Value map;
   map.Set("a", Value::List{2, 0.01, "abc", true, Value()});

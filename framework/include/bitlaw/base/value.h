@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,6 +28,7 @@ struct BITLAW_EXPORT SourceMark {
 /// taken over CanonicalJson() of a Value.
 ///
 /// A map keeps the order in which its keys were written; CanonicalJson() sorts them.
+/// Copies are cheap: they share lists and maps until one of them is changed.
 class BITLAW_EXPORT Value {
  public:
   using List = std::vector<Value>;
@@ -45,8 +47,8 @@ class BITLAW_EXPORT Value {
   Value(double value) : content_(value) {}                        // NOLINT(google-explicit-constructor)
   Value(const char* value) : content_(std::string(value)) {}      // NOLINT(google-explicit-constructor)
   Value(std::string value) : content_(std::move(value)) {}        // NOLINT(google-explicit-constructor)
-  Value(List value) : content_(std::move(value)) {}               // NOLINT(google-explicit-constructor)
-  Value(Map value) : content_(std::move(value)) {}                // NOLINT(google-explicit-constructor)
+  Value(List value);                                              // NOLINT(google-explicit-constructor)
+  Value(Map value);                                               // NOLINT(google-explicit-constructor)
 
   Type type() const { return static_cast<Type>(content_.index()); }
   bool is_null() const { return type() == Type::kNull; }
@@ -91,7 +93,8 @@ class BITLAW_EXPORT Value {
   bool operator==(const Value& other) const;
 
  private:
-  std::variant<std::monostate, bool, int64_t, double, std::string, List, Map> content_;
+  std::variant<std::monostate, bool, int64_t, double, std::string, std::shared_ptr<List>, std::shared_ptr<Map>>
+      content_;
   SourceMark mark_;
   int key_line_ = 0, key_column_ = 0;
 };

@@ -1,0 +1,142 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <variant>
+
+#include "bitlaw/api/law.h"
+#include "bitlaw/api/task.h"
+#include "cli/study_text.h"
+#include "cli/verbs.h"
+#include "fit/law_fit.h"
+#include "plan/plan.h"
+#include "spec/decoder.h"
+#ifdef BITLAW_HAS_TENSOR
+#include "cli/tensor/evaluate_options.h"
+#endif
+
+namespace bitlaw {
+namespace {
+
+std::string RequestTypes(const std::vector<TaskItem>& items) {
+  static constexpr const char* kNames[] = {"loglikelihood", "rolling loglikelihood", "generate until"};
+  std::set<std::string> names;
+  for (const TaskItem& item : items)
+    for (const Request& request : item.requests) names.insert(kNames[request.index()]);
+  return JoinNames({names.begin(), names.end()});
+}
+
+// One line about a task: what it is, in which stratum, what it asks and how often.
+std::string TaskLine(const TaskSpec& spec, const StudySpec& study, const PluginHost& host) {
+  const Component& component = host.Find(ComponentKind::kTask, spec.component);
+  const auto task = host.MakeTask(spec.component, component.schema.Resolve(spec.options, "task '" + spec.component + "'"),
+                                  spec.context);
+  const TaskCard& card = task->card();
+  const std::vector<TaskItem> items = task->Items();
+  std::string strata;
+  for (const auto& [stratum, members] : study.strata) {
+    if (std::find(members.begin(), members.end(), spec.name) != members.end()) strata += (strata.empty() ? "" : "+") + stratum;
+  }
+  if (study.strata.empty()) strata = card.stratum;
+  return fmt::format("{}  {} {}, {}, {}-shot, {} item{}, {}, {}", spec.name, spec.component, card.version,
+                     strata.empty() ? "no stratum" : strata, card.few_shot, items.size(), items.size() == 1 ? "" : "s",
+                     card.metrics.empty() ? "no metric" : card.metrics.front().name, RequestTypes(items));
+}
+
+std::string ModelLine(const PlannedModel& model) {
+  const ModelSummary& summary = model.summary;
+  std::string line = fmt::format("{}  {}, {} parameters, {} to quantize in {} layers, stored as {}", model.spec.name,
+                                 summary.architecture, CountText(static_cast<double>(summary.parameters_total)),
+                                 CountText(static_cast<double>(summary.parameters_quantizable)), summary.linears.size(),
+                                 summary.stored_dtype);
+  if (model.spec.hold_out) line += ", held out of fits";
+  if (!summary.baseline_note.empty()) line += fmt::format("\n               ({})", summary.baseline_note);
+  return line;
+}
+
+// "a label   line" for the first line, the label left out of the others.
+void Print(const std::string& label, const std::vector<std::string>& lines) {
+  for (size_t i = 0; i < lines.size(); ++i) fmt::print("  {:<12} {}\n", i == 0 ? label : "", lines[i]);
+}
+
+std::vector<std::string> GridLines(const StudySpec& study) {
+  std::vector<std::string> lines;
+  for (const QuantizeSpec& entry : study.quantize) {
+    std::string line = entry.component;
+    const std::string axes = AxesText(entry);
+    if (!axes.empty()) line += "  " + axes;
+    if (!entry.where.empty()) line += ", where " + entry.where;
+    if (!entry.skip.empty()) line += fmt::format(", skip {}", Value(Value::List(entry.skip)).Text());
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+std::vector<std::string> TrialLines(const Plan& plan) {
+  std::vector<std::string> lines = {TotalsText(plan)};
+  std::map<std::string, size_t> counts;
+  for (const Trial& trial : plan.trials) ++counts[trial.quantizer];
+  std::string by_quantizer;
+  for (const auto& [quantizer, count] : counts) {
+    by_quantizer += fmt::format("{}{} {}", by_quantizer.empty() ? "" : ", ", quantizer, count);
+  }
+  lines.push_back(by_quantizer);
+  for (const std::string& note : plan.notes) lines.push_back(note);
+  return lines;
+}
+
+int Check(Session& session, const std::string& file) {
+  const PluginHost& host = session.plugins();
+  const StudySpec study = ReadStudy(file, host, session.SearchFolders());
+  // What can only be seen by opening models, texts and benchmarks: again all faults together.
+  Faults faults;
+  std::optional<Plan> plan;
+  std::vector<std::string> tasks, laws;
+  auto collect = [&](auto&& step) {
+    try {
+      step();
+    } catch (const Error& error) {
+      faults.AddError(error);
+    }
+  };
+  collect([&] { plan = MakePlan(study, host); });
+  for (const TaskSpec& task : study.tasks) collect([&] { tasks.push_back(TaskLine(task, study, host)); });
+  collect([&] { ReadFitSettings(study.fit); });
+#ifdef BITLAW_HAS_TENSOR
+  collect([&] { CheckEvaluateOptions(study.evaluate); });
+#endif
+  for (const LawSpec& spec : study.laws) {
+    const Component& component = host.Find(ComponentKind::kLaw, spec.component);
+    const auto law = host.MakeLaw(spec.component, spec.name, component.schema.Resolve(spec.options, "law"));
+    laws.push_back(fmt::format("{}  {} = {}", spec.name, law->response(), law->formula_text()));
+  }
+  faults.ThrowIfAny();
+
+  std::vector<std::string> models, corpora;
+  for (const PlannedModel& model : plan->models) models.push_back(ModelLine(model));
+  for (const CorpusSpec& corpus : study.corpora) corpora.push_back(corpus.name + "  " + corpus.component);
+  fmt::print("study '{}' ({}) is in order.\n", study.name, file);
+  Print("models", models);
+  Print("corpora", corpora);
+  Print("grid", GridLines(study));
+  Print("trials", TrialLines(*plan));
+  Print("tasks", tasks);
+  Print("laws", laws);
+  Print("compute", {fmt::format("{} on {}", Name(study.compute.dtype), study.compute.device)});
+  Print("output", {study.output.string()});
+  return 0;
+}
+
+}  // namespace
+
+void AddCheckVerb(CLI::App& app, Session& session) {
+  auto file = std::make_shared<std::string>();
+  CLI::App* verb = app.add_subcommand("check", "Say what a study file means, or everything that is wrong with it");
+  verb->add_option("spec", *file, "Study file (docs/spec.md)")->required();
+  verb->callback([&session, file] { session.action = [&session, file] { return Check(session, *file); }; });
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,255 @@
+#include "plan/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <ctime>
+#include <set>
+
+#include "bitlaw/base/digest.h"
+#include "bitlaw/base/error.h"
+#include "support/fixture_study.h"
+
+namespace bitlaw {
+namespace {
+
+using ::testing::ElementsAre;
+
+class Planning : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!HasFixtureQuantizers()) GTEST_SKIP() << "the fixture quantizers need a build with libtorch";
+    folder_.Write("a.shapes.json", ShapesOfModel(128, 2));
+    folder_.Write("c4.txt", "some text");
+  }
+
+  Plan Make(const std::string& quantize, const std::string& models = "[a.shapes.json]") const {
+    const auto file = folder_.Write("s.yaml", "bitlaw: 1\nstudy: demo\nmodels: " + models +
+                                                  "\ncorpora: {c4: {type: fixture, path: c4.txt}}\nquantize:\n" + quantize);
+    return MakePlan(ReadStudy(file, FixtureHost(), {}), FixtureHost());
+  }
+
+  static std::vector<std::string> Labels(const Plan& plan) {
+    std::vector<std::string> labels;
+    for (const Trial& trial : plan.trials) labels.push_back(trial.label);
+    return labels;
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Planning, PutsBaselinesFirstThenTheGridWithItsLastAxisFastest) {
+  folder_.Write("b.shapes.json", ShapesOfModel(64, 1));
+  const Plan plan = Make("  - none\n  - {quantizer: fixture_free, bits: [2, 4], group_size: [32, row]}\n", "['*.shapes.json']");
+  EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "b.shapes none",  //
+                                        "a.shapes fixture_free bits=2 group_size=32",
+                                        "a.shapes fixture_free bits=2 group_size=row",
+                                        "a.shapes fixture_free bits=4 group_size=32",
+                                        "a.shapes fixture_free bits=4 group_size=row",
+                                        "b.shapes fixture_free bits=2 group_size=32",
+                                        "b.shapes fixture_free bits=2 group_size=row",
+                                        "b.shapes fixture_free bits=4 group_size=32",
+                                        "b.shapes fixture_free bits=4 group_size=row"));
+  EXPECT_TRUE(plan.notes.empty());
+}
+
+TEST_F(Planning, LeavesOptionsThatDoNotVaryOutOfLabels) {
+  const Plan plan = Make("  - {quantizer: fixture_free, bits: [2], group_size: 32}\n");
+  EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "a.shapes fixture_free"));
+}
+
+TEST_F(Planning, AddsTheBaselineAndSaysSo) {
+  const Plan plan = Make("  - {quantizer: fixture_free, bits: 2}\n");
+  ASSERT_EQ(plan.trials.size(), 2u);
+  EXPECT_EQ(plan.trials[0].quantizer, "none");
+  EXPECT_EQ(plan.trials[0].bits_per_weight, 16);
+  EXPECT_THAT(plan.notes, ElementsAre("The study does not list 'none'. The unquantized model is added: losses are "
+                                      "measured against it."));
+}
+
+TEST_F(Planning, WeighsBitsOverTheWeightsOfAllLayers) {
+  // q [128, 128] and up [384, 128] in each of 2 blocks, all with C_in = 128.
+  const Plan uniform = Make("  - {quantizer: fixture_free, bits: 4, group_size: 32}\n");
+  EXPECT_DOUBLE_EQ(uniform.trials[1].bits_requested, 4);
+  EXPECT_DOUBLE_EQ(uniform.trials[1].bits_per_weight, 4 + 20.0 / 32);
+  EXPECT_EQ(uniform.trials[1].group_size_effective, 32);
+  // blocks.0.q keeps 8 bits: 128^2 of 2 * 4 * 128^2 weights, one eighth.
+  const Plan mixed = Make("  - {quantizer: fixture, bits: 4, group_size: row, layers: [blocks.0.q], calibration: {}}\n");
+  EXPECT_DOUBLE_EQ(mixed.trials[1].bits_requested, (7 * 4 + 8) / 8.0);
+  EXPECT_DOUBLE_EQ(mixed.trials[1].bits_per_weight, (7 * (4 + 20.0 / 128) + (8 + 24.0 / 128)) / 8);
+  EXPECT_EQ(mixed.trials[1].group_size_effective, 128);
+}
+
+TEST_F(Planning, SkipsWhatAQuantizerCannotDoWithItsReason) {
+  const Plan plan = Make("  - {quantizer: fixture_free, bits: [2, 3], group_size: [96, 64]}\n");
+  EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "a.shapes fixture_free bits=2 group_size=64",
+                                        "a.shapes fixture_free bits=3 group_size=64"));
+  ASSERT_EQ(plan.skipped.size(), 2u);
+  EXPECT_EQ(plan.skipped[0].label, "a.shapes fixture_free bits=2 group_size=96");
+  EXPECT_EQ(plan.skipped[0].reason,
+            "group_size = 96 does not divide C_in = 128 of 'blocks.0.q' (and 3 more layers)");
+}
+
+TEST_F(Planning, SkipsOptionsThatAreOnlyTogetherWrong) {
+  const Plan plan = Make("  - {quantizer: fixture, order: [plain, act], damp: [0.00001, 0.01], calibration: {}}\n");
+  EXPECT_EQ(plan.trials.size(), 1u + 3u);
+  ASSERT_EQ(plan.skipped.size(), 1u);
+  EXPECT_EQ(plan.skipped[0].label, "a.shapes fixture damp=1e-05 order=act");
+  EXPECT_EQ(plan.skipped[0].reason, "quantizer 'fixture': order 'act' needs damp of at least 1e-4.");
+}
+
+TEST_F(Planning, SkipsCalibrationLongerThanTheModelReads) {
+  const Plan plan = Make("  - {quantizer: fixture, calibration: {tokens: [512, 4096]}}\n");
+  EXPECT_EQ(plan.trials.size(), 2u);
+  ASSERT_EQ(plan.skipped.size(), 1u);
+  EXPECT_EQ(plan.skipped[0].label, "a.shapes fixture tokens=4096");
+  EXPECT_EQ(plan.skipped[0].reason, "calibration.tokens = 4096 is more than the 2048 positions of the model");
+}
+
+TEST_F(Planning, KeepsTheCellsForWhichWhereIsTrue) {
+  const Plan plan = Make(
+      "  - {quantizer: fixture, bits: [2, 3], group_size: [32, row], calibration: {sequences: [8, 32]},\n"
+      "     where: \"bits > 2 or group_size <= 64 and sequences == 32\"}\n");
+  EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none",  //
+                                        "a.shapes fixture bits=2 group_size=32 sequences=32",
+                                        "a.shapes fixture bits=3 group_size=32 sequences=8",
+                                        "a.shapes fixture bits=3 group_size=32 sequences=32",
+                                        "a.shapes fixture bits=3 group_size=row sequences=8",
+                                        "a.shapes fixture bits=3 group_size=row sequences=32"));
+  EXPECT_EQ(plan.left_out, 3u);
+}
+
+TEST_F(Planning, ComparesTextsAndAsksForWordsInWhere) {
+  const Plan plan = Make(
+      "  - {quantizer: fixture, group_size: [32, row], order: [plain, act], calibration: {},\n"
+      "     where: \"order == 'act' and missing(group_size)\"}\n");
+  EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "a.shapes fixture group_size=row order=act"));
+}
+
+TEST_F(Planning, LeavesOutWhatSkipNames) {
+  const Plan plan = Make(
+      "  - {quantizer: fixture_free, bits: [2, 3, 4], group_size: [32, row], skip: [{bits: [2, 3], group_size: row}]}\n");
+  EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "a.shapes fixture_free bits=2 group_size=32",
+                                        "a.shapes fixture_free bits=3 group_size=32",
+                                        "a.shapes fixture_free bits=4 group_size=32",
+                                        "a.shapes fixture_free bits=4 group_size=row"));
+  EXPECT_EQ(plan.left_out, 2u);
+}
+
+TEST_F(Planning, AdvancesZippedAxesTogether) {
+  const Plan plan = Make(
+      "  - {quantizer: fixture, calibration: {},\n"
+      "     zip: [{bits: [2, 3], group_size: [32, 64]}, {calibration.sequences: [8, 16], calibration.seed: [1, 2]}]}\n");
+  EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none",  //
+                                        "a.shapes fixture bits=2 group_size=32 sequences=8 seed=1",
+                                        "a.shapes fixture bits=2 group_size=32 sequences=16 seed=2",
+                                        "a.shapes fixture bits=3 group_size=64 sequences=8 seed=1",
+                                        "a.shapes fixture bits=3 group_size=64 sequences=16 seed=2"));
+}
+
+TEST_F(Planning, CollapsesCalibrationOfAQuantizerThatNeedsNone) {
+  const Plan plan = Make("  - {quantizer: fixture_free, bits: [2, 3], calibration: {sequences: [8, 32]}}\n");
+  EXPECT_EQ(plan.trials.size(), 3u);
+  EXPECT_EQ(plan.merged, 2u);
+  EXPECT_FALSE(plan.trials[1].calibration.has_value());
+  EXPECT_EQ(plan.notes[0], "quantizer 'fixture_free' uses no calibration text: its axis 'calibration.sequences' is not swept.");
+}
+
+TEST_F(Planning, MergesCellsThatSayTheSame) {
+  const Plan plan = Make(
+      "  - none\n  - none\n  - {quantizer: fixture_free, bits: [2, 3]}\n  - {quantizer: fixture_free, bits: [3, 4], group_size: 128}\n");
+  EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "a.shapes fixture_free bits=2", "a.shapes fixture_free bits=3",
+                                        "a.shapes fixture_free bits=4"));
+  EXPECT_EQ(plan.merged, 1u);
+}
+
+TEST_F(Planning, GivesEveryTrialTheSameColumns) {
+  const Plan plan = Make(
+      "  - {quantizer: fixture_free, bits: [2, 3]}\n"
+      "  - {quantizer: fixture, bits: 4, damp: [0.1, 0.2], calibration: {sequences: [8, 16]}}\n");
+  EXPECT_THAT(plan.axis_names(), ElementsAre("bits", "damp", "calibration.sequences"));
+  auto axes = [&](size_t i) {
+    Value::List values;
+    for (const auto& [name, value] : plan.trials[i].axes) values.push_back(value);
+    return Value(values).Text();
+  };
+  EXPECT_EQ(axes(0), "[null, null, null]");
+  EXPECT_EQ(axes(1), "[2, null, null]");
+  EXPECT_EQ(axes(6), "[4, 0.2, 16]");
+}
+
+TEST_F(Planning, NamesTrialsByWhatDeterminesThem) {
+  const std::string grid = "  - {quantizer: fixture, bits: [2, 3], calibration: {sequences: 8}}\n";
+  const Plan plan = Make(grid);
+  const Trial& trial = plan.trials[1];
+  EXPECT_EQ(trial.id.size(), 12u);
+  EXPECT_EQ(trial.id, ShortDigest(DigestOf(trial.identity.CanonicalJson())));
+  // The model's name, the study's folder and the order of options do not count.
+  folder_.Write("elsewhere/other.shapes.json", ShapesOfModel(128, 2));
+  const Plan renamed = Make("  - {calibration: {sequences: 8}, bits: [3, 2], quantizer: fixture}\n", "[elsewhere/other.shapes.json]");
+  EXPECT_EQ(renamed.trials[2].id, trial.id);
+  // The text of the corpus, the shapes of the model and every option do.
+  std::set<std::string> ids = {trial.id};
+  folder_.Write("b.shapes.json", ShapesOfModel(256, 2));
+  ids.insert(Make(grid, "[b.shapes.json]").trials[1].id);
+  ids.insert(Make("  - {quantizer: fixture, bits: 2, calibration: {sequences: 8, seed: 1}}\n").trials[1].id);
+  ids.insert(Make("  - {quantizer: fixture, bits: 2, damp: 0.02, calibration: {sequences: 8}}\n").trials[1].id);
+  folder_.Write("c4.txt", "another text");
+  ids.insert(Make(grid).trials[1].id);
+  EXPECT_EQ(ids.size(), 5u);
+}
+
+TEST_F(Planning, RefusesAQuantizerWithoutTheCalibrationItNeeds) {
+  try {
+    Make("  - {quantizer: fixture, bits: 2}\n");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.what(), (folder_.path() / "s.yaml").string() +
+                                ":6:5: quantizer 'fixture' needs calibration text. Add 'calibration: {corpus: ...}', with "
+                                "one of: c4.");
+  }
+}
+
+TEST_F(Planning, ReportsEveryModelThatCannotBePlanned) {
+  folder_.Write("u.shapes.json", ShapesOfModel(8, 1, "unheard_of"));
+  folder_.Write("v.shapes.json", "{");
+  try {
+    Make("  - none\n", "['*.shapes.json']");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("u.shapes.json: the architecture 'unheard_of' is not known.\n"));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("v.shapes.json: not JSON at byte 2: "));
+  }
+}
+
+TEST_F(Planning, FillsInTheFamily) {
+  const Plan plan = Make("  - none\n", "[{path: a.shapes.json, family: f}]");
+  EXPECT_EQ(plan.models[0].spec.family, "f");
+  EXPECT_EQ(Make("  - none\n").models[0].spec.family, "toy");
+}
+
+TEST_F(Planning, PlansAHundredThousandCellsInSeconds) {
+  auto numbers = [](int from, int count, int step) {
+    std::string list;
+    for (int i = 0; i < count; ++i) list += (i > 0 ? ", " : "") + std::to_string(from + i * step);
+    return "[" + list + "]";
+  };
+  folder_.Write("b.shapes.json", ShapesOfModel(256, 80));
+  // 2 models x 7 bits x 7 groups x 102 draws x 10 dampings = 99,960 cells.
+  const std::clock_t start = std::clock();  // Processor time: other work on the machine does not count.
+  const Plan plan = Make("  - {quantizer: fixture, bits: " + numbers(2, 7, 1) +
+                             ", group_size: [1, 2, 4, 8, 16, 32, 64],\n     damp: [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, "
+                             "0.08, 0.09, 0.1],\n     calibration: {sequences: " +
+                             numbers(1, 102, 1) + "}, where: \"bits > 1\"}\n",
+                         "['*.shapes.json']");
+  const double elapsed_s = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  EXPECT_EQ(plan.trials.size(), 99960u + 2);
+  RecordProperty("elapsed_ms", static_cast<int>(1000 * elapsed_s));
+  std::printf("99,962 trials planned in %.2f s\n", elapsed_s);
+#if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_LT(elapsed_s, 5.0);
+#endif
+}
+
+}  // namespace
+}  // namespace bitlaw

@@ -1,0 +1,295 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "bitlaw/base/error.h"
+#include "spec/study_spec.h"
+#include "support/fixture_study.h"
+
+namespace bitlaw {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+
+class StudyReading : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!HasFixtureQuantizers()) GTEST_SKIP() << "the fixture quantizers need a build with libtorch";
+    folder_.Write("models/a.shapes.json", ShapesOfModel(64, 2));
+    folder_.Write("models/b.shapes.json", ShapesOfModel(96, 2));
+    folder_.Write("c4.txt", "some text");
+    folder_.Write("tasks/qa.yaml", "type: fixture\nversion: '2'\nquestion: Why?\n");
+    folder_.Write("tasks/deep/er/qb.yaml", "include: ../../qa.yaml\nquestion: How?\n");
+    folder_.Write("laws/line.yaml", "type: fixture_law\nscale: 2\n");
+  }
+
+  StudySpec Read(const std::string& body) const {
+    return ReadStudy(folder_.Write("s.yaml", "bitlaw: 1\nstudy: demo\n" + body), FixtureHost(), {});
+  }
+
+  // The faults with the folder's own path left out.
+  std::string FaultOf(const std::string& body, const std::string& head = "bitlaw: 1\nstudy: demo\n") const {
+    try {
+      ReadStudy(folder_.Write("s.yaml", head + body), FixtureHost(), {});
+      return "accepted";
+    } catch (const Error& error) {
+      std::string text = error.what();
+      const std::string prefix = folder_.path().string() + "/";
+      for (size_t at; (at = text.find(prefix)) != std::string::npos;) text.erase(at, prefix.size());
+      for (size_t at; (at = text.find(folder_.path().string())) != std::string::npos;) {
+        text.replace(at, folder_.path().string().size(), "HERE");
+      }
+      return text;
+    }
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(StudyReading, DecodesEveryPart) {
+  const StudySpec study = Read(R"(
+output: /out/x
+compute: {dtype: bfloat16, device: cpu}
+data_paths: [data, /abs]
+models:
+  - models/a.shapes.json
+  - {path: models/b.shapes.json, name: big, family: toys, hold_out: true, backend: shapes, backend_options: {}}
+corpora: {c4: {type: fixture, path: c4.txt}}
+quantize:
+  - none
+  - {quantizer: fixture, bits: [2, 3], group_size: row, calibration: {sequences: [8, 32], tokens: 256}}
+tasks:
+  - qa
+  - {task: qb, as: qb_other, limit: 5}
+strata: {KM: [qa, qb_other]}
+laws:
+  - line
+  - {name: steep, type: fixture_law, scale: 9}
+  - {law: line, name: other, scale: 3}
+fit: {draws: 10}
+evaluate: {batch: 4}
+allow_fallback: true
+)");
+  EXPECT_EQ(study.name, "demo");
+  EXPECT_EQ(study.output, "/out/x");
+  EXPECT_EQ(study.compute.dtype, Dtype::kBFloat16);
+  EXPECT_THAT(study.data_paths, ElementsAre((folder_.path() / "data").string(), "/abs"));
+  ASSERT_EQ(study.models.size(), 2u);
+  EXPECT_EQ(study.models[0].name, "a.shapes");
+  EXPECT_EQ(study.models[0].path, folder_.path() / "models/a.shapes.json");
+  EXPECT_EQ(study.models[0].backend, "shapes");
+  EXPECT_EQ(study.models[1].name, "big");
+  EXPECT_EQ(study.models[1].family, "toys");
+  EXPECT_TRUE(study.models[1].hold_out);
+  ASSERT_EQ(study.quantize.size(), 2u);
+  EXPECT_EQ(study.quantize[0].component, "none");
+  const QuantizeSpec& grid = study.quantize[1];
+  EXPECT_EQ(grid.fixed.Text(), "{group_size: 'row'}");
+  EXPECT_EQ(grid.calibration_fixed.Text(), "{tokens: 256, corpus: 'c4'}");
+  ASSERT_EQ(grid.axes.size(), 2u);
+  EXPECT_EQ(grid.axes[0][0].name, "bits");
+  EXPECT_EQ(grid.axes[1][0].name, "calibration.sequences");
+  ASSERT_EQ(study.tasks.size(), 2u);
+  EXPECT_EQ(study.tasks[1].name, "qb_other");
+  EXPECT_EQ(study.tasks[1].component, "fixture");
+  EXPECT_EQ(study.tasks[1].options.Text(), "{version: '2', question: 'How?', limit: 5}");
+  EXPECT_EQ(study.tasks[1].context.name, "qb_other");
+  EXPECT_THAT(study.strata.at("KM"), ElementsAre("qa", "qb_other"));
+  ASSERT_EQ(study.laws.size(), 3u);
+  EXPECT_EQ(study.laws[0].name, "line");
+  EXPECT_EQ(study.laws[1].name, "steep");
+  EXPECT_EQ(study.laws[2].name, "other");
+  EXPECT_EQ(study.laws[2].options.Text(), "{scale: 3}");
+  EXPECT_EQ(study.fit.Text(), "{draws: 10}");
+  EXPECT_TRUE(study.allow_fallback);
+}
+
+TEST_F(StudyReading, TakesDefaults) {
+  const StudySpec study = Read("models: [models/*.shapes.json]\n");
+  EXPECT_EQ(study.output, std::filesystem::current_path() / "results/demo");
+  EXPECT_EQ(study.compute.dtype, Dtype::kFloat32);
+  EXPECT_EQ(study.models.size(), 2u);
+  EXPECT_TRUE(study.fit.is_null());
+  EXPECT_FALSE(study.allow_fallback);
+}
+
+TEST_F(StudyReading, NeedsItsFormatVersion) {
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\n", "study: x\n"),
+            "s.yaml:1:1: 'bitlaw' is missing. A study file begins with 'bitlaw: 1', the version of its format.");
+  EXPECT_EQ(FaultOf("", "bitlaw: 2\nnew_key: 3\n"),
+            "s.yaml:1:9: the study has format 2. This bitlaw reads format 1: 'bitlaw: 1'.");
+  EXPECT_EQ(FaultOf("", ""), "s.yaml:1:1: the study file is empty. It begins with 'bitlaw: 1'.");
+}
+
+TEST_F(StudyReading, ReportsTheFaultsOfAllPartsTogether) {
+  EXPECT_EQ(FaultOf(R"(modles: [x]
+models: [models/a.shapes.json]
+compute: {dtype: float16, device: gpu}
+allow_fallback: 1
+tasks: [qq]
+)"),
+            "s.yaml:3:1: 'modles' is not a key of a study. Did you mean 'models'? Keys: bitlaw, study, output, compute, "
+            "data_paths, models, corpora, quantize, tasks, strata, laws, fit, evaluate, allow_fallback.\n"
+            "s.yaml:5:18: 'float16' is not a compute dtype. Use float32 or bfloat16.\n"
+            "s.yaml:5:35: 'gpu' is not a device. Use cpu, cuda, or cuda:<number> for one of several.\n"
+            "s.yaml:7:9: task 'qq': there is no 'qq.yaml'. Did you mean 'qa'? Known: qa, qb. Looked in: tasks.\n"
+            "s.yaml:6:17: 'allow_fallback' of a study is an integer. It must be a boolean.");
+}
+
+TEST_F(StudyReading, SaysWhatWasThereWhenAPatternMatchesNothing) {
+  EXPECT_THAT(FaultOf("models: [models/*.gguf]\n"),
+              HasSubstr("s.yaml:3:10: models[0].path = 'models/*.gguf' matches no file or folder. The folder models has "
+                        "a.shapes.json, b.shapes.json."));
+  EXPECT_THAT(FaultOf("models: [\"${BITLAW_TEST_NOT_SET}/x\"]\n"),
+              HasSubstr("needs the environment variable BITLAW_TEST_NOT_SET, which is not set. Set it, or write the path "
+                        "out."));
+}
+
+TEST_F(StudyReading, RefusesModelsThatClashOrThatNoBackendKnows) {
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json, models/a.shapes.json]\n"),
+            "s.yaml:3:32: the model models/a.shapes.json is listed twice, first at line 3.");
+  EXPECT_EQ(FaultOf("models:\n  - {path: models/a.shapes.json, name: x}\n  - {path: models/b.shapes.json, name: x}\n"),
+            "s.yaml:5:12: two models are named 'x': models/a.shapes.json and models/b.shapes.json. Give one a 'name'.");
+  EXPECT_EQ(FaultOf("models: [{path: models/*, name: x}]\n"),
+            "s.yaml:3:33: the name 'x' is given to 2 models that 'models/*' matches. Leave it out, or list the models.");
+  EXPECT_EQ(FaultOf("models: [c4.txt]\n"),
+            "s.yaml:3:10: no model backend knows the format of c4.txt. Backends: shapes. Narrow the pattern, or name the "
+            "'backend'.");
+  EXPECT_EQ(FaultOf("models: [{path: c4.txt, backend: shape}]\n"),
+            "s.yaml:3:34: there is no model 'shape'. Did you mean 'shapes'? Loaded under 'model': shapes.");
+}
+
+TEST_F(StudyReading, ChecksEveryValueOfEveryAxis) {
+  EXPECT_EQ(FaultOf(R"(models: [models/a.shapes.json]
+quantize:
+  - {quantizer: fixture_free, bits: [2, 9], grup_size: 32}
+  - {quantizer: gpq, bits: 2}
+  - {quantizer: fixture_free, bits: []}
+)"),
+            "s.yaml:5:45: 'grup_size' is not an option of quantizer 'fixture_free'. Did you mean 'group_size'? Options: "
+            "bits, group_size.\n"
+            "s.yaml:5:41: quantizer 'fixture_free': bits = 9 is out of range. It must be an integer from 2 to 8.\n"
+            "s.yaml:6:17: there is no quantizer 'gpq'. Loaded under 'quantizer': fixture, fixture_free.\n"
+            "s.yaml:7:37: the axis 'bits' is an empty list. Give it one value or more.");
+}
+
+TEST_F(StudyReading, RefusesNotANumberInAnAxis) {
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncorpora: {c4: {type: fixture, path: c4.txt}}\nquantize:\n"
+                    "  - {quantizer: fixture, damp: [0.01, .nan], calibration: {}}\n"),
+            "s.yaml:6:39: quantizer 'fixture': damp = nan is not a number. It must be a number above 0.0 and below 1.0.");
+}
+
+TEST_F(StudyReading, PairsZippedAxes) {
+  const StudySpec study = Read(
+      "models: [models/a.shapes.json]\nquantize:\n"
+      "  - {quantizer: fixture_free, zip: {bits: [2, 3], group_size: [32, row]}}\n");
+  ASSERT_EQ(study.quantize[0].axes.size(), 1u);
+  EXPECT_EQ(study.quantize[0].axes[0].size(), 2u);
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\nquantize:\n"
+                    "  - {quantizer: fixture_free, bits: 4, zip: {bits: [2, 3], group_size: [32], order: [a, b]}}\n"),
+            "s.yaml:5:72: 'group_size' under 'zip' has 1 values and 'bits' has 2. Paired axes have equal length.\n"
+            "s.yaml:5:78: 'order' under 'zip' is not an option of quantizer 'fixture_free'. Options: bits, group_size, "
+            "calibration.corpus, calibration.sequences, calibration.tokens, calibration.seed.\n"
+            "s.yaml:5:52: the option 'bits' is given twice in quantize[0], once under 'zip'.");
+}
+
+TEST_F(StudyReading, ChecksFilters) {
+  EXPECT_THAT(FaultOf("models: [models/a.shapes.json]\nquantize:\n"
+                      "  - {quantizer: fixture_free, bits: [2, 3], where: \"bit > 2\", skip: [{grup_size: 3}]}\n"),
+              HasSubstr("Did you mean 'bits'?"));
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\nquantize:\n"
+                    "  - {quantizer: fixture_free, bits: [2, 3], skip: [{grup_size: 3}, {bits: 9}, 3]}\n"),
+            "s.yaml:5:79: an entry of 'skip' is 3. It must be a map from options to values.\n"
+            "s.yaml:5:53: 'grup_size' is not an option that 'skip' can compare. Did you mean 'group_size'? Options: bits, "
+            "group_size, calibration.corpus, calibration.sequences, sequences, calibration.tokens, tokens, "
+            "calibration.seed, seed.\n"
+            "s.yaml:5:75: skip: bits = 9 is out of range. It must be an integer from 2 to 8.");
+}
+
+TEST_F(StudyReading, ChecksCalibration) {
+  const std::string head = "models: [models/a.shapes.json]\ncorpora: {c4: {type: fixture, path: c4.txt}}\nquantize:\n";
+  EXPECT_EQ(FaultOf(head + "  - {quantizer: fixture, calibration: {corpus: c5, sequences: [8, 0], token: 3}}\n"),
+            "s.yaml:6:71: 'token' is not a key of 'calibration'. Did you mean 'tokens'? Keys: corpus, sequences, tokens, "
+            "seed.\n"
+            "s.yaml:6:67: calibration: sequences = 0 is out of range. It must be an integer of at least 1.\n"
+            "s.yaml:6:48: there is no corpus 'c5'. Did you mean 'c4'? Corpora of the study: c4.");
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\nquantize:\n  - {quantizer: fixture, calibration: {tokens: 8}}\n"),
+            "s.yaml:5:39: 'calibration' of quantize[0] names no corpus. Corpora of the study: (none).");
+}
+
+TEST_F(StudyReading, NamesTheFileAndTheStudyLineOfAFaultInATaskFile) {
+  folder_.Write("tasks/bad.yaml", "type: fixture\nquestion: 3\nquestio: x\n");
+  folder_.Write("tasks/worse.yaml", "# a variant\ninclude: bad.yaml\nlimit: 0\n");
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ntasks:\n  - {task: worse, version: 2}\n"),
+            "tasks/bad.yaml:3:1: 'questio' is not an option of task 'fixture'. Did you mean 'question'? Options: version, "
+            "stratum, data, question, limit. (task 'worse' of s.yaml:5:5, included by tasks/worse.yaml:2:10)\n"
+            "s.yaml:5:28: task 'fixture': version = 2 is an integer. It must be a string.\n"
+            "tasks/bad.yaml:2:11: task 'fixture': question = 3 is an integer. It must be a string. (task 'worse' of "
+            "s.yaml:5:5, included by tasks/worse.yaml:2:10)\n"
+            "tasks/worse.yaml:3:8: task 'fixture': limit = 0 is out of range. It must be an integer of at least 1. (task "
+            "'worse' of s.yaml:5:5, included by tasks/worse.yaml:2:10)");
+}
+
+TEST_F(StudyReading, RefusesIncludesInACircleAndFilesThatAreNoMaps) {
+  folder_.Write("tasks/x.yaml", "include: y.yaml\n");
+  folder_.Write("tasks/y.yaml", "include: x.yaml\n");
+  folder_.Write("tasks/z.yaml", "- a\n");
+  folder_.Write("tasks/w.yaml", "question: a\n");
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ntasks: [x, z, w]\n"),
+            "tasks/y.yaml:1:10: 'include' of tasks/x.yaml comes back to a file that is being read. (task 'x' of "
+            "s.yaml:4:9, included by tasks/x.yaml:1:10)\n"
+            "tasks/z.yaml:1:1: the task file is a list. It must be a map. (task 'z' of s.yaml:4:12)\n"
+            "tasks/w.yaml:1:1: 'type' is missing from the task file. Name the task component, such as 'multiple_choice'. "
+            "(task 'w' of s.yaml:4:15)");
+}
+
+TEST_F(StudyReading, RefusesTwoTasksOrLawsOfOneNameAndUnknownMembersOfStrata) {
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ntasks: [qa, qa]\nlaws: [line, line]\nstrata: {KM: [qa, qc, qa]}\n"),
+            "s.yaml:4:13: the task 'qa' is listed twice, first at line 4. Give one another name with 'as'.\n"
+            "s.yaml:6:19: stratum 'KM' names the task 'qc', which the study does not list. Did you mean 'qa'? Tasks: qa, "
+            "qa.\n"
+            "s.yaml:6:23: stratum 'KM' names the task 'qa' twice.\n"
+            "s.yaml:5:14: the law 'line' is listed twice, first at line 5. Give one another name with 'name'.");
+}
+
+TEST_F(StudyReading, RefusesAmbiguousTaskNames) {
+  folder_.Write("tasks/elsewhere/qa.yaml", "type: fixture\nquestion: x\n");
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ntasks: [qa]\n"),
+            "s.yaml:4:9: task 'qa': two files have the name 'qa': tasks/elsewhere/qa.yaml and tasks/qa.yaml. Write the "
+            "path of one.");
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ntasks: [tasks/qa.yaml]\n"), "accepted");
+}
+
+TEST_F(StudyReading, ChecksLawOptions) {
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\nlaws: [{type: fixture_law}, {name: x, type: fixture_law, scale: -1}]\n"),
+            "s.yaml:4:8: 'name' is missing from laws[0]. Name the law, or the law file with 'law'.\n"
+            "s.yaml:4:65: law 'fixture_law': scale = -1 is out of range. It must be a number above 0.0.");
+}
+
+TEST_F(StudyReading, FindsCorpusFilesInTheDataFolders) {
+  folder_.Write("far/away/t.txt", "x");
+  const StudySpec study = Read("data_paths: [far]\nmodels: [models/a.shapes.json]\n"
+                               "corpora: {t: {type: fixture, path: away/t.txt}}\n");
+  EXPECT_EQ(study.corpora[0].options.Find("path")->AsString(), (folder_.path() / "far/away/t.txt").string());
+}
+
+TEST_F(StudyReading, FindsTasksInConfigsFoldersAboveTheStudy) {
+  folder_.Write("configs/tasks/far.yaml", "type: fixture\nquestion: x\n");
+  folder_.Write("configs/studies/s.yaml", "bitlaw: 1\nstudy: d\nmodels: [../../models/a.shapes.json]\ntasks: [far]\n");
+  EXPECT_EQ(ReadStudy(folder_.path() / "configs/studies/s.yaml", FixtureHost(), {}).tasks[0].name, "far");
+  folder_.Write("examples/x/s.yaml", "bitlaw: 1\nstudy: d\nmodels: [../../models/a.shapes.json]\ntasks: [far]\n");
+  EXPECT_EQ(ReadStudy(folder_.path() / "examples/x/s.yaml", FixtureHost(), {}).tasks[0].name, "far");
+}
+
+TEST_F(StudyReading, AddsTheDataFoldersOfTheEnvironmentLast) {
+  ::setenv("BITLAW_DATA_PATH", "/one::/two", 1);
+  const StudySpec study = Read("data_paths: [/zero, \"${BITLAW_TEST_NOT_SET}\"]\nmodels: [models/a.shapes.json]\n");
+  ::unsetenv("BITLAW_DATA_PATH");
+  EXPECT_THAT(study.data_paths, ElementsAre("/zero", "${BITLAW_TEST_NOT_SET}", "/one", "/two"));
+}
+
+}  // namespace
+}  // namespace bitlaw
