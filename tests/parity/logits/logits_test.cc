@@ -1,0 +1,123 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "bitlaw/sdk/torch_threads.h"
+#include "support/models.h"
+
+// Logits against transformers. The goldens say what made them, from which seed, and why this tolerance.
+
+namespace bitlaw {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string Golden(const std::string& name) { return BITLAW_SOURCE_DIR "/tests/parity/logits/" + name; }
+
+Json ReadJson(const std::string& name) {
+  std::ifstream file(Golden(name));
+  return Json::parse(file);
+}
+
+// The largest of |ours - theirs| / max(|theirs|, rms of the row) over every number of the golden.
+double LargestRelativeError(Model& model, const Json& golden) {
+  double largest = 0.0;
+  for (const Json& prompt : golden.at("prompts")) {
+    const auto ids = prompt.at("ids").get<std::vector<int64_t>>();
+    const at::Tensor logits =
+        model.Logits(model.Forward(at::tensor(ids).view({1, -1}), {}))[0].to(at::kDouble).contiguous();  // [T, V]
+    const auto positions = prompt.at("positions").get<std::vector<int64_t>>();
+    for (size_t p = 0; p < positions.size(); ++p) {
+      const at::Tensor row = logits[positions[p]];
+      const double rms = prompt.at("rms")[p].get<double>();
+      const auto compare = [&](double ours, double theirs) {
+        EXPECT_TRUE(std::isfinite(ours));
+        largest = std::max(largest, std::abs(ours - theirs) / std::max(std::abs(theirs), rms));
+      };
+      const auto compare_at = [&](const Json& columns, const Json& values) {
+        for (size_t c = 0; c < columns.size(); ++c) {
+          compare(row[columns[c].get<int64_t>()].item<double>(), values[c].get<double>());
+        }
+      };
+      compare_at(prompt.at("columns"), prompt.at("logits")[p]);
+      compare(row.logsumexp(0).item<double>(), prompt.at("log_sum_exp")[p].get<double>());
+      if (prompt.contains("top_ids")) compare_at(prompt.at("top_ids")[p], prompt.at("top_logits")[p]);
+    }
+  }
+  return largest;
+}
+
+class TinyCheckpoint : public testing::TestWithParam<const char*> {};
+
+TEST_P(TinyCheckpoint, GivesTheLogitsOfThePublicImplementation) {
+  const std::string name = GetParam();
+  const auto model = MakeModelBackend("hf")->Open(Golden(name), {});
+  const double error = LargestRelativeError(*model, ReadJson(name + "_logits.json"));
+  RecordProperty("largest_relative_error", std::to_string(error));
+  EXPECT_LT(error, 1e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Logits, TinyCheckpoint,
+                         testing::Values("tiny_llama", "tiny_llama3", "tiny_qwen2", "tiny_qwen3"),
+                         [](const auto& tested) { return std::string(tested.param); });
+
+TEST(TinyGguf, GivesTheLogitsOfThePublicImplementation) {
+  const auto model = MakeModelBackend("gguf")->Open(Golden("tiny.gguf"), {});
+  EXPECT_LT(LargestRelativeError(*model, ReadJson("tiny_gguf_logits.json")), 1e-4);
+}
+
+TEST(TinyGguf, NamesAndOrdersLayersAsItsHuggingFaceTwin) {
+  const auto gguf = MakeModelBackend("gguf")->Open(Golden("tiny.gguf"), {});
+  const auto hf = MakeModelBackend("hf")->Open(Golden("tiny_llama"), {});
+  ASSERT_EQ(gguf->summary().linears.size(), 14u);
+  EXPECT_EQ(gguf->summary().parameters_total, hf->summary().parameters_total);
+  for (int stage = 0; stage < 4; ++stage) {
+    for (size_t i = 0; i < hf->block(0).stage_linears(stage).size(); ++i) {
+      const Linear &ours = *gguf->block(0).stage_linears(stage)[i], &twin = *hf->block(0).stage_linears(stage)[i];
+      EXPECT_EQ(ours.shape().name, twin.shape().name);
+      // Four-bit storage moves a weight by a few percent of the matrix's size; other rows would move it by all of it.
+      const double moved = ((ours.weight() - twin.weight()).norm() / twin.weight().norm()).item<double>();
+      EXPECT_LT(moved, 0.15) << ours.shape().name;
+    }
+  }
+}
+
+TEST(TinyGguf, SaysThatItsBaselineIsDequantized) {
+  const ModelSummary summary = MakeModelBackend("gguf")->Inspect(Golden("tiny.gguf"));
+  EXPECT_EQ(summary.baseline_note, "weights were stored as Q8_0, Q5_0, Q4_1, Q5_1, Q4_0 and are dequantized");
+  EXPECT_EQ(summary.name, "tiny");
+  EXPECT_EQ(summary.architecture, "llama");
+}
+
+TEST(TinyGguf, TokenizesAsItsHuggingFaceTwin) {
+  const auto gguf = MakeModelBackend("gguf")->OpenTokenizer(Golden("tiny.gguf"));
+  const auto hf = MakeModelBackend("hf")->OpenTokenizer(Golden("tiny_llama"));
+  for (const char* text : {"The quick brown dog forgets a little.", "quantization of weights\n\n", "na\xC3\xAFve"}) {
+    EXPECT_EQ(gguf->Encode(text, true), hf->Encode(text, true)) << text;
+  }
+  EXPECT_EQ(gguf->eos_id(), 0);
+  EXPECT_EQ(hf->eos_id(), 0);
+}
+
+TEST(SmolLm2, GivesTheLogitsOfThePublicImplementation) {
+  const char* path = std::getenv("BITLAW_SMOLLM2");
+  if (path == nullptr) {
+    GTEST_SKIP() << "BITLAW_SMOLLM2 does not name SmolLM2-135M-Instruct.Q4_1.gguf (98 MB, not in this repository; "
+                    "examples/smollm2 says where it comes from).";
+  }
+  SetTorchThreads(0);
+  const auto model = MakeModelBackend("gguf")->Open(path, {});
+  const double error = LargestRelativeError(*model, ReadJson("smollm2_logits.json"));
+  std::printf("SmolLM2 float32: largest relative error %.3g\n", error);
+  EXPECT_LT(error, 1e-4);
+  const auto rounded = MakeModelBackend("gguf")->Open(path, {.dtype = Dtype::kBFloat16, .device = "cpu"});
+  const double rounding = LargestRelativeError(*rounded, ReadJson("smollm2_logits.json"));
+  std::printf("SmolLM2 bfloat16: largest relative error %.3g\n", rounding);
+  EXPECT_LT(rounding, 0.2) << "bfloat16 keeps 8 bits; this catches faults, not rounding";
+}
+
+}  // namespace
+}  // namespace bitlaw
