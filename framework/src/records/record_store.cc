@@ -129,7 +129,7 @@ void RecordStore::ForgetFailure(const std::string& trial) const {
 }
 
 void RecordStore::RemoveTemporaries() const {
-  for (const char* folder : {"records", "timings", "failures"}) {
+  for (const char* folder : {"records", "timings", "failures", "artifacts"}) {
     const fs::path root = output_ / folder;
     if (!fs::is_directory(root)) continue;
     for (const auto& entry : fs::recursive_directory_iterator(root)) {
