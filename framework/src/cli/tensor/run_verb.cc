@@ -1,0 +1,146 @@
+#include <fmt/format.h>
+#include <fnmatch.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include "bitlaw/base/error.h"
+#include "cli/verbs.h"
+#include "records/durable_file.h"
+#include "records/observations.h"
+#include "run/launcher.h"
+#include "run/output_lock.h"
+#include "run/progress.h"
+#include "spec/study_spec.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kExitFailedTrials = 8;
+
+struct RunVerb {
+  std::string spec, only;
+  fs::path output;
+  int workers = 1, threads = 0;
+  double trial_timeout_s = 0;
+  bool no_fit = false, dry_run = false, quiet = false;
+};
+
+int AllowedCores() {
+  cpu_set_t allowed;
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0) return std::max(1, CPU_COUNT(&allowed));
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+// Trials whose id begins with the pattern, or whose label matches it anywhere.
+std::vector<size_t> Selected(const Plan& plan, const std::string& only) {
+  std::vector<size_t> trials;
+  const std::string pattern = "*" + only + "*";
+  for (size_t i = 0; i < plan.trials.size(); ++i) {
+    const Trial& trial = plan.trials[i];
+    if (only.empty() || trial.id.starts_with(only) || ::fnmatch(pattern.c_str(), trial.label.c_str(), FNM_CASEFOLD) == 0) {
+      trials.push_back(i);
+    }
+  }
+  if (trials.empty() && !only.empty()) {
+    throw Error(ErrorKind::kSpec, fmt::format("--only '{}' matches none of the plan's {} trials. Give the start of an id "
+                                              "or a part of a label, * and ? allowed: `bitlaw plan` lists them.",
+                                              only, plan.trials.size()));
+  }
+  return trials;
+}
+
+std::vector<std::string> WorkerCommand(const Session& session, const RunVerb& given, const fs::path& output, int threads) {
+  std::vector<std::string> command = {fs::read_symlink("/proc/self/exe").string()};
+  auto absolute = [](const fs::path& path) { return fs::absolute(path).string(); };
+  for (const auto& path : session.plugin_paths) command.insert(command.end(), {"--plugin", absolute(path)});
+  for (const auto& path : session.config_paths) command.insert(command.end(), {"--configs", absolute(path)});
+  command.insert(command.end(), {"worker", absolute(given.spec), "--output", absolute(output), "--threads",
+                                 std::to_string(threads)});
+  return command;
+}
+
+void PrintPlan(const Plan& plan, const std::vector<size_t>& trials, const RecordedPairs& recorded) {
+  for (const size_t i : trials) {
+    fmt::print("{}  {}/{} tasks recorded  {}\n", plan.trials[i].id, recorded.done_of(i), plan.study.tasks.size(),
+               plan.trials[i].label);
+  }
+  for (const SkippedCell& cell : plan.skipped) fmt::print("skipped       {}: {}\n", cell.label, cell.reason);
+}
+
+void PrintSummary(const Plan& plan, const LaunchResult& result, size_t wanted, const fs::path& output) {
+  fmt::print("{}: {} of {} trials complete, {} tasks scored now, {} trials failed.\n", plan.study.name, result.trials_done,
+             wanted, result.tasks_recorded, result.failures.size());
+  for (const TrialFailure& failure : result.failures) {
+    const Trial& trial = plan.trials[failure.trial];
+    fmt::print("  failed: {} {} [{}] {}{}\n", trial.id, trial.label, failure.kind,
+               failure.stage.empty() ? "" : failure.stage + ": ", failure.reason);
+  }
+  if (!result.failures.empty()) {
+    fmt::print("  more in {}; run again to try them again.\n", (output / "failures").string());
+  }
+}
+
+int Run(Session& session, const RunVerb& given) {
+  StudySpec study = ReadStudy(given.spec, session.plugins(), session.SearchFolders());
+  if (!given.output.empty()) study.output = fs::absolute(given.output);
+  const fs::path output = study.output;
+  const Plan plan = MakePlan(study, session.plugins());
+  const std::vector<size_t> trials = Selected(plan, given.only);
+  if (given.dry_run) {
+    PrintPlan(plan, trials, RecordedTasks(plan, session.plugins(), output));
+    return 0;
+  }
+  const OutputLock lock(output);
+  LaunchOptions options;
+  options.output = output;
+  options.workers = given.workers;
+  options.trial_timeout_s = given.trial_timeout_s;
+  options.trials = trials;
+  const int threads = given.threads > 0 ? given.threads : AllowedCores();
+  options.worker_command = WorkerCommand(session, given, output, std::max(1, threads / given.workers));
+  LaunchResult result;
+  {
+    ProgressDisplay display(stderr, given.quiet);
+    result = Launch(plan, session.plugins(), options, display.sink());
+  }
+  std::vector<std::string> warnings;
+  const Table observations = Observations(plan, session.plugins(), output, &warnings);
+  WriteDurably(output / "observations.csv", WriteCsv(observations));
+  if (result.stopped_by != 0) {
+    fmt::print(stderr, "bitlaw: stopped by {}; run again to go on.\n", result.stopped_by == SIGINT ? "Ctrl-C" : "SIGTERM");
+    return 128 + result.stopped_by;
+  }
+  for (const std::string& warning : warnings) fmt::print(stderr, "warning: {}\n", warning);
+  PrintSummary(plan, result, trials.size(), output);
+  fmt::print("observations: {}\n", (output / "observations.csv").string());
+  return result.failures.empty() ? 0 : kExitFailedTrials;
+}
+
+}  // namespace
+
+void AddRunVerb(CLI::App& app, Session& session) {
+  auto given = std::make_shared<RunVerb>();
+  CLI::App* verb = app.add_subcommand("run", "Do what is not yet recorded of a study, then fit its laws and report");
+  verb->add_option("spec", given->spec, "The study (YAML)")->required()->check(CLI::ExistingFile);
+  verb->add_option("--output", given->output, "Folder of records and tables; the study's own by default");
+  verb->add_option("--workers", given->workers, "Worker processes; they share the threads")->check(CLI::PositiveNumber);
+  verb->add_option("--threads", given->threads, "Threads of all workers together; 0: every core this process may use")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--only", given->only, "Trials whose id begins with this or whose label holds it (* and ? allowed)");
+  verb->add_option("--trial-timeout", given->trial_timeout_s, "Seconds after which a trial has failed; 0: never")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_flag("--no-fit", given->no_fit, "Stop once everything is recorded");
+  verb->add_flag("--dry-run", given->dry_run, "Say what would be done");
+  verb->add_flag("--quiet", given->quiet, "No progress, only the summary");
+  verb->footer("Ctrl-C stops at once (exit code 130); a second run goes on where the first stopped. Exit code 8: the study "
+               "ended, but trials failed.");
+  verb->callback([&session, given] { session.action = [&session, given] { return Run(session, *given); }; });
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,287 @@
+#include "run/trial.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <memory>
+#include <optional>
+
+#include "bitlaw/api/corpus.h"
+#include "bitlaw/api/model.h"
+#include "bitlaw/base/error.h"
+#include "evaluate/evaluate.h"
+#include "quantize/quantize_model.h"
+#include "quantize/quantized_file.h"
+#include "run/machine.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double Seconds(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
+
+Value Rounded(double seconds) { return std::stod(fmt::format("{:.3f}", seconds)); }
+
+// One trial from its first missing task to its last.
+class TrialRun {
+ public:
+  TrialRun(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache, int threads,
+           const Tell& tell)
+      : contents_(contents), trial_(trial), store_(store), cache_(cache), threads_(threads), tell_(tell),
+        spec_(contents.plan().models[trial.model].spec), study_(contents.plan().study) {
+    const Component& component = contents_.host().Find(ComponentKind::kModel, spec_.backend, spec_.mark.Text());
+    backend_ = contents_.host().MakeModelBackend(
+        spec_.backend, component.schema.Resolve(spec_.backend_options, fmt::format("model '{}'", spec_.backend)));
+  }
+
+  void Run() {
+    content_ = contents_.WithoutCalibration(trial_);
+    if (trial_.calibration) FindCalibrationDigest();
+    const fs::path artifact =
+        store_.output() / "artifacts" / (RecordDigest(QuantizationKey(content_)) + ".safetensors");
+    const std::vector<size_t> missing = MissingTasks();
+    if (!missing.empty()) {
+      Stage("open the model");
+      const auto began = Clock::now();
+      model_ = backend_->Open(spec_.path, trial_.compute);
+      open_s_ = Seconds(began);
+      if (trial_.quantizer != "none") Quantize(artifact);
+      for (const size_t task : missing) Score(task);
+    }
+    std::error_code ignored;
+    fs::remove(artifact, ignored);
+  }
+
+ private:
+  void Stage(const std::string& text) {
+    WorkerMessage message;
+    message.kind = WorkerMessage::Kind::kStage;
+    message.text = text;
+    tell_(message);
+    last_stage_ = Clock::now();
+  }
+  // For stages that change faster than anyone reads.
+  template <class Text>
+  void StageAtTimes(Text&& text) {
+    if (Seconds(last_stage_) >= 0.2) Stage(text());
+  }
+
+  void Warn(const std::string& text) {
+    WorkerMessage message;
+    message.kind = WorkerMessage::Kind::kWarning;
+    message.text = text;
+    tell_(message);
+  }
+
+  const TokenSequences& Calibration() {
+    if (!calibration_) {
+      Stage("draw calibration tokens");
+      const auto tokenizer = backend_->OpenTokenizer(spec_.path);
+      const CalibrationSpec& draw = *trial_.calibration;
+      calibration_ = contents_.corpus(draw.corpus).Draw(*tokenizer, draw.sequences, draw.tokens, draw.seed);
+    }
+    return *calibration_;
+  }
+
+  void FindCalibrationDigest() {
+    const std::string entry = contents_.CalibrationEntry(trial_, content_.weights_digest);
+    if (const auto cached = cache_.CachedEntry(entry)) {
+      content_.calibration_digest = *cached;
+      return;
+    }
+    content_.calibration_digest = Calibration().digest();
+    cache_.SetEntry(entry, content_.calibration_digest);
+    WorkerMessage message;
+    message.kind = WorkerMessage::Kind::kCalibration;
+    message.entry = entry;
+    message.digest = content_.calibration_digest;
+    tell_(message);
+  }
+
+  // Tasks without a usable record. Tells of the others, and puts files that are no records out of the way.
+  std::vector<size_t> MissingTasks() {
+    std::vector<size_t> missing;
+    for (size_t t = 0; t < study_.tasks.size(); ++t) {
+      std::vector<std::string> faults;
+      const auto record = FindUsable(store_, contents_.plan(), content_, contents_.task_content(t), faults);
+      if (!faults.empty()) store_.Quarantine(RecordDigest(TaskKey(content_, contents_.task_content(t))));
+      if (!record) {
+        missing.push_back(t);
+        continue;
+      }
+      WorkerMessage message;
+      message.kind = WorkerMessage::Kind::kTask;
+      message.task = study_.tasks[t].name;
+      message.found = true;
+      tell_(message);
+    }
+    return missing;
+  }
+
+  void Quantize(const fs::path& artifact) {
+    std::optional<QuantizedModel> quantized = LoadArtifact(artifact);
+    if (!quantized) quantized = QuantizeAnew(artifact);
+    header_ = Header(*quantized);
+  }
+
+  // Codes that an earlier try left behind; anything wrong with them costs their time, no more.
+  std::optional<QuantizedModel> LoadArtifact(const fs::path& artifact) {
+    if (!fs::exists(artifact)) return std::nullopt;
+    Stage("load quantized weights");
+    try {
+      QuantizedModel quantized = LoadQuantized(artifact).model;
+      InstallQuantized(*model_, quantized, artifact.string());
+      return quantized;
+    } catch (const Error& error) {
+      Warn(fmt::format("{} The model is quantized anew.", error.what()));
+      fs::remove(artifact);
+      model_ = backend_->Open(spec_.path, trial_.compute);  // It may be half quantized.
+      return std::nullopt;
+    }
+  }
+
+  QuantizedModel QuantizeAnew(const fs::path& artifact) {
+    const Component& component = contents_.host().Find(ComponentKind::kQuantizer, trial_.quantizer);
+    const auto quantizer = contents_.host().MakeQuantizer(component.info.name, trial_.quantizer_options);
+    const TokenSequences* calibration = trial_.calibration ? &Calibration() : nullptr;
+    if (calibration != nullptr && calibration->digest() != content_.calibration_digest) {
+      throw Error(ErrorKind::kIo, fmt::format("corpus '{}' gave other tokens than the digest cache says. Its text or the "
+                                              "tokenizer changed: remove {} and run again.",
+                                              trial_.calibration->corpus, (store_.output() / "digests.json").string()));
+    }
+    Stage("quantize");
+    QuantizeSettings settings;
+    settings.allow_fallback = study_.allow_fallback;
+    QuantizedModel quantized =
+        QuantizeModel(*model_, *quantizer, calibration, settings, [&](const QuantizeProgress& progress) {
+          StageAtTimes([&] {
+            return fmt::format("quantize {} ({}/{})", progress.layer, progress.layers_done, progress.layers_total);
+          });
+        });
+    // The record first: where there is an artifact there is a record.
+    WriteQuantizationRecord(quantized);
+    Stage("save quantized weights");
+    SaveQuantized(artifact, quantized, Value::Map{{"trial", trial_.id}, {"label", trial_.label}});
+    return quantized;
+  }
+
+  QuantizationHeader Header(const QuantizedModel& quantized) const {
+    QuantizationHeader header;
+    header.record = RecordDigest(QuantizationKey(content_));
+    header.codes_digest = quantized.codes_digest;
+    header.bits_requested = quantized.bits_requested;
+    header.bits_effective = quantized.bits_effective;
+    header.group_size = std::numeric_limits<int64_t>::max();
+    for (const QuantizedLayer& layer : quantized.layers) {
+      header.group_size = std::min(header.group_size, layer.linear.group_size);
+      if (layer.linear.fallback != QuantizeFallback::kNone) {
+        header.fallbacks.push_back({layer.shape.name, std::string(Name(layer.linear.fallback))});
+      }
+    }
+    return header;
+  }
+
+  std::optional<CalibrationHeader> CalibrationOf() const {
+    if (!trial_.calibration) return std::nullopt;
+    const CalibrationSpec& draw = *trial_.calibration;
+    return CalibrationHeader{draw.corpus, draw.sequences, draw.tokens, draw.seed, content_.calibration_digest};
+  }
+
+  void WriteQuantizationRecord(const QuantizedModel& quantized) {
+    QuantizationRecord record;
+    record.key = QuantizationKey(content_);
+    const std::string digest = RecordDigest(record.key);
+    std::vector<std::string> faults;
+    if (store_.FindQuantization(digest, faults)) return;  // Immutable: the first one stays.
+    if (!faults.empty()) store_.Quarantine(digest);
+    record.trial = {trial_.id, trial_.label, trial_.axes};
+    record.model = HeaderOf(model_->summary());
+    record.quantization = Header(quantized);
+    record.calibration = CalibrationOf();
+    for (const QuantizedLayer& layer : quantized.layers) {
+      const bool fell_back = layer.linear.fallback != QuantizeFallback::kNone;
+      record.layers.push_back({layer.shape.name, layer.bits_per_weight,
+                               fell_back ? std::string(Name(layer.linear.fallback)) : "", layer.linear.diagnostics});
+    }
+    store_.Write(record);
+    const QuantizeTimes& times = quantized.times;
+    Value timings = MachineFacts(threads_);
+    timings.Set("open_s", Rounded(open_s_));
+    timings.Set("total_s", Rounded(times.total_s));
+    timings.Set("forward_s", Rounded(times.forward_s));
+    timings.Set("statistics_s", Rounded(times.statistics_s));
+    timings.Set("quantize_s", Rounded(times.quantize_s));
+    timings.Set("install_s", Rounded(times.install_s));
+    timings.Set("matrix_product_s", Rounded(times.matrix_product_s));
+    timings.Set("peak_memory_bytes", PeakMemoryBytes());
+    store_.WriteTimings(digest, timings);
+  }
+
+  void Score(size_t index) {
+    const std::string& name = study_.tasks[index].name;
+    Stage(fmt::format("evaluate {}", name));
+    TaskResult result = Evaluate(*model_, contents_.task(index), Options(), [&](const EvaluateProgress& progress) {
+      StageAtTimes([&] { return fmt::format("evaluate {} ({}/{})", name, progress.done, progress.total); });
+    });
+    TaskRecord record;
+    record.key = TaskKey(content_, contents_.task_content(index));
+    record.trial = {trial_.id, trial_.label, trial_.axes};
+    record.model = HeaderOf(model_->summary());
+    if (trial_.quantizer != "none") record.quantization = header_;
+    record.calibration = CalibrationOf();
+    record.card = result.card;
+    record.metrics = result.summaries;
+    // What was asked; how much of it prefix sharing saved depends on batching and stands with the timings.
+    record.counts = {{"requests", result.cost.requests},
+                     {"truncated_requests", result.cost.truncated_requests},
+                     {"tokens_requested", result.cost.tokens_requested}};
+    const std::string digest = store_.Write(record, result.scores);
+    Value timings = MachineFacts(threads_);
+    timings.Set("elapsed_s", Rounded(result.cost.elapsed_s));
+    timings.Set("tokens_computed", result.cost.tokens_computed);
+    timings.Set("peak_memory_bytes", PeakMemoryBytes());
+    store_.WriteTimings(digest, timings);
+
+    WorkerMessage message;
+    message.kind = WorkerMessage::Kind::kTask;
+    message.task = name;
+    message.metric = result.summaries.front().name;
+    message.value = result.summaries.front().value;
+    message.standard_error = result.summaries.front().standard_error;
+    message.elapsed_s = result.cost.elapsed_s;
+    tell_(message);
+  }
+
+  EvaluateOptions Options() const {
+    return EvaluateOptions::From(EvaluateOptions::Schema().Resolve(study_.evaluate, "evaluate"));
+  }
+
+  PlanContents& contents_;
+  const Trial& trial_;
+  const RecordStore& store_;
+  DigestCache& cache_;
+  const int threads_;
+  const Tell& tell_;
+  const ModelSpec& spec_;
+  const StudySpec& study_;
+  std::unique_ptr<ModelBackend> backend_;
+  TrialContent content_;
+  std::optional<TokenSequences> calibration_;
+  std::unique_ptr<Model> model_;
+  QuantizationHeader header_;
+  double open_s_ = 0;
+  Clock::time_point last_stage_;
+};
+
+}  // namespace
+
+void RunTrial(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache, int threads,
+              const Tell& tell) {
+  TrialRun(contents, trial, store, cache, threads, tell).Run();
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,81 @@
+#include "run/worker.h"
+
+#include <c10/util/Exception.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <string>
+
+#include "bitlaw/base/error.h"
+#include "bitlaw/sdk/torch_threads.h"
+#include "run/trial.h"
+
+namespace bitlaw {
+namespace {
+
+void WriteAll(int fd, const std::string& bytes) {
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t wrote = ::write(fd, bytes.data() + done, bytes.size() - done);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) ::_exit(1);  // The launcher is gone; nobody waits for a result.
+    done += static_cast<size_t>(wrote);
+  }
+}
+
+// The next line, without its end; false at the end of the input.
+bool ReadLine(int fd, std::string& line) {
+  line.clear();
+  for (char c;;) {
+    const ssize_t got = ::read(fd, &c, 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    if (c == '\n') return true;
+    line += c;
+  }
+}
+
+WorkerMessage Failure(const std::string& kind, const std::string& text) {
+  WorkerMessage message;
+  message.kind = WorkerMessage::Kind::kFailed;
+  message.error_kind = kind;
+  message.text = text;
+  return message;
+}
+
+}  // namespace
+
+int ServeTrials(const Plan& plan, const PluginHost& host, const WorkerOptions& options) {
+  const int threads = SetTorchThreads(options.threads);
+  const RecordStore store(options.output);
+  DigestCache cache = CacheOf(options.output);
+  PlanContents contents(plan, host, cache);
+  const Tell tell = [&](const WorkerMessage& message) { WriteAll(options.out, ToLine(message)); };
+  tell({});
+  for (std::string id; ReadLine(options.in, id);) {
+    const auto trial = std::find_if(plan.trials.begin(), plan.trials.end(), [&](const Trial& t) { return t.id == id; });
+    if (trial == plan.trials.end()) {
+      tell(Failure("spec", "the study's files changed while it ran: trial " + id + " is no longer part of it. Run it again."));
+      continue;
+    }
+    try {
+      RunTrial(contents, *trial, store, cache, threads, tell);
+      WorkerMessage done;
+      done.kind = WorkerMessage::Kind::kDone;
+      tell(done);
+    } catch (const Error& error) {
+      tell(Failure(std::string(Name(error.kind())), error.what()));
+    } catch (const c10::Error& error) {
+      tell(Failure("bug", error.what_without_backtrace()));
+    } catch (const std::bad_alloc&) {
+      tell(Failure("budget", "memory ran out. Use fewer workers, a smaller evaluate.batch_tokens, or a smaller model."));
+    } catch (const std::exception& error) {
+      tell(Failure("bug", error.what()));
+    }
+  }
+  return 0;
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,159 @@
+#include <gmock/gmock.h>
+
+#include "study_fixture.h"
+
+namespace bitlaw {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+class StudyRun : public StudyFolder {
+ protected:
+  size_t Records(const std::string& output) const {
+    size_t count = 0;
+    for (const auto& [name, bytes] : FilesOf(output + "/records")) count += name.ends_with(".json");
+    return count;
+  }
+};
+
+// One trial of three goes wrong in a way of its own: the others are recorded, and the failure says what happened.
+struct Fault {
+  const char* act;
+  const char* kind;
+  const char* reason;
+};
+
+class FaultyTrial : public StudyRun, public testing::WithParamInterface<Fault> {};
+
+TEST_P(FaultyTrial, FailsAloneAndSaysWhy) {
+  const auto study = WriteStudy(std::string("  - none\n  - {quantizer: misbehave, act: ") + GetParam().act +
+                                    "}\n  - {quantizer: misbehave, bits: 3}\n",
+                                "[endings]");
+  const ProgramEnd end = RunStudy(study, "out", {"--trial-timeout", GetParam().act == std::string("sleep") ? "2" : "100"});
+  EXPECT_EQ(end.exit_code, 8) << end.err;
+  EXPECT_THAT(end.out, HasSubstr("e2e: 2 of 3 trials complete, 2 tasks scored now, 1 trials failed."));
+  EXPECT_THAT(end.out, HasSubstr(GetParam().reason));
+  // Two tasks and the quantization of the trial that went well.
+  EXPECT_EQ(Records("out"), 3u);
+  const auto failures = FilesOf("out/failures");
+  ASSERT_EQ(failures.size(), 1u);
+  EXPECT_THAT(failures.begin()->second, HasSubstr(std::string("\"kind\": \"") + GetParam().kind + "\""));
+  EXPECT_THAT(failures.begin()->second, HasSubstr(GetParam().reason));
+  EXPECT_THAT(failures.begin()->second, HasSubstr("\"stage\": \"quantize\""));
+  EXPECT_THAT(failures.begin()->second, HasSubstr(std::string("about to ") + GetParam().act + " on model.layers.0."));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Acts, FaultyTrial,
+    testing::Values(Fault{"segfault", "crash", "SIGSEGV (it touched memory that is not there)"},
+                    Fault{"abort", "crash", "SIGABRT (it gave up: an uncaught exception or a failed assertion)"},
+                    Fault{"memory", "crash", "SIGKILL (most often the system's memory ran out: see dmesg)"},
+                    Fault{"exit", "crash", "exit code 77"},
+                    Fault{"sleep", "timeout", "it took longer than the 2 s of --trial-timeout."},
+                    Fault{"throw", "numerical", "told to throw."}),
+    [](const auto& info) { return std::string(info.param.act); });
+
+TEST_F(StudyRun, TriesAFailedTrialAgain) {
+  const auto study = WriteStudy("  - {quantizer: misbehave, act: throw}\n", "[endings]");
+  EXPECT_EQ(RunStudy(study, "out").exit_code, 8);
+  const ProgramEnd again = RunStudy(study, "out");
+  EXPECT_EQ(again.exit_code, 8);
+  EXPECT_THAT(again.out, HasSubstr("1 trials failed"));
+}
+
+TEST_F(StudyRun, OpensNothingWhenAllIsRecorded) {
+  const auto study = WriteStudy("  - none\n", "[endings]");
+  ASSERT_EQ(RunStudy(study, "out").exit_code, 0);
+  const auto records = FilesOf("out/records"), timings = FilesOf("out/timings");
+  const ProgramEnd again = RunStudy(study, "out");
+  EXPECT_EQ(again.exit_code, 0);
+  EXPECT_THAT(again.out, HasSubstr("1 of 1 trials complete, 0 tasks scored now"));
+  EXPECT_EQ(FilesOf("out/records"), records);
+  EXPECT_EQ(FilesOf("out/timings"), timings);
+}
+
+TEST_F(StudyRun, SharesRecordsThatWereCopiedIn) {
+  const auto study = WriteStudy("  - {quantizer: gptq, bits: 3, group_size: 32, calibration: {corpus: lines, sequences: 2, "
+                                "tokens: 32}}\n",
+                                "[endings]");
+  ASSERT_EQ(RunStudy(study, "first").exit_code, 0);
+  // The records alone: no digest cache, as from another machine.
+  std::filesystem::create_directories(folder_ / "second");
+  std::filesystem::copy(folder_ / "first/records", folder_ / "second/records", std::filesystem::copy_options::recursive);
+  const ProgramEnd end = RunStudy(study, "second");
+  EXPECT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(end.out, HasSubstr("1 of 1 trials complete, 0 tasks scored now"));
+}
+
+TEST_F(StudyRun, GivesTheSameRecordsWithTwoWorkers) {
+  const auto study = WriteStudy("  - none\n  - {quantizer: misbehave, bits: [2, 3, 4]}\n", "[endings]");
+  ASSERT_EQ(RunStudy(study, "one").exit_code, 0);
+  const ProgramEnd end = RunStudy(study, "two", {"--workers", "2"});
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_EQ(FilesOf("two/records"), FilesOf("one/records"));
+}
+
+TEST_F(StudyRun, PutsACorruptRecordAsideAndDoesItAgain) {
+  const auto study = WriteStudy("  - none\n", "[endings]");
+  ASSERT_EQ(RunStudy(study, "out").exit_code, 0);
+  const auto records = FilesOf("out/records");
+  for (const auto& [name, bytes] : records) {
+    if (name.ends_with(".json")) std::ofstream(folder_ / "out/records" / name) << bytes.substr(0, bytes.size() / 2);
+  }
+  const ProgramEnd end = RunStudy(study, "out");
+  EXPECT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(end.err, HasSubstr("It is done again."));
+  EXPECT_EQ(FilesOf("out/records"), records);
+  EXPECT_THAT(FilesOf("out/quarantine"), Not(IsEmpty()));
+}
+
+TEST_F(StudyRun, KeepsASecondRunOutOfItsFolder) {
+  const auto study = WriteStudy("  - {quantizer: misbehave, act: sleep}\n", "[endings]");
+  StartedProgram first(RunArguments(study, "out"), folder_);
+  for (int i = 0; i < 5000 && StartedProgram::Text(folder_ / "out/lock").empty(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  std::filesystem::create_directories(folder_ / "second");
+  const ProgramEnd second = StartedProgram(RunArguments(study, "out"), folder_ / "second").Wait();
+  EXPECT_EQ(second.exit_code, 5);
+  EXPECT_THAT(second.err, HasSubstr("another run uses this output folder: process "));
+}
+
+TEST_F(StudyRun, StopsAtOnceOnCtrlCAndGoesOnLater) {
+  const auto study = WriteStudy("  - none\n  - {quantizer: misbehave, act: sleep}\n", "[endings]");
+  StartedProgram program(RunArguments(study, "out"), folder_);
+  for (int i = 0; i < 10000 && Records("out") < 1; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  program.Signal(SIGINT);
+  ASSERT_TRUE(program.EndsWithin(std::chrono::seconds(5)));
+  const ProgramEnd end = program.Wait();
+  EXPECT_EQ(end.exit_code, 130);
+  EXPECT_THAT(end.err, HasSubstr("bitlaw: stopped by Ctrl-C; run again to go on."));
+  EXPECT_EQ(Records("out"), 1u);
+  EXPECT_THAT(FilesOf("out/failures"), IsEmpty());
+  const auto kept = FilesOf("out/records");
+  const ProgramEnd again = RunStudy(study, "out", {"--only", "none"});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(FilesOf("out/records"), kept);
+}
+
+TEST_F(StudyRun, SaysThatAPatternMatchesNothing) {
+  const auto study = WriteStudy("  - none\n", "[endings]");
+  const ProgramEnd end = RunStudy(study, "out", {"--only", "nosuch"});
+  EXPECT_EQ(end.exit_code, 2);
+  EXPECT_THAT(end.err, HasSubstr("--only 'nosuch' matches none of the plan's 1 trials."));
+}
+
+TEST_F(StudyRun, WritesOneObservationATaskAndMetric) {
+  const auto study = WriteStudy("  - none\n  - {quantizer: rtn, bits: 4, group_size: 32}\n", "[uses]");
+  ASSERT_EQ(RunStudy(study, "out").exit_code, 0);
+  const std::string csv = FilesOf("out").at("observations.csv");
+  EXPECT_THAT(csv, testing::StartsWith("study,trial,label,model,family,hold_out,N,parameters_total,quantizer,B,"
+                                       "bits_effective,G,Cb,T,corpus,dtype,"));
+  // A header, and acc and acc_norm of two trials.
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 5);
+}
+
+}  // namespace
+}  // namespace bitlaw
