@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
 #ifdef BITLAW_HAS_TENSOR
   bitlaw::AddDoctorVerb(app, session);
   bitlaw::AddQuantizeVerb(app, session);
+  bitlaw::AddEvaluateVerb(app, session);
 #endif
   try {
     app.parse(argc, argv);

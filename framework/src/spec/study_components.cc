@@ -18,6 +18,22 @@ Value Without(const Value& map, const std::vector<std::string>& own) {
 
 }  // namespace
 
+TaskSpec ReadTask(const std::string& task, const Value& overrides, const PluginHost& host,
+                  const std::vector<std::filesystem::path>& search, const std::vector<std::string>& data_paths) {
+  Value entry = overrides.is_null() ? Value(Value::Map{}) : overrides;
+  entry.Set("task", task);
+  // The place of a study file that does not exist, so that paths count from the working directory.
+  return StudyReader(std::filesystem::current_path() / "study.yaml", host, search).ReadTaskAlone(entry, data_paths);
+}
+
+TaskSpec StudyReader::ReadTaskAlone(const Value& entry, std::vector<std::string> data_paths) {
+  spec_.data_paths = std::move(data_paths);
+  AddDataPathsOfEnvironment();
+  ReadTask(entry, "the task");
+  faults_.ThrowIfAny();
+  return std::move(spec_.tasks.front());
+}
+
 void StudyReader::ReadTasks(const Value* tasks) {
   if (tasks == nullptr) return;
   for (size_t i = 0; i < tasks->AsList().size(); ++i) ReadTask(tasks->AsList()[i], "tasks[" + std::to_string(i) + "]");
@@ -59,7 +75,8 @@ void StudyReader::ReadTask(const Value& entry, const std::string& place) {
   task.file = found.path;
   task.context = {task.name, spec_.data_paths};
   const ComponentFile file =
-      ReadComponentFile(found.path, "task file", "task '" + wanted + "' of " + entry.mark().Text(), faults_);
+      ReadComponentFile(found.path, "task file",
+                        "task '" + wanted + "'" + (entry.mark().line == 0 ? "" : " of " + entry.mark().Text()), faults_);
   if (!file.is_read) return;
   const Value merged = Overlay(file.map, overrides);
   Faults of_file;

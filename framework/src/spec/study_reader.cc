@@ -114,6 +114,10 @@ void StudyReader::ReadDataPaths(MapReader& study) {
       spec_.data_paths.push_back(unset.empty() ? (home_ / expanded).lexically_normal().string() : path.AsString());
     }
   }
+  AddDataPathsOfEnvironment();
+}
+
+void StudyReader::AddDataPathsOfEnvironment() {
   const char* variable = std::getenv("BITLAW_DATA_PATH");
   std::string_view rest = variable == nullptr ? "" : variable;
   while (!rest.empty()) {

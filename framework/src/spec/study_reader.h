@@ -23,9 +23,13 @@ class StudyReader {
   /// The study, or one Error with every fault.
   StudySpec Read();
 
+  /// One task without a study file: `entry` is an entry of `tasks:`.
+  TaskSpec ReadTaskAlone(const Value& entry, std::vector<std::string> data_paths);
+
  private:
   void ReadHead(MapReader& study);
   void ReadDataPaths(MapReader& study);
+  void AddDataPathsOfEnvironment();
   void ReadModels(const Value* models);
   void ReadModel(const Value& entry, const std::string& name);
   std::string BackendOf(const std::filesystem::path& path, const SourceMark& mark);

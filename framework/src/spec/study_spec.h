@@ -100,6 +100,13 @@ struct BITLAW_EXPORT StudySpec {
   bool allow_fallback = false;                 ///< Keep trials in which a quantizer fell back.
 };
 
+/// Reads one task outside any study, by name or by the path of its file, with `overrides` (a map) over its options.
+/// Names are looked up in the `search` folders; `data_paths` are folders of data files, before $BITLAW_DATA_PATH.
+/// One Error(kSpec) with every fault of the file.
+BITLAW_EXPORT TaskSpec ReadTask(const std::string& task, const Value& overrides, const PluginHost& host,
+                                const std::vector<std::filesystem::path>& search,
+                                const std::vector<std::string>& data_paths);
+
 /// Decodes and checks a study: every fault of the file in one Error(kSpec). Task and law names are looked up in
 /// `search` folders after the study's own (each with tasks/ and laws/ inside).
 BITLAW_EXPORT StudySpec ReadStudy(const std::filesystem::path& file, const PluginHost& host,

@@ -11,4 +11,4 @@ void Register(bitlaw::Registrar& registrar) {
 
 }  // namespace
 
-BITLAW_PLUGIN("bitlaw.tasks.cloze", "1.0.0", "Apache-2.0", "Scores the one right continuation of a text.", Register)
+BITLAW_PLUGIN("bitlaw.cloze", "1.0.0", "Apache-2.0", "Scores the one right continuation of a text.", Register)

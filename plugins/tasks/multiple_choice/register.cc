@@ -11,4 +11,4 @@ void Register(bitlaw::Registrar& registrar) {
 
 }  // namespace
 
-BITLAW_PLUGIN("bitlaw.tasks.multiple_choice", "1.0.0", "Apache-2.0", "Picks the most likely of several answers.", Register)
+BITLAW_PLUGIN("bitlaw.multiple_choice", "1.0.0", "Apache-2.0", "Picks the most likely of several answers.", Register)

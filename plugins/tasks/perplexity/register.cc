@@ -11,4 +11,4 @@ void Register(bitlaw::Registrar& registrar) {
 
 }  // namespace
 
-BITLAW_PLUGIN("bitlaw.tasks.perplexity", "1.0.0", "Apache-2.0", "Perplexity of a text under a named window convention.", Register)
+BITLAW_PLUGIN("bitlaw.perplexity", "1.0.0", "Apache-2.0", "Perplexity of a text under a named window convention.", Register)

@@ -11,4 +11,4 @@ void Register(bitlaw::Registrar& registrar) {
 
 }  // namespace
 
-BITLAW_PLUGIN("bitlaw.tasks.short_answer", "1.0.0", "Apache-2.0", "Generates a short answer and compares it with the accepted ones.", Register)
+BITLAW_PLUGIN("bitlaw.short_answer", "1.0.0", "Apache-2.0", "Generates a short answer and compares it with the accepted ones.", Register)

@@ -1,0 +1,308 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "bitlaw/base/error.h"
+#include "bitlaw/sdk/torch_threads.h"
+#include "cli/tensor/model_argument.h"
+#include "cli/verbs.h"
+#include "evaluate/evaluate.h"
+#include "quantize/quantized_file.h"
+#include "records/durable_file.h"
+#include "spec/study_spec.h"
+
+namespace bitlaw {
+namespace {
+
+struct EvaluateArguments {
+  std::string model, backend, quantized, dtype = "float32", device = "cpu", json, samples;
+  std::vector<std::string> tasks, data, options;
+  int64_t limit = 0;
+  int threads = 0;
+  EvaluateOptions evaluate;
+};
+
+// One line that is rewritten on a terminal, and nothing elsewhere: the table comes at the end.
+class RequestProgress {
+ public:
+  RequestProgress() : is_terminal_(::isatty(STDERR_FILENO) == 1) {}
+  ~RequestProgress() {
+    if (is_shown_) std::fputs("\r\x1b[K", stderr);
+  }
+  void Show(const EvaluateProgress& progress) {
+    if (!is_terminal_) return;
+    fmt::print(stderr, "\r\x1b[K{}: {} of {} requests", progress.task, progress.done, progress.total);
+    std::fflush(stderr);
+    is_shown_ = true;
+  }
+
+ private:
+  bool is_terminal_, is_shown_ = false;
+};
+
+// The study's way to name options of one task: "wikitext2.max_windows=16".
+Value OverridesFor(const std::string& task, const EvaluateArguments& arguments, std::vector<bool>& used) {
+  std::vector<std::string> own;
+  for (size_t i = 0; i < arguments.options.size(); ++i) {
+    if (!arguments.options[i].starts_with(task + ".")) continue;
+    own.push_back(arguments.options[i].substr(task.size() + 1));
+    used[i] = true;
+  }
+  return OptionsFromArguments(own, "--option");
+}
+
+// --limit as the option by which the task is limited: windows of one long text, or items.
+void ApplyLimit(int64_t limit, TaskSpec& task) {
+  if (limit == 0) return;
+  const Value* convention = task.options.Find("convention");
+  const bool one_text = convention != nullptr && *convention == Value("gptq");
+  task.options.Set(one_text ? "max_windows" : "limit", limit);
+}
+
+struct LoadedTask {
+  TaskSpec spec;
+  std::unique_ptr<Task> task;
+};
+
+std::vector<LoadedTask> LoadTasks(Session& session, const EvaluateArguments& arguments) {
+  const PluginHost& host = session.plugins();
+  std::vector<std::string> folders;
+  for (const std::string& folder : arguments.data) {
+    if (!std::filesystem::is_directory(folder)) {
+      throw Error(ErrorKind::kIo, "--data " + folder + ": there is no such folder.");
+    }
+    folders.push_back(std::filesystem::absolute(folder).string());
+  }
+  std::vector<LoadedTask> tasks;
+  std::vector<bool> used(arguments.options.size(), false);
+  for (const std::string& name : arguments.tasks) {
+    const std::string stem = std::filesystem::path(name).stem().string();
+    TaskSpec spec = ReadTask(name, OverridesFor(stem, arguments, used), host, session.SearchFolders(), folders);
+    ApplyLimit(arguments.limit, spec);
+    const Component& component = host.Find(ComponentKind::kTask, spec.component);
+    const Options options = component.schema.Resolve(spec.options, "task '" + component.info.name + "'");
+    tasks.push_back({spec, host.MakeTask(component.info.name, options, spec.context)});
+    tasks.back().task->Items();  // Missing or malformed data end the run before the model is opened.
+  }
+  for (size_t i = 0; i < used.size(); ++i) {
+    if (!used[i]) {
+      throw Error(ErrorKind::kSpec, "--option " + arguments.options[i] +
+                                        ": it begins with the name of no task of this run. Write TASK.KEY=VALUE.");
+    }
+  }
+  return tasks;
+}
+
+Value NumberOrNull(double value) { return std::isfinite(value) ? Value(value) : Value(); }
+
+Value TaskJson(const TaskResult& result, const std::string& digest) {
+  Value metrics(Value::List{});
+  for (size_t m = 0; m < result.summaries.size(); ++m) {
+    const MetricSummary& summary = result.summaries[m];
+    metrics.AsList().push_back(
+        Value::Map{{"name", summary.name},
+                   {"value", NumberOrNull(summary.value)},
+                   {"standard_error", NumberOrNull(summary.standard_error)},
+                   {"items", summary.items},
+                   {"chance", summary.chance},
+                   {"adjusted", NumberOrNull(ChanceAdjusted(result.card.metrics[m], summary))}});
+  }
+  return Value::Map{{"task", result.card.name},
+                    {"version", result.card.version},
+                    {"stratum", result.card.stratum},
+                    {"convention", result.card.convention},
+                    {"few_shot", result.card.few_shot},
+                    {"limit", result.card.limit ? Value(*result.card.limit) : Value()},
+                    {"digest", digest},
+                    {"metrics", std::move(metrics)},
+                    {"requests", result.cost.requests},
+                    {"truncated_requests", result.cost.truncated_requests},
+                    {"tokens_requested", result.cost.tokens_requested},
+                    {"tokens_computed", result.cost.tokens_computed},
+                    {"elapsed_s", result.cost.elapsed_s}};
+}
+
+Value ResponseJson(const Request& request, const Response& response) {
+  if (const auto* pair = std::get_if<LoglikelihoodRequest>(&request)) {
+    const auto& answer = std::get<LoglikelihoodResponse>(response);
+    return Value::Map{{"context", pair->context},
+                      {"continuation", pair->continuation},
+                      {"loglikelihood_nats", answer.loglikelihood_nats},
+                      {"is_greedy", answer.is_greedy},
+                      {"tokens", answer.tokens}};
+  }
+  if (const auto* generate = std::get_if<GenerateRequest>(&request)) {
+    const auto& answer = std::get<GenerateResponse>(response);
+    return Value::Map{{"context", generate->context},
+                      {"text", answer.text},
+                      {"tokens", answer.tokens},
+                      {"hit_limit", answer.hit_limit}};
+  }
+  Value windows(Value::List{});
+  for (const WindowLoss& window : std::get<RollingResponse>(response).windows) {
+    windows.AsList().push_back(Value::Map{{"loss_nats", window.loss_nats}, {"tokens", window.tokens}});
+  }
+  return Value::Map{{"windows", std::move(windows)}};
+}
+
+// One line an item: its requests with their answers, and its scores (for windows of one text, as many as it has).
+void AppendSamples(const Task& task, const TaskResult& result, std::string& lines) {
+  for (size_t i = 0; i < result.items.size(); ++i) {
+    Value answers(Value::List{}), values(Value::List{});
+    for (size_t r = 0; r < result.items[i].requests.size(); ++r) {
+      answers.AsList().push_back(ResponseJson(result.items[i].requests[r], result.responses[i][r]));
+    }
+    for (const ItemScore& score : task.Score(result.items[i], result.responses[i])) {
+      for (size_t m = 0; m < score.values.size(); ++m) {
+        values.AsList().push_back(Value::Map{{"metric", result.card.metrics[m].name},
+                                             {"value", NumberOrNull(score.values[m].value)},
+                                             {"weight", score.values[m].weight}});
+      }
+    }
+    const Value line = Value::Map{{"task", result.card.name},
+                                  {"item", result.items[i].id},
+                                  {"answers", std::move(answers)},
+                                  {"values", std::move(values)}};
+    lines += line.CanonicalJson() + "\n";
+  }
+}
+
+std::string Number(double value, const char* format) {
+  return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : std::string("-");
+}
+
+void PrintTable(const std::vector<TaskResult>& results) {
+  std::vector<std::vector<std::string>> rows = {
+      {"task", "stratum", "metric", "value", "+-", "chance", "adjusted", "n", "seconds"}};
+  bool limited = false, truncated = false;
+  for (const TaskResult& result : results) {
+    for (size_t m = 0; m < result.summaries.size(); ++m) {
+      const MetricSummary& summary = result.summaries[m];
+      const bool accuracy = result.card.metrics[m].kind == MetricKind::kAccuracy;
+      const char* format = accuracy ? "{:.4f}" : "{:.3f}";
+      std::string count = std::to_string(summary.items);
+      if (result.card.limit) count += " *", limited = true;
+      rows.push_back({m == 0 ? result.card.name : "", m == 0 ? result.card.stratum : "", summary.name,
+                      Number(summary.value, format), Number(summary.standard_error, format),
+                      accuracy ? Number(summary.chance, "{:.4f}") : "-",
+                      Number(ChanceAdjusted(result.card.metrics[m], summary), "{:.4f}"), count,
+                      m == 0 ? Number(result.cost.elapsed_s, "{:.1f}") : ""});
+    }
+    truncated = truncated || result.cost.truncated_requests > 0;
+  }
+  std::vector<size_t> widths(rows[0].size(), 0);
+  for (const auto& row : rows) {
+    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+  }
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t c = 0; c < row.size(); ++c) {
+      // Names to the left, numbers to the right.
+      line += fmt::format(fmt::runtime(c < 3 ? "{:<{}}  " : "{:>{}}  "), row[c], widths[c]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    fmt::print("{}\n", line);
+  }
+  if (limited) fmt::print("* limited: not all items of the benchmark were scored.\n");
+  for (const TaskResult& result : results) {
+    if (!result.card.convention.empty()) fmt::print("{}: convention {}\n", result.card.name, result.card.convention);
+    if (result.cost.truncated_requests > 0) {
+      fmt::print("{}: {} of {} requests lost context for want of positions\n", result.card.name,
+                 result.cost.truncated_requests, result.cost.requests);
+    }
+  }
+}
+
+int EvaluateModel(Session& session, const EvaluateArguments& arguments) {
+  const int threads = SetTorchThreads(arguments.threads);
+  const std::vector<LoadedTask> tasks = LoadTasks(session, arguments);
+  const ComputeSetting compute{.dtype = ParseDtype(arguments.dtype), .device = arguments.device};
+  const OpenedModel opened = OpenModelArgument(session.plugins(), arguments.model, arguments.backend, compute);
+  const ModelSummary& summary = opened.model->summary();
+  Value about;
+  if (!arguments.quantized.empty()) {
+    QuantizedFile file = LoadQuantized(arguments.quantized);
+    InstallQuantized(*opened.model, file.model, arguments.quantized);
+    about = std::move(file.about);
+    about.Set("bits_requested", file.model.bits_requested);
+    about.Set("bits_effective", file.model.bits_effective);
+    about.Set("codes_digest", file.model.codes_digest);
+  }
+  std::vector<TaskResult> results;
+  Value json_tasks(Value::List{});
+  std::string samples;
+  EvaluateOptions options = arguments.evaluate;
+  options.keep_samples = !arguments.samples.empty();
+  {
+    RequestProgress line;
+    for (const LoadedTask& loaded : tasks) {
+      TaskResult result = Evaluate(*opened.model, *loaded.task, options,
+                                   [&](const EvaluateProgress& progress) { line.Show(progress); });
+      json_tasks.AsList().push_back(TaskJson(result, loaded.task->digest()));
+      if (options.keep_samples) AppendSamples(*loaded.task, result, samples);
+      results.push_back(std::move(result));
+    }
+  }
+  if (!arguments.json.empty()) {
+    const Value json = Value::Map{{"bitlaw", BITLAW_VERSION},
+                                  {"model", summary.name},
+                                  {"baseline_note", summary.baseline_note},
+                                  {"dtype", std::string(Name(opened.model->compute().dtype))},
+                                  {"device", opened.model->compute().device},
+                                  {"quantized", about},
+                                  {"threads", threads},
+                                  {"peak_memory_bytes", PeakMemoryBytes()},
+                                  {"tasks", std::move(json_tasks)}};
+    if (arguments.json == "-") {
+      fmt::print("{}\n", PrettyJson(json));
+    } else {
+      WriteDurably(arguments.json, PrettyJson(json) + "\n");
+    }
+  }
+  if (!arguments.samples.empty()) WriteDurably(arguments.samples, samples);
+  if (arguments.json == "-") return 0;
+  fmt::print("{}, {} on {}{}\n", summary.name, Name(opened.model->compute().dtype), opened.model->compute().device,
+             summary.baseline_note.empty() ? "" : "; " + summary.baseline_note);
+  if (!arguments.quantized.empty()) {
+    fmt::print("quantized: {:.4g} bits requested, {:.4f} effective\n", about.Find("bits_requested")->AsReal(),
+               about.Find("bits_effective")->AsReal());
+  }
+  PrintTable(results);
+  return 0;
+}
+
+}  // namespace
+
+void AddEvaluateVerb(CLI::App& app, Session& session) {
+  auto arguments = std::make_shared<EvaluateArguments>();
+  CLI::App* verb = app.add_subcommand("evaluate", "Score a model, or a quantized one, on benchmarks");
+  verb->add_option("model", arguments->model, "Folder or file of the checkpoint")->required();
+  verb->add_option("--task", arguments->tasks, "Task by name, or the path of its file; may be repeated")
+      ->required()
+      ->delimiter(',');
+  verb->add_option("--data", arguments->data, "Folder in which data files are looked for; may be repeated");
+  verb->add_option("--limit", arguments->limit, "Score only so many items of each task, or windows of a long text")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--option", arguments->options, "TASK.KEY=VALUE: an option of one task; may be repeated");
+  verb->add_option("--quantized", arguments->quantized, "File of quantized weights to install (bitlaw quantize)");
+  verb->add_option("--backend", arguments->backend, "Model backend; without it, the one that knows the format");
+  verb->add_option("--dtype", arguments->dtype, "float32 or bfloat16")->capture_default_str();
+  verb->add_option("--device", arguments->device, "cpu, cuda, cuda:1")->capture_default_str();
+  verb->add_option("--threads", arguments->threads, "Threads of the tensor library; 0: its own choice");
+  verb->add_option("--batch-tokens", arguments->evaluate.batch_tokens, "Tokens of one forward pass")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--kv-bytes", arguments->evaluate.kv_budget_bytes, "Memory for keys and values")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--json", arguments->json, "Write results as JSON to this file; - prints them instead of the table");
+  verb->add_option("--samples", arguments->samples, "Write every item with its answers to this JSON-lines file");
+  verb->callback([&session, arguments] {
+    session.action = [&session, arguments] { return EvaluateModel(session, *arguments); };
+  });
+}
+
+}  // namespace bitlaw
