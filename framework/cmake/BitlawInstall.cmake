@@ -1,0 +1,43 @@
+# Where things are installed, and how what is installed finds its neighbours wherever the prefix is moved.
+#
+#   bin/bitlaw                    the program; looks for plugins and configs relative to itself
+#   <libdir>/libbitlaw_*.so       libraries
+#   lib/bitlaw/plugins/*.so       plugins (always lib: the program looks there)
+#   include/bitlaw/               headers
+#   share/bitlaw/configs/         tasks, laws, studies
+#   <libdir>/cmake/bitlaw/        find_package(bitlaw)
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(BITLAW_PLUGIN_DIR ${CMAKE_BINARY_DIR}/lib/bitlaw/plugins)
+set(BITLAW_INSTALL_PLUGIN_DIR lib/bitlaw/plugins)
+set(BITLAW_INSTALL_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/bitlaw)
+file(RELATIVE_PATH BITLAW_BIN_TO_LIB /prefix/${CMAKE_INSTALL_BINDIR} /prefix/${CMAKE_INSTALL_LIBDIR})
+file(RELATIVE_PATH BITLAW_PLUGIN_TO_LIB /prefix/${BITLAW_INSTALL_PLUGIN_DIR} /prefix/${CMAKE_INSTALL_LIBDIR})
+set(CMAKE_INSTALL_RPATH "$ORIGIN;$ORIGIN/${BITLAW_BIN_TO_LIB}")
+set(BITLAW_PLUGIN_INSTALL_RPATH "$ORIGIN/${BITLAW_PLUGIN_TO_LIB}")
+# Folders of libraries outside the project (a libtorch of one's own) stay in the search path.
+set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
+
+# The package files. Called once, after every target exists.
+function(bitlaw_install_package)
+  install(DIRECTORY ${CMAKE_SOURCE_DIR}/framework/include/bitlaw DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  if(EXISTS ${CMAKE_SOURCE_DIR}/configs)
+    install(DIRECTORY ${CMAKE_SOURCE_DIR}/configs DESTINATION share/bitlaw)
+  endif()
+  install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION share/doc/bitlaw)
+  foreach(component core tensor)
+    if(TARGET bitlaw_${component})
+      install(TARGETS bitlaw_${component} EXPORT bitlaw-${component} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+      install(EXPORT bitlaw-${component} NAMESPACE bitlaw:: FILE bitlaw-${component}.cmake
+              DESTINATION ${BITLAW_INSTALL_CMAKE_DIR})
+    endif()
+  endforeach()
+  configure_package_config_file(
+    ${CMAKE_SOURCE_DIR}/framework/cmake/bitlaw-config.cmake.in ${CMAKE_BINARY_DIR}/bitlaw-config.cmake
+    INSTALL_DESTINATION ${BITLAW_INSTALL_CMAKE_DIR})
+  write_basic_package_version_file(${CMAKE_BINARY_DIR}/bitlaw-config-version.cmake COMPATIBILITY SameMinorVersion)
+  install(FILES ${CMAKE_BINARY_DIR}/bitlaw-config.cmake ${CMAKE_BINARY_DIR}/bitlaw-config-version.cmake
+                ${CMAKE_SOURCE_DIR}/framework/cmake/BitlawPlugin.cmake
+          DESTINATION ${BITLAW_INSTALL_CMAKE_DIR})
+endfunction()
