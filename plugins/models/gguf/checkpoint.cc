@@ -113,7 +113,7 @@ void GgufCheckpoint::ReadConfig() {
   const std::string scaling(file_.String(prefix + "rope.scaling.type").value_or("none"));
   if (scaling == "linear") {
     const auto factor = static_cast<float>(file_.Real(prefix + "rope.scaling.factor").value_or(1.0));
-    config_.rope_divisors.assign(static_cast<size_t>(std::clamp<int64_t>(config_.head_dim / 2, 0, 1 << 24)), factor);
+    config_.rope_divisors.assign(static_cast<size_t>(std::clamp<int64_t>(config_.head_dim / 2, 0, 1 << 23)), factor);
   } else if (scaling != "none") {
     throw Error(ErrorKind::kUnsupported, file_.where() + ": rope scaling '" + scaling +
                                              "' is not supported. Supported: none, linear, and rope_freqs.weight.");

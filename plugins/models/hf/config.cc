@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <algorithm>
 #include <array>
 
 #include "bitlaw/base/error.h"
@@ -103,7 +104,8 @@ void ReadRope(const Fields& fields, DecoderConfig& config) {
   const std::string type = rope.StringOr("rope_type", rope.StringOr("type", "default"));
   if (type == "default") return;
   if (type == "linear") {
-    config.rope_divisors.assign(static_cast<size_t>(std::max<int64_t>(config.head_dim / 2, 0)),
+    // Clamped, because the size is only checked with the rest of the configuration.
+    config.rope_divisors.assign(static_cast<size_t>(std::clamp<int64_t>(config.head_dim / 2, 0, 1 << 23)),
                                 static_cast<float>(rope.RealOr("factor", 1.0)));
   } else if (type == "llama3") {
     Llama3RopeScaling scaling;

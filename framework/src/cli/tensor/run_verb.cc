@@ -11,6 +11,8 @@
 #include "cli/verbs.h"
 #include "records/durable_file.h"
 #include "records/observations.h"
+#include "records/plan_records.h"
+#include "report/study_report.h"
 #include "run/launcher.h"
 #include "run/output_lock.h"
 #include "run/progress.h"
@@ -118,7 +120,13 @@ int Run(Session& session, const RunVerb& given) {
   }
   for (const std::string& warning : warnings) fmt::print(stderr, "warning: {}\n", warning);
   PrintSummary(plan, result, trials.size(), output);
-  fmt::print("observations: {}\n", (output / "observations.csv").string());
+  if (given.no_fit) {
+    fmt::print("observations: {}\n", (output / "observations.csv").string());
+  } else {
+    const StudyReport report = MakeStudyReport(plan, session.plugins(), output);
+    fmt::print("\n{}\n", RenderText(StudyDocument(report)));
+    for (const fs::path& file : WriteStudyReport(report, output)) fmt::print("{}\n", file.string());
+  }
   return result.failures.empty() ? 0 : kExitFailedTrials;
 }
 
