@@ -1,0 +1,103 @@
+#include <ATen/Parallel.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "bitlaw/base/error.h"
+#include "tasks.h"
+#include "train.h"
+
+namespace bitlaw::lab {
+
+const std::vector<Rung>& Ladder() {
+  auto net = [](const char* family, int64_t hidden, int64_t layers, int64_t heads, int64_t kv_heads, int64_t ffn) {
+    NetConfig config;
+    config.family = family;
+    config.hidden = hidden, config.layers = layers, config.heads = heads, config.kv_heads = kv_heads, config.ffn = ffn;
+    config.head_dim = hidden / heads;
+    return config;
+  };
+  static const std::vector<Rung> ladder = {
+      {"quickstart-28k", net("llama", 32, 1, 2, 1, 256), 3000, 32, 128, 5e-3, 0.05, 1, 1000},
+      {"quickstart-55k", net("llama", 32, 2, 2, 1, 256), 3000, 32, 128, 5e-3, 0.05, 1, 1000},
+      {"quickstart-123k", net("llama", 64, 2, 4, 2, 256), 3000, 32, 128, 4e-3, 0.05, 1, 1000},
+      {"lab-llama-60k", net("llama", 32, 2, 2, 1, 256), 3000, 64, 128, 4e-3, 0.05, 1, 8000},
+      {"lab-llama-120k", net("llama", 64, 2, 4, 2, 256), 3000, 64, 128, 4e-3, 0.05, 1, 8000},
+      {"lab-llama-390k", net("llama", 128, 2, 4, 2, 384), 3000, 64, 128, 3e-3, 0.05, 1, 8000},
+      {"lab-qwen3-60k", net("qwen3", 64, 1, 4, 2, 256), 6000, 64, 128, 4e-3, 0.05, 1, 8000},
+      {"lab-qwen3-120k", net("qwen3", 64, 2, 4, 2, 256), 6000, 64, 128, 4e-3, 0.05, 1, 8000},
+      {"lab-qwen3-390k", net("qwen3", 128, 2, 4, 2, 384), 6000, 64, 128, 3e-3, 0.05, 1, 8000},
+      {"lab-qwen3-790k", net("qwen3", 128, 4, 4, 2, 384), 6000, 64, 128, 3e-3, 0.05, 1, 8000},
+      {"lab-qwen3-1.6m", net("qwen3", 256, 2, 8, 4, 768), 6000, 64, 128, 2e-3, 0.05, 1, 8000},
+      {"lab-qwen3-3.1m", net("qwen3", 256, 4, 8, 4, 768), 6000, 64, 128, 2e-3, 0.05, 1, 8000},
+  };
+  return ladder;
+}
+
+const Rung& FindRung(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Rung& rung : Ladder()) {
+    if (rung.name == name) return rung;
+    names.push_back(rung.name);
+  }
+  throw Error(ErrorKind::kSpec, "'" + name + "' is no rung of the ladder." + DidYouMean(name, names) + " Rungs: " + JoinNames(names) + ".");
+}
+
+World LabWorld(int64_t people) {
+  WorldSize size;
+  size.people = people;
+  return World(20261122, size);
+}
+
+}  // namespace bitlaw::lab
+
+int main(int argc, char** argv) {
+  using namespace bitlaw::lab;
+  CLI::App app{"Makes the knowledge lab: a small world, models trained on it, and the tasks that ask about it.", "bitlaw_lab"};
+  app.require_subcommand(1);
+  std::string rung_name, folder;
+  int threads = 1;
+  TaskFiles files;
+  int64_t steps = 0, people = 8000;
+  double checkpoint_s = 30;
+  CLI::App* train = app.add_subcommand("train", "Train one rung, or go on where it stopped");
+  train->add_option("rung", rung_name, "Which rung; see list")->required();
+  train->add_option("--output", folder, "Folder for checkpoint, log and the finished model")->required();
+  train->add_option("--threads", threads, "Threads")->capture_default_str()->check(CLI::Range(1, 1024));
+  train->add_option("--steps", steps, "Other than the rung's own number of steps, for a trial run");
+  train->add_option("--checkpoint-seconds", checkpoint_s, "Seconds between checkpoints")->capture_default_str();
+  CLI::App* list = app.add_subcommand("list", "Show the ladder");
+  CLI::App* tasks = app.add_subcommand("tasks", "Write the tasks (YAML and JSONL) and calibration texts");
+  tasks->add_option("--people", people, "Size of the world: 1000 for the quickstart rungs, 8000 for the lab's")->capture_default_str();
+  tasks->add_option("--prefix", files.prefix, "First part of every task's name")->capture_default_str();
+  tasks->add_option("--items", files.items, "Items a task")->capture_default_str();
+  tasks->add_option("--text-lines", files.text_lines, "Lines a calibration text")->capture_default_str();
+  tasks->add_option("--output", folder, "Folder to write to")->required();
+  try {
+    app.parse(argc, argv);
+    if (*train) {
+      at::set_num_threads(threads);
+      Rung rung = FindRung(rung_name);
+      if (steps > 0) rung.steps = steps;
+      Train(rung, LabWorld(rung.people), folder, checkpoint_s);
+    } else if (*tasks) {
+      WriteTasks(LabWorld(people), files, folder);
+    } else if (*list) {
+      for (const Rung& rung : Ladder()) {
+        std::printf("%-16s %9lld non-embedding parameters, %lld tokens of training\n", rung.name.c_str(),
+                    static_cast<long long>(rung.net.parameters_non_embedding()),
+                    static_cast<long long>(rung.steps * rung.batch * rung.tokens));
+      }
+    }
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  } catch (const bitlaw::Error& error) {
+    std::fprintf(stderr, "bitlaw_lab: %s\n", error.what());
+    return 2 + static_cast<int>(error.kind());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bitlaw_lab: internal error: %s\n", error.what());
+    return 1;
+  }
+}
