@@ -59,7 +59,7 @@ const std::vector<Home> kHomes = {
     {"boost/math/", {kInternal + "fit/"}},
     {"ceres/", {kInternal + "fit/", kPublic + "sdk/autodiff_law.h"}},
     {"Eigen/", {kInternal + "fit/"}},
-    {"nlohmann/", {kInternal + "*.cc"}},
+    {"nlohmann/", {kInternal + "*.cc", "examples/*.cc"}},
     {"fmt/", {kInternal + "*.cc", "plugins/*.cc", "examples/*.cc"}},
     {"CLI/", {kInternal + "cli/", "examples/"}},
     {"openssl/", {kInternal + "base/"}},
