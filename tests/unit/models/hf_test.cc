@@ -92,27 +92,6 @@ TEST_F(HfBackendTest, RefusesAConfigurationThatIsWrong) {
             "DIR/tiny/config.json: head_dim = 4611686018427387904. It must lie in [1, 16777216].");
 }
 
-TEST_F(HfBackendTest, ReadsRotaryScalingInBothSpellings) {
-  Copy(kTiny);
-  const at::Tensor tokens = at::arange(12).view({1, 12});
-  const auto hidden = [&] { return hf_->Open(folder_ / "tiny", {})->Forward(tokens, {}); };
-  const std::string config = Read(folder_ / "tiny/config.json"), plain = "\"rope_type\": \"default\"";
-  const at::Tensor unscaled = hidden();
-  const auto with = [&](const std::string& from, const std::string& to) {
-    std::string text = config;
-    Write("tiny/config.json", text.replace(text.find(from), from.size(), to));
-    return hidden();
-  };
-  const at::Tensor now = with(plain, "\"rope_type\": \"linear\", \"factor\": 4.0");
-  const at::Tensor before = with("\"rope_parameters\": {", "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4.0, "
-                                                         "\"unused\": 0, ");
-  EXPECT_TRUE(now.equal(before)) << "transformers 5 and 4 write the same thing differently";
-  EXPECT_FALSE(now.allclose(unscaled, 1e-3, 1e-3));
-  // Without a scaling map at all, theta stands beside it.
-  const at::Tensor theta = with("\"rope_parameters\": {", "\"rope_theta\": 10000.0, \"x\": {");
-  EXPECT_TRUE(theta.equal(unscaled));
-}
-
 TEST_F(HfBackendTest, ListsMissingAndUnusedTensors) {
   Copy(kTiny);
   EXPECT_EQ(TextWith("config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1"),
