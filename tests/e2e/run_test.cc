@@ -84,7 +84,7 @@ TEST_F(StudyRun, SharesRecordsThatWereCopiedIn) {
   std::filesystem::copy(folder_ / "first/records", folder_ / "second/records", std::filesystem::copy_options::recursive);
   const ProgramEnd end = RunStudy(study, "second");
   EXPECT_EQ(end.exit_code, 0) << end.err;
-  EXPECT_THAT(end.out, HasSubstr("1 of 1 trials complete, 0 tasks scored now"));
+  EXPECT_THAT(end.out, HasSubstr("2 of 2 trials complete, 0 tasks scored now"));
 }
 
 TEST_F(StudyRun, GivesTheSameRecordsWithTwoWorkers) {

@@ -112,7 +112,7 @@ class StudyFolder : public testing::Test {
   std::filesystem::path WriteStudy(const std::string& quantize, const std::string& tasks = "[uses, endings, capitals]") const {
     const auto path = folder_ / "study.yaml";
     std::ofstream(path) << "bitlaw: 1\nstudy: e2e\noutput: unused\nmodels: [tiny]\n"
-                        << "corpora:\n  lines: {type: text, path: corpus.txt}\n"
+                        << "corpora:\n  lines: {type: text, mode: concatenate, path: corpus.txt}\n"
                         << "quantize:\n" << quantize << "tasks: " << tasks << "\n";
     return path;
   }
