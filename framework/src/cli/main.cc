@@ -24,6 +24,8 @@ int main(int argc, char** argv) {
   app.add_option("--plugin", session.plugin_paths, "Plugin library or folder to load beside the default folders");
   app.add_option("--configs", session.config_paths, "Folder with tasks/ and laws/ to search first");
   bitlaw::AddPluginsVerb(app, session);
+  bitlaw::AddCheckVerb(app, session);
+  bitlaw::AddPlanVerb(app, session);
 #ifdef BITLAW_HAS_TENSOR
   bitlaw::AddDoctorVerb(app, session);
   bitlaw::AddQuantizeVerb(app, session);

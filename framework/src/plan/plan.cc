@@ -79,7 +79,7 @@ class Planner {
     for (size_t model = 0; model < plan_.models.size(); ++model) AddBaseline(model);
     const bool asks_for_baseline = std::any_of(study_.quantize.begin(), study_.quantize.end(),
                                                [](const QuantizeSpec& entry) { return entry.component == "none"; });
-    if (!asks_for_baseline) {
+    if (!asks_for_baseline && !study_.quantize.empty()) {
       plan_.notes.push_back("The study does not list 'none'. The unquantized model is added: losses are measured against it.");
     }
     for (size_t model = 0; model < plan_.models.size(); ++model) {
@@ -270,7 +270,11 @@ class Planner {
       if (corpus.name != name) continue;
       const Component& component = host_.Find(ComponentKind::kCorpus, corpus.component, corpus.mark.Text());
       const Options options = component.schema.Resolve(corpus.options, "corpus '" + component.info.name + "'");
-      return corpus_digests_[name] = host_.MakeCorpus(component.info.name, options)->digest();
+      try {
+        return corpus_digests_[name] = host_.MakeCorpus(component.info.name, options)->digest();
+      } catch (const Error& error) {
+        throw Error(error.kind(), corpus.mark.Text() + ": corpus '" + name + "': " + error.what());
+      }
     }
     throw InternalError("a trial calibrates on the corpus '" + name + "', which its study lacks");
   }

@@ -22,7 +22,7 @@ BITLAW_EXPORT const std::vector<std::pair<std::string, std::vector<std::string>>
 const std::vector<std::string>& SpecKeysOf(std::string_view kind);
 
 /// Collects every fault of a study, so that its user mends them in one go.
-class Faults {
+class BITLAW_EXPORT Faults {
  public:
   void Add(const SourceMark& mark, const std::string& text);
   /// Every line of `error`; a line that does not speak of the file `home` gets `chain` after it.
