@@ -23,21 +23,31 @@ std::vector<std::string> SpecsIn(const std::string& folder) {
   return names;
 }
 
-// What bitlaw says of a study: its faults, or the labels of its plan. Paths below tests/specs are relative.
-std::string Reading(const fs::path& file) {
-  fs::current_path(fs::path(BITLAW_SOURCE_DIR) / "tests/specs");
+// A copy of the folder outside the source tree, where no other configs/ is found above it.
+const TemporaryFolder& Copy() {
+  static const TemporaryFolder* const kCopy = [] {
+    auto* folder = new TemporaryFolder;
+    fs::copy(fs::path(BITLAW_SOURCE_DIR) / "tests/specs", folder->path(), fs::copy_options::recursive);
+    std::atexit([] { fs::remove_all(Copy().path()); });
+    return folder;
+  }();
+  return *kCopy;
+}
+
+// What bitlaw says of a study: its faults, or the labels of its plan, with paths relative to tests/specs.
+std::string Reading(const std::string& folder, const std::string& name) {
+  const fs::path home = Copy().path();
+  fs::current_path(home / folder);
   std::string text;
   try {
-    const Plan plan = MakePlan(ReadStudy(file, FixtureHost(), {}), FixtureHost());
+    const Plan plan = MakePlan(ReadStudy(home / folder / (name + ".yaml"), FixtureHost(), {home}), FixtureHost());
     for (const Trial& trial : plan.trials) text += trial.label + "\n";
     for (const SkippedCell& cell : plan.skipped) text += "skipped " + cell.label + ": " + cell.reason + "\n";
     for (const std::string& note : plan.notes) text += "note: " + note + "\n";
   } catch (const Error& error) {
     text = std::string(error.what()) + "\n";
   }
-  const std::string here = fs::current_path().string();
-  for (size_t at; (at = text.find(here + "/")) != std::string::npos;) text.erase(at, here.size() + 1);
-  for (size_t at; (at = text.find(here)) != std::string::npos;) text.replace(at, here.size(), "tests/specs");
+  for (size_t at; (at = text.find(home.string() + "/")) != std::string::npos;) text.erase(at, home.string().size() + 1);
   return text;
 }
 
@@ -55,14 +65,14 @@ class GoodSpec : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(BadSpec, IsRefusedWithTheTextBesideIt) {
   if (!HasFixtureQuantizers()) GTEST_SKIP() << "the fixture quantizers need a build with libtorch";
-  const std::string found = Reading("bad/" + GetParam() + ".yaml");
-  ExpectText("bad/" + GetParam() + ".txt", found);
+  const std::string found = Reading("bad", GetParam());
+  ExpectText(fs::path(BITLAW_SOURCE_DIR) / "tests/specs/bad" / (GetParam() + ".txt"), found);
 }
 
 TEST_P(GoodSpec, MeansTheTrialsBesideIt) {
   if (!HasFixtureQuantizers()) GTEST_SKIP() << "the fixture quantizers need a build with libtorch";
-  const std::string found = Reading("good/" + GetParam() + ".yaml");
-  ExpectText("good/" + GetParam() + ".txt", found);
+  const std::string found = Reading("good", GetParam());
+  ExpectText(fs::path(BITLAW_SOURCE_DIR) / "tests/specs/good" / (GetParam() + ".txt"), found);
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, BadSpec, ::testing::ValuesIn(SpecsIn("bad")),
