@@ -12,7 +12,7 @@ void AddGridOptions(OptionSchema& schema) {
       .Doc("Neighbouring weights G of a row that share a scale; 'row', or more than C_in: the whole row.");
   schema.Bool("symmetric").Default(false).Doc("Zero point fixed at the middle code.");
   schema.Bool("mse").Default(false).Doc("Shrink each group's range where that lowers sum |error|^mse_norm.");
-  schema.Real("mse_norm").Above(0).Default(2.4).Doc("Exponent of the range search; read only with mse.");
+  schema.Real("mse_norm").Range(0.5, 10).Default(2.4).Doc("Exponent of the range search; read only with mse.");
   schema.Choice("scale_dtype", {"float16", "float32"})
       .Default("float16")
       .Doc("What scales are rounded to before codes are computed; float32 gives the published reference exactly.");
