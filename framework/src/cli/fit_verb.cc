@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "bitlaw/base/error.h"
-#include "cli/law_file.h"
 #include "cli/verbs.h"
 #include "fit/column_map.h"
 #include "plan/plan.h"
@@ -90,7 +89,7 @@ int Fit(const FitArguments& arguments, Session& session) {
   if (!arguments.laws.empty()) {
     input.laws.clear();
     for (const std::string& law : arguments.laws) {
-      input.laws.push_back(ReadLawFile(law, session.SearchFolders()));
+      input.laws.push_back(ReadLaw(law, session.plugins(), session.SearchFolders()));
     }
   }
   if (input.laws.empty()) throw Error(ErrorKind::kSpec, "fit: no law is named. Give --law FILE or --law NAME.");

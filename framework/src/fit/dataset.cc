@@ -218,7 +218,16 @@ LawRows SelectRows(const Law& law, const Table& table, ChanceRule rule, bool tak
   }
   const std::vector<double> y = table.Evaluate(response);
   std::vector<const std::vector<double>*> columns;
-  for (const std::string& name : law.covariates()) columns.push_back(&table.Numbers(name, "law '" + law.name() + "'"));
+  for (const std::string& name : law.covariates()) {
+    if (table.Find(name) == nullptr) {
+      throw Error(ErrorKind::kSpec,
+                  fmt::format("law '{}' needs the column '{}', which {} lacks.{} Columns: {}. Name it with --map "
+                              "{}=COLUMN if the table calls it otherwise.",
+                              law.name(), name, table.origin().empty() ? "the table" : table.origin(),
+                              DidYouMean(name, table.names()), JoinNames(table.names()), name));
+    }
+    columns.push_back(&table.Numbers(name, "law '" + law.name() + "'"));
+  }
 
   const std::vector<std::string> response_names = response.names();
   const bool has_accuracy = std::find(response_names.begin(), response_names.end(), "acc_adj") != response_names.end();
