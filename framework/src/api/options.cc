@@ -102,6 +102,21 @@ std::string RangeCell(const OptionField& field) {
   return text;
 }
 
+// A line end inside of a default would break the table's row.
+std::string WithEscapes(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 std::string DefaultCell(const OptionField& field) {
   if (field.required) {
     const bool all_defaults = field.type == OptionType::kGroup &&
@@ -113,7 +128,7 @@ std::string DefaultCell(const OptionField& field) {
   if (value.is_null()) return "none";
   for (const auto& [word, number] : field.named_ints)
     if (value == Value(number)) return word;
-  return value.is_string() && !value.AsString().empty() ? value.AsString() : value.Text();
+  return WithEscapes(value.is_string() && !value.AsString().empty() ? value.AsString() : value.Text());
 }
 
 // Children of groups are indented below their parent.

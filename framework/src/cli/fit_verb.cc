@@ -114,7 +114,7 @@ int Fit(const FitArguments& arguments, Session& session) {
   if (!arguments.csv.empty()) WriteDurably(arguments.csv, WriteCsv(FitReportTable(report)));
   if (!arguments.markdown.empty()) WriteDurably(arguments.markdown, RenderMarkdown(document));
   for (const LawFit& fit : report.fits) {
-    if (fit.ols || fit.least_squares) return 0;
+    if (!fit.Methods().empty()) return 0;
   }
   throw Error(ErrorKind::kNumerical, "fit: no law could be fitted to any stratum; the report says why for each.");
 }

@@ -8,11 +8,13 @@
 #include <set>
 
 #include "bitlaw/base/error.h"
+#include "fit/least_squares.h"
 
 namespace bitlaw {
 
 std::string Name(ChanceRule rule) {
   switch (rule) {
+    case ChanceRule::kLikelihood: return "likelihood";
     case ChanceRule::kExclude: return "exclude";
   }
   throw InternalError("ChanceRule out of range");
@@ -210,7 +212,80 @@ bool IsHeldOut(const TableColumn* hold_out, const Table& table, size_t row) {
   return !(cell.empty() || cell == "0" || cell == "false" || cell == "False" || cell == "FALSE");
 }
 
-LawRows SelectRows(const Law& law, const Table& table, ChanceRule rule, bool take_log) {
+namespace {
+
+struct Counts {
+  std::vector<double> correct, total, chance;
+  std::string why_none;
+};
+
+// The first of these columns that the table has and that holds numbers.
+const std::vector<double>* FirstNumbers(const Table& table, std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    const TableColumn* column = table.Find(name);
+    if (column != nullptr && !column->is_text) return &column->numbers;
+  }
+  return nullptr;
+}
+
+Counts CountsOf(const Table& table) {
+  Counts counts;
+  const auto* total = FirstNumbers(table, {"total", "items"});
+  const auto* correct = FirstNumbers(table, {"correct"});
+  const auto* value = FirstNumbers(table, {"value", "acc"});
+  const auto* chance = FirstNumbers(table, {"chance"});
+  const auto* tasks = FirstNumbers(table, {"tasks"});
+  const auto* accuracy = FirstNumbers(table, {"acc_adj"});
+  const auto* error = FirstNumbers(table, {"standard_error"});
+  if (total == nullptr || (correct == nullptr && value == nullptr)) {
+    counts.why_none = "the table has no counts (columns correct and total, or acc and items)";
+    return counts;
+  }
+  if (chance == nullptr) {
+    counts.why_none = "the table has counts but no column chance (0 where nothing can be guessed)";
+    return counts;
+  }
+  for (size_t row = 0; row < table.rows(); ++row) {
+    double n = (*total)[row], k = correct != nullptr ? (*correct)[row] : (*value)[row] * n;
+    const double c = (*chance)[row];
+    if (tasks != nullptr && (*tasks)[row] > 1 && accuracy != nullptr) {
+      const double p = std::clamp(c + (1 - c) * (*accuracy)[row], 0.0, 1.0);
+      const double spread = error == nullptr ? Missing() : (1 - c) * (*error)[row];
+      if (spread > 0 && p > 0 && p < 1) n = p * (1 - p) / (spread * spread);
+      k = p * n;
+    }
+    const bool is_count = n > 0 && k >= 0 && k <= n * (1 + 1e-12) && c >= 0 && c < 1;
+    counts.total.push_back(is_count ? n : Missing());
+    counts.correct.push_back(is_count ? std::min(k, n) : Missing());
+    counts.chance.push_back(c);
+  }
+  return counts;
+}
+
+std::vector<double> WeightsOf(const Law& law, const Table& table, const std::string& weights) {
+  if (weights.empty()) return {};
+  if (weights != "item_errors") return table.Evaluate(Expression::Parse(weights));
+  const Expression response = Expression::Parse(law.response());
+  const std::vector<std::string> scope = {"acc_adj"};
+  if (response.names() != scope) {
+    throw Error(ErrorKind::kSpec, "weights: item_errors needs a response of acc_adj alone, but law '" + law.name() +
+                                      "' has " + law.response() + ". Give an expression instead.");
+  }
+  const CompiledExpression compiled = response.Compile(scope);
+  const std::vector<double>& accuracy = table.Numbers("acc_adj", "weights: item_errors");
+  const std::vector<double>& error = table.Numbers("standard_error", "weights: item_errors");
+  std::vector<double> values;
+  for (size_t row = 0; row < table.rows(); ++row) {
+    double slope = 0;
+    compiled.Number({&accuracy[row], 1}, {}, {&slope, 1});
+    values.push_back(1 / std::pow(slope * error[row], 2));
+  }
+  return values;
+}
+
+}  // namespace
+
+LawRows SelectRows(const Law& law, const Table& table, const RowOptions& options) {
   LawRows selected;
   const Expression response = Expression::Parse(law.response());
   for (const std::string& name : response.names()) {
@@ -235,6 +310,13 @@ LawRows SelectRows(const Law& law, const Table& table, ChanceRule rule, bool tak
   const TableColumn* hold_out = table.Find("hold_out");
   const auto form = law.linear_form();
   std::vector<double> features(form ? form->columns.size() : 0);
+  const std::vector<double> weights = WeightsOf(law, table, options.weights);
+
+  Counts counts = CountsOf(table);
+  if (options.rule == ChanceRule::kExclude) counts.why_none = "the rule for accuracies at chance is to exclude them";
+  if (counts.why_none.empty() && !ResponseInverse(law.response()).exists())
+    counts.why_none = "no accuracy follows from the response " + law.response();
+  selected.why_no_counts = counts.why_none;
 
   for (size_t row = 0; row < table.rows(); ++row) {
     const bool held_out = IsHeldOut(hold_out, table, row);
@@ -255,27 +337,6 @@ LawRows SelectRows(const Law& law, const Table& table, ChanceRule rule, bool tak
       leave_out("no value of " + missing, "");
       continue;
     }
-    if (accuracy != nullptr && rule == ChanceRule::kExclude) {
-      const double value = accuracy->numbers[row];
-      const std::string shown = ": acc_adj = " + ShortestText(value);
-      if (value <= 0) {
-        leave_out("accuracy at or below chance (acc_adj <= 0)", shown);
-        continue;
-      }
-      if (value >= 1) {
-        leave_out("accuracy of 1 or more (acc_adj >= 1)", shown);
-        continue;
-      }
-    }
-    if (!std::isfinite(y[row])) {
-      leave_out("no finite response " + law.response(), "");
-      continue;
-    }
-    if (take_log && !(y[row] > 0)) {
-      leave_out("response " + law.response() + " not positive, and the fit takes its logarithm",
-                ": " + ShortestText(y[row]));
-      continue;
-    }
     bool finite = true;
     if (form) {
       const double offset = law.LinearFeatures(x, features);
@@ -291,11 +352,49 @@ LawRows SelectRows(const Law& law, const Table& table, ChanceRule rule, bool tak
       if (!finite && !std::isfinite(offset)) leave_out("no finite value of the fixed part of the law", "");
     }
     if (!finite) continue;
+    if (counts.why_none.empty() && !held_out && !std::isnan(counts.total[row])) {
+      FitRows& into = selected.counted;
+      into.x.insert(into.x.end(), x.begin(), x.end());
+      into.y.push_back(std::isfinite(y[row]) ? y[row] : Missing());
+      into.correct.push_back(counts.correct[row]);
+      into.total.push_back(counts.total[row]);
+      into.chance.push_back(counts.chance[row]);
+      selected.counted_index.push_back(row);
+    }
+    if (accuracy != nullptr) {
+      const double value = accuracy->numbers[row];
+      const std::string shown = ": acc_adj = " + ShortestText(value);
+      if (value <= 0) {
+        if (!held_out) ++selected.at_chance;
+        leave_out("accuracy at or below chance (acc_adj <= 0)", shown);
+        continue;
+      }
+      if (value >= 1) {
+        leave_out("accuracy of 1 or more (acc_adj >= 1)", shown);
+        continue;
+      }
+    }
+    if (!std::isfinite(y[row])) {
+      leave_out("no finite response " + law.response(), "");
+      continue;
+    }
+    if (options.take_log && !(y[row] > 0)) {
+      leave_out("response " + law.response() + " not positive, and the fit takes its logarithm",
+                ": " + ShortestText(y[row]));
+      continue;
+    }
+    if (!weights.empty() && !(weights[row] > 0 && std::isfinite(weights[row]))) {
+      leave_out("no positive weight " + options.weights, ": " + ShortestText(weights[row]));
+      continue;
+    }
     FitRows& into = held_out ? selected.held_out : selected.fit;
     into.x.insert(into.x.end(), x.begin(), x.end());
     into.y.push_back(y[row]);
+    if (!weights.empty()) into.weights.push_back(weights[row]);
     (held_out ? selected.held_out_index : selected.fit_index).push_back(row);
   }
+  if (selected.counted_index.empty() && selected.why_no_counts.empty())
+    selected.why_no_counts = "no row has counts of a law's covariates";
   return selected;
 }
 
@@ -315,38 +414,6 @@ std::string ExplainConstantCovariate(const Law& law, const FitRows& rows) {
     }
   }
   return "";
-}
-
-ResponseInverse::ResponseInverse(const std::string& response) {
-  const Expression expression = Expression::Parse(response);
-  if (expression.names() != std::vector<std::string>{"acc_adj"}) return;
-  const std::vector<std::string> scope = {"acc_adj"};
-  response_ = expression.Compile(scope);
-  double last = Missing();
-  int ups = 0, downs = 0;
-  for (int i = 1; i < 200; ++i) {
-    const std::vector<double> at = {i / 200.0};
-    const double value = response_.Number(at);
-    if (!std::isfinite(value)) return;
-    if (value > last) ++ups;
-    if (value < last) ++downs;
-    last = value;
-  }
-  rising_ = ups == 198;
-  exists_ = ups == 198 || downs == 198;
-}
-
-double ResponseInverse::operator()(double response) const {
-  if (!exists_ || std::isnan(response)) return Missing();
-  // Beyond the response's values on (0, 1) the nearest end is taken.
-  double low = 0, high = 1;
-  for (int i = 0; i < 100; ++i) {
-    const double middle = low + (high - low) / 2;
-    const std::vector<double> at = {middle};
-    const double value = response_.Number(at);
-    ((value < response) == rising_ ? low : high) = middle;
-  }
-  return low + (high - low) / 2;
 }
 
 }  // namespace bitlaw

@@ -7,7 +7,8 @@
 #include "bitlaw/api/law.h"
 #include "bitlaw/base/export.h"
 #include "bitlaw/sdk/expression.h"
-#include "fit/nonlinear.h"
+#include "fit/fit_rows.h"
+#include "fit/response_inverse.h"
 #include "records/table.h"
 
 namespace bitlaw {
@@ -47,8 +48,9 @@ BITLAW_EXPORT StrataData SplitStrata(const Table& table);
 
 /// What is done with accuracies at or below chance, for which -log(acc_adj) has no value.
 enum class ChanceRule {
-  kExclude,  ///< Rows with acc_adj <= 0 or >= 1 are left out of fits and counted. Only survivors are left: read the
-             ///< count.
+  kLikelihood,  ///< They enter a binomial likelihood of the counts, which has a value for them. Fits to the response
+                ///< itself still lack them, and count them.
+  kExclude,     ///< Rows with acc_adj <= 0 or >= 1 are left out of every fit and counted: only survivors are left.
 };
 BITLAW_EXPORT std::string Name(ChanceRule rule);
 
@@ -57,34 +59,39 @@ BITLAW_EXPORT bool IsHeldOut(const TableColumn* hold_out, const Table& table, si
 
 /// The rows of a table that a law can be fitted to, and those that it is checked on.
 struct BITLAW_EXPORT LawRows {
-  FitRows fit;
+  FitRows fit;                    ///< Rows with a response.
   std::vector<size_t> fit_index;  ///< Row of the table.
-  FitRows held_out;               ///< Rows whose hold_out is not 0. They never enter a fit.
+  /// Rows with counts, those at or below chance (y is NaN there) included; empty if the table has no counts, the
+  /// response cannot be inverted, or the rule is kExclude.
+  FitRows counted;
+  std::vector<size_t> counted_index;
+  FitRows held_out;  ///< Rows whose hold_out is not 0. They never enter a fit.
   std::vector<size_t> held_out_index;
-  std::vector<Exclusion> excluded;  ///< From the fit.
+  std::vector<Exclusion> excluded;  ///< From fits to the response.
   std::vector<Exclusion> held_out_excluded;
   size_t incoming = 0, held_out_incoming = 0;
+  size_t at_chance = 0;         ///< Rows to fit with acc_adj <= 0.
+  std::string why_no_counts;    ///< Why `counted` is empty.
+};
+
+struct BITLAW_EXPORT RowOptions {
+  ChanceRule rule = ChanceRule::kLikelihood;
+  bool take_log = false;  ///< A response that is not positive is left out too, since the fit takes its logarithm.
+  /// Row weights, proportional to 1 / variance of the response: an expression over columns; "item_errors": from the
+  /// column standard_error (of acc_adj) by the delta method; "": all 1. Rows without a positive one are left out.
+  std::string weights;
 };
 
 /// Applies the law's response and covariates, leaves out rows with a missing or not finite value (in order: missing
-/// covariate, chance rule, response, linear features) and counts each. `take_log`: a response that is not positive is
-/// left out too, since the fit takes its logarithm. A column that the law needs and the table lacks is an Error(kSpec).
-BITLAW_EXPORT LawRows SelectRows(const Law& law, const Table& table, ChanceRule rule, bool take_log);
+/// covariate, linear features, chance rule, response, weight) and counts each. A column that the law needs and the
+/// table lacks is an Error(kSpec).
+///
+/// Counts come from columns `correct` and `total`, or `value` (or `acc`) and `items`. A row that is a mean over several
+/// tasks (column `tasks` > 1) gets the counts with the same chance-adjusted accuracy and standard error: total =
+/// p (1 - p) / ((1 - chance) standard_error)^2, correct = p total, p = chance + (1 - chance) acc_adj.
+BITLAW_EXPORT LawRows SelectRows(const Law& law, const Table& table, const RowOptions& options);
 
 /// "N does not vary: it is 134515008 in all 24 rows." for the first covariate that does not; "" if all do.
 BITLAW_EXPORT std::string ExplainConstantCovariate(const Law& law, const FitRows& rows);
-
-/// acc_adj for a value of the response, where the response is an expression of acc_adj alone and monotone on (0, 1);
-/// found by bisection.
-class BITLAW_EXPORT ResponseInverse {
- public:
-  explicit ResponseInverse(const std::string& response);
-  bool exists() const { return exists_; }
-  double operator()(double response) const;
-
- private:
-  CompiledExpression response_;
-  bool exists_ = false, rising_ = false;
-};
 
 }  // namespace bitlaw

@@ -63,6 +63,9 @@ Value Json(const MethodFit& fit) {
   Value json;
   json.Set("method", fit.method);
   json.Set("space", fit.space);
+  json.Set("rows", Count(fit.rows));
+  json.Set("objective", Number(fit.objective));
+  if (!std::isnan(fit.scale)) json.Set("scale", Number(fit.scale));
   Value parameters;
   for (const ParameterEstimate& estimate : fit.parameters) {
     Value one;
@@ -117,8 +120,8 @@ Value Json(const NonlinearResult& fit) {
     one.Set("origin", start.origin);
     one.Set("status", start.status);
     one.Set("iterations", start.iterations);
-    one.Set("initial_ssr", Number(start.initial_ssr));
-    one.Set("final_ssr", Number(start.final_ssr));
+    one.Set("initial_objective", Number(start.initial_objective));
+    one.Set("final_objective", Number(start.final_objective));
     one.Set("start", Numbers(start.start));
     one.Set("end", Numbers(start.end));
     starts.push_back(std::move(one));
@@ -146,6 +149,11 @@ Value Json(const LawFit& fit) {
   json.Set("least_squares", fit.least_squares ? Json(*fit.least_squares) : Value());
   if (!fit.least_squares) json.Set("why_no_least_squares", fit.why_no_least_squares);
   if (fit.least_squares_detail) json.Set("least_squares_detail", Json(*fit.least_squares_detail));
+  json.Set("rows_at_or_below_chance", Count(fit.at_chance));
+  json.Set("binomial", fit.binomial ? Json(*fit.binomial) : Value());
+  if (!fit.binomial) json.Set("why_no_binomial", fit.why_no_binomial);
+  json.Set("own_procedure", fit.own ? Json(*fit.own) : Value());
+  if (!fit.why_no_own.empty()) json.Set("why_no_own_procedure", fit.why_no_own);
   Value::List nulls;
   for (const LawFit& null : fit.nulls) nulls.push_back(Json(null));
   json.Set("nulls", Value(std::move(nulls)));
@@ -159,6 +167,7 @@ Value FitReportJson(const FitReport& report) {
   json.Set("format", 1);
   Value settings;
   settings.Set("chance_rule", Name(report.settings.chance_rule));
+  settings.Set("weights", report.settings.weights);
   settings.Set("random_starts", report.settings.random_starts);
   settings.Set("seed", static_cast<int64_t>(report.settings.seed));
   settings.Set("nulls", report.settings.nulls);
@@ -189,10 +198,8 @@ Table FitReportTable(const FitReport& report) {
   };
   std::vector<Row> rows;
   const auto add = [&](const LawFit& law, const LawFit& fit) {
-    for (const auto* method : {&fit.ols, &fit.least_squares}) {
-      if (!*method) continue;
-      for (const ParameterEstimate& parameter : (*method)->parameters)
-        rows.push_back({&law, &fit, &**method, &parameter});
+    for (const MethodFit* method : fit.Methods()) {
+      for (const ParameterEstimate& parameter : method->parameters) rows.push_back({&law, &fit, method, &parameter});
     }
   };
   for (const LawFit& fit : report.fits) {
@@ -223,7 +230,7 @@ Table FitReportTable(const FitReport& report) {
   numbers("t", [](const Row& row) { return row.parameter->t; });
   numbers("p", [](const Row& row) { return row.parameter->p; });
   texts("note", [](const Row& row) { return row.parameter->note; });
-  numbers("rows", [](const Row& row) { return row.fit->used; });
+  numbers("rows", [](const Row& row) { return row.method->rows; });
   numbers("rows_excluded", [](const Row& row) { return row.law->incoming - row.law->used; });
   numbers("r2", [](const Row& row) { return row.method->quality.r2; });
   numbers("adjusted_r2", [](const Row& row) { return row.method->quality.adjusted_r2; });

@@ -12,9 +12,13 @@ namespace bitlaw {
 
 OptionSchema FitSchema() {
   OptionSchema schema;
-  schema.Choice("chance_rule", {"exclude"})
-      .Default("exclude")
-      .Doc("What is done with rows whose accuracy is at or below chance: exclude leaves them out and counts them.");
+  schema.Choice("chance_rule", {"likelihood", "exclude"})
+      .Default("likelihood")
+      .Doc(
+          "Rows with accuracy at or below chance: likelihood fits counts, which have room for them; exclude leaves "
+          "them out and counts them.");
+  schema.String("weights").Default("").Doc(
+      "Row weights, 1 / variance of the response: an expression over columns, or item_errors for standard errors.");
   schema.Int("random_starts").Range(0, 1000).Default(16).Doc("Random starts of an iterative fit.");
   schema.Int("seed").Min(0).Default(0).Doc("Seed of the random starts.");
   schema.Bool("nulls").Default(true).Doc("Fit f(N), f(B) and f(N,B) beside every law.");
@@ -24,6 +28,8 @@ OptionSchema FitSchema() {
 FitSettings ReadFitSettings(const Value& given) {
   const Options options = FitSchema().Resolve(given, "fit");
   FitSettings settings;
+  settings.chance_rule = options.String("chance_rule") == "exclude" ? ChanceRule::kExclude : ChanceRule::kLikelihood;
+  settings.weights = options.String("weights");
   settings.random_starts = static_cast<int>(options.Int("random_starts"));
   settings.seed = static_cast<uint64_t>(options.Int("seed"));
   settings.nulls = options.Bool("nulls");
@@ -34,6 +40,14 @@ std::vector<double> MethodFit::theta() const {
   std::vector<double> theta;
   for (const ParameterEstimate& parameter : parameters) theta.push_back(parameter.value);
   return theta;
+}
+
+std::vector<const MethodFit*> LawFit::Methods() const {
+  std::vector<const MethodFit*> methods;
+  for (const auto* method : {&own, &binomial, &ols, &least_squares}) {
+    if (*method) methods.push_back(&**method);
+  }
+  return methods;
 }
 
 namespace {
@@ -114,22 +128,28 @@ void Finish(const Context& context, MethodFit& fit) {
 void FitLinearized(const Context& context, const LinearForm& form, LawFit& out) {
   const FitRows& rows = context.rows.fit;
   const size_t k = form.columns.size(), c = context.law.covariates().size();
-  std::vector<double> design(rows.size() * k), target(rows.size());
+  std::vector<long double> design(rows.size() * k), target(rows.size());
+  std::vector<double> weights;
   for (size_t i = 0; i < rows.size(); ++i) {
-    const double offset = context.law.LinearFeatures(rows.row(i, c), {design.data() + i * k, k});
-    target[i] = (form.of_log ? std::log(rows.y[i]) : rows.y[i]) - offset;
+    const long double offset = context.law.LinearFeaturesExtended(rows.row(i, c), {design.data() + i * k, k});
+    const long double y = rows.y[i];
+    target[i] = (form.of_log ? std::log(y) : y) - offset;
+    if (!rows.weights.empty()) weights.push_back(form.of_log ? rows.log_weight(i) : rows.weight(i));
   }
   std::vector<std::string> names;
   for (const auto& column : form.columns) names.push_back(column.name);
-  out.why_no_ols = ExplainDegenerate(design, names);
+  out.why_no_ols = ExplainDegenerate(std::span<const long double>(design), names);
   if (!out.why_no_ols.empty()) return;
-  out.ols_detail = FitOls(design, target, names);
+  out.ols_detail = FitOls(std::span<const long double>(design), target, names, weights);
 
   MethodFit fit;
   fit.method = "ols";
   fit.space = form.of_log ? "log response" : "response";
+  fit.rows = rows.size();
   fit.quality = out.ols_detail->quality;
+  fit.objective = fit.quality.ssr;
   fit.parameters.resize(k);
+  fit.covariance.resize(k * k);
   for (size_t j = 0; j < k; ++j) {
     const OlsCoefficient& coefficient = out.ols_detail->coefficients[j];
     const LawParameter& parameter = context.law.parameters()[form.columns[j].parameter];
@@ -151,8 +171,65 @@ void FitLinearized(const Context& context, const LinearForm& form, LawFit& out) 
       estimate.note = fmt::format("outside its bounds [{}, {}], which ols cannot keep", parameter.min, parameter.max);
     }
   }
+  for (size_t i = 0; i < k; ++i) {
+    for (size_t j = 0; j < k; ++j) {
+      const size_t a = form.columns[i].parameter, b = form.columns[j].parameter;
+      const double scale = (form.columns[i].is_log ? fit.parameters[a].value : 1) *
+                           (form.columns[j].is_log ? fit.parameters[b].value : 1);
+      fit.covariance[a * k + b] = out.ols_detail->covariance[i * k + j] * scale;
+    }
+  }
   Finish(context, fit);
   out.ols = std::move(fit);
+}
+
+// One iterative method. Empty, with `why`, if it has no solution.
+std::optional<MethodFit> Iterate(const Context& context, const FitRows& rows, const FitProcedure& procedure,
+                                 const NonlinearOptions& options, std::optional<NonlinearResult>& detail,
+                                 std::string& why) {
+  if (options.random_starts == 0 && options.given_starts.empty()) {
+    why = "there is no start: give start values for every parameter, or allow random starts";
+    return std::nullopt;
+  }
+  try {
+    NonlinearOptions chosen = options;
+    chosen.procedure = procedure;
+    chosen.inverse = &context.inverse;
+    detail = FitNonlinear(context.law, rows, chosen);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kNumerical) throw;
+    why = error.what();
+    return std::nullopt;
+  }
+  const StartStatus& best = detail->starts[detail->best];
+  if (!best.converged) {
+    why = "the best of " + std::to_string(detail->starts.size()) + " starts has " + best.status;
+    return std::nullopt;
+  }
+  const bool is_binomial = procedure.loss == FitProcedure::Loss::kBinomial;
+  MethodFit fit;
+  fit.method = procedure.loss == FitProcedure::Loss::kSquares ? "least_squares" : Name(procedure.loss);
+  fit.space = is_binomial ? "counts" : procedure.space == FitProcedure::Space::kLog ? "log response" : "response";
+  fit.rows = rows.size();
+  fit.quality = detail->quality;
+  fit.objective = detail->objective;
+  fit.covariance = detail->covariance;
+  if (procedure.loss == FitProcedure::Loss::kHuberLikelihood) fit.scale = detail->scale;
+  for (size_t j = 0; j < detail->parameters.size(); ++j) {
+    const LawParameter& parameter = context.law.parameters()[j];
+    ParameterEstimate estimate;
+    estimate.name = parameter.name;
+    estimate.unit = parameter.unit;
+    estimate.value = detail->parameters[j].value;
+    estimate.standard_error = detail->parameters[j].standard_error;
+    estimate.t = estimate.value / estimate.standard_error;
+    estimate.p = StudentP(estimate.t, static_cast<double>(fit.quality.rows - fit.quality.parameters));
+    if (!detail->parameters[j].is_identified) estimate.note = "not identified by these rows";
+    if (detail->parameters[j].at_bound) estimate.note = "at its bound";
+    fit.parameters.push_back(std::move(estimate));
+  }
+  Finish(context, fit);
+  return fit;
 }
 
 void FitIteratively(const Context& context, const FitSettings& settings, LawFit& out) {
@@ -160,49 +237,57 @@ void FitIteratively(const Context& context, const FitSettings& settings, LawFit&
   options.random_starts = settings.random_starts;
   options.seed = settings.seed;
   if (out.ols) options.given_starts.emplace_back("ols", out.ols->theta());
-  std::vector<double> start;
-  for (const LawParameter& parameter : context.law.parameters()) start.push_back(parameter.start);
-  if (std::none_of(start.begin(), start.end(), [](double value) { return std::isnan(value); })) {
-    options.given_starts.emplace_back("law file", start);
+  std::vector<double> start, published;
+  for (const LawParameter& parameter : context.law.parameters()) {
+    start.push_back(parameter.start);
+    published.push_back(parameter.published);
   }
-  if (options.random_starts == 0 && options.given_starts.empty()) {
-    out.why_no_least_squares = "there is no start: give start values for every parameter, or allow random starts";
+  const auto is_missing = [](double value) { return std::isnan(value); };
+  if (std::none_of(start.begin(), start.end(), is_missing)) options.given_starts.emplace_back("law file", start);
+  if (std::none_of(published.begin(), published.end(), is_missing))
+    options.given_starts.emplace_back("published", published);
+  const FitRows& rows = context.rows.fit;
+  out.least_squares =
+      Iterate(context, rows, FitProcedure(), options, out.least_squares_detail, out.why_no_least_squares);
+  if (!out.least_squares) out.least_squares_detail.reset();
+
+  std::optional<NonlinearResult> detail;
+  const FitProcedure own = context.law.procedure();
+  const bool is_ols = own.loss == FitProcedure::Loss::kSquares && own.space == FitProcedure::Space::kLog && out.ols &&
+                      out.ols->space == "log response";
+  if (own.loss != FitProcedure::Loss::kBinomial && own != FitProcedure() && !is_ols) {
+    const bool positive = std::all_of(rows.y.begin(), rows.y.end(), [](double y) { return y > 0; });
+    if (own.space == FitProcedure::Space::kLog && !positive) {
+      out.why_no_own = "its procedure takes the logarithm of the response, which is not positive in all rows";
+    } else {
+      if (out.least_squares) options.given_starts.emplace_back("least squares", out.least_squares->theta());
+      out.own = Iterate(context, rows, own, options, detail, out.why_no_own);
+    }
+  }
+}
+
+// Maximum likelihood of the counts, rows at or below chance included.
+void FitCounts(const Context& context, const FitSettings& settings, LawFit& out) {
+  const FitRows& rows = context.rows.counted;
+  const size_t k = context.law.parameters().size();
+  out.why_no_binomial = context.rows.why_no_counts;
+  if (!out.why_no_binomial.empty()) return;
+  if (rows.size() <= k) {
+    out.why_no_binomial = fmt::format("{} rows have counts, for {} parameters", rows.size(), k);
     return;
   }
-  try {
-    out.least_squares_detail = FitNonlinear(context.law, context.rows.fit, options);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kNumerical) throw;
-    out.why_no_least_squares = error.what();
-    return;
-  }
-  const NonlinearResult& detail = *out.least_squares_detail;
-  MethodFit fit;
-  fit.method = "least_squares";
-  fit.space = "response";
-  fit.quality = detail.quality;
-  for (size_t j = 0; j < detail.parameters.size(); ++j) {
-    const LawParameter& parameter = context.law.parameters()[j];
-    ParameterEstimate estimate;
-    estimate.name = parameter.name;
-    estimate.unit = parameter.unit;
-    estimate.value = detail.parameters[j].value;
-    estimate.standard_error = detail.parameters[j].standard_error;
-    estimate.t = estimate.value / estimate.standard_error;
-    estimate.p = StudentP(estimate.t, static_cast<double>(fit.quality.rows - fit.quality.parameters));
-    if (!detail.parameters[j].is_identified) estimate.note = "not identified by these rows";
-    if (detail.parameters[j].at_bound) estimate.note = "at its bound";
-    fit.parameters.push_back(std::move(estimate));
-  }
-  const StartStatus& best = detail.starts[detail.best];
-  if (!best.converged)
-    out.why_no_least_squares = "the best of " + std::to_string(detail.starts.size()) + " starts has " + best.status;
-  Finish(context, fit);
-  if (out.why_no_least_squares.empty()) {
-    out.least_squares = std::move(fit);
-  } else {
-    out.least_squares_detail.reset();
-  }
+  out.why_no_binomial = ExplainConstantCovariate(context.law, rows);
+  if (!out.why_no_binomial.empty()) return;
+  NonlinearOptions options;
+  options.seed = settings.seed;
+  if (out.ols) options.given_starts.emplace_back("ols", out.ols->theta());
+  if (out.least_squares) options.given_starts.emplace_back("least squares", out.least_squares->theta());
+  // The fits to the response start it well; only without them it searches on its own.
+  options.random_starts = options.given_starts.empty() ? settings.random_starts : std::min(settings.random_starts, 2);
+  FitProcedure procedure;
+  procedure.loss = FitProcedure::Loss::kBinomial;
+  std::optional<NonlinearResult> detail;
+  out.binomial = Iterate(context, rows, procedure, options, detail, out.why_no_binomial);
 }
 
 // A fit of nothing but what the rows allow to be said.
@@ -217,6 +302,7 @@ void Describe(const Law& law, const LawRows& rows, LawFit& fit) {
   fit.held_out_used = rows.held_out.size();
   fit.excluded = rows.excluded;
   fit.held_out_excluded = rows.held_out_excluded;
+  fit.at_chance = rows.at_chance;
 }
 
 }  // namespace
@@ -225,7 +311,7 @@ LawFit FitLaw(const Law& law, const Table& table, const FitSettings& settings, s
   LawFit fit;
   const auto form = law.linear_form();
   const Table chosen = only.empty() ? table : table.Rows(only);
-  const LawRows rows = SelectRows(law, chosen, settings.chance_rule, form && form->of_log);
+  const LawRows rows = SelectRows(law, chosen, {settings.chance_rule, form && form->of_log, settings.weights});
   Describe(law, rows, fit);
   const ResponseInverse inverse(law.response());
   const Context context{law, chosen, rows, inverse};
@@ -253,6 +339,7 @@ LawFit FitLaw(const Law& law, const Table& table, const FitSettings& settings, s
       FitIteratively(context, settings, fit);
     }
   }
+  FitCounts(context, settings, fit);
   return fit;
 }
 
@@ -270,14 +357,29 @@ FitReport FitLaws(std::span<const std::unique_ptr<Law>> laws, const Table& table
       fit.stratum = stratum.name;
       if (settings.nulls) {
         const auto form = law->linear_form();
-        LawRows rows = SelectRows(*law, stratum.table, settings.chance_rule, form && form->of_log);
-        std::vector<size_t> used = rows.fit_index;
+        const LawRows rows =
+            SelectRows(*law, stratum.table, {settings.chance_rule, form && form->of_log, settings.weights});
+        std::vector<size_t> used = rows.counted_index.empty() ? rows.fit_index : rows.counted_index;
         used.insert(used.end(), rows.held_out_index.begin(), rows.held_out_index.end());
         FitSettings null_settings = settings;
         null_settings.random_starts = 0;
         for (const auto& null : NullsOf(*law)) {
-          if (rows.fit.size() == 0) break;
+          if (used.empty()) break;
           fit.nulls.push_back(FitLaw(*null, stratum.table, null_settings, used));
+          fit.nulls.back().stratum = stratum.name;
+          fit.nulls.back().is_null = true;
+        }
+      }
+      const TableColumn* baseline = stratum.table.Find("baseline_acc_adj");
+      if (settings.nulls && baseline != nullptr && !baseline->is_text && AnchoredLaw::Fits(*law)) {
+        // Of the unquantized trials themselves the loss is 0 by definition: they say nothing here.
+        std::vector<size_t> quantized;
+        const std::vector<double>& accuracy = stratum.table.Numbers("acc_adj");
+        for (size_t row = 0; row < stratum.table.rows(); ++row) {
+          if (baseline->numbers[row] > 0 && accuracy[row] != baseline->numbers[row]) quantized.push_back(row);
+        }
+        if (!quantized.empty()) {
+          fit.nulls.push_back(FitLaw(AnchoredLaw(*law), stratum.table, settings, quantized));
           fit.nulls.back().stratum = stratum.name;
           fit.nulls.back().is_null = true;
         }

@@ -20,10 +20,11 @@ namespace bitlaw {
 
 /// How laws are fitted: the `fit:` of a study.
 struct BITLAW_EXPORT FitSettings {
-  ChanceRule chance_rule = ChanceRule::kExclude;
+  ChanceRule chance_rule = ChanceRule::kLikelihood;
+  std::string weights;  ///< RowOptions::weights
   int random_starts = 16;
   uint64_t seed = 0;
-  bool nulls = true;  ///< Fit f(N), f(B), f(N,B) beside every law.
+  bool nulls = true;  ///< Fit f(N), f(B), f(N,B) and the law of the loss against 16 bits beside every law.
 };
 BITLAW_EXPORT OptionSchema FitSchema();
 /// Error(kSpec) by the schema. Null: defaults.
@@ -47,17 +48,21 @@ struct BITLAW_EXPORT PredictionErrors {
 
 /// One way in which a law was fitted.
 struct BITLAW_EXPORT MethodFit {
-  std::string method;  ///< "ols" or "least_squares"
-  std::string space;   ///< What was squared: "log response" or "response".
+  std::string method;  ///< "ols", "least_squares", "binomial", "huber", "huber_likelihood"
+  std::string space;   ///< Of the residuals: "log response", "response" or "counts".
+  size_t rows = 0;     ///< Rows fitted: a binomial fit has those at or below chance too.
   std::vector<ParameterEstimate> parameters;
-  FitQuality quality;           ///< In that space.
+  FitQuality quality;           ///< In that space. For "binomial" and the Hubers see NonlinearResult.
+  double scale = kUnset;        ///< Of a Huber likelihood.
+  double objective = kUnset;    ///< What was minimized, at the solution.
+  std::vector<double> covariance;  ///< [k, k] of the parameters; NaN where there is none.
   double response_r2 = kUnset;  ///< 1 - SSR / TSS of the response itself, whichever space was fitted.
   PredictionErrors on_fit, on_held_out;
   std::vector<double> theta() const;
 };
 
-/// The fit of one law to one stratum, or why there is none. `ols` and `least_squares` are empty exactly when their
-/// `why` is not.
+/// The fit of one law to one stratum, or why there is none. A method is empty exactly when its `why` is not, but for
+/// `own`: that is empty too where the law's own procedure is one of the others.
 struct BITLAW_EXPORT LawFit {
   std::string law, formula, response, citation;
   std::string stratum;
@@ -65,10 +70,13 @@ struct BITLAW_EXPORT LawFit {
   size_t incoming = 0, used = 0;
   size_t held_out_incoming = 0, held_out_used = 0;
   std::vector<Exclusion> excluded, held_out_excluded;
-  std::optional<MethodFit> ols, least_squares;
-  std::string why_no_ols, why_no_least_squares;
+  size_t at_chance = 0;  ///< Rows with acc_adj <= 0; in `excluded` too, but the binomial fit has them.
+  std::optional<MethodFit> ols, least_squares, binomial, own;
+  std::string why_no_ols, why_no_least_squares, why_no_binomial, why_no_own;
   std::optional<OlsResult> ols_detail;
   std::optional<NonlinearResult> least_squares_detail;
+  /// Those that there are: own, binomial, ols, least_squares. The first is what the report builds on.
+  std::vector<const MethodFit*> Methods() const;
   std::vector<LawFit> nulls;  ///< Fitted to exactly the rows of the law.
 };
 

@@ -4,9 +4,12 @@
 
 #include <Eigen/Dense>
 #include <algorithm>
+#include <boost/math/distributions/chi_squared.hpp>
 #include <boost/math/distributions/fisher_f.hpp>
+#include <boost/math/distributions/normal.hpp>
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
+#include <limits>
 
 #include "bitlaw/base/error.h"
 
@@ -17,7 +20,8 @@ namespace {
 using Real = long double;  // 64 bits of mantissa on x86-64; polynomial designs lose a dozen digits on the way.
 using Matrix = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic>;
 using Vector = Eigen::Matrix<Real, Eigen::Dynamic, 1>;
-using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <typename Number>
+using RowMajor = Eigen::Matrix<Number, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 // A column whose part outside the span of the others is smaller than this, relative to its length, is a combination of
 // them: features are computed in double, so an exact dependence leaves about 1e-16.
@@ -28,10 +32,12 @@ struct ScaledDesign {
   Vector lengths;
 };
 
-ScaledDesign Scale(std::span<const double> design, size_t k) {
+template <typename Number>
+ScaledDesign Scale(std::span<const Number> design, size_t k) {
   const auto n = static_cast<Eigen::Index>(design.size() / k);
   ScaledDesign scaled;
-  scaled.columns = Eigen::Map<const RowMajor>(design.data(), n, static_cast<Eigen::Index>(k)).cast<Real>();
+  scaled.columns =
+      Eigen::Map<const RowMajor<Number>>(design.data(), n, static_cast<Eigen::Index>(k)).template cast<Real>();
   scaled.lengths = scaled.columns.colwise().norm();
   for (Eigen::Index j = 0; j < scaled.columns.cols(); ++j) {
     if (scaled.lengths[j] > 0) scaled.columns.col(j) /= scaled.lengths[j];
@@ -109,7 +115,42 @@ FitQuality QualityOf(size_t rows, size_t parameters, double ssr, double tss) {
   return quality;
 }
 
-std::string ExplainDegenerate(std::span<const double> design, std::span<const std::string> names) {
+// What a row's weight adds to the log likelihood: its variance is sigma^2 / w.
+void AddLogWeights(FitQuality& quality, std::span<const double> weights) {
+  double sum = 0;
+  for (const double weight : weights) sum += std::log(weight) / 2;
+  quality.log_likelihood += sum;
+  quality.aic -= 2 * sum;
+  quality.aicc -= 2 * sum;
+  quality.bic -= 2 * sum;
+}
+
+double StudentQuantile(double level, double degrees_of_freedom) {
+  if (!(level > 0 && level < 1) || !(degrees_of_freedom > 0)) return kUnset;
+  return boost::math::quantile(boost::math::students_t_distribution<double>(degrees_of_freedom), (1 + level) / 2);
+}
+
+double ChiSquaredP(double chi_squared, double degrees_of_freedom) {
+  if (std::isnan(chi_squared) || !(degrees_of_freedom > 0)) return kUnset;
+  if (std::isinf(chi_squared)) return 0;
+  if (chi_squared <= 0) return 1;
+  return boost::math::cdf(
+      boost::math::complement(boost::math::chi_squared_distribution<double>(degrees_of_freedom), chi_squared));
+}
+
+double NormalCdf(double z) { return 0.5 * std::erfc(-z * M_SQRT1_2); }
+
+double NormalQuantile(double p) {
+  if (!(p >= 0 && p <= 1)) return kUnset;
+  if (p == 0) return -std::numeric_limits<double>::infinity();
+  if (p == 1) return std::numeric_limits<double>::infinity();
+  return boost::math::quantile(boost::math::normal_distribution<double>(), p);
+}
+
+namespace {
+
+template <typename Number>
+std::string ExplainDegenerateDesign(std::span<const Number> design, std::span<const std::string> names) {
   const size_t k = names.size();
   const size_t rows = k == 0 ? 0 : design.size() / k;
   if (k == 0) return "the design has no columns";
@@ -128,32 +169,47 @@ std::string ExplainDegenerate(std::span<const double> design, std::span<const st
   return qr.rank() == static_cast<Eigen::Index>(k) ? "" : ExplainDependence(scaled, qr, names);
 }
 
-OlsResult FitOls(std::span<const double> design, std::span<const double> y, std::span<const std::string> names) {
+template <typename Number>
+OlsResult FitDesign(std::span<const Number> design, std::span<const Number> y, std::span<const std::string> names,
+                    std::span<const double> weights) {
   const size_t k = names.size();
-  if (k == 0 || design.size() != y.size() * k) throw InternalError("FitOls: design, y and names do not fit together");
-  const auto finite = [](double value) { return std::isfinite(value); };
-  if (!std::all_of(design.begin(), design.end(), finite) || !std::all_of(y.begin(), y.end(), finite)) {
-    throw InternalError("FitOls: a value is not finite");
+  if (k == 0 || design.size() != y.size() * k || (!weights.empty() && weights.size() != y.size()))
+    throw InternalError("FitOls: design, y, names and weights do not fit together");
+  const auto finite = [](auto value) { return std::isfinite(value); };
+  if (!std::all_of(design.begin(), design.end(), finite) || !std::all_of(y.begin(), y.end(), finite) ||
+      !std::all_of(weights.begin(), weights.end(), [](double w) { return std::isfinite(w) && w > 0; })) {
+    throw InternalError("FitOls: a value is not finite, or a weight not positive");
   }
   const std::string why = ExplainDegenerate(design, names);
   if (!why.empty()) throw Error(ErrorKind::kNumerical, "least squares: " + why + ".");
 
   const auto n = static_cast<Eigen::Index>(y.size());
   const auto columns = static_cast<Eigen::Index>(k);
-  const ScaledDesign scaled = Scale(design, k);
+  // Rows are multiplied by sqrt(w); `ones` is then what a constant looks like.
+  Vector roots = Vector::Ones(n);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    roots[static_cast<Eigen::Index>(i)] = std::sqrt(static_cast<Real>(weights[i]));
+  }
+  std::vector<Real> weighted(design.size());
+  for (size_t i = 0; i < weighted.size(); ++i) {
+    weighted[i] = static_cast<Real>(design[i]) * roots[static_cast<Eigen::Index>(i / k)];
+  }
+  const ScaledDesign scaled = Scale(std::span<const Real>(weighted), k);
   const auto qr = Factor(scaled.columns);
-  const Vector target = Eigen::Map<const Eigen::VectorXd>(y.data(), n).cast<Real>();
-  const Vector solution = qr.solve(target);
+  const Vector target =
+      Eigen::Map<const Eigen::Matrix<Number, Eigen::Dynamic, 1>>(y.data(), n).template cast<Real>().cwiseProduct(roots);
+  Vector solution = qr.solve(target);
+  solution += qr.solve(target - scaled.columns * solution);  // One step of refinement.
   const Vector fitted = scaled.columns * solution;
   const Real ssr = (target - fitted).squaredNorm();
 
   OlsResult result;
   // The columns span a constant if a column of ones leaves no residual.
-  const Vector ones = Vector::Ones(n);
-  result.has_constant = (ones - scaled.columns * qr.solve(ones)).norm() < 1e-10L * std::sqrt(static_cast<Real>(n));
-  const Real mean = target.mean();
-  const Real tss = result.has_constant ? (target.array() - mean).matrix().squaredNorm() : target.squaredNorm();
+  result.has_constant = (roots - scaled.columns * qr.solve(roots)).norm() < 1e-10L * roots.norm();
+  const Real mean = target.dot(roots) / roots.squaredNorm();
+  const Real tss = result.has_constant ? (target - mean * roots).squaredNorm() : target.squaredNorm();
   result.quality = QualityOf(y.size(), k, static_cast<double>(ssr), static_cast<double>(tss));
+  if (!weights.empty()) AddLogWeights(result.quality, weights);
   result.df_residual = y.size() - k;
   result.df_model = result.has_constant ? k - 1 : k;
   if (!result.has_constant && tss > 0) {
@@ -183,12 +239,12 @@ OlsResult FitOls(std::span<const double> design, std::span<const double> y, std:
     coefficient.t = coefficient.value / coefficient.standard_error;
     coefficient.p = StudentP(coefficient.t, static_cast<double>(result.df_residual));
     // VIF = (X^T X)^-1_jj * sum (x_j - mean)^2; without a constant, about zero. Columns have unit length here.
-    const Real column_mean = result.has_constant ? scaled.columns.col(j).mean() : 0;
-    const Real spread = 1 - static_cast<Real>(n) * column_mean * column_mean;
+    const Real column_mean = result.has_constant ? scaled.columns.col(j).dot(roots) / roots.squaredNorm() : 0;
+    const Real spread = 1 - roots.squaredNorm() * column_mean * column_mean;
     if (spread > 1e-12L) coefficient.vif = static_cast<double>(inverse(j, j) * spread);
     result.coefficients.push_back(std::move(coefficient));
   }
-  for (Eigen::Index i = 0; i < n; ++i) result.fitted.push_back(static_cast<double>(fitted[i]));
+  for (Eigen::Index i = 0; i < n; ++i) result.fitted.push_back(static_cast<double>(fitted[i] / roots[i]));
   const Vector singular =
       Eigen::JacobiSVD<Matrix>(
           qr.matrixR().topLeftCorner(columns, columns).template triangularView<Eigen::Upper>().toDenseMatrix())
@@ -197,11 +253,31 @@ OlsResult FitOls(std::span<const double> design, std::span<const double> y, std:
   return result;
 }
 
+}  // namespace
+
+std::string ExplainDegenerate(std::span<const double> design, std::span<const std::string> names) {
+  return ExplainDegenerateDesign(design, names);
+}
+
+std::string ExplainDegenerate(std::span<const long double> design, std::span<const std::string> names) {
+  return ExplainDegenerateDesign(design, names);
+}
+
+OlsResult FitOls(std::span<const double> design, std::span<const double> y, std::span<const std::string> names,
+                 std::span<const double> weights) {
+  return FitDesign(design, y, names, weights);
+}
+
+OlsResult FitOls(std::span<const long double> design, std::span<const long double> y,
+                 std::span<const std::string> names, std::span<const double> weights) {
+  return FitDesign(design, y, names, weights);
+}
+
 Covariance CovarianceOf(std::span<const double> jacobian, size_t parameters, double sigma2) {
   Covariance covariance;
   covariance.values.assign(parameters * parameters, kUnset);
   covariance.is_identified.assign(parameters, true);
-  ScaledDesign scaled = Scale(jacobian, parameters);
+  const ScaledDesign scaled = Scale(jacobian, parameters);
   const auto qr = Factor(scaled.columns);
   // Parameters that take part in a null direction of J are not identified; the others are estimated all the same.
   std::vector<size_t> kept;

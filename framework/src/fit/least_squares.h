@@ -30,6 +30,9 @@ struct BITLAW_EXPORT FitQuality {
 /// Fills everything from n, k, SSR and TSS.
 BITLAW_EXPORT FitQuality QualityOf(size_t rows, size_t parameters, double ssr, double tss);
 
+/// Adds sum ln w / 2 to the log likelihood of a weighted fit, and what follows from it.
+BITLAW_EXPORT void AddLogWeights(FitQuality& quality, std::span<const double> weights);
+
 struct BITLAW_EXPORT OlsCoefficient {
   std::string name;
   double value = kUnset;
@@ -61,12 +64,17 @@ struct BITLAW_EXPORT OlsResult {
 /// combinations of others (written out). Empty exactly when FitOls() can.
 ///   design [n, k] row by row; names [k].
 BITLAW_EXPORT std::string ExplainDegenerate(std::span<const double> design, std::span<const std::string> names);
+BITLAW_EXPORT std::string ExplainDegenerate(std::span<const long double> design, std::span<const std::string> names);
 
 /// Solves by column-pivoted Householder QR in extended precision, so that badly conditioned designs keep their digits.
-///   design [n, k] row by row; y [n]; names [k].
+///   design [n, k] row by row; y [n]; names [k]; weights [n], positive, or empty: all 1.
+/// With weights, sum w r^2 is minimized, TSS is about the weighted mean, and ln L = -n/2 (ln(2 pi SSR / n) + 1) + sum ln
+/// w / 2: weights are taken to be proportional to 1 / variance (statsmodels WLS).
 /// Error(kNumerical) with ExplainDegenerate()'s text. Values that are not finite are an InternalError.
 BITLAW_EXPORT OlsResult FitOls(std::span<const double> design, std::span<const double> y,
-                               std::span<const std::string> names);
+                               std::span<const std::string> names, std::span<const double> weights = {});
+BITLAW_EXPORT OlsResult FitOls(std::span<const long double> design, std::span<const long double> y,
+                               std::span<const std::string> names, std::span<const double> weights = {});
 
 /// sigma2 (J^T J)^-1 for J [n, k] row by row, and which parameters J cannot tell apart: their rows and columns are NaN.
 struct BITLAW_EXPORT Covariance {
@@ -75,8 +83,14 @@ struct BITLAW_EXPORT Covariance {
 };
 BITLAW_EXPORT Covariance CovarianceOf(std::span<const double> jacobian, size_t parameters, double sigma2);
 
-/// Two-sided p-value of Student's t, and upper tail of F. NaN in, NaN out.
+/// Two-sided p-value of Student's t, and upper tails of F and chi squared. NaN in, NaN out.
 BITLAW_EXPORT double StudentP(double t, double degrees_of_freedom);
+/// t with P(|T| < t) = level.
+BITLAW_EXPORT double StudentQuantile(double level, double degrees_of_freedom);
+BITLAW_EXPORT double ChiSquaredP(double chi_squared, double degrees_of_freedom);
+/// The standard normal distribution and its inverse.
+BITLAW_EXPORT double NormalCdf(double z);
+BITLAW_EXPORT double NormalQuantile(double p);
 BITLAW_EXPORT double FisherP(double f, double numerator_df, double denominator_df);
 
 }  // namespace bitlaw

@@ -1,11 +1,10 @@
 #include "fit/nonlinear.h"
 
-#include <ceres/ceres.h>
 #include <fmt/format.h>
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "bitlaw/base/error.h"
 #include "fit/starts.h"
@@ -14,76 +13,7 @@ namespace bitlaw {
 
 namespace {
 
-/// All residuals of a fit as one Ceres cost: r_i = f(x_i; theta) - y_i.
-class LawResiduals final : public ceres::CostFunction {
- public:
-  LawResiduals(const Law& law, const FitRows& rows) : law_(law), rows_(rows) {
-    set_num_residuals(static_cast<int>(rows.size()));
-    mutable_parameter_block_sizes()->push_back(static_cast<int>(law.parameters().size()));
-  }
-
-  // False, which makes the solver shorten its step, where the law has no value.
-  bool Evaluate(double const* const* parameters, double* residuals, double** jacobians) const override {
-    const size_t k = law_.parameters().size(), c = law_.covariates().size();
-    const std::span<const double> theta(parameters[0], k);
-    for (size_t i = 0; i < rows_.size(); ++i) {
-      std::span<double> gradient;
-      if (jacobians != nullptr && jacobians[0] != nullptr) gradient = {jacobians[0] + i * k, k};
-      residuals[i] = law_.Predict(theta, rows_.row(i, c), gradient) - rows_.y[i];
-      if (!std::isfinite(residuals[i])) return false;
-      for (const double slope : gradient) {
-        if (!std::isfinite(slope)) return false;
-      }
-    }
-    return true;
-  }
-
- private:
-  const Law& law_;
-  const FitRows& rows_;
-};
-
-void Descend(const Law& law, const FitRows& rows, int max_iterations, StartStatus& status) {
-  status.initial_ssr = SumOfSquares(law, rows, status.start);
-  status.end = status.start;
-  if (!std::isfinite(status.initial_ssr)) {
-    status.status = "failed: the law has no finite value there";
-    return;
-  }
-  LawResiduals residuals(law, rows);
-  ceres::Problem::Options problem_options;
-  problem_options.cost_function_ownership = ceres::DO_NOT_TAKE_OWNERSHIP;
-  ceres::Problem problem(problem_options);
-  problem.AddResidualBlock(&residuals, nullptr, status.end.data());
-  for (size_t j = 0; j < law.parameters().size(); ++j) {
-    const LawParameter& parameter = law.parameters()[j];
-    if (std::isfinite(parameter.min))
-      problem.SetParameterLowerBound(status.end.data(), static_cast<int>(j), parameter.min);
-    if (std::isfinite(parameter.max))
-      problem.SetParameterUpperBound(status.end.data(), static_cast<int>(j), parameter.max);
-  }
-  ceres::Solver::Options options;
-  options.linear_solver_type = ceres::DENSE_QR;
-  options.max_num_iterations = max_iterations;
-  options.function_tolerance = 1e-15;
-  options.gradient_tolerance = 1e-14;
-  options.parameter_tolerance = 1e-13;
-  options.max_num_consecutive_invalid_steps = 20;
-  options.logging_type = ceres::SILENT;
-  options.num_threads = 1;
-  ceres::Solver::Summary summary;
-  ceres::Solve(options, &problem, &summary);
-  status.iterations = static_cast<int>(summary.iterations.size());
-  status.final_ssr = SumOfSquares(law, rows, status.end);
-  switch (summary.termination_type) {
-    case ceres::CONVERGENCE:
-      status.converged = true;
-      status.status = "converged";
-      break;
-    case ceres::NO_CONVERGENCE: status.status = fmt::format("not converged after {} iterations", max_iterations); break;
-    default: status.status = "failed: " + summary.message; break;
-  }
-}
+using Loss = FitProcedure::Loss;
 
 bool AtBound(const LawParameter& parameter, double value) {
   const auto near = [&](double bound) {
@@ -92,7 +22,51 @@ bool AtBound(const LawParameter& parameter, double value) {
   return near(parameter.min) || near(parameter.max);
 }
 
-void FillInference(const Law& law, const FitRows& rows, NonlinearResult& result) {
+double TotalSumOfSquares(const FitRows& rows, FitProcedure::Space space) {
+  double sum = 0, weights = 0, tss = 0;
+  const bool is_log = space == FitProcedure::Space::kLog;
+  const auto value = [&](size_t i) { return is_log ? std::log(rows.y[i]) : rows.y[i]; };
+  const auto weight = [&](size_t i) { return is_log ? rows.log_weight(i) : rows.weight(i); };
+  for (size_t i = 0; i < rows.size(); ++i) {
+    sum += weight(i) * value(i);
+    weights += weight(i);
+  }
+  for (size_t i = 0; i < rows.size(); ++i) tss += weight(i) * std::pow(value(i) - sum / weights, 2);
+  return tss;
+}
+
+// Pearson's X^2 over its degrees of freedom, and the root of the Fisher information as a Jacobian.
+double BinomialInformation(const Objective& objective, std::span<const double> theta, std::vector<double>& jacobian) {
+  const FitRows& rows = objective.rows();
+  const size_t k = theta.size();
+  jacobian.assign(rows.size() * k, 0);
+  double pearson = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const std::span<double> gradient(jacobian.data() + i * k, k);
+    const double p = objective.Probability(theta, i, gradient);
+    const double variance = p * (1 - p) / rows.total[i];
+    pearson += std::pow(rows.correct[i] / rows.total[i] - p, 2) / variance;
+    for (double& slope : gradient) slope /= std::sqrt(variance);
+  }
+  return pearson / static_cast<double>(rows.size() - k);
+}
+
+// The factor of (J^T J)^-1 in the covariance of a Huber estimate.
+double HuberVariance(const Objective& objective, std::span<const double> theta, double knee) {
+  const size_t n = objective.rows().size();
+  double squares = 0, within = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const double size = std::fabs(objective.Residual(theta, i, {}));
+    squares += std::pow(std::min(size, knee), 2);
+    if (size <= knee) within += 1 / static_cast<double>(n);
+  }
+  return within < 0.25 ? kUnset : squares / static_cast<double>(n - theta.size()) / (within * within);
+}
+
+void FillInference(const Objective& objective, NonlinearResult& result) {
+  const Law& law = objective.law();
+  const FitRows& rows = objective.rows();
+  const FitProcedure& procedure = objective.procedure();
   const size_t n = rows.size(), k = law.parameters().size(), c = law.covariates().size();
   const std::vector<double>& theta = result.starts[result.best].end;
   std::vector<size_t> free;
@@ -103,20 +77,54 @@ void FillInference(const Law& law, const FitRows& rows, NonlinearResult& result)
     if (!parameter.at_bound) free.push_back(j);
     result.parameters.push_back(parameter);
   }
-  double mean = 0;
-  for (const double y : rows.y) mean += y / static_cast<double>(n);
-  double ssr = 0, tss = 0;
-  std::vector<double> gradient(k), jacobian;
-  for (size_t i = 0; i < n; ++i) {
-    result.fitted.push_back(law.Predict(theta, rows.row(i, c), gradient));
-    for (const size_t j : free) jacobian.push_back(gradient[j]);
-    ssr += (rows.y[i] - result.fitted[i]) * (rows.y[i] - result.fitted[i]);
-    tss += (rows.y[i] - mean) * (rows.y[i] - mean);
+  for (size_t i = 0; i < n; ++i) result.fitted.push_back(law.Predict(theta, rows.row(i, c), {}));
+
+  std::vector<double> all(n * k);
+  double ssr = 0, variance = kUnset;
+  if (procedure.loss == Loss::kBinomial) {
+    const double dispersion = BinomialInformation(objective, theta, all);
+    const double null_deviance = objective.NullDeviance();
+    FitQuality& quality = result.quality;
+    quality = QualityOf(n, k, result.objective, null_deviance);
+    quality.ssr = result.objective;
+    quality.residual_variance = dispersion;
+    const double log_likelihood = objective.BinomialLogLikelihood(theta);
+    const double shift = quality.log_likelihood - log_likelihood;
+    quality.log_likelihood = log_likelihood;
+    quality.aic += 2 * shift;
+    quality.aicc += 2 * shift;
+    quality.bic += 2 * shift;
+    variance = std::max(1.0, dispersion);
+  } else {
+    for (size_t i = 0; i < n; ++i) ssr += std::pow(objective.Residual(theta, i, {all.data() + i * k, k}), 2);
+    result.quality = QualityOf(n, k, ssr, TotalSumOfSquares(rows, procedure.space));
+    if (!rows.weights.empty()) {
+      std::vector<double> weights;
+      for (size_t i = 0; i < n; ++i) {
+        weights.push_back(procedure.space == FitProcedure::Space::kLog ? rows.log_weight(i) : rows.weight(i));
+      }
+      AddLogWeights(result.quality, weights);
+    }
+    variance = result.quality.residual_variance;
+    if (procedure.loss == Loss::kHuber) {
+      variance = HuberVariance(objective, theta, procedure.delta);
+      result.quality.log_likelihood = result.quality.aic = result.quality.aicc = result.quality.bic = kUnset;
+    } else if (procedure.loss == Loss::kHuberLikelihood) {
+      variance = HuberVariance(objective, theta, procedure.delta * result.scale);
+      const double shift = result.quality.log_likelihood + result.objective;
+      result.quality.log_likelihood -= shift;
+      result.quality.aic += 2 * shift;
+      result.quality.aicc += 2 * shift;
+      result.quality.bic += 2 * shift;
+    }
   }
-  result.quality = QualityOf(n, k, ssr, tss);
   result.covariance.assign(k * k, kUnset);
   if (free.empty()) return;
-  const Covariance covariance = CovarianceOf(jacobian, free.size(), result.quality.residual_variance);
+  std::vector<double> jacobian;
+  for (size_t i = 0; i < n; ++i) {
+    for (const size_t j : free) jacobian.push_back(all[i * k + j]);
+  }
+  const Covariance covariance = CovarianceOf(jacobian, free.size(), variance);
   for (size_t a = 0; a < free.size(); ++a) {
     result.parameters[free[a]].is_identified = covariance.is_identified[a];
     result.parameters[free[a]].standard_error = std::sqrt(covariance.values[a * free.size() + a]);
@@ -126,7 +134,34 @@ void FillInference(const Law& law, const FitRows& rows, NonlinearResult& result)
   }
 }
 
+std::vector<StartStatus> Starts(const Objective& objective, const NonlinearOptions& options) {
+  const Law& law = objective.law();
+  std::vector<StartStatus> starts;
+  for (const auto& [origin, start] : options.given_starts) {
+    if (start.size() != law.parameters().size()) throw InternalError("FitNonlinear: a given start has the wrong size");
+    StartStatus status;
+    status.origin = origin;
+    status.start = ClampToBounds(law, start);
+    starts.push_back(std::move(status));
+  }
+  if (options.random_starts == 0) return starts;
+  const StartSampler sampler(objective, options.seed);
+  for (int i = 0; i < options.random_starts; ++i) {
+    StartStatus status;
+    status.origin = "random " + std::to_string(i + 1);
+    status.start = sampler.Draw(static_cast<uint64_t>(i));
+    starts.push_back(std::move(status));
+  }
+  return starts;
+}
+
 }  // namespace
+
+std::vector<double> NonlinearResult::theta() const {
+  std::vector<double> theta;
+  for (const NonlinearParameter& parameter : parameters) theta.push_back(parameter.value);
+  return theta;
+}
 
 NonlinearResult FitNonlinear(const Law& law, const FitRows& rows, const NonlinearOptions& options) {
   const size_t k = law.parameters().size();
@@ -136,30 +171,28 @@ NonlinearResult FitNonlinear(const Law& law, const FitRows& rows, const Nonlinea
     throw Error(ErrorKind::kNumerical, fmt::format("law '{}': {} rows for {} parameters: at least {} are needed.",
                                                    law.name(), rows.size(), k, k + 1));
   }
+  const Objective objective(law, rows, options.procedure, options.inverse);
   NonlinearResult result;
-  for (const auto& [origin, start] : options.given_starts) {
-    if (start.size() != k) throw InternalError("FitNonlinear: a given start has the wrong size");
-    StartStatus status;
-    status.origin = origin;
-    status.start = ClampToBounds(law, start);
-    result.starts.push_back(std::move(status));
-  }
-  const StartSampler sampler(law, rows, options.seed);
-  for (int i = 0; i < options.random_starts; ++i) {
-    StartStatus status;
-    status.origin = "random " + std::to_string(i + 1);
-    status.start = sampler.Draw(static_cast<uint64_t>(i));
-    result.starts.push_back(std::move(status));
-  }
+  result.starts = Starts(objective, options);
   double best = std::numeric_limits<double>::infinity();
+  DescentOptions descent_options;
+  descent_options.max_iterations = options.max_iterations;
   for (size_t i = 0; i < result.starts.size(); ++i) {
     StartStatus& status = result.starts[i];
-    Descend(law, rows, options.max_iterations, status);
+    status.initial_objective = objective.Value(status.start);
+    const Descent descent = Descend(objective, status.start, {}, descent_options);
+    status.end = descent.theta;
+    status.final_objective = descent.value;
+    status.iterations = descent.iterations;
+    status.status = descent.status;
+    status.converged = descent.converged;
+    if (!std::isfinite(status.final_objective)) continue;
     // A start that ended a rounding error lower but without converging is not preferred.
-    const double score = status.final_ssr * (status.converged ? 1 : 1 + 1e-9);
-    if (std::isfinite(status.final_ssr) && score < best) {
+    const double score = status.final_objective + (status.converged ? 0 : 1e-9 * std::fabs(status.final_objective));
+    if (score < best) {
       best = score;
       result.best = i;
+      result.scale = descent.scale;
     }
   }
   if (!std::isfinite(best)) {
@@ -172,14 +205,14 @@ NonlinearResult FitNonlinear(const Law& law, const FitRows& rows, const Nonlinea
                             "values or bounds for its parameters.",
                             law.name(), result.starts.size(), said));
   }
-  FillInference(law, rows, result);
-  // Where the law fits exactly, what is left of SSR is rounding; so TSS sets the scale too.
-  const double best_ssr = result.starts[result.best].final_ssr;
-  double mean = 0, tss = 0;
-  for (const double y : rows.y) mean += y / static_cast<double>(rows.size());
-  for (const double y : rows.y) tss += (y - mean) * (y - mean);
+  result.objective = result.starts[result.best].final_objective;
+  FillInference(objective, result);
+  // Where the law fits exactly, what is left of the objective is rounding; so TSS sets the scale too.
+  const double tss = options.procedure.loss == Loss::kBinomial ? objective.NullDeviance()
+                                                                : TotalSumOfSquares(rows, options.procedure.space);
   for (const StartStatus& status : result.starts) {
-    if (status.final_ssr <= best_ssr * (1 + 1e-6) + 1e-14 * tss) ++result.agreeing;
+    if (status.final_objective <= result.objective + 1e-6 * std::fabs(result.objective) + 1e-14 * tss)
+      ++result.agreeing;
   }
   return result;
 }

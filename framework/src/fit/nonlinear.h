@@ -3,23 +3,20 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bitlaw/api/law.h"
 #include "bitlaw/base/export.h"
+#include "fit/fit_rows.h"
 #include "fit/least_squares.h"
+#include "fit/objective.h"
 
 namespace bitlaw {
 
-/// Rows for a fit: covariates [n, c] row by row, in the order of the law's covariates(), and the response [n].
-struct BITLAW_EXPORT FitRows {
-  std::vector<double> x;
-  std::vector<double> y;
-  size_t size() const { return y.size(); }
-  std::span<const double> row(size_t i, size_t covariates) const { return {x.data() + i * covariates, covariates}; }
-};
-
 struct BITLAW_EXPORT NonlinearOptions {
+  FitProcedure procedure;
+  const ResponseInverse* inverse = nullptr;  ///< For a binomial likelihood.
   int random_starts = 16;
   uint64_t seed = 0;
   int max_iterations = 500;
@@ -31,7 +28,7 @@ struct BITLAW_EXPORT NonlinearOptions {
 struct BITLAW_EXPORT StartStatus {
   std::string origin;  ///< "ols", "given", "random 3"
   std::vector<double> start, end;
-  double initial_ssr = kUnset, final_ssr = kUnset;
+  double initial_objective = kUnset, final_objective = kUnset;  ///< For squares: the sum of squared residuals.
   int iterations = 0;
   std::string status;  ///< "converged", "not converged after 500 iterations", "failed: ..."
   bool converged = false;
@@ -44,23 +41,33 @@ struct BITLAW_EXPORT NonlinearParameter {
   bool is_identified = true;
 };
 
-/// Least squares in the space of the response, by Levenberg-Marquardt within the parameters' bounds.
+/// A fit by iteration, within the parameters' bounds.
 ///
-/// Covariance: s^2 (J^T J)^-1 at the solution, s^2 = SSR / (n - k), parameters at a bound held fixed. TSS is taken
-/// about the mean of the response.
+/// Covariance, parameters at a bound held fixed:
+///   squares   s^2 (J^T J)^-1, s^2 = SSR / (n - k).
+///   binomial  phi F^-1, F the Fisher information, phi = max(1, X^2 / (n - k)) with Pearson's X^2: scatter beyond the
+///             binomial's widens the errors.
+///   huber     kappa^2 (J^T J)^-1, kappa^2 = (sum psi^2 / (n - k)) / (share of rows within the knee)^2 (Huber 1981); NaN
+///             if that share is below a quarter: then bootstrap.
+/// quality: squares as FitQuality says, with TSS about the (weighted) mean of the response or its logarithm.
+///   binomial: ln L of the counts; R^2 = 1 - deviance / deviance of a constant accuracy; residual_variance = phi before
+///   the max. huber: SSR and R^2 of its residuals; ln L for the likelihood, NaN otherwise.
 struct BITLAW_EXPORT NonlinearResult {
   FitQuality quality;
   std::vector<NonlinearParameter> parameters;
   std::vector<double> covariance;  ///< [k, k]; NaN where there is no standard error.
-  std::vector<double> fitted;      ///< [n]
+  std::vector<double> fitted;      ///< [n], in units of the response.
+  double objective = kUnset;       ///< Objective::Value() at the solution.
+  double scale = kUnset;           ///< Of a Huber likelihood.
   std::vector<StartStatus> starts;
   size_t best = 0;      ///< Index of the start that gave the solution.
-  size_t agreeing = 0;  ///< Starts that ended within 1e-6 (relative) or 1e-14 TSS of the best SSR.
+  size_t agreeing = 0;  ///< Starts that ended within 1e-6 (relative) or 1e-14 TSS of the best objective.
+  std::vector<double> theta() const;
 };
 
 /// Fits `law` from every start and keeps the best. Random starts are drawn with `seed`: each is the best of 64 draws,
 /// and parameters that are linear given the others are solved for rather than drawn. Same inputs, same bytes.
-/// Error(kNumerical) if n <= k or if no start gives a finite sum of squares, with what the starts said.
+/// Error(kNumerical) if n <= k or if no start gives a finite objective, with what the starts said.
 BITLAW_EXPORT NonlinearResult FitNonlinear(const Law& law, const FitRows& rows, const NonlinearOptions& options);
 
 }  // namespace bitlaw

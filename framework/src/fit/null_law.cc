@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+
+#include "bitlaw/sdk/expression.h"
 
 namespace bitlaw {
 
@@ -72,5 +75,15 @@ std::vector<std::unique_ptr<NullLaw>> NullsOf(const Law& law) {
   }
   return nulls;
 }
+
+AnchoredLaw::AnchoredLaw(const Law& law)
+    : law_(law), name_("loss against 16 bits"), response_("-log(acc_adj / baseline_acc_adj)") {
+  for (LawParameter parameter : law.parameters()) {
+    parameter.start = parameter.published = std::numeric_limits<double>::quiet_NaN();
+    parameters_.push_back(std::move(parameter));
+  }
+}
+
+bool AnchoredLaw::Fits(const Law& law) { return Expression::Parse(law.response()).Text() == "-log(acc_adj)"; }
 
 }  // namespace bitlaw

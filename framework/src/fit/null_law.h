@@ -42,4 +42,28 @@ class BITLAW_EXPORT NullLaw final : public Law {
 /// itself.
 BITLAW_EXPORT std::vector<std::unique_ptr<NullLaw>> NullsOf(const Law& law);
 
+/// The same formula for the loss against the unquantized model, -log(acc_adj / baseline_acc_adj): it has no part of the
+/// response that quantization did not cause. Only for laws of -log(acc_adj). It is fitted without its linear form, since
+/// the loss of a single trial can be negative.
+///   The law must outlive it.
+class BITLAW_EXPORT AnchoredLaw final : public Law {
+ public:
+  explicit AnchoredLaw(const Law& law);
+  /// Whether the law predicts -log(acc_adj).
+  static bool Fits(const Law& law);
+  const std::string& name() const override { return name_; }
+  std::span<const LawParameter> parameters() const override { return parameters_; }
+  std::span<const std::string> covariates() const override { return law_.covariates(); }
+  const std::string& response() const override { return response_; }
+  double Predict(std::span<const double> theta, std::span<const double> x, std::span<double> gradient) const override {
+    return law_.Predict(theta, x, gradient);
+  }
+  std::string formula_text() const override { return law_.formula_text(); }
+
+ private:
+  const Law& law_;
+  std::string name_, response_;
+  std::vector<LawParameter> parameters_;  // Without start values: another response has another scale.
+};
+
 }  // namespace bitlaw

@@ -6,15 +6,6 @@
 
 namespace bitlaw {
 
-double SumOfSquares(const Law& law, const FitRows& rows, const std::vector<double>& theta) {
-  double sum = 0;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const double residual = law.Predict(theta, rows.row(i, law.covariates().size()), {}) - rows.y[i];
-    sum += residual * residual;
-  }
-  return sum;
-}
-
 std::vector<double> ClampToBounds(const Law& law, std::vector<double> theta) {
   for (size_t j = 0; j < theta.size(); ++j) {
     theta[j] = std::clamp(theta[j], law.parameters()[j].min, law.parameters()[j].max);
@@ -22,7 +13,8 @@ std::vector<double> ClampToBounds(const Law& law, std::vector<double> theta) {
   return theta;
 }
 
-StartSampler::StartSampler(const Law& law, const FitRows& rows, uint64_t seed) : law_(law), rows_(rows), seed_(seed) {
+StartSampler::StartSampler(const Objective& objective, uint64_t seed)
+    : objective_(objective), law_(objective.law()), rows_(objective.rows()), seed_(seed) {
   FindLinear();
 }
 
@@ -88,16 +80,21 @@ void StartSampler::SolveLinear(std::vector<double>& theta) const {
   const size_t k = theta.size(), c = law_.covariates().size();
   const auto n = static_cast<Eigen::Index>(rows_.size());
   const auto m = static_cast<Eigen::Index>(linear_.size());
-  Eigen::MatrixXd columns(n, m);
-  Eigen::VectorXd rest(n);
+  // A residual of the logarithm is about one of the response over its size.
+  const bool relative = objective_.procedure().space == FitProcedure::Space::kLog;
+  Eigen::MatrixXd columns = Eigen::MatrixXd::Zero(n, m);
+  Eigen::VectorXd rest = Eigen::VectorXd::Zero(n);
   std::vector<double> gradient(k);
   for (Eigen::Index i = 0; i < n; ++i) {
+    const double y = rows_.y[static_cast<size_t>(i)];
+    if (!std::isfinite(y)) continue;  // Counted, but without a response: at or below chance.
+    const double size = relative && y != 0 ? std::fabs(y) : 1;
     const double value = law_.Predict(theta, rows_.row(static_cast<size_t>(i), c), gradient);
-    rest[i] = rows_.y[static_cast<size_t>(i)] - value;
+    rest[i] = (y - value) / size;
     for (Eigen::Index j = 0; j < m; ++j) {
       const size_t parameter = linear_[static_cast<size_t>(j)];
-      columns(i, j) = gradient[parameter];
-      rest[i] += theta[parameter] * gradient[parameter];
+      columns(i, j) = gradient[parameter] / size;
+      rest[i] += theta[parameter] * gradient[parameter] / size;
     }
   }
   const Eigen::VectorXd lengths = columns.colwise().norm();
@@ -114,7 +111,7 @@ void StartSampler::SolveLinear(std::vector<double>& theta) const {
 std::vector<double> StartSampler::Draw(uint64_t index) const {
   Rng rng = Rng(seed_).Fork(index);
   std::vector<double> best;
-  double best_ssr = std::numeric_limits<double>::infinity();
+  double best_value = std::numeric_limits<double>::infinity();
   for (int i = 0; i < 64; ++i) {
     std::vector<double> theta = DrawOnce(rng);
     // A start value of the law file holds in a quarter of the draws.
@@ -125,10 +122,10 @@ std::vector<double> StartSampler::Draw(uint64_t index) const {
     }
     SolveLinear(theta);
     theta = ClampToBounds(law_, std::move(theta));
-    const double ssr = SumOfSquares(law_, rows_, theta);
-    if (best.empty() || ssr < best_ssr) {
+    const double value = objective_.Value(theta);
+    if (best.empty() || value < best_value) {
       best = std::move(theta);
-      if (std::isfinite(ssr)) best_ssr = ssr;
+      if (std::isfinite(value)) best_value = value;
     }
   }
   return best;

@@ -6,12 +6,9 @@
 #include "bitlaw/api/law.h"
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/rng.h"
-#include "fit/nonlinear.h"
+#include "fit/objective.h"
 
 namespace bitlaw {
-
-/// sum_i (f(x_i; theta) - y_i)^2; NaN where the law has no value.
-BITLAW_EXPORT double SumOfSquares(const Law& law, const FitRows& rows, const std::vector<double>& theta);
 
 /// theta moved into the bounds of the law.
 BITLAW_EXPORT std::vector<double> ClampToBounds(const Law& law, std::vector<double> theta);
@@ -21,7 +18,8 @@ BITLAW_EXPORT std::vector<double> ClampToBounds(const Law& law, std::vector<doub
 /// is linear in, given the others, are solved for by least squares: amplitudes depend on units and cannot be guessed.
 class BITLAW_EXPORT StartSampler {
  public:
-  StartSampler(const Law& law, const FitRows& rows, uint64_t seed);
+  /// The objective must outlive it. Draws are judged by its value.
+  StartSampler(const Objective& objective, uint64_t seed);
 
   /// The best of 64 draws of stream `index`. The law may have no finite value there if it had none in any draw.
   std::vector<double> Draw(uint64_t index) const;
@@ -34,6 +32,7 @@ class BITLAW_EXPORT StartSampler {
   void FindLinear();
   void SolveLinear(std::vector<double>& theta) const;
 
+  const Objective& objective_;
   const Law& law_;
   const FitRows& rows_;
   uint64_t seed_;

@@ -9,7 +9,12 @@ namespace bitlaw {
 namespace {
 
 const char* MethodName(const MethodFit& fit) {
-  return fit.method == "ols" ? (fit.space == "log response" ? "OLS, log" : "OLS") : "least squares";
+  if (fit.method == "ols") return fit.space == "log response" ? "OLS, log" : "OLS";
+  if (fit.method == "binomial") return "binomial";
+  if (fit.method == "huber") return fit.space == "log response" ? "Huber, log" : "Huber";
+  if (fit.method == "huber_likelihood")
+    return fit.space == "log response" ? "Huber likelihood, log" : "Huber likelihood";
+  return fit.space == "log response" ? "least squares, log" : "least squares";
 }
 
 std::string FileName(const std::string& prefix, const std::string& law) { return prefix + "_" + law; }
@@ -21,10 +26,10 @@ ReportTable ExponentTable(const std::vector<const LawFit*>& fits) {
   table.title = "Exponents (standard error)";
   const LawFit* shaped = nullptr;
   for (const LawFit* fit : fits) {
-    if (fit->ols || fit->least_squares) shaped = fit;
+    if (!fit->Methods().empty()) shaped = fit;
   }
   if (shaped == nullptr) return table;
-  const auto& parameters = (shaped->ols ? shaped->ols : shaped->least_squares)->parameters;
+  const auto& parameters = shaped->Methods()[0]->parameters;
   table.header = {"stratum", "method", "n"};
   for (const ParameterEstimate& parameter : parameters) {
     table.header.push_back(parameter.unit.empty() ? parameter.name : parameter.name + " [" + parameter.unit + "]");
@@ -32,18 +37,17 @@ ReportTable ExponentTable(const std::vector<const LawFit*>& fits) {
   table.header.emplace_back("adj. R2");
   table.header.emplace_back("AICc");
   for (const LawFit* fit : fits) {
-    for (const auto* method : {&fit->ols, &fit->least_squares}) {
-      if (!*method) continue;
-      std::vector<ReportCell> row = {fit->stratum, MethodName(**method), Whole(static_cast<double>(fit->used))};
-      for (const ParameterEstimate& parameter : (*method)->parameters) {
+    for (const MethodFit* method : fit->Methods()) {
+      std::vector<ReportCell> row = {fit->stratum, MethodName(*method), Whole(static_cast<double>(method->rows))};
+      for (const ParameterEstimate& parameter : method->parameters) {
         row.push_back(Estimate(parameter.value, parameter.standard_error));
         if (!parameter.note.empty() && parameter.note != "from its logarithm") {
           table.notes.push_back(
-              fmt::format("{}, {}: {} is {}.", fit->stratum, MethodName(**method), parameter.name, parameter.note));
+              fmt::format("{}, {}: {} is {}.", fit->stratum, MethodName(*method), parameter.name, parameter.note));
         }
       }
-      row.push_back(Fixed((*method)->quality.adjusted_r2, 4));
-      row.push_back(Fixed((*method)->quality.aicc, 1));
+      row.push_back(Fixed(method->quality.adjusted_r2, 4));
+      row.push_back(Fixed(method->quality.aicc, 1));
       table.rows.push_back(std::move(row));
     }
   }
@@ -51,16 +55,15 @@ ReportTable ExponentTable(const std::vector<const LawFit*>& fits) {
 }
 
 void AddComparison(ReportTable& table, const LawFit& fit, const std::string& stratum) {
-  for (const auto* method : {&fit.ols, &fit.least_squares}) {
-    if (!*method) continue;
-    const MethodFit& one = **method;
-    table.rows.push_back({stratum, fit.law, MethodName(one), Whole(static_cast<double>(fit.used)),
+  for (const MethodFit* method : fit.Methods()) {
+    const MethodFit& one = *method;
+    table.rows.push_back({stratum, fit.law, MethodName(one), Whole(static_cast<double>(one.rows)),
                           Fixed(one.quality.adjusted_r2, 4), Fixed(one.response_r2, 4), Fixed(one.quality.aicc, 1),
                           Fixed(one.quality.bic, 1), Fixed(one.on_fit.accuracy_mae, 4),
                           Fixed(one.on_fit.accuracy_rmse, 4), Whole(static_cast<double>(one.on_held_out.accuracy_rows)),
                           Fixed(one.on_held_out.accuracy_mae, 4), Fixed(one.on_held_out.accuracy_rmse, 4)});
   }
-  if (!fit.ols && !fit.least_squares) {
+  if (fit.Methods().empty()) {
     table.notes.push_back(fmt::format("{}, {}: not fitted, because {}.", stratum, fit.law, fit.why_no_least_squares));
   }
 }
@@ -76,7 +79,8 @@ ReportTable ComparisonTable(const std::vector<const LawFit*>& fits) {
     for (const LawFit& null : fit->nulls) AddComparison(table, null, fit->stratum);
   }
   table.notes.emplace_back(
-      "AICc and BIC compare fits of one method; OLS on logarithms and least squares square different residuals.");
+      "AICc and BIC compare fits of one method; OLS on logarithms and least squares square different residuals. R2 of a "
+      "binomial fit is the share of deviance explained.");
   return table;
 }
 
@@ -128,7 +132,7 @@ ReportSection LawSection(const FitReport& report, const std::string& law) {
   for (const LawFit* fit : fits) {
     const std::string sizes = fmt::format("{}: {} of {} rows fitted", fit->stratum, fit->used, fit->incoming) +
                               (fit->held_out_incoming > 0 ? fmt::format(", {} held out", fit->held_out_incoming) : "");
-    if (!fit->ols && !fit->least_squares) {
+    if (fit->Methods().empty()) {
       section.bullets.push_back(sizes + ". Not fitted: " + fit->why_no_least_squares + ".");
     } else if (!fit->least_squares) {
       section.bullets.push_back(sizes + ". No least-squares fit: " + fit->why_no_least_squares + ".");
@@ -137,6 +141,13 @@ ReportSection LawSection(const FitReport& report, const std::string& law) {
     } else {
       section.bullets.push_back(sizes + ".");
     }
+    if (fit->at_chance > 0) {
+      section.bullets.push_back(
+          fmt::format("{}: {} rows at or below chance, {}", fit->stratum, fit->at_chance,
+                      fit->binomial ? "which only the binomial fit has." : "left out: " + fit->why_no_binomial + "."));
+    }
+    if (!fit->why_no_own.empty())
+      section.bullets.push_back(fit->stratum + ": no fit by the law's own procedure: " + fit->why_no_own + ".");
   }
   for (ReportTable table : {ExponentTable(fits), ComparisonTable(fits), DiagnosticsTable(fits)}) {
     if (!table.rows.empty() || !table.notes.empty()) section.tables.push_back(std::move(table));

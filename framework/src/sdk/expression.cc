@@ -199,7 +199,7 @@ class ExpressionCompiler {
     static const std::pair<std::string_view, Code> kUnary[] = {
         {"log", Code::kLog},   {"log2", Code::kLog2},       {"log10", Code::kLog10},
         {"exp", Code::kExp},   {"sqrt", Code::kSqrt},       {"abs", Code::kAbs},
-        {"tanh", Code::kTanh}, {"sigmoid", Code::kSigmoid}, {"logit", Code::kLogit}};
+        {"tanh", Code::kTanh}, {"sin", Code::kSin}, {"cos", Code::kCos}, {"atan", Code::kAtan}, {"sigmoid", Code::kSigmoid}, {"logit", Code::kLogit}};
     for (const auto& [name, code] : kUnary) {
       if (node.text == name) return {ExpressionType::kNumber, Emit(code, number(0))};
     }
@@ -273,13 +273,14 @@ std::string_view CompiledExpression::TextOperand(uint16_t operand, std::span<con
   return index < texts.size() ? texts[index] : std::string_view();
 }
 
+template <typename Real>
 void CompiledExpression::Run(std::span<const double> first, std::span<const double> rest,
-                             std::span<const std::string_view> texts, double* value) const {
+                             std::span<const std::string_view> texts, Real* value) const {
   value[0] = 0;  // Read as the unused operands of a leaf that comes first.
   for (size_t i = 0; i < operations_.size(); ++i) {
     const Operation& op = operations_[i];
-    const double a = value[op.a], b = value[op.b];
-    double result = 0;
+    const Real a = value[op.a], b = value[op.b];
+    Real result = 0;
     switch (op.code) {
       case Code::kConstant: result = op.constant; break;
       case Code::kVariable:
@@ -298,15 +299,18 @@ void CompiledExpression::Run(std::span<const double> first, std::span<const doub
       case Code::kSqrt: result = std::sqrt(a); break;
       case Code::kAbs: result = std::fabs(a); break;
       case Code::kMin:
-        result = std::isnan(a) || std::isnan(b) ? std::numeric_limits<double>::quiet_NaN() : std::min(a, b);
+        result = std::isnan(a) || std::isnan(b) ? std::numeric_limits<Real>::quiet_NaN() : std::min(a, b);
         break;
       case Code::kMax:
-        result = std::isnan(a) || std::isnan(b) ? std::numeric_limits<double>::quiet_NaN() : std::max(a, b);
+        result = std::isnan(a) || std::isnan(b) ? std::numeric_limits<Real>::quiet_NaN() : std::max(a, b);
         break;
       case Code::kTanh: result = std::tanh(a); break;
+      case Code::kSin: result = std::sin(a); break;
+      case Code::kCos: result = std::cos(a); break;
+      case Code::kAtan: result = std::atan(a); break;
       case Code::kSigmoid: {
         // The exponential of a negative number only: no overflow on either side.
-        const double e = std::exp(-std::fabs(a));
+        const Real e = std::exp(-std::fabs(a));
         result = a >= 0 ? 1 / (1 + e) : e / (1 + e);
         break;
       }
@@ -329,6 +333,12 @@ void CompiledExpression::Run(std::span<const double> first, std::span<const doub
     }
     value[i] = result;
   }
+}
+
+long double CompiledExpression::NumberExtended(std::span<const double> values) const {
+  long double value[kMaxOperations];
+  Run(values, {}, {}, value);
+  return value[operations_.size() - 1];
 }
 
 double CompiledExpression::Number(std::span<const double> first, std::span<const double> rest,
@@ -386,6 +396,9 @@ double CompiledExpression::Number(std::span<const double> first, std::span<const
       case Code::kMin: adjoint[b < a ? op.b : op.a] += up; break;
       case Code::kMax: adjoint[a < b ? op.b : op.a] += up; break;
       case Code::kTanh: adjoint[op.a] += up * (1 - f * f); break;
+      case Code::kSin: adjoint[op.a] += up * std::cos(a); break;
+      case Code::kCos: adjoint[op.a] -= up * std::sin(a); break;
+      case Code::kAtan: adjoint[op.a] += up / (1 + a * a); break;
       case Code::kSigmoid: adjoint[op.a] += up * f * (1 - f); break;
       case Code::kLogit: adjoint[op.a] += up / (a * (1 - a)); break;
       default: break;

@@ -12,6 +12,7 @@ OptionSchema FormulaLaw::Schema() {
   parameter.Real("min").Optional().Doc("Lower bound.");
   parameter.Real("max").Optional().Doc("Upper bound.");
   parameter.Real("start").Optional().Doc("Where one of the starts of an iterative fit begins.");
+  parameter.Real("published").Optional().Doc("The value that the source prints.");
   parameter.String("unit").Default("").Doc("For tables; empty for exponents.");
   parameter.String("doc").Default("").Doc("What the parameter means.");
 
@@ -29,6 +30,15 @@ OptionSchema FormulaLaw::Schema() {
   schema.GroupMap("parameters", parameter).MinItems(1).Doc("The unknowns, by name; {} for one without bounds.");
   schema.GroupMap("covariates", covariate).Optional().Doc("Names of the formula that are not names of columns.");
   schema.String("citation").Default("").Doc("Where the form comes from.");
+
+  OptionSchema procedure;
+  procedure.Choice("loss", {"squares", "huber", "huber_likelihood", "binomial"})
+      .Default("squares")
+      .Doc("What is minimized over residuals; huber_likelihood has a free scale, binomial needs counts.");
+  procedure.Choice("space", {"response", "log"}).Default("response").Doc("Residuals of the response or its logarithm.");
+  procedure.Real("delta").Above(0).Default(1e-3).Doc("Where Huber's loss turns linear.");
+  schema.Group("procedure", procedure)
+      .Doc("How the source found its coefficients; fitted beside OLS and least squares if it is another way.");
   return schema;
 }
 
@@ -39,6 +49,15 @@ FormulaLaw::FormulaLaw(std::string name, const Options& options)
   Expression::Parse(response_, options.Raw("response").mark());  // A malformed response fails here, not in the fit.
   FindParameters(options, formula);
   FindCovariates(options, formula);
+  const Options procedure = options.Group("procedure");
+  const std::string& loss = procedure.String("loss");
+  procedure_.loss = loss == "squares"            ? FitProcedure::Loss::kSquares
+                    : loss == "huber"            ? FitProcedure::Loss::kHuber
+                    : loss == "huber_likelihood" ? FitProcedure::Loss::kHuberLikelihood
+                                                 : FitProcedure::Loss::kBinomial;
+  procedure_.space =
+      procedure.String("space") == "log" ? FitProcedure::Space::kLog : FitProcedure::Space::kResponse;
+  procedure_.delta = procedure.Real("delta");
 
   std::vector<std::string> parameter_names, scope;
   for (const LawParameter& parameter : parameters_) parameter_names.push_back(parameter.name);
@@ -70,6 +89,7 @@ void FormulaLaw::FindParameters(const Options& options, const Expression& formul
     if (given.Has("min")) parameter.min = given.Real("min");
     if (given.Has("max")) parameter.max = given.Real("max");
     if (given.Has("start")) parameter.start = given.Real("start");
+    if (given.Has("published")) parameter.published = given.Real("published");
     const SourceMark& mark = given.map().mark();
     if (std::find(used.begin(), used.end(), name) == used.end()) {
       fault(mark, "parameter '" + name + "' is not in the formula '" + formula_text_ + "'." + DidYouMean(name, used));
@@ -110,6 +130,11 @@ void FormulaLaw::FindCovariates(const Options& options, const Expression& formul
 double FormulaLaw::LinearFeatures(std::span<const double> x, std::span<double> features) const {
   for (size_t j = 0; j < features_.size(); ++j) features[j] = features_[j].Number(x);
   return offset_ ? offset_->Number(x) : 0.0;
+}
+
+long double FormulaLaw::LinearFeaturesExtended(std::span<const double> x, std::span<long double> features) const {
+  for (size_t j = 0; j < features_.size(); ++j) features[j] = features_[j].NumberExtended(x);
+  return offset_ ? offset_->NumberExtended(x) : 0.0L;
 }
 
 }  // namespace bitlaw

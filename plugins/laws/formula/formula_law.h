@@ -31,6 +31,8 @@ class FormulaLaw final : public Law {
   }
   std::optional<LinearForm> linear_form() const override { return linear_form_; }
   double LinearFeatures(std::span<const double> x, std::span<double> features) const override;
+  long double LinearFeaturesExtended(std::span<const double> x, std::span<long double> features) const override;
+  FitProcedure procedure() const override { return procedure_; }
   std::string formula_text() const override { return formula_text_; }
   std::string citation() const override { return citation_; }
 
@@ -39,6 +41,7 @@ class FormulaLaw final : public Law {
   void FindParameters(const Options& options, const Expression& formula);
 
   std::string name_, response_, formula_text_, citation_;
+  FitProcedure procedure_;
   std::vector<LawParameter> parameters_;
   std::vector<std::string> symbols_;  // Covariates as the formula names them,
   std::vector<std::string> columns_;  // and the columns that they are.

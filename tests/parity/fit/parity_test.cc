@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bitlaw/base/error.h"
+#include "fit/law_fit.h"
 #include "fit/least_squares.h"
 #include "fit/nonlinear.h"
 #include "formula_law.h"
@@ -114,72 +115,176 @@ TEST(NonlinearParity, AgreesWithScipyFromRandomStartsAlone) {
   }
 }
 
-TEST(NistStrd, LinearProblemsReachTheirCertifiedValues) {
-  const Json golden = Golden("nist.json");
-  const std::map<std::string, double> tolerance = {
-      {"Norris", 1e-12}, {"Longley", 1e-10}, {"Filip", 1e-6}, {"Wampler4", 1e-10}};
-  ASSERT_EQ(golden["linear"].size(), tolerance.size());
-  for (const Json& problem : golden["linear"]) {
-    const std::string name = problem["name"];
-    const int degree = problem["polynomial_degree"];
-    const size_t k = problem["estimate"].size();
-    std::vector<double> design;
-    for (const Json& row : problem["x"]) {
-      design.push_back(1);
-      if (degree > 0) {
-        // The powers are rounded once.
-        long double power = 1;
-        for (int j = 1; j <= degree; ++j) {
-          power *= row[0].get<double>();
-          design.push_back(static_cast<double>(power));
-        }
-      } else {
-        for (const Json& value : row) design.push_back(value);
-      }
+FitRows RowsOf(const Json& problem) {
+  FitRows rows;
+  for (const Json& row : problem["x"]) {
+    for (const Json& value : row) rows.x.push_back(value);
+  }
+  rows.y.assign(problem["x"].size(), kUnset);
+  if (problem.contains("y")) rows.y = problem["y"].get<std::vector<double>>();
+  return rows;
+}
+
+TEST(WeightedLeastSquares, AgreesWithStatsmodels) {
+  const Json problem = Golden("methods.json")["wls"];
+  const FitRows rows = RowsOf(problem);
+  const std::vector<double> weights = problem["weights"];
+  const OlsResult fit = FitOls(rows.x, rows.y, ColumnNames(4), weights);
+  for (size_t j = 0; j < 4; ++j) {
+    ExpectClose(fit.coefficients[j].value, problem["coefficients"][j], 1e-8, "x" + std::to_string(j));
+    ExpectClose(fit.coefficients[j].standard_error, problem["standard_errors"][j], 1e-8, "se" + std::to_string(j));
+  }
+  ExpectClose(fit.quality.r2, problem["r2"], 1e-8, "R2");
+  ExpectClose(fit.quality.adjusted_r2, problem["adjusted_r2"], 1e-8, "adj. R2");
+  ExpectClose(fit.f, problem["f"], 1e-8, "F");
+  ExpectClose(fit.quality.log_likelihood, problem["log_likelihood"], 1e-8, "log L");
+  ExpectClose(fit.quality.aic, problem["aic"], 1e-8, "AIC");
+  ExpectClose(fit.quality.bic, problem["bic"], 1e-8, "BIC");
+}
+
+TEST(BinomialLikelihood, AgreesWithStatsmodels) {
+  const Json problem = Golden("methods.json")["binomial"];
+  const auto law = MakeLaw(problem["formula"], problem["parameters"], Json());
+  FitRows rows = RowsOf(problem);
+  rows.correct = problem["correct"].get<std::vector<double>>();
+  rows.total = problem["total"].get<std::vector<double>>();
+  rows.chance.assign(rows.size(), 0);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (rows.correct[i] > 0) rows.y[i] = -std::log(rows.correct[i] / rows.total[i]);
+  }
+  const ResponseInverse inverse("-log(acc_adj)");
+  NonlinearOptions options;
+  options.procedure.loss = FitProcedure::Loss::kBinomial;
+  options.inverse = &inverse;
+  const NonlinearResult fit = FitNonlinear(*law, rows, options);
+  // GLM has ln A.
+  ExpectClose(std::log(fit.parameters[0].value), problem["coefficients"][0], 1e-6, "ln A");
+  ExpectClose(fit.parameters[0].standard_error / fit.parameters[0].value, problem["standard_errors"][0], 1e-6, "se");
+  for (size_t j = 1; j < 5; ++j) {
+    ExpectClose(fit.parameters[j].value, problem["coefficients"][j], 1e-6, "x" + std::to_string(j));
+    ExpectClose(fit.parameters[j].standard_error, problem["standard_errors"][j], 1e-6, "se" + std::to_string(j));
+  }
+  ExpectClose(fit.quality.residual_variance, problem["dispersion"], 1e-8, "dispersion");
+  ExpectClose(fit.objective, problem["deviance"], 1e-9, "deviance");
+  ExpectClose(1 - fit.quality.r2, problem["deviance"].get<double>() / problem["null_deviance"].get<double>(), 1e-7, "R2");
+  ExpectClose(fit.quality.log_likelihood, problem["log_likelihood"], 1e-9, "log L");
+}
+
+TEST(HuberLoss, AgreesWithScipy) {
+  const Json problem = Golden("methods.json")["huber"];
+  const auto law = MakeLaw(problem["formula"], problem["parameters"], problem["bounds"]);
+  const FitRows rows = RowsOf(problem);
+  for (const Json& golden : problem["fits"]) {
+    NonlinearOptions options;
+    options.procedure = {FitProcedure::Loss::kHuber, FitProcedure::Space::kLog, golden["delta"].get<double>()};
+    const NonlinearResult fit = FitNonlinear(*law, rows, options);
+    ExpectClose(fit.objective, golden["objective"], 1e-9, "objective");
+    for (size_t j = 0; j < 5; ++j) {
+      ExpectClose(fit.parameters[j].value, golden["estimate"][j], 1e-5, problem["parameters"][j]);
     }
-    const std::vector<double> y = problem["y"];
-    const OlsResult fit = FitOls(design, y, ColumnNames(k));
-    double worst = 0;
-    for (size_t j = 0; j < k; ++j) {
-      const double certified = problem["estimate"][j], deviation = problem["standard_deviation"][j];
-      worst = std::max({worst, std::fabs(fit.coefficients[j].value / certified - 1),
-                        std::fabs(fit.coefficients[j].standard_error / deviation - 1)});
-    }
-    EXPECT_LT(worst, tolerance.at(name)) << name;
-    RecordProperty(name + "_digits", std::to_string(-std::log10(worst)));
-    if (problem.contains("r2")) ExpectClose(fit.quality.r2, problem["r2"], 1e-13, name + " R2");
-    if (problem.contains("residual_sd")) {
-      ExpectClose(std::sqrt(fit.quality.residual_variance), problem["residual_sd"], 1e-12,
-                  name + " residual deviation");
-    }
-    if (problem.contains("f")) ExpectClose(fit.f, problem["f"], 1e-12, name + " F");
   }
 }
 
-TEST(NistStrd, NonlinearProblemsReachTheirCertifiedValuesFromBothStarts) {
+Table TableOf(const Json& problem) {
+  Table table(problem["name"].get<std::string>());
+  const std::vector<std::string> columns = problem["columns"];
+  for (size_t j = 0; j < columns.size(); ++j) {
+    std::vector<double> numbers;
+    for (const Json& row : problem["x"]) numbers.push_back(row[j]);
+    table.AddNumbers(columns[j], std::move(numbers));
+  }
+  table.AddNumbers("y", problem["y"].get<std::vector<double>>());
+  return table;
+}
+
+// Digits in which `ours` agrees with a certified value: -log10 of the relative error, as NIST counts; of the error itself
+// where 0 is certified.
+double Digits(double ours, const Json& certified) {
+  const double value = certified.get<double>();
+  const double error = value == 0 ? std::fabs(ours) : std::fabs(ours - value) / std::fabs(value);
+  return error == 0 ? 16 : std::isnan(error) ? -1 : -std::log10(error);
+}
+
+TEST(NistStrd, LinearProblemsReachEightDigits) {
   const Json golden = Golden("nist.json");
-  ASSERT_EQ(golden["nonlinear"].size(), 3u);
+  ASSERT_EQ(golden["linear"].size(), 11u);
+  for (const Json& problem : golden["linear"]) {
+    const std::string name = problem["name"];
+    const size_t k = problem["estimate"].size();
+    std::vector<std::string> parameters;
+    for (size_t j = 0; j < k; ++j) {
+      const bool has_b0 = problem["formula"].get<std::string>().rfind("b0", 0) == 0;
+      parameters.push_back("b" + std::to_string(has_b0 ? j : j + 1));
+    }
+    const auto law = MakeLaw(problem["formula"], parameters, Json());
+    FitSettings settings;
+    settings.random_starts = 0;
+    const LawFit fit = FitLaw(*law, TableOf(problem), settings);
+    ASSERT_TRUE(fit.ols.has_value()) << name << ": " << fit.why_no_ols;
+    double digits = 16;
+    for (size_t j = 0; j < k; ++j) {
+      digits = std::min(digits, Digits(fit.ols->parameters[j].value, problem["estimate"][j]));
+      digits = std::min(digits, Digits(fit.ols->parameters[j].standard_error, problem["standard_deviation"][j]));
+    }
+    digits = std::min(digits, Digits(fit.ols->quality.r2, problem["r2"]));
+    digits = std::min(digits, Digits(std::sqrt(fit.ols->quality.residual_variance), problem["residual_sd"]));
+    if (!problem["f"].is_null()) digits = std::min(digits, Digits(fit.ols_detail->f, problem["f"]));
+    EXPECT_GT(digits, 8) << name;
+    RecordProperty(name, std::to_string(digits));
+  }
+}
+
+// From each of NIST's starts by themselves; where the iteration ends in another minimum, or nowhere, from that start and
+// sixteen random ones. Digits are those of the parameters and of their standard deviations.
+TEST(NistStrd, NonlinearProblemsReachSixDigitsFromBothStarts) {
+  const Json golden = Golden("nist.json");
+  ASSERT_EQ(golden["nonlinear"].size(), 27u);
+  std::string multistarted;
   for (const Json& problem : golden["nonlinear"]) {
     const std::string name = problem["name"];
+    const size_t k = problem["estimate"].size();
     std::vector<std::string> parameters;
-    for (size_t j = 0; j < problem["estimate"].size(); ++j) parameters.push_back("b" + std::to_string(j + 1));
+    for (size_t j = 0; j < k; ++j) parameters.push_back("b" + std::to_string(j + 1));
     const auto law = MakeLaw(problem["formula"], parameters, Json());
     FitRows rows;
-    rows.x = problem["x"].get<std::vector<double>>();
+    for (const Json& row : problem["x"]) {
+      for (const Json& value : row) rows.x.push_back(value);
+    }
     rows.y = problem["y"].get<std::vector<double>>();
+    if (problem["response"] == "log(y)") {
+      for (double& y : rows.y) y = std::log(y);
+    }
     for (size_t start = 0; start < 2; ++start) {
-      NonlinearOptions options;
-      options.random_starts = 0;
-      options.given_starts = {{"NIST", problem["starts"][start].get<std::vector<double>>()}};
-      const NonlinearResult fit = FitNonlinear(*law, rows, options);
-      ExpectClose(fit.quality.ssr, problem["residual_sum_of_squares"], 1e-9, name);
-      for (size_t j = 0; j < parameters.size(); ++j) {
-        const std::string at = name + " start " + std::to_string(start + 1) + " " + parameters[j];
-        ExpectClose(fit.parameters[j].value, problem["estimate"][j], 1e-7, at);
-        ExpectClose(fit.parameters[j].standard_error, problem["standard_deviation"][j], 1e-7, at + " deviation");
+      const auto solve = [&](int random_starts) {
+        NonlinearOptions options;
+        options.max_iterations = 2000;
+        options.random_starts = random_starts;
+        options.given_starts = {{"NIST", problem["starts"][start].get<std::vector<double>>()}};
+        double digits = 16;
+        try {
+          const NonlinearResult fit = FitNonlinear(*law, rows, options);
+          for (size_t j = 0; j < k; ++j) {
+            digits = std::min(digits, Digits(fit.parameters[j].value, problem["estimate"][j]));
+            // Lanczos1 fits but for the rounding of its data: its deviations are those of the last printed digit.
+            if (name != "Lanczos1")
+              digits = std::min(digits, Digits(fit.parameters[j].standard_error, problem["standard_deviation"][j]));
+          }
+          if (name != "Lanczos1") digits = std::min(digits, Digits(fit.quality.ssr, problem["residual_sum_of_squares"]));
+        } catch (const Error&) {
+          digits = -1;
+        }
+        return digits;
+      };
+      double digits = solve(0);
+      if (digits < 6) {
+        multistarted += (multistarted.empty() ? "" : " ") + name + "/" + std::to_string(start + 1);
+        digits = solve(16);
       }
+      EXPECT_GT(digits, 6) << name << " from start " << start + 1;
+      RecordProperty(name + "_" + std::to_string(start + 1), std::to_string(digits));
     }
   }
+  EXPECT_EQ(multistarted, "BoxBOD/1");
 }
 
 }  // namespace

@@ -51,6 +51,7 @@ TEST(Expression, ComputesEachFunction) {
   EXPECT_EQ(Value("max(3, 1, 2)"), 3);
   EXPECT_EQ(Value("pow(2, 10)"), 1024);
   EXPECT_DOUBLE_EQ(Value("tanh(0.5)"), std::tanh(0.5));
+  EXPECT_DOUBLE_EQ(Value("sin(0.5) + cos(0.25) + atan(2)"), std::sin(0.5) + std::cos(0.25) + std::atan(2.0));
   EXPECT_DOUBLE_EQ(Value("sigmoid(0.5)"), 1 / (1 + std::exp(-0.5)));
   EXPECT_EQ(Value("sigmoid(-1000)"), 0);
   EXPECT_DOUBLE_EQ(Value("logit(0.25)"), std::log(1.0 / 3));
@@ -67,7 +68,7 @@ TEST(Expression, GivesTheExactGradientOfEveryOperation) {
   const std::vector<double> x = {1.7};
   for (const char* text :
        {"a * x^b", "a + b * x", "a - x / b", "a^b", "pow(x, a - b)", "exp(-a * x) / b", "log(a + b)",
-        "log2(a) * log10(b)", "sqrt(a * b)", "abs(b - a)", "min(a, b) + max(a * b, x)", "tanh(a - b)",
+        "log2(a) * log10(b)", "sqrt(a * b)", "abs(b - a)", "min(a, b) + max(a * b, x)", "tanh(a - b)", "sin(a * b) + cos(a - b) * atan(b)",
         "sigmoid(a * x - b)", "logit(0.3 * a)", "a * a * a - -b", "(a + b)^2 / (a + b)^3", "a * x^-b + a * x^-b"}) {
     const CompiledExpression compiled = Expression::Parse(text).Compile(names);
     const std::vector<double> theta = {0.8, 1.3};
@@ -136,7 +137,7 @@ TEST(ExpressionErrors, PointAtTheCharacterAndSayWhatToDo) {
   EXPECT_EQ(
       FaultOf([&] { Expression::Parse("lg2(N)"); }),
       "'lg2' at character 1 of 'lg2(N)' is not a function. Did you mean 'log2'? Functions: log, log2, log10, exp, "
-      "sqrt, abs, min, max, tanh, sigmoid, logit, pow, missing.");
+      "sqrt, abs, min, max, tanh, sin, cos, atan, sigmoid, logit, pow, missing.");
   EXPECT_EQ(FaultOf([&] { Expression::Parse("pow(2)"); }),
             "'pow' at character 1 of 'pow(2)' is called with 1 argument; it takes 2.");
   EXPECT_EQ(FaultOf([&] { Expression::Parse("(1 + 2"); }), "'(' at character 1 of '(1 + 2' is not closed.");

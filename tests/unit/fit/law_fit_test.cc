@@ -109,7 +109,7 @@ TEST(LawFit, CountsWhatItLeavesOutByReason) {
   table.AddNumbers("acc_adj", {0.2, -0.01, 0.3, 0, 1, kUnset, 0.4, 0.45});
   table.AddNumbers("B", {4, 4, 4, 4, 4, 4, kUnset, 8});
   const auto law = MakeFormula("A * N^a", {{"A", {0, 0}}, {"a", {0, 0}}});
-  const LawRows rows = SelectRows(*law, table, ChanceRule::kExclude, true);
+  const LawRows rows = SelectRows(*law, table, {ChanceRule::kExclude, true, ""});
   EXPECT_EQ(rows.incoming, 8u);
   EXPECT_EQ(rows.fit.size(), 4u);
   ASSERT_EQ(rows.excluded.size(), 3u);
@@ -119,7 +119,7 @@ TEST(LawFit, CountsWhatItLeavesOutByReason) {
   EXPECT_EQ(rows.excluded[1].reason, "accuracy of 1 or more (acc_adj >= 1)");
   EXPECT_EQ(rows.excluded[2].reason, "no finite response -log(acc_adj)");
   const auto bits = MakeFormula("A * log2(B)^b", {{"A", {0, 0}}, {"b", {0, 0}}});
-  EXPECT_EQ(SelectRows(*bits, table, ChanceRule::kExclude, true).excluded[3].reason, "no value of B");
+  EXPECT_EQ(SelectRows(*bits, table, {ChanceRule::kExclude, true, ""}).excluded[3].reason, "no value of B");
 }
 
 TEST(LawFit, LeavesOutRowsWithoutFiniteFeatures) {
@@ -127,7 +127,7 @@ TEST(LawFit, LeavesOutRowsWithoutFiniteFeatures) {
   table.AddNumbers("Cb", {1, 8, 32});
   table.AddNumbers("acc_adj", {0.2, 0.3, 0.4});
   const auto law = MakeFormula("A * log2(Cb)^g", {{"A", {0, 0}}, {"g", {0, 0}}});
-  const LawRows rows = SelectRows(*law, table, ChanceRule::kExclude, true);
+  const LawRows rows = SelectRows(*law, table, {ChanceRule::kExclude, true, ""});
   ASSERT_EQ(rows.excluded.size(), 1u);
   EXPECT_EQ(rows.excluded[0].reason, "no finite value of log(log2(Cb))");
   EXPECT_EQ(rows.excluded[0].example, "row 1: Cb = 1");

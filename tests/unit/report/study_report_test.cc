@@ -93,7 +93,7 @@ TEST(StudyReport, PrintsLawsWithNullsAndCountsExclusions) {
       text,
       HasSubstr("-log(acc_adj) = A * N^alpha * log2(B)^beta\n- KA: 8 of 8 rows fitted.\n- KM: 7 of 8 rows fitted.\n"));
   EXPECT_THAT(text, HasSubstr("f(N)"));
-  EXPECT_THAT(text, HasSubstr("Rule for accuracies at or below chance: exclude."));
+  EXPECT_THAT(text, HasSubstr("Rule for accuracies at or below chance: likelihood."));
   EXPECT_THAT(
       text,
       HasSubstr(

@@ -205,6 +205,14 @@ TEST(OptionSchema, PrintsAHelpTable) {
             "  start     real                   1         First guess.\n");
 }
 
+TEST(OptionSchema, WritesLineEndsInsideOfADefaultAsEscapes) {
+  OptionSchema schema;
+  schema.String("separator").Default("\n\n\t").Doc("Between shots.");
+  EXPECT_EQ(schema.HelpText(),
+            "option     type    unit  range  default  meaning\n"
+            "separator  string               \\n\\n\\t   Between shots.\n");
+}
+
 TEST(OptionSchema, RefusesTheSameOptionTwice) {
   OptionSchema schema;
   schema.Int("bits");

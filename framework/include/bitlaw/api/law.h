@@ -17,6 +17,24 @@ struct BITLAW_EXPORT LawParameter {
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
   double start = std::numeric_limits<double>::quiet_NaN();  ///< NaN: the fit finds one.
+  double published = std::numeric_limits<double>::quiet_NaN();  ///< The value its source prints; NaN: none.
+};
+
+/// How a law's parameters are found from rows. Published coefficients belong to a procedure, not to a formula alone:
+/// the same law fitted by another one has others.
+///
+///   residual   r = f - y (kResponse) or ln f - ln y (kLog); for kBinomial the signed root of a row's deviance.
+///   minimized  kSquares: sum r^2.  kHuber: sum h(r), h(r) = r^2 / 2 up to |r| = delta, delta (|r| - delta / 2) beyond.
+///              kHuberLikelihood: the negative log likelihood of a Huber density with free scale s,
+///              sum h(r / s) + n ln s (delta is in units of s).
+///              kBinomial: the deviance of the counts correct/total, p = chance + (1 - chance) acc_adj.
+struct BITLAW_EXPORT FitProcedure {
+  enum class Loss { kSquares, kHuber, kHuberLikelihood, kBinomial };
+  enum class Space { kResponse, kLog };
+  Loss loss = Loss::kSquares;
+  Space space = Space::kResponse;
+  double delta = 1e-3;
+  bool operator==(const FitProcedure&) const = default;
 };
 
 /// The linear form of a law, as it stands or after a logarithm:
@@ -60,6 +78,12 @@ class BITLAW_EXPORT Law {
   virtual std::optional<LinearForm> linear_form() const { return std::nullopt; }
   /// Fills one value a column of linear_form() and returns the offset. Only called when there is a linear form.
   virtual double LinearFeatures(std::span<const double> x, std::span<double> features) const;
+
+  /// The same in extended precision, for designs whose columns nearly cancel. Default: LinearFeatures().
+  virtual long double LinearFeaturesExtended(std::span<const double> x, std::span<long double> features) const;
+
+  /// How its parameters are to be found, beside what every law gets. Default: least squares in the response.
+  virtual FitProcedure procedure() const { return {}; }
 
   virtual std::string formula_text() const = 0;
   virtual std::string citation() const { return ""; }

@@ -43,6 +43,9 @@ class BITLAW_EXPORT CompiledExpression {
   /// branch that gave the value; abs(0) gives 0.
   double Number(std::span<const double> first, std::span<const double> rest, std::span<double> gradient) const;
 
+  /// The value computed in extended precision: for designs whose columns nearly cancel.
+  long double NumberExtended(std::span<const double> values) const;
+
   /// The value of a condition. Both spans have one slot a variable of the scope; numbers[i] is read for kNumber and
   /// kBool variables, texts[i] for kText ones. `texts` may be empty if no text variable is used.
   bool Truth(std::span<const double> numbers, std::span<const std::string_view> texts = {}) const;
@@ -72,6 +75,9 @@ class BITLAW_EXPORT CompiledExpression {
     kMin,
     kMax,
     kTanh,
+    kSin,
+    kCos,
+    kAtan,
     kSigmoid,
     kLogit,
     kLess,
@@ -97,8 +103,9 @@ class BITLAW_EXPORT CompiledExpression {
     double constant = 0;
     bool operator==(const Operation&) const = default;
   };
+  template <typename Real>
   void Run(std::span<const double> first, std::span<const double> rest, std::span<const std::string_view> texts,
-           double* value) const;
+           Real* value) const;
   std::string_view TextOperand(uint16_t operand, std::span<const std::string_view> texts) const;
 
   ExpressionType type_ = ExpressionType::kNumber;
@@ -110,7 +117,7 @@ class BITLAW_EXPORT CompiledExpression {
 ///
 ///     numbers     12  0.5  1e-3            names    N, bits, calibration.sequences
 ///     arithmetic  + - * / ^ and unary -    (^ binds tightest and to the right: -x^2 = -(x^2), 2^3^2 = 2^9)
-///     functions   log (natural) log2 log10 exp sqrt abs tanh, sigmoid(x) = 1 / (1 + e^-x), logit(p) = log(p / (1 -
+///     functions   log (natural) log2 log10 exp sqrt abs sin cos atan tanh, sigmoid(x) = 1 / (1 + e^-x), logit(p) = log(p / (1 -
 ///     p)),
 ///                 min(a, b, ...) max(a, b, ...) pow(a, b), missing(x)
 ///     conditions  < <= > >= == != between numbers, == != between texts ('gptq') and truth values, and, or, not, true,
