@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t kMaxSize = int64_t{1} << 24;
 constexpr int64_t kMaxBlocks = 4096;
 constexpr size_t kNamesShown = 12;
+constexpr char kRouter[] = "mlp.gate.weight";
 
 std::string SizesText(const std::vector<int64_t>& sizes) {
   std::string text = "[";
@@ -57,6 +58,9 @@ void CheckDecoderConfig(const DecoderConfig& c, const std::string& where) {
   sizes_fit &= in_range("num_kv_heads", c.num_kv_heads, kMaxSize);
   sizes_fit &= in_range("head_dim", c.head_dim, kMaxSize);
   sizes_fit &= in_range("max_positions", c.max_positions, int64_t{1} << 40);
+  if (c.num_experts != 0) {
+    if (in_range("num_experts", c.num_experts, kMaxBlocks)) in_range("experts_per_token", c.experts_per_token, c.num_experts);
+  }
   if (sizes_fit) {
     if (c.num_heads % c.num_kv_heads != 0) {
       fault("num_kv_heads = " + std::to_string(c.num_kv_heads) + " does not divide num_heads = " +
@@ -122,6 +126,16 @@ std::vector<StoredTensor> ExpectedTensors(const DecoderConfig& c) {
     }
     add_linear(block + "self_attn.o_proj", c.hidden_size, q_size, c.o_bias);
     add(block + "post_attention_layernorm.weight", {c.hidden_size});
+    if (c.num_experts > 0) {
+      add(block + kRouter, {c.num_experts, c.hidden_size});
+      const auto expert = [&](int64_t e) { return block + "mlp.experts." + std::to_string(e); };
+      for (int64_t e = 0; e < c.num_experts; ++e) {
+        add_linear(expert(e) + ".gate_proj", c.ffn_size, c.hidden_size, false);
+        add_linear(expert(e) + ".up_proj", c.ffn_size, c.hidden_size, false);
+      }
+      for (int64_t e = 0; e < c.num_experts; ++e) add_linear(expert(e) + ".down_proj", c.hidden_size, c.ffn_size, false);
+      continue;
+    }
     add_linear(block + "mlp.gate_proj", c.ffn_size, c.hidden_size, c.mlp_bias);
     add_linear(block + "mlp.up_proj", c.ffn_size, c.hidden_size, c.mlp_bias);
     add_linear(block + "mlp.down_proj", c.hidden_size, c.ffn_size, c.mlp_bias);
@@ -153,11 +167,11 @@ ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTe
     parameters_by_dtype[found->second->dtype] += parameters;
     summary.parameters_total += parameters;
     unseen.erase(found);
-    // A block's matrices are its linear layers: biases and norms have one dimension.
-    if (expected.shape.size() == 2 && expected.name.starts_with("model.layers.")) {
+    // A block's matrices are its linear layers: biases and norms have one dimension. Routers stay as they are.
+    if (expected.shape.size() == 2 && expected.name.starts_with("model.layers.") && !EndsWith(expected.name, kRouter)) {
       const std::string layer = expected.name.substr(0, expected.name.size() - std::string(".weight").size());
       const int block = std::stoi(layer.substr(std::string("model.layers.").size()));
-      summary.linears.push_back({layer, block, expected.shape[1], expected.shape[0], false});
+      summary.linears.push_back({layer, block, expected.shape[1], expected.shape[0], c.num_experts > 0 && layer.find(".experts.") != std::string::npos});
       summary.parameters_quantizable += parameters;
     }
   }
@@ -174,7 +188,8 @@ ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTe
   }
   summary.name = name;
   summary.architecture = c.architecture;
-  summary.parameters_active = summary.parameters_total;
+  summary.parameters_active =
+      summary.parameters_total - (c.num_experts - c.experts_per_token) * 3 * c.hidden_size * c.ffn_size * c.num_blocks;
   summary.parameters_embedding = c.vocab_size * c.hidden_size * (c.tied_head ? 1 : 2);
   summary.num_blocks = c.num_blocks;
   summary.hidden_size = c.hidden_size;

@@ -18,10 +18,11 @@ struct Architecture {
   double rms_norm_eps;   ///< The default where config.json is silent.
 };
 
-constexpr std::array<Architecture, 4> kArchitectures = {{{"LlamaForCausalLM", "llama", false, false, 1e-6},
+constexpr std::array<Architecture, 5> kArchitectures = {{{"LlamaForCausalLM", "llama", false, false, 1e-6},
                                                          {"MistralForCausalLM", "mistral", false, false, 1e-6},
                                                          {"Qwen2ForCausalLM", "qwen2", true, false, 1e-6},
-                                                         {"Qwen3ForCausalLM", "qwen3", false, true, 1e-6}}};
+                                                         {"Qwen3ForCausalLM", "qwen3", false, true, 1e-6},
+                                                         {"Qwen3MoeForCausalLM", "qwen3_moe", false, true, 1e-6}}};
 
 // Reads fields of config.json. A null is the same as an absent field, as in transformers.
 class Fields {
@@ -145,6 +146,21 @@ void RefuseUnknownMath(const Fields& fields, const DecoderConfig& config) {
   }
 }
 
+// Experts in every block; their size stands beside that of a dense feed-forward, which no block has.
+void ReadExperts(const Fields& fields, DecoderConfig& config) {
+  config.ffn_size = fields.Int("moe_intermediate_size");
+  config.num_experts = fields.IntOr("num_experts", fields.IntOr("num_local_experts", 128));
+  config.experts_per_token = fields.IntOr("num_experts_per_tok", 8);
+  config.normalize_expert_weights = fields.BoolOr("norm_topk_prob", false);
+  if (const int64_t step = fields.IntOr("decoder_sparse_step", 1); step != 1) {
+    fields.Unsupported("decoder_sparse_step = " + std::to_string(step) + " is not supported. Every block must have experts.");
+  }
+  const Value* dense = fields.Find("mlp_only_layers");
+  if (dense != nullptr && (!dense->is_list() || !dense->AsList().empty())) {
+    fields.Unsupported("mlp_only_layers = " + dense->Text() + " is not supported. Every block must have experts.");
+  }
+}
+
 }  // namespace
 
 Value ReadJsonMap(const std::filesystem::path& file, uint64_t max_bytes) {
@@ -178,6 +194,7 @@ DecoderConfig ReadHfConfig(const Value& json, const std::filesystem::path& file)
   config.o_bias = !architecture.qkv_bias && attention_bias;
   config.mlp_bias = fields.BoolOr("mlp_bias", false);
   config.qk_norm = architecture.qk_norm;
+  if (config.architecture == "qwen3_moe") ReadExperts(fields, config);
   RefuseUnknownMath(fields, config);
   ReadRope(fields, config);
   CheckDecoderConfig(config, file.string());

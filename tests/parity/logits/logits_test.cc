@@ -61,7 +61,7 @@ TEST_P(TinyCheckpoint, GivesTheLogitsOfThePublicImplementation) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Logits, TinyCheckpoint,
-                         testing::Values("tiny_llama", "tiny_llama3", "tiny_qwen2", "tiny_qwen3"),
+                         testing::Values("tiny_llama", "tiny_llama3", "tiny_qwen2", "tiny_qwen3", "tiny_qwen3_moe"),
                          [](const auto& tested) { return std::string(tested.param); });
 
 TEST(TinyGguf, GivesTheLogitsOfThePublicImplementation) {

@@ -155,6 +155,14 @@ def make_tiny_checkpoints():
             transformers.Qwen3Config(**common, tie_word_embeddings=True, head_dim=12),
             torch.bfloat16,
         ),
+        "tiny_qwen3_moe": (
+            transformers.Qwen3MoeForCausalLM,
+            transformers.Qwen3MoeConfig(
+                **common, tie_word_embeddings=True, head_dim=12, moe_intermediate_size=24, num_experts=5,
+                num_experts_per_tok=2, norm_topk_prob=True,
+            ),
+            torch.bfloat16,
+        ),
     }
     tokenizer = tiny_tokenizer()
     generator = torch.Generator().manual_seed(SEED)

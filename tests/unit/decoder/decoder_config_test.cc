@@ -52,6 +52,25 @@ TEST(DecoderConfig, ListsLinearsInTheOrderOfSequentialQuantization) {
   EXPECT_EQ(summary.linears[13].out_features, 32);
 }
 
+TEST(DecoderConfig, CountsTheExpertsThatATokenUsesAsActive) {
+  DecoderConfig config = SmallConfig();
+  config.num_experts = 4;
+  config.experts_per_token = 3;
+  const ModelSummary summary = SummarizeDecoder(config, ExpectedTensors(config), "experts", "experts");
+  // A block: attention 3072, four experts of 3 * 32 * 48 = 4608; a router of 4 * 32 that is not quantized.
+  EXPECT_EQ(summary.parameters_quantizable, 2 * (3072 + 4 * 4608));
+  EXPECT_EQ(summary.parameters_non_embedding(), 2 * (3072 + 4 * 4608 + 128 + 64) + 32);
+  EXPECT_EQ(summary.parameters_total - summary.parameters_active, 2 * 4608);
+  ASSERT_EQ(summary.linears.size(), 32u);
+  EXPECT_EQ(summary.linears[6].name, "model.layers.0.mlp.experts.1.gate_proj");
+  EXPECT_EQ(summary.linears[15].name, "model.layers.0.mlp.experts.3.down_proj");
+  EXPECT_TRUE(summary.linears[15].is_expert);
+  EXPECT_FALSE(summary.linears[3].is_expert);
+  config.experts_per_token = 5;
+  EXPECT_EQ(ErrorText([&] { CheckDecoderConfig(config, "config.json"); }),
+            "config.json: experts_per_token = 5. It must lie in [1, 4].");
+}
+
 TEST(DecoderConfig, ListsMissingMisshapenAndUnusedTensorsTogether) {
   std::vector<StoredTensor> stored = ExpectedTensors(SmallConfig());
   stored.erase(stored.begin() + 1);  // model.layers.0.input_layernorm.weight

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "bitlaw/base/error.h"
 #include "unit/decoder/random_decoder.h"
 
@@ -126,6 +128,46 @@ TEST(Decoder, ObserversSeeNoPadding) {
   };
   for (int stage = 0; stage <= 4; ++stage) model->block(0).Step(stage, state, context, observe);
   EXPECT_EQ(sizes, (std::vector<std::vector<int64_t>>{{16, 32}, {16, 32}, {16, 32}, {16, 48}}));
+}
+
+DecoderConfig ExpertConfig() {
+  DecoderConfig config = SmallConfig();
+  config.architecture = "qwen3_moe";
+  config.num_experts = 4;
+  config.experts_per_token = 2;
+  config.normalize_expert_weights = true;
+  return config;
+}
+
+TEST(ExpertDecoder, CachedDecodingEqualsOnePass) {
+  const auto model = RandomDecoder(ExpertConfig());
+  const at::Tensor tokens = SomeTokens(2, 12);
+  const at::Tensor whole = LogitsOf(*model, tokens);
+  KvCache cache(2);
+  const ForwardContext context{.cache = &cache};
+  std::vector<at::Tensor> parts = {LogitsOf(*model, tokens.narrow(1, 0, 9), context)};
+  for (int64_t t = 9; t < 12; ++t) parts.push_back(LogitsOf(*model, tokens.narrow(1, t, 1), context));
+  EXPECT_LT(LargestDifference(at::cat(parts, 1), whole), kRounding);
+}
+
+TEST(ExpertDecoder, EveryCountedTokenVisitsItsNumberOfExperts) {
+  const auto model = RandomDecoder(ExpertConfig());
+  BlockState state{.residual = model->Embed(SomeTokens(2, 10)), .activation = {}, .extra = {}};
+  const ForwardContext context{.first_valid = at::tensor(std::vector<int64_t>{0, 4})};  // 16 tokens count.
+  std::map<std::string, int64_t> visits;
+  const InputObserver observe = [&](std::span<Linear* const> readers, const at::Tensor& input) {
+    for (const Linear* reader : readers) {
+      EXPECT_EQ(reader->shape().in_features, input.size(-1));
+      EXPECT_EQ(reader->shape().is_expert, reader->shape().name.find(".experts.") != std::string::npos);
+      visits[reader->shape().name.substr(reader->shape().name.rfind('.') + 1)] += input.numel() / input.size(-1);
+    }
+  };
+  Block& block = model->block(0);
+  const at::Tensor hidden = state.residual;
+  for (int stage = 0; stage <= block.num_stages(); ++stage) block.Step(stage, state, context, observe);
+  EXPECT_TRUE(state.residual.equal(block.Forward(hidden, context)));
+  EXPECT_EQ(visits, (std::map<std::string, int64_t>{{"q_proj", 16}, {"k_proj", 16}, {"v_proj", 16}, {"o_proj", 16},
+                                                    {"gate_proj", 32}, {"up_proj", 32}, {"down_proj", 32}}));
 }
 
 TEST(Decoder, ABlockStepsWithTheWeightsItHasNow) {

@@ -66,7 +66,7 @@ TEST_F(HfBackendTest, RefusesWhatItDoesNotComputeByName) {
   Copy(kTiny);
   EXPECT_EQ(TextWith("config.json", "LlamaForCausalLM", "GPT2LMHeadModel"),
             "DIR/tiny/config.json: architecture 'GPT2LMHeadModel' is not supported. Supported: LlamaForCausalLM, "
-            "MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM.");
+            "MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Qwen3MoeForCausalLM.");
   EXPECT_EQ(TextWith("config.json", "\"silu\"", "\"gelu\""),
             "DIR/tiny/config.json: hidden_act 'gelu' is not supported. Supported: silu.");
   EXPECT_EQ(TextWith("config.json", "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\""),

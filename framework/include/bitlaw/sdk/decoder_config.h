@@ -20,12 +20,13 @@ struct BITLAW_EXPORT Llama3RopeScaling {
   double original_max_positions = 8192.0;
 };
 
-/// A pre-norm causal decoder with rotary positions, grouped-query attention and a gated feed-forward.
+/// A pre-norm causal decoder with rotary positions, grouped-query attention and a gated feed-forward, or experts in
+/// place of one ("qwen3_moe").
 struct BITLAW_EXPORT DecoderConfig {
   std::string architecture;     ///< "llama", ...: ModelSummary::architecture.
   int64_t vocab_size = 0;       ///< V
   int64_t hidden_size = 0;      ///< D
-  int64_t ffn_size = 0;         ///< F
+  int64_t ffn_size = 0;         ///< F; of one expert.
   int64_t num_blocks = 0;
   int64_t num_heads = 0;        ///< H
   int64_t num_kv_heads = 0;     ///< H_kv; divides H.
@@ -40,6 +41,9 @@ struct BITLAW_EXPORT DecoderConfig {
   bool qkv_bias = false;        ///< q_proj, k_proj and v_proj have biases.
   bool o_bias = false;          ///< o_proj has one.
   bool mlp_bias = false;        ///< gate_proj, up_proj and down_proj have them.
+  int64_t num_experts = 0;      ///< E; 0: dense.
+  int64_t experts_per_token = 0;          ///< k; in [1, E] where there are experts.
+  bool normalize_expert_weights = false;  ///< The k router shares are divided by their sum.
   bool qk_norm = false;         ///< RMS norm over Dh of each query and key head before the rotation.
 };
 

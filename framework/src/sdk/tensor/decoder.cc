@@ -9,6 +9,7 @@
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
+#include "sdk/tensor/expert_layer.h"
 
 // The whole decoder. B batch, T new tokens, S = held + T tokens in sight, D hidden, F feed-forward, V vocabulary,
 // H query heads, K key-value heads, R = H / K query heads a key-value head, Dh head size.
@@ -129,7 +130,7 @@ class DecoderBlock : public Block {
     const auto load = [&](const std::string& name) {
       return weights.Load(name, c10::typeMetaToScalarType(options.dtype())).to(options.device());
     };
-    const auto load_linear = [&](const char* name, bool bias) {
+    const auto load_linear = [&](const std::string& name, bool bias) {
       const std::string full_name = prefix + name;
       const auto shape = std::find_if(summary.linears.begin(), summary.linears.end(),
                                       [&](const LinearShape& linear) { return linear.name == full_name; });
@@ -147,6 +148,17 @@ class DecoderBlock : public Block {
     }
     o_ = load_linear("self_attn.o_proj", config.o_bias);                  // [D, H Dh]
     post_norm_ = load(prefix + "post_attention_layernorm.weight");        // [D]
+    if (config.num_experts > 0) {
+      std::vector<ExpertLayer::Expert> experts;
+      for (int64_t e = 0; e < config.num_experts; ++e) {
+        const std::string expert = "mlp.experts." + std::to_string(e);
+        experts.push_back({load_linear(expert + ".gate_proj", false), load_linear(expert + ".up_proj", false),
+                           load_linear(expert + ".down_proj", false)});
+      }
+      experts_ = std::make_unique<ExpertLayer>(config, load(prefix + "mlp.gate.weight"), std::move(experts));  // [E, D]
+      stages_ = {{{q_.get(), k_.get(), v_.get()}, {o_.get()}, experts_->inner_linears(), experts_->output_linears()}};
+      return;
+    }
     gate_ = load_linear("mlp.gate_proj", config.mlp_bias);                // [F, D]
     up_ = load_linear("mlp.up_proj", config.mlp_bias);                    // [F, D]
     down_ = load_linear("mlp.down_proj", config.mlp_bias);                // [D, F]
@@ -157,6 +169,7 @@ class DecoderBlock : public Block {
   std::span<Linear* const> stage_linears(int stage) override { return stages_.at(stage); }
 
   void Step(int stage, BlockState& state, const ForwardContext& context, const InputObserver& observe) override {
+    if (experts_ && stage >= 2) return StepExperts(stage, state, context, observe);
     switch (stage) {
       case 0: state.activation = RmsNorm(state.residual, input_norm_, config_.rms_norm_eps); break;     // [B, T, D]
       case 1: state.activation = Attention(state.activation, context); break;                           // [B, T, H Dh]
@@ -179,6 +192,28 @@ class DecoderBlock : public Block {
   }
 
  private:
+  void StepExperts(int stage, BlockState& state, const ForwardContext& context, const InputObserver& observe) {
+    const int64_t rows = state.residual.size(0) * state.residual.size(1);
+    switch (stage) {
+      case 2:
+        state.residual = state.residual + o_->Apply(state.activation);                                  // [B, T, D]
+        state.activation = RmsNorm(state.residual, post_norm_, config_.rms_norm_eps);                   // [B, T, D]
+        experts_->Route(state.activation, state.extra);
+        if (observe) experts_->ObserveInput(state.activation, state.extra, CountedRows(state.residual, context), observe);
+        return;
+      case 3:
+        state.activation = experts_->Inner(state.activation, state.extra);                              // [B T k, F]
+        if (observe) experts_->ObserveInner(state.activation, state.extra, CountedRows(state.residual, context), observe);
+        return;
+      case 4:
+        state.residual = state.residual + experts_->Output(state.activation, state.extra, rows).view_as(state.residual);
+        state.activation = at::Tensor();
+        state.extra.clear();
+        return;
+      default: throw InternalError("A decoder block has no stage " + std::to_string(stage) + ".");
+    }
+  }
+
   at::Tensor Attention(const at::Tensor& input, const ForwardContext& context) {
     const int64_t batch = input.size(0), tokens = input.size(1);
     const int64_t held = context.cache != nullptr ? context.cache->length() : 0;
@@ -198,13 +233,19 @@ class DecoderBlock : public Block {
     return Attend(queries, keys, values, context.first_valid);  // [B, T, H Dh]
   }
 
-  // The rows that are not padding: [B, T, C_in] without first_valid, otherwise [rows, C_in].
-  static at::Tensor Counted(const at::Tensor& activation, const ForwardContext& context) {
-    if (!context.first_valid.defined()) return activation;
+  // Which rows are not padding: [B T] bool, or undefined without first_valid.
+  static at::Tensor CountedRows(const at::Tensor& activation, const ForwardContext& context) {
+    if (!context.first_valid.defined()) return {};
     const int64_t held = context.cache != nullptr ? context.cache->length() : 0;
     const at::Tensor positions = at::arange(held, held + activation.size(1), context.first_valid.options());  // [T]
     const at::Tensor counted = positions >= context.first_valid.unsqueeze(1);                                 // [B, T]
-    return activation.flatten(0, 1).index_select(0, counted.flatten().nonzero().squeeze(1).to(activation.device()));
+    return counted.flatten().to(activation.device());
+  }
+
+  // The rows that are not padding: [B, T, C_in] without first_valid, otherwise [rows, C_in].
+  static at::Tensor Counted(const at::Tensor& activation, const ForwardContext& context) {
+    const at::Tensor counted = CountedRows(activation, context);
+    return counted.defined() ? activation.flatten(0, 1).index_select(0, counted.nonzero().squeeze(1)) : activation;
   }
 
   const DecoderConfig config_;
@@ -212,6 +253,7 @@ class DecoderBlock : public Block {
   std::shared_ptr<RotaryTable> rotary_;
   at::Tensor input_norm_, post_norm_, q_norm_, k_norm_;
   std::unique_ptr<Linear> q_, k_, v_, o_, gate_, up_, down_;
+  std::unique_ptr<ExpertLayer> experts_;  // In place of gate_, up_, down_.
   std::array<std::vector<Linear*>, 4> stages_;
 };
 
