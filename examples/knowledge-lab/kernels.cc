@@ -1,309 +1,408 @@
+// Compiled once for each instruction set (CMakeLists.txt), each time into a namespace of its own, BITLAW_LAB_ISA. Uses no
+// inline function of the standard library: the linker could take this file's copy of it for the rest of the program.
 #include "kernels.h"
 
-#include <ATen/Parallel.h>
-
-#include <algorithm>
-#include <cmath>
-#include <vector>
-
-// Compiled for several instruction sets, the best chosen at load time.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define BITLAW_LAB_CLONES __attribute__((target_clones("avx512f", "avx2,fma", "default"), optimize("O3", "fast-math")))
-#else
-#define BITLAW_LAB_CLONES
-#endif
-
-namespace bitlaw::lab {
+namespace bitlaw::lab::BITLAW_LAB_ISA {
 namespace {
 
-constexpr int64_t kChunks = 32;  // Fixed split of the rows for sums, so that they do not depend on the thread count.
+constexpr int64_t kLanes = 16;  // Attention works on keys in blocks of this many.
 
-BITLAW_LAB_CLONES float Dot(const float* a, const float* b, int64_t n) {
-  float sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
+inline float Load(float x) { return x; }
+inline float Load(Bf16 x) { return __builtin_bit_cast(float, static_cast<uint32_t>(x.bits) << 16); }
+inline void Store(float x, float* to) { *to = x; }
+inline void Store(float x, Bf16* to) {
+  const auto bits = __builtin_bit_cast(uint32_t, x);
+  to->bits = static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
 }
 
-BITLAW_LAB_CLONES void NormRow(const float* x, const float* w, float r, int64_t d, float* y) {
-  for (int64_t i = 0; i < d; ++i) y[i] = x[i] * r * w[i];
+// exp(x), relative error below 3e-7: 2^k times a polynomial (Taylor series of 2^f at |f| <= 1/2).
+inline float Exp(float x) {
+  x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
+  const float t = x * 1.44269504f;
+  const auto k = static_cast<int32_t>(t + (t < 0 ? -0.5f : 0.5f));
+  const float f = (t - static_cast<float>(k)) * 0.69314718f;
+  const float p = 1 + f * (1 + f * (0.5f + f * (0.16666667f + f * (0.041666668f + f * (0.0083333338f + f * 0.0013888889f)))));
+  return p * __builtin_bit_cast(float, (k + 127) << 23);
+}
+
+template <typename T>
+void AddNorm(const float* a, const T* b, const float* __restrict w, float eps, int64_t rows, int64_t d, float* sum, T* __restrict y, float* r) {
+  for (int64_t i = 0; i < rows; ++i, a += d, sum += d, y += d) {
+    float squares = 0;
+    if (b != nullptr) {
+      for (int64_t j = 0; j < d; ++j) sum[j] = a[j] + Load(b[j]);
+      b += d;
+    } else if (sum != a) {
+      for (int64_t j = 0; j < d; ++j) sum[j] = a[j];
+    }
+    for (int64_t j = 0; j < d; ++j) squares += sum[j] * sum[j];
+    const float scale = 1 / __builtin_sqrtf(squares / static_cast<float>(d) + eps);
+    r[i] = scale;
+    for (int64_t j = 0; j < d; ++j) Store(sum[j] * scale * w[j], y + j);
+  }
 }
 
 // dx_i += r w_i dy_i - x_i r^3 / d * sum_j dy_j w_j x_j;  dw_i += dy_i x_i r
-BITLAW_LAB_CLONES void NormRowBackward(const float* dy, const float* x, const float* w, float r, int64_t d, float* dx, float* dw, bool add) {
-  float projection = 0;
-  for (int64_t i = 0; i < d; ++i) projection += dy[i] * w[i] * x[i];
-  const float factor = projection * r * r * r / static_cast<float>(d);
-  for (int64_t i = 0; i < d; ++i) dw[i] += dy[i] * x[i] * r;
-  if (add) {
-    for (int64_t i = 0; i < d; ++i) dx[i] += r * w[i] * dy[i] - x[i] * factor;
-  } else {
-    for (int64_t i = 0; i < d; ++i) dx[i] = r * w[i] * dy[i] - x[i] * factor;
+template <typename T>
+void NormBackward(const T* __restrict dy, const float* __restrict x, const float* __restrict w, const float* r, int64_t rows, int64_t d,
+                  float* __restrict dx, T* __restrict rounded, float* __restrict dw) {
+  for (int64_t i = 0; i < rows; ++i, dy += d, x += d, dx += d, rounded += d) {
+    float projection = 0;
+    const float scale = r[i];
+    for (int64_t j = 0; j < d; ++j) projection += Load(dy[j]) * w[j] * x[j];
+    const float factor = projection * scale * scale * scale / static_cast<float>(d);
+    for (int64_t j = 0; j < d; ++j) {
+      const float gradient = Load(dy[j]);
+      dw[j] += gradient * x[j] * scale;
+      const float total = dx[j] + scale * w[j] * gradient - x[j] * factor;
+      dx[j] = total;
+      Store(total, rounded + j);
+    }
   }
 }
 
-// scores[j] = scale * q . k_j for j < count, with keys transposed to [head_dim, T]; then softmax in place.
-BITLAW_LAB_CLONES void SoftmaxScores(const float* q, const float* keys_t, int64_t tokens, int64_t head_dim, int64_t count, float scale,
-                                     float* scores) {
-  for (int64_t j = 0; j < count; ++j) scores[j] = 0;
-  for (int64_t c = 0; c < head_dim; ++c) {
-    const float factor = q[c] * scale;
-    const float* row = keys_t + c * tokens;
-    for (int64_t j = 0; j < count; ++j) scores[j] += factor * row[j];
-  }
-  float largest = scores[0];
-  for (int64_t j = 1; j < count; ++j) largest = std::max(largest, scores[j]);
-  float total = 0;
-  for (int64_t j = 0; j < count; ++j) {
-    scores[j] = std::exp(scores[j] - largest);
-    total += scores[j];
-  }
-  const float inverse = 1 / total;
-  for (int64_t j = 0; j < count; ++j) scores[j] *= inverse;
+// Sixteen floats; the compiler lowers them to what the instruction set has.
+typedef float Lanes __attribute__((vector_size(64)));
+typedef int32_t IntLanes __attribute__((vector_size(64)));
+typedef uint32_t BitLanes __attribute__((vector_size(64)));
+typedef uint16_t HalfLanes __attribute__((vector_size(32)));
+
+inline void LoadLanes(const float* from, Lanes* to) { __builtin_memcpy(to, from, sizeof(Lanes)); }
+inline void LoadLanes(const Bf16* from, Lanes* to) {
+  HalfLanes bits;
+  __builtin_memcpy(&bits, from, sizeof(bits));
+  *to = (Lanes)(__builtin_convertvector(bits, BitLanes) << 16);
+}
+inline void StoreLanes(const Lanes& x, float* to) { __builtin_memcpy(to, &x, sizeof(Lanes)); }
+inline void StoreLanes(const Lanes& x, Bf16* to) {
+  const BitLanes bits = (BitLanes)x;
+  const HalfLanes half = __builtin_convertvector((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16, HalfLanes);
+  __builtin_memcpy(to, &half, sizeof(half));
+}
+inline float Sum(const Lanes& x) {
+  float sum = 0;
+  for (int l = 0; l < kLanes; ++l) sum += x[l];
+  return sum;
+}
+inline Lanes ExpLanes(Lanes x) {
+  const Lanes low = Lanes{} - 87.0f, half = Lanes{} + 0.5f;
+  x = x < low ? low : x;
+  const Lanes t = x * 1.44269504f;
+  const IntLanes k = __builtin_convertvector(t < 0 ? t - half : t + half, IntLanes);
+  const Lanes f = (t - __builtin_convertvector(k, Lanes)) * 0.69314718f;
+  const Lanes p = 1 + f * (1 + f * (0.5f + f * (0.16666667f + f * (0.041666668f + f * (0.0083333338f + f * 0.0013888889f)))));
+  return p * (Lanes)((k + 127) << 23);
 }
 
-BITLAW_LAB_CLONES void WeightedSum(const float* weights, const float* rows, int64_t stride, int64_t head_dim, int64_t count, float* out) {
-  for (int64_t c = 0; c < head_dim; ++c) out[c] = 0;
-  for (int64_t j = 0; j < count; ++j) {
-    const float* row = rows + j * stride;
-    for (int64_t c = 0; c < head_dim; ++c) out[c] += weights[j] * row[c];
+// One head of one token.
+template <int kHead>
+struct Head {
+  static constexpr int kParts = kHead / kLanes;
+  Lanes part[kParts];
+
+  template <typename T>
+  void LoadFrom(const T* from) {
+    for (int i = 0; i < kParts; ++i) LoadLanes(from + i * kLanes, part + i);
+  }
+  template <typename T>
+  void StoreTo(T* to) const {
+    for (int i = 0; i < kParts; ++i) StoreLanes(part[i], to + i * kLanes);
+  }
+  // Part i of the head whose halves have changed places.
+  Lanes Swapped(int i) const {
+    if constexpr (kParts == 1) {
+      return __builtin_shuffle(part[0], IntLanes{8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7});
+    } else {
+      return part[(i + kParts / 2) % kParts];
+    }
+  }
+  void AddScaled(const Head& other, float factor) {
+    for (int i = 0; i < kParts; ++i) part[i] += other.part[i] * factor;
+  }
+  float Dot(const Head& other) const {
+    Lanes sum = part[0] * other.part[0];
+    for (int i = 1; i < kParts; ++i) sum += part[i] * other.part[i];
+    return Sum(sum);
+  }
+};
+
+// Norm (if w) and rotation. Returns 1 / rms. cosine, sine [kHead]: those of the halves' pairs, the first half's sine negative.
+template <int kHead, typename T>
+inline float LoadHead(const T* from, const float* w, float eps, const float* cosine, const float* sine, float factor, Head<kHead>* to) {
+  Head<kHead> x, c, s;
+  x.LoadFrom(from), c.LoadFrom(cosine), s.LoadFrom(sine);
+  float scale = 1;
+  if (w != nullptr) {
+    Head<kHead> weight;
+    weight.LoadFrom(w);
+    scale = 1 / __builtin_sqrtf(x.Dot(x) / kHead + eps);
+    for (int i = 0; i < Head<kHead>::kParts; ++i) x.part[i] *= weight.part[i] * scale;
+  }
+  for (int i = 0; i < Head<kHead>::kParts; ++i) to->part[i] = (x.part[i] * c.part[i] + x.Swapped(i) * s.part[i]) * factor;
+  return scale;
+}
+
+// The way back of LoadHead: dy -> gradient of `from`, into `to`.
+template <int kHead, typename T>
+inline void StoreHeadGradient(const Head<kHead>& dy, const T* from, const float* w, float scale, const float* cosine, const float* sine, T* to,
+                              Head<kHead>* dw) {
+  Head<kHead> x, c, s;
+  c.LoadFrom(cosine), s.LoadFrom(sine);
+  for (int i = 0; i < Head<kHead>::kParts; ++i) x.part[i] = dy.part[i] * c.part[i] - dy.Swapped(i) * s.part[i];
+  if (w != nullptr) {
+    Head<kHead> weight, raw, weighted;
+    weight.LoadFrom(w), raw.LoadFrom(from);
+    for (int i = 0; i < Head<kHead>::kParts; ++i) weighted.part[i] = x.part[i] * weight.part[i];
+    const float factor = weighted.Dot(raw) * scale * scale * scale / kHead;
+    for (int i = 0; i < Head<kHead>::kParts; ++i) {
+      dw->part[i] += x.part[i] * raw.part[i] * scale;
+      x.part[i] = weighted.part[i] * scale - raw.part[i] * factor;
+    }
+  }
+  x.StoreTo(to);
+}
+
+template <int kHead>
+using Columns = Lanes[kHead][kMaxDocument / kLanes];  // Transposed: [head_dim, tokens]
+
+template <int kHead>
+inline void SetColumn(const Head<kHead>& x, int64_t t, Columns<kHead>& columns) {
+  for (int c = 0; c < kHead; ++c) columns[c][t / kLanes][t % kLanes] = x.part[c / kLanes][c % kLanes];
+}
+
+// out[j] = sum_c a[c] columns[c, j] for whole blocks of j.
+template <int kHead>
+inline void BlockProducts(const Head<kHead>& a, const Columns<kHead>& columns, int64_t blocks, Lanes* out) {
+  for (int64_t block = 0; block < blocks; ++block) {
+    Lanes even{}, odd{};
+    for (int c = 0; c < kHead; c += 2) {
+      even += a.part[c / kLanes][c % kLanes] * columns[c][block];
+      odd += a.part[c / kLanes][c % kLanes + 1] * columns[c + 1][block];
+    }
+    out[block] = even + odd;
   }
 }
 
-BITLAW_LAB_CLONES void ScoreGradient(const float* dout, const float* values_t, const float* p, int64_t tokens, int64_t head_dim,
-                                     int64_t count, float scale, float* ds) {
-  for (int64_t j = 0; j < count; ++j) ds[j] = 0;
-  for (int64_t c = 0; c < head_dim; ++c) {
-    const float* row = values_t + c * tokens;
-    for (int64_t j = 0; j < count; ++j) ds[j] += dout[c] * row[j];
+// Scores -> probabilities of keys 0..t; zero behind t up to the end of the block.
+inline void Softmax(int64_t t, int64_t blocks, Lanes* p) {
+  const IntLanes count = IntLanes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const IntLanes hidden = count > static_cast<int32_t>(t % kLanes);
+  const Lanes none = Lanes{} - 1e30f;
+  p[blocks - 1] = hidden ? none : p[blocks - 1];
+  Lanes most = p[0];
+  for (int64_t block = 1; block < blocks; ++block) most = p[block] > most ? p[block] : most;
+  float largest = most[0];
+  for (int l = 1; l < kLanes; ++l) largest = most[l] > largest ? most[l] : largest;
+  Lanes total{};
+  for (int64_t block = 0; block < blocks; ++block) {
+    p[block] = ExpLanes(p[block] - largest);
+    if (block == blocks - 1) p[block] = hidden ? Lanes{} : p[block];
+    total += p[block];
   }
-  float mean = 0;
-  for (int64_t j = 0; j < count; ++j) mean += p[j] * ds[j];
-  for (int64_t j = 0; j < count; ++j) ds[j] = p[j] * (ds[j] - mean) * scale;
+  const float inverse = 1 / Sum(total);
+  for (int64_t block = 0; block < blocks; ++block) p[block] *= inverse;
 }
 
-BITLAW_LAB_CLONES void AddScaled(const float* row, const float* weights, int64_t head_dim, int64_t count, int64_t stride, float* rows) {
-  for (int64_t j = 0; j < count; ++j) {
-    float* target = rows + j * stride;
-    for (int64_t c = 0; c < head_dim; ++c) target[c] += weights[j] * row[c];
+template <int kHead, typename T>
+void AttendForward(const T* qkv, const AttentionShape& s, T* out) {
+  const int64_t columns = s.columns(), share = s.heads / s.kv_heads;
+  const float factor = 1 / __builtin_sqrtf(kHead);
+  Columns<kHead> keys{};
+  Head<kHead> values[kMaxDocument];
+  Lanes p[kMaxDocument / kLanes];
+  const auto* weights = reinterpret_cast<const float*>(p);
+  for (int64_t document = 0; document < s.documents; ++document) {
+    const int64_t first = s.starts[document], n = s.starts[document + 1] - first;
+    for (int64_t kv = 0; kv < s.kv_heads; ++kv) {
+      for (int64_t t = 0; t < n; ++t) {
+        const T* row = qkv + (first + t) * columns + (s.heads + kv) * kHead;
+        Head<kHead> key;
+        LoadHead(row, s.key_norm, s.eps, s.cosine + t * kHead, s.sine + t * kHead, 1.0f, &key);
+        SetColumn(key, t, keys);
+        values[t].LoadFrom(row + s.kv_heads * kHead);
+      }
+      for (int64_t head = kv * share; head < (kv + 1) * share; ++head) {
+        for (int64_t t = 0; t < n; ++t) {
+          Head<kHead> q, sum{};
+          LoadHead(qkv + (first + t) * columns + head * kHead, s.query_norm, s.eps, s.cosine + t * kHead, s.sine + t * kHead, factor, &q);
+          const int64_t blocks = t / kLanes + 1;
+          BlockProducts(q, keys, blocks, p);
+          Softmax(t, blocks, p);
+          for (int64_t j = 0; j <= t; ++j) sum.AddScaled(values[j], weights[j]);
+          sum.StoreTo(out + ((first + t) * s.heads + head) * kHead);
+        }
+      }
+    }
   }
 }
 
-BITLAW_LAB_CLONES void SwigluRow(const float* gate_up, int64_t f, float* act) {
-  for (int64_t i = 0; i < f; ++i) act[i] = gate_up[i] / (1 + std::exp(-gate_up[i])) * gate_up[f + i];
+template <int kHead, typename T>
+void AttendBackward(const T* dout, const T* qkv, const AttentionShape& s, T* dqkv, float* dquery_norm, float* dkey_norm) {
+  const int64_t columns = s.columns(), share = s.heads / s.kv_heads;
+  const float factor = 1 / __builtin_sqrtf(kHead);
+  Columns<kHead> keys_t{}, values_t{};
+  Head<kHead> keys[kMaxDocument], dkeys[kMaxDocument], dvalues[kMaxDocument], dquery_weight{}, dkey_weight{};
+  float scales[kMaxDocument];
+  Lanes p[kMaxDocument / kLanes], ds[kMaxDocument / kLanes];
+  const auto* weights = reinterpret_cast<const float*>(p);
+  const auto* slopes = reinterpret_cast<const float*>(ds);
+  for (int64_t document = 0; document < s.documents; ++document) {
+    const int64_t first = s.starts[document], n = s.starts[document + 1] - first;
+    for (int64_t kv = 0; kv < s.kv_heads; ++kv) {
+      for (int64_t t = 0; t < n; ++t) {
+        const T* row = qkv + (first + t) * columns + (s.heads + kv) * kHead;
+        Head<kHead> value;
+        scales[t] = LoadHead(row, s.key_norm, s.eps, s.cosine + t * kHead, s.sine + t * kHead, 1.0f, keys + t);
+        value.LoadFrom(row + s.kv_heads * kHead);
+        SetColumn(keys[t], t, keys_t);
+        SetColumn(value, t, values_t);
+        dkeys[t] = dvalues[t] = Head<kHead>{};
+      }
+      for (int64_t head = kv * share; head < (kv + 1) * share; ++head) {
+        for (int64_t t = 0; t < n; ++t) {
+          const T* from = qkv + (first + t) * columns + head * kHead;
+          Head<kHead> q, gradient, dq{};
+          const float scale = LoadHead(from, s.query_norm, s.eps, s.cosine + t * kHead, s.sine + t * kHead, factor, &q);
+          const int64_t blocks = t / kLanes + 1;
+          BlockProducts(q, keys_t, blocks, p);
+          Softmax(t, blocks, p);
+          gradient.LoadFrom(dout + ((first + t) * s.heads + head) * kHead);
+          BlockProducts(gradient, values_t, blocks, ds);
+          Lanes products{};
+          for (int64_t block = 0; block < blocks; ++block) products += p[block] * ds[block];
+          const float mean = Sum(products);
+          for (int64_t block = 0; block < blocks; ++block) ds[block] = p[block] * (ds[block] - mean);
+          for (int64_t j = 0; j <= t; ++j) {
+            dq.AddScaled(keys[j], slopes[j]);
+            dkeys[j].AddScaled(q, slopes[j]);
+            dvalues[j].AddScaled(gradient, weights[j]);
+          }
+          for (Lanes& part : dq.part) part *= factor;
+          StoreHeadGradient(dq, from, s.query_norm, scale, s.cosine + t * kHead, s.sine + t * kHead,
+                            dqkv + (first + t) * columns + head * kHead, &dquery_weight);
+        }
+      }
+      for (int64_t t = 0; t < n; ++t) {
+        const int64_t at = (first + t) * columns + (s.heads + kv) * kHead;
+        StoreHeadGradient(dkeys[t], qkv + at, s.key_norm, scales[t], s.cosine + t * kHead, s.sine + t * kHead, dqkv + at, &dkey_weight);
+        dvalues[t].StoreTo(dqkv + at + s.kv_heads * kHead);
+      }
+    }
+  }
+  if (s.query_norm == nullptr) return;
+  for (int c = 0; c < kHead; ++c) dquery_norm[c] += dquery_weight.part[c / kLanes][c % kLanes];
+  for (int c = 0; c < kHead; ++c) dkey_norm[c] += dkey_weight.part[c / kLanes][c % kLanes];
 }
 
-BITLAW_LAB_CLONES void SwigluRowBackward(const float* dact, int64_t f, float* gate_up) {
-  for (int64_t i = 0; i < f; ++i) {
-    const float gate = gate_up[i], up = gate_up[f + i], s = 1 / (1 + std::exp(-gate));
-    gate_up[i] = dact[i] * up * s * (1 + gate * (1 - s));
-    gate_up[f + i] = dact[i] * gate * s;
+template <typename T>
+void AttentionForward(const T* qkv, const AttentionShape& shape, T* out) {
+  if (shape.head_dim == 16) AttendForward<16>(qkv, shape, out);
+  if (shape.head_dim == 32) AttendForward<32>(qkv, shape, out);
+  if (shape.head_dim == 64) AttendForward<64>(qkv, shape, out);
+}
+
+template <typename T>
+void AttentionBackward(const T* dout, const T* qkv, const AttentionShape& shape, T* dqkv, float* dquery_norm, float* dkey_norm) {
+  if (shape.head_dim == 16) AttendBackward<16>(dout, qkv, shape, dqkv, dquery_norm, dkey_norm);
+  if (shape.head_dim == 32) AttendBackward<32>(dout, qkv, shape, dqkv, dquery_norm, dkey_norm);
+  if (shape.head_dim == 64) AttendBackward<64>(dout, qkv, shape, dqkv, dquery_norm, dkey_norm);
+}
+
+template <typename T>
+void SwigluForward(const T* gate_up, int64_t rows, int64_t f, T* __restrict act) {
+  for (int64_t i = 0; i < rows; ++i, gate_up += 2 * f, act += f) {
+    for (int64_t j = 0; j < f; ++j) {
+      const float gate = Load(gate_up[j]);
+      Store(gate / (1 + Exp(-gate)) * Load(gate_up[f + j]), act + j);
+    }
   }
 }
 
-BITLAW_LAB_CLONES double CrossEntropyRow(float* logits, int64_t n, int32_t target, float weight, char* correct) {
-  float largest = logits[0];
-  for (int64_t i = 1; i < n; ++i) largest = std::max(largest, logits[i]);
-  const float target_logit = logits[target];
-  float total = 0;
+template <typename T>
+void SwigluBackward(const T* __restrict dact, int64_t rows, int64_t f, T* __restrict gate_up) {
+  for (int64_t i = 0; i < rows; ++i, gate_up += 2 * f, dact += f) {
+    T* ups = gate_up + f;
+#pragma GCC ivdep
+    for (int64_t j = 0; j < f; ++j) {
+      const float gate = Load(gate_up[j]), up = Load(ups[j]), s = 1 / (1 + Exp(-gate)), above = Load(dact[j]);
+      Store(above * up * s * (1 + gate * (1 - s)), gate_up + j);
+      Store(above * gate * s, ups + j);
+    }
+  }
+}
+
+template <typename T>
+double CrossEntropy(T* logits, const int32_t* targets, const float* weight, int64_t rows, int64_t vocabulary, char* correct) {
+  double loss = 0;
+  for (int64_t i = 0; i < rows; ++i, logits += vocabulary) {
+    float largest = Load(logits[0]), total = 0;
+    for (int64_t j = 1; j < vocabulary; ++j) largest = Load(logits[j]) > largest ? Load(logits[j]) : largest;
+    const float target = Load(logits[targets[i]]);
+    for (int64_t j = 0; j < vocabulary; ++j) total += Exp(Load(logits[j]) - largest);
+    const float factor = weight[i] / total;
+    for (int64_t j = 0; j < vocabulary; ++j) Store(Exp(Load(logits[j]) - largest) * factor, logits + j);
+    Store(Exp(target - largest) * factor - weight[i], logits + targets[i]);
+    if (correct != nullptr) correct[i] = target >= largest;
+    loss += static_cast<double>(weight[i]) * (static_cast<double>(__builtin_logf(total)) + largest - target);
+  }
+  return loss;
+}
+
+template <typename T>
+void Widen(const T* __restrict from, int64_t n, float* __restrict to) {
+  for (int64_t i = 0; i < n; ++i) to[i] = Load(from[i]);
+}
+
+template <typename T>
+void Round(const float* __restrict from, int64_t n, T* __restrict to) {
+  for (int64_t i = 0; i < n; ++i) Store(from[i], to + i);
+}
+
+template <typename T>
+void AddScaled(const T* __restrict from, float factor, int64_t n, float* __restrict to) {
+  for (int64_t i = 0; i < n; ++i) to[i] += factor * Load(from[i]);
+}
+
+template <typename T>
+float Dot(const T* a, const T* b, int64_t n) {
+  float sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += Load(a[i]) * Load(b[i]);
+  return sum;
+}
+
+void AdamW(float* __restrict w, const float* __restrict g, float* __restrict m, float* __restrict v, int64_t n, float clip, float rate, float decay, int64_t step) {
+  const float inverse1 = static_cast<float>(1 / (1 - __builtin_pow(0.9, static_cast<double>(step))));
+  const float inverse2 = static_cast<float>(1 / (1 - __builtin_pow(0.95, static_cast<double>(step))));
+  const float shrink = 1 - rate * decay;
   for (int64_t i = 0; i < n; ++i) {
-    logits[i] = std::exp(logits[i] - largest);
-    total += logits[i];
-  }
-  const float factor = weight / total;
-  for (int64_t i = 0; i < n; ++i) logits[i] *= factor;
-  logits[target] -= weight;
-  if (correct != nullptr) *correct = target_logit >= largest;
-  return static_cast<double>(weight) * (std::log(total) + largest - target_logit);
-}
-
-BITLAW_LAB_CLONES void AdamWRange(float* w, const float* g, float* m, float* v, const char* decays, int64_t begin, int64_t end, float clip,
-                                  float rate, float decay, float inverse1, float inverse2) {
-  for (int64_t i = begin; i < end; ++i) {
     const float gradient = g[i] * clip;
     m[i] = 0.9f * m[i] + 0.1f * gradient;
     v[i] = 0.95f * v[i] + 0.05f * gradient * gradient;
-    const float shrink = decays[i] != 0 ? 1 - rate * decay : 1.0f;
-    w[i] = w[i] * shrink - rate * (m[i] * inverse1) / (std::sqrt(v[i] * inverse2) + 1e-8f);
+    w[i] = w[i] * shrink - rate * (m[i] * inverse1) / (__builtin_sqrtf(v[i] * inverse2) + 1e-8f);
   }
-}
-
-template <typename Row>
-void ForRows(int64_t rows, const Row& row) {
-  at::parallel_for(0, rows, std::max<int64_t>(1, rows / 16), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) row(i);
-  });
-}
-
-// Runs body(chunk, begin, end) over a fixed split of the rows.
-template <typename Body>
-void ForChunks(int64_t rows, const Body& body) {
-  ForRows(kChunks, [&](int64_t chunk) { body(chunk, rows * chunk / kChunks, rows * (chunk + 1) / kChunks); });
-}
-
-void SumChunks(const std::vector<float>& parts, int64_t n, float* sum) {
-  std::fill(sum, sum + n, 0.0f);
-  for (int64_t chunk = 0; chunk < kChunks; ++chunk)
-    for (int64_t i = 0; i < n; ++i) sum[i] += parts[chunk * n + i];
-}
-
-}  // namespace
-
-void RmsNormForward(const float* x, const float* w, float eps, int64_t rows, int64_t d, float* y, float* r) {
-  ForRows(rows, [&](int64_t i) {
-    r[i] = 1 / std::sqrt(Dot(x + i * d, x + i * d, d) / static_cast<float>(d) + eps);
-    NormRow(x + i * d, w, r[i], d, y + i * d);
-  });
-}
-
-void RmsNormBackward(const float* dy, const float* x, const float* w, const float* r, int64_t rows, int64_t d, float* dx, float* dw) {
-  std::vector<float> parts(kChunks * d, 0.0f);
-  ForChunks(rows, [&](int64_t chunk, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) NormRowBackward(dy + i * d, x + i * d, w, r[i], d, dx + i * d, parts.data() + chunk * d, true);
-  });
-  SumChunks(parts, d, dw);
-}
-
-void Rotate(float* qkv, const HeadShape& shape, const float* cosine, const float* sine, int direction) {
-  const int64_t half = shape.head_dim / 2, columns = shape.columns();
-  ForRows(shape.batch * shape.tokens, [&](int64_t i) {
-    const float* c = cosine + (i % shape.tokens) * half;
-    const float* s = sine + (i % shape.tokens) * half;
-    for (int64_t head = 0; head < shape.heads + shape.kv_heads; ++head) {
-      float* low = qkv + i * columns + head * shape.head_dim;
-      float* high = low + half;
-      for (int64_t j = 0; j < half; ++j) {
-        const float a = low[j], b = high[j], turn = static_cast<float>(direction) * s[j];
-        low[j] = a * c[j] - b * turn;
-        high[j] = b * c[j] + a * turn;
-      }
-    }
-  });
-}
-
-void HeadNormForward(float* qkv, const HeadShape& shape, const float* wq, const float* wk, float eps, float* raw, float* r) {
-  const int64_t columns = shape.columns(), heads = shape.heads + shape.kv_heads, hd = shape.head_dim;
-  ForRows(shape.batch * shape.tokens, [&](int64_t i) {
-    std::copy(qkv + i * columns, qkv + i * columns + heads * hd, raw + i * heads * hd);
-    for (int64_t head = 0; head < heads; ++head) {
-      float* x = qkv + i * columns + head * hd;
-      const float scale = 1 / std::sqrt(Dot(x, x, hd) / static_cast<float>(hd) + eps);
-      r[i * heads + head] = scale;
-      NormRow(x, head < shape.heads ? wq : wk, scale, hd, x);
-    }
-  });
-}
-
-void HeadNormBackward(float* dqkv, const HeadShape& shape, const float* wq, const float* wk, const float* raw, const float* r, float* dwq,
-                      float* dwk) {
-  const int64_t columns = shape.columns(), heads = shape.heads + shape.kv_heads, hd = shape.head_dim;
-  std::vector<float> parts_q(kChunks * hd, 0.0f), parts_k(kChunks * hd, 0.0f);
-  ForChunks(shape.batch * shape.tokens, [&](int64_t chunk, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      for (int64_t head = 0; head < heads; ++head) {
-        const bool is_query = head < shape.heads;
-        float* gradient = dqkv + i * columns + head * hd;
-        NormRowBackward(gradient, raw + (i * heads + head) * hd, is_query ? wq : wk, r[i * heads + head], hd, gradient,
-                        (is_query ? parts_q : parts_k).data() + chunk * hd, false);
-      }
-    }
-  });
-  SumChunks(parts_q, hd, dwq);
-  SumChunks(parts_k, hd, dwk);
-}
-
-namespace {
-
-// [T, head_dim] columns of qkv -> [head_dim, T]
-void Transpose(const float* rows, int64_t stride, int64_t tokens, int64_t head_dim, float* transposed) {
-  for (int64_t t = 0; t < tokens; ++t)
-    for (int64_t c = 0; c < head_dim; ++c) transposed[c * tokens + t] = rows[t * stride + c];
-}
-
-}  // namespace
-
-void AttentionForward(const float* qkv, const HeadShape& shape, float* p, float* out) {
-  const int64_t columns = shape.columns(), hd = shape.head_dim, tokens = shape.tokens, share = shape.heads / shape.kv_heads;
-  const float scale = 1 / std::sqrt(static_cast<float>(hd));
-  ForRows(shape.batch * shape.heads, [&](int64_t index) {
-    const int64_t b = index / shape.heads, head = index % shape.heads;
-    const float* base = qkv + b * tokens * columns;
-    const float* keys = base + (shape.heads + head / share) * hd;
-    const float* values = base + (shape.heads + shape.kv_heads + head / share) * hd;
-    std::vector<float> keys_t(hd * tokens);
-    Transpose(keys, columns, tokens, hd, keys_t.data());
-    for (int64_t t = 0; t < tokens; ++t) {
-      float* row = p + (index * tokens + t) * tokens;
-      SoftmaxScores(base + t * columns + head * hd, keys_t.data(), tokens, hd, t + 1, scale, row);
-      WeightedSum(row, values, columns, hd, t + 1, out + ((b * tokens + t) * shape.heads + head) * hd);
-    }
-  });
-}
-
-void AttentionBackward(const float* dout, const float* qkv, const float* p, const HeadShape& shape, float* dqkv) {
-  const int64_t columns = shape.columns(), hd = shape.head_dim, tokens = shape.tokens, share = shape.heads / shape.kv_heads;
-  const float scale = 1 / std::sqrt(static_cast<float>(hd));
-  // One task a key-value head, so that the query heads that share it add to its gradient in a fixed order.
-  ForRows(shape.batch * shape.kv_heads, [&](int64_t index) {
-    const int64_t b = index / shape.kv_heads, kv = index % shape.kv_heads;
-    const int64_t first = b * tokens * columns, key_at = (shape.heads + kv) * hd, value_at = (shape.heads + shape.kv_heads + kv) * hd;
-    for (int64_t t = 0; t < tokens; ++t) {
-      std::fill_n(dqkv + first + t * columns + key_at, hd, 0.0f);
-      std::fill_n(dqkv + first + t * columns + value_at, hd, 0.0f);
-    }
-    std::vector<float> values_t(hd * tokens), ds(tokens);
-    Transpose(qkv + first + value_at, columns, tokens, hd, values_t.data());
-    for (int64_t head = kv * share; head < (kv + 1) * share; ++head) {
-      for (int64_t t = 0; t < tokens; ++t) {
-        const float* row = p + ((b * shape.heads + head) * tokens + t) * tokens;
-        const float* gradient = dout + ((b * tokens + t) * shape.heads + head) * hd;
-        ScoreGradient(gradient, values_t.data(), row, tokens, hd, t + 1, scale, ds.data());
-        WeightedSum(ds.data(), qkv + first + key_at, columns, hd, t + 1, dqkv + first + t * columns + head * hd);
-        AddScaled(qkv + first + t * columns + head * hd, ds.data(), hd, t + 1, columns, dqkv + first + key_at);
-        AddScaled(gradient, row, hd, t + 1, columns, dqkv + first + value_at);
-      }
-    }
-  });
-}
-
-void SwigluForward(const float* gate_up, int64_t rows, int64_t f, float* act) {
-  ForRows(rows, [&](int64_t i) { SwigluRow(gate_up + i * 2 * f, f, act + i * f); });
-}
-
-void SwigluBackward(const float* dact, int64_t rows, int64_t f, float* gate_up) {
-  ForRows(rows, [&](int64_t i) { SwigluRowBackward(dact + i * f, f, gate_up + i * 2 * f); });
-}
-
-double CrossEntropy(float* logits, const int32_t* targets, const float* weight, int64_t rows, int64_t vocabulary, char* correct) {
-  double total_weight = 0;
-  for (int64_t i = 0; i < rows; ++i) total_weight += std::max(weight[i], 0.0f);
-  std::vector<double> losses(rows, 0.0);
-  ForRows(rows, [&](int64_t i) {
-    float* row = logits + i * vocabulary;
-    if (weight[i] <= 0) {
-      std::fill(row, row + vocabulary, 0.0f);
-      return;
-    }
-    losses[i] = CrossEntropyRow(row, vocabulary, targets[i], static_cast<float>(weight[i] / total_weight), correct ? correct + i : nullptr);
-  });
-  double loss = 0;
-  for (double value : losses) loss += value;
-  return loss;
 }
 
 double SquaredNorm(const float* g, int64_t n) {
   double sum = 0;
   constexpr int64_t kBlock = 4096;
-  for (int64_t i = 0; i < n; i += kBlock) sum += Dot(g + i, g + i, std::min(kBlock, n - i));
+  for (int64_t first = 0; first < n; first += kBlock) {
+    float part = 0;
+    for (int64_t i = first; i < (first + kBlock < n ? first + kBlock : n); ++i) part += g[i] * g[i];
+    sum += part;
+  }
   return sum;
 }
 
-void AdamWStep(float* w, const float* g, float* m, float* v, const char* decays, int64_t n, double clip, double rate, double decay,
-               int64_t step) {
-  const auto inverse1 = static_cast<float>(1 / (1 - std::pow(0.9, static_cast<double>(step))));
-  const auto inverse2 = static_cast<float>(1 / (1 - std::pow(0.95, static_cast<double>(step))));
-  ForChunks(n, [&](int64_t, int64_t begin, int64_t end) {
-    AdamWRange(w, g, m, v, decays, begin, end, static_cast<float>(clip), static_cast<float>(rate), static_cast<float>(decay), inverse1, inverse2);
-  });
-}
+template <typename T>
+constexpr Kernels<T> kTable = {AddNorm<T>,        NormBackward<T>,   AttentionForward<T>, AttentionBackward<T>, SwigluForward<T>,
+                               SwigluBackward<T>, CrossEntropy<T>,   Widen<T>,            Round<T>,             AddScaled<T>,
+                               Dot<T>,            AdamW,             SquaredNorm};
 
-}  // namespace bitlaw::lab
+}  // namespace
+
+extern const Kernels<float> kFloat;
+extern const Kernels<Bf16> kBf16;
+const Kernels<float> kFloat = kTable<float>;
+const Kernels<Bf16> kBf16 = kTable<Bf16>;
+
+}  // namespace bitlaw::lab::BITLAW_LAB_ISA

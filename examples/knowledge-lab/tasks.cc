@@ -24,13 +24,15 @@ constexpr TaskForm kForms[] = {
     {"fact", Kind::kFact, "KM", 0, "A relation of a person, asked in the form in which it was learned."},
     {"paraphrase", Kind::kParaphrase, "KM", 0, "A relation of a person, asked in a form in which this fact was never seen."},
     {"recall", Kind::kFact, "KM", 4, "A relation of a person, chosen among four values of that relation."},
-    {"rule", Kind::kRule, "KA", 0, "A property of a new creature by the rule of its class, beside a distractor."},
-    {"kind", Kind::kKind, "KA", 0, "A property of a new creature that its class inherits from its group."},
-    {"follow", Kind::kFollow, "KA", 4, "What can be said of a new creature, chosen among four."},
-    {"arith", Kind::kArith, "KR", 0, "A chain of one to five operations modulo 10, step by step."},
-    {"state", Kind::kState, "KR", 0, "What a box holds after one to three moves."},
-    {"order", Kind::kOrder, "KR", 3, "The top of a chain of comparisons, chosen among its members."},
-    {"hop", Kind::kHop, "KR", 0, "Two or three links followed, step by step."},
+    {"rule", Kind::kRule, "KA", 0, "A property of a new creature by the rule of its class, beside others."},
+    {"inherit", Kind::kInherit, "KA", 0, "A property that a new creature's class has from its group."},
+    {"who", Kind::kWho, "KA", 3, "Which of three new creatures has a property."},
+    {"speak", Kind::kSpeak, "KA", 0, "A dictionary applied to a new sentence of three words."},
+    {"arith", Kind::kArith, "KR", 0, "Two to six operations modulo 97, step by step."},
+    {"walk", Kind::kWalk, "KR", 4, "Two to six doors between rooms, the right way chosen among four."},
+    {"order", Kind::kOrder, "KR", 4, "The top of a chain of comparisons, chosen among its members."},
+    {"hop", Kind::kHop, "KR", 0, "Two to four links followed, step by step."},
+    {"swap", Kind::kSwap, "KR", 0, "What four cups hold after three or four exchanges, step by step."},
 };
 
 void Write(const std::filesystem::path& path, const std::string& text) {

@@ -9,38 +9,43 @@
 #include <fstream>
 
 #include "bitlaw/base/error.h"
+#include "kernels.h"
 
 namespace bitlaw::lab {
 namespace {
 
-constexpr float kPromptWeight = 0.1f;  // What is asked can't be predicted; what follows can.
+// Appends one document: a beginning-of-text token, what is asked, and what follows, of which only the latter is scored.
+bool Append(const World& world, const Line& line, int64_t rows, Batch* batch) {
+  const auto prompt = world.vocabulary().Encode(line.prompt), answer = world.vocabulary().Encode(line.answer + " .");
+  // The last token is only a target.
+  if (batch->tokens.size() + prompt.size() + answer.size() > static_cast<size_t>(rows)) return false;
+  batch->starts.push_back(static_cast<int32_t>(batch->tokens.size()));
+  batch->tokens.push_back(Vocabulary::kBos);
+  batch->tokens.insert(batch->tokens.end(), prompt.begin(), prompt.end());
+  for (const int32_t id : answer) {
+    batch->asked.push_back(static_cast<int32_t>(batch->tokens.size()) - 1);
+    batch->targets.push_back(id);
+    batch->weight.push_back(1.0f);
+    batch->tokens.push_back(id);
+  }
+  batch->tokens.pop_back();
+  return true;
+}
 
-struct Batch {
-  std::vector<int32_t> tokens, targets;
-  std::vector<float> weight;
-};
+void FillUp(int64_t rows, Batch* batch) {
+  while (batch->tokens.size() < static_cast<size_t>(rows)) {
+    batch->starts.push_back(static_cast<int32_t>(batch->tokens.size()));
+    batch->tokens.push_back(Vocabulary::kBos);
+  }
+  batch->starts.push_back(static_cast<int32_t>(rows));
+}
 
-// Rows of lines, each led by a beginning-of-text token, the last one cut off.
 Batch DrawBatch(const World& world, const Rung& rung, int64_t step) {
   Batch batch;
-  const Rng base = Rng(rung.seed * 1000003 + 17).Fork(step);
-  for (int64_t row = 0; row < rung.batch; ++row) {
-    Rng rng = base.Fork(row);
-    std::vector<int32_t> ids;
-    std::vector<float> weights;
-    while (static_cast<int64_t>(ids.size()) < rung.tokens + 1) {
-      const Line line = world.Training(rng, Domain::kGeneral);
-      const auto prompt = world.vocabulary().Encode(line.prompt), answer = world.vocabulary().Encode(line.answer + " .");
-      ids.push_back(Vocabulary::kBos);
-      ids.insert(ids.end(), prompt.begin(), prompt.end());
-      weights.insert(weights.end(), prompt.size() + 1, kPromptWeight);
-      ids.insert(ids.end(), answer.begin(), answer.end());
-      weights.insert(weights.end(), answer.size(), 1.0f);
-    }
-    batch.tokens.insert(batch.tokens.end(), ids.begin(), ids.begin() + rung.tokens);
-    batch.targets.insert(batch.targets.end(), ids.begin() + 1, ids.begin() + rung.tokens + 1);
-    batch.weight.insert(batch.weight.end(), weights.begin() + 1, weights.begin() + rung.tokens + 1);
+  Rng rng = Rng(rung.seed * 1000003 + 17).Fork(step);
+  while (Append(world, world.Training(rng, Domain::kGeneral), rung.rows, &batch)) {
   }
+  FillUp(rung.rows, &batch);
   return batch;
 }
 
@@ -91,39 +96,25 @@ bool Load(const std::filesystem::path& path, Net& net, State* state) {
   return true;
 }
 
-constexpr std::pair<Kind, const char*> kLogged[] = {
-    {Kind::kFact, "fact"},   {Kind::kParaphrase, "paraphrase"}, {Kind::kRule, "rule"},   {Kind::kKind, "kind"}, {Kind::kFollow, "follow"},
-    {Kind::kArith, "arith"}, {Kind::kState, "state"},           {Kind::kOrder, "order"}, {Kind::kHop, "hop"}};
-
 }  // namespace
 
-double GreedyAccuracy(Net& net, const World& world, const std::vector<Item>& items, int64_t batch, int64_t tokens) {
-  size_t right = 0;
-  for (size_t first = 0; first < items.size(); first += static_cast<size_t>(batch)) {
-    Batch rows;
-    rows.tokens.assign(batch * tokens, Vocabulary::kBos);
-    rows.targets = rows.tokens;
-    rows.weight.assign(batch * tokens, 0.0f);
-    const size_t count = std::min(items.size() - first, static_cast<size_t>(batch));
-    for (size_t row = 0; row < count; ++row) {
-      const Item& item = items[first + row];
-      const auto prompt = world.vocabulary().Encode(item.prompt), answer = world.vocabulary().Encode(item.answer + " .");
-      int64_t at = static_cast<int64_t>(row) * tokens + 1;
-      for (const int32_t id : prompt) rows.tokens[at++] = id;
-      for (const int32_t id : answer) {
-        rows.targets[at - 1] = id;
-        rows.weight[at - 1] = 1.0f;
-        rows.tokens[at++] = id;
-      }
+double GreedyAccuracy(Net& net, const World& world, const std::vector<Item>& items) {
+  size_t right = 0, next = 0;
+  while (next < items.size()) {
+    Batch batch;
+    std::vector<size_t> ends;  // Of each item's answer among the asked tokens.
+    while (next < items.size() && Append(world, {items[next].prompt, items[next].answer}, net.rows(), &batch)) {
+      ends.push_back(batch.asked.size());
+      ++next;
     }
+    if (ends.empty()) throw InternalError("an item of the lab is longer than a batch");
+    FillUp(net.rows(), &batch);
     std::vector<char> correct;
-    net.Evaluate(rows.tokens, rows.targets, rows.weight, &correct);
-    for (size_t row = 0; row < count; ++row) {
+    net.Evaluate(batch, &correct);
+    size_t at = 0;
+    for (const size_t end : ends) {
       bool all = true;
-      for (int64_t t = 0; t < tokens; ++t) {
-        const int64_t i = static_cast<int64_t>(row) * tokens + t;
-        all = all && (rows.weight[i] == 0 || correct[i]);
-      }
+      for (; at < end; ++at) all = all && correct[at];
       right += all;
     }
   }
@@ -133,7 +124,8 @@ double GreedyAccuracy(Net& net, const World& world, const std::vector<Item>& ite
 void Train(const Rung& rung, const World& world, const std::filesystem::path& folder, double checkpoint_s) {
   NetConfig config = rung.net;
   config.vocab = world.vocabulary().size();
-  Net net(config, rung.batch, rung.tokens, rung.seed);
+  const std::unique_ptr<Net> owner = Net::Make(config, rung.rows, rung.seed, Precision::kBfloat16);
+  Net& net = *owner;
   State state;
   state.m.assign(net.parameters().numel(), 0.0f);
   state.v = state.m;
@@ -141,16 +133,16 @@ void Train(const Rung& rung, const World& world, const std::filesystem::path& fo
   const bool resumed = Load(folder / "checkpoint.bin", net, &state);
   std::printf("%s: %lld non-embedding parameters, vocabulary %lld, %lld steps of %lld tokens, %s step %lld\n", rung.name.c_str(),
               static_cast<long long>(config.parameters_non_embedding()), static_cast<long long>(config.vocab),
-              static_cast<long long>(rung.steps), static_cast<long long>(rung.batch * rung.tokens), resumed ? "going on from" : "starting at",
+              static_cast<long long>(rung.steps), static_cast<long long>(rung.rows), resumed ? "going on from" : "starting at",
               static_cast<long long>(state.step));
   std::vector<std::vector<Item>> items;
-  for (const auto& [kind, name] : kLogged) items.push_back(world.Items(kind, 256, 0, 99));
+  for (const auto& [kind, name] : AllKinds()) items.push_back(world.Items(kind, 256, 0, 99));
   const std::filesystem::path log_path = folder / "log.csv";
   std::FILE* log = std::fopen(log_path.c_str(), resumed ? "a" : "w");
   if (log == nullptr) throw Error(ErrorKind::kIo, log_path.string() + ": cannot be written.");
   if (!resumed) {
     std::fputs("step,tokens,loss", log);
-    for (const auto& [kind, name] : kLogged) std::fprintf(log, ",%s", name);
+    for (const auto& [kind, name] : AllKinds()) std::fprintf(log, ",%s", name);
     std::fputs("\n", log);
   }
   using Clock = std::chrono::steady_clock;
@@ -160,26 +152,37 @@ void Train(const Rung& rung, const World& world, const std::filesystem::path& fo
   const int64_t report_every = std::max<int64_t>(1, rung.steps / 20);
   while (state.step < rung.steps) {
     const Batch batch = DrawBatch(world, rung, state.step);
-    loss = net.Step(batch.tokens, batch.targets, batch.weight);
+    loss = net.Step(batch);
     if (!std::isfinite(loss)) throw Error(ErrorKind::kNumerical, rung.name + ": the loss is not finite at step " + std::to_string(state.step) + ".");
     float* gradient = net.gradient().data_ptr<float>();
     const int64_t count = net.parameters().numel();
-    const double norm = std::sqrt(SquaredNorm(gradient, count));
+    const Kernels<float>& kernels = FloatKernels();
+    const double norm = std::sqrt(kernels.squared_norm(gradient, count));
     const double rate = Rate(rung, state.step);
     ++state.step;
-    AdamWStep(net.parameters().data_ptr<float>(), gradient, state.m.data(), state.v.data(), net.decays().data(), count,
-              norm > 1 ? 1 / norm : 1, rate, rung.decay, state.step);
+    // Matrices decay; the norms between them do not.
+    const auto update = [&](int64_t begin, int64_t end, double decay) {
+      kernels.adamw(net.parameters().data_ptr<float>() + begin, gradient + begin, state.m.data() + begin, state.v.data() + begin, end - begin,
+                    static_cast<float>(norm > 1 ? 1 / norm : 1), static_cast<float>(rate), static_cast<float>(decay), state.step);
+    };
+    int64_t done = 0;
+    for (const Net::Range& range : net.matrices()) {
+      update(done, range.begin, 0);
+      update(range.begin, range.end, rung.decay);
+      done = range.end;
+    }
+    update(done, count, 0);
     const auto now = Clock::now();
     const bool last = state.step == rung.steps;
     if (state.step % report_every == 0 || last) {
       const double elapsed_s = std::chrono::duration<double>(now - reported).count();
-      const double speed = static_cast<double>((state.step - reported_step) * rung.batch * rung.tokens) / elapsed_s;
+      const double speed = static_cast<double>((state.step - reported_step) * rung.rows) / elapsed_s;
       std::string accuracies;
-      std::fprintf(log, "%lld,%lld,%.5f", static_cast<long long>(state.step), static_cast<long long>(state.step * rung.batch * rung.tokens), loss);
+      std::fprintf(log, "%lld,%lld,%.5f", static_cast<long long>(state.step), static_cast<long long>(state.step * rung.rows), loss);
       for (size_t i = 0; i < items.size(); ++i) {
-        const double accuracy = GreedyAccuracy(net, world, items[i], rung.batch, rung.tokens);
+        const double accuracy = GreedyAccuracy(net, world, items[i]);
         std::fprintf(log, ",%.4f", accuracy);
-        accuracies += fmt::format(" {} {:.2f}", kLogged[i].second, accuracy);
+        accuracies += fmt::format(" {} {:.2f}", AllKinds()[i].second, accuracy);
       }
       std::fputs("\n", log);
       std::fflush(log);

@@ -13,18 +13,17 @@ namespace bitlaw::lab {
 struct Rung {
   std::string name;
   NetConfig net;  ///< vocab is filled in from the world.
-  int64_t steps = 3000, batch = 64, tokens = 128;
+  int64_t steps = 3000, rows = 4096;  ///< rows: tokens a step.
   double rate = 3e-3, decay = 0.05;
   uint64_t seed = 1;
-  int64_t people = 8000;  ///< Size of the world that the rung is trained on.
 };
 
 /// Every rung, smallest first within its family.
 const std::vector<Rung>& Ladder();
 const Rung& FindRung(const std::string& name);  ///< Error(kSpec) with a "did you mean".
 
-/// The world that a rung is trained on: the same facts and rules for all rungs of the same size of world.
-World LabWorld(int64_t people);
+/// The world that every rung is trained on.
+World LabWorld();
 
 /// Trains a rung, or goes on from <folder>/checkpoint.bin. Writes the checkpoint (at once every `checkpoint_s` seconds, by
 /// rename), <folder>/log.csv (step, tokens, loss, accuracy of each kind) and, when done, the Hugging Face folder.
@@ -35,6 +34,6 @@ void Train(const Rung& rung, const World& world, const std::filesystem::path& fo
 void ExportHuggingFace(const Rung& rung, Net& net, const World& world, const std::filesystem::path& folder);
 
 /// Share of `items` whose whole answer is the argmax, token by token: what greedy generation scores.
-double GreedyAccuracy(Net& net, const World& world, const std::vector<Item>& items, int64_t batch, int64_t tokens);
+double GreedyAccuracy(Net& net, const World& world, const std::vector<Item>& items);
 
 }  // namespace bitlaw::lab

@@ -1,6 +1,7 @@
 #include "world.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <set>
 
@@ -13,253 +14,309 @@ namespace {
 const std::vector<std::string> kRelations = {"home", "craft", "food", "color"};
 const std::vector<std::string> kProperties = {"size", "shape", "sound", "skin"};  // Rules of a class.
 const std::vector<std::string> kInherited = {"diet", "sleep"};                    // Rules of a class's group.
-const std::vector<std::string> kGrammar = {"the", "of",  "is",   "a",    "every", "has",  "so",  "it",   "fact", "calc", "from",
-                                           "to",  "box", "move", "over", "top",   "link", ":",   ".",    ",",    ";",    "+",
-                                           "-",   "*"};
-constexpr size_t kGroups = 8;
+const std::vector<std::string> kGrammar = {"the", "of", "is", "who", "fact", "calc", "walk", "order", "top", "link", "cups", "from", ":", ".", ","};
+const std::vector<std::string> kCounts = {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
+constexpr size_t kClasses = 400, kGroups = 40, kLexicon = 200, kModulus = 97;
 constexpr uint64_t kHeldOutOneIn = 16;
+constexpr size_t kWrong = 4;  // Wrong answers a line, where there are so many.
 
-// A fixed pseudo-random function of two numbers: the world's facts and rules.
+constexpr std::pair<Kind, const char*> kKinds[] = {
+    {Kind::kFact, "fact"},   {Kind::kParaphrase, "paraphrase"}, {Kind::kRule, "rule"},   {Kind::kInherit, "inherit"},
+    {Kind::kWho, "who"},     {Kind::kSpeak, "speak"},           {Kind::kArith, "arith"}, {Kind::kWalk, "walk"},
+    {Kind::kOrder, "order"}, {Kind::kHop, "hop"},               {Kind::kSwap, "swap"}};
+
+// A fixed pseudo-random function of numbers: the world's facts and rules.
 uint64_t Mix(uint64_t seed, uint64_t a, uint64_t b) { return Rng(seed).Fork(a).Fork(b).Next(); }
+
+std::string Joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
+bool IsFact(Kind kind) { return kind == Kind::kFact || kind == Kind::kParaphrase; }
 
 }  // namespace
 
-World::World(uint64_t seed, WorldSize size) : seed_(seed), size_(size) {
-  std::vector<std::string> taken;
-  first_ = InventWords(100, seed + 1, &taken);
-  last_ = InventWords(120, seed + 2, &taken);
-  creatures_ = InventWords(40, seed + 3, &taken);
-  classes_ = InventWords(48, seed + 4, &taken);
-  symbols_ = InventWords(12, seed + 5, &taken);
-  for (size_t r = 0; r < kRelations.size(); ++r) relation_values_.push_back(InventWords(32, seed + 10 + r, &taken));
-  for (size_t p = 0; p < kProperties.size() + kInherited.size(); ++p) {
-    property_values_.push_back(InventWords(10, seed + 20 + p, &taken));
-  }
-  for (char digit = '0'; digit <= '9'; ++digit) digits_.emplace_back(1, digit);
+std::span<const std::pair<Kind, const char*>> AllKinds() { return kKinds; }
 
-  std::vector<std::string> words = kGrammar;
-  auto append = [&](const std::vector<std::string>& more) { words.insert(words.end(), more.begin(), more.end()); };
-  for (const std::vector<std::string>* list : std::initializer_list<const std::vector<std::string>*>{
-           &kRelations, &kProperties, &kInherited, &digits_, &first_, &last_, &creatures_, &classes_, &symbols_}) {
-    append(*list);
-  }
-  for (const auto& values : relation_values_) append(values);
-  for (const auto& values : property_values_) append(values);
+World::Zipf::Zipf(size_t count, double shift, double exponent) {
+  double total = 0;
+  for (size_t i = 0; i < count; ++i) cumulative.push_back(total += std::pow(static_cast<double>(i) + shift, -exponent));
+  for (double& value : cumulative) value /= total;
+}
+
+size_t World::Zipf::Draw(Rng& rng) const {
+  const auto at = std::lower_bound(cumulative.begin(), cumulative.end(), rng.Uniform());
+  return std::min<size_t>(at - cumulative.begin(), cumulative.size() - 1);
+}
+
+World::World(uint64_t seed)
+    : seed_(seed), people_often_(kPeople, 20, 0.9), classes_often_(kClasses, 5, 1.3), lexicon_often_(kLexicon, 5, 1.0) {
+  Words taken, words = kGrammar;
+  auto invent = [&](size_t count, uint64_t stream) {
+    Words list = InventWords(count, seed + stream, &taken);
+    words.insert(words.end(), list.begin(), list.end());
+    return list;
+  };
+  first_ = invent(80, 1), last_ = invent(100, 2), creatures_ = invent(32, 3), classes_ = invent(kClasses, 4), symbols_ = invent(12, 5);
+  labels_ = invent(6, 6), rooms_ = invent(48, 7), doors_ = invent(32, 8), lexicon_ = invent(kLexicon, 9);
+  modes_ = invent(6, 30), forms_ = invent(60, 31), swaps_ = invent(6, 32), numbers_ = invent(kModulus, 33);
+  for (size_t r = 0; r < kRelations.size(); ++r) relation_values_.push_back(invent(32, 10 + r));
+  for (size_t p = 0; p < kProperties.size() + kInherited.size(); ++p) property_values_.push_back(invent(10, 20 + p));
+  for (const char* sign : {"add", "take", "times"})
+    for (const std::string& count : kCounts) operations_.push_back(sign + count);
+  for (const Words& list : {kRelations, kProperties, kInherited, operations_, kCounts}) words.insert(words.end(), list.begin(), list.end());
   vocabulary_ = std::make_unique<Vocabulary>(words);
 
-  const uint64_t names = first_.size() * last_.size();
-  if (size.people < 1 || static_cast<uint64_t>(size.people) > names) {
-    throw Error(ErrorKind::kSpec, "people = " + std::to_string(size.people) + " must lie in [1, " + std::to_string(names) + "].");
+  Rng rng(seed + 40);
+  people_.resize(first_.size() * last_.size());
+  for (size_t i = 0; i < people_.size(); ++i) people_[i] = i;
+  rng.Shuffle(std::span(people_));
+  people_.resize(kPeople);
+  for (size_t door = 0; door < doors_.size(); ++door) {
+    std::vector<size_t> order(rooms_.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+    rng.Shuffle(std::span(order));
+    leads_.push_back(std::move(order));
   }
-  std::vector<uint32_t> all(names);
-  for (uint32_t i = 0; i < names; ++i) all[i] = i;
-  Rng rng(seed + 30);
-  rng.Shuffle(std::span(all));
-  double total = 0;
-  for (int64_t person = 0; person < size.people; ++person) {
-    const auto last_count = static_cast<uint32_t>(last_.size());
-    people_.emplace_back(all[person] / last_count, all[person] % last_count);
-    total += std::pow(static_cast<double>(person) + 20.0, -size.zipf_exponent);
-    exposure_.push_back(total);
-  }
-  for (double& value : exposure_) value /= total;
 }
 
 bool World::IsHeldOut(const std::string& prompt) {
   return std::stoull(DigestOf(prompt).substr(0, 15), nullptr, 16) % kHeldOutOneIn == 0;
 }
 
-std::string World::PersonName(int64_t person) const { return first_[people_[person].first] + " " + last_[people_[person].second]; }
-
-const std::string& World::FactValue(int64_t person, size_t relation) const {
-  const auto& values = relation_values_[relation];
-  return values[Mix(seed_ + 40, person, relation) % values.size()];
+World::Words World::PickDifferent(const Words& words, size_t count, Rng& rng) const {
+  Words picked = words;
+  for (size_t i = 0; i < count; ++i) std::swap(picked[i], picked[i + rng.Below(picked.size() - i)]);
+  picked.resize(count);
+  return picked;
 }
 
-Line World::DrawFact(Rng& rng, bool paraphrase, bool evaluation) const {
-  // One fact in eight is learned in the plain form only: it is what the paraphrase task asks.
-  while (true) {
-    const auto at = std::lower_bound(exposure_.begin(), exposure_.end(), rng.Uniform());
-    int64_t person = std::min<int64_t>(at - exposure_.begin(), size_.people - 1);
-    if (evaluation) person = static_cast<int64_t>(rng.Below(size_.people));
-    const size_t relation = rng.Below(kRelations.size());
-    const bool plain_only = Mix(seed_ + 41, person, relation) % 8 == 0;
-    if (paraphrase && plain_only != evaluation) continue;
-    const std::string name = PersonName(person);
-    return {paraphrase ? "the " + kRelations[relation] + " of " + name + " is" : "fact " + name + " " + kRelations[relation] + " :",
-            FactValue(person, relation)};
+void World::AddWrong(const Words& pool, Rng& rng, Line* line) const {
+  Words rest = pool;
+  rng.Shuffle(std::span(rest));
+  for (const std::string& word : rest) {
+    const bool known = word == line->answer || std::find(line->wrong.begin(), line->wrong.end(), word) != line->wrong.end();
+    if (!known && line->wrong.size() < kWrong) line->wrong.push_back(word);
   }
 }
 
-Line World::DrawRule(Kind kind, Rng& rng) const {
-  const size_t own = rng.Below(classes_.size());
-  size_t other = rng.Below(classes_.size() - 1);
-  other += other >= own;
-  const bool inherited = kind == Kind::kKind;
+std::string World::PersonName(size_t person) const {
+  return first_[people_[person] / last_.size()] + " " + last_[people_[person] % last_.size()];
+}
+
+Line World::DrawFact(Rng& rng, bool paraphrase, size_t people) const {
+  while (true) {
+    const size_t person = people > 0 ? rng.Below(people) : people_often_.Draw(rng), relation = rng.Below(kRelations.size());
+    // One fact in eight is learned in the plain form only: it is what the paraphrase task asks.
+    const bool plain_only = Mix(seed_ + 41, person, relation) % 8 == 0;
+    if (paraphrase && plain_only != (people > 0)) continue;
+    const std::string name = PersonName(person);
+    const Words& values = relation_values_[relation];
+    Line line{paraphrase ? "the " + kRelations[relation] + " of " + name + " is" : "fact " + name + " " + kRelations[relation] + " :",
+              values[Mix(seed_ + 42, person, relation) % values.size()],
+              {}};
+    if (people > 0) AddWrong(values, rng, &line);
+    return line;
+  }
+}
+
+Line World::DrawRule(Kind kind, Rng& rng, bool evaluation) const {
+  const size_t count = kind == Kind::kWho ? 3 : 2 + rng.Below(2), asked = rng.Below(count);
+  const Words names = PickDifferent(creatures_, count, rng);
+  std::vector<size_t> classes;
+  while (classes.size() < count) {
+    const size_t one = evaluation ? rng.Below(kClasses) : classes_often_.Draw(rng);
+    if (std::find(classes.begin(), classes.end(), one) == classes.end()) classes.push_back(one);
+  }
+  const bool inherited = kind == Kind::kInherit;
   const size_t property = inherited ? kProperties.size() + rng.Below(kInherited.size()) : rng.Below(kProperties.size());
   const std::string& word = inherited ? kInherited[property - kProperties.size()] : kProperties[property];
-  const uint64_t owner = inherited ? own % kGroups : own;
-  const auto& values = property_values_[property];
-  const std::string& value = values[Mix(seed_ + 42 + inherited, owner, property) % values.size()];
-  const std::string& name = Pick(creatures_, rng);
-  std::string distractor = Pick(creatures_, rng);
-  while (distractor == name) distractor = Pick(creatures_, rng);
-  const std::string mine = name + " is a " + classes_[own] + " . ", theirs = distractor + " is a " + classes_[other] + " . ";
-  const std::string both = rng.Below(2) ? mine + theirs : theirs + mine;
-  if (kind == Kind::kFollow) return {both + "so " + name + " has", word + " " + value};
-  return {both + "the " + word + " of " + name + " :", value};
-}
-
-Line World::DrawArith(Rng& rng) const {
-  int64_t value = static_cast<int64_t>(rng.Below(10));
-  const uint64_t length = 1 + rng.Below(5);
-  Line line{"calc " + digits_[value], ""};
-  for (uint64_t i = 0; i < length; ++i) {
-    const int64_t operand = static_cast<int64_t>(rng.Below(10));
-    const uint64_t operation = rng.Below(3);
-    static constexpr const char* kSigns[] = {" + ", " - ", " * "};
-    line.prompt += kSigns[operation] + digits_[operand];
-    value = operation == 0 ? value + operand : operation == 1 ? value - operand + 10 : value * operand;
-    value %= 10;
-    line.answer += (i ? " " : "") + digits_[value];
-  }
-  line.prompt += " :";
-  return line;
-}
-
-Line World::DrawState(Rng& rng) const {
-  const std::string& a = Pick(symbols_, rng);
-  std::string b = Pick(symbols_, rng);
-  while (b == a) b = Pick(symbols_, rng);
-  int64_t count[2] = {static_cast<int64_t>(rng.Below(10)), static_cast<int64_t>(rng.Below(10))};
-  Line line{"box " + a + " has " + digits_[count[0]] + " , box " + b + " has " + digits_[count[1]], ""};
-  const uint64_t moves = 1 + rng.Below(3);
-  for (uint64_t i = 0; i < moves; ++i) {
-    const bool forward = rng.Below(2);
-    const int64_t amount = static_cast<int64_t>(1 + rng.Below(3));
-    line.prompt += " ; move " + digits_[amount] + " from " + (forward ? a : b) + " to " + (forward ? b : a);
-    count[0] = (count[0] + (forward ? -amount : amount) + 10) % 10;
-    count[1] = (count[1] + (forward ? amount : -amount) + 10) % 10;
-  }
-  const bool first = rng.Below(2);
-  line.prompt += " . box " + (first ? a : b) + " :";
-  line.answer = digits_[count[first ? 0 : 1]];
-  return line;
-}
-
-Line World::DrawOrder(Rng& rng) const {
-  std::vector<std::string> chain = symbols_;
-  rng.Shuffle(std::span(chain));
-  chain.resize(3 + rng.Below(3));
-  std::vector<std::string> pairs;
-  for (size_t i = 0; i + 1 < chain.size(); ++i) pairs.push_back(chain[i] + " over " + chain[i + 1]);
-  rng.Shuffle(std::span(pairs));
+  const Words& values = property_values_[property];
+  auto value_of = [&](size_t one) -> const std::string& {
+    return values[inherited ? Mix(seed_ + 44, Mix(seed_ + 45, one, 0) % kGroups, property) % values.size()
+                            : Mix(seed_ + 43, one, property) % values.size()];
+  };
   Line line;
-  for (const std::string& pair : pairs) line.prompt += pair + " , ";
-  line.prompt += "top :";
-  line.answer = chain[0];
+  for (size_t i = 0; i < count; ++i) line.prompt += names[i] + " " + classes_[classes[i]] + " , ";
+  if (kind == Kind::kWho) {
+    for (size_t i = 0; i < count; ++i)
+      if (i != asked && value_of(classes[i]) == value_of(classes[asked])) return DrawRule(kind, rng, evaluation);
+    line.prompt += "who " + word + " " + value_of(classes[asked]) + " :";
+    line.answer = names[asked];
+    if (evaluation) AddWrong(names, rng, &line);
+    return line;
+  }
+  line.prompt += word + " " + names[asked] + " :";
+  line.answer = value_of(classes[asked]);
+  if (evaluation) {
+    Words others;
+    for (const size_t one : classes) others.push_back(value_of(one));
+    AddWrong(others, rng, &line);
+    AddWrong(values, rng, &line);
+  }
   return line;
 }
 
-Line World::DrawHop(Rng& rng) const {
-  std::vector<std::string> cycle = symbols_;
-  rng.Shuffle(std::span(cycle));
-  cycle.resize(5);
-  std::vector<std::string> pairs;
-  for (size_t i = 0; i < cycle.size(); ++i) pairs.push_back(cycle[i] + " " + cycle[(i + 1) % cycle.size()]);
+Line World::DrawSpeak(Rng& rng, bool evaluation) const {
+  const size_t mode = rng.Below(modes_.size());
+  Words words, spoken;
+  std::vector<size_t> drawn;
+  auto form = [&](size_t word) { return forms_[Mix(seed_ + 46, word, mode) % forms_.size()]; };
+  for (size_t i = 0; i < 3; ++i) {
+    drawn.push_back(evaluation ? rng.Below(kLexicon) : lexicon_often_.Draw(rng));
+    words.push_back(lexicon_[drawn.back()]);
+    spoken.push_back(form(drawn.back()));
+  }
+  Line line{modes_[mode] + " " + Joined(words) + " :", Joined(spoken), {}};
+  while (evaluation && line.wrong.size() < kWrong) {
+    Words wrong = spoken;
+    wrong[rng.Below(3)] = Pick(forms_, rng);
+    AddWrong({Joined(wrong)}, rng, &line);
+  }
+  return line;
+}
+
+// A start and labelled operations; every step of the answer names the label and the new value.
+Line World::DrawSteps(Kind kind, Rng& rng, bool evaluation) const {
+  const bool is_arith = kind == Kind::kArith;
+  const Words& values = is_arith ? numbers_ : rooms_;
+  const Words& operations = is_arith ? operations_ : doors_;
+  const size_t length = evaluation ? 2 + rng.Below(5) : 1 + rng.Below(6), start = rng.Below(values.size());
+  auto after = [&](size_t value, size_t operation) -> size_t {
+    if (!is_arith) return leads_[operation][value];
+    const size_t operand = operation % kCounts.size() + 1, sign = operation / kCounts.size();
+    return (sign == 0 ? value + operand : sign == 1 ? value + kModulus - operand : value * operand) % kModulus;
+  };
+  Line line{is_arith ? "calc" : "walk", "", {}};
+  std::vector<size_t> steps;
+  for (size_t i = 0; i < length; ++i) {
+    steps.push_back(rng.Below(operations.size()));
+    line.prompt += " " + labels_[i] + " " + operations[steps.back()];
+  }
+  line.prompt += " from " + values[start] + " :";
+  // The steps with a slip at one of them (or at none), after which they go on rightly.
+  auto chain = [&](size_t slip) {
+    Words said;
+    size_t value = start;
+    for (size_t i = 0; i < length; ++i) {
+      value = i == slip ? rng.Below(values.size()) : after(value, steps[i]);
+      said.push_back(labels_[i] + " " + values[value]);
+    }
+    return Joined(said);
+  };
+  line.answer = chain(length);
+  while (evaluation && line.wrong.size() < kWrong) AddWrong({chain(rng.Below(length))}, rng, &line);
+  return line;
+}
+
+Line World::DrawOrder(Rng& rng, bool evaluation) const {
+  const Words chain = PickDifferent(symbols_, (evaluation ? 4 : 3) + rng.Below(evaluation ? 3 : 4), rng);
+  Words pairs;
+  for (size_t i = 0; i + 1 < chain.size(); ++i) pairs.push_back(chain[i] + " " + chain[i + 1] + " ,");
   rng.Shuffle(std::span(pairs));
-  const uint64_t hops = 2 + rng.Below(2);
-  Line line{"link", ""};
-  for (const std::string& pair : pairs) line.prompt += " " + pair + " ,";
-  line.prompt += " from " + cycle[0] + " " + digits_[hops] + " :";
-  for (uint64_t i = 1; i <= hops; ++i) line.answer += (i > 1 ? " " : "") + cycle[i];
+  Line line{"order " + Joined(pairs) + " top :", chain[0], {}};
+  if (evaluation) AddWrong(chain, rng, &line);
   return line;
 }
 
-Line World::Draw(Kind kind, Rng& rng, bool evaluation) const {
+Line World::DrawHop(Rng& rng, bool evaluation) const {
+  const Words cycle = PickDifferent(symbols_, 6, rng);
+  Words pairs;
+  for (size_t i = 0; i < cycle.size(); ++i) pairs.push_back(cycle[i] + " " + cycle[(i + 1) % cycle.size()] + " ,");
+  rng.Shuffle(std::span(pairs));
+  const size_t hops = evaluation ? 2 + rng.Below(3) : 1 + rng.Below(4);
+  Line line{"link " + Joined(pairs) + " from " + cycle[0] + " " + kCounts[hops - 1] + " :", "", {}};
+  line.answer = Joined(Words(cycle.begin() + 1, cycle.begin() + 1 + static_cast<std::ptrdiff_t>(hops)));
+  while (evaluation && line.wrong.size() < kWrong) {
+    Words wrong(cycle.begin() + 1, cycle.begin() + 1 + static_cast<std::ptrdiff_t>(hops));
+    wrong[rng.Below(hops)] = Pick(cycle, rng);
+    AddWrong({Joined(wrong)}, rng, &line);
+  }
+  return line;
+}
+
+Line World::DrawSwap(Rng& rng, bool evaluation) const {
+  constexpr size_t kPairs[6][2] = {{0, 1}, {0, 2}, {0, 3}, {1, 2}, {1, 3}, {2, 3}};  // What each word exchanges.
+  const Words start = PickDifferent(symbols_, 4, rng);
+  const size_t length = evaluation ? 3 + rng.Below(2) : 1 + rng.Below(4);
+  Line line{"cups", "", {}};
+  std::vector<size_t> steps;
+  for (size_t i = 0; i < length; ++i) {
+    steps.push_back(rng.Below(swaps_.size()));
+    line.prompt += " " + labels_[i] + " " + swaps_[steps.back()];
+  }
+  line.prompt += " from " + Joined(start) + " :";
+  auto chain = [&](size_t slip) {
+    Words cups = start, said;
+    for (size_t i = 0; i < length; ++i) {
+      const size_t step = i == slip ? (steps[i] + 1 + rng.Below(5)) % 6 : steps[i];
+      std::swap(cups[kPairs[step][0]], cups[kPairs[step][1]]);
+      said.push_back(labels_[i] + " " + Joined(cups));
+    }
+    return Joined(said);
+  };
+  line.answer = chain(length);
+  for (int tries = 0; evaluation && tries < 20; ++tries) AddWrong({chain(rng.Below(length))}, rng, &line);
+  return line;
+}
+
+Line World::Draw(Kind kind, Rng& rng, size_t people) const {
+  const bool evaluation = people > 0;
   switch (kind) {
-    case Kind::kFact: return DrawFact(rng, false, evaluation);
-    case Kind::kParaphrase: return DrawFact(rng, true, evaluation);
+    case Kind::kFact:
+    case Kind::kParaphrase: return DrawFact(rng, kind == Kind::kParaphrase, people);
     case Kind::kRule:
-    case Kind::kKind:
-    case Kind::kFollow: return DrawRule(kind, rng);
-    case Kind::kArith: return DrawArith(rng);
-    case Kind::kState: return DrawState(rng);
-    case Kind::kOrder: return DrawOrder(rng);
-    case Kind::kHop: return DrawHop(rng);
+    case Kind::kInherit:
+    case Kind::kWho: return DrawRule(kind, rng, evaluation);
+    case Kind::kSpeak: return DrawSpeak(rng, evaluation);
+    case Kind::kArith:
+    case Kind::kWalk: return DrawSteps(kind, rng, evaluation);
+    case Kind::kOrder: return DrawOrder(rng, evaluation);
+    case Kind::kHop: return DrawHop(rng, evaluation);
+    case Kind::kSwap: return DrawSwap(rng, evaluation);
   }
   throw InternalError("Kind out of range");
 }
 
 Line World::Training(Rng& rng, Domain domain) const {
-  static constexpr Kind kRules[] = {Kind::kRule, Kind::kRule, Kind::kKind, Kind::kFollow};
-  static constexpr Kind kReasoning[] = {Kind::kArith, Kind::kState, Kind::kOrder, Kind::kHop};
+  static constexpr Kind kFacts[] = {Kind::kFact, Kind::kFact, Kind::kFact, Kind::kParaphrase};
+  static constexpr Kind kRules[] = {Kind::kRule, Kind::kRule, Kind::kRule, Kind::kInherit, Kind::kWho, Kind::kSpeak};
+  static constexpr Kind kReasoning[] = {Kind::kArith, Kind::kWalk, Kind::kOrder, Kind::kHop, Kind::kSwap};
   while (true) {
-    // Of general lines 55 % are facts, 20 % rules and 25 % reasoning, whose lines are the longest.
+    // Of general lines 50 % are facts, 22 % rules and 28 % reasoning, whose lines are the longest: of the tokens each
+    // stratum has about a third.
     const double share = domain == Domain::kFacts ? 0.0 : domain == Domain::kReasoning ? 1.0 : rng.Uniform();
     Kind kind;
-    if (share < 0.55) {
-      kind = rng.Below(4) == 0 ? Kind::kParaphrase : Kind::kFact;
-    } else if (share < 0.75) {
-      kind = kRules[rng.Below(4)];
+    if (share < 0.50) {
+      kind = kFacts[rng.Below(std::size(kFacts))];
+    } else if (share < 0.72) {
+      kind = kRules[rng.Below(std::size(kRules))];
     } else {
-      kind = kReasoning[rng.Below(4)];
+      kind = kReasoning[rng.Below(std::size(kReasoning))];
     }
-    Line line = Draw(kind, rng, false);
-    const bool is_fact = kind == Kind::kFact || kind == Kind::kParaphrase;
-    if (is_fact || !IsHeldOut(line.prompt)) return line;
+    Line line = Draw(kind, rng, 0);
+    if (IsFact(kind) || !IsHeldOut(line.prompt)) return line;
   }
 }
 
-const std::vector<std::string>& World::Alternatives(Kind kind, const Line& line) const {
-  auto list_of = [&](const std::vector<std::vector<std::string>>& lists, const std::string& word) -> const std::vector<std::string>& {
-    for (const auto& list : lists)
-      if (std::find(list.begin(), list.end(), word) != list.end()) return list;
-    throw InternalError("'" + word + "' is no value of the world");
-  };
-  switch (kind) {
-    case Kind::kFact:
-    case Kind::kParaphrase: return list_of(relation_values_, line.answer);
-    case Kind::kRule:
-    case Kind::kKind: return list_of(property_values_, line.answer);
-    case Kind::kFollow: return list_of(property_values_, line.answer.substr(line.answer.find(' ') + 1));
-    case Kind::kArith:
-    case Kind::kState: return digits_;
-    case Kind::kOrder:
-    case Kind::kHop: return symbols_;
-  }
-  throw InternalError("Kind out of range");
-}
-
-std::vector<Item> World::Items(Kind kind, size_t count, size_t choices, uint64_t seed) const {
+std::vector<Item> World::Items(Kind kind, size_t count, size_t choices, uint64_t seed, size_t people) const {
   Rng rng = Rng(seed_ + 50).Fork(static_cast<uint64_t>(kind)).Fork(seed);
-  const bool is_fact = kind == Kind::kFact || kind == Kind::kParaphrase;
   std::set<std::string> seen;
   std::vector<Item> items;
   for (size_t draws = 0; items.size() < count; ++draws) {
     if (draws > 1000 * (count + 100)) throw InternalError("the lab has fewer items of a kind than were asked for");
-    const Line line = Draw(kind, rng, true);
-    if ((!is_fact && !IsHeldOut(line.prompt)) || !seen.insert(line.prompt).second) continue;
+    const Line line = Draw(kind, rng, people);
+    if ((!IsFact(kind) && !IsHeldOut(line.prompt)) || seen.contains(line.prompt)) continue;
     Item item{line.prompt, {}, 0, line.answer};
     if (choices > 0) {
-      std::vector<std::string> pool;
-      if (kind == Kind::kOrder) {
-        // The wrong answers stand in the prompt, so that naming any symbol of it is not enough.
-        for (const std::string& symbol : symbols_)
-          if (line.prompt.find(symbol) != std::string::npos) pool.push_back(symbol);
-      } else {
-        pool = Alternatives(kind, line);
-      }
-      const size_t space = line.answer.rfind(' ');
-      const std::string head = space == std::string::npos ? "" : line.answer.substr(0, space + 1);
-      const std::string right = line.answer.substr(head.size());
-      std::erase(pool, right);
-      rng.Shuffle(std::span(pool));
-      pool.resize(std::min(pool.size(), choices - 1));
-      item.answer_index = rng.Below(pool.size() + 1);
-      pool.insert(pool.begin() + static_cast<std::ptrdiff_t>(item.answer_index), right);
-      for (const std::string& option : pool) item.choices.push_back(head + option);
+      if (line.wrong.size() + 1 < choices) continue;
+      item.choices.assign(line.wrong.begin(), line.wrong.begin() + static_cast<std::ptrdiff_t>(choices) - 1);
+      item.answer_index = rng.Below(choices);
+      item.choices.insert(item.choices.begin() + static_cast<std::ptrdiff_t>(item.answer_index), line.answer);
     }
+    seen.insert(line.prompt);
     items.push_back(std::move(item));
   }
   return items;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,19 +12,23 @@
 
 namespace bitlaw::lab {
 
-/// One line of training text: what is asked and what follows. `prompt` + " " + `answer` + " ." is the text.
+/// One line of text: what is asked and what follows. `prompt` + " " + `answer` + " ." is the text.
 struct Line {
   std::string prompt, answer;
+  std::vector<std::string> wrong{};  ///< Plausible wrong answers, each different from the right one and from each other.
 };
 
 /// The kinds of line. Each kind belongs to one stratum:
-///   KM  fact: a relation of a named person, seen in training, by how often; paraphrase: the same facts asked in
-///       another form than the one in which they were learned.
-///   KA  rule: a property of a new creature by the rule of its class, beside a distractor; kind: a property that
-///       the class inherits from its group; follow: what can be said of a new creature.
-///   KR  arith: a chain of operations modulo 10, step by step; state: boxes and moves; order: the top of a chain
-///       of comparisons; hop: following links, step by step.
-enum class Kind { kFact, kParaphrase, kRule, kKind, kFollow, kArith, kState, kOrder, kHop };
+///   KM  fact: a relation of a named person, seen in training, by how often; paraphrase: such a fact asked in another
+///       form than the one in which it was learned.
+///   KA  rule: a property of a new creature by the rule of its class, beside others; inherit: a property that the class
+///       has from its group; who: which of the creatures named has a property; speak: a dictionary applied to three words.
+///   KR  arith: operations modulo 97, step by step; walk: doors between rooms, step by step; order: the top of a chain of
+///       comparisons; hop: following links, step by step; swap: what is where after exchanges, step by step.
+enum class Kind { kFact, kParaphrase, kRule, kInherit, kWho, kSpeak, kArith, kWalk, kOrder, kHop, kSwap };
+
+/// Every kind with its name, in the order above.
+std::span<const std::pair<Kind, const char*>> AllKinds();
 
 /// One evaluation item. `choices` is empty for exact-match generation.
 struct Item {
@@ -36,18 +41,14 @@ struct Item {
 /// What calibration and training text is made of.
 enum class Domain { kGeneral, kFacts, kReasoning };
 
-struct WorldSize {
-  int64_t people = 8000;       ///< With four relations each.
-  double zipf_exponent = 0.9;  ///< Exposure of the person of rank r is proportional to (r + 20)^-exponent.
-};
-
 /// A small closed world in which what is memorized, applied and reasoned is known exactly.
 ///
 /// Everything follows from the seed. No line that Training() returns has the prompt of an evaluation item of a kind
-/// that asks for generalization: a prompt is held out if its digest says so, and the generator draws again.
+/// that asks for generalization: a prompt is held out if its digest says so, and the generator draws again. Facts are
+/// asked as they were learned, save that a paraphrase asks a fact that training text never gives in that form.
 class World {
  public:
-  World(uint64_t seed, WorldSize size);
+  explicit World(uint64_t seed);
 
   const Vocabulary& vocabulary() const { return *vocabulary_; }
 
@@ -55,32 +56,42 @@ class World {
   Line Training(Rng& rng, Domain domain) const;
 
   /// `count` different evaluation items of one kind, as multiple choice over `choices` options or, with 0, as
-  /// exact-match generation.
-  std::vector<Item> Items(Kind kind, size_t count, size_t choices, uint64_t seed) const;
+  /// exact-match generation. Facts are asked of the `people` that training text names most often.
+  std::vector<Item> Items(Kind kind, size_t count, size_t choices, uint64_t seed, size_t people = kPeople) const;
 
   /// True for a prompt that is kept for evaluation.
   static bool IsHeldOut(const std::string& prompt);
 
+  static constexpr size_t kPeople = 6000;  ///< With four relations each.
+
  private:
-  Line Draw(Kind kind, Rng& rng, bool evaluation) const;
-  Line DrawFact(Rng& rng, bool paraphrase, bool evaluation) const;
-  Line DrawRule(Kind kind, Rng& rng) const;
-  Line DrawArith(Rng& rng) const;
-  Line DrawState(Rng& rng) const;
-  Line DrawOrder(Rng& rng) const;
-  Line DrawHop(Rng& rng) const;
-  /// Answers of the same type as the right one, for wrong choices.
-  const std::vector<std::string>& Alternatives(Kind kind, const Line& line) const;
-  const std::string& Pick(const std::vector<std::string>& words, Rng& rng) const { return words[rng.Below(words.size())]; }
-  std::string PersonName(int64_t person) const;
-  const std::string& FactValue(int64_t person, size_t relation) const;
+  /// Indices 0, 1, ... whose probability falls as (index + shift)^-exponent.
+  struct Zipf {
+    Zipf(size_t count, double shift, double exponent);
+    size_t Draw(Rng& rng) const;
+    std::vector<double> cumulative;
+  };
+  using Words = std::vector<std::string>;
+
+  Line Draw(Kind kind, Rng& rng, size_t people) const;  ///< people = 0: as often as in training text.
+  Line DrawFact(Rng& rng, bool paraphrase, size_t people) const;
+  Line DrawRule(Kind kind, Rng& rng, bool evaluation) const;
+  Line DrawSpeak(Rng& rng, bool evaluation) const;
+  Line DrawSteps(Kind kind, Rng& rng, bool evaluation) const;
+  Line DrawOrder(Rng& rng, bool evaluation) const;
+  Line DrawHop(Rng& rng, bool evaluation) const;
+  Line DrawSwap(Rng& rng, bool evaluation) const;
+  const std::string& Pick(const Words& words, Rng& rng) const { return words[rng.Below(words.size())]; }
+  Words PickDifferent(const Words& words, size_t count, Rng& rng) const;
+  void AddWrong(const Words& pool, Rng& rng, Line* line) const;
+  std::string PersonName(size_t person) const;
 
   uint64_t seed_;
-  WorldSize size_;
-  std::vector<std::string> first_, last_, creatures_, classes_, symbols_, digits_;
-  std::vector<std::vector<std::string>> relation_values_, property_values_;
-  std::vector<std::pair<uint32_t, uint32_t>> people_;  // Indices into first_ and last_.
-  std::vector<double> exposure_;                       // Cumulative, ends at 1.
+  Words first_, last_, creatures_, classes_, symbols_, numbers_, labels_, operations_, rooms_, doors_, lexicon_, modes_, forms_, swaps_;
+  std::vector<Words> relation_values_, property_values_;
+  std::vector<size_t> people_;               // Index into first x last.
+  std::vector<std::vector<size_t>> leads_;   // [door][room] -> room
+  Zipf people_often_, classes_often_, lexicon_often_;
   std::unique_ptr<Vocabulary> vocabulary_;
 };
 
