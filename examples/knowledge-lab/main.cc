@@ -20,18 +20,18 @@ const std::vector<Rung>& Ladder() {
     return config;
   };
   static const std::vector<Rung> ladder = {
-      {"lab-qwen3-56k", net("qwen3", 32, 2, 2, 1, 256), 5000, 4096, 5e-3, 0.05, 1},
-      {"lab-qwen3-123k", net("qwen3", 64, 2, 4, 2, 256), 5000, 4096, 4e-3, 0.05, 1},
-      {"lab-qwen3-247k", net("qwen3", 64, 4, 4, 2, 256), 5000, 4096, 4e-3, 0.05, 1},
-      {"lab-qwen3-492k", net("qwen3", 128, 2, 4, 2, 512), 5000, 4096, 3e-3, 0.05, 1},
-      {"lab-qwen3-985k", net("qwen3", 128, 4, 4, 2, 512), 5000, 4096, 3e-3, 0.05, 1},
-      {"lab-qwen3-1.8m", net("qwen3", 192, 4, 6, 3, 576), 5000, 4096, 2.5e-3, 0.05, 1},
-      {"lab-llama-56k", net("llama", 32, 2, 2, 1, 256), 5000, 4096, 5e-3, 0.05, 1},
-      {"lab-llama-123k", net("llama", 64, 2, 4, 2, 256), 5000, 4096, 4e-3, 0.05, 1},
-      {"lab-llama-492k", net("llama", 128, 2, 4, 2, 512), 5000, 4096, 3e-3, 0.05, 1},
-      {"lab-moe-252k", net("qwen3_moe", 32, 2, 2, 1, 160, 8), 5000, 4096, 5e-3, 0.05, 1},
-      {"lab-moe-518k", net("qwen3_moe", 64, 2, 4, 2, 160, 8), 5000, 4096, 4e-3, 0.05, 1},
-      {"lab-moe-1.3m", net("qwen3_moe", 128, 2, 4, 2, 192, 8), 5000, 4096, 3e-3, 0.05, 1},
+      {"lab-qwen3-56k", net("qwen3", 32, 2, 2, 1, 256), 3000, 4096, 5e-3, 0.05, 1},
+      {"lab-qwen3-123k", net("qwen3", 64, 2, 4, 2, 256), 3000, 4096, 4e-3, 0.05, 1},
+      {"lab-qwen3-247k", net("qwen3", 64, 4, 4, 2, 256), 3000, 4096, 4e-3, 0.05, 1},
+      {"lab-qwen3-492k", net("qwen3", 128, 2, 4, 2, 512), 3000, 4096, 3e-3, 0.05, 1},
+      {"lab-qwen3-985k", net("qwen3", 128, 4, 4, 2, 512), 3000, 4096, 3e-3, 0.05, 1},
+      {"lab-qwen3-1.8m", net("qwen3", 192, 4, 6, 3, 576), 3000, 4096, 2.5e-3, 0.05, 1},
+      {"lab-llama-56k", net("llama", 32, 2, 2, 1, 256), 3000, 4096, 5e-3, 0.05, 1},
+      {"lab-llama-123k", net("llama", 64, 2, 4, 2, 256), 3000, 4096, 4e-3, 0.05, 1},
+      {"lab-llama-492k", net("llama", 128, 2, 4, 2, 512), 3000, 4096, 3e-3, 0.05, 1},
+      {"lab-moe-252k", net("qwen3_moe", 32, 2, 2, 1, 160, 8), 3000, 4096, 5e-3, 0.05, 1},
+      {"lab-moe-518k", net("qwen3_moe", 64, 2, 4, 2, 160, 8), 3000, 4096, 4e-3, 0.05, 1},
+      {"lab-moe-1.3m", net("qwen3_moe", 128, 2, 4, 2, 192, 8), 3000, 4096, 3e-3, 0.05, 1},
   };
   return ladder;
 }
@@ -66,7 +66,7 @@ int main(int argc, char** argv) {
   CLI::App* tasks = app.add_subcommand("tasks", "Write the tasks (YAML and JSONL) and calibration texts");
   tasks->add_option("--prefix", files.prefix, "First part of every task's name")->capture_default_str();
   tasks->add_option("--items", files.items, "Items a task")->capture_default_str();
-  tasks->add_option("--text-lines", files.text_lines, "Lines a calibration text")->capture_default_str();
+  tasks->add_option("--text-tokens", files.text_tokens, "Tokens a calibration text")->capture_default_str();
   tasks->add_option("--output", folder, "Folder to write to")->required();
   try {
     app.parse(argc, argv);

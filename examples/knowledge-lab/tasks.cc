@@ -26,9 +26,9 @@ constexpr TaskForm kForms[] = {
     {"recall", Kind::kFact, "KM", 4, "A relation of a person, chosen among four values of that relation."},
     {"rule", Kind::kRule, "KA", 0, "A property of a new creature by the rule of its class, beside others."},
     {"inherit", Kind::kInherit, "KA", 0, "A property that a new creature's class has from its group."},
-    {"who", Kind::kWho, "KA", 3, "Which of three new creatures has a property."},
     {"speak", Kind::kSpeak, "KA", 0, "A dictionary applied to a new sentence of three words."},
-    {"arith", Kind::kArith, "KR", 0, "Two to six operations modulo 97, step by step."},
+    {"decline", Kind::kDecline, "KA", 4, "Endings of two nouns in a case in which they were never seen, chosen among four."},
+    {"arith", Kind::kArith, "KR", 0, "Two to six operations modulo 113, step by step."},
     {"walk", Kind::kWalk, "KR", 4, "Two to six doors between rooms, the right way chosen among four."},
     {"order", Kind::kOrder, "KR", 4, "The top of a chain of comparisons, chosen among its members."},
     {"hop", Kind::kHop, "KR", 0, "Two to four links followed, step by step."},
@@ -63,7 +63,7 @@ void WriteTasks(const World& world, const TaskFiles& files, const std::filesyste
     std::string yaml = fmt::format("# Made by: bitlaw_lab tasks. {} items.\ntype: {}\nversion: \"1\"\nstratum: {}\ndescription: {}\n"
                                    "licence: Apache-2.0\ndata: {}.jsonl\nprompt: \" {{{{question}}}}\"\n",
                                    files.items, form.choices > 0 ? "multiple_choice" : "short_answer", form.stratum, form.description, name);
-    yaml += form.choices > 0 ? "metrics: [acc]\n" : "until: [\" .\"]\nmax_new_tokens: 8\nnormalization: none\n";
+    yaml += form.choices > 0 ? "metrics: [acc]\n" : "until: [\" .\"]\nmax_new_tokens: 24\nnormalization: none\n";
     Write(folder / "tasks" / files.prefix / (name + ".yaml"), yaml);
   }
   const std::pair<Domain, const char*> domains[] = {{Domain::kGeneral, "general"}, {Domain::kFacts, "facts"}, {Domain::kReasoning, "reasoning"}};
@@ -71,8 +71,9 @@ void WriteTasks(const World& world, const TaskFiles& files, const std::filesyste
     // Training text is drawn from other streams of the generator (train.cc), so that these lines are new draws.
     Rng rng = Rng(777001).Fork(static_cast<uint64_t>(domain));
     std::string lines;
-    for (size_t i = 0; i < files.text_lines; ++i) {
+    for (size_t tokens = 0; tokens < files.text_tokens;) {
       const Line line = world.Training(rng, domain);
+      tokens += world.vocabulary().Encode(line.prompt + " " + line.answer + " .").size();
       lines += Json{{"text", " " + line.prompt + " " + line.answer + " ."}}.dump() + "\n";
     }
     Write(folder / "text" / (files.prefix + "_" + name + ".jsonl"), lines);

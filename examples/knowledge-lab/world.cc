@@ -14,15 +14,15 @@ namespace {
 const std::vector<std::string> kRelations = {"home", "craft", "food", "color"};
 const std::vector<std::string> kProperties = {"size", "shape", "sound", "skin"};  // Rules of a class.
 const std::vector<std::string> kInherited = {"diet", "sleep"};                    // Rules of a class's group.
-const std::vector<std::string> kGrammar = {"the", "of", "is", "who", "fact", "calc", "walk", "order", "top", "link", "cups", "from", ":", ".", ","};
+const std::vector<std::string> kGrammar = {"the", "of", "is", "class", "fact", "calc", "walk", "order", "top", "link", "cups", "from", ":", ".", ","};
 const std::vector<std::string> kCounts = {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
-constexpr size_t kClasses = 400, kGroups = 40, kLexicon = 200, kModulus = 97;
+constexpr size_t kClasses = 400, kGroups = 40, kLexicon = 200, kNouns = 300, kDeclensions = 16, kModulus = 113;
 constexpr uint64_t kHeldOutOneIn = 16;
 constexpr size_t kWrong = 4;  // Wrong answers a line, where there are so many.
 
 constexpr std::pair<Kind, const char*> kKinds[] = {
     {Kind::kFact, "fact"},   {Kind::kParaphrase, "paraphrase"}, {Kind::kRule, "rule"},   {Kind::kInherit, "inherit"},
-    {Kind::kWho, "who"},     {Kind::kSpeak, "speak"},           {Kind::kArith, "arith"}, {Kind::kWalk, "walk"},
+    {Kind::kSpeak, "speak"}, {Kind::kDecline, "decline"},           {Kind::kArith, "arith"}, {Kind::kWalk, "walk"},
     {Kind::kOrder, "order"}, {Kind::kHop, "hop"},               {Kind::kSwap, "swap"}};
 
 // A fixed pseudo-random function of numbers: the world's facts and rules.
@@ -34,7 +34,9 @@ std::string Joined(const std::vector<std::string>& words) {
   return text;
 }
 
-bool IsFact(Kind kind) { return kind == Kind::kFact || kind == Kind::kParaphrase; }
+// Kinds whose items are kept out of training text by their prompt. Facts are asked as they were learned; a paraphrase and
+// a declined noun are kept out as such, in whatever prompt they would stand.
+bool IsHeldOutByPrompt(Kind kind) { return kind != Kind::kFact && kind != Kind::kParaphrase && kind != Kind::kDecline; }
 
 }  // namespace
 
@@ -52,7 +54,7 @@ size_t World::Zipf::Draw(Rng& rng) const {
 }
 
 World::World(uint64_t seed)
-    : seed_(seed), people_often_(kPeople, 20, 0.9), classes_often_(kClasses, 5, 1.3), lexicon_often_(kLexicon, 5, 1.0) {
+    : seed_(seed), people_often_(kPeople, 20, 0.9), classes_often_(kClasses, 5, 1.3), lexicon_often_(kLexicon, 5, 1.0), nouns_often_(kNouns, 5, 1.0) {
   Words taken, words = kGrammar;
   auto invent = [&](size_t count, uint64_t stream) {
     Words list = InventWords(count, seed + stream, &taken);
@@ -62,6 +64,7 @@ World::World(uint64_t seed)
   first_ = invent(80, 1), last_ = invent(100, 2), creatures_ = invent(32, 3), classes_ = invent(kClasses, 4), symbols_ = invent(12, 5);
   labels_ = invent(6, 6), rooms_ = invent(48, 7), doors_ = invent(32, 8), lexicon_ = invent(kLexicon, 9);
   modes_ = invent(6, 30), forms_ = invent(60, 31), swaps_ = invent(6, 32), numbers_ = invent(kModulus, 33);
+  nouns_ = invent(kNouns, 34), cases_ = invent(6, 35), endings_ = invent(24, 36);
   for (size_t r = 0; r < kRelations.size(); ++r) relation_values_.push_back(invent(32, 10 + r));
   for (size_t p = 0; p < kProperties.size() + kInherited.size(); ++p) property_values_.push_back(invent(10, 20 + p));
   for (const char* sign : {"add", "take", "times"})
@@ -123,7 +126,7 @@ Line World::DrawFact(Rng& rng, bool paraphrase, size_t people) const {
 }
 
 Line World::DrawRule(Kind kind, Rng& rng, bool evaluation) const {
-  const size_t count = kind == Kind::kWho ? 3 : 2 + rng.Below(2), asked = rng.Below(count);
+  const size_t count = 2 + rng.Below(2), asked = rng.Below(count);
   const Words names = PickDifferent(creatures_, count, rng);
   std::vector<size_t> classes;
   while (classes.size() < count) {
@@ -140,15 +143,13 @@ Line World::DrawRule(Kind kind, Rng& rng, bool evaluation) const {
   };
   Line line;
   for (size_t i = 0; i < count; ++i) line.prompt += names[i] + " " + classes_[classes[i]] + " , ";
-  if (kind == Kind::kWho) {
-    for (size_t i = 0; i < count; ++i)
-      if (i != asked && value_of(classes[i]) == value_of(classes[asked])) return DrawRule(kind, rng, evaluation);
-    line.prompt += "who " + word + " " + value_of(classes[asked]) + " :";
-    line.answer = names[asked];
-    if (evaluation) AddWrong(names, rng, &line);
+  if (!evaluation && rng.Below(4) == 0) {
+    // What class a creature is of: not a task, but the first step of every rule.
+    line.prompt += "class " + names[asked];
+    line.answer = classes_[classes[asked]];
     return line;
   }
-  line.prompt += word + " " + names[asked] + " :";
+  line.prompt += word + " " + names[asked];
   line.answer = value_of(classes[asked]);
   if (evaluation) {
     Words others;
@@ -173,6 +174,26 @@ Line World::DrawSpeak(Rng& rng, bool evaluation) const {
   while (evaluation && line.wrong.size() < kWrong) {
     Words wrong = spoken;
     wrong[rng.Below(3)] = Pick(forms_, rng);
+    AddWrong({Joined(wrong)}, rng, &line);
+  }
+  return line;
+}
+
+// A noun's ending follows from its declension and the case. One pair of noun and case in eight is kept for evaluation: its
+// ending follows from what training text says of the noun in other cases.
+Line World::DrawDecline(Rng& rng, bool evaluation) const {
+  const size_t given = rng.Below(cases_.size());
+  Words nouns, endings;
+  while (nouns.size() < 2) {
+    const size_t noun = evaluation ? rng.Below(kNouns) : nouns_often_.Draw(rng);
+    if ((Mix(seed_ + 47, noun, given) % 8 == 0) != evaluation) continue;
+    nouns.push_back(nouns_[noun]);
+    endings.push_back(endings_[Mix(seed_ + 48, Mix(seed_ + 49, noun, 0) % kDeclensions, given) % endings_.size()]);
+  }
+  Line line{cases_[given] + " " + Joined(nouns) + " :", Joined(endings), {}};
+  while (evaluation && line.wrong.size() < kWrong) {
+    Words wrong = endings;
+    wrong[rng.Below(2)] = Pick(endings_, rng);
     AddWrong({Joined(wrong)}, rng, &line);
   }
   return line;
@@ -268,9 +289,9 @@ Line World::Draw(Kind kind, Rng& rng, size_t people) const {
     case Kind::kFact:
     case Kind::kParaphrase: return DrawFact(rng, kind == Kind::kParaphrase, people);
     case Kind::kRule:
-    case Kind::kInherit:
-    case Kind::kWho: return DrawRule(kind, rng, evaluation);
+    case Kind::kInherit: return DrawRule(kind, rng, evaluation);
     case Kind::kSpeak: return DrawSpeak(rng, evaluation);
+    case Kind::kDecline: return DrawDecline(rng, evaluation);
     case Kind::kArith:
     case Kind::kWalk: return DrawSteps(kind, rng, evaluation);
     case Kind::kOrder: return DrawOrder(rng, evaluation);
@@ -282,7 +303,7 @@ Line World::Draw(Kind kind, Rng& rng, size_t people) const {
 
 Line World::Training(Rng& rng, Domain domain) const {
   static constexpr Kind kFacts[] = {Kind::kFact, Kind::kFact, Kind::kFact, Kind::kParaphrase};
-  static constexpr Kind kRules[] = {Kind::kRule, Kind::kRule, Kind::kRule, Kind::kInherit, Kind::kWho, Kind::kSpeak};
+  static constexpr Kind kRules[] = {Kind::kRule, Kind::kRule, Kind::kRule, Kind::kInherit, Kind::kSpeak, Kind::kDecline};
   static constexpr Kind kReasoning[] = {Kind::kArith, Kind::kWalk, Kind::kOrder, Kind::kHop, Kind::kSwap};
   while (true) {
     // Of general lines 50 % are facts, 22 % rules and 28 % reasoning, whose lines are the longest: of the tokens each
@@ -297,7 +318,7 @@ Line World::Training(Rng& rng, Domain domain) const {
       kind = kReasoning[rng.Below(std::size(kReasoning))];
     }
     Line line = Draw(kind, rng, 0);
-    if (IsFact(kind) || !IsHeldOut(line.prompt)) return line;
+    if (kind == Kind::kFact || kind == Kind::kParaphrase || !IsHeldOut(line.prompt)) return line;
   }
 }
 
@@ -308,7 +329,7 @@ std::vector<Item> World::Items(Kind kind, size_t count, size_t choices, uint64_t
   for (size_t draws = 0; items.size() < count; ++draws) {
     if (draws > 1000 * (count + 100)) throw InternalError("the lab has fewer items of a kind than were asked for");
     const Line line = Draw(kind, rng, people);
-    if ((!IsFact(kind) && !IsHeldOut(line.prompt)) || seen.contains(line.prompt)) continue;
+    if ((IsHeldOutByPrompt(kind) && !IsHeldOut(line.prompt)) || seen.contains(line.prompt)) continue;
     Item item{line.prompt, {}, 0, line.answer};
     if (choices > 0) {
       if (line.wrong.size() + 1 < choices) continue;

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
@@ -42,6 +44,40 @@ TEST(LabWorld, TrainingTextHoldsNoPromptOfAnItemThatAsksForGeneralization) {
   for (int i = 0; i < 200000; ++i) {
     const Line line = TheWorld().Training(rng, Domain::kGeneral);
     ASSERT_FALSE(asked.contains(line.prompt)) << line.prompt;
+  }
+}
+
+TEST(LabWorld, ShippedItemsOfGeneralizationAreHeldOut) {
+  // Training() draws again whatever IsHeldOut() says of: no shipped prompt can come out of it, however long it runs.
+  for (const char* name : {"rule", "inherit", "speak", "arith", "walk", "order", "hop", "swap"}) {
+    std::ifstream items(std::string(BITLAW_SOURCE_DIR "/configs/tasks/lab/lab_") + name + ".jsonl");
+    std::string line;
+    int count = 0;
+    for (; std::getline(items, line); ++count) {
+      const std::string prompt = nlohmann::json::parse(line).at("question");
+      ASSERT_TRUE(World::IsHeldOut(prompt)) << name << ": " << prompt;
+    }
+    EXPECT_GE(count, 500) << name;
+  }
+}
+
+TEST(LabWorld, NeverTrainsANounInACaseThatAnItemAsks) {
+  std::set<std::string> asked;
+  std::ifstream items(BITLAW_SOURCE_DIR "/configs/tasks/lab/lab_decline.jsonl");
+  for (std::string line; std::getline(items, line);) {
+    std::istringstream words(nlohmann::json::parse(line).at("question").get<std::string>());
+    std::string given, first, second;
+    words >> given >> first >> second;
+    asked.insert(given + " " + first);
+    asked.insert(given + " " + second);
+  }
+  ASSERT_GT(asked.size(), 100u);
+  Rng rng(3);
+  for (int i = 0; i < 100000; ++i) {
+    std::istringstream words(TheWorld().Training(rng, Domain::kGeneral).prompt);
+    std::string given, first, second;
+    words >> given >> first >> second;
+    ASSERT_FALSE(asked.contains(given + " " + first) || asked.contains(given + " " + second));
   }
 }
 
