@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -16,6 +17,7 @@
 #include "records/plan_records.h"
 #include "records/record_store.h"
 #include "run/machine.h"
+#include "run/trial.h"
 #include "run/worker_process.h"
 
 namespace bitlaw {
@@ -105,6 +107,10 @@ class Launcher {
           done += recorded_[index][t];
         }
         for (const std::string& fault : faults) Event("warning: " + fault + " It is done again.");
+        if (done == tasks && trial.quantizer != "none") {
+          std::error_code ignored;  // A kill after the last record leaves the codes behind.
+          std::filesystem::remove(ArtifactPath(store_, *content), ignored);
+        }
       }
       progress_.tasks_at_start += done;
       if (done == tasks) {

@@ -41,8 +41,7 @@ class TrialRun {
   void Run() {
     content_ = contents_.WithoutCalibration(trial_);
     if (trial_.calibration) FindCalibrationDigest();
-    const fs::path artifact =
-        store_.output() / "artifacts" / (RecordDigest(QuantizationKey(content_)) + ".safetensors");
+    const fs::path artifact = ArtifactPath(store_, content_);
     const std::vector<size_t> missing = MissingTasks();
     if (!missing.empty()) {
       Stage("open the model");
@@ -131,6 +130,11 @@ class TrialRun {
   // Codes that an earlier try left behind; anything wrong with them costs their time, no more.
   std::optional<QuantizedModel> LoadArtifact(const fs::path& artifact) {
     if (!fs::exists(artifact)) return std::nullopt;
+    std::vector<std::string> faults;
+    if (!store_.FindQuantization(RecordDigest(QuantizationKey(content_)), faults)) {
+      fs::remove(artifact);  // Codes whose record is gone: only quantizing can write it again.
+      return std::nullopt;
+    }
     Stage("load quantized weights");
     try {
       QuantizedModel quantized = LoadQuantized(artifact).model;
@@ -278,6 +282,10 @@ class TrialRun {
 };
 
 }  // namespace
+
+std::filesystem::path ArtifactPath(const RecordStore& store, const TrialContent& content) {
+  return store.output() / "artifacts" / (RecordDigest(QuantizationKey(content)) + ".safetensors");
+}
 
 void RunTrial(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache, int threads,
               const Tell& tell) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <functional>
 
 #include "bitlaw/base/export.h"
@@ -10,6 +11,9 @@
 namespace bitlaw {
 
 using Tell = std::function<void(const WorkerMessage&)>;
+
+/// Where a trial keeps its codes until all its tasks are recorded: <output>/artifacts/<quantization record>.safetensors.
+BITLAW_EXPORT std::filesystem::path ArtifactPath(const RecordStore& store, const TrialContent& content);
 
 /// Does what is not yet recorded of one trial: open the model, quantize it or load the codes that an earlier try left in
 /// <output>/artifacts, score each missing task, put its record on the disk at once. Opens nothing if all is recorded.
