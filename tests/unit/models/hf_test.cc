@@ -92,6 +92,24 @@ TEST_F(HfBackendTest, RefusesAConfigurationThatIsWrong) {
             "DIR/tiny/config.json: head_dim = 4611686018427387904. It must lie in [1, 16777216].");
 }
 
+TEST_F(HfBackendTest, ReadsRotaryScalingInBothSpellings) {
+  Copy(kTiny);
+  const at::Tensor tokens = at::arange(12).view({1, 12});
+  const std::string config = Read(folder_ / "tiny/config.json");
+  // The tiny checkpoint is written by transformers 5; version 4 wrote rope_scaling and put theta beside it.
+  const size_t begin = config.find("\"rope_parameters\""), end = config.find('}', begin) + 1;
+  const auto hidden = [&](const std::string& rope) {
+    Write("tiny/config.json", std::string(config).replace(begin, end - begin, rope));
+    return hf_->Open(folder_ / "tiny", {})->Forward(tokens, {});
+  };
+  const at::Tensor unscaled = hidden(config.substr(begin, end - begin));
+  const at::Tensor now = hidden(R"("rope_parameters": {"rope_theta": 10000.0, "rope_type": "linear", "factor": 4.0})");
+  const at::Tensor before = hidden(R"("rope_theta": 10000.0, "rope_scaling": {"type": "linear", "factor": 4.0})");
+  EXPECT_TRUE(now.equal(before));
+  EXPECT_FALSE(now.allclose(unscaled, 1e-3, 1e-3));
+  EXPECT_TRUE(hidden(R"("rope_theta": 10000.0)").equal(unscaled));
+}
+
 TEST_F(HfBackendTest, ListsMissingAndUnusedTensors) {
   Copy(kTiny);
   EXPECT_EQ(TextWith("config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1"),
