@@ -1,10 +1,12 @@
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "bitlaw/base/error.h"
 #include "cli/verbs.h"
+#include "fit/analysis.h"
 #include "fit/column_map.h"
 #include "plan/plan.h"
 #include "records/durable_file.h"
@@ -18,11 +20,13 @@ namespace {
 namespace fs = std::filesystem;
 
 struct FitArguments {
-  std::string source, data, map, where, json, csv, markdown;
-  std::vector<std::string> laws;
-  int random_starts = -1;
-  int64_t seed = -1;
-  bool no_nulls = false;
+  std::string source, data, map, where, json, csv, markdown, tables;
+  std::vector<std::string> laws, derived, leave_out, hold_outs, zones;
+  std::optional<std::string> chance_rule, weights, bootstrap_unit, groups;
+  std::optional<int> random_starts, bootstrap, k_fold, permutations, threads;
+  std::optional<int64_t> seed;
+  std::optional<double> confidence;
+  bool no_nulls = false, no_compare = false, profile = false, leave_one_out = false;
 };
 
 // What is to be fitted, wherever it came from.
@@ -76,12 +80,36 @@ FitInput ReadInput(const FitArguments& arguments, Session& session) {
   return input;
 }
 
+// The study's settings with those of the command line over them, checked by one schema.
 FitSettings Settings(const FitArguments& arguments, const FitInput& input) {
-  FitSettings settings = ReadFitSettings(input.settings);
-  if (arguments.random_starts >= 0) settings.random_starts = arguments.random_starts;
-  if (arguments.seed >= 0) settings.seed = static_cast<uint64_t>(arguments.seed);
-  if (arguments.no_nulls) settings.nulls = false;
-  return settings;
+  Value given = input.settings;
+  const auto set = [&](const char* name, const auto& option) {
+    if (option) given.Set(name, Value(*option));
+  };
+  const auto set_list = [&](const char* name, const std::vector<std::string>& texts) {
+    Value::List list(texts.begin(), texts.end());
+    if (!list.empty()) given.Set(name, Value(std::move(list)));
+  };
+  set("chance_rule", arguments.chance_rule);
+  set("weights", arguments.weights);
+  set("bootstrap_unit", arguments.bootstrap_unit);
+  set("groups", arguments.groups);
+  set("random_starts", arguments.random_starts);
+  set("bootstrap", arguments.bootstrap);
+  set("k_fold", arguments.k_fold);
+  set("permutations", arguments.permutations);
+  set("threads", arguments.threads);
+  set("seed", arguments.seed);
+  set("confidence", arguments.confidence);
+  set_list("derived", arguments.derived);
+  set_list("leave_out", arguments.leave_out);
+  set_list("hold_outs", arguments.hold_outs);
+  set_list("zones", arguments.zones);
+  if (arguments.no_nulls) given.Set("nulls", false);
+  if (arguments.no_compare) given.Set("compare", false);
+  if (arguments.profile) given.Set("profile", true);
+  if (arguments.leave_one_out) given.Set("leave_one_out", true);
+  return ReadFitSettings(given);
 }
 
 int Fit(const FitArguments& arguments, Session& session) {
@@ -105,12 +133,25 @@ int Fit(const FitArguments& arguments, Session& session) {
                     std::to_string(input.table.rows()) + " rows.");
     input.table = input.table.Rows(rows);
   }
-  FitReport report = FitLaws(OpenLaws(input.laws, session.plugins()), input.table, Settings(arguments, input));
+  const std::vector<std::unique_ptr<Law>> laws = OpenLaws(input.laws, session.plugins());
+  const FitSettings settings = Settings(arguments, input);
+  FitReport report = FitLaws(laws, input.table, settings);
+  const AnalysisReport analysis = Analyze(laws, input.table, settings, report);
   report.notes.insert(report.notes.begin(), notes.begin(), notes.end());
 
-  const ReportDocument document = FitDocument(report, input.title);
+  const ReportDocument document = FitDocument(report, analysis, input.title);
   std::fputs(RenderText(document).c_str(), stdout);
-  if (!arguments.json.empty()) WriteDurably(arguments.json, PrettyJson(FitReportJson(report)));
+  if (!arguments.json.empty()) {
+    Value json = FitReportJson(report);
+    json.Set("analysis", AnalysisJson(analysis));
+    WriteDurably(arguments.json, PrettyJson(json));
+  }
+  if (!arguments.tables.empty()) {
+    for (const ReportSection& section : document.sections) {
+      for (const ReportTable& table : section.tables)
+        WriteDurably(fs::path(arguments.tables) / (table.name + ".csv"), RenderCsv(table));
+    }
+  }
   if (!arguments.csv.empty()) WriteDurably(arguments.csv, WriteCsv(FitReportTable(report)));
   if (!arguments.markdown.empty()) WriteDurably(arguments.markdown, RenderMarkdown(document));
   for (const LawFit& fit : report.fits) {
@@ -132,9 +173,26 @@ void AddFitVerb(CLI::App& app, Session& session) {
                    "Column names for the law: N=params_b*1e9,B=bits (name=column or name=expression)");
   verb->add_option("--where", arguments->where,
                    "Keep the rows for which this holds: \"quantizer == 'gptq' and B >= 3\"");
-  verb->add_option("--starts", arguments->random_starts, "Random starts of iterative fits")->check(CLI::Range(0, 1000));
-  verb->add_option("--seed", arguments->seed, "Seed of the random starts")->check(CLI::NonNegativeNumber);
+  verb->add_option("--starts", arguments->random_starts, "Random starts of iterative fits");
+  verb->add_option("--seed", arguments->seed, "Seed of everything random");
   verb->add_flag("--no-nulls", arguments->no_nulls, "Leave out the fits of f(N), f(B) and f(N,B) beside each law");
+  verb->add_option("--chance-rule", arguments->chance_rule, "likelihood or exclude: accuracies at or below chance");
+  verb->add_option("--weights", arguments->weights, "1 / variance of the response: an expression, or item_errors");
+  verb->add_option("--confidence", arguments->confidence, "Level of the intervals, 0.9");
+  verb->add_option("--bootstrap", arguments->bootstrap, "Replicates, 500; 0: none");
+  verb->add_option("--unit", arguments->bootstrap_unit, "What the bootstrap draws: trials, items, or a column (model)");
+  verb->add_flag("--profile", arguments->profile, "Profile intervals of the parameters");
+  verb->add_option("--derive", arguments->derived, "A function of the parameters: 'doubling = 2^alpha'; repeatable");
+  verb->add_option("--folds", arguments->k_fold, "Folds of the cross-validation, 5; 0: none");
+  verb->add_flag("--leave-one-out", arguments->leave_one_out, "Predict each row by a fit without it");
+  verb->add_option("--leave-out", arguments->leave_out, "A column whose values are left out in turn: model; repeatable");
+  verb->add_option("--hold-out", arguments->hold_outs, "Predict the rows for which this holds; repeatable");
+  verb->add_option("--groups", arguments->groups, "Column of the Chow test");
+  verb->add_option("--zone", arguments->zones, "Fit these rows apart: 'B == 2 and N < 2e9'; repeatable");
+  verb->add_option("--permutations", arguments->permutations, "Random groupings of the tasks into strata, 1000");
+  verb->add_option("--threads", arguments->threads, "0: one a core; results are the same for any number");
+  verb->add_flag("--no-compare", arguments->no_compare, "Do not compare the laws with each other");
+  verb->add_option("--tables", arguments->tables, "Write each table of the report as CSV into this folder");
   verb->add_option("--json", arguments->json, "Write everything to this file");
   verb->add_option("--csv", arguments->csv, "Write one row a law, stratum, method and parameter to this file");
   verb->add_option("--markdown", arguments->markdown, "Write the report as Markdown to this file");

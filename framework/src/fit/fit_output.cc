@@ -1,25 +1,17 @@
 #include <cmath>
 
+#include "fit/json_values.h"
 #include "fit/law_fit.h"
 
 namespace bitlaw {
 
 namespace {
 
-Value Number(double number) { return std::isfinite(number) ? Value(number) : Value(); }
-Value Count(size_t count) { return Value(static_cast<int64_t>(count)); }
-
-Value Numbers(const std::vector<double>& numbers) {
-  Value::List list;
-  for (const double number : numbers) list.push_back(Number(number));
-  return Value(std::move(list));
-}
-
-Value Texts(const std::vector<std::string>& texts) {
-  Value::List list;
-  for (const std::string& text : texts) list.emplace_back(text);
-  return Value(std::move(list));
-}
+using json_values::Count;
+using json_values::Json;
+using json_values::Number;
+using json_values::Numbers;
+using json_values::Texts;
 
 Value Json(const std::vector<Exclusion>& exclusions) {
   Value::List list;
@@ -31,21 +23,6 @@ Value Json(const std::vector<Exclusion>& exclusions) {
     list.push_back(std::move(one));
   }
   return Value(std::move(list));
-}
-
-Value Json(const FitQuality& quality) {
-  Value json;
-  json.Set("rows", Count(quality.rows));
-  json.Set("parameters", Count(quality.parameters));
-  json.Set("ssr", Number(quality.ssr));
-  json.Set("r2", Number(quality.r2));
-  json.Set("adjusted_r2", Number(quality.adjusted_r2));
-  json.Set("residual_variance", Number(quality.residual_variance));
-  json.Set("log_likelihood", Number(quality.log_likelihood));
-  json.Set("aic", Number(quality.aic));
-  json.Set("aicc", Number(quality.aicc));
-  json.Set("bic", Number(quality.bic));
-  return json;
 }
 
 Value Json(const PredictionErrors& errors) {
@@ -165,12 +142,26 @@ Value Json(const LawFit& fit) {
 Value FitReportJson(const FitReport& report) {
   Value json;
   json.Set("format", 1);
+  const FitSettings& given = report.settings;
   Value settings;
-  settings.Set("chance_rule", Name(report.settings.chance_rule));
-  settings.Set("weights", report.settings.weights);
-  settings.Set("random_starts", report.settings.random_starts);
-  settings.Set("seed", static_cast<int64_t>(report.settings.seed));
-  settings.Set("nulls", report.settings.nulls);
+  settings.Set("chance_rule", Name(given.chance_rule));
+  settings.Set("weights", given.weights);
+  settings.Set("random_starts", given.random_starts);
+  settings.Set("seed", static_cast<int64_t>(given.seed));
+  settings.Set("nulls", given.nulls);
+  settings.Set("confidence", given.confidence);
+  settings.Set("bootstrap", given.bootstrap);
+  settings.Set("bootstrap_unit", given.bootstrap_unit);
+  settings.Set("profile", given.profile);
+  settings.Set("derived", Texts(given.derived));
+  settings.Set("k_fold", given.k_fold);
+  settings.Set("leave_one_out", given.leave_one_out);
+  settings.Set("leave_out", Texts(given.leave_out));
+  settings.Set("hold_outs", Texts(given.hold_outs));
+  settings.Set("compare", given.compare);
+  settings.Set("groups", given.groups);
+  settings.Set("permutations", given.permutations);
+  settings.Set("zones", Texts(given.zones));
   json.Set("settings", std::move(settings));
   Value::List strata;
   for (const FitReport::Stratum& stratum : report.strata) {

@@ -21,7 +21,26 @@ OptionSchema FitSchema() {
       "Row weights, 1 / variance of the response: an expression over columns, or item_errors for standard errors.");
   schema.Int("random_starts").Range(0, 1000).Default(16).Doc("Random starts of an iterative fit.");
   schema.Int("seed").Min(0).Default(0).Doc("Seed of the random starts.");
-  schema.Bool("nulls").Default(true).Doc("Fit f(N), f(B) and f(N,B) beside every law.");
+  schema.Bool("nulls").Default(true).Doc("Fit f(N), f(B), f(N,B) and the loss against 16 bits beside every law.");
+  OptionField text;
+  text.type = OptionType::kString;
+  schema.Real("confidence").Above(0).Below(1).Default(0.9).Doc("Level of all intervals.");
+  schema.Int("bootstrap").Range(0, 1000000).Default(500).Doc("Bootstrap replicates; 0: none.");
+  schema.String("bootstrap_unit")
+      .Default("trials")
+      .Doc("What is drawn: trials, items, or a column whose equal values are drawn together (model).");
+  schema.Bool("profile").Default(false).Doc("Profile intervals of the parameters.");
+  schema.List("derived", text).Optional().Doc("Functions of the parameters with intervals: doubling = 2^alpha.");
+  schema.Int("k_fold").Range(0, 100).Default(5).Doc("Folds of the cross-validation; 0: none.");
+  schema.Bool("leave_one_out").Default(false).Doc("Predict each row by a fit without it.");
+  schema.List("leave_out", text).Optional().Doc("Columns whose values are left out one after the other: model.");
+  schema.List("hold_outs", text).Optional().Doc(
+      "Conditions whose rows are predicted by a fit without them, beside the largest N and the lowest B.");
+  schema.Bool("compare").Default(true).Doc("Compare the laws with each other, and each with its own factors left out.");
+  schema.String("groups").Default("").Doc("Column of a Chow test; empty: family, if it varies.");
+  schema.Int("permutations").Range(0, 1000000).Default(1000).Doc("Random groupings of the tasks into strata; 0: none.");
+  schema.List("zones", text).Optional().Doc("Conditions, fitted apart; not given: the values of B.");
+  schema.Int("threads").Range(0, 1024).Default(0).Doc("Threads; 0: one a core. Results are the same for any number.");
   return schema;
 }
 
@@ -33,6 +52,23 @@ FitSettings ReadFitSettings(const Value& given) {
   settings.random_starts = static_cast<int>(options.Int("random_starts"));
   settings.seed = static_cast<uint64_t>(options.Int("seed"));
   settings.nulls = options.Bool("nulls");
+  const auto texts = [&](const char* name) {
+    return options.Has(name) ? options.Strings(name) : std::vector<std::string>();
+  };
+  settings.confidence = options.Real("confidence");
+  settings.bootstrap = static_cast<int>(options.Int("bootstrap"));
+  settings.bootstrap_unit = options.String("bootstrap_unit");
+  settings.profile = options.Bool("profile");
+  settings.derived = texts("derived");
+  settings.k_fold = static_cast<int>(options.Int("k_fold"));
+  settings.leave_one_out = options.Bool("leave_one_out");
+  settings.leave_out = texts("leave_out");
+  settings.hold_outs = texts("hold_outs");
+  settings.compare = options.Bool("compare");
+  settings.groups = options.String("groups");
+  settings.permutations = static_cast<int>(options.Int("permutations"));
+  settings.zones = texts("zones");
+  settings.threads = static_cast<int>(options.Int("threads"));
   return settings;
 }
 
@@ -341,6 +377,47 @@ LawFit FitLaw(const Law& law, const Table& table, const FitSettings& settings, s
   }
   FitCounts(context, settings, fit);
   return fit;
+}
+
+std::optional<MethodFit> FitMethod(const Law& law, const Table& table, const FitSettings& settings,
+                                   const FitProcedure& procedure, std::string& why) {
+  using Loss = FitProcedure::Loss;
+  const bool of_log = procedure.space == FitProcedure::Space::kLog;
+  const auto form = law.linear_form();
+  const LawRows rows = SelectRows(law, table, {settings.chance_rule, of_log, settings.weights});
+  const ResponseInverse inverse(law.response());
+  const Context context{law, table, rows, inverse};
+  const FitRows& used = procedure.loss == Loss::kBinomial ? rows.counted : rows.fit;
+  if (procedure.loss == Loss::kBinomial && used.size() == 0) {
+    why = rows.why_no_counts;
+    return std::nullopt;
+  }
+  if (used.size() <= law.parameters().size()) {
+    why = fmt::format("{} rows for {} parameters", used.size(), law.parameters().size());
+    return std::nullopt;
+  }
+  why = ExplainConstantCovariate(law, used);
+  if (!why.empty()) return std::nullopt;
+  NonlinearOptions options;
+  options.random_starts = settings.random_starts;
+  options.seed = settings.seed;
+  if (form && form->of_log && std::any_of(rows.fit.y.begin(), rows.fit.y.end(), [](double y) { return !(y > 0); })) {
+    // Its logarithm cannot be taken here.
+  } else if (form) {
+    LawFit linear;
+    FitLinearized(context, *form, linear);
+    if (linear.ols && procedure.loss == Loss::kSquares && form->of_log == of_log) return linear.ols;
+    if (linear.ols) {
+      options.given_starts.emplace_back("ols", linear.ols->theta());
+      options.random_starts = std::min(options.random_starts, 2);
+    }
+  }
+  std::vector<double> start;
+  for (const LawParameter& parameter : law.parameters()) start.push_back(parameter.start);
+  if (std::none_of(start.begin(), start.end(), [](double value) { return std::isnan(value); }))
+    options.given_starts.emplace_back("law file", start);
+  std::optional<NonlinearResult> detail;
+  return Iterate(context, used, procedure, options, detail, why);
 }
 
 FitReport FitLaws(std::span<const std::unique_ptr<Law>> laws, const Table& table, const FitSettings& settings) {

@@ -24,7 +24,22 @@ struct BITLAW_EXPORT FitSettings {
   std::string weights;  ///< RowOptions::weights
   int random_starts = 16;
   uint64_t seed = 0;
+  int threads = 0;    ///< 0: one a core. Results are the same for any number.
   bool nulls = true;  ///< Fit f(N), f(B), f(N,B) and the law of the loss against 16 bits beside every law.
+
+  double confidence = 0.9;  ///< Level of all intervals.
+  int bootstrap = 500;      ///< Replicates; 0: none.
+  std::string bootstrap_unit = "trials";  ///< BootstrapOptions::unit
+  bool profile = false;                   ///< Profile intervals of the parameters.
+  std::vector<std::string> derived;       ///< "doubling = 2^alpha"
+  int k_fold = 5;                         ///< 0: none.
+  bool leave_one_out = false;
+  std::vector<std::string> leave_out;  ///< Columns: "model".
+  std::vector<std::string> hold_outs;  ///< Conditions, beside UsualHoldOuts().
+  bool compare = true;                 ///< Laws of one response against each other, ablations.
+  std::string groups;                  ///< Column of a Chow test; "" : `family` if it varies.
+  int permutations = 1000;             ///< Of the tasks over the strata; 0: none.
+  std::vector<std::string> zones;      ///< Conditions; empty: the values of B.
 };
 BITLAW_EXPORT OptionSchema FitSchema();
 /// Error(kSpec) by the schema. Null: defaults.
@@ -84,6 +99,11 @@ struct BITLAW_EXPORT LawFit {
 /// ones used.
 BITLAW_EXPORT LawFit FitLaw(const Law& law, const Table& table, const FitSettings& settings,
                             std::span<const size_t> rows = {});
+
+/// One law on one table by one procedure; by OLS where that is the same (squares of the logarithm of a law whose
+/// logarithm is linear, squares of a linear one). Empty, with `why`, if it cannot be fitted.
+BITLAW_EXPORT std::optional<MethodFit> FitMethod(const Law& law, const Table& table, const FitSettings& settings,
+                                                 const FitProcedure& procedure, std::string& why);
 
 /// Every law on every stratum.
 struct BITLAW_EXPORT FitReport {

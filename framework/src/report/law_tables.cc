@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "report/analysis_tables.h"
+
 namespace bitlaw {
 
 namespace {
@@ -186,10 +188,16 @@ ReportSection ExclusionSection(const FitReport& report) {
   return section;
 }
 
-ReportDocument FitDocument(const FitReport& report, const std::string& title) {
+ReportDocument FitDocument(const FitReport& report, const AnalysisReport& analysis, const std::string& title) {
   ReportDocument document;
   document.title = title;
-  for (const std::string& law : LawNames(report)) document.sections.push_back(LawSection(report, law));
+  for (const std::string& law : LawNames(report)) {
+    document.sections.push_back(LawSection(report, law));
+    AddAnalysis(analysis, law, document.sections.back());
+  }
+  for (ReportSection section : {ComparisonSection(analysis), StrataSection(analysis)}) {
+    if (!section.tables.empty()) document.sections.push_back(std::move(section));
+  }
   document.sections.push_back(ExclusionSection(report));
   if (!report.notes.empty()) {
     ReportSection notes;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
+#include "fit/analysis.h"
 #include "fit/law_fit.h"
 #include "report/document.h"
 
@@ -20,6 +21,7 @@ BITLAW_EXPORT ReportSection ExclusionSection(const FitReport& report);
 BITLAW_EXPORT std::vector<std::string> LawNames(const FitReport& report);
 
 /// A report of fits alone: `bitlaw fit`.
-BITLAW_EXPORT ReportDocument FitDocument(const FitReport& report, const std::string& title);
+BITLAW_EXPORT ReportDocument FitDocument(const FitReport& report, const AnalysisReport& analysis,
+                                         const std::string& title);
 
 }  // namespace bitlaw

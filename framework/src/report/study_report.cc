@@ -9,6 +9,7 @@
 #include "bitlaw/base/error.h"
 #include "records/durable_file.h"
 #include "records/observations.h"
+#include "report/analysis_tables.h"
 #include "report/law_tables.h"
 
 namespace bitlaw {
@@ -238,11 +239,22 @@ std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& specs, co
   return laws;
 }
 
+namespace {
+
+void Fit(const std::vector<LawSpec>& specs, const Value& given, const PluginHost& host, StudyReport& report) {
+  const std::vector<std::unique_ptr<Law>> laws = OpenLaws(specs, host);
+  const FitSettings settings = ReadFitSettings(given);
+  report.fits = FitLaws(laws, report.observations, settings);
+  report.analysis = Analyze(laws, report.observations, settings, report.fits);
+}
+
+}  // namespace
+
 StudyReport MakeStudyReport(const Plan& plan, const PluginHost& host, const std::filesystem::path& output) {
   StudyReport report;
   report.description = Describe(plan);
   report.observations = Observations(plan, host, output, &report.warnings);
-  report.fits = FitLaws(OpenLaws(plan.study.laws, host), report.observations, ReadFitSettings(plan.study.fit));
+  Fit(plan.study.laws, plan.study.fit, host, report);
   report.failures = ReadFailures(output);
   return report;
 }
@@ -259,8 +271,7 @@ StudyReport MakeStudyReport(const std::filesystem::path& output, const PluginHos
   StudyReport report;
   report.description = ReadStudyDescription(ReadWholeFile(description), description.string());
   report.observations = ReadCsv(observations, {ObservationTextColumns()});
-  report.fits =
-      FitLaws(OpenLaws(report.description.laws, host), report.observations, ReadFitSettings(report.description.fit));
+  Fit(report.description.laws, report.description.fit, host, report);
   report.failures = ReadFailures(output);
   return report;
 }
@@ -278,7 +289,13 @@ ReportDocument StudyDocument(const StudyReport& report) {
   } else {
     document.sections.push_back(TaskSection(report, index));
     document.sections.push_back(ScoreSection(report, index));
-    for (const std::string& law : LawNames(report.fits)) document.sections.push_back(LawSection(report.fits, law));
+    for (const std::string& law : LawNames(report.fits)) {
+      document.sections.push_back(LawSection(report.fits, law));
+      AddAnalysis(report.analysis, law, document.sections.back());
+    }
+    for (ReportSection section : {ComparisonSection(report.analysis), StrataSection(report.analysis)}) {
+      if (!section.tables.empty()) document.sections.push_back(std::move(section));
+    }
     if (!report.fits.fits.empty()) document.sections.push_back(ExclusionSection(report.fits));
   }
   ReportSection warnings = WarningSection(report, index);
@@ -288,10 +305,12 @@ ReportDocument StudyDocument(const StudyReport& report) {
 
 std::vector<std::filesystem::path> WriteStudyReport(const StudyReport& report, const std::filesystem::path& output) {
   const ReportDocument document = StudyDocument(report);
+  Value fits = FitReportJson(report.fits);
+  fits.Set("analysis", AnalysisJson(report.analysis));
   const std::vector<std::pair<const char*, std::string>> files = {
       {"study.json", WriteStudyDescription(report.description)},
       {"observations.csv", WriteCsv(report.observations)},
-      {"fits.json", PrettyJson(FitReportJson(report.fits))},
+      {"fits.json", PrettyJson(fits)},
       {"fits.csv", WriteCsv(FitReportTable(report.fits))},
       {"report.txt", RenderText(document)},
       {"report.md", RenderMarkdown(document)}};

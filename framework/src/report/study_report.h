@@ -7,6 +7,7 @@
 
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/value.h"
+#include "fit/analysis.h"
 #include "fit/law_fit.h"
 #include "plan/plan.h"
 #include "plugin/host.h"
@@ -57,6 +58,7 @@ struct BITLAW_EXPORT StudyReport {
   StudyDescription description;
   Table observations;
   FitReport fits;
+  AnalysisReport analysis;
   std::vector<FailureLine> failures;
   std::vector<std::string> warnings;
 };

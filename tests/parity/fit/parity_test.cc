@@ -8,6 +8,7 @@
 #include "fit/law_fit.h"
 #include "fit/least_squares.h"
 #include "fit/nonlinear.h"
+#include "fit/uncertainty.h"
 #include "formula_law.h"
 
 namespace bitlaw {
@@ -195,6 +196,25 @@ Table TableOf(const Json& problem) {
   }
   table.AddNumbers("y", problem["y"].get<std::vector<double>>());
   return table;
+}
+
+TEST(ProfileIntervals, AgreeWithLmfit) {
+  Json problem = Golden("methods.json")["profile"];
+  problem["name"] = "profile";
+  const auto law = MakeLaw(problem["formula"], problem["parameters"], Json());
+  const Table table = TableOf(problem);
+  const LawFit fit = FitLaw(*law, table, FitSettings());
+  ASSERT_TRUE(fit.least_squares.has_value()) << fit.why_no_least_squares;
+  for (const auto& [level, golden] : problem["intervals"].items()) {
+    const auto intervals = ProfileIntervals(*law, table, FitSettings(), *fit.least_squares, std::stod(level));
+    for (size_t j = 0; j < 3; ++j) {
+      const std::string name = problem["parameters"][j];
+      ExpectClose(fit.least_squares->parameters[j].standard_error, problem["standard_errors"][j], 1e-4, name);
+      const double low = golden[name][0], high = golden[name][1];
+      EXPECT_NEAR(intervals[j].low, low, 2e-3 * (high - low)) << name << " at " << level;
+      EXPECT_NEAR(intervals[j].high, high, 2e-3 * (high - low)) << name << " at " << level;
+    }
+  }
 }
 
 // Digits in which `ours` agrees with a certified value: -log10 of the relative error, as NIST counts; of the error itself

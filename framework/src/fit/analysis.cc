@@ -1,0 +1,132 @@
+#include "fit/analysis.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+
+namespace {
+
+// Rows of all strata but the pool, one under the other.
+Table Stacked(const StrataData& strata) {
+  std::vector<const Table*> parts;
+  for (const StratumData& stratum : strata.strata) {
+    if (stratum.name != kGeneralStratum) parts.push_back(&stratum.table);
+  }
+  Table stacked("strata");
+  if (parts.empty()) return stacked;
+  for (const TableColumn& first : parts[0]->columns()) {
+    TableColumn column;
+    column.name = first.name;
+    column.is_text = first.is_text;
+    bool everywhere = true;
+    for (const Table* part : parts) {
+      const TableColumn* found = part->Find(first.name);
+      everywhere = everywhere && found != nullptr && found->is_text == first.is_text;
+      if (!everywhere) break;
+      column.numbers.insert(column.numbers.end(), found->numbers.begin(), found->numbers.end());
+      column.texts.insert(column.texts.end(), found->texts.begin(), found->texts.end());
+    }
+    if (everywhere) stacked.Add(std::move(column));
+  }
+  return stacked;
+}
+
+std::string GroupColumn(const Table& table, const FitSettings& settings) {
+  if (!settings.groups.empty()) return settings.groups;
+  const TableColumn* family = table.Find("family");
+  if (family == nullptr) return "";
+  std::set<std::string> values;
+  for (size_t row = 0; row < table.rows(); ++row) values.insert(table.CellText(*family, row));
+  return values.size() > 1 ? "family" : "";
+}
+
+LawAnalysis AnalyzeLaw(const Law& law, const Table& table, const FitSettings& settings, const LawFit& fit) {
+  LawAnalysis analysis;
+  analysis.law = fit.law;
+  analysis.stratum = fit.stratum;
+  const MethodFit& method = *fit.Methods()[0];
+  const Refitter refitter(law, table, settings, method);
+  std::vector<DerivedQuantity> derived;
+  for (const std::string& text : settings.derived) derived.push_back(ParseDerived(text));
+  BootstrapOptions options;
+  options.replicates = settings.bootstrap;
+  options.unit = settings.bootstrap_unit;
+  options.level = settings.confidence;
+  options.seed = settings.seed;
+  options.threads = settings.threads;
+  analysis.uncertainty = Bootstrap(refitter, table, method, options, derived);
+  if (settings.profile) {
+    const std::vector<Interval> profiles = ProfileIntervals(law, table, settings, method, settings.confidence);
+    for (size_t j = 0; j < profiles.size(); ++j) analysis.uncertainty.quantities[j].profile = profiles[j];
+  }
+  const auto validate = [&](std::string scheme, const std::vector<int>& folds) {
+    analysis.validation.push_back(
+        Validate(refitter, std::move(scheme), folds, settings.confidence, settings.seed, settings.threads));
+  };
+  if (settings.k_fold > 1)
+    validate(fmt::format("{}-fold", settings.k_fold), RandomFolds(refitter, settings.k_fold, settings.seed));
+  if (settings.leave_one_out) validate("leave one out", OneByOne(refitter));
+  for (const std::string& column : settings.leave_out)
+    validate("leave out " + column, FoldsBy(refitter, table, column));
+  std::vector<std::string> conditions = UsualHoldOuts(refitter, table);
+  conditions.insert(conditions.end(), settings.hold_outs.begin(), settings.hold_outs.end());
+  for (const std::string& condition : conditions)
+    validate("hold out " + condition, HoldOut(refitter, table, condition));
+  if (settings.compare) analysis.ablations = Ablations(law, table, settings);
+  const std::string groups = GroupColumn(table, settings);
+  if (!groups.empty()) analysis.chow = Chow(law, table, settings, groups);
+  analysis.zones = Regimes(law, table, settings);
+  return analysis;
+}
+
+}  // namespace
+
+AnalysisReport Analyze(std::span<const std::unique_ptr<Law>> laws, const Table& table, const FitSettings& settings,
+                       const FitReport& fits) {
+  AnalysisReport report;
+  const StrataData strata = SplitStrata(table);
+  size_t at = 0;
+  for (const auto& law : laws) {
+    for (const StratumData& stratum : strata.strata) {
+      if (at == fits.fits.size()) throw InternalError("Analyze: the fits are of other laws or another table");
+      const LawFit& fit = fits.fits[at++];
+      if (!fit.Methods().empty()) report.laws.push_back(AnalyzeLaw(*law, stratum.table, settings, fit));
+    }
+  }
+  if (settings.compare && laws.size() > 1) {
+    std::vector<std::string> responses;
+    std::map<std::string, std::vector<const Law*>> by_response;
+    for (const auto& law : laws) {
+      if (by_response[law->response()].empty()) responses.push_back(law->response());
+      by_response[law->response()].push_back(law.get());
+    }
+    for (const std::string& response : responses) {
+      if (by_response[response].size() < 2) continue;
+      for (const StratumData& stratum : strata.strata) {
+        report.comparisons.push_back(CompareLaws(by_response[response], stratum.table, settings));
+        report.comparisons.back().stratum = stratum.name;
+      }
+    }
+  }
+  const auto own = std::count_if(strata.strata.begin(), strata.strata.end(), [](const StratumData& stratum) {
+    return stratum.name != kGeneralStratum && stratum.name != "all";
+  });
+  if (own < 2) return report;
+  const Table stacked = Stacked(strata);
+  for (const auto& law : laws) {
+    const bool is_fitted = std::any_of(report.laws.begin(), report.laws.end(),
+                                       [&](const LawAnalysis& analysis) { return analysis.law == law->name(); });
+    if (!is_fitted) continue;
+    report.strata.push_back(TestStrata(*law, table, strata, settings));
+    report.shared_over_strata.push_back(Chow(*law, stacked, settings, "stratum"));
+  }
+  return report;
+}
+
+}  // namespace bitlaw

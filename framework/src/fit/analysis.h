@@ -1,0 +1,41 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bitlaw/base/export.h"
+#include "fit/comparison.h"
+#include "fit/law_fit.h"
+#include "fit/strata.h"
+#include "fit/uncertainty.h"
+#include "fit/validation.h"
+
+namespace bitlaw {
+
+/// What is said of one fitted law beside its estimates, by the first of its methods.
+struct BITLAW_EXPORT LawAnalysis {
+  std::string law, stratum;
+  UncertaintyReport uncertainty;
+  std::vector<ValidationResult> validation;
+  std::vector<Ablation> ablations;
+  ChowTest chow;  ///< groups empty: none was made.
+  std::vector<Zone> zones;
+};
+
+struct BITLAW_EXPORT AnalysisReport {
+  std::vector<LawAnalysis> laws;             ///< Those that could be fitted, in the order of the fits.
+  std::vector<LawComparison> comparisons;    ///< One a stratum and response with two laws or more.
+  std::vector<StrataTests> strata;           ///< One a law, where there are two strata or more.
+  std::vector<ChowTest> shared_over_strata;  ///< The law of the same index in `strata`: strata as the groups.
+};
+
+/// Uncertainty, validation, comparison, strata and zones of `fits`, which is FitLaws() of the same arguments.
+BITLAW_EXPORT AnalysisReport Analyze(std::span<const std::unique_ptr<Law>> laws, const Table& table,
+                                     const FitSettings& settings, const FitReport& fits);
+
+/// Everything, for programs; what is not known is null.
+BITLAW_EXPORT Value AnalysisJson(const AnalysisReport& analysis);
+
+}  // namespace bitlaw

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bitlaw/base/export.h"
+#include "fit/validation.h"
+
+namespace bitlaw {
+
+/// A test of a law within a larger one.
+struct BITLAW_EXPORT NestedTest {
+  std::string small, large;
+  std::string statistic;  ///< "F" or "chi2"
+  double value = kUnset, df1 = kUnset, df2 = kUnset, p = kUnset;  ///< df2 NaN for chi2.
+  double small_adjusted_r2 = kUnset, large_adjusted_r2 = kUnset;
+};
+
+/// F = ((SSR0 - SSR1) / (k1 - k0)) / (SSR1 / (n - k1)).
+BITLAW_EXPORT NestedTest NestedF(const FitQuality& small, const FitQuality& large);
+/// Squares: n ln(SSR0 / SSR1). Binomial (`dispersion` not NaN): the rise of the deviance over max(1, dispersion).
+BITLAW_EXPORT NestedTest LikelihoodRatio(const FitQuality& small, const FitQuality& large, double dispersion = kUnset);
+
+/// Whether parameters may take these values: the law with them held there against the law, by likelihood ratio.
+///   fixed [k]: NaN where free. Error(kNumerical) if one of the two cannot be fitted.
+BITLAW_EXPORT NestedTest TestParameters(const Law& law, const Table& table, const FitSettings& settings,
+                                        const std::vector<double>& fixed);
+
+/// A law with the factors of its linear form added one covariate after the other: (N,B), +G, +Cb, then the others.
+struct BITLAW_EXPORT Ablation {
+  std::string factors;  ///< "N, B", "N, B, G"
+  FitQuality quality;
+  NestedTest added;  ///< Against the line before; empty names in the first.
+};
+BITLAW_EXPORT std::vector<Ablation> Ablations(const Law& law, const Table& table, const FitSettings& settings);
+
+/// One linear form on groups of rows: one for all, shared exponents with an amplitude of their own, or all parameters
+/// of their own. Chow's test is pooled against separate.
+struct BITLAW_EXPORT ChowTest {
+  std::string groups;    ///< The column
+  std::string why_none;  ///< Empty exactly when there is a test.
+  std::vector<std::string> names;
+  std::vector<size_t> sizes;
+  FitQuality pooled, shared, separate;
+  NestedTest chow, amplitudes, exponents;  ///< pooled/separate, pooled/shared, shared/separate.
+  std::vector<OlsCoefficient> shared_coefficients;  ///< Exponents first, then one intercept a group.
+};
+BITLAW_EXPORT ChowTest Chow(const Law& law, const Table& table, const FitSettings& settings, const std::string& groups);
+
+/// One law in a comparison.
+struct BITLAW_EXPORT ComparedLaw {
+  std::string law;
+  std::string why_none;
+  size_t parameters = 0;
+  double adjusted_r2 = kUnset, aicc = kUnset, delta_aicc = kUnset, weight = kUnset, bic = kUnset;
+  ValidationResult folds;
+  std::vector<ValidationResult> hold_outs;
+};
+
+/// Laws of one response on the same rows by the same method: the likelihood of the counts if all rows have them and the
+/// rule says so, otherwise squares of the logarithm of the response (of the response itself where it is not positive).
+struct BITLAW_EXPORT LawComparison {
+  std::string stratum, response, method, space;
+  size_t rows = 0, left_out = 0;  ///< left_out: rows that only some of the laws can use.
+  std::vector<ComparedLaw> laws;  ///< Best AICc first; those without a fit last.
+  std::vector<NestedTest> nested; ///< Of all pairs whose linear forms contain each other.
+};
+BITLAW_EXPORT LawComparison CompareLaws(std::span<const Law* const> laws, const Table& table,
+                                        const FitSettings& settings);
+
+}  // namespace bitlaw

@@ -1,0 +1,107 @@
+#include "fit/linear_design.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bitlaw {
+
+LinearDesign::LinearDesign(const Law& law, const Table& table, const FitSettings& settings) : form_(law.linear_form()) {
+  if (!form_) {
+    why_none_ = "the formula is not linear in its parameters, nor is its logarithm";
+    return;
+  }
+  const LawRows rows = SelectRows(law, table, {settings.chance_rule, form_->of_log, settings.weights});
+  if (rows.fit.size() == 0) {
+    why_none_ = "no row has a response";
+    return;
+  }
+  row_index_ = rows.fit_index;
+  const size_t k = form_->columns.size(), c = law.covariates().size();
+  for (const auto& column : form_->columns) names_.push_back(column.name);
+  design_.resize(rows.fit.size() * k);
+  for (size_t i = 0; i < rows.fit.size(); ++i) {
+    const long double y = rows.fit.y[i];
+    const long double offset = law.LinearFeaturesExtended(rows.fit.row(i, c), {design_.data() + i * k, k});
+    target_.push_back((form_->of_log ? std::log(y) : y) - offset);
+    if (!rows.fit.weights.empty())
+      weights_.push_back(form_->of_log ? rows.fit.log_weight(i) : rows.fit.weight(i));
+  }
+  // A column depends on a covariate if another value of that makes another value of the column in some row.
+  covariates_of_.resize(k);
+  std::vector<double> x, here(k), there(k);
+  for (size_t j = 0; j < c; ++j) {
+    std::vector<bool> depends(k, false);
+    for (size_t i = 0; i < rows.fit.size(); ++i) {
+      const auto row = rows.fit.row(i, c);
+      law.LinearFeatures(row, here);
+      x.assign(row.begin(), row.end());
+      x[j] = rows.fit.row(rows.fit.size() - 1 - i, c)[j] * 1.37 + 0.11;
+      law.LinearFeatures(x, there);
+      for (size_t column = 0; column < k; ++column) depends[column] = depends[column] || here[column] != there[column];
+    }
+    for (size_t column = 0; column < k; ++column) {
+      if (depends[column]) covariates_of_[column].push_back(law.covariates()[j]);
+    }
+  }
+}
+
+LinearDesign::Part LinearDesign::Select(const std::vector<size_t>& columns, const std::vector<size_t>* group_of_row,
+                                        size_t group) const {
+  Part part;
+  for (const size_t column : columns) part.names.push_back(names_[column]);
+  for (size_t i = 0; i < row_index_.size(); ++i) {
+    if (group_of_row != nullptr && (*group_of_row)[i] != group) continue;
+    for (const size_t column : columns) part.design.push_back(design_[i * names_.size() + column]);
+    part.target.push_back(target_[i]);
+    if (!weights_.empty()) part.weights.push_back(weights_[i]);
+  }
+  return part;
+}
+
+std::string LinearDesign::ExplainColumns(const std::vector<size_t>& columns, const std::vector<size_t>* group_of_row,
+                                         size_t group) const {
+  const Part part = Select(columns, group_of_row, group);
+  return ExplainDegenerate(std::span<const long double>(part.design), part.names);
+}
+
+OlsResult LinearDesign::Fit(const std::vector<size_t>& columns, const std::vector<size_t>* group_of_row,
+                            size_t group) const {
+  const Part part = Select(columns, group_of_row, group);
+  return FitOls(std::span<const long double>(part.design), part.target, part.names, part.weights);
+}
+
+OlsResult LinearDesign::FitWithIntercepts(const std::vector<size_t>& group_of_row,
+                                          const std::vector<std::string>& groups) const {
+  std::vector<size_t> columns;
+  for (size_t j = 0; j < names_.size(); ++j) {
+    if (!covariates_of_[j].empty()) columns.push_back(j);
+  }
+  const Part part = Select(columns, nullptr, 0);
+  std::vector<std::string> names = part.names;
+  for (const std::string& group : groups) names.push_back("1 [" + group + "]");
+  std::vector<long double> design;
+  for (size_t i = 0; i < row_index_.size(); ++i) {
+    for (size_t j = 0; j < columns.size(); ++j) design.push_back(part.design[i * columns.size() + j]);
+    for (size_t g = 0; g < groups.size(); ++g) design.push_back(group_of_row[i] == g ? 1 : 0);
+  }
+  return FitOls(std::span<const long double>(design), part.target, names, part.weights);
+}
+
+std::vector<size_t> LinearDesign::VaryingColumns(const std::vector<size_t>& group_of_row, size_t group) const {
+  std::vector<size_t> varying;
+  for (size_t j = 0; j < names_.size(); ++j) {
+    bool varies = covariates_of_[j].empty(), has_first = false;
+    long double first = 0;
+    for (size_t i = 0; i < row_index_.size() && !varies; ++i) {
+      if (group_of_row[i] != group) continue;
+      const long double value = design_[i * names_.size() + j];
+      varies = has_first && value != first;
+      first = has_first ? first : value;
+      has_first = true;
+    }
+    if (varies) varying.push_back(j);
+  }
+  return varying;
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,324 @@
+#include "fit/refitter.h"
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "bitlaw/base/error.h"
+#include "fit/objective.h"
+
+namespace bitlaw {
+
+namespace {
+
+// Number of correct answers among n, each with probability p. Beyond a variance of 50 a rounded normal, which differs
+// from the binomial by less than what other sources of error leave visible.
+double DrawBinomial(Rng& rng, double n, double p) {
+  const double variance = n * p * (1 - p);
+  if (variance <= 0) return n * p;
+  if (variance > 50) return std::clamp(std::round(n * p + std::sqrt(variance) * rng.Normal()), 0.0, n);
+  double correct = 0;
+  for (double i = 0; i < std::round(n); ++i) correct += rng.Uniform() < p;
+  return std::min(correct, n);
+}
+
+}  // namespace
+
+struct Refitter::State {
+  const Law& law;
+  std::string method;
+  FitProcedure procedure;
+  ResponseInverse inverse;
+  CompiledExpression response_of_accuracy;
+  FitRows rows;
+  std::vector<size_t> row_index;  // Table rows of `rows`.
+  std::vector<size_t> cases;
+  size_t table_rows = 0;
+  std::vector<double> theta;
+  std::unique_ptr<Objective> objective;
+
+  // By table row.
+  std::vector<double> x;  // [table rows, c]
+  std::vector<double> response, accuracy, item_error, total, correct, chance;
+
+  // OLS: sqrt(w) X = Q R, columns of Q orthonormal.
+  bool is_ols = false, of_log = false;
+  std::optional<LinearForm> form;
+  Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> q;
+  Eigen::MatrixXd r;
+  Eigen::VectorXd column_scale, target, offset, roots;
+
+  explicit State(const Law& the_law) : law(the_law), inverse(the_law.response()) {}
+  void PrepareOls();
+  bool SolveOls(std::span<const double> targets, std::span<const double> multiplicity, std::span<double> out) const;
+  bool Iterate(const Objective& with, std::span<const double> multiplicity, std::span<double> out) const;
+  // Multiplicities of `rows` from those of the table.
+  std::vector<double> OfRows(std::span<const double> multiplicity) const;
+};
+
+void Refitter::State::PrepareOls() {
+  const size_t k = form->columns.size(), c = law.covariates().size();
+  const auto n = static_cast<Eigen::Index>(rows.size());
+  using Extended = Eigen::Matrix<long double, Eigen::Dynamic, Eigen::Dynamic>;
+  Extended design(n, static_cast<Eigen::Index>(k));
+  target.resize(n), offset.resize(n), roots.resize(n);
+  std::vector<long double> features(k);
+  for (Eigen::Index i = 0; i < n; ++i) {
+    const auto at = static_cast<size_t>(i);
+    offset[i] = static_cast<double>(law.LinearFeaturesExtended(rows.row(at, c), features));
+    roots[i] = std::sqrt(of_log ? rows.log_weight(at) : rows.weight(at));
+    target[i] = (of_log ? std::log(rows.y[at]) : rows.y[at]) - offset[i];
+    for (size_t j = 0; j < k; ++j) design(i, static_cast<Eigen::Index>(j)) = features[j] * roots[i];
+  }
+  const auto lengths = design.colwise().norm().eval();
+  column_scale = lengths.transpose().cast<double>();
+  for (Eigen::Index j = 0; j < design.cols(); ++j) design.col(j) /= lengths[j];
+  const Eigen::HouseholderQR<Extended> qr(design);
+  const Extended thin = qr.householderQ() * Extended::Identity(n, static_cast<Eigen::Index>(k));
+  q = thin.cast<double>();
+  r = qr.matrixQR()
+          .topRows(static_cast<Eigen::Index>(k))
+          .template triangularView<Eigen::Upper>()
+          .toDenseMatrix()
+          .cast<double>();
+}
+
+bool Refitter::State::SolveOls(std::span<const double> targets, std::span<const double> multiplicity,
+                               std::span<double> out) const {
+  const Eigen::Index k = q.cols(), n = q.rows();
+  constexpr Eigen::Index kMax = 32;
+  if (k > kMax) return false;
+  // Plain loops: for five columns they are several times faster than a library's call.
+  double gram[kMax * kMax] = {}, right[kMax] = {};
+  double rows_used = 0;
+  for (Eigen::Index i = 0; i < n; ++i) {
+    const double times = multiplicity.empty() ? 1 : multiplicity[static_cast<size_t>(i)];
+    const double y = targets[static_cast<size_t>(i)];
+    if (times == 0 || std::isnan(y)) continue;
+    ++rows_used;
+    const double* row = q.data() + i * k;
+    const double weighted = times * y * roots[i];
+    for (Eigen::Index a = 0; a < k; ++a) {
+      const double left = times * row[a];
+      right[a] += weighted * row[a];
+      for (Eigen::Index b = 0; b <= a; ++b) gram[a * k + b] += left * row[b];
+    }
+  }
+  std::fill(out.begin(), out.end(), kUnset);
+  if (rows_used < static_cast<double>(k)) return false;
+  // Cholesky. Q is orthonormal over all rows, so a small pivot means that the resample lost a direction.
+  for (Eigen::Index a = 0; a < k; ++a) {
+    for (Eigen::Index b = 0; b <= a; ++b) {
+      double sum = gram[a * k + b];
+      for (Eigen::Index m = 0; m < b; ++m) sum -= gram[a * k + m] * gram[b * k + m];
+      if (a == b) {
+        if (!(sum > 1e-12)) return false;
+        gram[a * k + a] = std::sqrt(sum);
+      } else {
+        gram[a * k + b] = sum / gram[b * k + b];
+      }
+    }
+  }
+  for (Eigen::Index a = 0; a < k; ++a) {
+    for (Eigen::Index m = 0; m < a; ++m) right[a] -= gram[a * k + m] * right[m];
+    right[a] /= gram[a * k + a];
+  }
+  for (Eigen::Index a = k; a-- > 0;) {
+    for (Eigen::Index m = a + 1; m < k; ++m) right[a] -= gram[m * k + a] * right[m];
+    right[a] /= gram[a * k + a];
+  }
+  for (Eigen::Index a = k; a-- > 0;) {
+    for (Eigen::Index m = a + 1; m < k; ++m) right[a] -= r(a, m) * right[m];
+    right[a] /= r(a, a);
+  }
+  for (Eigen::Index a = 0; a < k; ++a) {
+    const auto& column = form->columns[static_cast<size_t>(a)];
+    const double coefficient = right[a] / column_scale[a];
+    out[column.parameter] = column.is_log ? std::exp(coefficient) : coefficient;
+  }
+  return std::all_of(out.begin(), out.end(), [](double value) { return std::isfinite(value); });
+}
+
+bool Refitter::State::Iterate(const Objective& with, std::span<const double> multiplicity,
+                              std::span<double> out) const {
+  DescentOptions options;
+  options.refine = false;
+  options.max_iterations = 200;
+  const Descent descent = Descend(with, theta, multiplicity, options);
+  const bool good = descent.converged && std::isfinite(descent.value);
+  for (size_t j = 0; j < out.size(); ++j) out[j] = good ? descent.theta[j] : kUnset;
+  return good;
+}
+
+std::vector<double> Refitter::State::OfRows(std::span<const double> multiplicity) const {
+  std::vector<double> chosen;
+  if (multiplicity.empty()) return chosen;
+  chosen.reserve(row_index.size());
+  for (const size_t row : row_index) chosen.push_back(multiplicity[row]);
+  return chosen;
+}
+
+Refitter::Refitter(const Law& law, const Table& table, const FitSettings& settings, const MethodFit& method)
+    : state_(std::make_unique<State>(law)) {
+  State& state = *state_;
+  state.method = method.method;
+  state.theta = method.theta();
+  state.table_rows = table.rows();
+  state.form = law.linear_form();
+  state.is_ols = method.method == "ols";
+  state.of_log = method.space == "log response";
+  if (method.method == "binomial") {
+    state.procedure.loss = FitProcedure::Loss::kBinomial;
+  } else if (method.method == "huber" || method.method == "huber_likelihood") {
+    state.procedure = law.procedure();
+  } else if (state.of_log) {
+    state.procedure.space = FitProcedure::Space::kLog;
+  }
+  const bool take_log = state.of_log || (state.form && state.form->of_log);
+  const LawRows selected = SelectRows(law, table, {settings.chance_rule, take_log, settings.weights});
+  const bool is_binomial = method.method == "binomial";
+  state.rows = is_binomial ? selected.counted : selected.fit;
+  state.row_index = is_binomial ? selected.counted_index : selected.fit_index;
+
+  const size_t c = law.covariates().size();
+  const auto column_or_missing = [&](const char* name) {
+    const TableColumn* column = table.Find(name);
+    return column == nullptr || column->is_text ? std::vector<double>(table.rows(), kUnset) : column->numbers;
+  };
+  state.accuracy = column_or_missing("acc_adj");
+  state.item_error = column_or_missing("standard_error");
+  state.response = table.Evaluate(Expression::Parse(law.response()));
+  state.total.assign(table.rows(), kUnset);
+  state.correct = state.chance = state.total;
+  for (size_t i = 0; i < selected.counted_index.size(); ++i) {
+    const size_t row = selected.counted_index[i];
+    state.total[row] = selected.counted.total[i];
+    state.correct[row] = selected.counted.correct[i];
+    state.chance[row] = selected.counted.chance[i];
+  }
+  state.x.resize(table.rows() * c);
+  std::vector<const std::vector<double>*> columns;
+  for (const std::string& name : law.covariates()) columns.push_back(&table.Numbers(name));
+  const TableColumn* hold_out = table.Find("hold_out");
+  for (size_t row = 0; row < table.rows(); ++row) {
+    bool complete = !IsHeldOut(hold_out, table, row);
+    for (size_t j = 0; j < c; ++j) {
+      state.x[row * c + j] = (*columns[j])[row];
+      complete = complete && std::isfinite((*columns[j])[row]);
+    }
+    if (complete) state.cases.push_back(row);
+  }
+  if (state.inverse.exists()) {
+    const std::vector<std::string> scope = {"acc_adj"};
+    state.response_of_accuracy = Expression::Parse(law.response()).Compile(scope);
+  }
+  if (state.is_ols) {
+    if (!state.form) throw InternalError("Refitter: law '" + law.name() + "' has no linear form");
+    state.PrepareOls();
+  } else {
+    state.objective = std::make_unique<Objective>(law, state.rows, state.procedure, &state.inverse);
+  }
+}
+
+Refitter::~Refitter() = default;
+Refitter::Refitter(Refitter&&) noexcept = default;
+
+const Law& Refitter::law() const { return state_->law; }
+const std::string& Refitter::method() const { return state_->method; }
+size_t Refitter::parameters() const { return state_->theta.size(); }
+size_t Refitter::table_rows() const { return state_->table_rows; }
+std::span<const double> Refitter::theta() const { return state_->theta; }
+std::span<const size_t> Refitter::rows() const { return state_->row_index; }
+std::span<const size_t> Refitter::cases() const { return state_->cases; }
+
+bool Refitter::Refit(std::span<const double> multiplicity, std::span<double> theta) const {
+  const State& state = *state_;
+  const std::vector<double> of_rows = state.OfRows(multiplicity);
+  if (state.is_ols) {
+    return state.SolveOls({state.target.data(), static_cast<size_t>(state.target.size())}, of_rows, theta);
+  }
+  double used = 0;
+  for (const double times : of_rows) used += times > 0;
+  if (!of_rows.empty() && used < static_cast<double>(parameters())) {
+    std::fill(theta.begin(), theta.end(), kUnset);
+    return false;
+  }
+  return state.Iterate(*state.objective, of_rows, theta);
+}
+
+bool Refitter::RefitResponses(std::span<const double> responses, std::span<const double> multiplicity,
+                              std::span<double> theta) const {
+  const State& state = *state_;
+  if (responses.size() != state.rows.size() || state.method == "binomial")
+    throw InternalError("RefitResponses: responses do not fit the rows, or the method");
+  const std::vector<double> of_rows = state.OfRows(multiplicity);
+  if (state.is_ols) {
+    std::vector<double> targets(responses.size());
+    for (size_t i = 0; i < targets.size(); ++i) {
+      const double y = state.of_log ? std::log(responses[i]) : responses[i];
+      targets[i] = std::isfinite(y) ? y - state.offset[static_cast<Eigen::Index>(i)] : kUnset;
+    }
+    return state.SolveOls(targets, of_rows, theta);
+  }
+  FitRows rows = state.rows;
+  std::vector<double> times = of_rows.empty() ? std::vector<double>(rows.size(), 1) : of_rows;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const bool usable = std::isfinite(responses[i]) && (!state.of_log || responses[i] > 0);
+    rows.y[i] = usable ? responses[i] : 1;
+    if (!usable) times[i] = 0;
+  }
+  return state.Iterate(Objective(state.law, rows, state.procedure, &state.inverse), times, theta);
+}
+
+std::string Refitter::ExplainNoItems() const {
+  const State& state = *state_;
+  if (!state.inverse.exists()) return "no accuracy follows from the response " + state.law.response();
+  for (const size_t row : state.row_index) {
+    if (std::isnan(state.total[row]) && std::isnan(state.item_error[row]))
+      return "the table has neither counts nor a column standard_error";
+  }
+  return "";
+}
+
+bool Refitter::RefitNewItems(Rng& rng, std::span<double> theta) const {
+  const State& state = *state_;
+  if (!ExplainNoItems().empty()) return false;
+  const bool is_binomial = state.method == "binomial";
+  FitRows drawn;
+  if (is_binomial) drawn = state.rows;
+  std::vector<double> responses(state.rows.size());
+  for (size_t i = 0; i < responses.size(); ++i) {
+    const size_t row = state.row_index[i];
+    double accuracy = kUnset;
+    if (!std::isnan(state.total[row])) {
+      const double correct = DrawBinomial(rng, state.total[row], state.correct[row] / state.total[row]);
+      if (is_binomial) drawn.correct[i] = correct;
+      accuracy = (correct / state.total[row] - state.chance[row]) / (1 - state.chance[row]);
+    } else {
+      accuracy = state.accuracy[row] + state.item_error[row] * rng.Normal();
+    }
+    const bool has_response = accuracy > 0 && accuracy < 1;
+    responses[i] = has_response ? state.response_of_accuracy.Number({&accuracy, 1}) : kUnset;
+  }
+  if (!is_binomial) return RefitResponses(responses, {}, theta);
+  return state.Iterate(Objective(state.law, drawn, state.procedure, &state.inverse), {}, theta);
+}
+
+double Refitter::Predict(std::span<const double> theta, size_t row) const {
+  const size_t c = state_->law.covariates().size();
+  return state_->law.Predict(theta, {state_->x.data() + row * c, c}, {});
+}
+
+double Refitter::PredictAccuracy(std::span<const double> theta, size_t row) const {
+  return state_->inverse(Predict(theta, row));
+}
+
+double Refitter::Response(size_t row) const {
+  const double y = state_->response[row];
+  return std::isfinite(y) ? y : kUnset;
+}
+
+double Refitter::Accuracy(size_t row) const { return state_->accuracy[row]; }
+
+}  // namespace bitlaw

@@ -1,0 +1,312 @@
+#include "fit/uncertainty.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "bitlaw/base/error.h"
+#include "fit/objective.h"
+#include "fit/parallel.h"
+#include "fit/restricted_law.h"
+
+namespace bitlaw {
+
+namespace {
+
+// Parameters followed by functions of them.
+class Quantities {
+ public:
+  Quantities(const Law& law, std::span<const DerivedQuantity> derived) : parameters_(law.parameters().size()) {
+    std::vector<std::string> scope;
+    for (const LawParameter& parameter : law.parameters()) scope.push_back(parameter.name);
+    names_ = scope;
+    for (const DerivedQuantity& one : derived) {
+      names_.push_back(one.name);
+      compiled_.push_back(Expression::Parse(one.expression).Compile(scope, "parameter"));
+    }
+  }
+  size_t size() const { return names_.size(); }
+  const std::string& name(size_t i) const { return names_[i]; }
+  double Value(size_t i, std::span<const double> theta, std::span<double> gradient) const {
+    if (i >= parameters_) return compiled_[i - parameters_].Number(theta, {}, gradient);
+    if (!gradient.empty()) {
+      std::fill(gradient.begin(), gradient.end(), 0.0);
+      gradient[i] = 1;
+    }
+    return theta[i];
+  }
+
+ private:
+  size_t parameters_;
+  std::vector<std::string> names_;
+  std::vector<CompiledExpression> compiled_;
+};
+
+// Rows that are drawn together.
+std::vector<std::vector<size_t>> UnitsOf(const Refitter& refitter, const Table& table, const std::string& unit) {
+  std::vector<std::vector<size_t>> units;
+  if (unit == "trials") {
+    for (const size_t row : refitter.rows()) units.push_back({row});
+    return units;
+  }
+  const TableColumn& column = table.At(unit, "bootstrap unit");
+  std::map<std::string, size_t> seen;
+  for (const size_t row : refitter.rows()) {
+    const auto [at, is_new] = seen.emplace(table.CellText(column, row), units.size());
+    if (is_new) units.emplace_back();
+    units[at->second].push_back(row);
+  }
+  return units;
+}
+
+// Rises with the skew that leaving out one unit shows (Efron 1987, eq. 6.6).
+std::vector<double> Accelerations(const Refitter& refitter, const Quantities& quantities,
+                                  const std::vector<std::vector<size_t>>& units, int threads) {
+  const size_t k = refitter.parameters(), m = quantities.size();
+  std::vector<double> left_out(units.size() * m, kUnset);
+  ParallelFor(units.size(), threads, [&](size_t u) {
+    std::vector<double> multiplicity(refitter.table_rows(), 1), theta(k);
+    for (const size_t row : units[u]) multiplicity[row] = 0;
+    if (!refitter.Refit(multiplicity, theta)) return;
+    for (size_t i = 0; i < m; ++i) left_out[u * m + i] = quantities.Value(i, theta, {});
+  });
+  std::vector<double> accelerations(m, 0);
+  for (size_t i = 0; i < m; ++i) {
+    double mean = 0, count = 0, squares = 0, cubes = 0;
+    for (size_t u = 0; u < units.size(); ++u) {
+      if (std::isnan(left_out[u * m + i])) continue;
+      mean += left_out[u * m + i];
+      ++count;
+    }
+    mean /= count;
+    for (size_t u = 0; u < units.size(); ++u) {
+      if (std::isnan(left_out[u * m + i])) continue;
+      const double step = mean - left_out[u * m + i];
+      squares += step * step;
+      cubes += step * step * step;
+    }
+    if (squares > 0) accelerations[i] = cubes / (6 * std::pow(squares, 1.5));
+  }
+  return accelerations;
+}
+
+Interval BcaInterval(std::span<const double> sorted, double value, double acceleration, double level) {
+  double below = 0;
+  for (const double one : sorted) below += one < value ? 1 : one == value ? 0.5 : 0;
+  const double z0 = NormalQuantile(below / static_cast<double>(sorted.size()));
+  if (!std::isfinite(z0)) return {};
+  const auto end = [&](double p) {
+    const double z = z0 + NormalQuantile(p);
+    return Quantile(sorted, NormalCdf(z0 + z / (1 - acceleration * z)));
+  };
+  return {end((1 - level) / 2), end((1 + level) / 2)};
+}
+
+}  // namespace
+
+double Quantile(std::span<const double> sorted, double p) {
+  if (sorted.empty() || std::isnan(p)) return kUnset;
+  const double at = p * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<size_t>(std::floor(at));
+  if (below + 1 >= sorted.size()) return sorted.back();
+  return sorted[below] + (at - static_cast<double>(below)) * (sorted[below + 1] - sorted[below]);
+}
+
+DerivedQuantity ParseDerived(const std::string& text) {
+  const size_t equals = text.find('=');
+  const auto trimmed = [](const std::string& part) {
+    const size_t begin = part.find_first_not_of(" \t");
+    return begin == std::string::npos ? "" : part.substr(begin, part.find_last_not_of(" \t") - begin + 1);
+  };
+  DerivedQuantity derived;
+  if (equals != std::string::npos) {
+    derived.name = trimmed(text.substr(0, equals));
+    derived.expression = trimmed(text.substr(equals + 1));
+  }
+  if (derived.name.empty() || derived.expression.empty()) {
+    throw Error(ErrorKind::kSpec, "derived quantity '" + text + "' is not of the form name = expression.");
+  }
+  Expression::Parse(derived.expression);
+  return derived;
+}
+
+UncertaintyReport DeltaIntervals(const Law& law, const MethodFit& method, double level,
+                                 std::span<const DerivedQuantity> derived) {
+  UncertaintyReport report;
+  report.method = method.method;
+  report.level = level;
+  const Quantities quantities(law, derived);
+  const size_t k = law.parameters().size();
+  const std::vector<double> theta = method.theta();
+  const double t = StudentQuantile(level, static_cast<double>(method.quality.rows) - static_cast<double>(k));
+  std::vector<double> gradient(k);
+  for (size_t i = 0; i < quantities.size(); ++i) {
+    Uncertainty one;
+    one.name = quantities.name(i);
+    one.value = quantities.Value(i, theta, gradient);
+    double variance = method.covariance.size() == k * k ? 0 : kUnset;
+    for (size_t a = 0; a < k && !std::isnan(variance); ++a) {
+      for (size_t b = 0; b < k; ++b) {
+        if (gradient[a] != 0 && gradient[b] != 0) variance += gradient[a] * gradient[b] * method.covariance[a * k + b];
+      }
+    }
+    one.delta_error = std::sqrt(variance);
+    one.delta = {one.value - t * one.delta_error, one.value + t * one.delta_error};
+    report.quantities.push_back(std::move(one));
+  }
+  return report;
+}
+
+UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const MethodFit& method,
+                            const BootstrapOptions& options, std::span<const DerivedQuantity> derived) {
+  UncertaintyReport report = DeltaIntervals(refitter.law(), method, options.level, derived);
+  if (options.replicates <= 0) return report;
+  report.unit = options.unit;
+  report.replicates = options.replicates;
+  const bool by_items = options.unit == "items";
+  std::vector<std::vector<size_t>> units;
+  if (by_items) {
+    report.note = refitter.ExplainNoItems();
+    if (!report.note.empty()) return report;
+    report.units = refitter.rows().size();
+  } else {
+    units = UnitsOf(refitter, table, options.unit);
+    report.units = units.size();
+    if (units.size() < 2) {
+      report.note = fmt::format("'{}' has {} value in the fitted rows: there is nothing to draw from", options.unit,
+                                units.size());
+      return report;
+    }
+  }
+  const Quantities quantities(refitter.law(), derived);
+  const size_t k = refitter.parameters(), m = quantities.size();
+  const auto replicates = static_cast<size_t>(options.replicates);
+  std::vector<double> values(replicates * m, kUnset);
+  std::vector<char> good(replicates, 0);
+  const Rng seed(options.seed);
+  // Chunks, so that a thread keeps its buffers.
+  constexpr size_t kChunk = 50;
+  ParallelFor((replicates + kChunk - 1) / kChunk, options.threads, [&](size_t chunk) {
+    std::vector<double> multiplicity(refitter.table_rows()), theta(k);
+    for (size_t b = chunk * kChunk; b < std::min(replicates, (chunk + 1) * kChunk); ++b) {
+      Rng rng = seed.Fork(b);
+      if (by_items) {
+        good[b] = refitter.RefitNewItems(rng, theta);
+      } else {
+        std::fill(multiplicity.begin(), multiplicity.end(), 0.0);
+        for (size_t draw = 0; draw < units.size(); ++draw) {
+          for (const size_t row : units[rng.Below(units.size())]) ++multiplicity[row];
+        }
+        good[b] = refitter.Refit(multiplicity, theta);
+      }
+      if (!good[b]) continue;
+      for (size_t i = 0; i < m; ++i) values[b * m + i] = quantities.Value(i, theta, {});
+    }
+  });
+  for (size_t b = 0; b < replicates; ++b) {
+    if (good[b]) {
+      report.replicate_values.insert(report.replicate_values.end(), values.begin() + static_cast<std::ptrdiff_t>(b * m),
+                                     values.begin() + static_cast<std::ptrdiff_t>((b + 1) * m));
+    } else {
+      ++report.failed;
+    }
+  }
+  const size_t kept = replicates - static_cast<size_t>(report.failed);
+  if (kept < 20 || static_cast<double>(report.failed) > 0.1 * static_cast<double>(replicates)) {
+    report.note = fmt::format("{} of {} resamples by {} do not determine the parameters: no interval is given",
+                              report.failed, replicates, options.unit);
+    return report;
+  }
+  std::vector<double> accelerations(m, 0);
+  if (by_items) {
+    report.note = "BCa without acceleration: single items are not in the table";
+  } else {
+    accelerations = Accelerations(refitter, quantities, units, options.threads);
+  }
+  for (size_t i = 0; i < m; ++i) {
+    Uncertainty& one = report.quantities[i];
+    std::vector<double> sorted;
+    double mean = 0, variance = 0;
+    for (size_t b = 0; b < kept; ++b) sorted.push_back(report.replicate_values[b * m + i]);
+    for (const double value : sorted) mean += value / static_cast<double>(kept);
+    for (const double value : sorted) variance += (value - mean) * (value - mean) / static_cast<double>(kept - 1);
+    std::sort(sorted.begin(), sorted.end());
+    one.bootstrap_error = std::sqrt(variance);
+    one.bias = mean - one.value;
+    one.percentile = {Quantile(sorted, (1 - options.level) / 2), Quantile(sorted, (1 + options.level) / 2)};
+    one.bca = BcaInterval(sorted, one.value, accelerations[i], options.level);
+  }
+  return report;
+}
+
+std::vector<Interval> ProfileIntervals(const Law& law, const Table& table, const FitSettings& settings,
+                                       const MethodFit& method, double level) {
+  const size_t k = law.parameters().size();
+  std::vector<Interval> intervals(k);
+  const bool is_binomial = method.method == "binomial";
+  if (!is_binomial && method.method != "ols" && method.method != "least_squares") return intervals;
+  const bool of_log = method.space == "log response";
+  const auto form = law.linear_form();
+  const LawRows selected =
+      SelectRows(law, table, {settings.chance_rule, of_log || (form && form->of_log), settings.weights});
+  const FitRows& rows = is_binomial ? selected.counted : selected.fit;
+  if (rows.size() <= k) return intervals;
+  FitProcedure procedure;
+  if (is_binomial) procedure.loss = FitProcedure::Loss::kBinomial;
+  if (of_log) procedure.space = FitProcedure::Space::kLog;
+  const ResponseInverse inverse(law.response());
+  const std::vector<double> theta = method.theta();
+  const double minimum = Objective(law, rows, procedure, &inverse).Value(theta);
+  const double t = StudentQuantile(level, static_cast<double>(rows.size() - k));
+  const double unit = is_binomial ? std::max(1.0, method.quality.residual_variance) : method.quality.residual_variance;
+
+  ParallelFor(k, settings.threads, [&](size_t j) {
+    const double error = std::sqrt(method.covariance[j * k + j]);
+    if (!(error > 0)) return;
+    std::vector<double> start = theta;
+    // Signed root of the rise, in standard deviations: rises with the parameter.
+    const auto signed_root = [&](double value) {
+      std::vector<double> fixed(k, kUnset);
+      fixed[j] = value;
+      const RestrictedLaw restricted(law, fixed);
+      if (k == 1) {
+        const double at = Objective(law, rows, procedure, &inverse).Value(std::vector<double>{value});
+        return std::copysign(std::sqrt(std::max(0.0, at - minimum) / unit), value - theta[j]);
+      }
+      const Objective objective(restricted, rows, procedure, &inverse);
+      const Descent descent = Descend(objective, restricted.Free(start));
+      start = restricted.Whole(descent.theta);
+      return std::copysign(std::sqrt(std::max(0.0, descent.value - minimum) / unit), value - theta[j]);
+    };
+    const auto end = [&](double direction) {
+      start = theta;
+      const LawParameter& parameter = law.parameters()[j];
+      double inside = theta[j], outside = theta[j];
+      bool found = false;
+      for (double steps = t / 2; steps < 30; steps *= 1.3) {
+        outside = std::clamp(theta[j] + direction * steps * error, parameter.min, parameter.max);
+        const double root = std::fabs(signed_root(outside));
+        if (std::isnan(root)) return kUnset;
+        if (root > t) {
+          found = true;
+          break;
+        }
+        inside = outside;
+        if (outside == parameter.min || outside == parameter.max) break;
+      }
+      if (!found) return direction * std::numeric_limits<double>::infinity();
+      for (int step = 0; step < 50 && std::fabs(outside - inside) > 1e-7 * error; ++step) {
+        const double middle = (inside + outside) / 2;
+        (std::fabs(signed_root(middle)) > t ? outside : inside) = middle;
+      }
+      return (inside + outside) / 2;
+    };
+    intervals[j].low = end(-1);
+    intervals[j].high = end(1);
+  });
+  return intervals;
+}
+
+}  // namespace bitlaw

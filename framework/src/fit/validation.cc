@@ -1,0 +1,164 @@
+#include "fit/validation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "bitlaw/base/error.h"
+#include "fit/parallel.h"
+
+namespace bitlaw {
+
+namespace {
+
+struct Errors {
+  double mae = kUnset, rmse = kUnset, r2 = kUnset;
+};
+
+Errors Summarize(const std::vector<double>& truth, const std::vector<double>& predicted) {
+  Errors errors;
+  if (truth.empty()) return errors;
+  const auto n = static_cast<double>(truth.size());
+  double mean = 0, absolute = 0, squares = 0, total = 0;
+  for (const double y : truth) mean += y / n;
+  for (size_t i = 0; i < truth.size(); ++i) {
+    absolute += std::fabs(predicted[i] - truth[i]);
+    squares += std::pow(predicted[i] - truth[i], 2);
+    total += std::pow(truth[i] - mean, 2);
+  }
+  errors.mae = absolute / n;
+  errors.rmse = std::sqrt(squares / n);
+  if (total > 0) errors.r2 = 1 - squares / total;
+  return errors;
+}
+
+Interval MeanInterval(const std::vector<double>& values, double level, uint64_t seed) {
+  if (values.size() < 2) return {};
+  std::vector<double> means;
+  Rng rng = Rng(seed).Fork(UINT64_MAX - 1);
+  for (int b = 0; b < 1000; ++b) {
+    double sum = 0;
+    for (size_t i = 0; i < values.size(); ++i) sum += values[rng.Below(values.size())];
+    means.push_back(sum / static_cast<double>(values.size()));
+  }
+  std::sort(means.begin(), means.end());
+  return {Quantile(means, (1 - level) / 2), Quantile(means, (1 + level) / 2)};
+}
+
+}  // namespace
+
+ValidationResult Validate(const Refitter& refitter, std::string scheme, std::span<const int> fold_of_row, double level,
+                          uint64_t seed, int threads) {
+  ValidationResult result;
+  result.scheme = std::move(scheme);
+  const size_t k = refitter.parameters();
+  int folds = 0;
+  for (const int fold : fold_of_row) folds = std::max(folds, fold + 1);
+  if (folds == 0) {
+    result.why_none = "no row is held out";
+    return result;
+  }
+  std::vector<std::vector<size_t>> members(static_cast<size_t>(folds));
+  for (const size_t row : refitter.cases()) {
+    if (fold_of_row[row] >= 0) members[static_cast<size_t>(fold_of_row[row])].push_back(row);
+  }
+  std::vector<std::vector<double>> theta(members.size(), std::vector<double>(k));
+  std::vector<char> good(members.size(), 0);
+  std::vector<size_t> sizes(members.size(), 0);
+  ParallelFor(members.size(), threads, [&](size_t f) {
+    std::vector<double> multiplicity(refitter.table_rows(), 1);
+    for (size_t row = 0; row < multiplicity.size(); ++row) {
+      if (fold_of_row[row] == static_cast<int>(f)) multiplicity[row] = 0;
+    }
+    for (const size_t row : refitter.rows()) sizes[f] += multiplicity[row] > 0;
+    good[f] = sizes[f] > k && refitter.Refit(multiplicity, theta[f]);
+  });
+  std::vector<double> response, predicted, accuracy, predicted_accuracy, absolute;
+  for (size_t f = 0; f < members.size(); ++f) {
+    if (members[f].empty()) continue;
+    ++result.fits;
+    if (!good[f]) {
+      ++result.failed;
+      continue;
+    }
+    result.fit_rows = result.fit_rows == 0 ? sizes[f] : std::min(result.fit_rows, sizes[f]);
+    for (const size_t row : members[f]) {
+      const double value = refitter.Predict(theta[f], row);
+      if (!std::isfinite(value)) continue;
+      const double as_accuracy = refitter.PredictAccuracy(theta[f], row);
+      result.rows.push_back(row);
+      result.predicted.push_back(value);
+      result.predicted_accuracy.push_back(as_accuracy);
+      if (!std::isnan(refitter.Response(row))) {
+        response.push_back(refitter.Response(row));
+        predicted.push_back(value);
+      }
+      if (!std::isnan(as_accuracy) && !std::isnan(refitter.Accuracy(row))) {
+        accuracy.push_back(refitter.Accuracy(row));
+        predicted_accuracy.push_back(as_accuracy);
+        absolute.push_back(std::fabs(as_accuracy - accuracy.back()));
+      }
+    }
+  }
+  result.validation_rows = result.rows.size();
+  if (result.rows.empty()) {
+    result.why_none = result.fits == 0 ? "no row is held out" : "the rows left do not determine the parameters";
+    return result;
+  }
+  const Errors of_response = Summarize(response, predicted), of_accuracy = Summarize(accuracy, predicted_accuracy);
+  result.mae = of_response.mae, result.rmse = of_response.rmse, result.r2 = of_response.r2;
+  result.accuracy_rows = accuracy.size();
+  result.accuracy_mae = of_accuracy.mae, result.accuracy_rmse = of_accuracy.rmse, result.accuracy_r2 = of_accuracy.r2;
+  result.accuracy_mae_interval = MeanInterval(absolute, level, seed);
+  return result;
+}
+
+std::vector<int> RandomFolds(const Refitter& refitter, int folds, uint64_t seed) {
+  std::vector<size_t> order(refitter.cases().begin(), refitter.cases().end());
+  Rng rng = Rng(seed).Fork(UINT64_MAX - 2);
+  rng.Shuffle(std::span<size_t>(order));
+  std::vector<int> fold_of_row(refitter.table_rows(), -1);
+  for (size_t i = 0; i < order.size(); ++i) fold_of_row[order[i]] = static_cast<int>(i % static_cast<size_t>(folds));
+  return fold_of_row;
+}
+
+std::vector<int> OneByOne(const Refitter& refitter) {
+  std::vector<int> fold_of_row(refitter.table_rows(), -1);
+  int next = 0;
+  for (const size_t row : refitter.cases()) fold_of_row[row] = next++;
+  return fold_of_row;
+}
+
+std::vector<int> FoldsBy(const Refitter& refitter, const Table& table, const std::string& column) {
+  const TableColumn& values = table.At(column, "leave out");
+  std::map<std::string, int> seen;
+  std::vector<int> fold_of_row(refitter.table_rows(), -1);
+  for (const size_t row : refitter.cases()) {
+    fold_of_row[row] = seen.emplace(table.CellText(values, row), static_cast<int>(seen.size())).first->second;
+  }
+  return fold_of_row;
+}
+
+std::vector<int> HoldOut(const Refitter& refitter, const Table& table, const std::string& condition) {
+  std::vector<int> fold_of_row(refitter.table_rows(), -1);
+  for (const size_t row : table.Where(Expression::Parse(condition))) fold_of_row[row] = 0;
+  return fold_of_row;
+}
+
+std::vector<std::string> UsualHoldOuts(const Refitter& refitter, const Table& table) {
+  std::vector<std::string> conditions;
+  for (const std::string name : {"N", "B"}) {
+    const auto covariates = refitter.law().covariates();
+    if (std::find(covariates.begin(), covariates.end(), name) == covariates.end()) continue;
+    std::set<double> values;
+    for (const size_t row : refitter.cases()) values.insert(table.Numbers(name)[row]);
+    if (values.size() < 3) continue;
+    conditions.push_back(name + " == " + ShortestText(name == "N" ? *values.rbegin() : *values.begin()));
+  }
+  return conditions;
+}
+
+}  // namespace bitlaw

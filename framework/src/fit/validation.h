@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bitlaw/base/export.h"
+#include "fit/refitter.h"
+#include "fit/uncertainty.h"
+
+namespace bitlaw {
+
+/// Errors on rows that the fit did not see. Rows at or below chance count in accuracy units: they can be predicted, if
+/// not fitted.
+struct BITLAW_EXPORT ValidationResult {
+  std::string scheme;    ///< "5-fold", "leave one out", "leave out model", "hold out B == 2"
+  std::string why_none;  ///< Empty exactly when there are errors.
+  size_t fits = 0, failed = 0;
+  size_t fit_rows = 0;         ///< Of the smallest fit.
+  size_t validation_rows = 0;  ///< Predicted over all fits; no row is in the fit that predicts it.
+  double mae = kUnset, rmse = kUnset, r2 = kUnset;  ///< In units of the response; R^2 about the mean of these rows.
+  size_t accuracy_rows = 0;
+  double accuracy_mae = kUnset, accuracy_rmse = kUnset, accuracy_r2 = kUnset;  ///< In units of acc_adj.
+  Interval accuracy_mae_interval;  ///< Percentile bootstrap over the predicted rows.
+  std::vector<size_t> rows;        ///< Of the table, in the order of the next.
+  std::vector<double> predicted, predicted_accuracy;
+};
+
+/// fold_of_row [table rows]: fold f is predicted by a fit without it; a row with -1 is in every fit and never predicted.
+BITLAW_EXPORT ValidationResult Validate(const Refitter& refitter, std::string scheme, std::span<const int> fold_of_row,
+                                        double level, uint64_t seed, int threads);
+
+/// `folds` random parts of nearly equal size, over the refitter's cases.
+BITLAW_EXPORT std::vector<int> RandomFolds(const Refitter& refitter, int folds, uint64_t seed);
+/// One fold a row.
+BITLAW_EXPORT std::vector<int> OneByOne(const Refitter& refitter);
+/// One fold a value of the column. Error(kSpec) if there is none.
+BITLAW_EXPORT std::vector<int> FoldsBy(const Refitter& refitter, const Table& table, const std::string& column);
+/// The rows for which a condition over the columns holds are fold 0, the others in every fit. Error(kSpec).
+BITLAW_EXPORT std::vector<int> HoldOut(const Refitter& refitter, const Table& table, const std::string& condition);
+
+/// Hold-outs that a law of N and B is owed: "N == <largest>" and "B == <smallest>", for those of its covariates N and B
+/// that have three values or more.
+BITLAW_EXPORT std::vector<std::string> UsualHoldOuts(const Refitter& refitter, const Table& table);
+
+}  // namespace bitlaw

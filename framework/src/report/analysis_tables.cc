@@ -1,0 +1,292 @@
+#include "report/analysis_tables.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace bitlaw {
+
+namespace {
+
+std::string Level(double level) { return fmt::format("{:.3g} %", 100 * level); }
+
+ReportCell Between(const Interval& interval) {
+  if (std::isnan(interval.low) && std::isnan(interval.high)) return "-";
+  return fmt::format("[{:.4g}, {:.4g}]", interval.low, interval.high);
+}
+
+ReportCell Size(size_t count) { return Whole(static_cast<double>(count)); }
+
+void AddTable(ReportSection& section, ReportTable table) {
+  if (!table.rows.empty() || !table.notes.empty()) section.tables.push_back(std::move(table));
+}
+
+ReportTable IntervalTable(const std::vector<const LawAnalysis*>& analyses) {
+  ReportTable table;
+  table.name = "intervals_" + analyses[0]->law;
+  table.title = "Intervals, " + Level(analyses[0]->uncertainty.level);
+  bool has_profile = false, has_bootstrap = false;
+  for (const LawAnalysis* analysis : analyses) {
+    has_bootstrap = has_bootstrap || !analysis->uncertainty.unit.empty();
+    for (const Uncertainty& one : analysis->uncertainty.quantities)
+      has_profile = has_profile || !std::isnan(one.profile.low);
+  }
+  table.header = {"stratum", "quantity", "value", "delta"};
+  if (has_bootstrap) table.header.insert(table.header.end(), {"bootstrap", "BCa", "bias"});
+  if (has_profile) table.header.emplace_back("profile");
+  for (const LawAnalysis* analysis : analyses) {
+    const UncertaintyReport& report = analysis->uncertainty;
+    for (const Uncertainty& one : report.quantities) {
+      std::vector<ReportCell> row = {analysis->stratum, one.name, Significant(one.value), Between(one.delta)};
+      if (has_bootstrap) {
+        row.push_back(Between(one.percentile));
+        row.push_back(Between(one.bca));
+        row.push_back(Significant(one.bias, 2));
+      }
+      if (has_profile) row.push_back(Between(one.profile));
+      table.rows.push_back(std::move(row));
+    }
+    std::string note = analysis->stratum + ": " + report.method;
+    if (!report.unit.empty())
+      note += fmt::format(", {} replicates over {} ({}), {} failed", report.replicates, report.unit, report.units,
+                          report.failed);
+    if (!report.note.empty()) note += "; " + report.note;
+    table.notes.push_back(note + ".");
+  }
+  return table;
+}
+
+std::vector<ReportCell> ErrorCells(const ValidationResult& one) {
+  return {Size(one.fit_rows),          Size(one.validation_rows),         Fixed(one.accuracy_mae, 4),
+          Between(one.accuracy_mae_interval), Fixed(one.accuracy_rmse, 4), Fixed(one.accuracy_r2, 4),
+          Fixed(one.rmse, 4)};
+}
+
+const std::vector<std::string> kErrorHeader = {"n fit", "n held out", "MAE acc_adj", "interval", "RMSE acc_adj",
+                                               "R2 acc_adj", "RMSE response"};
+
+ReportTable ValidationTable(const std::vector<const LawAnalysis*>& analyses) {
+  ReportTable table;
+  table.name = "validation_" + analyses[0]->law;
+  table.title = "Validation: errors on rows that the fit did not see";
+  table.header = {"stratum", "scheme"};
+  table.header.insert(table.header.end(), kErrorHeader.begin(), kErrorHeader.end());
+  for (const LawAnalysis* analysis : analyses) {
+    for (const ValidationResult& one : analysis->validation) {
+      if (!one.why_none.empty()) {
+        table.notes.push_back(analysis->stratum + ", " + one.scheme + ": none, because " + one.why_none + ".");
+        continue;
+      }
+      std::vector<ReportCell> row = {analysis->stratum, one.scheme};
+      const std::vector<ReportCell> errors = ErrorCells(one);
+      row.insert(row.end(), errors.begin(), errors.end());
+      table.rows.push_back(std::move(row));
+      if (one.failed > 0) {
+        table.notes.push_back(
+            fmt::format("{}, {}: {} of {} fits failed.", analysis->stratum, one.scheme, one.failed, one.fits));
+      }
+    }
+  }
+  return table;
+}
+
+ReportTable AblationTable(const std::vector<const LawAnalysis*>& analyses) {
+  ReportTable table;
+  table.name = "ablations_" + analyses[0]->law;
+  table.title = "Factors added one after the other (OLS)";
+  table.header = {"stratum", "factors", "parameters", "adj. R2", "AICc", "F of the last", "p"};
+  for (const LawAnalysis* analysis : analyses) {
+    for (const Ablation& step : analysis->ablations) {
+      table.rows.push_back({analysis->stratum, step.factors, Size(step.quality.parameters),
+                            Fixed(step.quality.adjusted_r2, 4), Fixed(step.quality.aicc, 1),
+                            Significant(step.added.value), Significant(step.added.p, 2)});
+    }
+  }
+  return table;
+}
+
+void AddChow(ReportTable& table, const std::string& label, const ChowTest& test) {
+  if (!test.why_none.empty()) {
+    table.notes.push_back(label + ": no test, because " + test.why_none + ".");
+    return;
+  }
+  for (const auto& [what, one] :
+       {std::pair{"Chow: one law or one for each", &test.chow}, std::pair{"own amplitudes, shared exponents", &test.amplitudes},
+        std::pair{"own exponents too", &test.exponents}}) {
+    table.rows.push_back({label, test.groups, what, Significant(one->value), Size(static_cast<size_t>(one->df1)),
+                          Size(static_cast<size_t>(one->df2)), Significant(one->p, 2), Fixed(one->small_adjusted_r2, 4),
+                          Fixed(one->large_adjusted_r2, 4)});
+  }
+  std::string shared = label + ", shared exponents:";
+  for (const OlsCoefficient& one : test.shared_coefficients) {
+    if (one.name.rfind("1 [", 0) != 0) shared += fmt::format(" {} {:.4g} ({:.2g})", one.name, one.value, one.standard_error);
+  }
+  table.notes.push_back(shared + ".");
+}
+
+ReportTable ChowTable(const std::string& name, const std::string& title) {
+  ReportTable table;
+  table.name = name;
+  table.title = title;
+  table.header = {"stratum", "groups", "test", "F", "df1", "df2", "p", "adj. R2 small", "adj. R2 large"};
+  return table;
+}
+
+ReportTable ZoneTable(const std::vector<const LawAnalysis*>& analyses) {
+  ReportTable table;
+  table.name = "zones_" + analyses[0]->law;
+  table.title = "Zones: exponents (standard error), times the value in all zones";
+  std::vector<std::string> parameters;
+  for (const LawAnalysis* analysis : analyses) {
+    for (const Zone& zone : analysis->zones) {
+      for (const auto& exponent : zone.exponents) {
+        if (std::find(parameters.begin(), parameters.end(), exponent.parameter) == parameters.end())
+          parameters.push_back(exponent.parameter);
+      }
+    }
+  }
+  table.header = {"stratum", "zone", "n", "at chance", "adj. R2"};
+  table.header.insert(table.header.end(), parameters.begin(), parameters.end());
+  table.header.emplace_back("flags");
+  for (const LawAnalysis* analysis : analyses) {
+    for (const Zone& zone : analysis->zones) {
+      std::vector<ReportCell> row = {analysis->stratum, zone.name, Size(zone.rows), Size(zone.at_chance),
+                                     Fixed(zone.adjusted_r2, 4)};
+      for (const std::string& parameter : parameters) {
+        ReportCell cell("-");
+        for (const auto& exponent : zone.exponents) {
+          if (exponent.parameter != parameter) continue;
+          cell = Estimate(exponent.value, exponent.standard_error);
+          if (!std::isnan(exponent.amplification)) cell.text += fmt::format(" x{:.2g}", exponent.amplification);
+        }
+        row.push_back(std::move(cell));
+      }
+      std::string flags;
+      for (const std::string& flag : zone.flags) flags += (flags.empty() ? "" : ", ") + flag;
+      row.emplace_back(flags);
+      table.rows.push_back(std::move(row));
+      if (!zone.why_none.empty()) table.notes.push_back(analysis->stratum + ", " + zone.name + ": " + zone.why_none + ".");
+    }
+  }
+  return table;
+}
+
+}  // namespace
+
+void AddAnalysis(const AnalysisReport& analysis, const std::string& law, ReportSection& section) {
+  std::vector<const LawAnalysis*> analyses;
+  for (const LawAnalysis& one : analysis.laws) {
+    if (one.law == law) analyses.push_back(&one);
+  }
+  if (analyses.empty()) return;
+  AddTable(section, IntervalTable(analyses));
+  AddTable(section, ValidationTable(analyses));
+  AddTable(section, AblationTable(analyses));
+  ReportTable chow = ChowTable("chow_" + law, "Groups");
+  for (const LawAnalysis* one : analyses) {
+    if (!one->chow.groups.empty()) AddChow(chow, one->stratum, one->chow);
+  }
+  AddTable(section, std::move(chow));
+  AddTable(section, ZoneTable(analyses));
+}
+
+ReportSection ComparisonSection(const AnalysisReport& analysis) {
+  ReportSection section;
+  section.title = "Laws against each other";
+  for (const LawComparison& comparison : analysis.comparisons) {
+    ReportTable table;
+    table.name = "laws_" + comparison.stratum;
+    table.title = fmt::format("{}: {} rows that every law can use ({} others left out), {} by {}", comparison.stratum,
+                              comparison.rows, comparison.left_out, comparison.response,
+                              comparison.space == "counts" ? "likelihood of counts"
+                                                           : "squares of the " + comparison.space);
+    table.header = {"law", "parameters", "adj. R2", "AICc", "delta AICc", "weight", "BIC", "held out"};
+    table.header.insert(table.header.end(), kErrorHeader.begin(), kErrorHeader.end());
+    for (const ComparedLaw& one : comparison.laws) {
+      if (!one.why_none.empty()) {
+        table.notes.push_back(one.law + ": not fitted, because " + one.why_none + ".");
+        continue;
+      }
+      bool first = true;
+      const auto add = [&](const ValidationResult& validation) {
+        std::vector<ReportCell> row =
+            first ? std::vector<ReportCell>{one.law, Size(one.parameters), Fixed(one.adjusted_r2, 4), Fixed(one.aicc, 1),
+                                            Fixed(one.delta_aicc, 1), Fixed(one.weight, 3), Fixed(one.bic, 1)}
+                  : std::vector<ReportCell>{"", Fixed(kUnset, 0), Fixed(kUnset, 0), Fixed(kUnset, 0),
+                                            Fixed(kUnset, 0), Fixed(kUnset, 0), Fixed(kUnset, 0)};
+        row.emplace_back(validation.scheme);
+        const std::vector<ReportCell> errors = ErrorCells(validation);
+        row.insert(row.end(), errors.begin(), errors.end());
+        table.rows.push_back(std::move(row));
+        first = false;
+      };
+      add(one.folds);
+      for (const ValidationResult& validation : one.hold_outs) {
+        if (validation.why_none.empty()) {
+          add(validation);
+        } else {
+          table.notes.push_back(one.law + ", " + validation.scheme + ": none, because " + validation.why_none + ".");
+        }
+      }
+    }
+    for (const NestedTest& test : comparison.nested) {
+      table.notes.push_back(fmt::format("{} within {}: F = {:.4g} on {} and {}, p = {:.2g}", test.small, test.large,
+                                        test.value, test.df1, test.df2, test.p));
+    }
+    AddTable(section, std::move(table));
+  }
+  return section;
+}
+
+ReportSection StrataSection(const AnalysisReport& analysis) {
+  ReportSection section;
+  section.title = "Strata against each other";
+  for (size_t i = 0; i < analysis.strata.size(); ++i) {
+    const StrataTests& tests = analysis.strata[i];
+    ReportTable ranks, pairs, permutation;
+    ranks.name = "ranking_" + tests.law;
+    ranks.title = tests.law + ": exponents, the most sensitive stratum first";
+    ranks.header = {"parameter", "rank", "stratum", "value", "interval"};
+    pairs.name = "pairs_" + tests.law;
+    pairs.title = tests.law + ": differences between strata";
+    pairs.header = {"parameter", "a", "b", "a - b", "interval", "p", "p (Holm)"};
+    if (!tests.why_none.empty()) ranks.notes.push_back("None: " + tests.why_none + ".");
+    for (const SensitivityRanking& ranking : tests.rankings) {
+      for (size_t place = 0; place < ranking.places.size(); ++place) {
+        const auto& one = ranking.places[place];
+        ranks.rows.push_back({ranking.parameter, Size(place + 1), one.stratum, Estimate(one.value, one.standard_error),
+                              Between(one.interval)});
+      }
+      for (const auto& pair : ranking.pairs) {
+        pairs.rows.push_back({ranking.parameter, pair.a, pair.b, Estimate(pair.difference, pair.standard_error),
+                              Between(pair.interval), Significant(pair.p, 2), Significant(pair.p_holm, 2)});
+      }
+    }
+    if (!pairs.rows.empty()) {
+      pairs.notes.push_back(fmt::format("OLS, {} replicates over trials drawn jointly in all strata, {} failed.",
+                                        tests.replicates, tests.failed));
+    }
+    permutation.name = "permutation_" + tests.law;
+    permutation.title = tests.law + ": spread of exponents over the strata against random groupings of the tasks";
+    permutation.header = {"parameter", "spread", "median of random groupings", "p"};
+    for (const PermutationTest& one : tests.permutation) {
+      permutation.rows.push_back({one.parameter, Significant(one.spread, 3), Significant(one.typical_spread, 3),
+                                  Significant(one.p, 2)});
+    }
+    if (tests.why_none.empty() && !tests.why_no_permutation.empty())
+      permutation.notes.push_back("None: " + tests.why_no_permutation + ".");
+    if (!permutation.rows.empty()) permutation.notes.push_back(fmt::format("{} groupings.", tests.permutations));
+    ReportTable shared = ChowTable("shared_" + tests.law, tests.law + ": one law for all strata?");
+    AddChow(shared, "all", analysis.shared_over_strata[i]);
+    if (!shared.rows.empty())
+      shared.notes.emplace_back("Strata share their trials: these F tests take their rows for independent.");
+    AddTable(section, std::move(ranks));
+    AddTable(section, std::move(pairs));
+    AddTable(section, std::move(permutation));
+    AddTable(section, std::move(shared));
+  }
+  return section;
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Writes published.json: what published laws predict from the coefficients that their papers print.
+
+    python3 make_published.py published.json
+
+Each formula is written here once more, by hand from the paper's notation, not from the law file. `printed` are numbers that a paper prints
+and that follow from its coefficients. Formula against formula is asked to 1e-12 relative; printed numbers to the digits printed.
+"""
+import json
+import math
+import sys
+
+
+def experts(e, start, limit):
+    return 1 / (1 / (e - 1 + 1 / (1 / start - 1 / limit)) + 1 / limit)
+
+
+def cases():
+    for n, d in ((1e8, 1e9), (7e10, 1.4e12), (2.8e11, 3e11)):
+        yield "chinchilla", {}, {"N": n, "D": d}, 1.8172 + 482.01 / n**.3478 + 2085.43 / d**.3658, "2404.10102"
+        hoffmann = {"E": 1.69, "A": 406.4, "alpha": .34, "B": 410.7, "beta": .28}
+        yield "chinchilla", hoffmann, {"N": n, "D": d}, 1.69 + 406.4 / n**.34 + 410.7 / d**.28, "2203.15556"
+        for p in (3, 4, 8):
+            yield ("precision_post_training", {}, {"N": n, "D": d, "P": p},
+                   .0598 * d**.5068 / n**.3439 * math.exp(-p / .5907) * math.exp(1.1277), "2411.04330 Table K")
+            effective = n * (1 - math.exp(-p / 2.6745 + .3037)) * (1 - math.exp(-8 / 2.2102 + 1.4072)) * (1 - math.exp(-8 / .9578 + 2.4185))
+            yield ("precision_effective_parameters", {}, {"N": n, "D": d, "P_w": p, "P_a": 8, "P_kv": 8},
+                   4299 * effective**-.4965 + 18060 * d**-.4965 + 2.7648, "2411.04330 Table K")
+            yield "qid", {}, {"N": n, "D": d, "P": p}, .017 * d**.5251 / n**.2261 / p**5.4967, "2411.17691 joint fit"
+        for g in (32, 256):
+            for k, gn, gd, gg in ((.1582, .2186, .0745, .7779), (.2522, .3589, .1610, .3533), (.1004, .1816, .0331, .9812),
+                                  (.3519, .2637, .0964, .3407), (.1273, .2347, .0827, .4491)):
+                yield ("qat_group", {"k": k, "gamma_N": gn, "gamma_D": gd, "gamma_G": gg}, {"N": n, "D": d, "G": g},
+                       k * d**gd * math.log(g, 2)**gg * n**-gn, "2505.14302")
+        yield ("float_format", {}, {"N": n, "D": d, "e_bits": 4, "m_bits": 3, "block": 128},
+               69.2343 * n**-.2368 + 68973.0621 * d**-.5162 + 1.9061
+               + d**.5162 / n**.2368 * 7 / (11334.5197 * 4.5**3.1926 * 3.5**2.9543), "2501.02423")
+        for e in (1, 8, 32):
+            eh = experts(e, 2.0732, 290.4521)
+            yield ("moe_joint", {}, {"N_active": n, "D": d, "E": e},
+                   35.91 * eh**-.2285 * n**(-.1889 + .0098 * math.log(eh)) + 35.98 * eh**.5529 * d**(-.1775 - .0259 * math.log(eh)) + 1.3637,
+                   "2502.05172")
+            for name, a, b, c, dd, start, limit in (("S-BASE", -.082, -.108, .009, 1.104, 1.847, 314.478),
+                                                    ("RL-R", -.083, -.126, .012, 1.111, 1.88, 469.982),
+                                                    ("HASH", -.087, -.136, .012, 1.157, 4.175, 477.741)):
+                eh = experts(e, start, limit)
+                yield ("moe_routed", {"a": a, "b": b, "c": c, "d": dd, "E_start": start, "E_max": limit}, {"N": n, "E": e},
+                       a * math.log(n) + b * math.log(eh) + c * math.log(n) * math.log(eh) + dd, "2202.01169 " + name)
+        for g in (1, 16):
+            yield ("moe_granularity", {}, {"N": n, "D": d, "granularity": g},
+                   .47 + (2.1 * g**-.58 + 18.1) * n**-.115 + 30.8 * d**-.147, "2402.07871")
+        yield ("moe_sparsity", {}, {"N": n, "D": d, "S": .9},
+               16612.5 / n**.5962 + 5455.67 / d**.3954 + .4598 / .1**-.1666 + 17.26 / (.1**.1603 * n**.1595) + .94, "2501.12370")
+    for alpha in (.22, 2.42, .73):
+        yield "compression_multiplier", {"P0": 1.05, "alpha": alpha}, {"loss": 2.5, "r": .3}, 2.5 * 1.05 * .7**alpha, "2504.04342"
+
+
+def main():
+    golden = {"provenance": {"generator": "tests/parity/fit/make_published.py", "date": "2026-11-22",
+                             "what": "published laws at their printed coefficients; tolerance 1e-12 relative",
+                             "python": sys.version.split()[0]},
+              "cases": [{"law": law, "theta": theta, "x": x, "expected": value, "source": source}
+                        for law, theta, x, value, source in cases()],
+              # Table 4 of 2502.05172: for E experts the law is m N^mu + n D^nu + c.
+              "printed": {"moe_joint_table4": {"1": [30.364, -.1817, 53.9838, -.1965], "2": [27.7982, -.178, 66.8401, -.2065],
+                                               "4": [24.8462, -.1731, 87.7022, -.2192], "8": [21.833, -.1676, 119.9126, -.2338],
+                                               "16": [19.0159, -.1617, 167.5073, -.2494], "32": [16.5424, -.1557, 234.6726, -.2652]}}}
+    with open(sys.argv[1], "w", encoding="utf-8") as file:
+        json.dump(golden, file, separators=(",", ":"))
+        file.write("\n")
+
+
+if __name__ == "__main__":
+    main()
