@@ -23,8 +23,8 @@ void Write(const std::filesystem::path& path, const std::string& text) {
 void ExportHuggingFace(const Rung& rung, Net& net, const World& world, const std::filesystem::path& folder) {
   std::filesystem::create_directories(folder);
   const NetConfig& config = net.config();
-  const bool qwen = config.family == "qwen3";
-  Json file = {{"architectures", Json::array({qwen ? "Qwen3ForCausalLM" : "LlamaForCausalLM"})},
+  const char* class_name = config.experts > 0 ? "Qwen3MoeForCausalLM" : config.has_head_norm() ? "Qwen3ForCausalLM" : "LlamaForCausalLM";
+  Json file = {{"architectures", Json::array({class_name})},
                {"model_type", config.family},
                {"attention_bias", false},
                {"bos_token_id", Vocabulary::kBos},
@@ -42,7 +42,15 @@ void ExportHuggingFace(const Rung& rung, Net& net, const World& world, const std
                {"tie_word_embeddings", true},
                {"torch_dtype", "bfloat16"},
                {"vocab_size", config.vocab}};
-  if (!qwen) file["mlp_bias"] = false;
+  if (!config.has_head_norm()) file["mlp_bias"] = false;
+  if (config.experts > 0) {
+    file["moe_intermediate_size"] = config.ffn;
+    file["num_experts"] = config.experts;
+    file["num_experts_per_tok"] = config.chosen;
+    file["norm_topk_prob"] = true;
+    file["decoder_sparse_step"] = 1;
+    file["mlp_only_layers"] = Json::array();
+  }
   Write(folder / "config.json", file.dump(2) + "\n");
   Write(folder / "generation_config.json", Json{{"bos_token_id", 0}, {"eos_token_id", 0}}.dump(2) + "\n");
   Write(folder / "tokenizer.json", world.vocabulary().TokenizerJson());

@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -63,6 +64,29 @@ TEST_P(TinyCheckpoint, GivesTheLogitsOfThePublicImplementation) {
 INSTANTIATE_TEST_SUITE_P(Logits, TinyCheckpoint,
                          testing::Values("tiny_llama", "tiny_llama3", "tiny_qwen2", "tiny_qwen3", "tiny_qwen3_moe"),
                          [](const auto& tested) { return std::string(tested.param); });
+
+class LabRung : public testing::TestWithParam<const char*> {};
+
+TEST_P(LabRung, GivesTheTokensAndLogitsOfThePublicImplementation) {
+  const std::string name = GetParam();
+  if (!std::ifstream(Golden(name + "_logits.json"))) {
+    GTEST_SKIP() << "the rung is not shipped: examples/knowledge-lab/train.sh makes it, make_goldens.py lab its golden";
+  }
+  const auto model = MakeModelBackend("hf")->Open(BITLAW_SOURCE_DIR "/examples/knowledge-lab/models/" + name, {});
+  const Json golden = ReadJson(name + "_logits.json");
+  for (size_t i = 0; i < golden.at("texts").size(); ++i) {
+    EXPECT_EQ(model->tokenizer().Encode(golden.at("texts")[i].get<std::string>(), true),
+              golden.at("prompts")[i].at("ids").get<std::vector<int32_t>>());
+  }
+  EXPECT_LT(LargestRelativeError(*model, golden), 1e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Logits, LabRung, testing::Values("lab-llama-56k", "lab-qwen3-56k", "lab-moe-252k"),
+                         [](const auto& tested) {
+                           std::string name = tested.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 TEST(TinyGguf, GivesTheLogitsOfThePublicImplementation) {
   const auto model = MakeModelBackend("gguf")->Open(Golden("tiny.gguf"), {});

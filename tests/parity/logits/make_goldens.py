@@ -2,6 +2,7 @@
 
     python make_goldens.py                      tiny checkpoints, tiny.gguf, dequantized.json
     python make_goldens.py SmolLM2-....gguf     smollm2_logits.json as well
+    python make_goldens.py lab                  lab-*_logits.json only: the knowledge lab's smallest rung a family
 
 Needs torch, transformers, safetensors, tokenizers and gguf. Everything follows from SEED. Written on 2026-11-22.
 """
@@ -307,7 +308,34 @@ def make_smollm2(path):
     )
 
 
+def make_lab():
+    """One rung a family of examples/knowledge-lab/models, as transformers loads it: model and tokenizer."""
+    for folder in sorted((HERE.parents[2] / "examples/knowledge-lab/models").glob("*-56k")) + sorted(
+        (HERE.parents[2] / "examples/knowledge-lab/models").glob("lab-moe-252k")
+    ):
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        items = [
+            json.loads(line)["question"]
+            for task in ("lab_fact", "lab_rule", "lab_swap")
+            for line in (HERE.parents[2] / f"configs/tasks/lab/{task}.jsonl").read_text().splitlines()[:2]
+        ]
+        prompts = [tokenizer(" " + item)["input_ids"] for item in items]
+        assert all(ids[0] == 0 and len(ids) == 1 + len(item.split()) for ids, item in zip(prompts, items))
+        write_json(
+            HERE / f"{folder.name}_logits.json",
+            {
+                "provenance": provenance(f"float32 logits of examples/knowledge-lab/models/{folder.name}", LOGIT_TOLERANCE),
+                "texts": [" " + item for item in items],
+                "prompts": sampled_logits(model, prompts),
+            },
+        )
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["lab"]:
+        make_lab()
+        sys.exit()
     torch.manual_seed(SEED)
     models, tokenizer = make_tiny_checkpoints()
     make_tiny_gguf(models["tiny_llama"], tokenizer)
