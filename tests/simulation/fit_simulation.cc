@@ -1,6 +1,6 @@
 // Speed of resampling, coverage of intervals, and type I errors of tests, on simulated studies.
 //
-//     fit_simulation speed [CSV]     2,000 bootstrap refits of the four-factor law on 293 rows x 4 strata; writes the rows
+//     fit_simulation speed [CSV]     2,000 bootstrap refits of the four-factor law on 293 rows x 4 strata
 //     fit_simulation formula         a formula against the same law in C++
 //     fit_simulation families        12 families x 4 strata x 5 folds
 //     fit_simulation coverage [N]    how often 90 % intervals hold the planted exponents, over N studies (1000)
@@ -116,7 +116,8 @@ void Formula() {
     for (int round = 0; round < 20; ++round) {
       double begin = Now();
       for (size_t i = 0; i < 1000; ++i) {
-        sum += law->Predict(theta, {x.data() + 4 * i, 4}, with_gradient ? std::span<double>(gradient) : std::span<double>());
+        const std::span<double> slopes = with_gradient ? std::span<double>(gradient) : std::span<double>();
+        sum += law->Predict(theta, {x.data() + 4 * i, 4}, slopes);
       }
       best_formula = std::min(best_formula, Now() - begin);
       begin = Now();
@@ -155,8 +156,8 @@ void Families() {
       failed += comparison.laws[0].folds.failed + !comparison.laws[0].why_none.empty();
     }
   }
-  fmt::print("12 families x 4 strata x 5 folds (and hold-outs): {:.1f} s, {} fold fits, {} failed\n", Now() - begin, fits,
-             failed);
+  fmt::print("12 families x 4 strata x 5 folds (and hold-outs): {:.1f} s, {} fold fits, {} failed\n", Now() - begin,
+             fits, failed);
 }
 
 void Coverage(int studies) {
@@ -183,7 +184,7 @@ void Coverage(int studies) {
     const auto report = Bootstrap(refitter, table, *fit, options);
     for (size_t j = 0; j < 5; ++j) {
       const Uncertainty& one = report.quantities[j];
-      const auto holds = [&](const Interval& interval) { return interval.low <= theta[j] && theta[j] <= interval.high; };
+      const auto holds = [&](const Interval& ends) { return ends.low <= theta[j] && theta[j] <= ends.high; };
       counts[j].delta += holds(one.delta);
       counts[j].percentile += holds(one.percentile);
       counts[j].bca += holds(one.bca);

@@ -42,7 +42,13 @@ NestedTest TestParameters(const Law& law, const Table& table, const FitSettings&
   const LawRows rows = SelectRows(law, table, {settings.chance_rule, false, settings.weights});
   const bool is_binomial = !rows.counted_index.empty();
   FitProcedure procedure;
-  if (is_binomial) procedure.loss = FitProcedure::Loss::kBinomial;
+  // As CompareLaws() does: scatter of such responses is relative, and squares of the response would refuse true nulls.
+  const bool positive = std::all_of(rows.fit.y.begin(), rows.fit.y.end(), [](double y) { return y > 0; });
+  if (is_binomial) {
+    procedure.loss = FitProcedure::Loss::kBinomial;
+  } else if (positive) {
+    procedure.space = FitProcedure::Space::kLog;
+  }
   const RestrictedLaw restricted(law, fixed);
   std::string why;
   const auto large = FitMethod(law, table, settings, procedure, why);

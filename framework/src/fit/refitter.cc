@@ -140,8 +140,88 @@ bool Refitter::State::SolveOls(std::span<const double> targets, std::span<const 
   return std::all_of(out.begin(), out.end(), [](double value) { return std::isfinite(value); });
 }
 
+namespace {
+
+// Gauss-Newton with halved steps from a solution nearby, for sums of squares. False, which leaves the work to Ceres, where
+// it leaves the bounds, loses a direction, or is not done in 30 steps.
+bool GaussNewton(const Objective& objective, std::span<const double> multiplicity, std::vector<double>& theta) {
+  const size_t k = theta.size(), n = objective.rows().size();
+  const auto parameters = objective.law().parameters();
+  constexpr size_t kMax = 16;
+  if (k > kMax) return false;
+  double gram[kMax * kMax], right[kMax], scale[kMax], step[kMax], gradient[kMax];
+  std::vector<double> base = theta;
+  double base_cost = std::numeric_limits<double>::infinity(), shrink = 1, moved = 1;
+  for (int evaluation = 0; evaluation < 30; ++evaluation) {
+    std::fill(gram, gram + k * k, 0.0);
+    std::fill(right, right + k, 0.0);
+    double cost = 0;
+    for (size_t i = 0; i < n; ++i) {
+      const double times = multiplicity.empty() ? 1 : multiplicity[i];
+      if (times == 0) continue;
+      const double r = objective.Residual(theta, i, {gradient, k});
+      cost += times * r * r;
+      for (size_t a = 0; a < k; ++a) {
+        const double left = times * gradient[a];
+        right[a] -= left * r;
+        for (size_t b = 0; b <= a; ++b) gram[a * k + b] += left * gradient[b];
+      }
+    }
+    if (!std::isfinite(cost) && evaluation == 0) return false;
+    if (!(cost <= base_cost * (1 + 1e-10))) {
+      shrink /= 2;
+      if (shrink < 0.05) return false;
+      for (size_t a = 0; a < k; ++a) theta[a] = base[a] + shrink * step[a];
+      continue;
+    }
+    if (moved < 1e-7 && shrink == 1) return true;
+    base = theta;
+    base_cost = cost;
+    shrink = 1;
+    for (size_t a = 0; a < k; ++a) {
+      scale[a] = std::sqrt(gram[a * k + a]);
+      if (!(scale[a] > 0) || !std::isfinite(scale[a])) return false;
+    }
+    for (size_t a = 0; a < k; ++a) {
+      for (size_t b = 0; b <= a; ++b) {
+        double sum = gram[a * k + b] / (scale[a] * scale[b]);
+        for (size_t m = 0; m < b; ++m) sum -= gram[a * k + m] * gram[b * k + m];
+        if (a == b && !(sum > 1e-13)) return false;
+        gram[a * k + b] = a == b ? std::sqrt(sum) : sum / gram[b * k + b];
+      }
+    }
+    for (size_t a = 0; a < k; ++a) {
+      step[a] = right[a] / scale[a];
+      for (size_t m = 0; m < a; ++m) step[a] -= gram[a * k + m] * step[m];
+      step[a] /= gram[a * k + a];
+    }
+    moved = 0;
+    for (size_t a = k; a-- > 0;) {
+      for (size_t m = a + 1; m < k; ++m) step[a] -= gram[m * k + a] * step[m];
+      step[a] /= gram[a * k + a];
+    }
+    for (size_t a = 0; a < k; ++a) {
+      step[a] /= scale[a];
+      theta[a] = base[a] + step[a];
+      moved = std::max(moved, std::fabs(step[a]) / (std::fabs(base[a]) + 1e-9));
+      if (theta[a] < parameters[a].min || theta[a] > parameters[a].max) return false;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
 bool Refitter::State::Iterate(const Objective& with, std::span<const double> multiplicity,
                               std::span<double> out) const {
+  using Loss = FitProcedure::Loss;
+  if (procedure.loss == Loss::kSquares || procedure.loss == Loss::kBinomial) {
+    std::vector<double> near = theta;
+    if (GaussNewton(with, multiplicity, near)) {
+      std::copy(near.begin(), near.end(), out.begin());
+      return true;
+    }
+  }
   DescentOptions options;
   options.refine = false;
   options.max_iterations = 200;
