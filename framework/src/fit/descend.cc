@@ -93,7 +93,8 @@ void Solve(ceres::Problem& problem, const DescentOptions& options, Descent& desc
   solver.max_num_iterations = options.max_iterations;
   solver.function_tolerance = options.refine ? 1e-15 : 1e-10;
   solver.gradient_tolerance = options.refine ? 1e-14 : 1e-11;
-  solver.parameter_tolerance = options.refine ? 1e-13 : 1e-8;
+  // Ceres holds a step against the length of theta, in which a large amplitude hides the exponents.
+  solver.parameter_tolerance = options.refine ? 1e-13 : 0;
   solver.max_num_consecutive_invalid_steps = 20;
   solver.logging_type = ceres::SILENT;
   solver.num_threads = 1;

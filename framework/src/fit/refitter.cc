@@ -226,7 +226,9 @@ bool Refitter::State::Iterate(const Objective& with, std::span<const double> mul
   options.refine = false;
   options.max_iterations = 200;
   const Descent descent = Descend(with, theta, multiplicity, options);
-  const bool good = descent.converged && std::isfinite(descent.value);
+  // Where the objective is flat (all rows at chance, say) the iteration ends where it began: that determines nothing.
+  const bool moved = multiplicity.empty() || descent.theta != theta;
+  const bool good = moved && descent.converged && std::isfinite(descent.value);
   for (size_t j = 0; j < out.size(); ++j) out[j] = good ? descent.theta[j] : kUnset;
   return good;
 }

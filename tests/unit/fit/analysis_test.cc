@@ -180,6 +180,22 @@ TEST(Bootstrap, DrawsWholeClustersAndSaysWhenTheyAreTooFew) {
   EXPECT_THAT(report.note, HasSubstr("resamples by N do not determine the parameters: no interval is given"));
 }
 
+// With A = 1e6 the law says acc_adj = 0 in every row, whatever the exponents: no resample can move them.
+TEST(Bootstrap, SaysSoWhereTheObjectiveIsFlat) {
+  Fitted fitted = FitPool(0.1, 19);
+  ASSERT_TRUE(fitted.fit.binomial.has_value());
+  MethodFit flat = *fitted.fit.binomial;
+  const std::vector<double> theta = {1e6, 0, 0, 0, 0};
+  for (size_t j = 0; j < 5; ++j) flat.parameters[j].value = theta[j];
+  const Refitter refitter(*fitted.law, fitted.table, fitted.settings, flat);
+  BootstrapOptions options;
+  options.replicates = 50;
+  const auto report = Bootstrap(refitter, fitted.table, flat, options);
+  EXPECT_EQ(report.failed, 50);
+  EXPECT_EQ(report.note, "50 of 50 resamples by trials do not determine the parameters: no interval is given");
+  EXPECT_TRUE(std::isnan(report.quantities[1].bca.low));
+}
+
 TEST(Bootstrap, OfItemsSpreadsAsTheCountsDo) {
   const Fitted fitted = FitPool(0, 7);
   const Refitter refitter(*fitted.law, fitted.table, fitted.settings, *fitted.fit.ols);
