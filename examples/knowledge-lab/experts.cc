@@ -42,7 +42,8 @@ Experts<T>::Experts(const NetConfig& config, int64_t rows)
 }
 
 template <typename T>
-void Experts<T>::Forward(const at::Tensor& input, const float* router, const at::Tensor& gate_up, const at::Tensor& down, at::Tensor& out) {
+void Experts<T>::Forward(const at::Tensor& input, const float* router, const at::Tensor& gate_up,
+                         const at::Tensor& down, at::Tensor& out) {
   std::fill(count_.begin(), count_.end(), 0);
   std::vector<float> x(d_);
   std::vector<int32_t> order(experts_);
@@ -69,7 +70,8 @@ void Experts<T>::Forward(const at::Tensor& input, const float* router, const at:
     }
   }
   first_[0] = 0;
-  for (int64_t e = 0; e < experts_; ++e) first_[e + 1] = first_[e] + (count_[e] + kRowsStep - 1) / kRowsStep * kRowsStep;
+  for (int64_t e = 0; e < experts_; ++e)
+    first_[e + 1] = first_[e] + (count_[e] + kRowsStep - 1) / kRowsStep * kRowsStep;
   for (int64_t e = 0; e < experts_; ++e) {
     gathered_.narrow(0, first_[e] + count_[e], first_[e + 1] - first_[e] - count_[e]).zero_();
   }
@@ -87,14 +89,16 @@ void Experts<T>::Forward(const at::Tensor& input, const float* router, const at:
   }
   for (int64_t i = 0; i < rows_; ++i) {
     std::fill(x.begin(), x.end(), 0.0f);
-    for (int64_t k = i * chosen_; k < (i + 1) * chosen_; ++k) kernels_.add_scaled(Data<T>(result_) + place_[k] * d_, share_[k], d_, x.data());
+    for (int64_t k = i * chosen_; k < (i + 1) * chosen_; ++k)
+      kernels_.add_scaled(Data<T>(result_) + place_[k] * d_, share_[k], d_, x.data());
     kernels_.round(x.data(), d_, Data<T>(out) + i * d_);
   }
 }
 
 template <typename T>
-void Experts<T>::Backward(const at::Tensor& input, const float* router, const at::Tensor& gate_up, const at::Tensor& down,
-                          const at::Tensor& dout, at::Tensor& dinput, float* drouter, float* dgate_up, float* ddown) {
+void Experts<T>::Backward(const at::Tensor& input, const float* router, const at::Tensor& gate_up,
+                          const at::Tensor& down, const at::Tensor& dout, at::Tensor& dinput, float* drouter,
+                          float* dgate_up, float* ddown) {
   // Through the router. With L = balance * E * sum_e f_e mean(p_e), f_e the share of choices:
   //   dL / dlogit_e = balance * E / rows * p_e (f_e - sum_j f_j p_j)
   std::fill(dinput_.begin(), dinput_.end(), 0.0f);
@@ -116,8 +120,10 @@ void Experts<T>::Backward(const at::Tensor& input, const float* router, const at
     const auto choices = static_cast<float>(rows_ * chosen_);
     for (int64_t e = 0; e < experts_; ++e) load += static_cast<float>(count_[e]) / choices * p[e];
     const auto factor = static_cast<float>(balance_ * static_cast<double>(experts_) / static_cast<double>(rows_));
-    for (int64_t e = 0; e < experts_; ++e) dlogits[e] = factor * p[e] * (static_cast<float>(count_[e]) / choices - load);
-    for (int64_t k = 0; k < chosen_; ++k) dlogits[expert_[i * chosen_ + k]] += share_[i * chosen_ + k] * (slopes[k] - mean);
+    for (int64_t e = 0; e < experts_; ++e)
+      dlogits[e] = factor * p[e] * (static_cast<float>(count_[e]) / choices - load);
+    for (int64_t k = 0; k < chosen_; ++k)
+      dlogits[expert_[i * chosen_ + k]] += share_[i * chosen_ + k] * (slopes[k] - mean);
     kernels_.widen(Data<T>(input) + i * d_, d_, x.data());
     for (int64_t e = 0; e < experts_; ++e) {
       FloatKernels().add_scaled(x.data(), dlogits[e], d_, drouter + e * d_);
@@ -136,12 +142,12 @@ void Experts<T>::Backward(const at::Tensor& input, const float* router, const at
     at::Tensor part = part_.narrow(0, 0, d_ * f_).view({d_, f_});
     at::mm_out(part, d_result.t(), act_.narrow(0, first, rows));
     kernels_.widen(Data<T>(part_), d_ * f_, ddown + e * d_ * f_);
-    at::mm_out(d_act, d_result, down.narrow(0, e * d_, d_));                            // [rows, f]
+    at::mm_out(d_act, d_result, down.narrow(0, e * d_, d_));  // [rows, f]
     kernels_.swiglu_backward(Data<T>(d_act), rows, f_, Data<T>(both));
     part = part_.view({2 * f_, d_});
     at::mm_out(part, both.t(), gathered_.narrow(0, first, rows));
     kernels_.widen(Data<T>(part_), 2 * f_ * d_, dgate_up + e * 2 * f_ * d_);
-    at::mm_out(d_gathered, both, gate_up.narrow(0, e * 2 * f_, 2 * f_));                // [rows, d]
+    at::mm_out(d_gathered, both, gate_up.narrow(0, e * 2 * f_, 2 * f_));  // [rows, d]
   }
   for (int64_t i = 0; i < rows_; ++i) {
     for (int64_t k = i * chosen_; k < (i + 1) * chosen_; ++k) {

@@ -23,7 +23,9 @@ void Write(const std::filesystem::path& path, const std::string& text) {
 void ExportHuggingFace(const Rung& rung, Net& net, const World& world, const std::filesystem::path& folder) {
   std::filesystem::create_directories(folder);
   const NetConfig& config = net.config();
-  const char* class_name = config.experts > 0 ? "Qwen3MoeForCausalLM" : config.has_head_norm() ? "Qwen3ForCausalLM" : "LlamaForCausalLM";
+  const char* class_name = config.experts > 0       ? "Qwen3MoeForCausalLM"
+                           : config.has_head_norm() ? "Qwen3ForCausalLM"
+                                                    : "LlamaForCausalLM";
   Json file = {{"architectures", Json::array({class_name})},
                {"model_type", config.family},
                {"attention_bias", false},
@@ -54,8 +56,12 @@ void ExportHuggingFace(const Rung& rung, Net& net, const World& world, const std
   Write(folder / "config.json", file.dump(2) + "\n");
   Write(folder / "generation_config.json", Json{{"bos_token_id", 0}, {"eos_token_id", 0}}.dump(2) + "\n");
   Write(folder / "tokenizer.json", world.vocabulary().TokenizerJson());
-  Write(folder / "tokenizer_config.json",
-        Json{{"bos_token", "<|bos|>"}, {"eos_token", "<|bos|>"}, {"model_max_length", 512}, {"tokenizer_class", "PreTrainedTokenizerFast"}}.dump(2) + "\n");
+  Write(folder / "tokenizer_config.json", Json{{"bos_token", "<|bos|>"},
+                                               {"eos_token", "<|bos|>"},
+                                               {"model_max_length", 512},
+                                               {"tokenizer_class", "PreTrainedTokenizerFast"}}
+                                                  .dump(2) +
+                                              "\n");
 
   Json header = {{"__metadata__", {{"format", "pt"}, {"rung", rung.name}}}};
   std::string bytes;

@@ -1,5 +1,5 @@
-// Compiled once for each instruction set (CMakeLists.txt), each time into a namespace of its own, BITLAW_LAB_ISA. Uses no
-// inline function of the standard library: the linker could take this file's copy of it for the rest of the program.
+// Compiled once for each instruction set (CMakeLists.txt), each time into a namespace of its own, BITLAW_LAB_ISA. Uses
+// no inline function of the standard library: the linker could take this file's copy of it for the rest of the program.
 #include "kernels.h"
 
 namespace bitlaw::lab::BITLAW_LAB_ISA {
@@ -21,12 +21,14 @@ inline float Exp(float x) {
   const float t = x * 1.44269504f;
   const auto k = static_cast<int32_t>(t + (t < 0 ? -0.5f : 0.5f));
   const float f = (t - static_cast<float>(k)) * 0.69314718f;
-  const float p = 1 + f * (1 + f * (0.5f + f * (0.16666667f + f * (0.041666668f + f * (0.0083333338f + f * 0.0013888889f)))));
+  const float p =
+      1 + f * (1 + f * (0.5f + f * (0.16666667f + f * (0.041666668f + f * (0.0083333338f + f * 0.0013888889f)))));
   return p * __builtin_bit_cast(float, (k + 127) << 23);
 }
 
 template <typename T>
-void AddNorm(const float* a, const T* b, const float* __restrict w, float eps, int64_t rows, int64_t d, float* sum, T* __restrict y, float* r) {
+void AddNorm(const float* a, const T* b, const float* __restrict w, float eps, int64_t rows, int64_t d, float* sum,
+             T* __restrict y, float* r) {
   for (int64_t i = 0; i < rows; ++i, a += d, sum += d, y += d) {
     float squares = 0;
     if (b != nullptr) {
@@ -44,8 +46,8 @@ void AddNorm(const float* a, const T* b, const float* __restrict w, float eps, i
 
 // dx_i += r w_i dy_i - x_i r^3 / d * sum_j dy_j w_j x_j;  dw_i += dy_i x_i r
 template <typename T>
-void NormBackward(const T* __restrict dy, const float* __restrict x, const float* __restrict w, const float* r, int64_t rows, int64_t d,
-                  float* __restrict dx, T* __restrict rounded, float* __restrict dw) {
+void NormBackward(const T* __restrict dy, const float* __restrict x, const float* __restrict w, const float* r,
+                  int64_t rows, int64_t d, float* __restrict dx, T* __restrict rounded, float* __restrict dw) {
   for (int64_t i = 0; i < rows; ++i, dy += d, x += d, dx += d, rounded += d) {
     float projection = 0;
     const float scale = r[i];
@@ -90,7 +92,8 @@ inline Lanes ExpLanes(Lanes x) {
   const Lanes t = x * 1.44269504f;
   const IntLanes k = __builtin_convertvector(t < 0 ? t - half : t + half, IntLanes);
   const Lanes f = (t - __builtin_convertvector(k, Lanes)) * 0.69314718f;
-  const Lanes p = 1 + f * (1 + f * (0.5f + f * (0.16666667f + f * (0.041666668f + f * (0.0083333338f + f * 0.0013888889f)))));
+  const Lanes p =
+      1 + f * (1 + f * (0.5f + f * (0.16666667f + f * (0.041666668f + f * (0.0083333338f + f * 0.0013888889f)))));
   return p * (Lanes)((k + 127) << 23);
 }
 
@@ -126,9 +129,11 @@ struct Head {
   }
 };
 
-// Norm (if w) and rotation. Returns 1 / rms. cosine, sine [kHead]: those of the halves' pairs, the first half's sine negative.
+// Norm (if w) and rotation. Returns 1 / rms. cosine, sine [kHead]: those of the halves' pairs, the first half's sine
+// negative.
 template <int kHead, typename T>
-inline float LoadHead(const T* from, const float* w, float eps, const float* cosine, const float* sine, float factor, Head<kHead>* to) {
+inline float LoadHead(const T* from, const float* w, float eps, const float* cosine, const float* sine, float factor,
+                      Head<kHead>* to) {
   Head<kHead> x, c, s;
   x.LoadFrom(from), c.LoadFrom(cosine), s.LoadFrom(sine);
   float scale = 1;
@@ -138,14 +143,15 @@ inline float LoadHead(const T* from, const float* w, float eps, const float* cos
     scale = 1 / __builtin_sqrtf(x.Dot(x) / kHead + eps);
     for (int i = 0; i < Head<kHead>::kParts; ++i) x.part[i] *= weight.part[i] * scale;
   }
-  for (int i = 0; i < Head<kHead>::kParts; ++i) to->part[i] = (x.part[i] * c.part[i] + x.Swapped(i) * s.part[i]) * factor;
+  for (int i = 0; i < Head<kHead>::kParts; ++i)
+    to->part[i] = (x.part[i] * c.part[i] + x.Swapped(i) * s.part[i]) * factor;
   return scale;
 }
 
 // The way back of LoadHead: dy -> gradient of `from`, into `to`.
 template <int kHead, typename T>
-inline void StoreHeadGradient(const Head<kHead>& dy, const T* from, const float* w, float scale, const float* cosine, const float* sine, T* to,
-                              Head<kHead>* dw) {
+inline void StoreHeadGradient(const Head<kHead>& dy, const T* from, const float* w, float scale, const float* cosine,
+                              const float* sine, T* to, Head<kHead>* dw) {
   Head<kHead> x, c, s;
   c.LoadFrom(cosine), s.LoadFrom(sine);
   for (int i = 0; i < Head<kHead>::kParts; ++i) x.part[i] = dy.part[i] * c.part[i] - dy.Swapped(i) * s.part[i];
@@ -224,7 +230,8 @@ void AttendForward(const T* qkv, const AttentionShape& s, T* out) {
       for (int64_t head = kv * share; head < (kv + 1) * share; ++head) {
         for (int64_t t = 0; t < n; ++t) {
           Head<kHead> q, sum{};
-          LoadHead(qkv + (first + t) * columns + head * kHead, s.query_norm, s.eps, s.cosine + t * kHead, s.sine + t * kHead, factor, &q);
+          LoadHead(qkv + (first + t) * columns + head * kHead, s.query_norm, s.eps, s.cosine + t * kHead,
+                   s.sine + t * kHead, factor, &q);
           const int64_t blocks = t / kLanes + 1;
           BlockProducts(q, keys, blocks, p);
           Softmax(t, blocks, p);
@@ -237,7 +244,8 @@ void AttendForward(const T* qkv, const AttentionShape& s, T* out) {
 }
 
 template <int kHead, typename T>
-void AttendBackward(const T* dout, const T* qkv, const AttentionShape& s, T* dqkv, float* dquery_norm, float* dkey_norm) {
+void AttendBackward(const T* dout, const T* qkv, const AttentionShape& s, T* dqkv, float* dquery_norm,
+                    float* dkey_norm) {
   const int64_t columns = s.columns(), share = s.heads / s.kv_heads;
   const float factor = 1 / __builtin_sqrtf(kHead);
   Columns<kHead> keys_t{}, values_t{};
@@ -284,7 +292,8 @@ void AttendBackward(const T* dout, const T* qkv, const AttentionShape& s, T* dqk
       }
       for (int64_t t = 0; t < n; ++t) {
         const int64_t at = (first + t) * columns + (s.heads + kv) * kHead;
-        StoreHeadGradient(dkeys[t], qkv + at, s.key_norm, scales[t], s.cosine + t * kHead, s.sine + t * kHead, dqkv + at, &dkey_weight);
+        StoreHeadGradient(dkeys[t], qkv + at, s.key_norm, scales[t], s.cosine + t * kHead, s.sine + t * kHead,
+                          dqkv + at, &dkey_weight);
         dvalues[t].StoreTo(dqkv + at + s.kv_heads * kHead);
       }
     }
@@ -302,7 +311,8 @@ void AttentionForward(const T* qkv, const AttentionShape& shape, T* out) {
 }
 
 template <typename T>
-void AttentionBackward(const T* dout, const T* qkv, const AttentionShape& shape, T* dqkv, float* dquery_norm, float* dkey_norm) {
+void AttentionBackward(const T* dout, const T* qkv, const AttentionShape& shape, T* dqkv, float* dquery_norm,
+                       float* dkey_norm) {
   if (shape.head_dim == 16) AttendBackward<16>(dout, qkv, shape, dqkv, dquery_norm, dkey_norm);
   if (shape.head_dim == 32) AttendBackward<32>(dout, qkv, shape, dqkv, dquery_norm, dkey_norm);
   if (shape.head_dim == 64) AttendBackward<64>(dout, qkv, shape, dqkv, dquery_norm, dkey_norm);
@@ -332,7 +342,8 @@ void SwigluBackward(const T* __restrict dact, int64_t rows, int64_t f, T* __rest
 }
 
 template <typename T>
-double CrossEntropy(T* logits, const int32_t* targets, const float* weight, int64_t rows, int64_t vocabulary, char* correct) {
+double CrossEntropy(T* logits, const int32_t* targets, const float* weight, int64_t rows, int64_t vocabulary,
+                    char* correct) {
   double loss = 0;
   for (int64_t i = 0; i < rows; ++i, logits += vocabulary) {
     float largest = Load(logits[0]), total = 0;
@@ -370,7 +381,8 @@ float Dot(const T* a, const T* b, int64_t n) {
   return sum;
 }
 
-void AdamW(float* __restrict w, const float* __restrict g, float* __restrict m, float* __restrict v, int64_t n, float clip, float rate, float decay, int64_t step) {
+void AdamW(float* __restrict w, const float* __restrict g, float* __restrict m, float* __restrict v, int64_t n,
+           float clip, float rate, float decay, int64_t step) {
   const float inverse1 = static_cast<float>(1 / (1 - __builtin_pow(0.9, static_cast<double>(step))));
   const float inverse2 = static_cast<float>(1 / (1 - __builtin_pow(0.95, static_cast<double>(step))));
   const float shrink = 1 - rate * decay;
@@ -394,9 +406,11 @@ double SquaredNorm(const float* g, int64_t n) {
 }
 
 template <typename T>
-constexpr Kernels<T> kTable = {AddNorm<T>,        NormBackward<T>,   AttentionForward<T>, AttentionBackward<T>, SwigluForward<T>,
-                               SwigluBackward<T>, CrossEntropy<T>,   Widen<T>,            Round<T>,             AddScaled<T>,
-                               Dot<T>,            AdamW,             SquaredNorm};
+constexpr Kernels<T> kTable = {AddNorm<T>,           NormBackward<T>,  AttentionForward<T>,
+                               AttentionBackward<T>, SwigluForward<T>, SwigluBackward<T>,
+                               CrossEntropy<T>,      Widen<T>,         Round<T>,
+                               AddScaled<T>,         Dot<T>,           AdamW,
+                               SquaredNorm};
 
 }  // namespace
 

@@ -16,7 +16,8 @@ BITLAW_LAB_DECLARE(avx512)
 namespace {
 
 template <typename T>
-const Kernels<T>& Best(const Kernels<T>& plain, [[maybe_unused]] const Kernels<T>* avx2, [[maybe_unused]] const Kernels<T>* avx512) {
+const Kernels<T>& Best(const Kernels<T>& plain, [[maybe_unused]] const Kernels<T>* avx2,
+                       [[maybe_unused]] const Kernels<T>* avx512) {
 #ifdef BITLAW_LAB_X86
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd")) {

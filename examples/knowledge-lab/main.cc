@@ -11,7 +11,8 @@
 namespace bitlaw::lab {
 
 const std::vector<Rung>& Ladder() {
-  auto net = [](const char* family, int64_t hidden, int64_t layers, int64_t heads, int64_t kv_heads, int64_t ffn, int64_t experts = 0) {
+  auto net = [](const char* family, int64_t hidden, int64_t layers, int64_t heads, int64_t kv_heads, int64_t ffn,
+                int64_t experts = 0) {
     NetConfig config;
     config.family = family;
     config.hidden = hidden, config.layers = layers, config.heads = heads, config.kv_heads = kv_heads, config.ffn = ffn;
@@ -42,7 +43,8 @@ const Rung& FindRung(const std::string& name) {
     if (rung.name == name) return rung;
     names.push_back(rung.name);
   }
-  throw Error(ErrorKind::kSpec, "'" + name + "' is no rung of the ladder." + DidYouMean(name, names) + " Rungs: " + JoinNames(names) + ".");
+  throw Error(ErrorKind::kSpec, "'" + name + "' is no rung of the ladder." + DidYouMean(name, names) +
+                                    " Rungs: " + JoinNames(names) + ".");
 }
 
 World LabWorld() { return World(20261122); }
@@ -51,7 +53,8 @@ World LabWorld() { return World(20261122); }
 
 int main(int argc, char** argv) {
   using namespace bitlaw::lab;
-  CLI::App app{"Makes the knowledge lab: a small world, models trained on it, and the tasks that ask about it.", "bitlaw_lab"};
+  CLI::App app{"Makes the knowledge lab: a small world, models trained on it, and the tasks that ask about it.",
+               "bitlaw_lab"};
   app.require_subcommand(1);
   std::string rung_name, folder;
   TaskFiles files;

@@ -56,7 +56,8 @@ Net::Net(NetConfig config, int64_t rows, uint64_t seed) : config_(std::move(conf
   gradient_ = at::zeros({count_}, at::kFloat);
   Rng rng(seed);
   auto fill = [&](int64_t at, int64_t size, double deviation) {
-    for (int64_t i = 0; i < size; ++i) parameters_.data_ptr<float>()[at + i] = static_cast<float>(deviation * rng.Normal());
+    for (int64_t i = 0; i < size; ++i)
+      parameters_.data_ptr<float>()[at + i] = static_cast<float>(deviation * rng.Normal());
   };
   const double depth = std::sqrt(2.0 * static_cast<double>(config_.layers));
   fill(embedding_at_, config_.vocab * d, 0.05);
@@ -70,7 +71,8 @@ Net::Net(NetConfig config, int64_t rows, uint64_t seed) : config_(std::move(conf
 }
 
 std::vector<Net::View> Net::Named() const {
-  const int64_t d = config_.hidden, f = config_.ffn, hd = config_.head_dim, q = config_.heads * hd, k = config_.kv_heads * hd;
+  const int64_t d = config_.hidden, f = config_.ffn, hd = config_.head_dim, q = config_.heads * hd,
+                k = config_.kv_heads * hd;
   std::vector<View> views = {{"model.embed_tokens.weight", {config_.vocab, d}, embedding_at_}};
   for (size_t l = 0; l < at_.size(); ++l) {
     const LayerAt& at = at_[l];
@@ -125,8 +127,15 @@ class NetOf : public Net {
   AttentionShape Shape(const Batch& batch, const LayerAt& at) const {
     const float* p = Float(parameters_);
     const bool norm = config_.has_head_norm();
-    return {config_.heads, config_.kv_heads, config_.head_dim, batch.starts.data(), static_cast<int64_t>(batch.starts.size()) - 1,
-            Float(cosine_), Float(sine_), norm ? p + at.query_norm : nullptr, norm ? p + at.key_norm : nullptr,
+    return {config_.heads,
+            config_.kv_heads,
+            config_.head_dim,
+            batch.starts.data(),
+            static_cast<int64_t>(batch.starts.size()) - 1,
+            Float(cosine_),
+            Float(sine_),
+            norm ? p + at.query_norm : nullptr,
+            norm ? p + at.key_norm : nullptr,
             static_cast<float>(config_.norm_eps)};
   }
   // Gradient of a weight: gradient[offset...] = output^T input.
@@ -178,7 +187,8 @@ NetOf<T>::NetOf(NetConfig config, int64_t rows, uint64_t seed) : Net(std::move(c
   sine_ = at::empty({tokens, hd}, at::kFloat);
   for (int64_t t = 0; t < tokens; ++t) {
     for (int64_t j = 0; j < hd / 2; ++j) {
-      const double angle = static_cast<double>(t) * std::pow(config_.rope_theta, -2.0 * static_cast<double>(j) / static_cast<double>(hd));
+      const double angle = static_cast<double>(t) *
+                           std::pow(config_.rope_theta, -2.0 * static_cast<double>(j) / static_cast<double>(hd));
       Float(cosine_)[t * hd + j] = Float(cosine_)[t * hd + hd / 2 + j] = static_cast<float>(std::cos(angle));
       Float(sine_)[t * hd + hd / 2 + j] = static_cast<float>(std::sin(angle));
       Float(sine_)[t * hd + j] = -Float(sine_)[t * hd + hd / 2 + j];
@@ -193,7 +203,8 @@ double NetOf<T>::Forward(const Batch& batch, char* correct) {
   const auto eps = static_cast<float>(config_.norm_eps);
   const float* p = Float(parameters_);
   if constexpr (sizeof(T) == 2) kernels_.round(p, count_, Data(weights_));
-  for (int64_t i = 0; i < rows_; ++i) std::copy_n(p + embedding_at_ + batch.tokens[i] * d, d, Float(hidden_) + i * d);  // [M, d]
+  for (int64_t i = 0; i < rows_; ++i)
+    std::copy_n(p + embedding_at_ + batch.tokens[i] * d, d, Float(hidden_) + i * d);  // [M, d]
   const T* added = nullptr;
   for (int64_t l = 0; l < config_.layers; ++l) {
     Layer& b = layers_[l];
@@ -203,11 +214,12 @@ double NetOf<T>::Forward(const Batch& batch, char* correct) {
     at::mm_out(b.qkv, b.normed, Weight(at.qkv, columns, d).t());  // [M, (H + 2 K) D]
     kernels_.attention_forward(Data(b.qkv), Shape(batch, at), Data(b.attended));
     at::Tensor sum = added_.narrow(0, 0, rows_);
-    at::mm_out(sum, b.attended, Weight(at.output, d, out).t());   // [M, d]
-    kernels_.add_norm(Float(b.input), Data(added_), p + at.mlp_norm, eps, rows_, d, Float(b.middle), Data(b.normed2), Float(b.r2));
+    at::mm_out(sum, b.attended, Weight(at.output, d, out).t());  // [M, d]
+    kernels_.add_norm(Float(b.input), Data(added_), p + at.mlp_norm, eps, rows_, d, Float(b.middle), Data(b.normed2),
+                      Float(b.r2));
     if (config_.experts > 0) {
-      experts_[l].Forward(b.normed2, p + at.router, Weight(at.gate_up, config_.experts * 2 * f, d), Weight(at.down, config_.experts * d, f),
-                          added_);
+      experts_[l].Forward(b.normed2, p + at.router, Weight(at.gate_up, config_.experts * 2 * f, d),
+                          Weight(at.down, config_.experts * d, f), added_);
     } else {
       at::mm_out(b.gate_up, b.normed2, Weight(at.gate_up, 2 * f, d).t());  // [M, 2 f]
       kernels_.swiglu_forward(Data(b.gate_up), rows_, f, Data(b.act));     // [M, f]
@@ -223,8 +235,8 @@ double NetOf<T>::Forward(const Batch& batch, char* correct) {
     std::copy_n(middle + batch.asked[i] * d, d, row);
     kernels_.add_scaled(added + batch.asked[i] * d, 1.0f, d, row);
   }
-  kernels_.add_norm(Float(final_hidden_), nullptr, p + final_norm_at_, eps, padded, d, Float(final_hidden_), Data(final_normed_),
-                    Float(final_r_));
+  kernels_.add_norm(Float(final_hidden_), nullptr, p + final_norm_at_, eps, padded, d, Float(final_hidden_),
+                    Data(final_normed_), Float(final_r_));
   at::Tensor logits = logits_.narrow(0, 0, padded);
   at::mm_out(logits, final_normed_.narrow(0, 0, padded), Weight(embedding_at_, config_.vocab, d).t());  // [asked, V]
   double total = 0;
@@ -244,12 +256,12 @@ void NetOf<T>::Backward(const Batch& batch) {
   const auto asked = static_cast<int64_t>(batch.asked.size()), padded = (asked + kRowsStep - 1) / kRowsStep * kRowsStep;
   const at::Tensor logits = logits_.narrow(0, 0, padded);
   logits.narrow(0, asked, padded - asked).zero_();
-  WeightGradient(logits, final_normed_.narrow(0, 0, padded), embedding_at_);             // [V, d]
+  WeightGradient(logits, final_normed_.narrow(0, 0, padded), embedding_at_);  // [V, d]
   at::Tensor d_final_normed = d_normed_.narrow(0, 0, padded);
-  at::mm_out(d_final_normed, logits, Weight(embedding_at_, config_.vocab, d));           // [asked, d]
+  at::mm_out(d_final_normed, logits, Weight(embedding_at_, config_.vocab, d));  // [asked, d]
   d_final_.narrow(0, 0, padded).zero_();
-  kernels_.norm_backward(Data(d_normed_), Float(final_hidden_), p + final_norm_at_, Float(final_r_), asked, d, Float(d_final_),
-                         Data(d_rounded_), g + final_norm_at_);
+  kernels_.norm_backward(Data(d_normed_), Float(final_hidden_), p + final_norm_at_, Float(final_r_), asked, d,
+                         Float(d_final_), Data(d_rounded_), g + final_norm_at_);
   d_hidden_.zero_();
   for (int64_t i = 0; i < asked; ++i) std::copy_n(Float(d_final_) + i * d, d, Float(d_hidden_) + batch.asked[i] * d);
   kernels_.round(Float(d_hidden_), rows_ * d, Data(d_rounded_));
@@ -259,24 +271,26 @@ void NetOf<T>::Backward(const Batch& batch) {
     Layer& b = layers_[l];
     const LayerAt& at = at_[l];
     if (config_.experts > 0) {
-      experts_[l].Backward(b.normed2, p + at.router, Weight(at.gate_up, config_.experts * 2 * f, d), Weight(at.down, config_.experts * d, f),
-                           d_rounded, d_normed, g + at.router, g + at.gate_up, g + at.down);
+      experts_[l].Backward(b.normed2, p + at.router, Weight(at.gate_up, config_.experts * 2 * f, d),
+                           Weight(at.down, config_.experts * d, f), d_rounded, d_normed, g + at.router, g + at.gate_up,
+                           g + at.down);
     } else {
       WeightGradient(d_rounded, b.act, at.down);
-      at::mm_out(d_act_, d_rounded, Weight(at.down, d, f));             // [M, f]
+      at::mm_out(d_act_, d_rounded, Weight(at.down, d, f));  // [M, f]
       kernels_.swiglu_backward(Data(d_act_), rows_, f, Data(b.gate_up));
       WeightGradient(b.gate_up, b.normed2, at.gate_up);
-      at::mm_out(d_normed, b.gate_up, Weight(at.gate_up, 2 * f, d));    // [M, d]
+      at::mm_out(d_normed, b.gate_up, Weight(at.gate_up, 2 * f, d));  // [M, d]
     }
-    kernels_.norm_backward(Data(d_normed_), Float(b.middle), p + at.mlp_norm, Float(b.r2), rows_, d, Float(d_hidden_), Data(d_rounded_),
-                           g + at.mlp_norm);
+    kernels_.norm_backward(Data(d_normed_), Float(b.middle), p + at.mlp_norm, Float(b.r2), rows_, d, Float(d_hidden_),
+                           Data(d_rounded_), g + at.mlp_norm);
     WeightGradient(d_rounded, b.attended, at.output);
-    at::mm_out(d_attended_, d_rounded, Weight(at.output, d, out));      // [M, H D]
-    kernels_.attention_backward(Data(d_attended_), Data(b.qkv), Shape(batch, at), Data(d_qkv_), g + at.query_norm, g + at.key_norm);
+    at::mm_out(d_attended_, d_rounded, Weight(at.output, d, out));  // [M, H D]
+    kernels_.attention_backward(Data(d_attended_), Data(b.qkv), Shape(batch, at), Data(d_qkv_), g + at.query_norm,
+                                g + at.key_norm);
     WeightGradient(d_qkv_, b.normed, at.qkv);
-    at::mm_out(d_normed, d_qkv_, Weight(at.qkv, columns, d));           // [M, d]
-    kernels_.norm_backward(Data(d_normed_), Float(b.input), p + at.attention_norm, Float(b.r1), rows_, d, Float(d_hidden_),
-                           Data(d_rounded_), g + at.attention_norm);
+    at::mm_out(d_normed, d_qkv_, Weight(at.qkv, columns, d));  // [M, d]
+    kernels_.norm_backward(Data(d_normed_), Float(b.input), p + at.attention_norm, Float(b.r1), rows_, d,
+                           Float(d_hidden_), Data(d_rounded_), g + at.attention_norm);
   }
   for (int64_t i = 0; i < rows_; ++i) {
     float* row = g + embedding_at_ + batch.tokens[i] * d;

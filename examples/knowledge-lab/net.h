@@ -15,8 +15,8 @@ namespace bitlaw::lab {
 struct NetConfig {
   std::string family = "llama";
   int64_t hidden = 64, layers = 2, heads = 4, kv_heads = 2, head_dim = 16, ffn = 256, vocab = 0;
-  int64_t experts = 0, chosen = 0;   ///< Zero for dense.
-  double router_balance = 0.01;      ///< Weight of the load balance in the loss (Fedus et al. 2021, equation 4).
+  int64_t experts = 0, chosen = 0;  ///< Zero for dense.
+  double router_balance = 0.01;     ///< Weight of the load balance in the loss (Fedus et al. 2021, equation 4).
   double rope_theta = 10000, norm_eps = 1e-5;
 
   bool has_head_norm() const { return family != "llama"; }
@@ -50,9 +50,9 @@ class Net {
   virtual double Evaluate(const Batch& batch, std::vector<char>* correct) = 0;
 
   struct View {
-    std::string name;             ///< "model.layers.0.self_attn.q_proj.weight"
+    std::string name;  ///< "model.layers.0.self_attn.q_proj.weight"
     std::vector<int64_t> shape;
-    int64_t offset;               ///< Into parameters().
+    int64_t offset;  ///< Into parameters().
   };
   /// Every tensor under the name it has in a Hugging Face checkpoint.
   std::vector<View> Named() const;
@@ -65,7 +65,9 @@ class Net {
   struct Range {
     int64_t begin, end;
   };
-  const std::vector<Range>& matrices() const { return matrices_; }  ///< What weight decay applies to; the rest are norms.
+  const std::vector<Range>& matrices() const {
+    return matrices_;
+  }  ///< What weight decay applies to; the rest are norms.
 
  protected:
   struct LayerAt {

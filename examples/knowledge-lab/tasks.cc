@@ -22,12 +22,14 @@ struct TaskForm {
 
 constexpr TaskForm kForms[] = {
     {"fact", Kind::kFact, "KM", 0, "A relation of a person, asked in the form in which it was learned."},
-    {"paraphrase", Kind::kParaphrase, "KM", 0, "A relation of a person, asked in a form in which this fact was never seen."},
+    {"paraphrase", Kind::kParaphrase, "KM", 0,
+     "A relation of a person, asked in a form in which this fact was never seen."},
     {"recall", Kind::kFact, "KM", 4, "A relation of a person, chosen among four values of that relation."},
     {"rule", Kind::kRule, "KA", 0, "A property of a new creature by the rule of its class, beside others."},
     {"inherit", Kind::kInherit, "KA", 0, "A property that a new creature's class has from its group."},
     {"speak", Kind::kSpeak, "KA", 0, "A dictionary applied to a new sentence of three words."},
-    {"decline", Kind::kDecline, "KA", 4, "Endings of two nouns in a case in which they were never seen, chosen among four."},
+    {"decline", Kind::kDecline, "KA", 4,
+     "Endings of two nouns in a case in which they were never seen, chosen among four."},
     {"arith", Kind::kArith, "KR", 0, "Two to six operations modulo 113, step by step."},
     {"walk", Kind::kWalk, "KR", 4, "Two to six doors between rooms, the right way chosen among four."},
     {"order", Kind::kOrder, "KR", 4, "The top of a chain of comparisons, chosen among its members."},
@@ -60,13 +62,15 @@ void WriteTasks(const World& world, const TaskFiles& files, const std::filesyste
     }
     Write(folder / "tasks" / files.prefix / (name + ".jsonl"), lines);
     // A text of the lab begins with a space: every word is one token with its space.
-    std::string yaml = fmt::format("# Made by: bitlaw_lab tasks. {} items.\ntype: {}\nversion: \"1\"\nstratum: {}\ndescription: {}\n"
-                                   "licence: Apache-2.0\ndata: {}.jsonl\nprompt: \" {{{{question}}}}\"\n",
-                                   files.items, form.choices > 0 ? "multiple_choice" : "short_answer", form.stratum, form.description, name);
+    std::string yaml = fmt::format(
+        "# Made by: bitlaw_lab tasks. {} items.\ntype: {}\nversion: \"1\"\nstratum: {}\ndescription: {}\n"
+        "licence: Apache-2.0\ndata: {}.jsonl\nprompt: \" {{{{question}}}}\"\n",
+        files.items, form.choices > 0 ? "multiple_choice" : "short_answer", form.stratum, form.description, name);
     yaml += form.choices > 0 ? "metrics: [acc]\n" : "until: [\" .\"]\nmax_new_tokens: 24\nnormalization: none\n";
     Write(folder / "tasks" / files.prefix / (name + ".yaml"), yaml);
   }
-  const std::pair<Domain, const char*> domains[] = {{Domain::kGeneral, "general"}, {Domain::kFacts, "facts"}, {Domain::kReasoning, "reasoning"}};
+  const std::pair<Domain, const char*> domains[] = {
+      {Domain::kGeneral, "general"}, {Domain::kFacts, "facts"}, {Domain::kReasoning, "reasoning"}};
   for (const auto& [domain, name] : domains) {
     // Training text is drawn from other streams of the generator (train.cc), so that these lines are new draws.
     Rng rng = Rng(777001).Fork(static_cast<uint64_t>(domain));

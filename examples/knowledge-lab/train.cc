@@ -73,7 +73,8 @@ void Save(const std::filesystem::path& path, Net& net, const State& state) {
     out.write(reinterpret_cast<const char*>(&kCheckpointMagic), 8).write(reinterpret_cast<const char*>(&state.step), 8);
     out.write(reinterpret_cast<const char*>(&count), 8);
     out.write(reinterpret_cast<const char*>(net.parameters().data_ptr<float>()), bytes);
-    out.write(reinterpret_cast<const char*>(state.m.data()), bytes).write(reinterpret_cast<const char*>(state.v.data()), bytes);
+    out.write(reinterpret_cast<const char*>(state.m.data()), bytes)
+        .write(reinterpret_cast<const char*>(state.v.data()), bytes);
     if (!out.flush()) throw Error(ErrorKind::kIo, part.string() + ": cannot be written. Is the disk full?");
   }
   std::filesystem::rename(part, path);
@@ -84,7 +85,9 @@ bool Load(const std::filesystem::path& path, Net& net, State* state) {
   if (!in) return false;
   uint64_t magic = 0;
   int64_t step = 0, count = 0;
-  in.read(reinterpret_cast<char*>(&magic), 8).read(reinterpret_cast<char*>(&step), 8).read(reinterpret_cast<char*>(&count), 8);
+  in.read(reinterpret_cast<char*>(&magic), 8)
+      .read(reinterpret_cast<char*>(&step), 8)
+      .read(reinterpret_cast<char*>(&count), 8);
   if (!in || magic != kCheckpointMagic || count != static_cast<int64_t>(state->m.size())) {
     throw Error(ErrorKind::kIo, path.string() + ": not a checkpoint of this rung. Delete it or name another folder.");
   }
@@ -131,9 +134,10 @@ void Train(const Rung& rung, const World& world, const std::filesystem::path& fo
   state.v = state.m;
   std::filesystem::create_directories(folder);
   const bool resumed = Load(folder / "checkpoint.bin", net, &state);
-  std::printf("%s: %lld non-embedding parameters, vocabulary %lld, %lld steps of %lld tokens, %s step %lld\n", rung.name.c_str(),
-              static_cast<long long>(config.parameters_non_embedding()), static_cast<long long>(config.vocab),
-              static_cast<long long>(rung.steps), static_cast<long long>(rung.rows), resumed ? "going on from" : "starting at",
+  std::printf("%s: %lld non-embedding parameters, vocabulary %lld, %lld steps of %lld tokens, %s step %lld\n",
+              rung.name.c_str(), static_cast<long long>(config.parameters_non_embedding()),
+              static_cast<long long>(config.vocab), static_cast<long long>(rung.steps),
+              static_cast<long long>(rung.rows), resumed ? "going on from" : "starting at",
               static_cast<long long>(state.step));
   std::vector<std::vector<Item>> items;
   for (const auto& [kind, name] : AllKinds()) items.push_back(world.Items(kind, 256, 0, 99));
@@ -153,7 +157,9 @@ void Train(const Rung& rung, const World& world, const std::filesystem::path& fo
   while (state.step < rung.steps) {
     const Batch batch = DrawBatch(world, rung, state.step);
     loss = net.Step(batch);
-    if (!std::isfinite(loss)) throw Error(ErrorKind::kNumerical, rung.name + ": the loss is not finite at step " + std::to_string(state.step) + ".");
+    if (!std::isfinite(loss))
+      throw Error(ErrorKind::kNumerical,
+                  rung.name + ": the loss is not finite at step " + std::to_string(state.step) + ".");
     float* gradient = net.gradient().data_ptr<float>();
     const int64_t count = net.parameters().numel();
     const Kernels<float>& kernels = FloatKernels();
@@ -162,8 +168,9 @@ void Train(const Rung& rung, const World& world, const std::filesystem::path& fo
     ++state.step;
     // Matrices decay; the norms between them do not.
     const auto update = [&](int64_t begin, int64_t end, double decay) {
-      kernels.adamw(net.parameters().data_ptr<float>() + begin, gradient + begin, state.m.data() + begin, state.v.data() + begin, end - begin,
-                    static_cast<float>(norm > 1 ? 1 / norm : 1), static_cast<float>(rate), static_cast<float>(decay), state.step);
+      kernels.adamw(net.parameters().data_ptr<float>() + begin, gradient + begin, state.m.data() + begin,
+                    state.v.data() + begin, end - begin, static_cast<float>(norm > 1 ? 1 / norm : 1),
+                    static_cast<float>(rate), static_cast<float>(decay), state.step);
     };
     int64_t done = 0;
     for (const Net::Range& range : net.matrices()) {
@@ -178,7 +185,8 @@ void Train(const Rung& rung, const World& world, const std::filesystem::path& fo
       const double elapsed_s = std::chrono::duration<double>(now - reported).count();
       const double speed = static_cast<double>((state.step - reported_step) * rung.rows) / elapsed_s;
       std::string accuracies;
-      std::fprintf(log, "%lld,%lld,%.5f", static_cast<long long>(state.step), static_cast<long long>(state.step * rung.rows), loss);
+      std::fprintf(log, "%lld,%lld,%.5f", static_cast<long long>(state.step),
+                   static_cast<long long>(state.step * rung.rows), loss);
       for (size_t i = 0; i < items.size(); ++i) {
         const double accuracy = GreedyAccuracy(net, world, items[i]);
         std::fprintf(log, ",%.4f", accuracy);
@@ -186,7 +194,8 @@ void Train(const Rung& rung, const World& world, const std::filesystem::path& fo
       }
       std::fputs("\n", log);
       std::fflush(log);
-      std::printf("%s step %lld loss %.4f %.0f tokens/s |%s\n", rung.name.c_str(), static_cast<long long>(state.step), loss, speed, accuracies.c_str());
+      std::printf("%s step %lld loss %.4f %.0f tokens/s |%s\n", rung.name.c_str(), static_cast<long long>(state.step),
+                  loss, speed, accuracies.c_str());
       std::fflush(stdout);
       reported = Clock::now();
       reported_step = state.step;

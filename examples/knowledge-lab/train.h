@@ -12,7 +12,7 @@ namespace bitlaw::lab {
 /// One model of the ladder: its shape and how it is trained. Everything follows from these numbers.
 struct Rung {
   std::string name;
-  NetConfig net;  ///< vocab is filled in from the world.
+  NetConfig net;                      ///< vocab is filled in from the world.
   int64_t steps = 3000, rows = 4096;  ///< rows: tokens a step.
   double rate = 3e-3, decay = 0.05;
   uint64_t seed = 1;
@@ -25,8 +25,8 @@ const Rung& FindRung(const std::string& name);  ///< Error(kSpec) with a "did yo
 /// The world that every rung is trained on.
 World LabWorld();
 
-/// Trains a rung, or goes on from <folder>/checkpoint.bin. Writes the checkpoint (at once every `checkpoint_s` seconds, by
-/// rename), <folder>/log.csv (step, tokens, loss, accuracy of each kind) and, when done, the Hugging Face folder.
+/// Trains a rung, or goes on from <folder>/checkpoint.bin. Writes the checkpoint (at once every `checkpoint_s` seconds,
+/// by rename), <folder>/log.csv (step, tokens, loss, accuracy of each kind) and, when done, the Hugging Face folder.
 /// Killed at any moment it loses at most checkpoint_s seconds; the result is the same as without the kill.
 void Train(const Rung& rung, const World& world, const std::filesystem::path& folder, double checkpoint_s);
 

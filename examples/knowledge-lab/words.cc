@@ -94,7 +94,8 @@ std::vector<int32_t> Vocabulary::Encode(std::string_view text) const {
     const size_t end = std::min(text.find(' '), text.size());
     if (end > 0) {
       const auto found = word_ids_.find(std::string(text.substr(0, end)));
-      if (found == word_ids_.end()) throw InternalError("the lab has no word '" + std::string(text.substr(0, end)) + "'");
+      if (found == word_ids_.end())
+        throw InternalError("the lab has no word '" + std::string(text.substr(0, end)) + "'");
       ids.push_back(found->second);
     }
     text.remove_prefix(std::min(end + 1, text.size()));
@@ -109,13 +110,19 @@ std::string Vocabulary::TokenizerJson() const {
   for (const auto& [left, right] : merges_) merges.push_back(left + " " + right);
   const Json bos_piece = {{"SpecialToken", {{"id", tokens_[kBos]}, {"type_id", 0}}}};
   auto sequence = [](const char* id) { return Json{{"Sequence", {{"id", id}, {"type_id", id[0] == 'A' ? 0 : 1}}}}; };
-  const Json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
+  const Json byte_level = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
   Json file = {
       {"version", "1.0"},
       {"truncation", nullptr},
       {"padding", nullptr},
-      {"added_tokens", Json::array({{{"id", kBos}, {"content", tokens_[kBos]}, {"single_word", false}, {"lstrip", false},
-                                     {"rstrip", false}, {"normalized", false}, {"special", true}}})},
+      {"added_tokens", Json::array({{{"id", kBos},
+                                     {"content", tokens_[kBos]},
+                                     {"single_word", false},
+                                     {"lstrip", false},
+                                     {"rstrip", false},
+                                     {"normalized", false},
+                                     {"special", true}}})},
       {"normalizer", nullptr},
       {"pre_tokenizer", byte_level},
       {"post_processor",
@@ -123,11 +130,18 @@ std::string Vocabulary::TokenizerJson() const {
         {"single", Json::array({bos_piece, sequence("A")})},
         {"pair", Json::array({bos_piece, sequence("A"), sequence("B")})},
         {"special_tokens",
-         {{tokens_[kBos], {{"id", tokens_[kBos]}, {"ids", Json::array({kBos})}, {"tokens", Json::array({tokens_[kBos]})}}}}}}},
+         {{tokens_[kBos],
+           {{"id", tokens_[kBos]}, {"ids", Json::array({kBos})}, {"tokens", Json::array({tokens_[kBos]})}}}}}}},
       {"decoder", byte_level},
       {"model",
-       {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr}, {"continuing_subword_prefix", nullptr},
-        {"end_of_word_suffix", nullptr}, {"fuse_unk", false}, {"byte_fallback", false}, {"vocab", vocabulary},
+       {{"type", "BPE"},
+        {"dropout", nullptr},
+        {"unk_token", nullptr},
+        {"continuing_subword_prefix", nullptr},
+        {"end_of_word_suffix", nullptr},
+        {"fuse_unk", false},
+        {"byte_fallback", false},
+        {"vocab", vocabulary},
         {"merges", merges}}}};
   return file.dump(1) + "\n";
 }

@@ -14,16 +14,19 @@ namespace {
 const std::vector<std::string> kRelations = {"home", "craft", "food", "color"};
 const std::vector<std::string> kProperties = {"size", "shape", "sound", "skin"};  // Rules of a class.
 const std::vector<std::string> kInherited = {"diet", "sleep"};                    // Rules of a class's group.
-const std::vector<std::string> kGrammar = {"the", "of", "is", "class", "fact", "calc", "walk", "order", "top", "link", "cups", "from", ":", ".", ","};
+const std::vector<std::string> kGrammar = {"the", "of",   "is",   "class", "fact", "calc", "walk", "order",
+                                           "top", "link", "cups", "from",  ":",    ".",    ","};
 const std::vector<std::string> kCounts = {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
 constexpr size_t kClasses = 400, kGroups = 40, kLexicon = 200, kNouns = 300, kDeclensions = 16, kModulus = 113;
 constexpr uint64_t kHeldOutOneIn = 16;
 constexpr size_t kWrong = 4;  // Wrong answers a line, where there are so many.
 
-constexpr std::pair<Kind, const char*> kKinds[] = {
-    {Kind::kFact, "fact"},   {Kind::kParaphrase, "paraphrase"}, {Kind::kRule, "rule"},   {Kind::kInherit, "inherit"},
-    {Kind::kSpeak, "speak"}, {Kind::kDecline, "decline"},           {Kind::kArith, "arith"}, {Kind::kWalk, "walk"},
-    {Kind::kOrder, "order"}, {Kind::kHop, "hop"},               {Kind::kSwap, "swap"}};
+constexpr std::pair<Kind, const char*> kKinds[] = {{Kind::kFact, "fact"},   {Kind::kParaphrase, "paraphrase"},
+                                                   {Kind::kRule, "rule"},   {Kind::kInherit, "inherit"},
+                                                   {Kind::kSpeak, "speak"}, {Kind::kDecline, "decline"},
+                                                   {Kind::kArith, "arith"}, {Kind::kWalk, "walk"},
+                                                   {Kind::kOrder, "order"}, {Kind::kHop, "hop"},
+                                                   {Kind::kSwap, "swap"}};
 
 // A fixed pseudo-random function of numbers: the world's facts and rules.
 uint64_t Mix(uint64_t seed, uint64_t a, uint64_t b) { return Rng(seed).Fork(a).Fork(b).Next(); }
@@ -34,8 +37,8 @@ std::string Joined(const std::vector<std::string>& words) {
   return text;
 }
 
-// Kinds whose items are kept out of training text by their prompt. Facts are asked as they were learned; a paraphrase and
-// a declined noun are kept out as such, in whatever prompt they would stand.
+// Kinds whose items are kept out of training text by their prompt. Facts are asked as they were learned; a paraphrase
+// and a declined noun are kept out as such, in whatever prompt they would stand.
 bool IsHeldOutByPrompt(Kind kind) { return kind != Kind::kFact && kind != Kind::kParaphrase && kind != Kind::kDecline; }
 
 }  // namespace
@@ -54,14 +57,19 @@ size_t World::Zipf::Draw(Rng& rng) const {
 }
 
 World::World(uint64_t seed)
-    : seed_(seed), people_often_(kPeople, 20, 0.9), classes_often_(kClasses, 5, 1.3), lexicon_often_(kLexicon, 5, 1.0), nouns_often_(kNouns, 5, 1.0) {
+    : seed_(seed),
+      people_often_(kPeople, 20, 0.9),
+      classes_often_(kClasses, 5, 1.3),
+      lexicon_often_(kLexicon, 5, 1.0),
+      nouns_often_(kNouns, 5, 1.0) {
   Words taken, words = kGrammar;
   auto invent = [&](size_t count, uint64_t stream) {
     Words list = InventWords(count, seed + stream, &taken);
     words.insert(words.end(), list.begin(), list.end());
     return list;
   };
-  first_ = invent(80, 1), last_ = invent(100, 2), creatures_ = invent(32, 3), classes_ = invent(kClasses, 4), symbols_ = invent(12, 5);
+  first_ = invent(80, 1), last_ = invent(100, 2), creatures_ = invent(32, 3), classes_ = invent(kClasses, 4),
+  symbols_ = invent(12, 5);
   labels_ = invent(6, 6), rooms_ = invent(48, 7), doors_ = invent(32, 8), lexicon_ = invent(kLexicon, 9);
   modes_ = invent(6, 30), forms_ = invent(60, 31), swaps_ = invent(6, 32), numbers_ = invent(kModulus, 33);
   nouns_ = invent(kNouns, 34), cases_ = invent(6, 35), endings_ = invent(24, 36);
@@ -69,7 +77,8 @@ World::World(uint64_t seed)
   for (size_t p = 0; p < kProperties.size() + kInherited.size(); ++p) property_values_.push_back(invent(10, 20 + p));
   for (const char* sign : {"add", "take", "times"})
     for (const std::string& count : kCounts) operations_.push_back(sign + count);
-  for (const Words& list : {kRelations, kProperties, kInherited, operations_, kCounts}) words.insert(words.end(), list.begin(), list.end());
+  for (const Words& list : {kRelations, kProperties, kInherited, operations_, kCounts})
+    words.insert(words.end(), list.begin(), list.end());
   vocabulary_ = std::make_unique<Vocabulary>(words);
 
   Rng rng(seed + 40);
@@ -100,7 +109,8 @@ void World::AddWrong(const Words& pool, Rng& rng, Line* line) const {
   Words rest = pool;
   rng.Shuffle(std::span(rest));
   for (const std::string& word : rest) {
-    const bool known = word == line->answer || std::find(line->wrong.begin(), line->wrong.end(), word) != line->wrong.end();
+    const bool known =
+        word == line->answer || std::find(line->wrong.begin(), line->wrong.end(), word) != line->wrong.end();
     if (!known && line->wrong.size() < kWrong) line->wrong.push_back(word);
   }
 }
@@ -111,13 +121,15 @@ std::string World::PersonName(size_t person) const {
 
 Line World::DrawFact(Rng& rng, bool paraphrase, size_t people) const {
   while (true) {
-    const size_t person = people > 0 ? rng.Below(people) : people_often_.Draw(rng), relation = rng.Below(kRelations.size());
+    const size_t person = people > 0 ? rng.Below(people) : people_often_.Draw(rng),
+                 relation = rng.Below(kRelations.size());
     // One fact in eight is learned in the plain form only: it is what the paraphrase task asks.
     const bool plain_only = Mix(seed_ + 41, person, relation) % 8 == 0;
     if (paraphrase && plain_only != (people > 0)) continue;
     const std::string name = PersonName(person);
     const Words& values = relation_values_[relation];
-    Line line{paraphrase ? "the " + kRelations[relation] + " of " + name + " is" : "fact " + name + " " + kRelations[relation] + " :",
+    Line line{paraphrase ? "the " + kRelations[relation] + " of " + name + " is"
+                         : "fact " + name + " " + kRelations[relation] + " :",
               values[Mix(seed_ + 42, person, relation) % values.size()],
               {}};
     if (people > 0) AddWrong(values, rng, &line);
@@ -179,8 +191,8 @@ Line World::DrawSpeak(Rng& rng, bool evaluation) const {
   return line;
 }
 
-// A noun's ending follows from its declension and the case. One pair of noun and case in eight is kept for evaluation: its
-// ending follows from what training text says of the noun in other cases.
+// A noun's ending follows from its declension and the case. One pair of noun and case in eight is kept for evaluation:
+// its ending follows from what training text says of the noun in other cases.
 Line World::DrawDecline(Rng& rng, bool evaluation) const {
   const size_t given = rng.Below(cases_.size());
   Words nouns, endings;
@@ -303,7 +315,8 @@ Line World::Draw(Kind kind, Rng& rng, size_t people) const {
 
 Line World::Training(Rng& rng, Domain domain) const {
   static constexpr Kind kFacts[] = {Kind::kFact, Kind::kFact, Kind::kFact, Kind::kParaphrase};
-  static constexpr Kind kRules[] = {Kind::kRule, Kind::kRule, Kind::kRule, Kind::kInherit, Kind::kSpeak, Kind::kDecline};
+  static constexpr Kind kRules[] = {Kind::kRule,    Kind::kRule,  Kind::kRule,
+                                    Kind::kInherit, Kind::kSpeak, Kind::kDecline};
   static constexpr Kind kReasoning[] = {Kind::kArith, Kind::kWalk, Kind::kOrder, Kind::kHop, Kind::kSwap};
   while (true) {
     // Of general lines 50 % are facts, 22 % rules and 28 % reasoning, whose lines are the longest: of the tokens each

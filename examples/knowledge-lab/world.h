@@ -15,7 +15,8 @@ namespace bitlaw::lab {
 /// One line of text: what is asked and what follows. `prompt` + " " + `answer` + " ." is the text.
 struct Line {
   std::string prompt, answer;
-  std::vector<std::string> wrong{};  ///< Plausible wrong answers, each different from the right one and from each other.
+  std::vector<std::string>
+      wrong{};  ///< Plausible wrong answers, each different from the right one and from each other.
 };
 
 /// The kinds of line. Each kind belongs to one stratum:
@@ -24,7 +25,8 @@ struct Line {
 ///   KA  rule: a property of a new creature by the rule of its class, beside others; inherit: a property that the class
 ///       has from its group; speak: a dictionary applied to three words; decline: endings of nouns in a case in which
 ///       training text never shows them.
-///   KR  arith: operations modulo 113, step by step; walk: doors between rooms, step by step; order: the top of a chain of
+///   KR  arith: operations modulo 113, step by step; walk: doors between rooms, step by step; order: the top of a chain
+///   of
 ///       comparisons; hop: following links, step by step; swap: what is where after exchanges, step by step.
 enum class Kind { kFact, kParaphrase, kRule, kInherit, kSpeak, kDecline, kArith, kWalk, kOrder, kHop, kSwap };
 
@@ -46,8 +48,8 @@ enum class Domain { kGeneral, kFacts, kReasoning };
 ///
 /// Everything follows from the seed. No line that Training() returns has the prompt of an evaluation item of a kind
 /// that asks for generalization: a prompt is held out if its digest says so, and the generator draws again. Facts are
-/// asked as they were learned, save that a paraphrase asks a fact that training text never gives in that form; a noun is
-/// declined in a case in which training text never shows it.
+/// asked as they were learned, save that a paraphrase asks a fact that training text never gives in that form; a noun
+/// is declined in a case in which training text never shows it.
 class World {
  public:
   explicit World(uint64_t seed);
@@ -90,10 +92,11 @@ class World {
   std::string PersonName(size_t person) const;
 
   uint64_t seed_;
-  Words first_, last_, creatures_, classes_, symbols_, numbers_, labels_, operations_, rooms_, doors_, lexicon_, modes_, forms_, swaps_, nouns_, cases_, endings_;
+  Words first_, last_, creatures_, classes_, symbols_, numbers_, labels_, operations_, rooms_, doors_, lexicon_, modes_,
+      forms_, swaps_, nouns_, cases_, endings_;
   std::vector<Words> relation_values_, property_values_;
-  std::vector<size_t> people_;               // Index into first x last.
-  std::vector<std::vector<size_t>> leads_;   // [door][room] -> room
+  std::vector<size_t> people_;              // Index into first x last.
+  std::vector<std::vector<size_t>> leads_;  // [door][room] -> room
   Zipf people_often_, classes_often_, lexicon_often_, nouns_often_;
   std::unique_ptr<Vocabulary> vocabulary_;
 };

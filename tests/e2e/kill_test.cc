@@ -31,7 +31,8 @@ class KilledStudy : public StudyFolder {
   /// The name of the file of codes that belongs to the quantization record among these, or nothing.
   static std::string ArtifactOf(const std::map<std::string, std::string>& records) {
     for (const auto& [name, bytes] : records) {
-      if (bytes.find("\"kind\": \"quantization\"") != std::string::npos && bytes.find("\"layers\"") != std::string::npos) {
+      if (bytes.find("\"kind\": \"quantization\"") != std::string::npos &&
+          bytes.find("\"layers\"") != std::string::npos) {
         return std::filesystem::path(name).stem().string() + ".safetensors";
       }
     }
@@ -139,7 +140,8 @@ TEST_F(KilledStudy, RedoesCodesThatWereDamaged) {
   std::filesystem::create_directories(folder_ / "broken/artifacts");
   std::ofstream(folder_ / "broken/artifacts" / artifact) << "not a safetensors file";
   for (const auto& [name, bytes] : whole) {
-    if (bytes.find("\"name\": \"uses\"") != std::string::npos) std::filesystem::remove(folder_ / "broken/records" / name);
+    if (bytes.find("\"name\": \"uses\"") != std::string::npos)
+      std::filesystem::remove(folder_ / "broken/records" / name);
   }
   const ProgramEnd end = RunStudy(study, "broken");
   ASSERT_EQ(end.exit_code, 0) << end.err;

@@ -31,7 +31,8 @@ TEST_P(FaultyTrial, FailsAloneAndSaysWhy) {
   const auto study = WriteStudy(std::string("  - none\n  - {quantizer: misbehave, act: ") + GetParam().act +
                                     "}\n  - {quantizer: misbehave, bits: 3}\n",
                                 "[endings]");
-  const ProgramEnd end = RunStudy(study, "out", {"--trial-timeout", GetParam().act == std::string("sleep") ? "2" : "100"});
+  const ProgramEnd end =
+      RunStudy(study, "out", {"--trial-timeout", GetParam().act == std::string("sleep") ? "2" : "100"});
   EXPECT_EQ(end.exit_code, 8) << end.err;
   EXPECT_THAT(end.out, HasSubstr("e2e: 2 of 3 trials complete, 2 tasks scored now, 1 trials failed."));
   EXPECT_THAT(end.out, HasSubstr(GetParam().reason));
@@ -75,13 +76,15 @@ TEST_F(StudyRun, OpensNothingWhenAllIsRecorded) {
 }
 
 TEST_F(StudyRun, SharesRecordsThatWereCopiedIn) {
-  const auto study = WriteStudy("  - {quantizer: gptq, bits: 3, group_size: 32, calibration: {corpus: lines, sequences: 2, "
-                                "tokens: 32}}\n",
-                                "[endings]");
+  const auto study = WriteStudy(
+      "  - {quantizer: gptq, bits: 3, group_size: 32, calibration: {corpus: lines, sequences: 2, "
+      "tokens: 32}}\n",
+      "[endings]");
   ASSERT_EQ(RunStudy(study, "first").exit_code, 0);
   // The records alone: no digest cache, as from another machine.
   std::filesystem::create_directories(folder_ / "second");
-  std::filesystem::copy(folder_ / "first/records", folder_ / "second/records", std::filesystem::copy_options::recursive);
+  std::filesystem::copy(folder_ / "first/records", folder_ / "second/records",
+                        std::filesystem::copy_options::recursive);
   const ProgramEnd end = RunStudy(study, "second");
   EXPECT_EQ(end.exit_code, 0) << end.err;
   EXPECT_THAT(end.out, HasSubstr("2 of 2 trials complete, 0 tasks scored now"));

@@ -104,24 +104,30 @@ class StudyFolder : public testing::Test {
     folder_ = ::mkdtemp(pattern.data());
     WriteTinyCheckpoint(folder_ / "tiny", {});
     std::ofstream corpus(folder_ / "corpus.txt");
-    for (int i = 0; i < 400; ++i) corpus << "Line " << i << " says that " << i * i % 97 << " apples fell on day " << i % 7 << ".\n";
+    for (int i = 0; i < 400; ++i)
+      corpus << "Line " << i << " says that " << i * i % 97 << " apples fell on day " << i % 7 << ".\n";
   }
   ~StudyFolder() override { std::filesystem::remove_all(folder_); }
 
   /// A study whose `quantize:` list is given; returns its path.
-  std::filesystem::path WriteStudy(const std::string& quantize, const std::string& tasks = "[uses, endings, capitals]") const {
+  std::filesystem::path WriteStudy(const std::string& quantize,
+                                   const std::string& tasks = "[uses, endings, capitals]") const {
     const auto path = folder_ / "study.yaml";
     std::ofstream(path) << "bitlaw: 1\nstudy: e2e\noutput: unused\nmodels: [tiny]\n"
                         << "corpora:\n  lines: {type: text, mode: concatenate, path: corpus.txt}\n"
-                        << "quantize:\n" << quantize << "tasks: " << tasks << "\n";
+                        << "quantize:\n"
+                        << quantize << "tasks: " << tasks << "\n";
     return path;
   }
 
   std::vector<std::string> RunArguments(const std::filesystem::path& study, const std::string& output,
                                         const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> words = {"--plugin", BITLAW_E2E_PLUGINS, "--configs", BITLAW_SOURCE_DIR "/tests/support",
-                                      "run",      study.string(),     "--output",  (folder_ / output).string(),
-                                      "--threads", "1", "--no-fit"};
+    std::vector<std::string> words = {"--plugin",  BITLAW_E2E_PLUGINS,
+                                      "--configs", BITLAW_SOURCE_DIR "/tests/support",
+                                      "run",       study.string(),
+                                      "--output",  (folder_ / output).string(),
+                                      "--threads", "1",
+                                      "--no-fit"};
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }

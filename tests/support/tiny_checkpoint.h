@@ -46,7 +46,8 @@ inline std::string TokenizerJson() {
   const std::vector<std::string> symbols = ByteSymbols();
   for (int id = 0; id < 256; ++id) {
     const std::string& symbol = symbols[id];
-    vocabulary += fmt::format("{}\"{}{}\":{}", id == 0 ? "" : ",", symbol == "\"" || symbol == "\\" ? "\\" : "", symbol, id);
+    vocabulary +=
+        fmt::format("{}\"{}{}\":{}", id == 0 ? "" : ",", symbol == "\"" || symbol == "\\" ? "\\" : "", symbol, id);
   }
   return fmt::format(
       R"({{"version":"1.0","truncation":null,"padding":null,"added_tokens":[{{"id":256,"content":"<|endoftext|>",)"
@@ -107,8 +108,8 @@ inline void WriteTinyCheckpoint(const std::filesystem::path& folder, const TinyC
     }
     header += fmt::format("{}\"{}\":{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
                           header.size() > 1 ? "," : "", tensor.name,
-                          vector ? std::to_string(tensor.rows) : fmt::format("{},{}", tensor.rows, tensor.columns), begin,
-                          bytes.size());
+                          vector ? std::to_string(tensor.rows) : fmt::format("{},{}", tensor.rows, tensor.columns),
+                          begin, bytes.size());
   }
   header += "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');

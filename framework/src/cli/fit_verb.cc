@@ -185,7 +185,8 @@ void AddFitVerb(CLI::App& app, Session& session) {
   verb->add_option("--derive", arguments->derived, "A function of the parameters: 'doubling = 2^alpha'; repeatable");
   verb->add_option("--folds", arguments->k_fold, "Folds of the cross-validation, 5; 0: none");
   verb->add_flag("--leave-one-out", arguments->leave_one_out, "Predict each row by a fit without it");
-  verb->add_option("--leave-out", arguments->leave_out, "A column whose values are left out in turn: model; repeatable");
+  verb->add_option("--leave-out", arguments->leave_out,
+                   "A column whose values are left out in turn: model; repeatable");
   verb->add_option("--hold-out", arguments->hold_outs, "Predict the rows for which this holds; repeatable");
   verb->add_option("--groups", arguments->groups, "Column of the Chow test");
   verb->add_option("--zone", arguments->zones, "Fit these rows apart: 'B == 2 and N < 2e9'; repeatable");

@@ -144,8 +144,8 @@ void DescendHuber(const Objective& objective, double delta, std::span<const doub
   Solve(problem, options, descent);
 }
 
-// A Huber loss whose knee is far below the residuals is nearly their absolute value, on which a quadratic model is of no
-// use: the knee comes down in steps from the size of the residuals, each solution starting the next.
+// A Huber loss whose knee is far below the residuals is nearly their absolute value, on which a quadratic model is of
+// no use: the knee comes down in steps from the size of the residuals, each solution starting the next.
 void DescendHuberStepwise(const Objective& objective, double delta, std::span<const double> multiplicity,
                           const DescentOptions& options, Descent& descent) {
   double largest = 0;

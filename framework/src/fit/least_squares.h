@@ -68,9 +68,9 @@ BITLAW_EXPORT std::string ExplainDegenerate(std::span<const long double> design,
 
 /// Solves by column-pivoted Householder QR in extended precision, so that badly conditioned designs keep their digits.
 ///   design [n, k] row by row; y [n]; names [k]; weights [n], positive, or empty: all 1.
-/// With weights, sum w r^2 is minimized, TSS is about the weighted mean, and ln L = -n/2 (ln(2 pi SSR / n) + 1) + sum ln
-/// w / 2: weights are taken to be proportional to 1 / variance (statsmodels WLS).
-/// Error(kNumerical) with ExplainDegenerate()'s text. Values that are not finite are an InternalError.
+/// With weights, sum w r^2 is minimized, TSS is about the weighted mean, and ln L = -n/2 (ln(2 pi SSR / n) + 1) + sum
+/// ln w / 2: weights are taken to be proportional to 1 / variance (statsmodels WLS). Error(kNumerical) with
+/// ExplainDegenerate()'s text. Values that are not finite are an InternalError.
 BITLAW_EXPORT OlsResult FitOls(std::span<const double> design, std::span<const double> y,
                                std::span<const std::string> names, std::span<const double> weights = {});
 BITLAW_EXPORT OlsResult FitOls(std::span<const long double> design, std::span<const long double> y,

@@ -47,7 +47,8 @@ struct BITLAW_EXPORT NonlinearParameter {
 ///   squares   s^2 (J^T J)^-1, s^2 = SSR / (n - k).
 ///   binomial  phi F^-1, F the Fisher information, phi = max(1, X^2 / (n - k)) with Pearson's X^2: scatter beyond the
 ///             binomial's widens the errors.
-///   huber     kappa^2 (J^T J)^-1, kappa^2 = (sum psi^2 / (n - k)) / (share of rows within the knee)^2 (Huber 1981); NaN
+///   huber     kappa^2 (J^T J)^-1, kappa^2 = (sum psi^2 / (n - k)) / (share of rows within the knee)^2 (Huber 1981);
+///   NaN
 ///             if that share is below a quarter: then bootstrap.
 /// quality: squares as FitQuality says, with TSS about the (weighted) mean of the response or its logarithm.
 ///   binomial: ln L of the counts; R^2 = 1 - deviance / deviance of a constant accuracy; residual_variance = phi before

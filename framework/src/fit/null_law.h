@@ -43,8 +43,8 @@ class BITLAW_EXPORT NullLaw final : public Law {
 BITLAW_EXPORT std::vector<std::unique_ptr<NullLaw>> NullsOf(const Law& law);
 
 /// The same formula for the loss against the unquantized model, -log(acc_adj / baseline_acc_adj): it has no part of the
-/// response that quantization did not cause. Only for laws of -log(acc_adj). It is fitted without its linear form, since
-/// the loss of a single trial can be negative.
+/// response that quantization did not cause. Only for laws of -log(acc_adj). It is fitted without its linear form,
+/// since the loss of a single trial can be negative.
 ///   The law must outlive it.
 class BITLAW_EXPORT AnchoredLaw final : public Law {
  public:

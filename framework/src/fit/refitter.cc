@@ -142,8 +142,8 @@ bool Refitter::State::SolveOls(std::span<const double> targets, std::span<const 
 
 namespace {
 
-// Gauss-Newton with halved steps from a solution nearby, for sums of squares. False, which leaves the work to Ceres, where
-// it leaves the bounds, loses a direction, or is not done in 30 steps.
+// Gauss-Newton with halved steps from a solution nearby, for sums of squares. False, which leaves the work to Ceres,
+// where it leaves the bounds, loses a direction, or is not done in 30 steps.
 bool GaussNewton(const Objective& objective, std::span<const double> multiplicity, std::vector<double>& theta) {
   const size_t k = theta.size(), n = objective.rows().size();
   const auto parameters = objective.law().parameters();

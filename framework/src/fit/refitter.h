@@ -45,8 +45,9 @@ class BITLAW_EXPORT Refitter {
   bool RefitResponses(std::span<const double> responses, std::span<const double> multiplicity,
                       std::span<double> theta) const;
 
-  /// Fits to a draw of what another set of as many items would have given: counts from the binomial (a mean over several
-  /// tasks: acc_adj from a normal with its standard error). False also if the table has neither counts nor errors.
+  /// Fits to a draw of what another set of as many items would have given: counts from the binomial (a mean over
+  /// several tasks: acc_adj from a normal with its standard error). False also if the table has neither counts nor
+  /// errors.
   bool RefitNewItems(Rng& rng, std::span<double> theta) const;
   /// Why RefitNewItems() cannot be used; empty if it can.
   std::string ExplainNoItems() const;

@@ -208,8 +208,8 @@ void Permute(const Law& law, const Table& table, const StrataData& strata, const
       if (!spread.empty()) others.push_back(spread[e]);
     }
     // A grouping that only renames the strata has the same spread but for rounding.
-    const auto reached = static_cast<double>(std::count_if(
-        others.begin(), others.end(), [&](double spread) { return spread >= one.spread * (1 - 1e-9); }));
+    const auto reached = static_cast<double>(
+        std::count_if(others.begin(), others.end(), [&](double spread) { return spread >= one.spread * (1 - 1e-9); }));
     one.p = (1 + reached) / (1 + static_cast<double>(others.size()));
     std::sort(others.begin(), others.end());
     one.typical_spread = Quantile(others, 0.5);
@@ -242,8 +242,8 @@ StrataTests TestStrata(const Law& law, const Table& table, const StrataData& str
     FittedStratum one{stratum.name, Refitter(law, stratum.table, settings, *fit), {}};
     const TableColumn* trial = stratum.table.Find("trial");
     for (size_t row = 0; row < stratum.table.rows(); ++row) {
-      const std::string key = trial != nullptr ? stratum.table.CellText(*trial, row)
-                                               : stratum.name + " " + std::to_string(row);
+      const std::string key =
+          trial != nullptr ? stratum.table.CellText(*trial, row) : stratum.name + " " + std::to_string(row);
       one.trial_of_row.push_back(trials.emplace(key, trials.size()).first->second);
     }
     fitted.push_back(std::move(one));
@@ -337,7 +337,8 @@ std::vector<Zone> Regimes(const Law& law, const Table& table, const FitSettings&
         exponent.parameter = law.parameters()[design.parameter(columns[j])].name;
         exponent.value = fit.coefficients[j].value;
         exponent.standard_error = fit.coefficients[j].standard_error;
-        exponent.interval = {exponent.value - t * exponent.standard_error, exponent.value + t * exponent.standard_error};
+        exponent.interval = {exponent.value - t * exponent.standard_error,
+                             exponent.value + t * exponent.standard_error};
         exponent.amplification = exponent.value / pooled[columns[j]];
         const auto& needs = design.covariates_of(columns[j]);
         if (needs.size() == 1 && needs[0] == "G") flat = exponent.interval.low <= 0 && exponent.interval.high >= 0;

@@ -17,8 +17,8 @@ struct BITLAW_EXPORT ValidationResult {
   std::string scheme;    ///< "5-fold", "leave one out", "leave out model", "hold out B == 2"
   std::string why_none;  ///< Empty exactly when there are errors.
   size_t fits = 0, failed = 0;
-  size_t fit_rows = 0;         ///< Of the smallest fit.
-  size_t validation_rows = 0;  ///< Predicted over all fits; no row is in the fit that predicts it.
+  size_t fit_rows = 0;                              ///< Of the smallest fit.
+  size_t validation_rows = 0;                       ///< Predicted over all fits; no row is in the fit that predicts it.
   double mae = kUnset, rmse = kUnset, r2 = kUnset;  ///< In units of the response; R^2 about the mean of these rows.
   size_t accuracy_rows = 0;
   double accuracy_mae = kUnset, accuracy_rmse = kUnset, accuracy_r2 = kUnset;  ///< In units of acc_adj.
@@ -27,7 +27,8 @@ struct BITLAW_EXPORT ValidationResult {
   std::vector<double> predicted, predicted_accuracy;
 };
 
-/// fold_of_row [table rows]: fold f is predicted by a fit without it; a row with -1 is in every fit and never predicted.
+/// fold_of_row [table rows]: fold f is predicted by a fit without it; a row with -1 is in every fit and never
+/// predicted.
 BITLAW_EXPORT ValidationResult Validate(const Refitter& refitter, std::string scheme, std::span<const int> fold_of_row,
                                         double level, uint64_t seed, int threads);
 

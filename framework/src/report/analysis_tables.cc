@@ -58,13 +58,14 @@ ReportTable IntervalTable(const std::vector<const LawAnalysis*>& analyses) {
 }
 
 std::vector<ReportCell> ErrorCells(const ValidationResult& one) {
-  return {Size(one.fit_rows),          Size(one.validation_rows),         Fixed(one.accuracy_mae, 4),
-          Between(one.accuracy_mae_interval), Fixed(one.accuracy_rmse, 4), Fixed(one.accuracy_r2, 4),
+  return {Size(one.fit_rows),          Size(one.validation_rows),
+          Fixed(one.accuracy_mae, 4),  Between(one.accuracy_mae_interval),
+          Fixed(one.accuracy_rmse, 4), Fixed(one.accuracy_r2, 4),
           Fixed(one.rmse, 4)};
 }
 
-const std::vector<std::string> kErrorHeader = {"n fit", "n held out", "MAE acc_adj", "interval", "RMSE acc_adj",
-                                               "R2 acc_adj", "RMSE response"};
+const std::vector<std::string> kErrorHeader = {"n fit",        "n held out", "MAE acc_adj",  "interval",
+                                               "RMSE acc_adj", "R2 acc_adj", "RMSE response"};
 
 ReportTable ValidationTable(const std::vector<const LawAnalysis*>& analyses) {
   ReportTable table;
@@ -111,16 +112,17 @@ void AddChow(ReportTable& table, const std::string& label, const ChowTest& test)
     table.notes.push_back(label + ": no test, because " + test.why_none + ".");
     return;
   }
-  for (const auto& [what, one] :
-       {std::pair{"Chow: one law or one for each", &test.chow}, std::pair{"own amplitudes, shared exponents", &test.amplitudes},
-        std::pair{"own exponents too", &test.exponents}}) {
+  for (const auto& [what, one] : {std::pair{"Chow: one law or one for each", &test.chow},
+                                  std::pair{"own amplitudes, shared exponents", &test.amplitudes},
+                                  std::pair{"own exponents too", &test.exponents}}) {
     table.rows.push_back({label, test.groups, what, Significant(one->value), Size(static_cast<size_t>(one->df1)),
                           Size(static_cast<size_t>(one->df2)), Significant(one->p, 2), Fixed(one->small_adjusted_r2, 4),
                           Fixed(one->large_adjusted_r2, 4)});
   }
   std::string shared = label + ", shared exponents:";
   for (const OlsCoefficient& one : test.shared_coefficients) {
-    if (one.name.rfind("1 [", 0) != 0) shared += fmt::format(" {} {:.4g} ({:.2g})", one.name, one.value, one.standard_error);
+    if (one.name.rfind("1 [", 0) != 0)
+      shared += fmt::format(" {} {:.4g} ({:.2g})", one.name, one.value, one.standard_error);
   }
   table.notes.push_back(shared + ".");
 }
@@ -166,7 +168,8 @@ ReportTable ZoneTable(const std::vector<const LawAnalysis*>& analyses) {
       for (const std::string& flag : zone.flags) flags += (flags.empty() ? "" : ", ") + flag;
       row.emplace_back(flags);
       table.rows.push_back(std::move(row));
-      if (!zone.why_none.empty()) table.notes.push_back(analysis->stratum + ", " + zone.name + ": " + zone.why_none + ".");
+      if (!zone.why_none.empty())
+        table.notes.push_back(analysis->stratum + ", " + zone.name + ": " + zone.why_none + ".");
     }
   }
   return table;
@@ -197,10 +200,10 @@ ReportSection ComparisonSection(const AnalysisReport& analysis) {
   for (const LawComparison& comparison : analysis.comparisons) {
     ReportTable table;
     table.name = "laws_" + comparison.stratum;
-    table.title = fmt::format("{}: {} rows that every law can use ({} others left out), {} by {}", comparison.stratum,
-                              comparison.rows, comparison.left_out, comparison.response,
-                              comparison.space == "counts" ? "likelihood of counts"
-                                                           : "squares of the " + comparison.space);
+    table.title =
+        fmt::format("{}: {} rows that every law can use ({} others left out), {} by {}", comparison.stratum,
+                    comparison.rows, comparison.left_out, comparison.response,
+                    comparison.space == "counts" ? "likelihood of counts" : "squares of the " + comparison.space);
     table.header = {"law", "parameters", "adj. R2", "AICc", "delta AICc", "weight", "BIC", "held out"};
     table.header.insert(table.header.end(), kErrorHeader.begin(), kErrorHeader.end());
     for (const ComparedLaw& one : comparison.laws) {
@@ -210,11 +213,20 @@ ReportSection ComparisonSection(const AnalysisReport& analysis) {
       }
       bool first = true;
       const auto add = [&](const ValidationResult& validation) {
-        std::vector<ReportCell> row =
-            first ? std::vector<ReportCell>{one.law, Size(one.parameters), Fixed(one.adjusted_r2, 4), Fixed(one.aicc, 1),
-                                            Fixed(one.delta_aicc, 1), Fixed(one.weight, 3), Fixed(one.bic, 1)}
-                  : std::vector<ReportCell>{"", Fixed(kUnset, 0), Fixed(kUnset, 0), Fixed(kUnset, 0),
-                                            Fixed(kUnset, 0), Fixed(kUnset, 0), Fixed(kUnset, 0)};
+        std::vector<ReportCell> row = first ? std::vector<ReportCell>{one.law,
+                                                                      Size(one.parameters),
+                                                                      Fixed(one.adjusted_r2, 4),
+                                                                      Fixed(one.aicc, 1),
+                                                                      Fixed(one.delta_aicc, 1),
+                                                                      Fixed(one.weight, 3),
+                                                                      Fixed(one.bic, 1)}
+                                            : std::vector<ReportCell>{"",
+                                                                      Fixed(kUnset, 0),
+                                                                      Fixed(kUnset, 0),
+                                                                      Fixed(kUnset, 0),
+                                                                      Fixed(kUnset, 0),
+                                                                      Fixed(kUnset, 0),
+                                                                      Fixed(kUnset, 0)};
         row.emplace_back(validation.scheme);
         const std::vector<ReportCell> errors = ErrorCells(validation);
         row.insert(row.end(), errors.begin(), errors.end());
@@ -271,8 +283,8 @@ ReportSection StrataSection(const AnalysisReport& analysis) {
     permutation.title = tests.law + ": spread of exponents over the strata against random groupings of the tasks";
     permutation.header = {"parameter", "spread", "median of random groupings", "p"};
     for (const PermutationTest& one : tests.permutation) {
-      permutation.rows.push_back({one.parameter, Significant(one.spread, 3), Significant(one.typical_spread, 3),
-                                  Significant(one.p, 2)});
+      permutation.rows.push_back(
+          {one.parameter, Significant(one.spread, 3), Significant(one.typical_spread, 3), Significant(one.p, 2)});
     }
     if (tests.why_none.empty() && !tests.why_no_permutation.empty())
       permutation.notes.push_back("None: " + tests.why_no_permutation + ".");

@@ -81,7 +81,8 @@ ReportTable ComparisonTable(const std::vector<const LawFit*>& fits) {
     for (const LawFit& null : fit->nulls) AddComparison(table, null, fit->stratum);
   }
   table.notes.emplace_back(
-      "AICc and BIC compare fits of one method; OLS on logarithms and least squares square different residuals. R2 of a "
+      "AICc and BIC compare fits of one method; OLS on logarithms and least squares square different residuals. R2 of "
+      "a "
       "binomial fit is the share of deviance explained.");
   return table;
 }

@@ -51,8 +51,8 @@ class SignalScope {
   struct sigaction interrupt_ {}, terminate_ {}, pipe_ {};
 };
 
-// libgomp's threads spin for milliseconds at the end of each parallel region. On cores that others use too, small regions
-// then cost many times their work: a study of tiny models took five times the processor time. Workers read this
+// libgomp's threads spin for milliseconds at the end of each parallel region. On cores that others use too, small
+// regions then cost many times their work: a study of tiny models took five times the processor time. Workers read this
 // environment when they start; who has set a policy keeps it.
 void LetWorkersWaitQuietly() {
   if (::getenv("OMP_WAIT_POLICY") == nullptr) ::setenv("GOMP_SPINCOUNT", "2000", /*overwrite=*/0);

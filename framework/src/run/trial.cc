@@ -31,8 +31,14 @@ class TrialRun {
  public:
   TrialRun(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache, int threads,
            const Tell& tell)
-      : contents_(contents), trial_(trial), store_(store), cache_(cache), threads_(threads), tell_(tell),
-        spec_(contents.plan().models[trial.model].spec), study_(contents.plan().study) {
+      : contents_(contents),
+        trial_(trial),
+        store_(store),
+        cache_(cache),
+        threads_(threads),
+        tell_(tell),
+        spec_(contents.plan().models[trial.model].spec),
+        study_(contents.plan().study) {
     const Component& component = contents_.host().Find(ComponentKind::kModel, spec_.backend, spec_.mark.Text());
     backend_ = contents_.host().MakeModelBackend(
         spec_.backend, component.schema.Resolve(spec_.backend_options, fmt::format("model '{}'", spec_.backend)));
@@ -153,9 +159,10 @@ class TrialRun {
     const auto quantizer = contents_.host().MakeQuantizer(component.info.name, trial_.quantizer_options);
     const TokenSequences* calibration = trial_.calibration ? &Calibration() : nullptr;
     if (calibration != nullptr && calibration->digest() != content_.calibration_digest) {
-      throw Error(ErrorKind::kIo, fmt::format("corpus '{}' gave other tokens than the digest cache says. Its text or the "
-                                              "tokenizer changed: remove {} and run again.",
-                                              trial_.calibration->corpus, (store_.output() / "digests.json").string()));
+      throw Error(ErrorKind::kIo,
+                  fmt::format("corpus '{}' gave other tokens than the digest cache says. Its text or the "
+                              "tokenizer changed: remove {} and run again.",
+                              trial_.calibration->corpus, (store_.output() / "digests.json").string()));
     }
     Stage("quantize");
     QuantizeSettings settings;

@@ -12,7 +12,8 @@ namespace bitlaw {
 
 using Tell = std::function<void(const WorkerMessage&)>;
 
-/// Where a trial keeps its codes until all its tasks are recorded: <output>/artifacts/<quantization record>.safetensors.
+/// Where a trial keeps its codes until all its tasks are recorded: <output>/artifacts/<quantization
+/// record>.safetensors.
 BITLAW_EXPORT std::filesystem::path ArtifactPath(const RecordStore& store, const TrialContent& content);
 
 /// Does what is not yet recorded of one trial: open the model, quantize it or load the codes that an earlier try left in

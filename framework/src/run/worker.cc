@@ -57,7 +57,8 @@ int ServeTrials(const Plan& plan, const PluginHost& host, const WorkerOptions& o
   for (std::string id; ReadLine(options.in, id);) {
     const auto trial = std::find_if(plan.trials.begin(), plan.trials.end(), [&](const Trial& t) { return t.id == id; });
     if (trial == plan.trials.end()) {
-      tell(Failure("spec", "the study's files changed while it ran: trial " + id + " is no longer part of it. Run it again."));
+      tell(Failure("spec",
+                   "the study's files changed while it ran: trial " + id + " is no longer part of it. Run it again."));
       continue;
     }
     try {
@@ -70,7 +71,8 @@ int ServeTrials(const Plan& plan, const PluginHost& host, const WorkerOptions& o
     } catch (const c10::Error& error) {
       tell(Failure("bug", error.what_without_backtrace()));
     } catch (const std::bad_alloc&) {
-      tell(Failure("budget", "memory ran out. Use fewer workers, a smaller evaluate.batch_tokens, or a smaller model."));
+      tell(
+          Failure("budget", "memory ran out. Use fewer workers, a smaller evaluate.batch_tokens, or a smaller model."));
     } catch (const std::exception& error) {
       tell(Failure("bug", error.what()));
     }

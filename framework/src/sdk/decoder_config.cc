@@ -59,7 +59,8 @@ void CheckDecoderConfig(const DecoderConfig& c, const std::string& where) {
   sizes_fit &= in_range("head_dim", c.head_dim, kMaxSize);
   sizes_fit &= in_range("max_positions", c.max_positions, int64_t{1} << 40);
   if (c.num_experts != 0) {
-    if (in_range("num_experts", c.num_experts, kMaxBlocks)) in_range("experts_per_token", c.experts_per_token, c.num_experts);
+    if (in_range("num_experts", c.num_experts, kMaxBlocks))
+      in_range("experts_per_token", c.experts_per_token, c.num_experts);
   }
   if (sizes_fit) {
     if (c.num_heads % c.num_kv_heads != 0) {
@@ -133,7 +134,8 @@ std::vector<StoredTensor> ExpectedTensors(const DecoderConfig& c) {
         add_linear(expert(e) + ".gate_proj", c.ffn_size, c.hidden_size, false);
         add_linear(expert(e) + ".up_proj", c.ffn_size, c.hidden_size, false);
       }
-      for (int64_t e = 0; e < c.num_experts; ++e) add_linear(expert(e) + ".down_proj", c.hidden_size, c.ffn_size, false);
+      for (int64_t e = 0; e < c.num_experts; ++e)
+        add_linear(expert(e) + ".down_proj", c.hidden_size, c.ffn_size, false);
       continue;
     }
     add_linear(block + "mlp.gate_proj", c.ffn_size, c.hidden_size, c.mlp_bias);
@@ -171,7 +173,8 @@ ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTe
     if (expected.shape.size() == 2 && expected.name.starts_with("model.layers.") && !EndsWith(expected.name, kRouter)) {
       const std::string layer = expected.name.substr(0, expected.name.size() - std::string(".weight").size());
       const int block = std::stoi(layer.substr(std::string("model.layers.").size()));
-      summary.linears.push_back({layer, block, expected.shape[1], expected.shape[0], c.num_experts > 0 && layer.find(".experts.") != std::string::npos});
+      summary.linears.push_back({layer, block, expected.shape[1], expected.shape[0],
+                                 c.num_experts > 0 && layer.find(".experts.") != std::string::npos});
       summary.parameters_quantizable += parameters;
     }
   }

@@ -197,9 +197,9 @@ class ExpressionCompiler {
       return {ExpressionType::kNumber, value};
     }
     static const std::pair<std::string_view, Code> kUnary[] = {
-        {"log", Code::kLog},   {"log2", Code::kLog2},       {"log10", Code::kLog10},
-        {"exp", Code::kExp},   {"sqrt", Code::kSqrt},       {"abs", Code::kAbs},
-        {"tanh", Code::kTanh}, {"sin", Code::kSin}, {"cos", Code::kCos}, {"atan", Code::kAtan}, {"sigmoid", Code::kSigmoid}, {"logit", Code::kLogit}};
+        {"log", Code::kLog},   {"log2", Code::kLog2}, {"log10", Code::kLog10},     {"exp", Code::kExp},
+        {"sqrt", Code::kSqrt}, {"abs", Code::kAbs},   {"tanh", Code::kTanh},       {"sin", Code::kSin},
+        {"cos", Code::kCos},   {"atan", Code::kAtan}, {"sigmoid", Code::kSigmoid}, {"logit", Code::kLogit}};
     for (const auto& [name, code] : kUnary) {
       if (node.text == name) return {ExpressionType::kNumber, Emit(code, number(0))};
     }

@@ -153,7 +153,8 @@ void ReadExperts(const Fields& fields, DecoderConfig& config) {
   config.experts_per_token = fields.IntOr("num_experts_per_tok", 8);
   config.normalize_expert_weights = fields.BoolOr("norm_topk_prob", false);
   if (const int64_t step = fields.IntOr("decoder_sparse_step", 1); step != 1) {
-    fields.Unsupported("decoder_sparse_step = " + std::to_string(step) + " is not supported. Every block must have experts.");
+    fields.Unsupported("decoder_sparse_step = " + std::to_string(step) +
+                       " is not supported. Every block must have experts.");
   }
   const Value* dense = fields.Find("mlp_only_layers");
   if (dense != nullptr && (!dense->is_list() || !dense->AsList().empty())) {

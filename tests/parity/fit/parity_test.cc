@@ -167,7 +167,8 @@ TEST(BinomialLikelihood, AgreesWithStatsmodels) {
   }
   ExpectClose(fit.quality.residual_variance, problem["dispersion"], 1e-8, "dispersion");
   ExpectClose(fit.objective, problem["deviance"], 1e-9, "deviance");
-  ExpectClose(1 - fit.quality.r2, problem["deviance"].get<double>() / problem["null_deviance"].get<double>(), 1e-7, "R2");
+  ExpectClose(1 - fit.quality.r2, problem["deviance"].get<double>() / problem["null_deviance"].get<double>(), 1e-7,
+              "R2");
   ExpectClose(fit.quality.log_likelihood, problem["log_likelihood"], 1e-9, "log L");
 }
 
@@ -217,8 +218,8 @@ TEST(ProfileIntervals, AgreeWithLmfit) {
   }
 }
 
-// Digits in which `ours` agrees with a certified value: -log10 of the relative error, as NIST counts; of the error itself
-// where 0 is certified.
+// Digits in which `ours` agrees with a certified value: -log10 of the relative error, as NIST counts; of the error
+// itself where 0 is certified.
 double Digits(double ours, const Json& certified) {
   const double value = certified.get<double>();
   const double error = value == 0 ? std::fabs(ours) : std::fabs(ours - value) / std::fabs(value);
@@ -254,8 +255,8 @@ TEST(NistStrd, LinearProblemsReachEightDigits) {
   }
 }
 
-// From each of NIST's starts by themselves; where the iteration ends in another minimum, or nowhere, from that start and
-// sixteen random ones. Digits are those of the parameters and of their standard deviations.
+// From each of NIST's starts by themselves; where the iteration ends in another minimum, or nowhere, from that start
+// and sixteen random ones. Digits are those of the parameters and of their standard deviations.
 TEST(NistStrd, NonlinearProblemsReachSixDigitsFromBothStarts) {
   const Json golden = Golden("nist.json");
   ASSERT_EQ(golden["nonlinear"].size(), 27u);
@@ -289,7 +290,8 @@ TEST(NistStrd, NonlinearProblemsReachSixDigitsFromBothStarts) {
             if (name != "Lanczos1")
               digits = std::min(digits, Digits(fit.parameters[j].standard_error, problem["standard_deviation"][j]));
           }
-          if (name != "Lanczos1") digits = std::min(digits, Digits(fit.quality.ssr, problem["residual_sum_of_squares"]));
+          if (name != "Lanczos1")
+            digits = std::min(digits, Digits(fit.quality.ssr, problem["residual_sum_of_squares"]));
         } catch (const Error&) {
           digits = -1;
         }

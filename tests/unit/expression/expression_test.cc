@@ -66,10 +66,10 @@ TEST(Expression, IsNaNOutsideADomainRatherThanAnError) {
 TEST(Expression, GivesTheExactGradientOfEveryOperation) {
   const std::vector<std::string> names = {"a", "b", "x"};
   const std::vector<double> x = {1.7};
-  for (const char* text :
-       {"a * x^b", "a + b * x", "a - x / b", "a^b", "pow(x, a - b)", "exp(-a * x) / b", "log(a + b)",
-        "log2(a) * log10(b)", "sqrt(a * b)", "abs(b - a)", "min(a, b) + max(a * b, x)", "tanh(a - b)", "sin(a * b) + cos(a - b) * atan(b)",
-        "sigmoid(a * x - b)", "logit(0.3 * a)", "a * a * a - -b", "(a + b)^2 / (a + b)^3", "a * x^-b + a * x^-b"}) {
+  for (const char* text : {"a * x^b", "a + b * x", "a - x / b", "a^b", "pow(x, a - b)", "exp(-a * x) / b", "log(a + b)",
+                           "log2(a) * log10(b)", "sqrt(a * b)", "abs(b - a)", "min(a, b) + max(a * b, x)",
+                           "tanh(a - b)", "sin(a * b) + cos(a - b) * atan(b)", "sigmoid(a * x - b)", "logit(0.3 * a)",
+                           "a * a * a - -b", "(a + b)^2 / (a + b)^3", "a * x^-b + a * x^-b"}) {
     const CompiledExpression compiled = Expression::Parse(text).Compile(names);
     const std::vector<double> theta = {0.8, 1.3};
     std::vector<double> gradient(2);

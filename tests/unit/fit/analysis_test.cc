@@ -266,7 +266,7 @@ TEST(NestedF, IsTheRatioOfMeanSquares) {
   const FitQuality small = QualityOf(30, 3, 12, 100), large = QualityOf(30, 5, 10, 100);
   const NestedTest test = NestedF(small, large);
   EXPECT_DOUBLE_EQ(test.value, (2.0 / 2) / (10.0 / 25));  // 2.5
-  EXPECT_NEAR(test.p, std::pow(1.2, -12.5), 1e-12);  // For 2 and 25: (1 + 2 F / 25)^(-25 / 2)
+  EXPECT_NEAR(test.p, std::pow(1.2, -12.5), 1e-12);       // For 2 and 25: (1 + 2 F / 25)^(-25 / 2)
 }
 
 TEST(LikelihoodRatio, IsTheLogarithmOfTheSumsOfSquares) {
@@ -332,7 +332,8 @@ TEST(CompareLaws, PutsTheTrueLawFirstAndTestsNestedOnes) {
   EXPECT_EQ(comparison.laws[0].law, fitted.law->name());
   EXPECT_EQ(comparison.laws[0].delta_aicc, 0);
   EXPECT_NEAR(comparison.laws[0].weight + comparison.laws[1].weight, 1, 1e-12);
-  EXPECT_NEAR(comparison.laws[1].weight / comparison.laws[0].weight, std::exp(-comparison.laws[1].delta_aicc / 2), 1e-12);
+  EXPECT_NEAR(comparison.laws[1].weight / comparison.laws[0].weight, std::exp(-comparison.laws[1].delta_aicc / 2),
+              1e-12);
   EXPECT_LT(comparison.laws[0].folds.accuracy_rmse, comparison.laws[1].folds.accuracy_rmse);
   ASSERT_EQ(comparison.nested.size(), 1u);
   EXPECT_LT(comparison.nested[0].p, 1e-6);

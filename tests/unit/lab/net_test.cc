@@ -70,10 +70,12 @@ INSTANTIATE_TEST_SUITE_P(EveryFamily, LabNetGradient, testing::Values("llama", "
 TEST(LabNet, GivesNoGradientToAnExpertThatNoTokenChooses) {
   NetConfig config;
   config.family = "qwen3_moe";
-  config.hidden = 16, config.layers = 1, config.heads = 1, config.kv_heads = 1, config.head_dim = 16, config.ffn = 24, config.vocab = 8;
+  config.hidden = 16, config.layers = 1, config.heads = 1, config.kv_heads = 1, config.head_dim = 16, config.ffn = 24,
+  config.vocab = 8;
   config.experts = 3, config.chosen = 1;
   const std::unique_ptr<Net> net = Net::Make(config, 4, 3, Precision::kFloat32);
-  net->Step(Batch{{3, 3, 3, 3}, {0, 1, 2, 3, 4}, {0, 1, 2, 3}, {1, 2, 3, 4}, {1, 1, 1, 1}});  // The same token four times.
+  net->Step(
+      Batch{{3, 3, 3, 3}, {0, 1, 2, 3, 4}, {0, 1, 2, 3}, {1, 2, 3, 4}, {1, 1, 1, 1}});  // The same token four times.
   int with_gradient = 0;
   for (const Net::View& view : net->Named()) {
     if (view.name.ends_with("down_proj.weight")) {
@@ -90,7 +92,8 @@ TEST(LabNet, Bfloat16FollowsFloat32) {
     config.family = family;
     config.hidden = 64, config.heads = 4, config.kv_heads = 2, config.ffn = 96, config.vocab = 50;
     if (config.family == "qwen3_moe") config.experts = config.chosen = 2;
-    const std::unique_ptr<Net> exact = Net::Make(config, 256, 5, Precision::kFloat32), fast = Net::Make(config, 256, 5, Precision::kBfloat16);
+    const std::unique_ptr<Net> exact = Net::Make(config, 256, 5, Precision::kFloat32),
+                               fast = Net::Make(config, 256, 5, Precision::kBfloat16);
     Batch batch;
     Rng rng(4);
     for (int32_t i = 0; i < 256; ++i) {
@@ -102,7 +105,9 @@ TEST(LabNet, Bfloat16FollowsFloat32) {
     }
     batch.starts.push_back(256);
     EXPECT_NEAR(fast->Step(batch), exact->Step(batch), 0.01) << family;
-    EXPECT_LT((fast->gradient() - exact->gradient()).norm().item<double>(), 0.03 * exact->gradient().norm().item<double>()) << family;
+    EXPECT_LT((fast->gradient() - exact->gradient()).norm().item<double>(),
+              0.03 * exact->gradient().norm().item<double>())
+        << family;
   }
 }
 

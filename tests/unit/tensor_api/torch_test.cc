@@ -21,7 +21,8 @@ TEST(TorchErrors, BecomeInternalErrorsThatSayWhere) {
 
 TEST(TorchErrors, ReportMemoryAsABudget) {
   try {
-    RethrowTorchError("model 'x'", "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes\nframe");
+    RethrowTorchError("model 'x'",
+                      "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes\nframe");
     FAIL() << "returned";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kBudget);

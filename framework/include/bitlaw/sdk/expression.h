@@ -117,8 +117,8 @@ class BITLAW_EXPORT CompiledExpression {
 ///
 ///     numbers     12  0.5  1e-3            names    N, bits, calibration.sequences
 ///     arithmetic  + - * / ^ and unary -    (^ binds tightest and to the right: -x^2 = -(x^2), 2^3^2 = 2^9)
-///     functions   log (natural) log2 log10 exp sqrt abs sin cos atan tanh, sigmoid(x) = 1 / (1 + e^-x), logit(p) = log(p / (1 -
-///     p)),
+///     functions   log (natural) log2 log10 exp sqrt abs sin cos atan tanh, sigmoid(x) = 1 / (1 + e^-x), logit(p) =
+///     log(p / (1 - p)),
 ///                 min(a, b, ...) max(a, b, ...) pow(a, b), missing(x)
 ///     conditions  < <= > >= == != between numbers, == != between texts ('gptq') and truth values, and, or, not, true,
 ///     false

@@ -45,25 +45,28 @@ std::vector<size_t> Selected(const Plan& plan, const std::string& only) {
   const std::string pattern = "*" + only + "*";
   for (size_t i = 0; i < plan.trials.size(); ++i) {
     const Trial& trial = plan.trials[i];
-    if (only.empty() || trial.id.starts_with(only) || ::fnmatch(pattern.c_str(), trial.label.c_str(), FNM_CASEFOLD) == 0) {
+    if (only.empty() || trial.id.starts_with(only) ||
+        ::fnmatch(pattern.c_str(), trial.label.c_str(), FNM_CASEFOLD) == 0) {
       trials.push_back(i);
     }
   }
   if (trials.empty() && !only.empty()) {
-    throw Error(ErrorKind::kSpec, fmt::format("--only '{}' matches none of the plan's {} trials. Give the start of an id "
-                                              "or a part of a label, * and ? allowed: `bitlaw plan` lists them.",
-                                              only, plan.trials.size()));
+    throw Error(ErrorKind::kSpec,
+                fmt::format("--only '{}' matches none of the plan's {} trials. Give the start of an id "
+                            "or a part of a label, * and ? allowed: `bitlaw plan` lists them.",
+                            only, plan.trials.size()));
   }
   return trials;
 }
 
-std::vector<std::string> WorkerCommand(const Session& session, const RunVerb& given, const fs::path& output, int threads) {
+std::vector<std::string> WorkerCommand(const Session& session, const RunVerb& given, const fs::path& output,
+                                       int threads) {
   std::vector<std::string> command = {fs::read_symlink("/proc/self/exe").string()};
   auto absolute = [](const fs::path& path) { return fs::absolute(path).string(); };
   for (const auto& path : session.plugin_paths) command.insert(command.end(), {"--plugin", absolute(path)});
   for (const auto& path : session.config_paths) command.insert(command.end(), {"--configs", absolute(path)});
-  command.insert(command.end(), {"worker", absolute(given.spec), "--output", absolute(output), "--threads",
-                                 std::to_string(threads)});
+  command.insert(command.end(),
+                 {"worker", absolute(given.spec), "--output", absolute(output), "--threads", std::to_string(threads)});
   return command;
 }
 
@@ -76,8 +79,8 @@ void PrintPlan(const Plan& plan, const std::vector<size_t>& trials, const Record
 }
 
 void PrintSummary(const Plan& plan, const LaunchResult& result, size_t wanted, const fs::path& output) {
-  fmt::print("{}: {} of {} trials complete, {} tasks scored now, {} trials failed.\n", plan.study.name, result.trials_done,
-             wanted, result.tasks_recorded, result.failures.size());
+  fmt::print("{}: {} of {} trials complete, {} tasks scored now, {} trials failed.\n", plan.study.name,
+             result.trials_done, wanted, result.tasks_recorded, result.failures.size());
   for (const TrialFailure& failure : result.failures) {
     const Trial& trial = plan.trials[failure.trial];
     fmt::print("  failed: {} {} [{}] {}{}\n", trial.id, trial.label, failure.kind,
@@ -115,7 +118,8 @@ int Run(Session& session, const RunVerb& given) {
   const Table observations = Observations(plan, session.plugins(), output, &warnings);
   WriteDurably(output / "observations.csv", WriteCsv(observations));
   if (result.stopped_by != 0) {
-    fmt::print(stderr, "bitlaw: stopped by {}; run again to go on.\n", result.stopped_by == SIGINT ? "Ctrl-C" : "SIGTERM");
+    fmt::print(stderr, "bitlaw: stopped by {}; run again to go on.\n",
+               result.stopped_by == SIGINT ? "Ctrl-C" : "SIGTERM");
     return 128 + result.stopped_by;
   }
   for (const std::string& warning : warnings) fmt::print(stderr, "warning: {}\n", warning);
@@ -146,8 +150,9 @@ void AddRunVerb(CLI::App& app, Session& session) {
   verb->add_flag("--no-fit", given->no_fit, "Stop once everything is recorded");
   verb->add_flag("--dry-run", given->dry_run, "Say what would be done");
   verb->add_flag("--quiet", given->quiet, "No progress, only the summary");
-  verb->footer("Ctrl-C stops at once (exit code 130); a second run goes on where the first stopped. Exit code 8: the study "
-               "ended, but trials failed.");
+  verb->footer(
+      "Ctrl-C stops at once (exit code 130); a second run goes on where the first stopped. Exit code 8: the study "
+      "ended, but trials failed.");
   verb->callback([&session, given] { session.action = [&session, given] { return Run(session, *given); }; });
 }
 

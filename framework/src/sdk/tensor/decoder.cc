@@ -196,14 +196,16 @@ class DecoderBlock : public Block {
     const int64_t rows = state.residual.size(0) * state.residual.size(1);
     switch (stage) {
       case 2:
-        state.residual = state.residual + o_->Apply(state.activation);                                  // [B, T, D]
-        state.activation = RmsNorm(state.residual, post_norm_, config_.rms_norm_eps);                   // [B, T, D]
+        state.residual = state.residual + o_->Apply(state.activation);                 // [B, T, D]
+        state.activation = RmsNorm(state.residual, post_norm_, config_.rms_norm_eps);  // [B, T, D]
         experts_->Route(state.activation, state.extra);
-        if (observe) experts_->ObserveInput(state.activation, state.extra, CountedRows(state.residual, context), observe);
+        if (observe)
+          experts_->ObserveInput(state.activation, state.extra, CountedRows(state.residual, context), observe);
         return;
       case 3:
-        state.activation = experts_->Inner(state.activation, state.extra);                              // [B T k, F]
-        if (observe) experts_->ObserveInner(state.activation, state.extra, CountedRows(state.residual, context), observe);
+        state.activation = experts_->Inner(state.activation, state.extra);  // [B T k, F]
+        if (observe)
+          experts_->ObserveInner(state.activation, state.extra, CountedRows(state.residual, context), observe);
         return;
       case 4:
         state.residual = state.residual + experts_->Output(state.activation, state.extra, rows).view_as(state.residual);

@@ -36,16 +36,16 @@ ExpertLayer::ExpertLayer(const DecoderConfig& config, at::Tensor router, std::ve
 }
 
 void ExpertLayer::Route(const at::Tensor& input, std::vector<at::Tensor>& extra) const {
-  const at::Tensor flat = input.flatten(0, -2);                                                    // [M, D]
-  const at::Tensor shares = at::softmax(at::mm(flat, router_.t()), -1, at::kFloat);                // [M, E]
-  auto [weights, chosen] = shares.topk(config_.experts_per_token, -1);                             // [M, k]
+  const at::Tensor flat = input.flatten(0, -2);                                      // [M, D]
+  const at::Tensor shares = at::softmax(at::mm(flat, router_.t()), -1, at::kFloat);  // [M, E]
+  auto [weights, chosen] = shares.topk(config_.experts_per_token, -1);               // [M, k]
   if (config_.normalize_expert_weights) weights = weights / weights.sum(-1, true);
-  const at::Tensor experts = chosen.flatten();                                                     // [M k]
+  const at::Tensor experts = chosen.flatten();  // [M k]
   const at::Tensor order = std::get<1>(at::sort(experts, /*stable=*/true, /*dim=*/0, /*descending=*/false));
   extra.resize(3);
-  extra[kRows] = at::div(order, config_.experts_per_token, "floor");                               // [M k]
-  extra[kWeights] = weights.flatten().index_select(0, order).to(input.scalar_type());              // [M k]
-  extra[kCounts] = at::bincount(experts, {}, config_.num_experts).to(at::kCPU);                    // [E]
+  extra[kRows] = at::div(order, config_.experts_per_token, "floor");                   // [M k]
+  extra[kWeights] = weights.flatten().index_select(0, order).to(input.scalar_type());  // [M k]
+  extra[kCounts] = at::bincount(experts, {}, config_.num_experts).to(at::kCPU);        // [E]
 }
 
 void ExpertLayer::ObserveInput(const at::Tensor& input, const std::vector<at::Tensor>& extra, const at::Tensor& counted,
@@ -83,7 +83,8 @@ at::Tensor ExpertLayer::Output(const at::Tensor& inner, const std::vector<at::Te
   ForExperts(extra, [&](int64_t e, int64_t first, int64_t count) {
     if (count == 0) return;
     const at::Tensor part = experts_[e].down->Apply(inner.narrow(0, first, count));  // [count, D]
-    output.index_add_(0, extra[kRows].narrow(0, first, count), part * extra[kWeights].narrow(0, first, count).unsqueeze(1));
+    output.index_add_(0, extra[kRows].narrow(0, first, count),
+                      part * extra[kWeights].narrow(0, first, count).unsqueeze(1));
   });
   return output;  // [M, D]
 }

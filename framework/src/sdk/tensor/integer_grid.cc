@@ -43,8 +43,8 @@ BITLAW_VECTOR_CODE Range RangeWithZero(const float* w, int64_t columns) {
   return {*std::min_element(low, low + kLanes), *std::max_element(high, high + kLanes)};
 }
 
-// a^norm for a >= 0 as 2^(norm * log2 a), relative error below 1e-5: it only ranks candidate ranges. Free of branches, so
-// that loops over it become vector code; 0 gives a number too small to count.
+// a^norm for a >= 0 as 2^(norm * log2 a), relative error below 1e-5: it only ranks candidate ranges. Free of branches,
+// so that loops over it become vector code; 0 gives a number too small to count.
 inline float PowerOf(float a, float norm) {
   const int32_t word = std::max(std::bit_cast<int32_t>(a), std::bit_cast<int32_t>(1e-30f));  // same order as floats
   const int32_t exponent = ((word - 0x3f3504f3) >> 23);  // mantissa in [sqrt(1/2), sqrt(2))
