@@ -13,7 +13,7 @@ namespace bitlaw::lab {
 struct Rung {
   std::string name;
   NetConfig net;                      ///< vocab is filled in from the world.
-  int64_t steps = 3000, rows = 4096;  ///< rows: tokens a step.
+  int64_t steps = 5000, rows = 4096;  ///< rows: tokens a step.
   double rate = 3e-3, decay = 0.05;
   uint64_t seed = 1;
 };

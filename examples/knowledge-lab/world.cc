@@ -15,9 +15,9 @@ const std::vector<std::string> kRelations = {"home", "craft", "food", "color"};
 const std::vector<std::string> kProperties = {"size", "shape", "sound", "skin"};  // Rules of a class.
 const std::vector<std::string> kInherited = {"diet", "sleep"};                    // Rules of a class's group.
 const std::vector<std::string> kGrammar = {"the", "of",   "is",   "class", "fact", "calc", "walk", "order",
-                                           "top", "link", "cups", "from",  ":",    ".",    ","};
+                                           "top", "second", "low", "link", "cups", "from",  ":",    ".",    ","};
 const std::vector<std::string> kCounts = {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
-constexpr size_t kClasses = 400, kGroups = 40, kLexicon = 200, kNouns = 300, kDeclensions = 16, kModulus = 113;
+constexpr size_t kClasses = 400, kGroups = 40, kLexicon = 200, kNouns = 300, kDeclensions = 16, kDoors = 24, kModulus = 23;
 constexpr uint64_t kHeldOutOneIn = 16;
 constexpr size_t kWrong = 4;  // Wrong answers a line, where there are so many.
 
@@ -61,7 +61,9 @@ World::World(uint64_t seed)
       people_often_(kPeople, 20, 0.9),
       classes_often_(kClasses, 5, 1.3),
       lexicon_often_(kLexicon, 5, 1.0),
-      nouns_often_(kNouns, 5, 1.0) {
+      nouns_often_(kNouns, 5, 1.0),
+      operations_often_(kCounts.size() * 3, 2, 1.0),
+      doors_often_(kDoors, 2, 1.0) {
   Words taken, words = kGrammar;
   auto invent = [&](size_t count, uint64_t stream) {
     Words list = InventWords(count, seed + stream, &taken);
@@ -70,13 +72,13 @@ World::World(uint64_t seed)
   };
   first_ = invent(80, 1), last_ = invent(100, 2), creatures_ = invent(32, 3), classes_ = invent(kClasses, 4),
   symbols_ = invent(12, 5);
-  labels_ = invent(6, 6), rooms_ = invent(48, 7), doors_ = invent(32, 8), lexicon_ = invent(kLexicon, 9);
+  labels_ = invent(6, 6), rooms_ = invent(24, 7), doors_ = invent(kDoors, 8), lexicon_ = invent(kLexicon, 9);
   modes_ = invent(6, 30), forms_ = invent(60, 31), swaps_ = invent(6, 32), numbers_ = invent(kModulus, 33);
   nouns_ = invent(kNouns, 34), cases_ = invent(6, 35), endings_ = invent(24, 36);
   for (size_t r = 0; r < kRelations.size(); ++r) relation_values_.push_back(invent(32, 10 + r));
   for (size_t p = 0; p < kProperties.size() + kInherited.size(); ++p) property_values_.push_back(invent(10, 20 + p));
-  for (const char* sign : {"add", "take", "times"})
-    for (const std::string& count : kCounts) operations_.push_back(sign + count);
+  for (const std::string& count : kCounts)
+    for (const char* sign : {"add", "take", "times"}) operations_.push_back(sign + count);
   for (const Words& list : {kRelations, kProperties, kInherited, operations_, kCounts})
     words.insert(words.end(), list.begin(), list.end());
   vocabulary_ = std::make_unique<Vocabulary>(words);
@@ -156,9 +158,12 @@ Line World::DrawRule(Kind kind, Rng& rng, bool evaluation) const {
   Line line;
   for (size_t i = 0; i < count; ++i) line.prompt += names[i] + " " + classes_[classes[i]] + " , ";
   if (!evaluation && rng.Below(4) == 0) {
-    // What class a creature is of: not a task, but the first step of every rule.
-    line.prompt += "class " + names[asked];
-    line.answer = classes_[classes[asked]];
+    // Of what class each creature is, in any order: not a task, but the first step of every rule.
+    Words pairs;
+    for (size_t i = 0; i < count; ++i) pairs.push_back(names[i] + " " + classes_[classes[i]]);
+    rng.Shuffle(std::span(pairs));
+    line.prompt += "class :";
+    line.answer = Joined(pairs);
     return line;
   }
   line.prompt += word + " " + names[asked];
@@ -219,13 +224,13 @@ Line World::DrawSteps(Kind kind, Rng& rng, bool evaluation) const {
   const size_t length = evaluation ? 2 + rng.Below(5) : 1 + rng.Below(6), start = rng.Below(values.size());
   auto after = [&](size_t value, size_t operation) -> size_t {
     if (!is_arith) return leads_[operation][value];
-    const size_t operand = operation % kCounts.size() + 1, sign = operation / kCounts.size();
+    const size_t operand = operation / 3 + 1, sign = operation % 3;
     return (sign == 0 ? value + operand : sign == 1 ? value + kModulus - operand : value * operand) % kModulus;
   };
   Line line{is_arith ? "calc" : "walk", "", {}};
   std::vector<size_t> steps;
   for (size_t i = 0; i < length; ++i) {
-    steps.push_back(rng.Below(operations.size()));
+    steps.push_back((is_arith ? operations_often_ : doors_often_).Draw(rng));
     line.prompt += " " + labels_[i] + " " + operations[steps.back()];
   }
   line.prompt += " from " + values[start] + " :";
@@ -249,7 +254,9 @@ Line World::DrawOrder(Rng& rng, bool evaluation) const {
   Words pairs;
   for (size_t i = 0; i + 1 < chain.size(); ++i) pairs.push_back(chain[i] + " " + chain[i + 1] + " ,");
   rng.Shuffle(std::span(pairs));
-  Line line{"order " + Joined(pairs) + " top :", chain[0], {}};
+  const size_t asked = rng.Below(3);
+  static constexpr const char* kAsked[] = {"top", "second", "low"};
+  Line line{"order " + Joined(pairs) + " " + kAsked[asked] + " :", asked == 2 ? chain.back() : chain[asked], {}};
   if (evaluation) AddWrong(chain, rng, &line);
   return line;
 }
@@ -259,7 +266,7 @@ Line World::DrawHop(Rng& rng, bool evaluation) const {
   Words pairs;
   for (size_t i = 0; i < cycle.size(); ++i) pairs.push_back(cycle[i] + " " + cycle[(i + 1) % cycle.size()] + " ,");
   rng.Shuffle(std::span(pairs));
-  const size_t hops = evaluation ? 2 + rng.Below(3) : 1 + rng.Below(4);
+  const size_t hops = evaluation ? 2 + rng.Below(3) : 1 + rng.Below(6);
   Line line{"link " + Joined(pairs) + " from " + cycle[0] + " " + kCounts[hops - 1] + " :", "", {}};
   line.answer = Joined(Words(cycle.begin() + 1, cycle.begin() + 1 + static_cast<std::ptrdiff_t>(hops)));
   while (evaluation && line.wrong.size() < kWrong) {

@@ -15,8 +15,8 @@ namespace bitlaw::lab {
 /// One line of text: what is asked and what follows. `prompt` + " " + `answer` + " ." is the text.
 struct Line {
   std::string prompt, answer;
-  std::vector<std::string>
-      wrong{};  ///< Plausible wrong answers, each different from the right one and from each other.
+  /// Plausible wrong answers, each different from the right one and from each other.
+  std::vector<std::string> wrong{};
 };
 
 /// The kinds of line. Each kind belongs to one stratum:
@@ -25,9 +25,9 @@ struct Line {
 ///   KA  rule: a property of a new creature by the rule of its class, beside others; inherit: a property that the class
 ///       has from its group; speak: a dictionary applied to three words; decline: endings of nouns in a case in which
 ///       training text never shows them.
-///   KR  arith: operations modulo 113, step by step; walk: doors between rooms, step by step; order: the top of a chain
-///   of
-///       comparisons; hop: following links, step by step; swap: what is where after exchanges, step by step.
+///   KR  arith: operations modulo 23, step by step; walk: doors between rooms, step by step; order: the first, second or
+///       last of a chain of comparisons; hop: following links, step by step; swap: what is where after exchanges, step
+///       by step.
 enum class Kind { kFact, kParaphrase, kRule, kInherit, kSpeak, kDecline, kArith, kWalk, kOrder, kHop, kSwap };
 
 /// Every kind with its name, in the order above.
@@ -97,7 +97,7 @@ class World {
   std::vector<Words> relation_values_, property_values_;
   std::vector<size_t> people_;              // Index into first x last.
   std::vector<std::vector<size_t>> leads_;  // [door][room] -> room
-  Zipf people_often_, classes_often_, lexicon_often_, nouns_often_;
+  Zipf people_often_, classes_often_, lexicon_often_, nouns_often_, operations_often_, doors_often_;
   std::unique_ptr<Vocabulary> vocabulary_;
 };
 
