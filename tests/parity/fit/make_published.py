@@ -15,7 +15,30 @@ def experts(e, start, limit):
     return 1 / (1 / (e - 1 + 1 / (1 / start - 1 / limit)) + 1 / limit)
 
 
+def repeated(n, d, u):
+    """Muennighoff et al.: parameters and tokens that count, of what the unique tokens can use."""
+    a, b, alpha, rd, rn = 520.82495, 1487.7161, .3526596, 15.387756, 5.309743
+    ud = min(u, d)
+    un = min(n, ud * (a / b)**(1 / alpha))
+    n_counts = un + un * rn * (1 - math.exp(-(n / un - 1) / rn))
+    d_counts = ud + ud * rd * (1 - math.exp(-(d / ud - 1) / rd))
+    return 1.8691437 + a / n_counts**alpha + b / d_counts**alpha
+
+
+def vocabulary(n_nv, v, d, h):
+    """Tao et al., with the units of their script: millions, thousands, billions."""
+    thousands = v / 1000
+    tokens = h / 1e9 * (.00639222 * math.log(thousands)**2 - .15811069 * math.log(thousands) + 1.20470122)
+    return (-5.5327846803 + 1.831385156 / (n_nv / 1e6)**.4466063415 + .195842384 / (thousands * d / 1000)**.670737468
+            + 2.1241123120 / tokens**.4466063415)
+
+
 def cases():
+    for u in (1e8, 4e9, 1e11):
+        for n, d in ((1.4e8, 1e9), (2.8e9, 5.5e10), (8.7e9, 1.8e11)):
+            yield "data_constrained", {}, {"N": n, "D": d, "U": u}, repeated(n, d, u), "2305.16264"
+    for n_nv, v, d, h in ((3.3e7, 4096, 512, 1.8e8), (1.1e9, 32768, 2048, 4e10), (3e9, 96256, 3200, 5e11)):
+        yield "vocabulary", {}, {"N_nv": n_nv, "V": v, "d": d, "H": h}, vocabulary(n_nv, v, d, h), "2407.13623"
     for n, d in ((1e8, 1e9), (7e10, 1.4e12), (2.8e11, 3e11)):
         yield "chinchilla", {}, {"N": n, "D": d}, 1.8172 + 482.01 / n**.3478 + 2085.43 / d**.3658, "2404.10102"
         hoffmann = {"E": 1.69, "A": 406.4, "alpha": .34, "B": 410.7, "beta": .28}
@@ -45,7 +68,7 @@ def cases():
                                                     ("HASH", -.087, -.136, .012, 1.157, 4.175, 477.741)):
                 eh = experts(e, start, limit)
                 yield ("moe_routed", {"a": a, "b": b, "c": c, "d": dd, "E_start": start, "E_max": limit}, {"N": n, "E": e},
-                       a * math.log(n) + b * math.log(eh) + c * math.log(n) * math.log(eh) + dd, "2202.01169 " + name)
+                       a * math.log10(n) + b * math.log10(eh) + c * math.log10(n) * math.log10(eh) + dd, "2202.01169 " + name)
         for g in (1, 16):
             yield ("moe_granularity", {}, {"N": n, "D": d, "granularity": g},
                    .47 + (2.1 * g**-.58 + 18.1) * n**-.115 + 30.8 * d**-.147, "2402.07871")

@@ -16,8 +16,8 @@
 namespace bitlaw {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::LawDomain;
 using testing::LawFaults;
@@ -65,6 +65,32 @@ TEST(LawConformance, NamesWhatALawGetsWrong) {
   EXPECT_THAT(faults, Contains(HasSubstr("its derivative by 'A' is 1.000000, differences say 3.0000")));
   EXPECT_EQ(LawFaults(law, {{}, {}, {3}, {4}})[2],
             "law 'forgetful': the domain has another number of parameters or covariates.");
+}
+
+TEST(LawConformance, NamesTrendsAndLimitsThatALawDoesNotKeep) {
+  const auto law = MakeFormula("A * N^alpha", {{"A", {0, 10}}, {"alpha", {-1, 1}}});
+  LawDomain domain = {{2, -0.5}, {2, -0.5}, {1}, {100}, 1};
+  const auto two = [](std::span<const double> theta, std::span<const double>) { return theta[0]; };
+  domain.trends = {{"N", -1}};
+  domain.limits = {{{{"N", 1}}, "A", two}};
+  EXPECT_THAT(testing::LimitFaults(*law, domain), ElementsAre());
+  domain.trends = {{"N", 1}, {"G", 1}};
+  domain.limits = {{{{"N", 4}}, "A", two}};
+  EXPECT_THAT(testing::LimitFaults(*law, domain),
+              ElementsAre(HasSubstr("law 'test': it falls with N, from "), "law 'test': it has no covariate 'G'.",
+                          "law 'test': at N = 4.000000 it is 1.000000, not A = 2.000000."));
+}
+
+// The steepness of a sigmoid cannot be told from the scale of what is in it.
+TEST(LawConformance, NamesParametersThatNoDataTellApart) {
+  const std::vector<std::pair<std::string, std::pair<double, double>>> bounds = {
+      {"s", {0.1, 9}}, {"A", {0, 9}}, {"b", {-9, 9}}};
+  const LawDomain domain = {{1, 2, 0.5}, {2, 4, 1}, {-2}, {2}};
+  const auto once = MakeFormula("sigmoid(s * (A * N - b))", bounds, "acc");
+  EXPECT_THAT(testing::RecoveryFaults(*once, domain), Contains(HasSubstr("law 'test': 's' was planted as ")));
+  const LawDomain fewer = {{2, 0.5}, {4, 1}, {-2}, {2}};
+  const auto apart = MakeFormula("sigmoid(A * N - b)", {{"A", {0, 9}}, {"b", {-9, 9}}}, "acc");
+  EXPECT_THAT(testing::RecoveryFaults(*apart, fewer), ElementsAre());
 }
 
 TEST(AutoDiffLaw, RefusesAnotherNumberOfParameters) {
