@@ -100,6 +100,19 @@ TEST(Linear, RefusesAnInputOfAnotherWidth) {
   EXPECT_THROW(Linear(kSmall, at::zeros({4, 2}), {}), InternalError);
 }
 
+TEST(Linear, BFloat16RowsOfAnyNumberEqualFloat32) {
+  at::manual_seed(4);
+  const at::Tensor weight = at::randn({24, 40}).to(at::kBFloat16), bias = at::randn({24}).to(at::kBFloat16);
+  const Linear linear({.name = "l", .in_features = 40, .out_features = 24}, weight, bias);
+  for (const int64_t rows : {1, 31, 32, 33, 315}) {
+    const at::Tensor input = at::randn({rows, 40}).to(at::kBFloat16);
+    const at::Tensor exact = at::addmm(bias.to(at::kFloat), input.to(at::kFloat), weight.to(at::kFloat).t());
+    const at::Tensor output = linear.Apply(input);
+    ASSERT_EQ(output.sizes(), exact.sizes());
+    EXPECT_LT((output.to(at::kFloat) - exact).abs().max().item<double>(), 0.25) << rows << " rows of values up to 30";
+  }
+}
+
 TEST(Linear, ComputesWithTheCodesOnceInstalled) {
   Linear linear(kSmall, at::zeros({2, 4}), {});
   EXPECT_FALSE(linear.is_quantized());

@@ -9,38 +9,23 @@
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
+#include "sdk/tensor/decoder_ops.h"
 #include "sdk/tensor/expert_layer.h"
 
-// The whole decoder. B batch, T new tokens, S = held + T tokens in sight, D hidden, F feed-forward, V vocabulary,
-// H query heads, K key-value heads, R = H / K query heads a key-value head, Dh head size.
+// The whole decoder. B batch, T new tokens, D hidden, F feed-forward, V vocabulary, H query heads, K key-value heads,
+// Dh head size.
 
 namespace bitlaw {
 
 namespace {
-
-// Attention scores are made for so many bytes at a time, which a core's cache can about hold.
-constexpr int64_t kScoresBudgetBytes = int64_t{4} << 20;
-constexpr int64_t kQueryChunk = 128;
-
-// x / sqrt(mean(x^2) + eps) * weight over the last dimension, in float32 inside.
-at::Tensor RmsNorm(const at::Tensor& input, const at::Tensor& weight, double eps) {
-  const at::Tensor x = input.to(at::kFloat);
-  const at::Tensor mean_square = at::linalg_vector_norm(x, 2, at::IntArrayRef{-1}, true).square_().div_(x.size(-1));
-  at::Tensor normed = x.mul(mean_square.add_(eps).rsqrt_());
-  return normed.to(input.scalar_type()).mul_(weight);  // as input
-}
 
 // Cosines and sines of the rotary angles, for as many positions as were asked for so far.
 class RotaryTable {
  public:
   RotaryTable(at::Tensor frequencies, at::ScalarType dtype) : frequencies_(std::move(frequencies)), dtype_(dtype) {}
 
-  struct Angles {
-    at::Tensor cos, sin;  // [T, Dh / 2] or [B, T, Dh / 2]
-  };
-
   // Positions held .. held + T - 1, or those minus first_valid[b] and at least 0.
-  Angles At(int64_t held, int64_t tokens, const at::Tensor& first_valid) {
+  RotaryAngles At(int64_t held, int64_t tokens, const at::Tensor& first_valid) {
     Grow(held + tokens);
     if (!first_valid.defined()) return {cos_.narrow(0, held, tokens), sin_.narrow(0, held, tokens)};
     const at::Tensor positions =
@@ -64,62 +49,6 @@ class RotaryTable {
   at::ScalarType dtype_;
   at::Tensor cos_, sin_;  // [positions, Dh / 2]
 };
-
-// [B, T, heads, Dh] -> [B, heads, T, Dh], each pair (j, j + Dh / 2) turned by its angle.
-at::Tensor Rotate(const at::Tensor& heads, const RotaryTable::Angles& angles) {
-  const int64_t half = heads.size(3) / 2;
-  const at::Tensor cos = angles.cos.unsqueeze(-2), sin = angles.sin.unsqueeze(-2);  // [(B,) T, 1, Dh / 2]
-  const at::Tensor left = heads.narrow(3, 0, half), right = heads.narrow(3, half, half);
-  at::Tensor rotated = at::empty({heads.size(0), heads.size(2), heads.size(1), heads.size(3)}, heads.options());
-  at::Tensor out = rotated.transpose(1, 2);  // [B, T, heads, Dh] view
-  at::Tensor out_left = out.narrow(3, 0, half), out_right = out.narrow(3, half, half);
-  at::mul_out(out_left, left, cos).sub_(right * sin);
-  at::mul_out(out_right, right, cos).add_(left * sin);
-  return rotated;  // [B, heads, T, Dh]
-}
-
-// softmax(q k^T) v, causal, in float32 inside the softmax. Queries come scaled.
-//
-// queries [B, H, T, Dh]; keys, values [B, K, S, Dh], the last T of which belong to the queries. The R query heads of
-// one key-value head become rows of one product, so that keys and values are never repeated. Queries are taken in
-// chunks, each with the keys up to its own end: nothing is computed for most of the future.
-// A key that is padding (before first_valid[b]) is seen by no query but its own, which keeps padding rows finite.
-at::Tensor Attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                  const at::Tensor& first_valid) {
-  const int64_t batch = queries.size(0), num_heads = queries.size(1), tokens = queries.size(2), dh = queries.size(3);
-  const int64_t kv_heads = keys.size(1), shared = num_heads / kv_heads, total = keys.size(2), held = total - tokens;
-  const int64_t chunk = std::min(tokens, kQueryChunk);
-  const int64_t row_bytes = num_heads * chunk * total * static_cast<int64_t>(sizeof(float));
-  const int64_t rows = std::clamp<int64_t>(kScoresBudgetBytes / row_bytes, 1, batch);
-
-  at::Tensor output = at::empty({batch, tokens, num_heads, dh}, queries.options());
-  const at::Tensor future = at::ones({chunk, chunk}, queries.options().dtype(at::kBool)).triu_(1);  // [chunk, chunk]
-  for (int64_t t = 0; t < tokens; t += chunk) {
-    const int64_t n = std::min(chunk, tokens - t), sight = held + t + n;
-    for (int64_t b = 0; b < batch; b += rows) {
-      const int64_t m = std::min(rows, batch - b);
-      const auto flat_kv = [&](const at::Tensor& kv) {
-        return kv.narrow(0, b, m).narrow(2, 0, sight).flatten(0, 1);  // [m K, sight, Dh]
-      };
-      const at::Tensor q = queries.narrow(0, b, m).narrow(2, t, n).reshape({m * kv_heads, shared * n, dh});
-      const at::Tensor scores = at::bmm(q, flat_kv(keys).transpose(1, 2));      // [m K, R n, sight]
-      at::Tensor by_query = scores.view({m, num_heads, n, sight});              // [m, H, n, sight]
-      constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
-      if (n > 1) by_query.narrow(3, sight - n, n).masked_fill_(future.narrow(0, 0, n).narrow(1, 0, n), kMinusInfinity);
-      if (first_valid.defined()) {
-        const at::Tensor key_at = at::arange(sight, first_valid.options());                        // [sight]
-        const at::Tensor query_at = at::arange(sight - n, sight, first_valid.options());           // [n]
-        const at::Tensor first = first_valid.narrow(0, b, m).view({m, 1, 1, 1});
-        const at::Tensor hidden = (key_at < first) & (key_at != query_at.unsqueeze(1));            // [m, 1, n, sight]
-        by_query.masked_fill_(hidden.to(scores.device()), kMinusInfinity);
-      }
-      const at::Tensor weights = at::softmax(scores, -1, at::kFloat).to(values.scalar_type());    // [m K, R n, sight]
-      const at::Tensor mixed = at::bmm(weights, flat_kv(values));                                  // [m K, R n, Dh]
-      output.narrow(0, b, m).narrow(1, t, n).copy_(mixed.view({m, num_heads, n, dh}).transpose(1, 2));
-    }
-  }
-  return output.flatten(2);  // [B, T, H Dh]
-}
 
 class DecoderBlock : public Block {
  public:
@@ -178,8 +107,8 @@ class DecoderBlock : public Block {
         state.activation = RmsNorm(state.residual, post_norm_, config_.rms_norm_eps);                   // [B, T, D]
         break;
       case 3: {
-        at::Tensor gate = gate_->Apply(state.activation);                                               // [B, T, F]
-        state.activation = at::silu_(gate).mul_(up_->Apply(state.activation));                          // [B, T, F]
+        const at::Tensor gate = gate_->Apply(state.activation);                                         // [B, T, F]
+        state.activation = SiluMultiply(gate, up_->Apply(state.activation));                            // [B, T, F]
         break;
       }
       case 4:
@@ -227,10 +156,10 @@ class DecoderBlock : public Block {
       queries = RmsNorm(queries, q_norm_, config_.rms_norm_eps);
       keys = RmsNorm(keys, k_norm_, config_.rms_norm_eps);
     }
-    const RotaryTable::Angles angles = rotary_->At(held, tokens, context.first_valid);
-    queries = Rotate(queries, angles).mul_(1.0 / std::sqrt(static_cast<double>(config_.head_dim)));  // [B, H, T, Dh]
-    keys = Rotate(keys, angles);                                                                     // [B, K, T, Dh]
-    at::Tensor values = heads(*v_).transpose(1, 2).contiguous();                                     // [B, K, T, Dh]
+    const RotaryAngles angles = rotary_->At(held, tokens, context.first_valid);
+    queries = Rotate(queries, angles, 1.0 / std::sqrt(static_cast<double>(config_.head_dim)));  // [B, H, T, Dh]
+    keys = Rotate(keys, angles, 1.0);                                                           // [B, K, T, Dh]
+    at::Tensor values = heads(*v_).transpose(1, 2).contiguous();                                // [B, K, T, Dh]
     if (context.cache != nullptr) std::tie(keys, values) = context.cache->Append(index_, keys, values);
     return Attend(queries, keys, values, context.first_valid);  // [B, T, H Dh]
   }

@@ -5,6 +5,8 @@
 #include <array>
 #include <utility>
 
+#include "sdk/tensor/decoder_ops.h"
+
 namespace bitlaw {
 namespace {
 
@@ -64,8 +66,8 @@ at::Tensor ExpertLayer::Inner(const at::Tensor& input, const std::vector<at::Ten
   ForExperts(extra, [&](int64_t e, int64_t first, int64_t count) {
     if (count == 0) return;
     const at::Tensor rows = flat.index_select(0, extra[kRows].narrow(0, first, count));  // [count, D]
-    at::Tensor gate = experts_[e].gate->Apply(rows);                                     // [count, F]
-    inner.narrow(0, first, count).copy_(at::silu_(gate).mul_(experts_[e].up->Apply(rows)));
+    const at::Tensor gate = experts_[e].gate->Apply(rows);                               // [count, F]
+    inner.narrow(0, first, count).copy_(SiluMultiply(gate, experts_[e].up->Apply(rows)));
   });
   return inner;  // [M k, F]
 }

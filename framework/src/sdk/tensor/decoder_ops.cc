@@ -1,0 +1,172 @@
+#include "sdk/tensor/decoder_ops.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "sdk/tensor/kernels/row_kernels.h"
+
+// B batch, T new tokens, S = held + T tokens in sight, H query heads, K key-value heads, R = H / K query heads a
+// key-value head, Dh head size.
+
+namespace bitlaw {
+
+namespace {
+
+// Attention scores are made for so many bytes at a time, which a core's cache can about hold.
+constexpr int64_t kScoresBudgetBytes = int64_t{4} << 20;
+constexpr int64_t kQueryChunk = 128;
+constexpr int64_t kGrainElements = 16384;  // Fewer are not worth a second thread.
+
+int64_t Grain(int64_t row_elements) { return std::max<int64_t>(1, kGrainElements / std::max<int64_t>(1, row_elements)); }
+
+bool HasKernels(const at::Tensor& x) {
+  return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+}
+
+// Calls body(kernels, data) with the kernels of x's type, data(tensor) giving its first element in that type.
+template <typename Body>
+void WithKernels(const at::Tensor& x, const Body& body) {
+  if (x.scalar_type() == at::kFloat) {
+    body(FloatRowKernels(), [](const at::Tensor& t) { return t.data_ptr<float>(); });
+  } else {
+    body(Bf16RowKernels(), [](const at::Tensor& t) { return static_cast<Bf16*>(t.data_ptr()); });
+  }
+}
+
+// Softmax over the keys that each query sees, in place. scores [m K, R n, sight]: row (b, h, i) belongs to query i of
+// the last n tokens in sight.
+void MaskedSoftmax(const at::Tensor& scores, int64_t m, int64_t n, const at::Tensor& first_valid) {
+  const int64_t sight = scores.size(2), rows = scores.size(0) * scores.size(1), rows_a_sequence = rows / m;
+  const at::Tensor first = first_valid.defined() ? first_valid.to(at::kCPU, at::kLong).contiguous() : at::Tensor();
+  const int64_t* starts = first.defined() ? first.data_ptr<int64_t>() : nullptr;
+  WithKernels(scores, [&](const auto& kernels, const auto& data) {
+    auto* at = data(scores);
+    at::parallel_for(0, rows, Grain(2 * sight), [&](int64_t begin, int64_t end) {
+      std::vector<float> scratch(sight);
+      for (int64_t row = begin; row < end; ++row) {
+        const int64_t query = sight - n + row % n;
+        const int64_t from = starts == nullptr ? 0 : std::min(starts[row / rows_a_sequence], query);
+        kernels.softmax(at + row * sight, from, query + 1, sight, scratch.data());
+      }
+    });
+  });
+}
+
+// The same with aten's operations, on any device. Not in place.
+at::Tensor MaskedSoftmaxAnywhere(const at::Tensor& scores, int64_t m, int64_t n, const at::Tensor& first_valid) {
+  constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
+  const int64_t sight = scores.size(2);
+  const at::TensorOptions options = scores.options().dtype(at::kLong);
+  const at::Tensor key_at = at::arange(sight, options);                              // [sight]
+  const at::Tensor query_at = at::arange(sight - n, sight, options).unsqueeze(1);    // [n, 1]
+  at::Tensor hidden = (key_at > query_at).view({1, 1, n, sight});                    // [1, 1, n, sight]
+  if (first_valid.defined()) {
+    const at::Tensor first = first_valid.to(scores.device()).view({m, 1, 1, 1});
+    hidden = hidden | ((key_at < first) & (key_at != query_at));                     // [m, 1, n, sight]
+  }
+  const at::Tensor by_query = scores.view({m, -1, n, sight}).masked_fill(hidden, kMinusInfinity);  // [m, H, n, sight]
+  return at::softmax(by_query, -1, at::kFloat).to(scores.scalar_type()).view(scores.sizes());
+}
+
+}  // namespace
+
+at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (!HasKernels(x)) {
+    const at::Tensor wide = x.to(at::kFloat);
+    const at::Tensor mean_square = wide.square().mean(-1, true);
+    return wide.mul(mean_square.add_(eps).rsqrt_()).to(x.scalar_type()).mul_(weight);
+  }
+  const at::Tensor input = x.contiguous();
+  at::Tensor output = at::empty_like(input);
+  const int64_t columns = input.size(-1), rows = columns > 0 ? input.numel() / columns : 0;
+  WithKernels(input, [&](const auto& kernels, const auto& data) {
+    const auto *from = data(input), *factors = data(weight);
+    auto* to = data(output);
+    at::parallel_for(0, rows, Grain(columns), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        kernels.rms_norm(from + i * columns, factors, columns, static_cast<float>(eps), to + i * columns);
+      }
+    });
+  });
+  return output;
+}
+
+at::Tensor SiluMultiply(const at::Tensor& gate, const at::Tensor& up) {
+  if (!HasKernels(gate)) return at::silu(gate).mul_(up);
+  WithKernels(gate, [&](const auto& kernels, const auto& data) {
+    auto* to = data(gate);
+    const auto* by = data(up);
+    at::parallel_for(0, gate.numel(), kGrainElements, [&](int64_t begin, int64_t end) {
+      kernels.silu_multiply(to + begin, by + begin, end - begin);
+    });
+  });
+  return gate;
+}
+
+at::Tensor Rotate(const at::Tensor& heads, const RotaryAngles& angles, double scale) {
+  const int64_t batch = heads.size(0), tokens = heads.size(1), count = heads.size(2), dh = heads.size(3), half = dh / 2;
+  at::Tensor rotated = at::empty({batch, count, tokens, dh}, heads.options());
+  if (!HasKernels(heads)) {
+    const at::Tensor cos = angles.cos.unsqueeze(-2), sin = angles.sin.unsqueeze(-2);  // [(B,) T, 1, Dh / 2]
+    const at::Tensor left = heads.narrow(3, 0, half), right = heads.narrow(3, half, half);
+    const at::Tensor out = rotated.transpose(1, 2);  // [B, T, heads, Dh] view
+    out.narrow(3, 0, half).copy_((left * cos - right * sin).mul_(scale));
+    out.narrow(3, half, half).copy_((right * cos + left * sin).mul_(scale));
+    return rotated;
+  }
+  const at::Tensor input = heads.contiguous(), cos = angles.cos.contiguous(), sin = angles.sin.contiguous();
+  const bool by_sequence = cos.dim() == 3;
+  WithKernels(input, [&](const auto& kernels, const auto& data) {
+    const auto *from = data(input), *cosines = data(cos), *sines = data(sin);
+    auto* to = data(rotated);
+    at::parallel_for(0, batch * tokens, Grain(count * dh), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t b = i / tokens, t = i % tokens, angle = (by_sequence ? i : t) * half;
+        for (int64_t h = 0; h < count; ++h) {
+          kernels.rotate(from + (i * count + h) * dh, cosines + angle, sines + angle, half, static_cast<float>(scale),
+                         to + ((b * count + h) * tokens + t) * dh);
+        }
+      }
+    });
+  });
+  return rotated;
+}
+
+// The R query heads of one key-value head become rows of one product, so that keys and values are never repeated.
+// Queries are taken in chunks, each with the keys up to its own end: nothing is computed for most of the future.
+at::Tensor Attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                  const at::Tensor& first_valid) {
+  const int64_t batch = queries.size(0), num_heads = queries.size(1), tokens = queries.size(2), dh = queries.size(3);
+  const int64_t kv_heads = keys.size(1), shared = num_heads / kv_heads, total = keys.size(2), held = total - tokens;
+  const int64_t chunk = std::min(tokens, kQueryChunk);
+  const int64_t row_bytes = num_heads * chunk * total * static_cast<int64_t>(sizeof(float));
+  const int64_t rows = std::clamp<int64_t>(kScoresBudgetBytes / row_bytes, 1, batch);
+
+  at::Tensor output = at::empty({batch, tokens, num_heads, dh}, queries.options());
+  for (int64_t t = 0; t < tokens; t += chunk) {
+    const int64_t n = std::min(chunk, tokens - t), sight = held + t + n;
+    for (int64_t b = 0; b < batch; b += rows) {
+      const int64_t m = std::min(rows, batch - b);
+      const auto flat_kv = [&](const at::Tensor& kv) {
+        return kv.narrow(0, b, m).narrow(2, 0, sight).flatten(0, 1);  // [m K, sight, Dh]
+      };
+      const at::Tensor first = first_valid.defined() ? first_valid.narrow(0, b, m) : first_valid;
+      const at::Tensor q = queries.narrow(0, b, m).narrow(2, t, n).reshape({m * kv_heads, shared * n, dh});
+      at::Tensor weights = at::bmm(q, flat_kv(keys).transpose(1, 2));  // [m K, R n, sight]
+      if (HasKernels(weights)) {
+        MaskedSoftmax(weights, m, n, first);
+      } else {
+        weights = MaskedSoftmaxAnywhere(weights, m, n, first);
+      }
+      const at::Tensor mixed = at::bmm(weights, flat_kv(values));  // [m K, R n, Dh]
+      output.narrow(0, b, m).narrow(1, t, n).copy_(mixed.view({m, num_heads, n, dh}).transpose(1, 2));
+    }
+  }
+  return output.flatten(2);  // [B, T, H Dh]
+}
+
+}  // namespace bitlaw

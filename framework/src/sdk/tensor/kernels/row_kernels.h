@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+
+namespace bitlaw {
+
+/// bfloat16 by its bits: the upper half of a float32.
+struct Bf16 {
+  uint16_t bits;
+};
+
+/// The parts of a decoder between its matrix products, each one pass over a row. T (float or Bf16) is what is read and
+/// written; arithmetic is float32. Rounding to T stands where the reference implementation rounds. Single-threaded.
+template <typename T>
+struct RowKernels {
+  /// y = T(x / sqrt(mean(x^2) + eps)) * weight.   x, y [columns], weight [columns]
+  void (*rms_norm)(const T* x, const T* weight, int64_t columns, float eps, T* y);
+  /// scores[begin, end) become their softmax, the rest of scores[0, width) zero. `scratch` holds end - begin floats.
+  void (*softmax)(T* scores, int64_t begin, int64_t end, int64_t width, float* scratch);
+  /// gate = T(silu(gate)) * up.   [count]
+  void (*silu_multiply)(T* gate, const T* up, int64_t count);
+  /// Each pair (x[j], x[j + half]) turned by its angle and scaled.   x, y [2 half]; cosine, sine [half]
+  void (*rotate)(const T* x, const T* cosine, const T* sine, int64_t half, float scale, T* y);
+};
+
+/// The kernels compiled for the best instruction set of this processor.
+const RowKernels<float>& FloatRowKernels();
+const RowKernels<Bf16>& Bf16RowKernels();
+
+}  // namespace bitlaw

@@ -1,0 +1,134 @@
+#include "sdk/tensor/decoder_ops.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "unit/decoder/random_decoder.h"
+
+// Float32 and bfloat16 run on the project's own kernels; float64 takes libtorch's operations, which are the reference.
+
+namespace bitlaw {
+namespace {
+
+constexpr double kFloat32 = 2e-6, kBfloat16 = 1.0 / 64;  // relative to values of order one
+
+at::Tensor Random(at::IntArrayRef sizes, uint64_t seed) {
+  at::manual_seed(seed);
+  return at::randn(sizes, at::kDouble).to(at::kBFloat16).to(at::kDouble);  // exact in all three types
+}
+
+double Difference(const at::Tensor& a, const at::Tensor& reference) {
+  return LargestDifference(a.to(at::kDouble), reference) / reference.abs().max().item<double>();
+}
+
+class DecoderOps : public testing::TestWithParam<at::ScalarType> {
+ protected:
+  at::Tensor As(const at::Tensor& x) const { return x.to(GetParam()); }
+  double tolerance() const { return GetParam() == at::kFloat ? kFloat32 : kBfloat16; }
+};
+
+TEST_P(DecoderOps, RmsNormIsLibtorchs) {
+  for (const int64_t columns : {1, 7, 64, 577}) {
+    const at::Tensor x = Random({3, 5, columns}, 1), weight = Random({columns}, 2);
+    EXPECT_LT(Difference(RmsNorm(As(x), As(weight), 1e-5), RmsNorm(x, weight, 1e-5)), tolerance()) << columns;
+  }
+}
+
+TEST_P(DecoderOps, RmsNormOfAViewReadsTheView) {
+  const at::Tensor x = Random({6, 4, 32}, 3), weight = Random({32}, 4);
+  EXPECT_LT(Difference(RmsNorm(As(x).transpose(0, 1), As(weight), 1e-5), RmsNorm(x.transpose(0, 1), weight, 1e-5)),
+            tolerance());
+}
+
+TEST_P(DecoderOps, SiluMultiplyIsLibtorchsUpToLargeGates) {
+  at::Tensor gate = Random({4, 1031}, 5), up = Random({4, 1031}, 6);
+  gate[0] *= 60;  // exp(-x) overflows float32 beyond 88
+  EXPECT_LT(Difference(SiluMultiply(As(gate), As(up)), SiluMultiply(gate, up)), tolerance());
+}
+
+TEST_P(DecoderOps, RotateIsLibtorchs) {
+  const at::Tensor heads = Random({2, 5, 3, 18}, 7);
+  const RotaryAngles shared{Random({5, 9}, 8).cos(), Random({5, 9}, 8).sin()};
+  const RotaryAngles own{Random({2, 5, 9}, 9).cos(), Random({2, 5, 9}, 9).sin()};
+  for (const RotaryAngles& angles : {shared, own}) {
+    const RotaryAngles same{As(angles.cos), As(angles.sin)};
+    EXPECT_LT(Difference(Rotate(As(heads), same, 0.125), Rotate(heads, angles, 0.125)), tolerance());
+  }
+}
+
+TEST_P(DecoderOps, AttendIsLibtorchs) {
+  struct Shape {
+    int64_t batch, heads, kv_heads, tokens, held;
+  };
+  for (const Shape& s : {Shape{2, 4, 2, 9, 0}, Shape{1, 3, 1, 1, 20}, Shape{3, 2, 2, 5, 7}, Shape{1, 3, 1, 300, 0}}) {
+    const int64_t total = s.tokens + s.held;
+    const at::Tensor queries = Random({s.batch, s.heads, s.tokens, 16}, 10),
+                     keys = Random({s.batch, s.kv_heads, total, 16}, 11),
+                     values = Random({s.batch, s.kv_heads, total, 16}, 12);
+    EXPECT_LT(Difference(Attend(As(queries), As(keys), As(values), {}), Attend(queries, keys, values, {})),
+              4 * tolerance())
+        << s.tokens << " tokens after " << s.held;
+  }
+}
+
+TEST_P(DecoderOps, AttendSeesNoPadding) {
+  const at::Tensor queries = Random({2, 4, 8, 16}, 13), keys = Random({2, 2, 8, 16}, 14),
+                   values = Random({2, 2, 8, 16}, 15);
+  const at::Tensor first_valid = at::tensor(std::vector<int64_t>{3, 0});
+  const at::Tensor mixed = Attend(As(queries), As(keys), As(values), first_valid);
+  EXPECT_LT(Difference(mixed, Attend(queries, keys, values, first_valid)), 4 * tolerance());
+  const at::Tensor alone = Attend(queries.narrow(0, 0, 1).narrow(2, 3, 5), keys.narrow(0, 0, 1).narrow(2, 3, 5),
+                                  values.narrow(0, 0, 1).narrow(2, 3, 5), {});
+  EXPECT_LT(Difference(mixed.narrow(0, 0, 1).narrow(1, 3, 5), alone), 4 * tolerance());
+}
+
+TEST_P(DecoderOps, WhatIsNotANumberStaysSo) {
+  at::Tensor queries = Random({1, 1, 4, 16}, 16), keys = Random({1, 1, 4, 16}, 17), values = Random({1, 1, 4, 16}, 18);
+  queries[0][0][2][5] = NAN;
+  const at::Tensor mixed = Attend(As(queries), As(keys), As(values), {});  // [1, 4, 16]
+  EXPECT_TRUE(mixed[0][2].isnan().all().item<bool>());
+  EXPECT_TRUE(mixed[0][1].isfinite().all().item<bool>());
+  at::Tensor gate = Random({40}, 19);
+  gate[7] = NAN;
+  EXPECT_TRUE(SiluMultiply(As(gate), As(gate.abs())).isnan()[7].item<bool>());
+}
+
+TEST_P(DecoderOps, TwoThreadsGiveTheSameBits) {
+  const at::Tensor queries = Random({2, 4, 200, 32}, 20), keys = Random({2, 2, 200, 32}, 21);
+  const int before = at::get_num_threads();
+  at::set_num_threads(1);
+  const at::Tensor one = RmsNorm(As(queries), As(keys[0][0][0]), 1e-5);
+  at::set_num_threads(2);
+  const at::Tensor two = RmsNorm(As(queries), As(keys[0][0][0]), 1e-5);
+  at::set_num_threads(before);
+  EXPECT_TRUE(one.equal(two));
+}
+
+#ifdef __GNUC__
+#ifndef __clang__
+// at::parallel_for is a template; compiled without OpenMP it runs everything on the caller's thread, and says nothing.
+TEST(Threads, ParallelForUsesThem) {
+  const int before = at::get_num_threads();
+  at::set_num_threads(2);
+  std::mutex mutex;
+  std::set<std::thread::id> seen;
+  at::parallel_for(0, 2, 1, [&](int64_t, int64_t) {
+    const std::lock_guard lock(mutex);
+    seen.insert(std::this_thread::get_id());
+  });
+  at::set_num_threads(before);
+  EXPECT_EQ(seen.size(), 2u);
+}
+#endif
+#endif
+
+INSTANTIATE_TEST_SUITE_P(, DecoderOps, testing::Values(at::kFloat, at::kBFloat16),
+                         [](const auto& info) { return std::string(at::toString(info.param)); });
+
+}  // namespace
+}  // namespace bitlaw
