@@ -39,7 +39,8 @@ LayerVerdict LayerSurvey::Ask(const Quantizer& quantizer, const Options& options
     effective += layers.weights * quantizer.BitsPerWeight(layers.first);
   }
   if (unsupported > 0) {
-    if (unsupported > 1) verdict.reason += " (and " + std::to_string(unsupported - 1) + " more layers)";
+    const int64_t more = unsupported - 1;
+    if (more > 0) verdict.reason += " (and " + std::to_string(more) + " more layer" + (more > 1 ? "s)" : ")");
     return verdict;
   }
   verdict.bits_requested = requested / weights;

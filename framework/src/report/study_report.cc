@@ -303,6 +303,24 @@ ReportDocument StudyDocument(const StudyReport& report) {
   return document;
 }
 
+ReportDocument SummaryDocument(const StudyReport& report) {
+  const ScoreIndex index = IndexScores(report.observations);
+  ReportDocument document;
+  document.title = "Study " + report.description.study;
+  document.sections = {SummarySection(report, index)};
+  if (index.row.empty()) return document;
+  for (const std::string& law : LawNames(report.fits)) {
+    ReportSection section = LawSection(report.fits, law);
+    section.tables.resize(std::min<size_t>(section.tables.size(), 1));  // The exponents; what follows examines them.
+    document.sections.push_back(std::move(section));
+  }
+  ReportSection comparison = ComparisonSection(report.analysis);
+  if (!comparison.tables.empty()) document.sections.push_back(std::move(comparison));
+  const size_t warnings = WarningSection(report, index).bullets.size();
+  if (warnings > 0) document.sections[0].bullets.push_back(Counted(warnings, "warning") + ", listed in the report");
+  return document;
+}
+
 std::vector<std::filesystem::path> WriteStudyReport(const StudyReport& report, const std::filesystem::path& output) {
   const ReportDocument document = StudyDocument(report);
   Value fits = FitReportJson(report.fits);

@@ -77,6 +77,9 @@ BITLAW_EXPORT StudyReport MakeStudyReport(const std::filesystem::path& output, c
 /// Header, models, grid, scores, strata, laws, exclusions, warnings.
 BITLAW_EXPORT ReportDocument StudyDocument(const StudyReport& report);
 
+/// What a run prints at its end: the laws' coefficients and how they compare. The rest is in the files.
+BITLAW_EXPORT ReportDocument SummaryDocument(const StudyReport& report);
+
 /// Writes into `output`: study.json, observations.csv, fits.json, fits.csv, report.txt, report.md. Returns their paths.
 BITLAW_EXPORT std::vector<std::filesystem::path> WriteStudyReport(const StudyReport& report,
                                                                   const std::filesystem::path& output);

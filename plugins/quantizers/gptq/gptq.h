@@ -53,6 +53,7 @@ class GptqQuantizer final : public Quantizer {
   std::string ExplainUnsupported(const LinearShape& layer) const override;
   double BitsRequested(const LinearShape& layer) const override;
   double BitsPerWeight(const LinearShape& layer) const override;
+  bool depends_on_shape_only() const override { return true; }
   CalibrationNeeds needs() const override;
 
   /// Diagnostics: damp, dead_columns, calibration_tokens, hessian_error, hessian_error_rtn (both

@@ -31,6 +31,7 @@ class RtnQuantizer final : public Quantizer {
   std::string ExplainUnsupported(const LinearShape& layer) const override;
   double BitsRequested(const LinearShape& layer) const override;
   double BitsPerWeight(const LinearShape& layer) const override;
+  bool depends_on_shape_only() const override { return true; }
   CalibrationNeeds needs() const override { return {}; }
   QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
                            const LayerCalibration& calibration) const override;

@@ -104,6 +104,14 @@ TEST(StudyReport, PrintsLawsWithNullsAndCountsExclusions) {
   EXPECT_THAT(text, HasSubstr("- KA: 6 of 8 rows fitted. Not fitted: Cb does not vary: it is 32 in all 6 rows"));
 }
 
+TEST(StudyReport, SummaryHasTheLawsAndCountsTheWarnings) {
+  const std::string text = RenderText(SummaryDocument(SampleReport()));
+  EXPECT_THAT(text, HasSubstr("-log(acc_adj) = A * N^alpha * log2(B)^beta\n- KA: 8 of 8 rows fitted.\n"));
+  EXPECT_THAT(text, HasSubstr("warnings, listed in the report\n"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("Primary metric of each task")));
+  EXPECT_LT(text.size(), RenderText(StudyDocument(SampleReport())).size() / 2);
+}
+
 TEST(StudyReport, FitsNothingWhereOneModelIsAllThereIs) {
   const std::string text = RenderText(StudyDocument(SampleReport(1e9)));
   EXPECT_THAT(text, HasSubstr("Not fitted: N does not vary: it is 1e+09 in all 8 rows"));

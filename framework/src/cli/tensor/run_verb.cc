@@ -128,7 +128,7 @@ int Run(Session& session, const RunVerb& given) {
     fmt::print("observations: {}\n", (output / "observations.csv").string());
   } else {
     const StudyReport report = MakeStudyReport(plan, session.plugins(), output);
-    fmt::print("\n{}\n", RenderText(StudyDocument(report)));
+    fmt::print("\n{}\nWritten, the whole report among them:\n", RenderText(SummaryDocument(report)));
     for (const fs::path& file : WriteStudyReport(report, output)) fmt::print("{}\n", file.string());
   }
   return result.failures.empty() ? 0 : kExitFailedTrials;

@@ -1,0 +1,92 @@
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "study_fixture.h"
+
+// What `bitlaw check` and `bitlaw plan` say of a study, before and after it ran.
+
+namespace bitlaw {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using Json = nlohmann::json;
+
+class Verbs : public StudyFolder {
+ protected:
+  ProgramEnd Call(const std::string& verb, const std::filesystem::path& study,
+                  const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> words = {"--plugin", BITLAW_E2E_PLUGINS, "--configs", BITLAW_SOURCE_DIR "/tests/support",
+                                      verb,       study.string()};
+    words.insert(words.end(), more.begin(), more.end());
+    return StartedProgram(words, folder_).Wait();
+  }
+
+  // 1 + 2 x 2 cells; groups of 48 columns do not divide the checkpoint's rows, so that two of them are skipped.
+  std::filesystem::path Grid() const {
+    return WriteStudy("  - none\n  - {quantizer: rtn, bits: [3, 8], group_size: [16, 48]}\n");
+  }
+};
+
+TEST_F(Verbs, CheckSaysWhatAStudyIsMadeOf) {
+  const ProgramEnd end = Call("check", Grid());
+  EXPECT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(end.err, IsEmpty());
+  EXPECT_THAT(end.out, AllOf(HasSubstr("study 'e2e' ("), HasSubstr(") is in order.\n"), HasSubstr("  models       tiny  "),
+                             HasSubstr("rtn  bits {3, 8} x group_size {16, 48}"),
+                             HasSubstr("3 trials (1 unquantized)"), HasSubstr("uses  "), HasSubstr("capitals  ")));
+}
+
+TEST_F(Verbs, CheckNamesThePlaceOfAFault) {
+  const auto study = WriteStudy("  - {quantizer: rtn, bitts: 3}\n");
+  const ProgramEnd end = Call("check", study);
+  EXPECT_EQ(end.exit_code, 2);
+  EXPECT_THAT(end.out, IsEmpty());
+  EXPECT_THAT(end.err, AllOf(HasSubstr(study.string() + ":8:22: "), HasSubstr("'bitts'"), HasSubstr("Did you mean 'bits'?")));
+}
+
+TEST_F(Verbs, PlanListsTrialsWithIdsBitsAndWhatIsSkipped) {
+  const ProgramEnd end = Call("plan", Grid(), {"--json"});
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  const Json plan = Json::parse(end.out);
+  ASSERT_EQ(plan.at("trials").size(), 3u);
+  std::vector<std::string> ids;
+  for (const Json& trial : plan.at("trials")) ids.push_back(trial.at("id"));
+  std::sort(ids.begin(), ids.end());
+  EXPECT_EQ(std::unique(ids.begin(), ids.end()), ids.end());
+  EXPECT_EQ(plan.at("trials")[0].at("label"), "tiny none");
+  EXPECT_EQ(plan.at("trials")[1].at("label"), "tiny rtn bits=3 group_size=16");
+  // 3 bits a code, and for 16 weights a float16 scale and a zero of 3 bits.
+  EXPECT_DOUBLE_EQ(plan.at("trials")[1].at("bits_per_weight").get<double>(), 3 + (16.0 + 3.0) / 16);
+  ASSERT_EQ(plan.at("skipped").size(), 2u);
+  EXPECT_THAT(plan.at("skipped")[0].at("reason").get<std::string>(), HasSubstr("group_size = 48 does not divide C_in = 64 of"));
+}
+
+TEST_F(Verbs, PlanCountsWhatIsRecorded) {
+  const auto study = Grid();
+  ASSERT_EQ(RunStudy(study, "out", {"--only", "* none"}).exit_code, 0);
+  const ProgramEnd end = Call("plan", study, {"--output", (folder_ / "out").string()});
+  EXPECT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(end.out, HasSubstr("3 trials x 3 tasks = 9 records; 3 there, 6 to make, in " + (folder_ / "out").string()));
+  EXPECT_THAT(end.out, HasSubstr("3/3  tiny none\n"));
+  EXPECT_THAT(end.out, HasSubstr("0/3  tiny rtn bits=8 group_size=16\n"));
+}
+
+TEST_F(Verbs, PlanReadsNoWeights) {
+  // The headers say all that a plan needs; of the weights not a byte is left.
+  const auto weights = folder_ / "tiny" / "model.safetensors";
+  std::ifstream in(weights, std::ios::binary);
+  uint64_t header = 0;
+  in.read(reinterpret_cast<char*>(&header), sizeof(header));
+  const auto size = std::filesystem::file_size(weights);
+  in.close();
+  std::filesystem::resize_file(weights, 8 + header);
+  std::filesystem::resize_file(weights, size);  // A hole of zeros.
+  EXPECT_EQ(Call("plan", Grid()).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace bitlaw
