@@ -70,6 +70,10 @@ OptionSchema GptqSettings::Schema() {
   schema.Choice("on_singular", {"fail", "raise_damping"})
       .Default("fail")
       .Doc("When H is not positive definite: fail the trial, or raise damp tenfold while it is below 1 and record it.");
+  schema.Choice("on_unseen", {"fail", "rtn"})
+      .Default("fail")
+      .Doc("When a layer saw no calibration token, as an expert may to which none was routed: fail the trial, or round "
+           "that layer to nearest and record it.");
   schema.Choice("hessian_dtype", {"float32", "float64"}).Default("float32").Doc("Dtype in which H is summed.");
   schema.Choice("factor_dtype", {"float32", "float64"})
       .Default("float32")
@@ -90,6 +94,7 @@ GptqSettings GptqSettings::From(const Options& options) {
                           : rule == "in_block" ? GroupParams::kInBlock
                                                : GroupParams::kRef;
   settings.raise_damping = options.String("on_singular") == "raise_damping";
+  settings.round_unseen = options.String("on_unseen") == "rtn";
   settings.hessian_float64 = options.String("hessian_dtype") == "float64";
   settings.factor_float64 = options.String("factor_dtype") == "float64";
   return settings;
@@ -127,13 +132,20 @@ QuantizedLinear GptqQuantizer::Quantize(const LinearShape& layer, const at::Tens
       calibration.second_moment.sizes() != at::IntArrayRef({layer.in_features, layer.in_features})) {
     throw InternalError("quantizer 'gptq', " + layer.name + ": got no second moment [C_in, C_in]");
   }
-  if (calibration.tokens == 0) {
+  if (calibration.tokens == 0 && !settings_.round_unseen) {
     throw Error(ErrorKind::kNumerical,
                 fmt::format("quantizer 'gptq', {}: saw 0 of the calibration tokens. GPTQ needs inputs of every layer. "
-                            "Use more calibration sequences, or leave this layer out.",
+                            "Use more calibration sequences, leave this layer out, or set on_unseen: rtn, which the "
+                            "record will name.",
                             layer.name));
   }
-  return WithTorchErrors("quantizer 'gptq', " + layer.name, [&] { return Run(layer, weight, calibration); });
+  return WithTorchErrors("quantizer 'gptq', " + layer.name, [&] {
+    if (calibration.tokens > 0) return Run(layer, weight, calibration);
+    CheckFinite(weight, layer.name);
+    QuantizedLinear nearest = RoundToNearest(settings_.grid, weight, settings_.group_size, layer.name);
+    nearest.fallback = QuantizeFallback::kRoundToNearest;
+    return nearest;
+  });
 }
 
 QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& given_weight,

@@ -19,6 +19,7 @@ struct GptqSettings {
   bool act_order = false;
   GroupParams group_params = GroupParams::kRef;
   bool raise_damping = false;     ///< on_singular: raise_damping.
+  bool round_unseen = false;      ///< on_unseen: rtn.
   bool hessian_float64 = false;   ///< Dtype in which H is summed over the calibration set.
   bool factor_float64 = false;    ///< Dtype in which H is inverted and factored.
 
@@ -42,7 +43,7 @@ struct GptqSettings {
 /// Units    scales in weight units; damp is a fraction of mean(diag H).
 /// Errors   Error(kUnsupported) with ExplainUnsupported()'s text; Error(kNumerical) if H is not finite or not positive
 ///          definite after damping, or a scale leaves its dtype. Never changes damp or method unless
-///          on_singular: raise_damping asks for it, and then says so in QuantizedLinear::fallback.
+///          on_singular or on_unseen asks for it, and then says so in QuantizedLinear::fallback.
 /// Threads  Same inputs, same bytes. No random numbers. Safe from several threads.
 /// Source   Frantar et al. 2022, arXiv:2210.17323, Algorithm 1; the README names what its reference implementation
 ///          settles beyond the paper.

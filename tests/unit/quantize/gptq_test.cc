@@ -243,7 +243,17 @@ TEST(GptqQuantizer, ReportsALayerThatSawNoToken) {
   calibration.tokens = 0;
   EXPECT_EQ(ErrorOf(ErrorKind::kNumerical, [&] { Gptq({{"group_size", "row"}}, weight, calibration); }),
             "quantizer 'gptq', model.layers.0.mlp.up_proj: saw 0 of the calibration tokens. GPTQ needs inputs of every "
-            "layer. Use more calibration sequences, or leave this layer out.");
+            "layer. Use more calibration sequences, leave this layer out, or set on_unseen: rtn, which the record will "
+            "name.");
+}
+
+TEST(GptqQuantizer, RoundsALayerThatSawNoTokenIfToldTo) {
+  const at::Tensor weight = Random(4, 16, 18);
+  LayerCalibration calibration;
+  calibration.second_moment = at::zeros({16, 16});
+  const QuantizedLinear q = Gptq({{"group_size", "row"}, {"on_unseen", "rtn"}}, weight, calibration);
+  EXPECT_EQ(q.fallback, QuantizeFallback::kRoundToNearest);
+  EXPECT_LT((q.Dequantize() - weight).abs().max().item<double>(), 0.51 * q.scales.max().item<double>());
 }
 
 TEST(GptqQuantizer, RefusesAGroupThatDoesNotDivideTheRow) {
