@@ -157,7 +157,7 @@ ChowTest Chow(const Law& law, const Table& table, const FitSettings& settings, c
 
 namespace {
 
-// Every pair of laws whose linear forms contain each other.
+// Every pair of laws whose linear forms contain each other, where the rows determine both.
 std::vector<NestedTest> NestedPairs(std::span<const Law* const> laws, const Table& table, const FitSettings& settings) {
   std::vector<NestedTest> tests;
   const auto names_of = [](const Law& law) {
@@ -182,10 +182,15 @@ std::vector<NestedTest> NestedPairs(std::span<const Law* const> laws, const Tabl
         all.push_back(j);
         if (narrow.contains(design.name(j))) columns.push_back(j);
       }
-      NestedTest test = NestedF(design.Fit(columns).quality, design.Fit(all).quality);
-      test.small = small->name();
-      test.large = large->name();
-      tests.push_back(std::move(test));
+      try {
+        NestedTest test = NestedF(design.Fit(columns).quality, design.Fit(all).quality);
+        test.small = small->name();
+        test.large = large->name();
+        tests.push_back(std::move(test));
+      } catch (const Error& error) {
+        // These rows do not determine the larger law (a factor does not vary): its own fit says so.
+        if (error.kind() != ErrorKind::kNumerical) throw;
+      }
     }
   }
   return tests;
