@@ -8,18 +8,24 @@ namespace bitlaw {
 
 namespace {
 
-// exp(L) with L = sum loss / sum tokens, and its standard error by the delta method over rows: the ratio estimator
-// sum r_i with residual r_i = loss_i - L t_i, scaled by n / (n - 1).
-void SummarizePerplexity(std::span<const ItemValue> rows, MetricSummary& summary) {
-  double loss = 0, tokens = 0;
-  for (const ItemValue& row : rows) loss += row.value, tokens += row.weight;
-  const double mean_loss = loss / tokens;
-  summary.value = std::exp(mean_loss);
+// R = sum value / sum weight, and its standard error by the delta method over rows: the ratio estimator's
+// residuals value_i - R w_i, scaled by n / (n - 1).
+void SummarizeRatio(std::span<const ItemValue> rows, MetricSummary& summary) {
+  double total = 0, weight = 0;
+  for (const ItemValue& row : rows) total += row.value, weight += row.weight;
+  summary.value = total / weight;
   const double n = static_cast<double>(rows.size());
   if (rows.size() < 2) return;
   double squares = 0;
-  for (const ItemValue& row : rows) squares += std::pow(row.value - mean_loss * row.weight, 2);
-  summary.standard_error = summary.value * std::sqrt(squares * n / (n - 1)) / tokens;
+  for (const ItemValue& row : rows) squares += std::pow(row.value - summary.value * row.weight, 2);
+  summary.standard_error = std::sqrt(squares * n / (n - 1)) / weight;
+}
+
+// exp of the ratio of losses to tokens.
+void SummarizePerplexity(std::span<const ItemValue> rows, MetricSummary& summary) {
+  SummarizeRatio(rows, summary);
+  summary.value = std::exp(summary.value);
+  summary.standard_error *= summary.value;
 }
 
 void SummarizeMean(std::span<const ItemValue> rows, MetricSummary& summary) {
@@ -54,6 +60,8 @@ MetricSummary Summarize(const MetricCard& metric, size_t index, std::span<const 
   summary.chance = chance / static_cast<double>(rows.size());
   if (metric.kind == MetricKind::kPerplexity) {
     SummarizePerplexity(rows, summary);
+  } else if (metric.kind == MetricKind::kRatio) {
+    SummarizeRatio(rows, summary);
   } else {
     SummarizeMean(rows, summary);
   }

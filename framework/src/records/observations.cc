@@ -25,6 +25,7 @@ const char* KindName(MetricKind kind) {
     case MetricKind::kAccuracy: return "accuracy";
     case MetricKind::kPerplexity: return "perplexity";
     case MetricKind::kMean: return "mean";
+    case MetricKind::kRatio: return "ratio";
   }
   return "";
 }

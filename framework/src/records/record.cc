@@ -131,7 +131,10 @@ void Fields(Archive& a, QuantizationRecord& x) {
 }
 
 constexpr std::pair<const char*, MetricKind> kMetricKinds[] = {
-    {"accuracy", MetricKind::kAccuracy}, {"perplexity", MetricKind::kPerplexity}, {"mean", MetricKind::kMean}};
+    {"accuracy", MetricKind::kAccuracy},
+    {"perplexity", MetricKind::kPerplexity},
+    {"mean", MetricKind::kMean},
+    {"ratio", MetricKind::kRatio}};
 
 class Writer {
  public:
@@ -254,7 +257,7 @@ class Reader {
         return;
       }
     }
-    Mistyped(value, path, "'accuracy', 'perplexity' or 'mean'");
+    Mistyped(value, path, "'accuracy', 'perplexity', 'mean' or 'ratio'");
   }
   template <class T>
   void Read(const Value& value, const std::string& path, std::optional<T>& x) {

@@ -128,7 +128,8 @@ BITLAW_EXPORT TaskRecord ReadTaskRecord(std::string_view text, const std::string
 BITLAW_EXPORT QuantizationRecord ReadQuantizationRecord(std::string_view text, const std::string& digest,
                                                         const std::string& origin);
 
-/// Item scores <-> CSV: id, a column a metric (and "<metric>_weight" where a weight is not 1), chance.
+/// Item scores <-> CSV: id, a column a metric (and "<metric>_weight" where a weight is not 1), chance; then, where any
+/// item has them, group, loglikelihoods (nats, seven digits, spaces between) and lengths (characters).
 /// NaN is an empty field. Reals are in the shortest form that reads back to the same double.
 BITLAW_EXPORT std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items);
 BITLAW_EXPORT std::vector<ItemScore> ReadItems(const TaskCard& card, std::string_view text, const std::string& origin);

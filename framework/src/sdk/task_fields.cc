@@ -7,7 +7,7 @@
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/rng.h"
-#include "bitlaw/sdk/jsonl.h"
+#include "bitlaw/sdk/data_rows.h"
 
 namespace bitlaw {
 
@@ -16,6 +16,11 @@ namespace {
 // Texts for people, grouping and places: they change no score.
 constexpr std::string_view kNotInDigest[] = {"stratum", "description", "matches", "citation", "licence",
                                              "data",    "sha256",      "get"};
+
+// Options that came later count only where they are given, so that tasks without them keep their digests, and with
+// these their records.
+constexpr std::string_view kLaterOptions[] = {"group_field", "example", "target", "metrics", "extract", "ignore",
+                                              "detokenize"};
 
 std::string Text(const Options& options, std::string_view name) {
   return options.Has(name) ? options.String(name) : std::string();
@@ -30,7 +35,9 @@ bool HasFewShot(const Options& options) {
 Value Without(const Value& map, std::span<const std::string_view> names) {
   Value::Map kept;
   for (const auto& [key, value] : map.AsMap()) {
-    if (std::find(names.begin(), names.end(), key) == names.end()) kept.emplace_back(key, value);
+    const auto is_in = [&](auto&& list) { return std::find(list.begin(), list.end(), key) != list.end(); };
+    if (is_in(names) || (value.is_null() && is_in(std::span(kLaterOptions)))) continue;
+    kept.emplace_back(key, value);
   }
   return kept;
 }
@@ -58,6 +65,7 @@ void AddPromptFields(OptionSchema& schema) {
   schema.String("prompt").Doc("Template of one item's question.");
   schema.String("target_delimiter").Default(" ").Doc("Between prompt and answer.");
   schema.String("id_field").Default("").Doc("Field that names an item; without it, its index in the file from 0.");
+  schema.String("group_field").Optional().Doc("Field that names an item's part of the benchmark, e.g. subject.");
   OptionSchema few_shot;
   few_shot.String("data").Default("").Doc("File of examples; without it, the first items of the data, then not scored.");
   few_shot.String("sha256").Optional().Doc("Digest that the file must have.");
@@ -67,6 +75,7 @@ void AddPromptFields(OptionSchema& schema) {
       .Doc("The first of the file, or one seeded draw, the same for every item.");
   few_shot.Int("seed").Min(0).Default(1234).Doc("Of the random draw.");
   few_shot.String("match").Default("").Doc("Field in which examples equal the item, e.g. subject.");
+  few_shot.String("example").Optional().Doc("Template of an example, instead of its prompt, delimiter and answer.");
   schema.Group("few_shot", few_shot).Optional().Doc("Worked examples in front of each item.");
   schema.String("fewshot_delimiter").Default("\n\n").Doc("After each example.");
 }
@@ -158,16 +167,17 @@ PromptedItems::PromptedItems(const Options& options, const TaskContext& context)
       target_delimiter_(options.String("target_delimiter")),
       fewshot_delimiter_(options.String("fewshot_delimiter")) {
   const std::string get = options.String("get");
-  std::vector<Value> rows = ReadJsonl(FindDataFile(options.Raw("data"), context, get, Text(options, "sha256")));
+  std::vector<Value> rows = ReadRows(FindDataFile(options.Raw("data"), context, get, Text(options, "sha256")));
   std::vector<bool> is_example(rows.size(), false);
 
   if (HasFewShot(options)) {
     const Options few_shot = options.Group("few_shot");
     count_ = few_shot.Int("count");
     match_ = few_shot.String("match");
+    if (few_shot.Has("example")) example_ = TemplateFromOption(few_shot, "example");
     const bool own = few_shot.String("data").empty();
     const std::vector<Value> pool =
-        own ? rows : ReadJsonl(FindDataFile(few_shot.Raw("data"), context, get, Text(few_shot, "sha256")));
+        own ? rows : ReadRows(FindDataFile(few_shot.Raw("data"), context, get, Text(few_shot, "sha256")));
     // Candidates by group, in file order; then the chosen ones in the order in which they are shown.
     std::vector<std::pair<std::string, std::vector<size_t>>> groups;
     for (size_t i = 0; i < pool.size(); ++i) {
@@ -190,6 +200,7 @@ PromptedItems::PromptedItems(const Options& options, const TaskContext& context)
   }
 
   const std::string id_field = options.String("id_field");
+  const std::string group_field = Text(options, "group_field");
   std::vector<Item> all;
   for (size_t i = 0; i < rows.size(); ++i) {
     if (is_example[i]) continue;
@@ -198,7 +209,12 @@ PromptedItems::PromptedItems(const Options& options, const TaskContext& context)
       const Value& named = FindField(rows[i], id_field, "option 'id_field'");
       id = named.is_string() ? named.AsString() : named.Text();
     }
-    all.push_back({std::move(id), std::move(rows[i])});
+    std::string group;
+    if (!group_field.empty()) {
+      const Value& named = FindField(rows[i], group_field, "option 'group_field'");
+      group = named.is_string() ? named.AsString() : named.Text();
+    }
+    all.push_back({std::move(id), std::move(group), std::move(rows[i])});
   }
   available_ = static_cast<int64_t>(all.size());
   if (all.empty()) {
@@ -231,7 +247,9 @@ std::string PromptedItems::Context(const Value& row, const Value& locals) const 
                                         (match_.empty() ? "" : " with " + match_ + " = " + key) + ", and few_shot.count is " +
                                         std::to_string(count_) + ". Lower the count or bring more examples.");
     }
-    for (const Value& example : group->second) context += example_text_(example) + fewshot_delimiter_;
+    for (const Value& example : group->second) {
+      context += (example_ ? example_->Render(example) : example_text_(example)) + fewshot_delimiter_;
+    }
   }
   return context + prompt_.Render(row, locals);
 }

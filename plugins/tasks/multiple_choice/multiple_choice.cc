@@ -138,6 +138,7 @@ void MultipleChoice::Load() const {
     TaskItem item{source.id, {}};
     Key key;
     key.right = RightIndex(source.row, texts, options_);
+    key.group = source.group;
     for (size_t i = 0; i < texts.size(); ++i) {
       const Value locals = Locals(texts, static_cast<int64_t>(i));
       const std::string text = target.Render(source.row, locals);
@@ -145,8 +146,8 @@ void MultipleChoice::Load() const {
         throw Error(ErrorKind::kSpec, source.row.mark().Text() + ": the target of choice " + std::to_string(i) +
                                           " is empty. There is no likelihood of nothing.");
       }
-      key.characters.push_back(static_cast<double>(CountCharacters(text)));
-      key.bytes.push_back(static_cast<double>(text.size()));
+      key.characters.push_back(CountCharacters(text));
+      key.bytes.push_back(static_cast<int64_t>(text.size()));
       item.requests.push_back(
           LoglikelihoodRequest{prompted.Context(source.row, locals), prompted.target_delimiter() + text});
     }
@@ -173,15 +174,20 @@ std::vector<ItemScore> MultipleChoice::Score(const TaskItem& item, std::span<con
   }
   const Key& key = found->second;
   ItemScore score{item.id, {}, 0};
+  score.group = key.group;
+  score.lengths = key.characters;
+  for (const Response& response : responses) {
+    score.loglikelihoods_nats.push_back(std::get<LoglikelihoodResponse>(response).loglikelihood_nats);
+  }
   score.chance = options_.Has("chance") ? options_.Real("chance") : 1.0 / static_cast<double>(responses.size());
   for (const MetricCard& metric : card_.metrics) {
     size_t best = 0;
     double best_value = 0;
     for (size_t i = 0; i < responses.size(); ++i) {
-      const double length = metric.name == "acc_norm"    ? key.characters[i]
-                            : metric.name == "acc_bytes" ? key.bytes[i]
-                                                         : 1.0;
-      const double value = std::get<LoglikelihoodResponse>(responses[i]).loglikelihood_nats / length;
+      const int64_t length = metric.name == "acc_norm"    ? key.characters[i]
+                             : metric.name == "acc_bytes" ? key.bytes[i]
+                                                          : 1;
+      const double value = score.loglikelihoods_nats[i] / static_cast<double>(length);
       if (i == 0 || value > best_value) best = i, best_value = value;
     }
     score.values.push_back({static_cast<int64_t>(best) == key.right ? 1.0 : 0.0, 1.0});

@@ -33,8 +33,9 @@ class MultipleChoice : public Task {
  private:
   struct Key {                       // What Score() needs beside the responses.
     int64_t right = 0;
-    std::vector<double> characters;  // [choices]
-    std::vector<double> bytes;       // [choices]
+    std::string group;
+    std::vector<int64_t> characters;  // [choices]
+    std::vector<int64_t> bytes;       // [choices]
   };
   void Load() const;
 

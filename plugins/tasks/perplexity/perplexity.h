@@ -1,5 +1,9 @@
 #pragma once
 
+#include <mutex>
+#include <string>
+#include <vector>
+
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/api/plugin.h"
 #include "bitlaw/api/task.h"
@@ -17,6 +21,9 @@ namespace bitlaw {
 ///            word_perplexity = exp( sum loss / sum words ),  words = pieces between white space
 ///            byte_perplexity = exp( sum loss / sum UTF-8 bytes )
 ///            perplexity      = exp( sum loss / sum tokens )
+///            bits_per_byte   = sum loss / sum UTF-8 bytes / ln 2
+///          Words and bytes are those of the document as it stands in the file, also where option `detokenize` has
+///          the model read another form of it.
 ///
 /// `join` says how the file becomes text: see the plugin's README.
 ///
@@ -32,11 +39,17 @@ class Perplexity : public Task {
   std::string digest() const override;
 
  private:
+  struct Size {
+    int64_t words = 0, bytes = 0;
+  };
   std::vector<std::string> Documents() const;
+  Size SizeOf(const TaskItem& item) const;
 
   Options options_;
   TaskContext context_;
   TaskCard card_;
+  mutable std::mutex sizes_mutex_;
+  mutable std::vector<Size> sizes_;  // Of the documents, as Items() last read them.
 };
 
 }  // namespace bitlaw

@@ -1,72 +1,16 @@
 #include "short_answer.h"
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/task_fields.h"
 #include "bitlaw/sdk/template.h"
 #include "bitlaw/sdk/unicode_text.h"
+#include "normalize.h"
 
 namespace bitlaw {
 
 namespace {
-
-// Python's string.punctuation: every printable ASCII character that is no letter, digit or space.
-std::string WithoutPunctuation(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const unsigned char byte = static_cast<unsigned char>(c);
-    if (byte >= 0x80 || !std::ispunct(byte)) out += c;
-  }
-  return out;
-}
-
-// Removes each of `articles` that starts at a word boundary, leftmost first, as re.sub(r"\b(?:...)", "") does.
-std::string WithoutLeadingArticles(std::string_view text) {
-  static constexpr std::array<std::string_view, 6> kArticles = {"The ", "the ", "An ", "A ", "a ", "an "};
-  std::string out;
-  bool inside_word = false;
-  for (size_t at = 0; at < text.size();) {
-    const auto article = std::find_if(kArticles.begin(), kArticles.end(), [&](std::string_view known) {
-      return !inside_word && text.substr(at, known.size()) == known;
-    });
-    if (article != kArticles.end()) {
-      at += article->size();
-      continue;
-    }
-    const CharacterClass c = ClassifyCharacter(text, at);
-    inside_word = c.is_word;
-    out += text.substr(at, c.size_bytes);
-    at += c.size_bytes;
-  }
-  return out;
-}
-
-// The words a, an, the become a space each: re.sub(r"\b(a|an|the)\b", " ").
-std::string WithoutArticleWords(std::string_view text) {
-  std::string out;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = at;
-    while (end < text.size()) {
-      const CharacterClass c = ClassifyCharacter(text, end);
-      if (!c.is_word) break;
-      end += c.size_bytes;
-    }
-    const std::string_view word = text.substr(at, end - at);
-    if (word.empty()) {
-      const size_t size_bytes = ClassifyCharacter(text, at).size_bytes;
-      out += text.substr(at, size_bytes);
-      at += size_bytes;
-      continue;
-    }
-    const bool article = word == "a" || word == "an" || word == "the";
-    out += article ? std::string_view(" ") : word;
-    at = end;
-  }
-  return out;
-}
 
 std::string TextOf(const Value& value) { return value.is_string() ? value.AsString() : value.Text(); }
 
@@ -86,54 +30,100 @@ std::vector<std::string> AnswersOf(const Value& row, const std::string& field) {
 
 }  // namespace
 
-std::string NormalizeAnswer(std::string_view text, std::string_view normalization) {
-  if (normalization == "none") return std::string(text);
-  if (normalization == "harness") return WithoutPunctuation(ToLower(text));
-  if (normalization == "harness_articles") return WithoutPunctuation(ToLower(WithoutLeadingArticles(text)));
-  if (normalization == "squad") return CollapseSpace(WithoutArticleWords(WithoutPunctuation(ToLower(text))));
-  throw InternalError("short_answer: normalization '" + std::string(normalization) + "'");
-}
-
 OptionSchema ShortAnswer::Schema() {
   OptionSchema schema;
   AddTaskFields(schema);
   AddPromptFields(schema);
   schema.String("answers_field").Default("answers").Doc("Field with the accepted answers: a list or one text.");
+  schema.String("target").Optional().Doc("Template of an example's answer; without it, the first accepted one.");
   OptionField stop;
   stop.type = OptionType::kString;
   schema.List("until", stop).Default(Value::List{"\n"}).Doc("Strings that end the answer; it is cut before them.");
   schema.Int("max_new_tokens").Range(1, 4096).Default(32).Unit("tokens").Doc("The longest answer.");
-  schema.Choice("normalization", {"none", "harness", "harness_articles", "squad"})
+  schema.Choice("normalization", {"none", "lower", "harness", "harness_articles", "squad", "math"})
       .Default("harness")
       .Doc("What is done to both sides before they are compared; the plugin's README defines each.");
+  OptionSchema extract;
+  extract.String("pattern").Doc("Regular expression; its groups, or the whole match, are the answer.");
+  extract.Choice("take", {"first", "last"}).Default("first").Doc("Which match of several.");
+  extract.Choice("otherwise", {"nothing", "text"})
+      .Default("nothing")
+      .Doc("Without a match: the answer is wrong, or the whole text is the answer.");
+  schema.GroupMap("extract", extract)
+      .Optional()
+      .Doc("Where the answer stands in the text, by name; several ways give the metrics of each.");
+  OptionField pattern;
+  pattern.type = OptionType::kString;
+  schema.List("ignore", pattern).Optional().Doc("Patterns taken out of both sides before normalization.");
+  OptionField metric;
+  metric.type = OptionType::kChoice;
+  metric.choices = {"exact_match", "contains", "f1", "numeric_match"};
+  schema.List("metrics", metric)
+      .MinItems(1)
+      .Optional()
+      .Doc("The first is the primary one, to which laws are fitted; without it, exact_match alone.");
   return schema;
 }
 
 ShortAnswer::ShortAnswer(Options options, TaskContext context)
     : options_(std::move(options)), context_(std::move(context)), card_(CardFromFields(options_, context_)) {
-  card_.metrics = {{"exact_match", MetricKind::kAccuracy, true}};
   TemplateFromOption(options_, "prompt");  // A broken template is reported now, not after the model is open.
   TemplateFromOption(options_, "preamble");
+  if (options_.Has("target")) TemplateFromOption(options_, "target");
+  if (options_.Has("ignore")) {
+    for (const Value& text : options_.Raw("ignore").AsList()) ignored_.emplace_back(text.AsString(), text.mark());
+  }
+  if (options_.Has("extract")) {
+    for (const auto& [name, way] : options_.GroupMap("extract")) {
+      const Value& pattern = way.Raw("pattern");
+      ways_.push_back({"_" + name, TextPattern(pattern.AsString(), pattern.mark()),
+                       way.String("take") == "last", way.String("otherwise") == "text"});
+    }
+  }
+  const std::vector<std::string> metrics =
+      options_.Has("metrics") ? options_.Strings("metrics") : std::vector<std::string>{"exact_match"};
+  // In the order of Score(): every metric of the first way, then of the next.
+  for (size_t w = 0; w < std::max<size_t>(1, ways_.size()); ++w) {
+    for (const std::string& metric : metrics) {
+      const std::string name = metric + (ways_.empty() ? "" : ways_[w].suffix);
+      for (const MetricCard& before : card_.metrics) {
+        if (before.name == name) {
+          throw Error(ErrorKind::kSpec, options_.Raw("metrics").mark().Text() + ": metric '" + name + "' is listed twice.");
+        }
+      }
+      card_.metrics.push_back({name, metric == "f1" ? MetricKind::kMean : MetricKind::kAccuracy, true});
+      kinds_.push_back(metric);
+    }
+  }
+  kinds_.resize(metrics.size());
+}
+
+std::string ShortAnswer::Comparable(std::string_view text) const {
+  std::string kept(text);
+  for (const TextPattern& pattern : ignored_) kept = pattern.RemoveFrom(kept);
+  return NormalizeAnswer(kept, options_.String("normalization"));
 }
 
 void ShortAnswer::Load() const {
   PromptedItems prompted(options_, context_);
   const std::string& field = options_.String("answers_field");
-  const std::string& normalization = options_.String("normalization");
+  std::optional<Template> target;
+  if (options_.Has("target")) target = TemplateFromOption(options_, "target");
   prompted.set_example_text([&](const Value& row) {
-    return prompted.Prompt(row) + prompted.target_delimiter() + AnswersOf(row, field).front();
+    return prompted.Prompt(row) + prompted.target_delimiter() +
+           (target ? target->Render(row) : AnswersOf(row, field).front());
   });
   std::vector<TaskItem> items;
-  std::vector<std::pair<std::string, std::vector<std::string>>> answers;
+  std::vector<Key> keys;
   for (const PromptedItems::Item& source : prompted.items()) {
     GenerateRequest request{prompted.Context(source.row), options_.Strings("until"), options_.Int("max_new_tokens")};
     items.push_back({source.id, {std::move(request)}});
-    answers.emplace_back(source.id, AnswersOf(source.row, field));
-    for (std::string& answer : answers.back().second) answer = NormalizeAnswer(answer, normalization);
+    keys.push_back({source.id, source.group, AnswersOf(source.row, field)});
+    for (std::string& answer : keys.back().answers) answer = Comparable(answer);
   }
-  std::sort(answers.begin(), answers.end());
+  std::sort(keys.begin(), keys.end(), [](const Key& a, const Key& b) { return a.id < b.id; });
   items_ = std::move(items);
-  answers_ = std::move(answers);
+  keys_ = std::move(keys);
 }
 
 std::vector<TaskItem> ShortAnswer::Items() const {
@@ -141,17 +131,43 @@ std::vector<TaskItem> ShortAnswer::Items() const {
   return items_;
 }
 
+std::optional<std::string> ShortAnswer::Answer(const Way* way, const std::string& text) const {
+  if (way == nullptr) return Comparable(Trim(text));
+  const auto matches = way->pattern.FindAll(text);
+  if (matches.empty()) return way->otherwise_text ? std::optional(Comparable(text)) : std::nullopt;
+  // Of several groups the first that has something in it, as the public harness takes it.
+  for (const std::string& group : way->take_last ? matches.back() : matches.front()) {
+    if (!group.empty()) return Comparable(Trim(group));
+  }
+  return Comparable("");
+}
+
 std::vector<ItemScore> ShortAnswer::Score(const TaskItem& item, std::span<const Response> responses) const {
   std::call_once(loaded_, [this] { Load(); });
-  const auto found = std::lower_bound(answers_.begin(), answers_.end(), item.id,
-                                      [](const auto& entry, const std::string& id) { return entry.first < id; });
-  if (found == answers_.end() || found->first != item.id || responses.size() != 1) {
+  const auto found =
+      std::lower_bound(keys_.begin(), keys_.end(), item.id, [](const Key& key, const std::string& id) { return key.id < id; });
+  if (found == keys_.end() || found->id != item.id || responses.size() != 1) {
     throw InternalError("short_answer: item '" + item.id + "' is none of task '" + context_.name + "'");
   }
   const std::string& text = std::get<GenerateResponse>(responses[0]).text;
-  const std::string given = NormalizeAnswer(Trim(text), options_.String("normalization"));
-  const bool right = std::find(found->second.begin(), found->second.end(), given) != found->second.end();
-  return {ItemScore{item.id, {{right ? 1.0 : 0.0, 1.0}}, 0.0}};
+  ItemScore score{item.id, {}, 0.0};
+  score.group = found->group;
+  for (size_t w = 0; w < std::max<size_t>(1, ways_.size()); ++w) {
+    const std::optional<std::string> given = Answer(ways_.empty() ? nullptr : &ways_[w], text);
+    for (const std::string& kind : kinds_) {
+      double best = 0;
+      for (const std::string& accepted : found->answers) {
+        if (!given) break;
+        const double value = kind == "f1"              ? TokenF1(*given, accepted)
+                             : kind == "numeric_match" ? static_cast<double>(SameNumber(*given, accepted))
+                             : kind == "contains"      ? static_cast<double>(given->find(accepted) != std::string::npos)
+                                                       : static_cast<double>(*given == accepted);
+        best = std::max(best, value);
+      }
+      score.values.push_back({best, 1.0});
+    }
+  }
+  return {std::move(score)};
 }
 
 std::string ShortAnswer::digest() const { return TaskDigest("short_answer", options_, context_); }

@@ -1,27 +1,36 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/api/plugin.h"
 #include "bitlaw/api/task.h"
+#include "bitlaw/sdk/text_pattern.h"
 
 namespace bitlaw {
 
 /// A question that the model answers in its own words, greedily, until a stop string.
 ///
-/// exact_match is 1 if the normalized text equals one of the normalized accepted answers. White space at the ends of
-/// the text (not of the accepted answers) is dropped first. Normalizations (option `normalization`):
+/// The answer is the text without white space at its ends, or what a pattern of option `extract` finds in it. From it
+/// and from the accepted answers `ignore` patterns are removed, and both are normalized. Metrics, the best over the
+/// accepted answers:
+///   exact_match    1 if the two are equal
+///   contains       1 if the accepted answer stands somewhere in the answer
+///   f1             words in common (Rajpurkar et al. 2016)
+///   numeric_match  1 if the two are the same number
+/// With extraction a metric's name ends in "_" and the extraction's name. Normalizations (option `normalization`):
 ///   none              nothing
+///   lower             lower case                                        (lm-evaluation-harness, gsm8k)
 ///   harness           lower case, ASCII punctuation removed             (lm-evaluation-harness, triviaqa)
 ///   harness_articles  "The ", "the ", "An ", "A ", "a ", "an " at a word's start removed, then `harness`
 ///                                                                       (lm-evaluation-harness, nq_open)
 ///   squad             lower case, ASCII punctuation removed, the words a, an, the removed, white space collapsed
 ///                                                                       (Rajpurkar et al. 2016, evaluation script)
+///   math              TeX brought to one form                           (Hendrycks et al. 2021, evaluation code)
 /// Chance is 0.
 ///
 /// Source: lm-evaluation-harness 0.4.13, output type generate_until.
@@ -36,17 +45,29 @@ class ShortAnswer : public Task {
   std::string digest() const override;
 
  private:
+  struct Way {
+    std::string suffix;  // Of the metrics' names.
+    TextPattern pattern;
+    bool take_last = false, otherwise_text = false;
+  };
+  struct Key {  // What Score() needs beside the response.
+    std::string id, group;
+    std::vector<std::string> answers;  // Normalized.
+  };
   void Load() const;
+  std::string Comparable(std::string_view text) const;
+  // Null way: the whole text. Nothing if the way finds nothing.
+  std::optional<std::string> Answer(const Way* way, const std::string& text) const;
 
   Options options_;
   TaskContext context_;
   TaskCard card_;
   mutable std::once_flag loaded_;
   mutable std::vector<TaskItem> items_;
-  mutable std::vector<std::pair<std::string, std::vector<std::string>>> answers_;  // Normalized, by item id, sorted.
+  mutable std::vector<Key> keys_;  // By id, sorted.
+  std::vector<Way> ways_;          // None: the whole text.
+  std::vector<TextPattern> ignored_;
+  std::vector<std::string> kinds_;  // Metrics of one way.
 };
-
-/// One of the normalizations above, by name.
-std::string NormalizeAnswer(std::string_view text, std::string_view normalization);
 
 }  // namespace bitlaw

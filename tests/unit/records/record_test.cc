@@ -152,6 +152,33 @@ TEST(ItemsFile, ReadsBackToTheSameItems) {
   EXPECT_EQ(items[1].chance, 1.0 / 3);
 }
 
+TEST(ItemsFile, KeepsPartsLikelihoodsAndLengthsWhereThereAreAny) {
+  TaskCard card;
+  card.metrics = {{"acc", MetricKind::kAccuracy, true}};
+  std::vector<ItemScore> items = {{"0", {{1, 1}}, 0.5}, {"1", {{0, 1}}, 0.5}};
+  items[0].group = "law, roman";
+  items[0].loglikelihoods_nats = {-12.5, -1.0 / 3};
+  items[0].lengths = {4, 17};
+  const std::string text = WriteItems(card, items);
+  EXPECT_EQ(text,
+            "id,acc,chance,group,loglikelihoods,lengths\n"
+            "0,1,0.5,\"law, roman\",-12.5 -0.3333333,4 17\n"
+            "1,0,0.5,,,\n");
+  const auto read = ReadItems(card, text, "i.csv");
+  EXPECT_EQ(read[0].group, "law, roman");
+  EXPECT_THAT(read[0].loglikelihoods_nats, ::testing::ElementsAre(-12.5, -0.3333333));
+  EXPECT_THAT(read[0].lengths, ::testing::ElementsAre(4, 17));
+  EXPECT_EQ(read[0].chance, 0.5);
+  EXPECT_EQ(read[1].group, "");
+  EXPECT_TRUE(read[1].loglikelihoods_nats.empty());
+  try {
+    ReadItems(card, "id,acc,chance,lengths\n7,1,0.5,4 x\n", "i.csv");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "i.csv: item '7': 'x' is no number.");
+  }
+}
+
 TEST(ItemsFile, RefusesColumnsThatAreNotTheRecords) {
   try {
     ReadItems(SampleRecord().card, "id,acc,chance\n", "i.csv");

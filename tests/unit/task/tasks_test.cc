@@ -1,11 +1,15 @@
 // The four kinds of task, on files written by the test.
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "bitlaw/base/digest.h"
 #include "bitlaw/sdk/task_fields.h"
+#include "bitlaw/sdk/unicode_text.h"
 #include "cloze.h"
 #include "multiple_choice.h"
 #include "perplexity.h"
+#include "normalize.h"
 #include "short_answer.h"
 #include "spec/study_spec.h"
 #include "task_test_support.h"
@@ -198,6 +202,120 @@ TEST(NormalizeAnswer, FollowsTheNamedRule) {
   EXPECT_EQ(NormalizeAnswer("A.B. Panamá", "squad"), "ab panamá");
 }
 
+TEST_F(ShortAnswerTask, ExtractsTheAnswerWithPatterns) {
+  // The two ways of the public harness for GSM8K: the marked answer, or the last number.
+  Write("items.jsonl", R"({"question": "6 dozen?", "answers": ["1,072"], "solution": "so\n#### 72"})");
+  Write("shots.jsonl", R"({"question": "2+2?", "answers": ["4"], "solution": "It is 4.\n#### 4"})");
+  const auto task = Make<ShortAnswer>(
+      "version: \"1\"\ndata: items.jsonl\nprompt: \"Q: {{question}}\\nA:\"\nnormalization: lower\n"
+      "target: \"{{solution}}\"\nfew_shot: {data: shots.jsonl, count: 1}\nignore: [\",\", \"\\\\$\"]\n"
+      "metrics: [exact_match, numeric_match]\n"
+      "extract:\n  strict: {pattern: \"#### (\\\\-?[0-9\\\\.\\\\,]+)\"}\n"
+      "  flexible: {pattern: \"(-?[$0-9.,]{2,})|(-?[0-9]+)\", take: last}\n");
+  const auto items = task.Items();
+  EXPECT_EQ(std::get<GenerateRequest>(items[0].requests.at(0)).context,
+            "Q: 2+2?\nA: It is 4.\n#### 4\n\nQ: 6 dozen?\nA:");
+  std::vector<std::string> names;
+  for (const MetricCard& metric : task.card().metrics) names.push_back(metric.name);
+  EXPECT_THAT(names, ElementsAre("exact_match_strict", "numeric_match_strict", "exact_match_flexible",
+                                 "numeric_match_flexible"));
+  const auto scores = [&](const char* text) {
+    std::vector<double> values;
+    const auto scored = task.Score(items[0], std::vector<Response>{GenerateResponse{text, 1, false}});
+    for (const ItemValue& value : scored[0].values) values.push_back(value.value);
+    return values;
+  };
+  EXPECT_THAT(scores("Well.\n#### 1072"), ElementsAre(1, 1, 1, 1));
+  EXPECT_THAT(scores("#### 1072.0"), ElementsAre(0, 1, 0, 1));
+  EXPECT_THAT(scores("It is $1,072"), ElementsAre(0, 0, 1, 1));
+  EXPECT_THAT(scores("#### 1,072 and then 5 more"), ElementsAre(1, 1, 0, 0));
+  EXPECT_THAT(scores("no number"), ElementsAre(0, 0, 0, 0));
+}
+
+TEST_F(ShortAnswerTask, MayTakeTheWholeTextWherePatternsFindNothing) {
+  Write("items.jsonl", R"({"question": "Half?", "answers": ["\\frac{1}{2}"]})");
+  const auto task = Make<ShortAnswer>(
+      "version: \"1\"\ndata: items.jsonl\nprompt: \"{{question}}\"\nnormalization: math\n"
+      "extract: {between_dollars: {pattern: \"(?s)\\\\$(.*)\\\\$\", otherwise: text}}\n");
+  const auto items = task.Items();
+  const auto score = [&](const char* text) {
+    return task.Score(items[0], std::vector<Response>{GenerateResponse{text, 1, false}})[0].values[0].value;
+  };
+  EXPECT_EQ(score(" It is $\\dfrac12$."), 1);
+  EXPECT_EQ(score(" 1/2"), 1);
+  EXPECT_EQ(score("$1$ or $2$"), 0);
+}
+
+TEST_F(ShortAnswerTask, ScoresWordsInCommon) {
+  Write("items.jsonl", R"({"question": "Who?", "answers": ["Ada Lovelace", "Countess of Lovelace"]})");
+  const auto task = Make<ShortAnswer>(
+      "version: \"1\"\ndata: items.jsonl\nprompt: \"{{question}}\"\nnormalization: squad\nmetrics: [f1]\n");
+  EXPECT_EQ(task.card().metrics[0].kind, MetricKind::kMean);
+  const auto items = task.Items();
+  // Three words of four and three: 2 * 3 / 7.
+  EXPECT_DOUBLE_EQ(task.Score(items[0], std::vector<Response>{GenerateResponse{
+                                            "The countess of old Lovelace.", 1, false}})[0].values[0].value,
+                   6.0 / 7);
+  EXPECT_DOUBLE_EQ(TokenF1("a a b", "a c"), 2.0 / 5);
+  EXPECT_EQ(TokenF1("", ""), 1);
+  EXPECT_EQ(TokenF1("", "a"), 0);
+}
+
+TEST(SameNumber, ReadsNumbersAsPeopleWriteThem) {
+  EXPECT_TRUE(SameNumber("$1,200.", "1200"));
+  EXPECT_TRUE(SameNumber(" 50 %", "50.0"));
+  EXPECT_TRUE(SameNumber("3/4", "0.75"));
+  EXPECT_TRUE(SameNumber("-2", "-2"));
+  EXPECT_FALSE(SameNumber("12 apples", "12"));
+  EXPECT_FALSE(SameNumber("1/0", "1"));
+  EXPECT_FALSE(SameNumber("", "0"));
+  EXPECT_TRUE(SameNumber("x+1", "x+1"));  // No number is accepted: the texts decide.
+}
+
+TEST_F(MultipleChoiceTask, KeepsPartLikelihoodsAndLengthsOfAnItem) {
+  Write("items.jsonl", R"({"question": "?", "choices": ["a", "été"], "answer": 1, "subject": "law"})");
+  const auto task = MakeChoice(std::string(kPrompt) + "group_field: subject\n");
+  const auto score = task.Score(task.Items()[0], std::vector<Response>{Nats(-4), Nats(-3)})[0];
+  EXPECT_EQ(score.group, "law");
+  EXPECT_THAT(score.loglikelihoods_nats, ElementsAre(-4, -3));
+  EXPECT_THAT(score.lengths, ElementsAre(1, 3));
+}
+
+TEST_F(MultipleChoiceTask, MayWriteItsExamplesAsATemplateSays) {
+  Write("shots.jsonl", R"({"text": "Q: one\nA: 1", "subject": "law"})");
+  Write("items.jsonl", R"({"question": "T", "choices": ["x", "y"], "answer": 0, "subject": "law"})");
+  const auto task = MakeChoice(std::string(kPrompt) +
+                               "few_shot: {data: shots.jsonl, count: 1, match: subject, example: \"{{text}}\"}\n");
+  EXPECT_EQ(Pair(task.Items()[0], 0).context, "Q: one\nA: 1\n\nQ: T\nA:");
+}
+
+TEST(NormalizeAnswer, BringsTexToTheFormOfTheMathBenchmark) {
+  // Made by lm-evaluation-harness 0.4.13, tasks/hendrycks_math/utils.py, strip_string.
+  const std::pair<const char*, const char*> kPairs[] = {{"\\frac12", "\\frac{1}{2}"},
+                                                        {"\\dfrac1{72}", "\\frac{1}{72}"},
+                                                        {"\\tfrac{a}{b}", "\\frac{a}{b}"},
+                                                        {"0.5", "\\frac{1}{2}"},
+                                                        {"3/4", "\\frac{3}{4}"},
+                                                        {"-3/4", "\\frac{-3}{4}"},
+                                                        {"03/4", "03/4"},
+                                                        {"k = 7", "7"},
+                                                        {"x+1 = 7", "x+1=7"},
+                                                        {"\\sqrt3+\\sqrt{2}", "\\sqrt{3}+\\sqrt{2}"},
+                                                        {"12\\text{ cm}", "12"},
+                                                        {"90^\\circ", "90"},
+                                                        {"\\left( 1, 2\\right)", "(1,2)"},
+                                                        {".5", "\\frac{1}{2}"},
+                                                        {"{.5}", "{0.5}"},
+                                                        {"50\\%", "50"},
+                                                        {"\\$ 1,000", "1,000"},
+                                                        {"\\frac1", "\\frac1"},
+                                                        {"a/b/c", "a/b/c"},
+                                                        {"", ""},
+                                                        {"1 0\n0", "100"},
+                                                        {"1/2/", "1/2/"}};
+  for (const auto& [text, wanted] : kPairs) EXPECT_EQ(NormalizeAnswer(text, "math"), wanted) << text;
+}
+
 TEST_F(ClozeTask, ScoresGreedyMatchAndPerplexityOfTheTarget) {
   Write("items.jsonl", R"({"text": "I drink", "word": "tea"})");
   const auto task = Make<Cloze>("version: \"1\"\ndata: items.jsonl\nprompt: \"{{text}}\"\ntarget: \"{{word}}\"\n");
@@ -237,7 +355,29 @@ TEST_F(PerplexityTask, RollingCountsWordsBytesAndTokensOfEachDocument) {
   EXPECT_EQ(score.values[0].weight, 2);  // Words.
   EXPECT_EQ(score.values[1].weight, 7);  // Bytes.
   EXPECT_EQ(score.values[2].weight, 4);  // Tokens.
+  EXPECT_DOUBLE_EQ(score.values[3].value, 8 / std::log(2));
+  EXPECT_EQ(score.values[3].weight, 7);
+  EXPECT_EQ(task.card().metrics[3].name, "bits_per_byte");
+  EXPECT_EQ(task.card().metrics[3].kind, MetricKind::kRatio);
   EXPECT_EQ(task.Score(items[1], std::vector<Response>{RollingResponse{{{6, 3}}}})[0].values[1].weight, 2);
+}
+
+TEST_F(PerplexityTask, CutsWikiTextIntoArticlesAndDetokenizesThem) {
+  const std::string article =
+      " = Title = \n \n \" One \" ( two ) [ 3 ] men 's @-@ 1 @,@ 000 , 5 @.@ 5 . \n = = Sub = = \n A : b ; c ! d ? 5 ° C N ' q ' ";
+  Write("text.txt", " \n" + article + "\n = Next = \n x \n");
+  const auto task = Make<Perplexity>(
+      "version: \"1\"\ndata: text.txt\nconvention: rolling\njoin: wikitext_pages\ndetokenize: wikitext\n");
+  const auto items = task.Items();
+  ASSERT_EQ(items.size(), 2u);
+  // Made by lm-evaluation-harness 0.4.13, tasks/wikitext/preprocess_wikitext.py.
+  EXPECT_EQ(std::get<RollingRequest>(items[0].requests.at(0)).text,
+            " = Title =\n\n\"One\" (two) [3] men's-1,000, 5.5.\n== Sub ==\nA: b; c! d? 5°C N' q ' ");
+  // Words and bytes of the article as it stood in the file.
+  const auto score = task.Score(items[0], std::vector<Response>{RollingResponse{{{6, 3}}}})[0];
+  EXPECT_EQ(score.values[0].weight, static_cast<double>(CountSplitWords(article)));
+  EXPECT_EQ(score.values[1].weight, static_cast<double>(article.size()));
+  EXPECT_EQ(std::get<RollingRequest>(items[1].requests.at(0)).text, " = Next =\nx\n");
 }
 
 TEST_F(PerplexityTask, RefusesJoinsThatDoNotFitTheFile) {

@@ -88,12 +88,17 @@ struct BITLAW_EXPORT ItemScore {
   std::vector<ItemValue> values;  ///< One for each of TaskCard::metrics, in that order; several rows for
                                   ///< several windows are several ItemScores.
   double chance = 0.0;            ///< Probability that a uniform guess is right.
+  std::string group{};            ///< Part of the benchmark that the item belongs to (a subject); "" without parts.
+  /// What the values were made of, so that other metrics need no new run; empty where there is nothing to keep.
+  std::vector<double> loglikelihoods_nats{};  ///< One for each scored text (the choices of an item).
+  std::vector<int64_t> lengths{};             ///< Characters of those texts, delimiter left out.
 };
 
 enum class MetricKind {
   kAccuracy,    ///< Mean of 0/1; chance-adjustable: (acc - chance) / (1 - chance).
   kPerplexity,  ///< exp(sum loss / sum tokens), loss in nats.
   kMean,        ///< Any other mean over items.
+  kRatio,       ///< sum value / sum weight: bits a byte.
 };
 
 struct BITLAW_EXPORT MetricCard {
@@ -149,6 +154,7 @@ class BITLAW_EXPORT Task {
 ///   kAccuracy, kMean: mean; sample standard deviation (n - 1) / sqrt(n).
 ///   kPerplexity: exp(L), L = sum loss / sum tokens; standard error by the delta method over windows,
 ///     exp(L) * sqrt( sum_i (loss_i - L t_i)^2 * n / (n - 1) ) / sum_i t_i.
+///   kRatio: R = sum value / sum weight; sqrt( sum_i (value_i - R w_i)^2 * n / (n - 1) ) / sum_i w_i.
 BITLAW_EXPORT MetricSummary Summarize(const MetricCard& metric, size_t index, std::span<const ItemScore> scores);
 
 }  // namespace bitlaw

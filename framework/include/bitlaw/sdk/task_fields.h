@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,8 +21,8 @@ namespace bitlaw {
 /// get, limit, limit_from.
 BITLAW_EXPORT void AddTaskFields(OptionSchema& schema);
 
-/// The options of benchmarks that prompt item by item: preamble, prompt, target_delimiter, id_field, few_shot,
-/// fewshot_delimiter. The `prompt` field is required.
+/// The options of benchmarks that prompt item by item: preamble, prompt, target_delimiter, id_field,
+/// group_field, few_shot, fewshot_delimiter. The `prompt` field is required.
 BITLAW_EXPORT void AddPromptFields(OptionSchema& schema);
 
 /// A card with what the shared options say; metrics and convention are left to the task.
@@ -51,7 +52,7 @@ class BITLAW_EXPORT PromptedItems {
   PromptedItems(const Options& options, const TaskContext& context);
 
   struct Item {
-    std::string id;
+    std::string id, group;  ///< group: ItemScore::group.
     Value row;
   };
   const std::vector<Item>& items() const { return items_; }
@@ -71,6 +72,7 @@ class BITLAW_EXPORT PromptedItems {
   std::string GroupOf(const Value& row) const;
 
   Template preamble_, prompt_;
+  std::optional<Template> example_;
   std::string target_delimiter_, fewshot_delimiter_, match_;
   std::vector<Item> items_;
   std::vector<std::pair<std::string, std::vector<Value>>> examples_;  ///< By group, in order of use.

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bitlaw/base/export.h"
+#include "bitlaw/base/value.h"
+
+namespace bitlaw {
+
+/// A regular expression over UTF-8 text (other bytes match nothing), as task files write it, in PCRE2's syntax; what
+/// published tasks use of it is Python's too. \w, \d, \s and \b know all of Unicode.
+///
+/// Threads: const calls are safe from several threads.
+class BITLAW_EXPORT TextPattern {
+ public:
+  /// `mark`: where the pattern is written, for errors. Error(kSpec) with the place in the pattern if it is malformed.
+  TextPattern(std::string_view pattern, SourceMark mark);
+  TextPattern(TextPattern&&) noexcept;
+  TextPattern& operator=(TextPattern&&) noexcept;
+  ~TextPattern();
+
+  /// Every match from left to right that does not overlap the one before, as Python's re.findall: the texts of its
+  /// groups ("" for one that took no part), or the whole match if the pattern has no group.
+  /// Error(kBudget) if the pattern gives up on the text.
+  std::vector<std::vector<std::string>> FindAll(std::string_view text) const;
+
+  /// The text without its matches: Python's re.sub(pattern, "", text).
+  std::string RemoveFrom(std::string_view text) const;
+
+ private:
+  struct Code;
+  std::unique_ptr<Code> code_;
+};
+
+}  // namespace bitlaw

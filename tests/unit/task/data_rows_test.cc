@@ -1,0 +1,53 @@
+#include "bitlaw/sdk/data_rows.h"
+
+#include "task_test_support.h"
+
+namespace bitlaw {
+namespace {
+
+using testing::ErrorOf;
+class DataRows : public testing::TaskFiles {};
+
+TEST_F(DataRows, ReadCsvWithQuotesAndNumbers) {
+  const std::string path = Write("a.csv",
+                                 "\xEF\xBB\xBFquestion,a,answer\r\n"
+                                 "\"Who, \"\"then\"\"?\nSay.\",007,1\r\n"
+                                 "\r\n"
+                                 ",\"\",-2\n");
+  const auto rows = ReadRows(path);
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].Find("question")->AsString(), "Who, \"then\"?\nSay.");
+  EXPECT_EQ(rows[0].Find("a")->AsString(), "007");
+  EXPECT_EQ(rows[0].Find("answer")->AsInt(), 1);
+  EXPECT_EQ(rows[0].mark().Text(), path + ":2:1");
+  EXPECT_EQ(rows[1].Find("question")->AsString(), "");
+  EXPECT_EQ(rows[1].Find("answer")->AsInt(), -2);
+  EXPECT_EQ(rows[1].mark().Text(), path + ":5:1");
+}
+
+TEST_F(DataRows, ReadTsvAsItStands) {
+  const auto rows = ReadRows(Write("a.tsv", "q\ta\n\"x\", y\t\n"));
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].Find("q")->AsString(), "\"x\", y");
+  EXPECT_EQ(rows[0].Find("a")->AsString(), "");
+}
+
+TEST_F(DataRows, AreJsonLinesOtherwise) {
+  EXPECT_EQ(ReadRows(Write("a.jsonl", "{\"q\": 3}\n")).at(0).Find("q")->AsInt(), 3);
+}
+
+TEST_F(DataRows, PointToTheBadLine) {
+  const auto error = [&](const std::string& text) {
+    const std::string path = Write("bad.csv", text);
+    return ErrorOf([&] { ReadRows(path); }).substr(path.size());
+  };
+  EXPECT_EQ(error("a,b\n1,2\n3\n"), ":3: the row has 1 fields, and the header 2.");
+  EXPECT_EQ(error("a,b\n1,\"2\n"), ":2: a quoted field that is not closed.");
+  EXPECT_EQ(error("a,b\n1,x\"2\n"), ":2: a quote inside an unquoted field. Quote the whole field and double the quote.");
+  EXPECT_EQ(error("a,b\n\"1\"x,2\n"), ":2: text behind the quote that closes a field. Double quotes that are part of it.");
+  EXPECT_EQ(error("a,a\n"), ":1: two columns have the name 'a'.");
+  EXPECT_EQ(error("a,\n"), ":1: column 2 has no name.");
+}
+
+}  // namespace
+}  // namespace bitlaw
