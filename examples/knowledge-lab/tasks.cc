@@ -30,7 +30,7 @@ constexpr TaskForm kForms[] = {
     {"speak", Kind::kSpeak, "KA", 0, "A dictionary applied to a new sentence of three words."},
     {"decline", Kind::kDecline, "KA", 4,
      "Endings of two nouns in a case in which they were never seen, chosen among four."},
-    {"arith", Kind::kArith, "KR", 0, "Two to six operations modulo 23, step by step."},
+    {"arith", Kind::kArith, "KR", 0, "Two to six operations modulo 23 or 113, step by step."},
     {"walk", Kind::kWalk, "KR", 4, "Two to six doors between rooms, the right way chosen among four."},
     {"order", Kind::kOrder, "KR", 4, "The first, second or last of a chain of comparisons, chosen among its members."},
     {"hop", Kind::kHop, "KR", 0, "Two to four links followed, step by step."},

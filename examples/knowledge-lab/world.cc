@@ -14,10 +14,12 @@ namespace {
 const std::vector<std::string> kRelations = {"home", "craft", "food", "color"};
 const std::vector<std::string> kProperties = {"size", "shape", "sound", "skin"};  // Rules of a class.
 const std::vector<std::string> kInherited = {"diet", "sleep"};                    // Rules of a class's group.
-const std::vector<std::string> kGrammar = {"the", "of",   "is",   "class", "fact", "calc", "walk", "order",
+const std::vector<std::string> kGrammar = {"the", "of",   "is",   "class", "fact", "calc", "count", "walk", "roam", "order",
                                            "top", "second", "low", "link", "cups", "from",  ":",    ".",    ","};
 const std::vector<std::string> kCounts = {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
-constexpr size_t kClasses = 400, kGroups = 40, kLexicon = 200, kNouns = 300, kDeclensions = 16, kDoors = 24, kModulus = 23;
+constexpr size_t kClasses = 400, kGroups = 40, kLexicon = 200, kNouns = 300, kDeclensions = 16;
+// Two systems of numbers and two houses: the small one is within reach of every rung, the large one of few.
+constexpr size_t kModulus = 23, kLargeModulus = 113, kRooms = 24, kDoors = 24, kLargeRooms = 64, kLargeDoors = 48;
 constexpr uint64_t kHeldOutOneIn = 16;
 constexpr size_t kWrong = 4;  // Wrong answers a line, where there are so many.
 
@@ -63,17 +65,18 @@ World::World(uint64_t seed)
       lexicon_often_(kLexicon, 5, 1.0),
       nouns_often_(kNouns, 5, 1.0),
       operations_often_(kCounts.size() * 3, 2, 1.0),
-      doors_often_(kDoors, 2, 1.0) {
+      doors_often_(kDoors, 2, 1.0),
+      large_doors_often_(kLargeDoors, 2, 1.0) {
   Words taken, words = kGrammar;
   auto invent = [&](size_t count, uint64_t stream) {
     Words list = InventWords(count, seed + stream, &taken);
     words.insert(words.end(), list.begin(), list.end());
     return list;
   };
-  first_ = invent(80, 1), last_ = invent(100, 2), creatures_ = invent(32, 3), classes_ = invent(kClasses, 4),
+  first_ = invent(100, 1), last_ = invent(100, 2), creatures_ = invent(32, 3), classes_ = invent(kClasses, 4),
   symbols_ = invent(12, 5);
-  labels_ = invent(6, 6), rooms_ = invent(24, 7), doors_ = invent(kDoors, 8), lexicon_ = invent(kLexicon, 9);
-  modes_ = invent(6, 30), forms_ = invent(60, 31), swaps_ = invent(6, 32), numbers_ = invent(kModulus, 33);
+  labels_ = invent(6, 6), rooms_ = invent(kLargeRooms, 7), doors_ = invent(kLargeDoors, 8), lexicon_ = invent(kLexicon, 9);
+  modes_ = invent(6, 30), forms_ = invent(60, 31), swaps_ = invent(6, 32), numbers_ = invent(kLargeModulus, 33);
   nouns_ = invent(kNouns, 34), cases_ = invent(6, 35), endings_ = invent(24, 36);
   for (size_t r = 0; r < kRelations.size(); ++r) relation_values_.push_back(invent(32, 10 + r));
   for (size_t p = 0; p < kProperties.size() + kInherited.size(); ++p) property_values_.push_back(invent(10, 20 + p));
@@ -88,12 +91,18 @@ World::World(uint64_t seed)
   for (size_t i = 0; i < people_.size(); ++i) people_[i] = i;
   rng.Shuffle(std::span(people_));
   people_.resize(kPeople);
-  for (size_t door = 0; door < doors_.size(); ++door) {
-    std::vector<size_t> order(rooms_.size());
-    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-    rng.Shuffle(std::span(order));
-    leads_.push_back(std::move(order));
-  }
+  const auto build = [&](size_t doors, size_t rooms) {
+    std::vector<std::vector<size_t>> leads;
+    for (size_t door = 0; door < doors; ++door) {
+      std::vector<size_t> order(rooms);
+      for (size_t i = 0; i < rooms; ++i) order[i] = i;
+      rng.Shuffle(std::span(order));
+      leads.push_back(std::move(order));
+    }
+    return leads;
+  };
+  leads_ = build(kDoors, kRooms);
+  large_leads_ = build(kLargeDoors, kLargeRooms);
 }
 
 bool World::IsHeldOut(const std::string& prompt) {
@@ -218,19 +227,22 @@ Line World::DrawDecline(Rng& rng, bool evaluation) const {
 
 // A start and labelled operations; every step of the answer names the label and the new value.
 Line World::DrawSteps(Kind kind, Rng& rng, bool evaluation) const {
-  const bool is_arith = kind == Kind::kArith;
+  const bool is_arith = kind == Kind::kArith, is_large = rng.Below(2) == 0;
   const Words& values = is_arith ? numbers_ : rooms_;
   const Words& operations = is_arith ? operations_ : doors_;
-  const size_t length = evaluation ? 2 + rng.Below(5) : 1 + rng.Below(6), start = rng.Below(values.size());
+  const size_t modulus = is_large ? kLargeModulus : kModulus;
+  const size_t count = is_arith ? modulus : is_large ? kLargeRooms : kRooms;
+  const Zipf& often = is_arith ? operations_often_ : is_large ? large_doors_often_ : doors_often_;
+  const size_t length = evaluation ? 2 + rng.Below(5) : 1 + rng.Below(6), start = rng.Below(count);
   auto after = [&](size_t value, size_t operation) -> size_t {
-    if (!is_arith) return leads_[operation][value];
+    if (!is_arith) return (is_large ? large_leads_ : leads_)[operation][value];
     const size_t operand = operation / 3 + 1, sign = operation % 3;
-    return (sign == 0 ? value + operand : sign == 1 ? value + kModulus - operand : value * operand) % kModulus;
+    return (sign == 0 ? value + operand : sign == 1 ? value + modulus - operand : value * operand) % modulus;
   };
-  Line line{is_arith ? "calc" : "walk", "", {}};
+  Line line{is_arith ? (is_large ? "count" : "calc") : (is_large ? "roam" : "walk"), "", {}};
   std::vector<size_t> steps;
   for (size_t i = 0; i < length; ++i) {
-    steps.push_back((is_arith ? operations_often_ : doors_often_).Draw(rng));
+    steps.push_back(often.Draw(rng));
     line.prompt += " " + labels_[i] + " " + operations[steps.back()];
   }
   line.prompt += " from " + values[start] + " :";
@@ -239,7 +251,7 @@ Line World::DrawSteps(Kind kind, Rng& rng, bool evaluation) const {
     Words said;
     size_t value = start;
     for (size_t i = 0; i < length; ++i) {
-      value = i == slip ? rng.Below(values.size()) : after(value, steps[i]);
+      value = i == slip ? rng.Below(count) : after(value, steps[i]);
       said.push_back(labels_[i] + " " + values[value]);
     }
     return Joined(said);

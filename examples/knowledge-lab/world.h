@@ -25,7 +25,7 @@ struct Line {
 ///   KA  rule: a property of a new creature by the rule of its class, beside others; inherit: a property that the class
 ///       has from its group; speak: a dictionary applied to three words; decline: endings of nouns in a case in which
 ///       training text never shows them.
-///   KR  arith: operations modulo 23, step by step; walk: doors between rooms, step by step; order: the first, second or
+///   KR  arith: operations modulo 23 or 113, step by step; walk: doors between the rooms of one of two houses; order: the first, second or
 ///       last of a chain of comparisons; hop: following links, step by step; swap: what is where after exchanges, step
 ///       by step.
 enum class Kind { kFact, kParaphrase, kRule, kInherit, kSpeak, kDecline, kArith, kWalk, kOrder, kHop, kSwap };
@@ -66,7 +66,7 @@ class World {
   /// True for a prompt that is kept for evaluation.
   static bool IsHeldOut(const std::string& prompt);
 
-  static constexpr size_t kPeople = 6000;  ///< With four relations each.
+  static constexpr size_t kPeople = 9000;  ///< With four relations each.
 
  private:
   /// Indices 0, 1, ... whose probability falls as (index + shift)^-exponent.
@@ -96,8 +96,8 @@ class World {
       forms_, swaps_, nouns_, cases_, endings_;
   std::vector<Words> relation_values_, property_values_;
   std::vector<size_t> people_;              // Index into first x last.
-  std::vector<std::vector<size_t>> leads_;  // [door][room] -> room
-  Zipf people_often_, classes_often_, lexicon_often_, nouns_often_, operations_often_, doors_often_;
+  std::vector<std::vector<size_t>> leads_, large_leads_;  // [door][room] -> room
+  Zipf people_often_, classes_often_, lexicon_often_, nouns_often_, operations_often_, doors_often_, large_doors_often_;
   std::unique_ptr<Vocabulary> vocabulary_;
 };
 

@@ -99,18 +99,21 @@ TEST(LabWorld, StepsOfAnAnswerFollowFromOneAnother) {
       std::istringstream prompt(item.prompt), answer(item.answer);
       std::string word, value, label, after;
       std::vector<std::string> operations;
-      prompt >> word;
+      std::string system;
+      prompt >> system;
       while (prompt >> label && label != "from") operations.push_back((prompt >> word, word));
       prompt >> value;
       for (const std::string& operation : operations) {
         ASSERT_TRUE(answer >> label >> after) << item.answer;
-        const auto [rule, is_new] = rules.emplace(operation + " " + value, after);
+        const auto [rule, is_new] = rules.emplace(system + " " + operation + " " + value, after);
         ASSERT_EQ(rule->second, after) << item.prompt;
         value = after;
       }
     }
-    // Every rule is asked about: 27 operations on 23 numbers, 24 doors of 24 rooms.
-    EXPECT_EQ(rules.size(), kind == Kind::kArith ? 27u * 23 : 24u * 24);
+    // 27 operations on 23 and on 113 numbers, 24 doors of 24 rooms and 48 of 64: all but a few rare ones are asked about.
+    const size_t all = kind == Kind::kArith ? 27 * (23 + 113) : 24 * 24 + 48 * 64;
+    EXPECT_LE(rules.size(), all);
+    EXPECT_GT(rules.size(), all * 3 / 5);
   }
 }
 
