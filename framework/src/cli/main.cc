@@ -28,6 +28,10 @@ int main(int argc, char** argv) {
   bitlaw::AddPlanVerb(app, session);
   bitlaw::AddFitVerb(app, session);
   bitlaw::AddReportVerb(app, session);
+  bitlaw::AddTasksVerb(app, session);
+  bitlaw::AddSamplesVerb(app, session);
+  bitlaw::AddStrataVerb(app, session);
+  bitlaw::AddPairedVerb(app, session);
 #ifdef BITLAW_HAS_TENSOR
   bitlaw::AddRunVerb(app, session);
   bitlaw::AddWorkerVerb(app, session);

@@ -7,11 +7,14 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/torch_threads.h"
+#include "cli/tensor/against_unquantized.h"
 #include "cli/tensor/model_argument.h"
 #include "cli/verbs.h"
 #include "evaluate/evaluate.h"
 #include "quantize/quantized_file.h"
 #include "records/durable_file.h"
+#include "report/document.h"
+#include "report/item_statistics.h"
 #include "spec/study_spec.h"
 
 namespace bitlaw {
@@ -22,6 +25,7 @@ struct EvaluateArguments {
   std::vector<std::string> tasks, data, options;
   int64_t limit = 0;
   int threads = 0;
+  bool against_unquantized = false, parts = false;
   EvaluateOptions evaluate;
 };
 
@@ -102,13 +106,12 @@ Value TaskJson(const TaskResult& result, const std::string& digest) {
   Value metrics(Value::List{});
   for (size_t m = 0; m < result.summaries.size(); ++m) {
     const MetricSummary& summary = result.summaries[m];
-    metrics.AsList().push_back(
-        Value::Map{{"name", summary.name},
-                   {"value", NumberOrNull(summary.value)},
-                   {"standard_error", NumberOrNull(summary.standard_error)},
-                   {"items", summary.items},
-                   {"chance", summary.chance},
-                   {"adjusted", NumberOrNull(ChanceAdjusted(result.card.metrics[m], summary))}});
+    metrics.AsList().push_back(Value::Map{{"name", summary.name},
+                                          {"value", NumberOrNull(summary.value)},
+                                          {"standard_error", NumberOrNull(summary.standard_error)},
+                                          {"items", summary.items},
+                                          {"chance", summary.chance},
+                                          {"adjusted", NumberOrNull(ChanceAdjusted(result.card.metrics[m], summary))}});
   }
   return Value::Map{{"task", result.card.name},
                     {"version", result.card.version},
@@ -216,7 +219,47 @@ void PrintTable(const std::vector<TaskResult>& results) {
   }
 }
 
+// Benchmarks that have parts, a row a part, and all parts together with their pooled error.
+void PrintParts(const std::vector<TaskResult>& results) {
+  for (const TaskResult& result : results) {
+    ReportTable table;
+    table.title = result.card.name + " by part";
+    table.header = {"part", "metric", "value", "+-", "n"};
+    for (size_t m = 0; m < result.card.metrics.size(); ++m) {
+      std::vector<PartSummary> rows = SummarizeParts(result.card.metrics[m], m, result.scores);
+      if (rows.empty()) continue;
+      rows.push_back({"all, error pooled over parts", PoolParts(rows)});
+      for (const PartSummary& row : rows) {
+        table.rows.push_back({row.part, row.summary.name, Fixed(row.summary.value, 4),
+                              Fixed(row.summary.standard_error, 4), Whole(static_cast<double>(row.summary.items))});
+      }
+    }
+    if (!table.rows.empty()) fmt::print("\n{}", RenderText(table));
+  }
+}
+
+Value PartsJson(const TaskResult& result) {
+  Value parts(Value::List{});
+  for (size_t m = 0; m < result.card.metrics.size(); ++m) {
+    std::vector<PartSummary> rows = SummarizeParts(result.card.metrics[m], m, result.scores);
+    if (rows.empty()) continue;
+    rows.push_back({"", PoolParts(rows)});
+    for (const PartSummary& row : rows) {
+      parts.AsList().push_back(Value::Map{{"part", row.part.empty() ? Value() : Value(row.part)},
+                                          {"metric", row.summary.name},
+                                          {"value", NumberOrNull(row.summary.value)},
+                                          {"standard_error", NumberOrNull(row.summary.standard_error)},
+                                          {"items", row.summary.items}});
+    }
+  }
+  return parts;
+}
+
 int EvaluateModel(Session& session, const EvaluateArguments& arguments) {
+  if (arguments.against_unquantized && arguments.quantized.empty()) {
+    throw Error(ErrorKind::kSpec,
+                "--against-unquantized compares a quantized model. Name its weights with --quantized.");
+  }
   const int threads = SetTorchThreads(arguments.threads);
   const std::vector<LoadedTask> tasks = LoadTasks(session, arguments);
   const ComputeSetting compute{.dtype = ParseDtype(arguments.dtype), .device = arguments.device};
@@ -231,7 +274,12 @@ int EvaluateModel(Session& session, const EvaluateArguments& arguments) {
     about.Set("bits_effective", file.model.bits_effective);
     about.Set("codes_digest", file.model.codes_digest);
   }
+  OpenedModel unquantized;
+  if (arguments.against_unquantized) {
+    unquantized = OpenModelArgument(session.plugins(), arguments.model, arguments.backend, compute);
+  }
   std::vector<TaskResult> results;
+  std::vector<TaskComparison> comparisons;
   Value json_tasks(Value::List{});
   std::string samples;
   EvaluateOptions options = arguments.evaluate;
@@ -239,9 +287,16 @@ int EvaluateModel(Session& session, const EvaluateArguments& arguments) {
   {
     RequestProgress line;
     for (const LoadedTask& loaded : tasks) {
-      TaskResult result = Evaluate(*opened.model, *loaded.task, options,
-                                   [&](const EvaluateProgress& progress) { line.Show(progress); });
-      json_tasks.AsList().push_back(TaskJson(result, loaded.task->digest()));
+      const auto show = [&](const EvaluateProgress& progress) { line.Show(progress); };
+      TaskResult result = Evaluate(*opened.model, *loaded.task, options, show);
+      Value json = TaskJson(result, loaded.task->digest());
+      if (const Value parts = PartsJson(result); !parts.AsList().empty()) json.Set("parts", parts);
+      if (arguments.against_unquantized) {
+        comparisons.push_back(
+            CompareWithUnquantized(*unquantized.model, *opened.model, *loaded.task, result, arguments.evaluate, show));
+        json.Set("against_unquantized", ComparisonJson(comparisons.back()));
+      }
+      json_tasks.AsList().push_back(std::move(json));
       if (options.keep_samples) AppendSamples(*loaded.task, result, samples);
       results.push_back(std::move(result));
     }
@@ -271,6 +326,8 @@ int EvaluateModel(Session& session, const EvaluateArguments& arguments) {
                about.Find("bits_effective")->AsReal());
   }
   PrintTable(results);
+  if (arguments.parts) PrintParts(results);
+  if (!comparisons.empty()) PrintComparisons(comparisons);
   return 0;
 }
 
@@ -288,6 +345,9 @@ void AddEvaluateVerb(CLI::App& app, Session& session) {
       ->check(CLI::PositiveNumber);
   verb->add_option("--option", arguments->options, "TASK.KEY=VALUE: an option of one task; may be repeated");
   verb->add_option("--quantized", arguments->quantized, "File of quantized weights to install (bitlaw quantize)");
+  verb->add_flag("--against-unquantized", arguments->against_unquantized,
+                 "With --quantized: paired differences, KL and top-1 agreement to the unquantized model");
+  verb->add_flag("--parts", arguments->parts, "Show benchmarks that have parts (subjects) part by part");
   verb->add_option("--backend", arguments->backend, "Model backend; without it, the one that knows the format");
   verb->add_option("--dtype", arguments->dtype, "float32 or bfloat16")->capture_default_str();
   verb->add_option("--device", arguments->device, "cpu, cuda, cuda:1")->capture_default_str();
@@ -300,9 +360,8 @@ void AddEvaluateVerb(CLI::App& app, Session& session) {
       ->check(CLI::PositiveNumber);
   verb->add_option("--json", arguments->json, "Write results as JSON to this file; - prints them instead of the table");
   verb->add_option("--samples", arguments->samples, "Write every item with its answers to this JSON-lines file");
-  verb->callback([&session, arguments] {
-    session.action = [&session, arguments] { return EvaluateModel(session, *arguments); };
-  });
+  verb->callback(
+      [&session, arguments] { session.action = [&session, arguments] { return EvaluateModel(session, *arguments); }; });
 }
 
 }  // namespace bitlaw

@@ -1,0 +1,122 @@
+#include "cli/recorded_items.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "bitlaw/base/error.h"
+#include "plan/plan.h"
+#include "records/observations.h"
+#include "report/document.h"
+#include "report/study_report.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+
+Table ReadObservations(const std::string& source, Session& session, fs::path& output) {
+  if (fs::is_directory(source)) {
+    output = source;
+    const fs::path file = output / "observations.csv";
+    if (!fs::is_regular_file(file)) {
+      throw Error(ErrorKind::kIo, source +
+                                      ": it holds no observations.csv, so it is no output folder of a study that "
+                                      "has been run. Name one, or a study file.");
+    }
+    return ReadCsv(file, {ObservationTextColumns()});
+  }
+  const StudySpec study = ReadStudy(source, session.plugins(), session.SearchFolders());
+  output = study.output;
+  std::vector<std::string> warnings;
+  Table table = Observations(MakePlan(study, session.plugins()), session.plugins(), {}, &warnings);
+  for (const std::string& warning : warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  return table;
+}
+
+}  // namespace
+
+RecordedItems::RecordedItems(const std::string& source, Session& session) : store_("") {
+  observations_ = ReadObservations(source, session, output_);
+  store_ = RecordStore(output_);
+  if (observations_.rows() == 0) {
+    throw Error(ErrorKind::kIo,
+                source + ": nothing has been recorded in " + output_.string() + ". Run the study first.");
+  }
+  const auto text = [&](const char* name, size_t row) {
+    return observations_.CellText(observations_.At(name, source), row);
+  };
+  for (size_t row = 0; row < observations_.rows(); ++row) {
+    Entry entry{text("trial", row), text("label", row),   text("model", row), text("quantizer", row),
+                text("task", row),  text("stratum", row), text("record", row)};
+    // A row a metric; an entry a record.
+    const bool known = std::any_of(entries_.begin(), entries_.end(), [&](const Entry& before) {
+      return before.digest == entry.digest && before.trial == entry.trial && before.task == entry.task;
+    });
+    if (!known) entries_.push_back(std::move(entry));
+  }
+}
+
+std::vector<RecordedItems::Entry> RecordedItems::Select(const std::string& trial, const std::string& task) const {
+  std::vector<std::string> trials, tasks;
+  std::vector<Entry> selected;
+  for (const Entry& entry : entries_) {
+    trials.push_back(entry.label);
+    tasks.push_back(entry.task);
+    const bool of_trial = trial.empty() || entry.trial == trial || entry.label == trial;
+    if (of_trial && (task.empty() || entry.task == task)) selected.push_back(entry);
+  }
+  if (!selected.empty()) return selected;
+  const auto known = [](std::vector<std::string> names) {
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    return names;
+  };
+  const bool trial_is_known = trial.empty() || std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+                                return entry.trial == trial || entry.label == trial;
+                              });
+  if (!trial_is_known) {
+    throw Error(ErrorKind::kSpec, "--trial " + trial + ": no such trial is recorded." + DidYouMean(trial, trials) +
+                                      " Recorded: " + JoinNames(known(trials)) + ".");
+  }
+  throw Error(ErrorKind::kSpec, "--task " + task + ": no such task is recorded." + DidYouMean(task, tasks) +
+                                    " Recorded: " + JoinNames(known(tasks)) + ".");
+}
+
+const RecordedItems::Entry* RecordedItems::BaselineOf(const Entry& entry) const {
+  const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& other) {
+    return other.quantizer == "none" && other.model == entry.model && other.task == entry.task;
+  });
+  return found == entries_.end() ? nullptr : &*found;
+}
+
+TaskRecord RecordedItems::Record(const Entry& entry) const {
+  std::vector<std::string> faults;
+  auto record = store_.FindTask(entry.digest, faults);
+  if (!record) {
+    throw Error(ErrorKind::kIo, "trial '" + entry.label + "', task '" + entry.task + "': its record " +
+                                    store_.RecordPath(entry.digest).string() + " cannot be used. " +
+                                    (faults.empty() ? "It is not there." : faults.front()));
+  }
+  return *record;
+}
+
+size_t MetricIndex(const TaskCard& card, const std::string& name) {
+  if (name.empty()) return 0;
+  std::vector<std::string> names;
+  for (const MetricCard& metric : card.metrics) names.push_back(metric.name);
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) {
+    throw Error(ErrorKind::kSpec,
+                "--metric " + name + ": task '" + card.name + "' has no such metric. It has " + JoinNames(names) + ".");
+  }
+  return static_cast<size_t>(found - names.begin());
+}
+
+void PrintReportTable(const ReportTable& table, const std::string& format) {
+  const std::string text = format == "csv"        ? RenderCsv(table)
+                           : format == "markdown" ? RenderMarkdown(table)
+                                                  : RenderText(table);
+  std::fputs(text.c_str(), stdout);
+}
+
+}  // namespace bitlaw

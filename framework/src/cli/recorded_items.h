@@ -1,0 +1,50 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "bitlaw/api/task.h"
+#include "cli/session.h"
+#include "records/record_store.h"
+#include "records/table.h"
+
+namespace bitlaw {
+
+/// What a study has recorded, for verbs that look at single items: the observations and the records behind them.
+class RecordedItems {
+ public:
+  /// `source`: a study file, or the output folder of a study that has been run.
+  RecordedItems(const std::string& source, Session& session);
+
+  const Table& observations() const { return observations_; }
+
+  /// One (trial, task) with a record.
+  struct Entry {
+    std::string trial, label, model, quantizer, task, stratum, digest;
+  };
+  /// In the order of the observations.
+  const std::vector<Entry>& entries() const { return entries_; }
+  /// Entries of `task` and of `trial` (its id or label); "" takes all. Error(kSpec) if nothing is left.
+  std::vector<Entry> Select(const std::string& trial, const std::string& task) const;
+  /// The unquantized model's result of the same task; null if there is none.
+  const Entry* BaselineOf(const Entry& entry) const;
+
+  TaskRecord Record(const Entry& entry) const;
+  std::vector<ItemScore> Items(const TaskRecord& record) const { return store_.Items(record); }
+
+ private:
+  std::filesystem::path output_;
+  RecordStore store_;
+  Table observations_;
+  std::vector<Entry> entries_;
+};
+
+/// The index of a metric of a card by name; "" is the first. Error(kSpec) with the metrics that there are.
+size_t MetricIndex(const TaskCard& card, const std::string& name);
+
+/// Writes a table as "text", "markdown" or "csv" to standard output.
+struct ReportTable;
+void PrintReportTable(const ReportTable& table, const std::string& format);
+
+}  // namespace bitlaw

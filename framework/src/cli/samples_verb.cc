@@ -1,0 +1,146 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "bitlaw/base/error.h"
+#include "bitlaw/sdk/jsonl.h"
+#include "bitlaw/sdk/template.h"
+#include "bitlaw/sdk/unicode_text.h"
+#include "cli/recorded_items.h"
+#include "cli/verbs.h"
+#include "report/document.h"
+
+namespace bitlaw {
+namespace {
+
+struct SamplesArguments {
+  std::string source, trial, task, metric, show = "all", format = "text";
+  int64_t count = 10;
+  int64_t context_characters = 300;
+};
+
+bool Shown(const SamplesArguments& arguments, double value) {
+  if (arguments.show == "all") return true;
+  return arguments.show == "right" ? value > 0 : value == 0;
+}
+
+// The last characters of a context: few-shot examples come first, the question last.
+std::string Tail(const std::string& text, int64_t characters) {
+  int64_t too_many = CountCharacters(text) - characters;
+  if (too_many <= 0) return text;
+  size_t at = 0;
+  for (; too_many > 0; --too_many) at += ClassifyCharacter(text, at).size_bytes;
+  return "..." + text.substr(at);
+}
+
+std::string Indented(const std::string& text) { return ReplaceAll(text, "\n", "\n    "); }
+
+const Value& Field(const Value& row, std::string_view name) { return FindField(row, name, "a file of samples"); }
+
+// Items that `bitlaw evaluate --samples` wrote, with their texts.
+int ShowFile(const SamplesArguments& arguments) {
+  int64_t shown = 0, found = 0;
+  for (const Value& row : ReadJsonl(arguments.source)) {
+    const std::string task = Field(row, "task").AsString();
+    if (!arguments.task.empty() && task != arguments.task) continue;
+    std::string scores;
+    const Value* judged = nullptr;
+    for (const Value& value : Field(row, "values").AsList()) {
+      const std::string& name = Field(value, "metric").AsString();
+      if (judged == nullptr && (arguments.metric.empty() || name == arguments.metric)) judged = value.Find("value");
+      scores += fmt::format("  {} {}", name, Field(value, "value").Text());
+    }
+    if (judged == nullptr) {
+      throw Error(ErrorKind::kSpec,
+                  row.mark().Text() + ": the item has no metric '" + arguments.metric + "' (--metric).");
+    }
+    if (!Shown(arguments, judged->is_number() ? judged->AsReal() : std::nan(""))) continue;
+    if (++found > arguments.count) continue;
+    ++shown;
+    fmt::print("{} {}{}\n", task, Field(row, "item").AsString(), scores);
+    const Value::List& answers = Field(row, "answers").AsList();
+    size_t best = 0;
+    for (size_t i = 1; i < answers.size(); ++i) {
+      const Value* nats = answers[i].Find("loglikelihood_nats");
+      if (nats != nullptr && nats->AsReal() > answers[best].Find("loglikelihood_nats")->AsReal()) best = i;
+    }
+    for (size_t i = 0; i < answers.size(); ++i) {
+      const Value &answer = answers[i], *context = answer.Find("context");
+      const bool same = i > 0 && context != nullptr && *context == *answers[i - 1].Find("context");
+      if (context != nullptr && !same) {
+        fmt::print("    {}\n", Indented(Tail(context->AsString(), arguments.context_characters)));
+      }
+      if (const Value* nats = answer.Find("loglikelihood_nats")) {
+        fmt::print("  {} {:10.4f} {}\n", i == best && answers.size() > 1 ? '>' : ' ', nats->AsReal(),
+                   Field(answer, "continuation").Text());
+      } else if (const Value* text = answer.Find("text")) {
+        fmt::print("  > {}\n", text->Text());
+      } else if (const Value* windows = answer.Find("windows")) {
+        fmt::print("    {} windows\n", windows->AsList().size());
+      }
+    }
+  }
+  fmt::print("{} of {} items shown.\n", shown, found);
+  return 0;
+}
+
+// Items as records keep them: scores and likelihoods, no texts.
+int ShowRecords(const SamplesArguments& arguments, Session& session) {
+  const RecordedItems recorded(arguments.source, session);
+  ReportTable table;
+  table.name = "samples";
+  table.header = {"trial", "task", "item", "part", "metric", "value", "weight", "chance", "loglikelihoods"};
+  int64_t found = 0;
+  for (const auto& entry : recorded.Select(arguments.trial, arguments.task)) {
+    const TaskRecord record = recorded.Record(entry);
+    const size_t index = MetricIndex(record.card, arguments.metric);
+    for (const ItemScore& item : recorded.Items(record)) {
+      const ItemValue& value = item.values.at(index);
+      if (!Shown(arguments, value.value) || ++found > arguments.count) continue;
+      std::string likelihoods;
+      for (const double nats : item.loglikelihoods_nats) likelihoods += fmt::format(" {:.4f}", nats);
+      table.rows.push_back({entry.label, entry.task, item.id, item.group, record.card.metrics[index].name,
+                            Significant(value.value, 6), Significant(value.weight, 6), Fixed(item.chance, 4),
+                            likelihoods.empty() ? "" : likelihoods.substr(1)});
+    }
+  }
+  if (arguments.format != "csv") {
+    table.notes.push_back(std::to_string(table.rows.size()) + " of " + std::to_string(found) + " items shown");
+  }
+  PrintReportTable(table, arguments.format);
+  return 0;
+}
+
+}  // namespace
+
+void AddSamplesVerb(CLI::App& app, Session& session) {
+  auto arguments = std::make_shared<SamplesArguments>();
+  CLI::App* verb = app.add_subcommand("samples", "Look at single items: of a file of samples, or of a study's records");
+  verb->add_option("source", arguments->source,
+                   "File that 'evaluate --samples' wrote; or a study file, or the output folder of one")
+      ->required();
+  verb->add_option("--trial", arguments->trial, "One trial of the study, by label or id");
+  verb->add_option("--task", arguments->task, "One task");
+  verb->add_option("--metric", arguments->metric, "The metric to show and to judge by; without it, the task's first");
+  verb->add_option("--show", arguments->show, "all, right (value above 0) or wrong (value 0)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"all", "right", "wrong"}));
+  verb->add_option("--count", arguments->count, "Show at most so many")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--context", arguments->context_characters, "Characters of a context's end that are shown")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--format", arguments->format, "text, markdown or csv; of a study's records")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"text", "markdown", "csv"}));
+  verb->callback([arguments, &session] {
+    session.action = [arguments, &session] {
+      return arguments->source.ends_with(".jsonl") ? ShowFile(*arguments) : ShowRecords(*arguments, session);
+    };
+  });
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,205 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "bitlaw/base/digest.h"
+#include "bitlaw/base/error.h"
+#include "bitlaw/sdk/task_fields.h"
+#include "cli/recorded_items.h"
+#include "cli/verbs.h"
+#include "records/durable_file.h"
+#include "report/document.h"
+#include "spec/study_spec.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kExitFile = 5;
+
+struct TasksArguments {
+  std::vector<std::string> tasks, data;
+  std::string format = "text";
+};
+
+// Task files of the configuration folders, by name.
+std::vector<std::string> KnownTasks(const Session& session) {
+  std::vector<std::string> names;
+  for (const fs::path& folder : session.SearchFolders()) {
+    std::error_code status;
+    for (fs::recursive_directory_iterator entry(folder / "tasks", status), end; !status && entry != end;
+         entry.increment(status)) {
+      if (entry->path().extension() == ".yaml") names.push_back(entry->path().stem().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  if (names.empty()) {
+    throw Error(ErrorKind::kIo, "no configuration folder holds a task file. Name one with --configs.");
+  }
+  return names;
+}
+
+struct LoadedTask {
+  TaskSpec spec;
+  Options options;
+  std::unique_ptr<Task> task;
+};
+
+LoadedTask Load(Session& session, const std::string& name, const std::vector<std::string>& data) {
+  const PluginHost& host = session.plugins();
+  TaskSpec spec = ReadTask(name, Value(), host, session.SearchFolders(), data);
+  const Component& component = host.Find(ComponentKind::kTask, spec.component);
+  Options options = component.schema.Resolve(spec.options, "task '" + component.info.name + "'");
+  auto task = host.MakeTask(component.info.name, options, spec.context);
+  return {std::move(spec), std::move(options), std::move(task)};
+}
+
+int List(Session& session, const TasksArguments& arguments) {
+  ReportTable table;
+  table.name = "tasks";
+  table.header = {"task", "stratum", "kind", "shots", "metrics", "matches"};
+  for (const std::string& name : arguments.tasks.empty() ? KnownTasks(session) : arguments.tasks) {
+    const LoadedTask loaded = Load(session, name, {});
+    const TaskCard& card = loaded.task->card();
+    std::vector<std::string> metrics;
+    for (const MetricCard& metric : card.metrics) metrics.push_back(metric.name);
+    table.rows.push_back({card.name, card.stratum.empty() ? "-" : card.stratum, loaded.spec.component,
+                          Whole(static_cast<double>(card.few_shot)), JoinNames(metrics),
+                          loaded.options.String("matches")});
+  }
+  PrintReportTable(table, arguments.format);
+  return 0;
+}
+
+// data.sha256 of the configuration folders: "<digest>  <file as tasks name it>" a line, as sha256sum writes it.
+std::map<std::string, std::string> KnownDigests(const Session& session) {
+  std::map<std::string, std::string> digests;
+  for (const fs::path& folder : session.SearchFolders()) {
+    const fs::path file = folder / "tasks" / "data.sha256";
+    if (!fs::is_regular_file(file)) continue;
+    const std::string text = ReadWholeFile(file);
+    int number = 0;
+    for (size_t begin = 0; begin < text.size();) {
+      const size_t end = std::min(text.find('\n', begin), text.size());
+      const std::string line = text.substr(begin, end - begin);
+      begin = end + 1;
+      ++number;
+      if (line.empty() || line.front() == '#') continue;
+      if (line.size() < 67 || line.substr(64, 2) != "  ") {
+        throw Error(ErrorKind::kIo, fmt::format("{}:{}: the line is not '<SHA-256>  <file>'.", file.string(), number));
+      }
+      digests.try_emplace(line.substr(66), line.substr(0, 64));
+    }
+  }
+  return digests;
+}
+
+// What a data file turned out to be.
+struct FileState {
+  std::string file, state, detail;
+  bool is_bad = false;
+};
+
+FileState CheckFile(const Value& name, const Options& holder, const LoadedTask& loaded,
+                    const std::map<std::string, std::string>& known) {
+  FileState state{name.AsString(), "", "", false};
+  fs::path path;
+  try {
+    path = FindDataFile(name, loaded.spec.context, "", "");
+  } catch (const Error&) {
+    state.state = "missing";
+    state.detail = loaded.options.String("get");
+    state.is_bad = true;
+    return state;
+  }
+  const std::string digest = DigestOfFile(path);
+  state.detail = path.string();
+  if (holder.Has("sha256")) {
+    state.is_bad = holder.String("sha256") != digest;
+    state.state = state.is_bad ? "not the task's: SHA-256 " + digest : "found, verified";
+    return state;
+  }
+  const auto expected = known.find(name.AsString());
+  state.state = expected == known.end()      ? "found"
+                : expected->second == digest ? "found, verified"
+                                             : "found, other items than data.sha256 lists";
+  return state;
+}
+
+int Check(Session& session, const TasksArguments& arguments) {
+  std::vector<std::string> folders;
+  for (const std::string& folder : arguments.data) {
+    if (!fs::is_directory(folder)) throw Error(ErrorKind::kIo, "--data " + folder + ": there is no such folder.");
+    folders.push_back(fs::absolute(folder).string());
+  }
+  const std::map<std::string, std::string> known = KnownDigests(session);
+  ReportTable table;
+  table.name = "tasks";
+  table.header = {"task", "items", "file", "state", "where, or how to get it"};
+  size_t bad = 0;
+  for (const std::string& name : arguments.tasks.empty() ? KnownTasks(session) : arguments.tasks) {
+    const LoadedTask loaded = Load(session, name, folders);
+    std::vector<FileState> files = {CheckFile(loaded.options.Raw("data"), loaded.options, loaded, known)};
+    if (loaded.options.map().Find("few_shot") != nullptr && loaded.options.Has("few_shot")) {
+      const Options few_shot = loaded.options.Group("few_shot");
+      const Value& examples = few_shot.Raw("data");
+      if (!examples.AsString().empty()) files.push_back(CheckFile(examples, few_shot, loaded, known));
+    }
+    std::string items = "-";
+    bool is_bad = std::any_of(files.begin(), files.end(), [](const FileState& file) { return file.is_bad; });
+    if (!is_bad) {
+      // The fields that the task names, in every item.
+      try {
+        items = Whole(static_cast<double>(loaded.task->Items().size())).text;
+      } catch (const Error& error) {
+        files.front().state = "does not fit the task";
+        files.front().detail = error.what();
+        is_bad = true;
+      }
+    }
+    bad += is_bad;
+    for (size_t i = 0; i < files.size(); ++i) {
+      table.rows.push_back({i == 0 ? name : "", i == 0 ? items : "", files[i].file, files[i].state, files[i].detail});
+    }
+  }
+  if (arguments.format != "csv") {
+    table.notes.push_back(bad == 0 ? "every task has its data" : std::to_string(bad) + " tasks lack data");
+  }
+  PrintReportTable(table, arguments.format);
+  return bad == 0 ? 0 : kExitFile;
+}
+
+void AddFormat(CLI::App* verb, TasksArguments& arguments) {
+  verb->add_option("--format", arguments.format, "text, markdown or csv")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"text", "markdown", "csv"}));
+}
+
+}  // namespace
+
+void AddTasksVerb(CLI::App& app, Session& session) {
+  auto arguments = std::make_shared<TasksArguments>();
+  CLI::App* verb = app.add_subcommand("tasks", "Benchmarks: which there are, and whether their data are at hand");
+  verb->require_subcommand(1);
+  CLI::App* list = verb->add_subcommand("list", "What the configuration folders hold, and which setup each matches");
+  list->add_option("task", arguments->tasks, "Tasks by name or file; without any, all");
+  AddFormat(list, *arguments);
+  list->callback(
+      [arguments, &session] { session.action = [arguments, &session] { return List(session, *arguments); }; });
+  CLI::App* check = verb->add_subcommand(
+      "check", "Look for data files, verify their digests and read every item; exit 5 if any lacks");
+  check->add_option("task", arguments->tasks, "Tasks by name or file; without any, all");
+  check->add_option("--data", arguments->data, "Folder in which data files are looked for; may be repeated")
+      ->allow_extra_args(false);
+  AddFormat(check, *arguments);
+  check->callback(
+      [arguments, &session] { session.action = [arguments, &session] { return Check(session, *arguments); }; });
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,103 @@
+#include "evaluate/divergence.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "bitlaw/api/torch_errors.h"
+#include "bitlaw/base/error.h"
+#include "evaluate/encode.h"
+#include "evaluate/forward.h"
+
+namespace bitlaw {
+
+namespace {
+
+// The texts of a task, each once.
+std::vector<ScoredInput> TextsOf(const Task& task, const Tokenizer& tokenizer, int64_t max_positions) {
+  std::vector<ScoredInput> texts;
+  std::set<std::pair<std::vector<int32_t>, int64_t>> known;
+  const auto add = [&](ScoredInput text) {
+    if (known.emplace(text.input, text.first_scored).second) texts.push_back(std::move(text));
+  };
+  for (const TaskItem& item : task.Items()) {
+    const std::string name = "task '" + task.card().name + "', item '" + item.id + "'";
+    for (const Request& request : item.requests) {
+      if (const auto* pair = std::get_if<LoglikelihoodRequest>(&request)) {
+        add(MakeScoredInput(EncodePair(tokenizer, pair->context, pair->continuation), max_positions, name));
+      } else if (const auto* rolling = std::get_if<RollingRequest>(&request)) {
+        for (ScoredInput& window : MakeWindows(tokenizer, *rolling, max_positions, name)) add(std::move(window));
+      }
+    }
+  }
+  return texts;
+}
+
+// Sums over one text, and the ratio of such sums over texts with its error.
+struct TextSums {
+  double kl = 0, agreed = 0, positions = 0;
+};
+
+std::pair<double, double> Ratio(const std::vector<TextSums>& texts, double TextSums::*part) {
+  double total = 0, positions = 0;
+  for (const TextSums& text : texts) total += text.*part, positions += text.positions;
+  const double ratio = total / positions, n = static_cast<double>(texts.size());
+  if (texts.size() < 2) return {ratio, std::numeric_limits<double>::quiet_NaN()};
+  double squares = 0;
+  for (const TextSums& text : texts) squares += std::pow(text.*part - ratio * text.positions, 2);
+  return {ratio, std::sqrt(squares * n / (n - 1)) / positions};
+}
+
+}  // namespace
+
+Divergence CompareModels(Model& reference, Model& model, const Task& task, const EvaluateOptions& options) {
+  const std::string where = "task '" + task.card().name + "'";
+  if (reference.summary().vocab_size != model.summary().vocab_size) {
+    throw Error(ErrorKind::kUnsupported, where + ": the models have " + std::to_string(reference.summary().vocab_size) +
+                                             " and " + std::to_string(model.summary().vocab_size) +
+                                             " tokens in their vocabularies, so their predictions cannot be compared.");
+  }
+  const at::NoGradGuard no_grad;
+  return WithTorchErrors(where, [&] {
+    EvaluateCost cost;
+    ForwardPass of_reference(reference, options, cost), of_model(model, options, cost);
+    Divergence result;
+    std::vector<TextSums> texts;
+    // Two rows of logits are alive at once, with their copies.
+    const int64_t step = std::max<int64_t>(1, of_reference.logits_rows() / 2);
+    for (const ScoredInput& text : TextsOf(task, reference.tokenizer(), of_reference.max_positions())) {
+      const std::span<const int32_t> row(text.input);
+      const auto read = [&](ForwardPass& forward) {
+        const at::Tensor hidden = forward.Run(std::span(&row, 1), nullptr)[0];  // [T, D]
+        return hidden.slice(0, text.first_scored);
+      };
+      const at::Tensor ours = read(of_model), theirs = read(of_reference);  // [scored, D]
+      TextSums sums;
+      sums.positions = static_cast<double>(ours.size(0));
+      for (int64_t at = 0; at < ours.size(0); at += step) {
+        const at::Tensor ln_p = at::log_softmax(of_model.Logits(ours.slice(0, at, at + step)), -1);
+        const at::Tensor ln_q = at::log_softmax(of_reference.Logits(theirs.slice(0, at, at + step)), -1);  // [P, V]
+        sums.kl += (ln_q.exp() * (ln_q - ln_p)).sum(-1).to(at::kDouble).sum().item<double>();
+        sums.agreed += static_cast<double>(ln_p.argmax(-1).eq(ln_q.argmax(-1)).sum().item<int64_t>());
+      }
+      if (!std::isfinite(sums.kl)) {
+        throw Error(ErrorKind::kNumerical,
+                    where + ": a model's logits are not finite. Its weights or activations overflowed.");
+      }
+      result.positions += ours.size(0);
+      texts.push_back(sums);
+    }
+    result.texts = static_cast<int64_t>(texts.size());
+    if (texts.empty()) return result;
+    std::tie(result.kl_nats, result.kl_standard_error) = Ratio(texts, &TextSums::kl);
+    std::tie(result.top1_agreement, result.top1_standard_error) = Ratio(texts, &TextSums::agreed);
+    return result;
+  });
+}
+
+}  // namespace bitlaw
