@@ -21,12 +21,12 @@ namespace fs = std::filesystem;
 
 struct FitArguments {
   std::string source, data, map, where, json, csv, markdown, tables;
-  std::vector<std::string> laws, derived, leave_out, hold_outs, zones;
+  std::vector<std::string> laws, derived, leave_out, hold_outs, zones, controls, strata;
   std::optional<std::string> chance_rule, weights, bootstrap_unit, groups;
   std::optional<int> random_starts, bootstrap, k_fold, permutations, threads;
   std::optional<int64_t> seed;
   std::optional<double> confidence;
-  bool no_nulls = false, no_compare = false, profile = false, leave_one_out = false;
+  bool no_nulls = false, no_compare = false, profile = false, leave_one_out = false, by_task = false;
 };
 
 // What is to be fitted, wherever it came from.
@@ -36,6 +36,7 @@ struct FitInput {
   std::vector<LawSpec> laws;
   Value settings;
   std::vector<std::string> warnings;
+  fs::path output;  ///< With the records behind the table; empty if there are none.
 };
 
 FitInput ReadInput(const FitArguments& arguments, Session& session) {
@@ -62,6 +63,7 @@ FitInput ReadInput(const FitArguments& arguments, Session& session) {
                                       "ended there; give the study file instead.");
     }
     input.table = ReadCsv(observations, {ObservationTextColumns()});
+    input.output = arguments.source;
     input.title = "Fits to " + observations.string();
     if (fs::exists(description)) {
       StudyDescription study = ReadStudyDescription(ReadWholeFile(description), description.string());
@@ -75,9 +77,29 @@ FitInput ReadInput(const FitArguments& arguments, Session& session) {
   const Plan plan = MakePlan(study, session.plugins());
   input.title = "Fits of study " + study.name;
   input.table = Observations(plan, session.plugins(), study.output, &input.warnings);
+  input.output = study.output;
   input.laws = study.laws;
   input.settings = study.fit;
   return input;
+}
+
+// A grouping as ParseGrouping() reads it; of a YAML file, the map of strata to lists of tasks in it.
+std::string GroupingText(const std::string& given) {
+  const fs::path path = given;
+  if (path.extension() != ".yaml" && path.extension() != ".yml") return given;
+  const Value file = ReadYamlFile(path);
+  std::string text = path.stem().string() + ":";
+  if (!file.is_map()) throw Error(ErrorKind::kSpec, given + ": a grouping is a map from strata to lists of tasks.");
+  for (const auto& [stratum, tasks] : file.AsMap()) {
+    if (!tasks.is_list())
+      throw Error(ErrorKind::kSpec, tasks.mark().Text() + ": stratum '" + stratum + "' must be a list of task names.");
+    std::string names;
+    for (const Value& task : tasks.AsList()) {
+      names += (names.empty() ? " " : ", ") + (task.is_string() ? task.AsString() : task.Text());
+    }
+    text += " " + stratum + " =" + names + ";";
+  }
+  return text;
 }
 
 // The study's settings with those of the command line over them, checked by one schema.
@@ -105,6 +127,11 @@ FitSettings Settings(const FitArguments& arguments, const FitInput& input) {
   set_list("leave_out", arguments.leave_out);
   set_list("hold_outs", arguments.hold_outs);
   set_list("zones", arguments.zones);
+  set_list("controls", arguments.controls);
+  std::vector<std::string> groupings;
+  for (const std::string& one : arguments.strata) groupings.push_back(GroupingText(one));
+  set_list("groupings", groupings);
+  if (arguments.by_task) given.Set("average_tasks", false);
   if (arguments.no_nulls) given.Set("nulls", false);
   if (arguments.no_compare) given.Set("compare", false);
   if (arguments.profile) given.Set("profile", true);
@@ -136,7 +163,10 @@ int Fit(const FitArguments& arguments, Session& session) {
   const std::vector<std::unique_ptr<Law>> laws = OpenLaws(input.laws, session.plugins());
   const FitSettings settings = Settings(arguments, input);
   FitReport report = FitLaws(laws, input.table, settings);
-  const AnalysisReport analysis = Analyze(laws, input.table, settings, report);
+  ItemScores items;
+  if (settings.bootstrap_unit == "items" && !input.output.empty())
+    items = ReadItemScores(input.table, RecordStore(input.output));
+  const AnalysisReport analysis = Analyze(laws, input.table, settings, report, items.tasks.empty() ? nullptr : &items);
   report.notes.insert(report.notes.begin(), notes.begin(), notes.end());
 
   const ReportDocument document = FitDocument(report, analysis, input.title);
@@ -189,6 +219,14 @@ void AddFitVerb(CLI::App& app, Session& session) {
                    "A column whose values are left out in turn: model; repeatable");
   verb->add_option("--hold-out", arguments->hold_outs, "Predict the rows for which this holds; repeatable");
   verb->add_option("--groups", arguments->groups, "Column of the Chow test");
+  verb->add_option("--control", arguments->controls,
+                   "Clear the laws of this, linear in OLS: a column, 'log_items = log(items)', or 'length: arc = 3, "
+                   "gsm8k = 140'; repeatable");
+  verb->add_option(
+      "--strata", arguments->strata,
+      "Fit other strata of the tasks too: 'by_format: choice = arc, boolq; free = gsm8k', a YAML file with "
+      "such a map, or a column; repeatable");
+  verb->add_flag("--by-task", arguments->by_task, "Of a study, fit a row a trial and task, not a stratum's mean");
   verb->add_option("--zone", arguments->zones, "Fit these rows apart: 'B == 2 and N < 2e9'; repeatable");
   verb->add_option("--permutations", arguments->permutations, "Random groupings of the tasks into strata, 1000");
   verb->add_option("--threads", arguments->threads, "0: one a core; results are the same for any number");

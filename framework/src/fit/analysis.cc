@@ -7,6 +7,7 @@
 #include <set>
 
 #include "bitlaw/base/error.h"
+#include "fit/task_lists.h"
 
 namespace bitlaw {
 
@@ -46,7 +47,9 @@ std::string GroupColumn(const Table& table, const FitSettings& settings) {
   return values.size() > 1 ? "family" : "";
 }
 
-LawAnalysis AnalyzeLaw(const Law& law, const Table& table, const FitSettings& settings, const LawFit& fit) {
+LawAnalysis AnalyzeLaw(const Law& law, const StratumData& stratum, const FitSettings& settings, const LawFit& fit,
+                       const ItemScores* items) {
+  const Table& table = stratum.table;
   LawAnalysis analysis;
   analysis.law = fit.law;
   analysis.stratum = fit.stratum;
@@ -60,6 +63,9 @@ LawAnalysis AnalyzeLaw(const Law& law, const Table& table, const FitSettings& se
   options.level = settings.confidence;
   options.seed = settings.seed;
   options.threads = settings.threads;
+  std::optional<ItemSampler> sampler;
+  if (items != nullptr && options.unit == "items") sampler.emplace(*items, stratum);
+  options.items = sampler ? &*sampler : nullptr;
   analysis.uncertainty = Bootstrap(refitter, table, method, options, derived);
   if (settings.profile) {
     const std::vector<Interval> profiles = ProfileIntervals(law, table, settings, method, settings.confidence);
@@ -85,26 +91,64 @@ LawAnalysis AnalyzeLaw(const Law& law, const Table& table, const FitSettings& se
   return analysis;
 }
 
+bool IsOwn(const StratumData& stratum) { return stratum.name != kGeneralStratum && stratum.name != "all"; }
+
+// What the permutation test wants: a row a trial, and no controls, which belong to tasks.
+StrataData Averaged(const Table& table, const FitSettings& settings) {
+  return settings.controls.empty() && settings.average_tasks ? StrataData() : SplitStrata(table);
+}
+
+StrataTests TestGroups(const Law& plain, const Law& law, const Table& table, const StrataData& strata,
+                       const StrataData& averaged, const FitSettings& settings) {
+  StrataTests tests = RankStrata(law, strata, settings);
+  if (tests.why_none.empty()) PermuteStrata(plain, table, averaged.strata.empty() ? strata : averaged, settings, tests);
+  return tests;
+}
+
+GroupingAnalysis AnalyzeGrouping(std::span<const std::unique_ptr<Law>> laws, const ControlledStudy& study,
+                                 const Table& table, const FitSettings& settings, const Grouping& grouping) {
+  GroupingAnalysis analysis;
+  analysis.name = grouping.name;
+  const Table regrouped = Regroup(table, grouping);
+  StrataData strata = SplitStrata(Regroup(study.table(), grouping), settings.average_tasks);
+  const StrataData averaged = Averaged(regrouped, settings);
+  analysis.notes = strata.notes;
+  for (const StratumData& stratum : strata.strata) {
+    if (IsOwn(stratum)) analysis.strata.push_back({stratum.name, stratum.tasks, stratum.incoming, stratum.incomplete});
+  }
+  for (size_t i = 0; i < laws.size(); ++i) {
+    const Law& law = *study.laws()[i];
+    for (const StratumData& stratum : strata.strata) {
+      if (!IsOwn(stratum)) continue;
+      analysis.fits.push_back(FitLaw(law, stratum.table, settings));
+      analysis.fits.back().stratum = stratum.name;
+    }
+    analysis.strata_tests.push_back(TestGroups(*laws[i], law, regrouped, strata, averaged, settings));
+  }
+  return analysis;
+}
+
 }  // namespace
 
 AnalysisReport Analyze(std::span<const std::unique_ptr<Law>> laws, const Table& table, const FitSettings& settings,
-                       const FitReport& fits) {
+                       const FitReport& fits, const ItemScores* items) {
   AnalysisReport report;
-  const StrataData strata = SplitStrata(table);
+  const ControlledStudy study(laws, table, settings.controls);
+  const StrataData strata = SplitStrata(study.table(), settings.average_tasks);
   size_t at = 0;
-  for (const auto& law : laws) {
+  for (const Law* law : study.laws()) {
     for (const StratumData& stratum : strata.strata) {
       if (at == fits.fits.size()) throw InternalError("Analyze: the fits are of other laws or another table");
       const LawFit& fit = fits.fits[at++];
-      if (!fit.Methods().empty()) report.laws.push_back(AnalyzeLaw(*law, stratum.table, settings, fit));
+      if (!fit.Methods().empty()) report.laws.push_back(AnalyzeLaw(*law, stratum, settings, fit, items));
     }
   }
   if (settings.compare && laws.size() > 1) {
     std::vector<std::string> responses;
     std::map<std::string, std::vector<const Law*>> by_response;
-    for (const auto& law : laws) {
+    for (const Law* law : study.laws()) {
       if (by_response[law->response()].empty()) responses.push_back(law->response());
-      by_response[law->response()].push_back(law.get());
+      by_response[law->response()].push_back(law);
     }
     for (const std::string& response : responses) {
       if (by_response[response].size() < 2) continue;
@@ -114,17 +158,19 @@ AnalysisReport Analyze(std::span<const std::unique_ptr<Law>> laws, const Table& 
       }
     }
   }
-  const auto own = std::count_if(strata.strata.begin(), strata.strata.end(), [](const StratumData& stratum) {
-    return stratum.name != kGeneralStratum && stratum.name != "all";
-  });
+  for (const std::string& text : settings.groupings)
+    report.groupings.push_back(AnalyzeGrouping(laws, study, table, settings, ParseGrouping(text)));
+  const auto own = std::count_if(strata.strata.begin(), strata.strata.end(), IsOwn);
   if (own < 2) return report;
   const Table stacked = Stacked(strata);
-  for (const auto& law : laws) {
+  const StrataData averaged = Averaged(table, settings);
+  for (size_t i = 0; i < laws.size(); ++i) {
+    const Law& law = *study.laws()[i];
     const bool is_fitted = std::any_of(report.laws.begin(), report.laws.end(),
-                                       [&](const LawAnalysis& analysis) { return analysis.law == law->name(); });
+                                       [&](const LawAnalysis& analysis) { return analysis.law == law.name(); });
     if (!is_fitted) continue;
-    report.strata.push_back(TestStrata(*law, table, strata, settings));
-    report.shared_over_strata.push_back(Chow(*law, stacked, settings, "stratum"));
+    report.strata.push_back(TestGroups(*laws[i], law, table, strata, averaged, settings));
+    report.shared_over_strata.push_back(Chow(law, stacked, settings, "stratum"));
   }
   return report;
 }

@@ -7,17 +7,11 @@ namespace {
 
 using json_values::Count;
 using json_values::Json;
+using json_values::ListOf;
 using json_values::Number;
 using json_values::Numbers;
 
 Value Json(const Interval& interval) { return Numbers({interval.low, interval.high}); }
-
-template <typename Items, typename Make>
-Value ListOf(const Items& items, Make&& make) {
-  Value::List list;
-  for (const auto& item : items) list.push_back(make(item));
-  return Value(std::move(list));
-}
 
 Value Json(const UncertaintyReport& report) {
   Value json;
@@ -208,6 +202,16 @@ Value Json(const StrataTests& tests) {
   return json;
 }
 
+Value Json(const GroupingAnalysis& grouping) {
+  Value json;
+  json.Set("name", grouping.name);
+  json.Set("strata", ListOf(grouping.strata, [](const auto& one) { return Json(one); }));
+  json.Set("notes", json_values::Texts(grouping.notes));
+  json.Set("fits", ListOf(grouping.fits, [](const auto& one) { return Json(one); }));
+  json.Set("strata_tests", ListOf(grouping.strata_tests, [](const auto& one) { return Json(one); }));
+  return json;
+}
+
 }  // namespace
 
 Value AnalysisJson(const AnalysisReport& analysis) {
@@ -216,6 +220,7 @@ Value AnalysisJson(const AnalysisReport& analysis) {
   json.Set("comparisons", ListOf(analysis.comparisons, [](const auto& one) { return Json(one); }));
   json.Set("strata", ListOf(analysis.strata, [](const auto& one) { return Json(one); }));
   json.Set("shared_over_strata", ListOf(analysis.shared_over_strata, [](const auto& one) { return Json(one); }));
+  json.Set("groupings", ListOf(analysis.groupings, [](const auto& one) { return Json(one); }));
   return json;
 }
 

@@ -109,8 +109,24 @@ StratumData MeanOverTasks(const Table& table, const std::string& name, const std
   }
   const Table firsts = table.Rows(first_rows);
   stratum.table = Table(table.origin());
-  for (const TableColumn& column : firsts.columns()) {
-    if (!TaskColumns().contains(column.name)) stratum.table.Add(column);
+  for (TableColumn column : firsts.columns()) {
+    if (TaskColumns().contains(column.name)) continue;
+    if (!column.is_text) {
+      // A number that belongs to the trial is the same in all of its rows; others are means like the score.
+      const std::vector<double>& numbers = table.Numbers(column.name);
+      for (size_t i = 0; i < first_rows.size(); ++i) {
+        double sum = 0;
+        bool varies = false;
+        const auto& row_of_task = row_of[TextAt(table, "trial", first_rows[i])];
+        for (const auto& [task, row] : row_of_task) {
+          sum += numbers[row];
+          varies = varies || numbers[row] != numbers[first_rows[i]];
+        }
+        if (varies && !std::isnan(numbers[first_rows[i]]))
+          column.numbers[i] = sum / static_cast<double>(row_of_task.size());
+      }
+    }
+    stratum.table.Add(std::move(column));
   }
   const auto add = [&](const char* column, double TaskMeans::*member) {
     std::vector<double> numbers;
@@ -130,7 +146,35 @@ StratumData MeanOverTasks(const Table& table, const std::string& name, const std
   return stratum;
 }
 
-StrataData SplitObservations(const Table& table) {
+// One row a trial and task, with what an average over one task has.
+StratumData RowsAsTheyAre(const Table& table, const std::string& name, const std::vector<size_t>& rows) {
+  StratumData stratum;
+  stratum.name = name;
+  stratum.incoming = rows.size();
+  const Table kept = table.Rows(rows);
+  stratum.table = Table(table.origin());
+  for (const TableColumn& column : kept.columns()) {
+    if (column.name != "standard_error" && column.name != "stratum" && column.name != "tasks")
+      stratum.table.Add(column);
+  }
+  std::vector<double> errors, baselines;
+  for (const size_t row : rows) {
+    const std::string task = TextAt(table, "task", row);
+    if (std::find(stratum.tasks.begin(), stratum.tasks.end(), task) == stratum.tasks.end())
+      stratum.tasks.push_back(task);
+    const double chance = NumberAt(table, "chance", row);
+    errors.push_back(NumberAt(table, "standard_error", row) / (1 - chance));
+    baselines.push_back((NumberAt(table, "baseline_value", row) - chance) / (1 - chance));
+  }
+  stratum.table.AddNumbers("standard_error", std::move(errors));
+  stratum.table.AddTexts("stratum", std::vector<std::string>(rows.size(), name));
+  stratum.table.AddNumbers("tasks", std::vector<double>(rows.size(), 1));
+  if (stratum.table.Find("baseline_acc_adj") == nullptr)
+    stratum.table.AddNumbers("baseline_acc_adj", std::move(baselines));
+  return stratum;
+}
+
+StrataData SplitObservations(const Table& table, bool average_tasks) {
   StrataData data;
   std::map<std::string, std::vector<size_t>> rows_of;
   std::vector<std::string> order;
@@ -152,10 +196,11 @@ StrataData SplitObservations(const Table& table) {
     if (!rows_of.contains(stratum)) order.push_back(stratum);
     rows_of[stratum].push_back(row);
   }
-  for (const std::string& stratum : order) data.strata.push_back(MeanOverTasks(table, stratum, rows_of[stratum]));
+  const auto make = average_tasks ? MeanOverTasks : RowsAsTheyAre;
+  for (const std::string& stratum : order) data.strata.push_back(make(table, stratum, rows_of[stratum]));
   // With a single stratum that holds every task, the pool would only repeat it.
   if (order.size() != 1 || !without_stratum.empty()) {
-    data.strata.push_back(MeanOverTasks(table, kGeneralStratum, all));
+    data.strata.push_back(make(table, kGeneralStratum, all));
   }
   const auto joined = [](const std::set<std::string>& names) { return JoinNames({names.begin(), names.end()}); };
   if (!other_kinds.empty()) {
@@ -170,7 +215,7 @@ StrataData SplitObservations(const Table& table) {
 
 }  // namespace
 
-StrataData SplitStrata(const Table& table) {
+StrataData SplitStrata(const Table& table, bool average_tasks) {
   StrataData data;
   Table whole = table;
   if (whole.Find("acc_adj") == nullptr && whole.Find("acc") != nullptr && whole.Find("chance") != nullptr) {
@@ -180,7 +225,7 @@ StrataData SplitStrata(const Table& table) {
   const bool observations =
       whole.Find("trial") != nullptr && whole.Find("task") != nullptr && whole.Find("acc_adj") != nullptr;
   if (observations) {
-    StrataData split = SplitObservations(whole);
+    StrataData split = SplitObservations(whole, average_tasks);
     split.notes.insert(split.notes.begin(), data.notes.begin(), data.notes.end());
     return split;
   }

@@ -42,9 +42,11 @@ inline constexpr const char* kGeneralStratum = "general";
 /// Observations (a table with columns `trial`, `task` and `acc_adj`): rows that are primary and of metric_kind accuracy
 /// are kept; per trial and stratum, value, chance and acc_adj become means over the stratum's tasks, and standard_error
 /// that of the mean acc_adj, sqrt(sum_t (se_t / (1 - chance_t))^2) / tasks. "general" is the mean over the tasks of all
-/// strata. Other tables: rows stay as they are, split by the column `stratum` if there is one. Where there is no
-/// `acc_adj` but `acc` and `chance`, acc_adj = (acc - chance) / (1 - chance) is added.
-BITLAW_EXPORT StrataData SplitStrata(const Table& table);
+/// strata. Any other column of numbers that varies between the tasks of a trial becomes its mean too. With
+/// `average_tasks` false a row stays a row: one a trial and task, with the task's own counts. Other tables: rows stay
+/// as they are, split by the column `stratum` if there is one. Where there is no `acc_adj` but `acc` and `chance`,
+/// acc_adj = (acc - chance) / (1 - chance) is added.
+BITLAW_EXPORT StrataData SplitStrata(const Table& table, bool average_tasks = true);
 
 /// What is done with accuracies at or below chance, for which -log(acc_adj) has no value.
 enum class ChanceRule {
@@ -70,8 +72,8 @@ struct BITLAW_EXPORT LawRows {
   std::vector<Exclusion> excluded;  ///< From fits to the response.
   std::vector<Exclusion> held_out_excluded;
   size_t incoming = 0, held_out_incoming = 0;
-  size_t at_chance = 0;         ///< Rows to fit with acc_adj <= 0.
-  std::string why_no_counts;    ///< Why `counted` is empty.
+  size_t at_chance = 0;       ///< Rows to fit with acc_adj <= 0.
+  std::string why_no_counts;  ///< Why `counted` is empty.
 };
 
 struct BITLAW_EXPORT RowOptions {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <glog/logging.h>
 
+#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 #include <deque>
@@ -73,6 +74,131 @@ class OneResidual final : public ceres::CostFunction {
   size_t row_;
 };
 
+// Residuals as functions of the parameters that are not linear; the linear ones are solved for at each point.
+//   f = g(a) + Phi(a) c.  c(a) minimizes sum w (f - y)^2, within its bounds.
+// The derivative by a is that at fixed c, less its part in the columns of Phi: Kaufman's, which leaves out a term that
+// is small where residuals are.
+class ProjectedResiduals final : public ceres::CostFunction {
+ public:
+  ProjectedResiduals(const Objective& objective, std::span<const double> multiplicity, std::span<const size_t> linear,
+                     std::span<const double> start)
+      : objective_(objective), linear_(linear.begin(), linear.end()), theta_(start.begin(), start.end()) {
+    for (size_t i = 0; i < objective.rows().size(); ++i) {
+      const double times = multiplicity.empty() ? 1 : multiplicity[i];
+      if (times == 0) continue;
+      rows_.push_back(i);
+      roots_.push_back(std::sqrt(times));
+    }
+    for (size_t j = 0; j < theta_.size(); ++j) {
+      if (std::find(linear_.begin(), linear_.end(), j) == linear_.end()) free_.push_back(j);
+    }
+    set_num_residuals(static_cast<int>(rows_.size()));
+    mutable_parameter_block_sizes()->push_back(static_cast<int>(free_.size()));
+  }
+
+  const std::vector<size_t>& free() const { return free_; }
+  /// All parameters at these values of the free ones. False if the law has no value there.
+  bool Complete(const double* free, std::vector<double>& theta) const {
+    for (size_t j = 0; j < free_.size(); ++j) theta[free_[j]] = free[j];
+    return SolveLinear(theta, nullptr, nullptr);
+  }
+
+  bool Evaluate(double const* const* parameters, double* residuals, double** jacobians) const override {
+    std::vector<double> theta = theta_;
+    for (size_t j = 0; j < free_.size(); ++j) theta[free_[j]] = parameters[0][j];
+    Eigen::MatrixXd columns;
+    if (!SolveLinear(theta, &columns, residuals)) return false;
+    if (jacobians == nullptr || jacobians[0] == nullptr) return true;
+    const auto n = static_cast<Eigen::Index>(rows_.size()), k = static_cast<Eigen::Index>(free_.size());
+    Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> jacobian(jacobians[0], n, k);
+    std::vector<double> gradient(theta.size());
+    for (Eigen::Index at = 0; at < n; ++at) {
+      const auto row = static_cast<size_t>(at);
+      objective_.Residual(theta, rows_[row], gradient);
+      for (Eigen::Index j = 0; j < k; ++j) {
+        jacobian(at, j) = gradient[free_[static_cast<size_t>(j)]] * roots_[row];
+        if (!std::isfinite(jacobian(at, j))) return false;
+      }
+    }
+    if (columns.cols() > 0) {
+      const Eigen::HouseholderQR<Eigen::MatrixXd> qr(columns);
+      const Eigen::MatrixXd basis = qr.householderQ() * Eigen::MatrixXd::Identity(n, columns.cols());
+      jacobian -= (basis * (basis.transpose() * jacobian)).eval();
+    }
+    return true;
+  }
+
+ private:
+  // Fills the linear parameters of theta, the columns of those that are not held at a bound, and the residuals.
+  bool SolveLinear(std::vector<double>& theta, Eigen::MatrixXd* columns_out, double* residuals) const {
+    const auto n = static_cast<Eigen::Index>(rows_.size()), m = static_cast<Eigen::Index>(linear_.size());
+    Eigen::MatrixXd columns(n, m);
+    Eigen::VectorXd rest(n);  // Minus the residual at c = 0.
+    std::vector<double> gradient(theta.size());
+    for (Eigen::Index at = 0; at < n; ++at) {
+      const auto row = static_cast<size_t>(at);
+      double residual = objective_.Residual(theta, rows_[row], gradient) * roots_[row];
+      for (Eigen::Index j = 0; j < m; ++j) {
+        const size_t parameter = linear_[static_cast<size_t>(j)];
+        columns(at, j) = gradient[parameter] * roots_[row];
+        residual -= columns(at, j) * theta[parameter];
+      }
+      if (!std::isfinite(residual)) return false;
+      rest[at] = -residual;
+    }
+    if (!columns.allFinite()) return false;
+    const auto parameters = objective_.law().parameters();
+    std::vector<Eigen::Index> open;
+    for (Eigen::Index j = 0; j < m; ++j) open.push_back(j);
+    std::vector<double> values(static_cast<size_t>(m), 0.0);
+    Eigen::MatrixXd chosen;
+    // One column at a time goes to its bound, the one that is furthest beyond.
+    for (;;) {
+      chosen.resize(n, static_cast<Eigen::Index>(open.size()));
+      Eigen::VectorXd target = rest;
+      for (Eigen::Index j = 0; j < m; ++j) {
+        if (std::find(open.begin(), open.end(), j) == open.end())
+          target -= columns.col(j) * values[static_cast<size_t>(j)];
+      }
+      Eigen::VectorXd lengths(chosen.cols());
+      for (Eigen::Index o = 0; o < chosen.cols(); ++o) {
+        const double length = columns.col(open[static_cast<size_t>(o)]).norm();
+        lengths[o] = length > 0 ? length : 1;
+        chosen.col(o) = columns.col(open[static_cast<size_t>(o)]) / lengths[o];
+      }
+      if (open.empty()) break;
+      const Eigen::VectorXd solution = chosen.colPivHouseholderQr().solve(target);
+      double worst = 0;
+      size_t out = open.size();
+      for (size_t o = 0; o < open.size(); ++o) {
+        const auto& parameter = parameters[linear_[static_cast<size_t>(open[o])]];
+        double& value = values[static_cast<size_t>(open[o])];
+        value = solution[static_cast<Eigen::Index>(o)] / lengths[static_cast<Eigen::Index>(o)];
+        if (!std::isfinite(value)) return false;
+        const double beyond =
+            std::max(parameter.min - value, value - parameter.max) * lengths[static_cast<Eigen::Index>(o)];
+        if (beyond > worst) worst = beyond, out = o;
+      }
+      if (out == open.size()) break;
+      const auto& parameter = parameters[linear_[static_cast<size_t>(open[out])]];
+      double& value = values[static_cast<size_t>(open[out])];
+      value = std::clamp(value, parameter.min, parameter.max);
+      open.erase(open.begin() + static_cast<std::ptrdiff_t>(out));
+    }
+    for (Eigen::Index j = 0; j < m; ++j) theta[linear_[static_cast<size_t>(j)]] = values[static_cast<size_t>(j)];
+    if (columns_out != nullptr) *columns_out = chosen;
+    if (residuals == nullptr) return true;
+    Eigen::Map<Eigen::VectorXd> out(residuals, n);
+    out = -rest;
+    for (Eigen::Index j = 0; j < m; ++j) out += columns.col(j) * values[static_cast<size_t>(j)];
+    return out.allFinite();
+  }
+
+  const Objective& objective_;
+  std::vector<size_t> linear_, free_, rows_;
+  std::vector<double> theta_, roots_;
+};
+
 // Ceres reports steps that it gives up through glog on the standard error stream; the summary says the same.
 void SilenceLog() {
   static std::once_flag once;
@@ -118,8 +244,36 @@ ceres::Problem::Options Borrowing() {
   return options;
 }
 
+// Over the parameters that are not linear, the others solved for. Leaves theta where it was if that leads nowhere.
+void DescendProjected(const Objective& objective, std::span<const double> multiplicity, const DescentOptions& options,
+                      Descent& descent) {
+  ProjectedResiduals residuals(objective, multiplicity, options.linear, descent.theta);
+  std::vector<double> free, theta = descent.theta;
+  for (const size_t j : residuals.free()) free.push_back(theta[j]);
+  if (free.empty()) {
+    if (residuals.Complete(nullptr, theta)) descent.theta = theta;
+    return;
+  }
+  ceres::Problem problem(Borrowing());
+  problem.AddResidualBlock(&residuals, nullptr, free.data());
+  for (size_t at = 0; at < free.size(); ++at) {
+    const LawParameter& parameter = objective.law().parameters()[residuals.free()[at]];
+    if (std::isfinite(parameter.min)) problem.SetParameterLowerBound(free.data(), static_cast<int>(at), parameter.min);
+    if (std::isfinite(parameter.max)) problem.SetParameterUpperBound(free.data(), static_cast<int>(at), parameter.max);
+  }
+  const double before = objective.Value(descent.theta, multiplicity);
+  // Not to the last digits: the descent over all parameters does that, and counts.
+  DescentOptions rough = options;
+  rough.refine = false;
+  Solve(problem, rough, descent);
+  if (residuals.Complete(free.data(), theta) && objective.Value(theta, multiplicity) < before) descent.theta = theta;
+}
+
 void DescendSquares(const Objective& objective, std::span<const double> multiplicity, const DescentOptions& options,
                     Descent& descent) {
+  const bool is_linear_there = objective.procedure().loss == FitProcedure::Loss::kSquares &&
+                               objective.procedure().space == FitProcedure::Space::kResponse;
+  if (!options.linear.empty() && is_linear_there) DescendProjected(objective, multiplicity, options, descent);
   AllResiduals residuals(objective, multiplicity);
   ceres::Problem problem(Borrowing());
   problem.AddResidualBlock(&residuals, nullptr, descent.theta.data());

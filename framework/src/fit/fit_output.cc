@@ -9,21 +9,10 @@ namespace {
 
 using json_values::Count;
 using json_values::Json;
+using json_values::ListOf;
 using json_values::Number;
 using json_values::Numbers;
 using json_values::Texts;
-
-Value Json(const std::vector<Exclusion>& exclusions) {
-  Value::List list;
-  for (const Exclusion& exclusion : exclusions) {
-    Value one;
-    one.Set("reason", exclusion.reason);
-    one.Set("rows", Count(exclusion.rows));
-    one.Set("example", exclusion.example);
-    list.push_back(std::move(one));
-  }
-  return Value(std::move(list));
-}
 
 Value Json(const PredictionErrors& errors) {
   Value json;
@@ -70,18 +59,16 @@ Value Json(const OlsResult& ols) {
   json.Set("df_residual", Count(ols.df_residual));
   json.Set("has_constant", ols.has_constant);
   json.Set("condition_number", Number(ols.condition_number));
-  Value::List coefficients;
-  for (const OlsCoefficient& coefficient : ols.coefficients) {
-    Value one;
-    one.Set("column", coefficient.name);
-    one.Set("value", Number(coefficient.value));
-    one.Set("standard_error", Number(coefficient.standard_error));
-    one.Set("t", Number(coefficient.t));
-    one.Set("p", Number(coefficient.p));
-    one.Set("vif", Number(coefficient.vif));
-    coefficients.push_back(std::move(one));
-  }
-  json.Set("coefficients", Value(std::move(coefficients)));
+  json.Set("coefficients", ListOf(ols.coefficients, [](const OlsCoefficient& coefficient) {
+             Value one;
+             one.Set("column", coefficient.name);
+             one.Set("value", Number(coefficient.value));
+             one.Set("standard_error", Number(coefficient.standard_error));
+             one.Set("t", Number(coefficient.t));
+             one.Set("p", Number(coefficient.p));
+             one.Set("vif", Number(coefficient.vif));
+             return one;
+           }));
   json.Set("covariance", Numbers(ols.covariance));
   return json;
 }
@@ -91,23 +78,21 @@ Value Json(const NonlinearResult& fit) {
   json.Set("best_start", Count(fit.best));
   json.Set("agreeing_starts", Count(fit.agreeing));
   json.Set("covariance", Numbers(fit.covariance));
-  Value::List starts;
-  for (const StartStatus& start : fit.starts) {
-    Value one;
-    one.Set("origin", start.origin);
-    one.Set("status", start.status);
-    one.Set("iterations", start.iterations);
-    one.Set("initial_objective", Number(start.initial_objective));
-    one.Set("final_objective", Number(start.final_objective));
-    one.Set("start", Numbers(start.start));
-    one.Set("end", Numbers(start.end));
-    starts.push_back(std::move(one));
-  }
-  json.Set("starts", Value(std::move(starts)));
+  json.Set("starts", ListOf(fit.starts, [](const StartStatus& start) {
+             Value one;
+             one.Set("origin", start.origin);
+             one.Set("status", start.status);
+             one.Set("iterations", start.iterations);
+             one.Set("initial_objective", Number(start.initial_objective));
+             one.Set("final_objective", Number(start.final_objective));
+             one.Set("start", Numbers(start.start));
+             one.Set("end", Numbers(start.end));
+             return one;
+           }));
   return json;
 }
 
-Value Json(const LawFit& fit) {
+Value FitJson(const LawFit& fit) {
   Value json;
   json.Set("law", fit.law);
   json.Set("stratum", fit.stratum);
@@ -131,13 +116,13 @@ Value Json(const LawFit& fit) {
   if (!fit.binomial) json.Set("why_no_binomial", fit.why_no_binomial);
   json.Set("own_procedure", fit.own ? Json(*fit.own) : Value());
   if (!fit.why_no_own.empty()) json.Set("why_no_own_procedure", fit.why_no_own);
-  Value::List nulls;
-  for (const LawFit& null : fit.nulls) nulls.push_back(Json(null));
-  json.Set("nulls", Value(std::move(nulls)));
+  json.Set("nulls", ListOf(fit.nulls, [](const LawFit& null) { return FitJson(null); }));
   return json;
 }
 
 }  // namespace
+
+Value json_values::Json(const LawFit& fit) { return FitJson(fit); }
 
 Value FitReportJson(const FitReport& report) {
   Value json;
@@ -162,21 +147,20 @@ Value FitReportJson(const FitReport& report) {
   settings.Set("groups", given.groups);
   settings.Set("permutations", given.permutations);
   settings.Set("zones", Texts(given.zones));
+  settings.Set("average_tasks", given.average_tasks);
+  settings.Set("controls", Texts(given.controls));
+  settings.Set("groupings", Texts(given.groupings));
   json.Set("settings", std::move(settings));
-  Value::List strata;
-  for (const FitReport::Stratum& stratum : report.strata) {
-    Value one;
-    one.Set("name", stratum.name);
-    one.Set("tasks", Texts(stratum.tasks));
-    one.Set("rows", Count(stratum.incoming));
-    one.Set("incomplete", Json(stratum.incomplete));
-    strata.push_back(std::move(one));
-  }
-  json.Set("strata", Value(std::move(strata)));
+  json.Set("controls", ListOf(report.controls, [](const Control& control) {
+             Value one;
+             one.Set("name", control.name);
+             one.Set("expression", control.expression);
+             one.Set("mean", Number(control.mean));
+             return one;
+           }));
+  json.Set("strata", ListOf(report.strata, [](const auto& stratum) { return Json(stratum); }));
   json.Set("notes", Texts(report.notes));
-  Value::List fits;
-  for (const LawFit& fit : report.fits) fits.push_back(Json(fit));
-  json.Set("fits", Value(std::move(fits)));
+  json.Set("fits", ListOf(report.fits, [](const LawFit& fit) { return Json(fit); }));
   return json;
 }
 

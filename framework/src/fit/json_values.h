@@ -6,23 +6,24 @@
 #include <vector>
 
 #include "bitlaw/base/value.h"
-#include "fit/least_squares.h"
+#include "fit/law_fit.h"
 
 namespace bitlaw::json_values {
 
 inline Value Number(double number) { return std::isfinite(number) ? Value(number) : Value(); }
 inline Value Count(size_t count) { return Value(static_cast<int64_t>(count)); }
 
-inline Value Numbers(const std::vector<double>& numbers) {
+/// A list with make(item) for each item.
+template <typename Items, typename Make>
+Value ListOf(const Items& items, Make&& make) {
   Value::List list;
-  for (const double number : numbers) list.push_back(Number(number));
+  for (const auto& item : items) list.push_back(make(item));
   return Value(std::move(list));
 }
 
+inline Value Numbers(const std::vector<double>& numbers) { return ListOf(numbers, Number); }
 inline Value Texts(const std::vector<std::string>& texts) {
-  Value::List list;
-  for (const std::string& text : texts) list.emplace_back(text);
-  return Value(std::move(list));
+  return ListOf(texts, [](const std::string& text) { return Value(text); });
 }
 
 inline Value Json(const FitQuality& quality) {
@@ -39,5 +40,27 @@ inline Value Json(const FitQuality& quality) {
   json.Set("bic", Number(quality.bic));
   return json;
 }
+
+inline Value Json(const std::vector<Exclusion>& exclusions) {
+  return ListOf(exclusions, [](const Exclusion& exclusion) {
+    Value one;
+    one.Set("reason", exclusion.reason);
+    one.Set("rows", Count(exclusion.rows));
+    one.Set("example", exclusion.example);
+    return one;
+  });
+}
+
+inline Value Json(const FitReport::Stratum& stratum) {
+  Value one;
+  one.Set("name", stratum.name);
+  one.Set("tasks", Texts(stratum.tasks));
+  one.Set("rows", Count(stratum.incoming));
+  one.Set("incomplete", Json(stratum.incomplete));
+  return one;
+}
+
+/// One law on one stratum, with its nulls (fit_output.cc).
+Value Json(const LawFit& fit);
 
 }  // namespace bitlaw::json_values

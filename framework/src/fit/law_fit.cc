@@ -7,6 +7,7 @@
 
 #include "bitlaw/base/error.h"
 #include "fit/null_law.h"
+#include "fit/task_lists.h"
 
 namespace bitlaw {
 
@@ -34,12 +35,22 @@ OptionSchema FitSchema() {
   schema.Int("k_fold").Range(0, 100).Default(5).Doc("Folds of the cross-validation; 0: none.");
   schema.Bool("leave_one_out").Default(false).Doc("Predict each row by a fit without it.");
   schema.List("leave_out", text).Optional().Doc("Columns whose values are left out one after the other: model.");
-  schema.List("hold_outs", text).Optional().Doc(
-      "Conditions whose rows are predicted by a fit without them, beside the largest N and the lowest B.");
+  schema.List("hold_outs", text)
+      .Optional()
+      .Doc("Conditions whose rows are predicted by a fit without them, beside the largest N and the lowest B.");
   schema.Bool("compare").Default(true).Doc("Compare the laws with each other, and each with its own factors left out.");
   schema.String("groups").Default("").Doc("Column of a Chow test; empty: family, if it varies.");
   schema.Int("permutations").Range(0, 1000000).Default(1000).Doc("Random groupings of the tasks into strata; 0: none.");
   schema.List("zones", text).Optional().Doc("Conditions, fitted apart; not given: the values of B.");
+  schema.Bool("average_tasks")
+      .Default(true)
+      .Doc("A row is a trial, with the mean over a stratum's tasks; false: each task.");
+  schema.List("controls", text)
+      .Optional()
+      .Doc("What laws are cleared of, linear in OLS: a column, name = expression, or name: task = number, ...");
+  schema.List("groupings", text)
+      .Optional()
+      .Doc("Other strata of the tasks, fitted beside: 'name: stratum = task, task; stratum = task', or a column.");
   schema.Int("threads").Range(0, 1024).Default(0).Doc("Threads; 0: one a core. Results are the same for any number.");
   return schema;
 }
@@ -68,6 +79,12 @@ FitSettings ReadFitSettings(const Value& given) {
   settings.groups = options.String("groups");
   settings.permutations = static_cast<int>(options.Int("permutations"));
   settings.zones = texts("zones");
+  settings.average_tasks = options.Bool("average_tasks");
+  settings.controls = texts("controls");
+  settings.groupings = texts("groupings");
+  // What cannot be read is refused before anything is run.
+  for (const std::string& one : settings.controls) ParseControl(one);
+  for (const std::string& one : settings.groupings) ParseGrouping(one);
   settings.threads = static_cast<int>(options.Int("threads"));
   return settings;
 }
@@ -423,12 +440,14 @@ std::optional<MethodFit> FitMethod(const Law& law, const Table& table, const Fit
 FitReport FitLaws(std::span<const std::unique_ptr<Law>> laws, const Table& table, const FitSettings& settings) {
   FitReport report;
   report.settings = settings;
-  StrataData data = SplitStrata(table);
+  const ControlledStudy study(laws, table, settings.controls);
+  report.controls = study.controls();
+  StrataData data = SplitStrata(study.table(), settings.average_tasks);
   report.notes = data.notes;
   for (const StratumData& stratum : data.strata) {
     report.strata.push_back({stratum.name, stratum.tasks, stratum.incoming, stratum.incomplete});
   }
-  for (const auto& law : laws) {
+  for (const Law* law : study.laws()) {
     for (const StratumData& stratum : data.strata) {
       LawFit fit = FitLaw(*law, stratum.table, settings);
       fit.stratum = stratum.name;
@@ -442,7 +461,11 @@ FitReport FitLaws(std::span<const std::unique_ptr<Law>> laws, const Table& table
         null_settings.random_starts = 0;
         for (const auto& null : NullsOf(*law)) {
           if (used.empty()) break;
-          fit.nulls.push_back(FitLaw(*null, stratum.table, null_settings, used));
+          if (study.is_controlled()) {
+            fit.nulls.push_back(FitLaw(ControlledLaw(*null, study.controls()), stratum.table, null_settings, used));
+          } else {
+            fit.nulls.push_back(FitLaw(*null, stratum.table, null_settings, used));
+          }
           fit.nulls.back().stratum = stratum.name;
           fit.nulls.back().is_null = true;
         }

@@ -11,6 +11,7 @@
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/value.h"
+#include "fit/controls.h"
 #include "fit/dataset.h"
 #include "fit/least_squares.h"
 #include "fit/nonlinear.h"
@@ -40,6 +41,9 @@ struct BITLAW_EXPORT FitSettings {
   std::string groups;                  ///< Column of a Chow test; "" : `family` if it varies.
   int permutations = 1000;             ///< Of the tasks over the strata; 0: none.
   std::vector<std::string> zones;      ///< Conditions; empty: the values of B.
+  bool average_tasks = true;           ///< A row is a trial; false: a trial and task.
+  std::vector<std::string> controls;   ///< ParseControl()
+  std::vector<std::string> groupings;  ///< ParseGrouping(): strata beside the table's own.
 };
 BITLAW_EXPORT OptionSchema FitSchema();
 /// Error(kSpec) by the schema. Null: defaults.
@@ -114,10 +118,12 @@ struct BITLAW_EXPORT FitReport {
     std::vector<Exclusion> incomplete;
   };
   FitSettings settings;
+  std::vector<Control> controls;  ///< What every law is cleared of.
   std::vector<Stratum> strata;
   std::vector<LawFit> fits;  ///< Law by law, strata in order.
   std::vector<std::string> notes;
 };
+/// With settings.controls each law, and each null beside it, is fitted as a ControlledLaw.
 BITLAW_EXPORT FitReport FitLaws(std::span<const std::unique_ptr<Law>> laws, const Table& table,
                                 const FitSettings& settings);
 

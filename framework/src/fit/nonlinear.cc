@@ -134,7 +134,8 @@ void FillInference(const Objective& objective, NonlinearResult& result) {
   }
 }
 
-std::vector<StartStatus> Starts(const Objective& objective, const NonlinearOptions& options) {
+std::vector<StartStatus> Starts(const Objective& objective, const StartSampler& sampler,
+                                const NonlinearOptions& options) {
   const Law& law = objective.law();
   std::vector<StartStatus> starts;
   for (const auto& [origin, start] : options.given_starts) {
@@ -144,8 +145,6 @@ std::vector<StartStatus> Starts(const Objective& objective, const NonlinearOptio
     status.start = ClampToBounds(law, start);
     starts.push_back(std::move(status));
   }
-  if (options.random_starts == 0) return starts;
-  const StartSampler sampler(objective, options.seed);
   for (int i = 0; i < options.random_starts; ++i) {
     StartStatus status;
     status.origin = "random " + std::to_string(i + 1);
@@ -173,12 +172,15 @@ NonlinearResult FitNonlinear(const Law& law, const FitRows& rows, const Nonlinea
   }
   const Objective objective(law, rows, options.procedure, options.inverse);
   NonlinearResult result;
-  result.starts = Starts(objective, options);
+  const StartSampler sampler(objective, options.seed);
+  result.starts = Starts(objective, sampler, options);
   double best = std::numeric_limits<double>::infinity();
   DescentOptions descent_options;
   descent_options.max_iterations = options.max_iterations;
   for (size_t i = 0; i < result.starts.size(); ++i) {
     StartStatus& status = result.starts[i];
+    // A given start names values of the linear parameters too; projection would leave for others in its first step.
+    if (options.project && i >= options.given_starts.size()) descent_options.linear = sampler.linear();
     status.initial_objective = objective.Value(status.start);
     const Descent descent = Descend(objective, status.start, {}, descent_options);
     status.end = descent.theta;

@@ -20,6 +20,7 @@ struct BITLAW_EXPORT NonlinearOptions {
   int random_starts = 16;
   uint64_t seed = 0;
   int max_iterations = 500;
+  bool project = true;  ///< Random starts descend by variable projection: DescentOptions::linear.
   /// Tried before the random ones, e.g. the solution of the linearized form. [k] each.
   std::vector<std::pair<std::string, std::vector<double>>> given_starts;
 };

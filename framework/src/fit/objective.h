@@ -71,6 +71,10 @@ struct BITLAW_EXPORT Descent {
 struct BITLAW_EXPORT DescentOptions {
   int max_iterations = 500;
   bool refine = true;  ///< To the last digits; resamples need six.
+  /// Parameters in which the law is linear, given the others. Squares of the response are first minimized over the
+  /// others alone, with these solved for at every step (variable projection, Kaufman 1975), then over all. Other
+  /// procedures ignore it.
+  std::vector<size_t> linear{};
 };
 
 /// Levenberg-Marquardt (Ceres) from `start` within the parameters' bounds. Same inputs, same bytes.

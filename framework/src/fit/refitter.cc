@@ -1,11 +1,11 @@
 #include "fit/refitter.h"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "bitlaw/base/error.h"
+#include "fit/log_linear_refit.h"
 #include "fit/objective.h"
 
 namespace bitlaw {
@@ -42,102 +42,49 @@ struct Refitter::State {
   std::vector<double> x;  // [table rows, c]
   std::vector<double> response, accuracy, item_error, total, correct, chance;
 
-  // OLS: sqrt(w) X = Q R, columns of Q orthonormal.
   bool is_ols = false, of_log = false;
   std::optional<LinearForm> form;
-  Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> q;
-  Eigen::MatrixXd r;
-  Eigen::VectorXd column_scale, target, offset, roots;
+  // OLS, and least squares of the response of a law whose logarithm is linear.
+  std::optional<LogLinearRefit> linear;
 
   explicit State(const Law& the_law) : law(the_law), inverse(the_law.response()) {}
-  void PrepareOls();
-  bool SolveOls(std::span<const double> targets, std::span<const double> multiplicity, std::span<double> out) const;
+  void PrepareLinear();
+  // Least squares of these responses near the solution; false where that is not possible quickly.
+  bool IterateLinear(std::span<const double> y, std::span<const double> multiplicity, std::span<double> out) const;
   bool Iterate(const Objective& with, std::span<const double> multiplicity, std::span<double> out) const;
   // Multiplicities of `rows` from those of the table.
   std::vector<double> OfRows(std::span<const double> multiplicity) const;
 };
 
-void Refitter::State::PrepareOls() {
-  const size_t k = form->columns.size(), c = law.covariates().size();
-  const auto n = static_cast<Eigen::Index>(rows.size());
-  using Extended = Eigen::Matrix<long double, Eigen::Dynamic, Eigen::Dynamic>;
-  Extended design(n, static_cast<Eigen::Index>(k));
-  target.resize(n), offset.resize(n), roots.resize(n);
-  std::vector<long double> features(k);
-  for (Eigen::Index i = 0; i < n; ++i) {
-    const auto at = static_cast<size_t>(i);
-    offset[i] = static_cast<double>(law.LinearFeaturesExtended(rows.row(at, c), features));
-    roots[i] = std::sqrt(of_log ? rows.log_weight(at) : rows.weight(at));
-    target[i] = (of_log ? std::log(rows.y[at]) : rows.y[at]) - offset[i];
-    for (size_t j = 0; j < k; ++j) design(i, static_cast<Eigen::Index>(j)) = features[j] * roots[i];
+void Refitter::State::PrepareLinear() {
+  std::vector<double> roots;
+  if (is_ols) {
+    for (size_t i = 0; i < rows.size(); ++i) roots.push_back(std::sqrt(of_log ? rows.log_weight(i) : rows.weight(i)));
   }
-  const auto lengths = design.colwise().norm().eval();
-  column_scale = lengths.transpose().cast<double>();
-  for (Eigen::Index j = 0; j < design.cols(); ++j) design.col(j) /= lengths[j];
-  const Eigen::HouseholderQR<Extended> qr(design);
-  const Extended thin = qr.householderQ() * Extended::Identity(n, static_cast<Eigen::Index>(k));
-  q = thin.cast<double>();
-  r = qr.matrixQR()
-          .topRows(static_cast<Eigen::Index>(k))
-          .template triangularView<Eigen::Upper>()
-          .toDenseMatrix()
-          .cast<double>();
+  linear.emplace(law, rows, roots);
+  if (!is_ols) return;
+  std::vector<double> targets;
+  for (size_t i = 0; i < rows.size(); ++i)
+    targets.push_back((of_log ? std::log(rows.y[i]) : rows.y[i]) - linear->offset(i));
+  linear->SetTargets(targets);
 }
 
-bool Refitter::State::SolveOls(std::span<const double> targets, std::span<const double> multiplicity,
-                               std::span<double> out) const {
-  const Eigen::Index k = q.cols(), n = q.rows();
-  constexpr Eigen::Index kMax = 32;
-  if (k > kMax) return false;
-  // Plain loops: for five columns they are several times faster than a library's call.
-  double gram[kMax * kMax] = {}, right[kMax] = {};
-  double rows_used = 0;
-  for (Eigen::Index i = 0; i < n; ++i) {
-    const double times = multiplicity.empty() ? 1 : multiplicity[static_cast<size_t>(i)];
-    const double y = targets[static_cast<size_t>(i)];
-    if (times == 0 || std::isnan(y)) continue;
-    ++rows_used;
-    const double* row = q.data() + i * k;
-    const double weighted = times * y * roots[i];
-    for (Eigen::Index a = 0; a < k; ++a) {
-      const double left = times * row[a];
-      right[a] += weighted * row[a];
-      for (Eigen::Index b = 0; b <= a; ++b) gram[a * k + b] += left * row[b];
-    }
+bool Refitter::State::IterateLinear(std::span<const double> y, std::span<const double> multiplicity,
+                                    std::span<double> out) const {
+  if (!linear) return false;
+  std::vector<double> times(rows.size(), 1);
+  for (size_t i = 0; i < times.size(); ++i) {
+    if (!multiplicity.empty()) times[i] = multiplicity[i];
+    times[i] *= rows.weight(i);
   }
-  std::fill(out.begin(), out.end(), kUnset);
-  if (rows_used < static_cast<double>(k)) return false;
-  // Cholesky. Q is orthonormal over all rows, so a small pivot means that the resample lost a direction.
-  for (Eigen::Index a = 0; a < k; ++a) {
-    for (Eigen::Index b = 0; b <= a; ++b) {
-      double sum = gram[a * k + b];
-      for (Eigen::Index m = 0; m < b; ++m) sum -= gram[a * k + m] * gram[b * k + m];
-      if (a == b) {
-        if (!(sum > 1e-12)) return false;
-        gram[a * k + a] = std::sqrt(sum);
-      } else {
-        gram[a * k + b] = sum / gram[b * k + b];
-      }
-    }
+  std::vector<double> near(theta.size());
+  if (!linear->SolveResponse(y, times.data(), theta, near)) return false;
+  const auto parameters = law.parameters();
+  for (size_t j = 0; j < near.size(); ++j) {
+    if (near[j] < parameters[j].min || near[j] > parameters[j].max) return false;
   }
-  for (Eigen::Index a = 0; a < k; ++a) {
-    for (Eigen::Index m = 0; m < a; ++m) right[a] -= gram[a * k + m] * right[m];
-    right[a] /= gram[a * k + a];
-  }
-  for (Eigen::Index a = k; a-- > 0;) {
-    for (Eigen::Index m = a + 1; m < k; ++m) right[a] -= gram[m * k + a] * right[m];
-    right[a] /= gram[a * k + a];
-  }
-  for (Eigen::Index a = k; a-- > 0;) {
-    for (Eigen::Index m = a + 1; m < k; ++m) right[a] -= r(a, m) * right[m];
-    right[a] /= r(a, a);
-  }
-  for (Eigen::Index a = 0; a < k; ++a) {
-    const auto& column = form->columns[static_cast<size_t>(a)];
-    const double coefficient = right[a] / column_scale[a];
-    out[column.parameter] = column.is_log ? std::exp(coefficient) : coefficient;
-  }
-  return std::all_of(out.begin(), out.end(), [](double value) { return std::isfinite(value); });
+  std::copy(near.begin(), near.end(), out.begin());
+  return true;
 }
 
 namespace {
@@ -183,23 +130,12 @@ bool GaussNewton(const Objective& objective, std::span<const double> multiplicit
       if (!(scale[a] > 0) || !std::isfinite(scale[a])) return false;
     }
     for (size_t a = 0; a < k; ++a) {
-      for (size_t b = 0; b <= a; ++b) {
-        double sum = gram[a * k + b] / (scale[a] * scale[b]);
-        for (size_t m = 0; m < b; ++m) sum -= gram[a * k + m] * gram[b * k + m];
-        if (a == b && !(sum > 1e-13)) return false;
-        gram[a * k + b] = a == b ? std::sqrt(sum) : sum / gram[b * k + b];
-      }
-    }
-    for (size_t a = 0; a < k; ++a) {
+      for (size_t b = 0; b <= a; ++b) gram[a * k + b] /= scale[a] * scale[b];
       step[a] = right[a] / scale[a];
-      for (size_t m = 0; m < a; ++m) step[a] -= gram[a * k + m] * step[m];
-      step[a] /= gram[a * k + a];
     }
+    if (!FactorInPlace(gram, k, 1e-13)) return false;
+    SolveFactored(gram, k, step);
     moved = 0;
-    for (size_t a = k; a-- > 0;) {
-      for (size_t m = a + 1; m < k; ++m) step[a] -= gram[m * k + a] * step[m];
-      step[a] /= gram[a * k + a];
-    }
     for (size_t a = 0; a < k; ++a) {
       step[a] /= scale[a];
       theta[a] = base[a] + step[a];
@@ -295,10 +231,10 @@ Refitter::Refitter(const Law& law, const Table& table, const FitSettings& settin
     const std::vector<std::string> scope = {"acc_adj"};
     state.response_of_accuracy = Expression::Parse(law.response()).Compile(scope);
   }
-  if (state.is_ols) {
-    if (!state.form) throw InternalError("Refitter: law '" + law.name() + "' has no linear form");
-    state.PrepareOls();
-  } else {
+  if (state.is_ols && !state.form) throw InternalError("Refitter: law '" + law.name() + "' has no linear form");
+  const bool is_response = !state.is_ols && state.procedure == FitProcedure() && state.form && state.form->of_log;
+  if (state.is_ols || is_response) state.PrepareLinear();
+  if (!state.is_ols) {
     state.objective = std::make_unique<Objective>(law, state.rows, state.procedure, &state.inverse);
   }
 }
@@ -316,16 +252,16 @@ std::span<const size_t> Refitter::cases() const { return state_->cases; }
 
 bool Refitter::Refit(std::span<const double> multiplicity, std::span<double> theta) const {
   const State& state = *state_;
-  const std::vector<double> of_rows = state.OfRows(multiplicity);
-  if (state.is_ols) {
-    return state.SolveOls({state.target.data(), static_cast<size_t>(state.target.size())}, of_rows, theta);
-  }
+  std::vector<double> of_rows = state.OfRows(multiplicity);
+  if (state.is_ols && of_rows.empty()) of_rows.assign(state.rows.size(), 1);
+  if (state.is_ols) return state.linear->SolveLinear(of_rows.data(), theta);
   double used = 0;
   for (const double times : of_rows) used += times > 0;
   if (!of_rows.empty() && used < static_cast<double>(parameters())) {
     std::fill(theta.begin(), theta.end(), kUnset);
     return false;
   }
+  if (state.IterateLinear(state.rows.y, of_rows, theta)) return true;
   return state.Iterate(*state.objective, of_rows, theta);
 }
 
@@ -339,9 +275,10 @@ bool Refitter::RefitResponses(std::span<const double> responses, std::span<const
     std::vector<double> targets(responses.size());
     for (size_t i = 0; i < targets.size(); ++i) {
       const double y = state.of_log ? std::log(responses[i]) : responses[i];
-      targets[i] = std::isfinite(y) ? y - state.offset[static_cast<Eigen::Index>(i)] : kUnset;
+      targets[i] = std::isfinite(y) ? y - state.linear->offset(i) : kUnset;
     }
-    return state.SolveOls(targets, of_rows, theta);
+    const std::vector<double> times = of_rows.empty() ? std::vector<double>(targets.size(), 1) : of_rows;
+    return state.linear->SolveLinear(targets, times.data(), theta);
   }
   FitRows rows = state.rows;
   std::vector<double> times = of_rows.empty() ? std::vector<double>(rows.size(), 1) : of_rows;
@@ -350,6 +287,7 @@ bool Refitter::RefitResponses(std::span<const double> responses, std::span<const
     rows.y[i] = usable ? responses[i] : 1;
     if (!usable) times[i] = 0;
   }
+  if (state.IterateLinear(rows.y, times, theta)) return true;
   return state.Iterate(Objective(state.law, rows, state.procedure, &state.inverse), times, theta);
 }
 
@@ -366,25 +304,35 @@ std::string Refitter::ExplainNoItems() const {
 bool Refitter::RefitNewItems(Rng& rng, std::span<double> theta) const {
   const State& state = *state_;
   if (!ExplainNoItems().empty()) return false;
-  const bool is_binomial = state.method == "binomial";
-  FitRows drawn;
-  if (is_binomial) drawn = state.rows;
-  std::vector<double> responses(state.rows.size());
-  for (size_t i = 0; i < responses.size(); ++i) {
-    const size_t row = state.row_index[i];
-    double accuracy = kUnset;
+  std::vector<double> accuracy(state.table_rows, kUnset);
+  for (const size_t row : state.row_index) {
     if (!std::isnan(state.total[row])) {
       const double correct = DrawBinomial(rng, state.total[row], state.correct[row] / state.total[row]);
-      if (is_binomial) drawn.correct[i] = correct;
-      accuracy = (correct / state.total[row] - state.chance[row]) / (1 - state.chance[row]);
+      accuracy[row] = (correct / state.total[row] - state.chance[row]) / (1 - state.chance[row]);
     } else {
-      accuracy = state.accuracy[row] + state.item_error[row] * rng.Normal();
+      accuracy[row] = state.accuracy[row] + state.item_error[row] * rng.Normal();
     }
-    const bool has_response = accuracy > 0 && accuracy < 1;
-    responses[i] = has_response ? state.response_of_accuracy.Number({&accuracy, 1}) : kUnset;
   }
-  if (!is_binomial) return RefitResponses(responses, {}, theta);
-  return state.Iterate(Objective(state.law, drawn, state.procedure, &state.inverse), {}, theta);
+  return RefitAccuracies(accuracy, theta);
+}
+
+bool Refitter::RefitAccuracies(std::span<const double> accuracy, std::span<double> theta) const {
+  const State& state = *state_;
+  if (state.method == "binomial") {
+    FitRows drawn = state.rows;
+    for (size_t i = 0; i < drawn.size(); ++i) {
+      const size_t row = state.row_index[i];
+      const double p = state.chance[row] + (1 - state.chance[row]) * accuracy[row];
+      drawn.correct[i] = std::clamp(p, 0.0, 1.0) * state.total[row];
+    }
+    return state.Iterate(Objective(state.law, drawn, state.procedure, &state.inverse), {}, theta);
+  }
+  std::vector<double> responses(state.rows.size());
+  for (size_t i = 0; i < responses.size(); ++i) {
+    const double one = accuracy[state.row_index[i]];
+    responses[i] = one > 0 && one < 1 ? state.response_of_accuracy.Number({&one, 1}) : kUnset;
+  }
+  return RefitResponses(responses, {}, theta);
 }
 
 double Refitter::Predict(std::span<const double> theta, size_t row) const {

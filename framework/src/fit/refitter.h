@@ -45,9 +45,13 @@ class BITLAW_EXPORT Refitter {
   bool RefitResponses(std::span<const double> responses, std::span<const double> multiplicity,
                       std::span<double> theta) const;
 
-  /// Fits to a draw of what another set of as many items would have given: counts from the binomial (a mean over
-  /// several tasks: acc_adj from a normal with its standard error). False also if the table has neither counts nor
-  /// errors.
+  /// Fits with other accuracies (acc_adj, [table_rows()]) in place of the table's: responses follow from them, counts
+  /// keep their totals. An accuracy that has no response leaves its row out.
+  bool RefitAccuracies(std::span<const double> accuracy, std::span<double> theta) const;
+
+  /// Fits to a draw of what another set of as many items would have given each row by itself: counts from the binomial
+  /// (a mean over several tasks: acc_adj from a normal with its standard error). False also if the table has neither
+  /// counts nor errors.
   bool RefitNewItems(Rng& rng, std::span<double> theta) const;
   /// Why RefitNewItems() cannot be used; empty if it can.
   std::string ExplainNoItems() const;

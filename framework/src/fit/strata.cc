@@ -126,8 +126,14 @@ TaskScores ScoresOf(const Table& table, const std::vector<std::string>& strata, 
   return scores;
 }
 
-void Permute(const Law& law, const Table& table, const StrataData& strata, const std::vector<std::string>& names,
-             const FitSettings& settings, StrataTests& tests) {
+}  // namespace
+
+void PermuteStrata(const Law& law, const Table& table, const StrataData& strata, const FitSettings& settings,
+                   StrataTests& tests) {
+  std::vector<std::string> names;
+  for (const StratumData& stratum : strata.strata) {
+    if (stratum.name != kGeneralStratum && stratum.name != "all") names.push_back(stratum.name);
+  }
   if (settings.permutations <= 0) {
     tests.why_no_permutation = "no permutation was asked for";
     return;
@@ -218,9 +224,13 @@ void Permute(const Law& law, const Table& table, const StrataData& strata, const
   }
 }
 
-}  // namespace
-
 StrataTests TestStrata(const Law& law, const Table& table, const StrataData& strata, const FitSettings& settings) {
+  StrataTests tests = RankStrata(law, strata, settings);
+  if (tests.why_none.empty()) PermuteStrata(law, table, strata, settings, tests);
+  return tests;
+}
+
+StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettings& settings) {
   StrataTests tests;
   tests.law = law.name();
   if (!law.linear_form()) {
@@ -228,13 +238,11 @@ StrataTests TestStrata(const Law& law, const Table& table, const StrataData& str
     return tests;
   }
   std::vector<FittedStratum> fitted;
-  std::vector<std::string> names;
   std::map<std::string, size_t> trials;
   for (const StratumData& stratum : strata.strata) {
     if (stratum.name == kGeneralStratum || stratum.name == "all") continue;
     std::string why;
     const auto fit = FitMethod(law, stratum.table, settings, LogSquares(law), why);
-    names.push_back(stratum.name);
     if (!fit) {
       tests.why_none += (tests.why_none.empty() ? "" : "; ") + stratum.name + ": " + why;
       continue;
@@ -282,7 +290,6 @@ StrataTests TestStrata(const Law& law, const Table& table, const StrataData& str
     for (const size_t parameter : Exponents(law))
       tests.rankings.push_back(Rank(fitted, law, parameter, values, kept, settings.confidence));
   }
-  Permute(law, table, strata, names, settings, tests);
   return tests;
 }
 

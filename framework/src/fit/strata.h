@@ -47,9 +47,16 @@ struct BITLAW_EXPORT StrataTests {
   std::vector<PermutationTest> permutation;
 };
 
-/// `strata` from SplitStrata(), `table` the table it came from. Trials are drawn jointly: a trial that is drawn twice
-/// counts twice in every stratum, so that what strata share cancels in their differences. The permutation test needs
-/// observations (columns trial, task, stratum) with at least three tasks; only trials that have all tasks take part.
+/// `strata` from SplitStrata(). Trials are drawn jointly: a trial that is drawn twice counts twice in every stratum, so
+/// that what strata share cancels in their differences.
+BITLAW_EXPORT StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettings& settings);
+
+/// Adds the permutation test of the grouping. It needs observations (columns trial, task, stratum) with at least three
+/// tasks and a row a trial in `strata` (SplitStrata() with average_tasks); only trials that have all tasks take part.
+BITLAW_EXPORT void PermuteStrata(const Law& law, const Table& table, const StrataData& strata,
+                                 const FitSettings& settings, StrataTests& tests);
+
+/// Both.
 BITLAW_EXPORT StrataTests TestStrata(const Law& law, const Table& table, const StrataData& strata,
                                      const FitSettings& settings);
 

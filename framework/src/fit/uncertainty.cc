@@ -47,11 +47,12 @@ class Quantities {
 // Rows that are drawn together.
 std::vector<std::vector<size_t>> UnitsOf(const Refitter& refitter, const Table& table, const std::string& unit) {
   std::vector<std::vector<size_t>> units;
-  if (unit == "trials") {
+  const bool by_trial = unit == "trials" && table.Find("trial") != nullptr;
+  if (unit == "trials" && !by_trial) {
     for (const size_t row : refitter.rows()) units.push_back({row});
     return units;
   }
-  const TableColumn& column = table.At(unit, "bootstrap unit");
+  const TableColumn& column = table.At(by_trial ? "trial" : unit, "bootstrap unit");
   std::map<std::string, size_t> seen;
   for (const size_t row : refitter.rows()) {
     const auto [at, is_new] = seen.emplace(table.CellText(column, row), units.size());
@@ -59,6 +60,69 @@ std::vector<std::vector<size_t>> UnitsOf(const Refitter& refitter, const Table& 
     units[at->second].push_back(row);
   }
   return units;
+}
+
+// Uniform below a bound without divisions: two draws from each number of the generator (Lemire 2019, 32 bits).
+class IndexDrawer {
+ public:
+  IndexDrawer(Rng& rng, uint32_t bound) : rng_(rng), bound_(bound), threshold_(-bound % bound) {}
+  uint32_t Next() {
+    for (;;) {
+      if (has_spare_) {
+        has_spare_ = false;
+      } else {
+        bits_ = rng_.Next();
+        has_spare_ = true;
+      }
+      const uint64_t product = static_cast<uint64_t>(static_cast<uint32_t>(bits_)) * bound_;
+      bits_ >>= 32;
+      if (static_cast<uint32_t>(product) >= threshold_) return static_cast<uint32_t>(product >> 32);
+    }
+  }
+
+ private:
+  Rng& rng_;
+  uint32_t bound_, threshold_;
+  uint64_t bits_ = 0;
+  bool has_spare_ = false;
+};
+
+// Of several samples, the items of each task (Efron 1987, section 8): blocks of n_t items each, U = (n_t - 1) (mean -
+// value).
+std::vector<double> ItemAccelerations(const Refitter& refitter, const Quantities& quantities, const ItemSampler& items,
+                                      int threads) {
+  const size_t k = refitter.parameters(), m = quantities.size();
+  const auto& blocks = items.blocks();
+  std::vector<double> left_out(blocks.size() * m, kUnset);
+  ParallelFor(blocks.size(), threads, [&](size_t b) {
+    std::vector<double> accuracy(refitter.table_rows()), theta(k);
+    items.Without(blocks[b], accuracy);
+    if (!refitter.RefitAccuracies(accuracy, theta)) return;
+    for (size_t i = 0; i < m; ++i) left_out[b * m + i] = quantities.Value(i, theta, {});
+  });
+  std::vector<double> accelerations(m, 0);
+  for (size_t i = 0; i < m; ++i) {
+    double squares = 0, cubes = 0;
+    for (size_t first = 0; first < blocks.size();) {
+      const size_t n = items.blocks_of_task(blocks[first].task);
+      double mean = 0, count = 0;
+      for (size_t b = first; b < first + n; ++b) {
+        if (std::isnan(left_out[b * m + i])) continue;
+        mean += left_out[b * m + i];
+        ++count;
+      }
+      mean /= count;
+      for (size_t b = first; b < first + n; ++b) {
+        if (std::isnan(left_out[b * m + i])) continue;
+        const double influence = (count - 1) * (mean - left_out[b * m + i]);
+        squares += std::pow(influence / count, 2);
+        cubes += std::pow(influence / count, 3);
+      }
+      first += n;
+    }
+    if (squares > 0) accelerations[i] = cubes / (6 * std::pow(squares, 1.5));
+  }
+  return accelerations;
 }
 
 // Rises with the skew that leaving out one unit shows (Efron 1987, eq. 6.6).
@@ -167,10 +231,14 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
   report.replicates = options.replicates;
   const bool by_items = options.unit == "items";
   std::vector<std::vector<size_t>> units;
+  const ItemSampler* items =
+      by_items && options.items != nullptr && options.items->why_none().empty() && refitter.ExplainNoItems().empty()
+          ? options.items
+          : nullptr;
   if (by_items) {
     report.note = refitter.ExplainNoItems();
     if (!report.note.empty()) return report;
-    report.units = refitter.rows().size();
+    report.units = items != nullptr ? items->items() : refitter.rows().size();
   } else {
     units = UnitsOf(refitter, table, options.unit);
     report.units = units.size();
@@ -180,6 +248,12 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
       return report;
     }
   }
+  // Rows that are drawn one by one need no list each.
+  std::vector<size_t> single;
+  for (const auto& unit : units) {
+    if (unit.size() == 1) single.push_back(unit[0]);
+  }
+  const bool all_single = single.size() == units.size();
   const Quantities quantities(refitter.law(), derived);
   const size_t k = refitter.parameters(), m = quantities.size();
   const auto replicates = static_cast<size_t>(options.replicates);
@@ -192,12 +266,21 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
     std::vector<double> multiplicity(refitter.table_rows()), theta(k);
     for (size_t b = chunk * kChunk; b < std::min(replicates, (chunk + 1) * kChunk); ++b) {
       Rng rng = seed.Fork(b);
-      if (by_items) {
+      if (items != nullptr) {
+        items->Draw(rng, multiplicity);  // As accuracies.
+        good[b] = refitter.RefitAccuracies(multiplicity, theta);
+      } else if (by_items) {
         good[b] = refitter.RefitNewItems(rng, theta);
       } else {
         std::fill(multiplicity.begin(), multiplicity.end(), 0.0);
+        IndexDrawer drawer(rng, static_cast<uint32_t>(units.size()));
         for (size_t draw = 0; draw < units.size(); ++draw) {
-          for (const size_t row : units[rng.Below(units.size())]) ++multiplicity[row];
+          const size_t unit = drawer.Next();
+          if (all_single) {
+            ++multiplicity[single[unit]];
+          } else {
+            for (const size_t row : units[unit]) ++multiplicity[row];
+          }
         }
         good[b] = refitter.Refit(multiplicity, theta);
       }
@@ -220,8 +303,11 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
     return report;
   }
   std::vector<double> accelerations(m, 0);
-  if (by_items) {
-    report.note = "BCa without acceleration: single items are not in the table";
+  if (items != nullptr) {
+    accelerations = ItemAccelerations(refitter, quantities, *items, options.threads);
+  } else if (by_items) {
+    report.note = "items drawn for each row by itself, BCa without acceleration: " +
+                  (options.items == nullptr ? "single items are not in the table" : options.items->why_none());
   } else {
     accelerations = Accelerations(refitter, quantities, units, options.threads);
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
+#include "fit/item_scores.h"
 #include "fit/refitter.h"
 
 namespace bitlaw {
@@ -20,8 +21,11 @@ BITLAW_EXPORT double Quantile(std::span<const double> sorted, double p);
 
 struct BITLAW_EXPORT BootstrapOptions {
   int replicates = 2000;
-  /// "trials" (rows, one by one), "items" (new items for every row; see Refitter::RefitNewItems), or a column of the
-  /// table whose equal values are drawn together ("model").
+  /// Items of the table's rows, for the unit "items"; must outlive the call. Null: rows draw theirs one by one.
+  const ItemSampler* items = nullptr;
+  /// "trials" (rows, one by one; together where column `trial` says that they are of one trial), "items" (of `items`,
+  /// the same for all rows; without it new items for every row, see Refitter::RefitNewItems), or a column of the table
+  /// whose equal values are drawn together ("model").
   std::string unit = "trials";
   double level = 0.9;
   uint64_t seed = 0;
@@ -51,18 +55,19 @@ struct BITLAW_EXPORT Uncertainty {
 struct BITLAW_EXPORT UncertaintyReport {
   std::string method;  ///< MethodFit::method
   double level = kUnset;
-  std::string unit;             ///< Of the bootstrap; empty: none was made.
+  std::string unit;  ///< Of the bootstrap; empty: none was made.
   int replicates = 0, failed = 0;
-  size_t units = 0;             ///< Rows or clusters drawn from.
-  std::string note;             ///< Why there is no bootstrap, or no acceleration.
-  std::vector<Uncertainty> quantities;  ///< Parameters in the order of the law, then the derived ones.
+  size_t units = 0;                      ///< Rows or clusters drawn from.
+  std::string note;                      ///< Why there is no bootstrap, or no acceleration.
+  std::vector<Uncertainty> quantities;   ///< Parameters in the order of the law, then the derived ones.
   std::vector<double> replicate_values;  ///< [replicates - failed, quantities]
 };
 
 /// Bootstrap of the parameters and of `derived`.
 ///
 /// Percentile: quantiles of the replicates. BCa (Efron 1987): with z0 from the share of replicates below the estimate
-/// and the acceleration from leaving out one unit at a time; for "items" the acceleration is 0. A resample that does
+/// and the acceleration from leaving out one unit at a time (for items at most 50 blocks a task, as several samples,
+/// Efron 1987, section 8; without `items` the acceleration is 0). A resample that does
 /// not determine the parameters is left out and counted as failed; above 10 % no interval is given.
 /// Error(kSpec) for an unknown column or expression.
 BITLAW_EXPORT UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const MethodFit& method,

@@ -112,7 +112,76 @@ ReportTable DiagnosticsTable(const std::vector<const LawFit*>& fits) {
   return table;
 }
 
+// Spread of the exponents over the strata, and p of the permutation test, by parameter.
+std::string SpreadText(const StrataTests& tests, const std::string& parameter) {
+  for (const PermutationTest& one : tests.permutation) {
+    if (one.parameter == parameter) return fmt::format("{:.3g} (p {:.2g})", one.spread, one.p);
+  }
+  return "-";
+}
+
+// A law on the strata of a grouping below the report's own.
+std::vector<ReportTable> GroupingTables(const FitReport& report, const AnalysisReport& analysis,
+                                        const GroupingAnalysis& grouping, const std::string& law) {
+  std::vector<LawFit> copies;
+  std::vector<const LawFit*> fits;
+  for (const LawFit& fit : report.fits) {
+    if (fit.law == law) fits.push_back(&fit);
+  }
+  for (const LawFit& fit : grouping.fits) {
+    if (fit.law == law) copies.push_back(fit);
+  }
+  for (LawFit& fit : copies) {
+    fit.stratum = grouping.name + ": " + fit.stratum;
+    fits.push_back(&fit);
+  }
+  std::vector<ReportTable> tables;
+  if (copies.empty()) return tables;
+  ReportTable exponents = ExponentTable(fits);
+  exponents.name = "grouping_" + grouping.name + "_" + law;
+  exponents.title = law + ": exponents on the report's own strata and on those of " + grouping.name;
+  for (const LawFit& fit : copies) {
+    if (fit.Methods().empty())
+      exponents.notes.push_back(fit.stratum + ": not fitted, because " + fit.why_no_least_squares + ".");
+  }
+  tables.push_back(std::move(exponents));
+  const auto of_law = [&](const std::vector<StrataTests>& all) {
+    const auto found = std::find_if(all.begin(), all.end(), [&](const auto& tests) { return tests.law == law; });
+    return found == all.end() ? StrataTests() : *found;
+  };
+  const StrataTests own = of_law(analysis.strata), other = of_law(grouping.strata_tests);
+  ReportTable spreads;
+  spreads.name = "grouping_spread_" + grouping.name + "_" + law;
+  spreads.title = law + ": spread of exponents over the strata (p against random groupings of the same sizes)";
+  spreads.header = {"parameter", "own strata", grouping.name};
+  for (const PermutationTest& one : other.permutation) {
+    spreads.rows.push_back({one.parameter, SpreadText(own, one.parameter), SpreadText(other, one.parameter)});
+  }
+  if (!other.why_none.empty()) spreads.notes.push_back("None: " + other.why_none + ".");
+  if (!other.why_no_permutation.empty()) spreads.notes.push_back("None: " + other.why_no_permutation + ".");
+  if (!spreads.rows.empty() || !spreads.notes.empty()) tables.push_back(std::move(spreads));
+  return tables;
+}
+
 }  // namespace
+
+ReportSection GroupingSection(const FitReport& report, const AnalysisReport& analysis) {
+  ReportSection section;
+  section.title = "Other groupings of the tasks";
+  for (const GroupingAnalysis& grouping : analysis.groupings) {
+    for (const FitReport::Stratum& stratum : grouping.strata) {
+      std::string tasks;
+      for (const std::string& task : stratum.tasks) tasks += (tasks.empty() ? ": " : ", ") + task;
+      section.bullets.push_back(grouping.name + ", " + stratum.name + tasks);
+    }
+    for (const std::string& note : grouping.notes) section.bullets.push_back(grouping.name + ": " + note);
+    for (const std::string& law : LawNames(report)) {
+      for (ReportTable& table : GroupingTables(report, analysis, grouping, law))
+        section.tables.push_back(std::move(table));
+    }
+  }
+  return section;
+}
 
 std::vector<std::string> LawNames(const FitReport& report) {
   std::vector<std::string> names;
@@ -132,6 +201,17 @@ ReportSection LawSection(const FitReport& report, const std::string& law) {
   if (fits.empty()) return section;
   section.paragraphs.push_back(fits[0]->response + " = " + fits[0]->formula);
   if (!fits[0]->citation.empty()) section.paragraphs.push_back(fits[0]->citation);
+  if (!report.controls.empty()) {
+    std::string names;
+    for (const Control& control : report.controls) {
+      const bool is_column = control.expression.empty() || control.expression == control.name;
+      names += (names.empty() ? "" : ", ") + control.name + (is_column ? "" : " = " + control.expression) +
+               fmt::format(" (mean {:.6g})", control.mean);
+    }
+    section.paragraphs.push_back(
+        "Controlled for: " + names +
+        ". Exponents are those at equal values of these; the law itself holds at their means.");
+  }
   for (const LawFit* fit : fits) {
     const std::string sizes = fmt::format("{}: {} of {} rows fitted", fit->stratum, fit->used, fit->incoming) +
                               (fit->held_out_incoming > 0 ? fmt::format(", {} held out", fit->held_out_incoming) : "");
@@ -196,7 +276,8 @@ ReportDocument FitDocument(const FitReport& report, const AnalysisReport& analys
     document.sections.push_back(LawSection(report, law));
     AddAnalysis(analysis, law, document.sections.back());
   }
-  for (ReportSection section : {ComparisonSection(analysis), StrataSection(analysis)}) {
+  for (ReportSection section :
+       {ComparisonSection(analysis), StrataSection(analysis), GroupingSection(report, analysis)}) {
     if (!section.tables.empty()) document.sections.push_back(std::move(section));
   }
   document.sections.push_back(ExclusionSection(report));

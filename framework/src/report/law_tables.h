@@ -14,6 +14,10 @@ namespace bitlaw {
 /// it does beside its nulls. Strata that could not be fitted are listed with the reason.
 BITLAW_EXPORT ReportSection LawSection(const FitReport& report, const std::string& law);
 
+/// Each of settings.groupings: its strata, the exponents of every law on them beside those on the report's own, and the
+/// spread of the exponents with the permutation test of both. No tables without groupings.
+BITLAW_EXPORT ReportSection GroupingSection(const FitReport& report, const AnalysisReport& analysis);
+
 /// What was left out of each fit, and why.
 BITLAW_EXPORT ReportSection ExclusionSection(const FitReport& report);
 

@@ -241,11 +241,15 @@ std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& specs, co
 
 namespace {
 
-void Fit(const std::vector<LawSpec>& specs, const Value& given, const PluginHost& host, StudyReport& report) {
+void Fit(const std::vector<LawSpec>& specs, const Value& given, const PluginHost& host,
+         const std::filesystem::path& output, StudyReport& report) {
   const std::vector<std::unique_ptr<Law>> laws = OpenLaws(specs, host);
   const FitSettings settings = ReadFitSettings(given);
   report.fits = FitLaws(laws, report.observations, settings);
-  report.analysis = Analyze(laws, report.observations, settings, report.fits);
+  ItemScores items;
+  if (settings.bootstrap_unit == "items") items = ReadItemScores(report.observations, RecordStore(output));
+  report.analysis =
+      Analyze(laws, report.observations, settings, report.fits, items.tasks.empty() ? nullptr : &items);
 }
 
 }  // namespace
@@ -254,7 +258,7 @@ StudyReport MakeStudyReport(const Plan& plan, const PluginHost& host, const std:
   StudyReport report;
   report.description = Describe(plan);
   report.observations = Observations(plan, host, output, &report.warnings);
-  Fit(plan.study.laws, plan.study.fit, host, report);
+  Fit(plan.study.laws, plan.study.fit, host, output, report);
   report.failures = ReadFailures(output);
   return report;
 }
@@ -271,7 +275,7 @@ StudyReport MakeStudyReport(const std::filesystem::path& output, const PluginHos
   StudyReport report;
   report.description = ReadStudyDescription(ReadWholeFile(description), description.string());
   report.observations = ReadCsv(observations, {ObservationTextColumns()});
-  Fit(report.description.laws, report.description.fit, host, report);
+  Fit(report.description.laws, report.description.fit, host, output, report);
   report.failures = ReadFailures(output);
   return report;
 }
@@ -293,7 +297,8 @@ ReportDocument StudyDocument(const StudyReport& report) {
       document.sections.push_back(LawSection(report.fits, law));
       AddAnalysis(report.analysis, law, document.sections.back());
     }
-    for (ReportSection section : {ComparisonSection(report.analysis), StrataSection(report.analysis)}) {
+    for (ReportSection section : {ComparisonSection(report.analysis), StrataSection(report.analysis),
+                                  GroupingSection(report.fits, report.analysis)}) {
       if (!section.tables.empty()) document.sections.push_back(std::move(section));
     }
     if (!report.fits.fits.empty()) document.sections.push_back(ExclusionSection(report.fits));

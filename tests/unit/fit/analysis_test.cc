@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/base/rng.h"
 #include "laws_for_tests.h"
+#include "support/planted_study.h"
 
 namespace bitlaw {
 namespace {
@@ -15,60 +15,13 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-struct PlantedStratum {
-  std::string name;
-  int tasks;
-  std::vector<double> theta;  // A, alpha, beta, gamma, delta
-};
-
 // Observations of strata with planted laws: 3 sizes x 3 bits x 2 calibrations x 2 groups, chance 0.25.
 Table Observations(const std::vector<PlantedStratum>& strata, double noise, uint64_t seed) {
-  std::vector<std::string> trial, task, stratum, family;
-  std::vector<double> n, b, cb, g, value, error, items, chance, accuracy, baseline;
   Rng rng(seed);
-  const auto law = FourFactorLaw();
-  int index = 0;
-  for (const double size : {6e8, 4e9, 1.4e10}) {
-    for (const double bits : {3.0, 4.0, 8.0}) {
-      for (const double samples : {8.0, 128.0}) {
-        for (const double group : {32.0, 128.0}) {
-          ++index;
-          for (const PlantedStratum& one : strata) {
-            const std::vector<double> x = {size, bits, samples, group};
-            for (int t = 0; t < one.tasks; ++t) {
-              trial.push_back("t" + std::to_string(index));
-              task.push_back(one.name + std::to_string(t));
-              stratum.push_back(one.name);
-              family.push_back(index / 5 % 2 == 0 ? "even" : "odd");
-              n.push_back(size), b.push_back(bits), cb.push_back(samples), g.push_back(group);
-              const double a = std::exp(-law->Predict(one.theta, x, {}) * std::exp(noise * rng.Normal()));
-              const double p = 0.25 + 0.75 * a;
-              value.push_back(p), accuracy.push_back(a), chance.push_back(0.25), items.push_back(1000);
-              error.push_back(std::sqrt(p * (1 - p) / 1000));
-              baseline.push_back(0.9);
-            }
-          }
-        }
-      }
-    }
-  }
-  Table table("observations");
-  table.AddTexts("trial", trial);
-  table.AddTexts("task", task);
-  table.AddTexts("stratum", stratum);
-  table.AddTexts("family", family);
-  table.AddTexts("metric_kind", std::vector<std::string>(trial.size(), "accuracy"));
-  table.AddNumbers("N", n);
-  table.AddNumbers("B", b);
-  table.AddNumbers("Cb", cb);
-  table.AddNumbers("G", g);
-  table.AddNumbers("value", value);
-  table.AddNumbers("standard_error", error);
-  table.AddNumbers("items", items);
-  table.AddNumbers("chance", chance);
-  table.AddNumbers("acc_adj", accuracy);
-  table.AddNumbers("baseline_value", baseline);
-  return table;
+  PlantedObservations planted;
+  planted.noise = noise;
+  return ObservationsOf(*FourFactorLaw(), strata, FullGrid({6e8, 4e9, 1.4e10}, {3, 4, 8}, {8, 128}, {32, 128}), planted,
+                        rng);
 }
 
 const std::vector<PlantedStratum> kTwoStrata = {{"KM", 2, {900, -0.31, -0.96, -0.04, 0.06}},
@@ -172,12 +125,12 @@ TEST(Bootstrap, DrawsWholeClustersAndSaysWhenTheyAreTooFew) {
   const Refitter refitter(*fitted.law, fitted.table, fitted.settings, *fitted.fit.ols);
   BootstrapOptions options;
   options.replicates = 200;
-  options.unit = "N";
+  options.unit = "G";
   const auto report = Bootstrap(refitter, fitted.table, *fitted.fit.ols, options);
-  EXPECT_EQ(report.units, 3u);
-  // One size alone, 3 of 27 resamples, does not determine alpha.
-  EXPECT_NEAR(report.failed, 200.0 / 9, 15);
-  EXPECT_THAT(report.note, HasSubstr("resamples by N do not determine the parameters: no interval is given"));
+  EXPECT_EQ(report.units, 2u);
+  // One group size alone, every second resample, does not determine delta.
+  EXPECT_NEAR(report.failed, 100, 25);
+  EXPECT_THAT(report.note, HasSubstr("resamples by G do not determine the parameters: no interval is given"));
 }
 
 // With A = 1e6 the law says acc_adj = 0 in every row, whatever the exponents: no resample can move them.
@@ -207,7 +160,8 @@ TEST(Bootstrap, OfItemsSpreadsAsTheCountsDo) {
   EXPECT_LT(fitted.fit.ols->parameters[1].standard_error, 1e-8);
   EXPECT_GT(report.quantities[1].bootstrap_error, 0.005);
   EXPECT_LT(report.quantities[1].bootstrap_error, 0.1);
-  EXPECT_EQ(report.note, "BCa without acceleration: single items are not in the table");
+  EXPECT_EQ(report.note,
+            "items drawn for each row by itself, BCa without acceleration: single items are not in the table");
 }
 
 TEST(Quantile, InterpolatesAsRDoes) {

@@ -7,8 +7,8 @@
 #include <functional>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/base/rng.h"
 #include "laws_for_tests.h"
+#include "support/planted_study.h"
 
 namespace bitlaw {
 namespace {
@@ -16,32 +16,14 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// A grid like the study's, with planted exponents and noise on the logarithm of the response.
+// A grid like the study's, with planted exponents and noise on the logarithm of the response; the largest model is held
+// out.
 Table PlantedGrid(double noise, uint64_t seed, const std::vector<double>& theta) {
-  std::vector<double> n, b, cb, g, accuracy, hold_out;
   Rng rng(seed);
-  const auto law = FourFactorLaw();
-  for (const double size : {6e8, 1.7e9, 4e9, 8e9, 3.2e10}) {
-    for (const double bits : {3.0, 4.0, 8.0}) {
-      for (const double samples : {8.0, 32.0, 128.0}) {
-        for (const double group : {32.0, 128.0}) {
-          n.push_back(size);
-          b.push_back(bits);
-          cb.push_back(samples);
-          g.push_back(group);
-          hold_out.push_back(size > 1e10);
-          const double response = law->Predict(theta, std::vector<double>{size, bits, samples, group}, {});
-          accuracy.push_back(std::exp(-response * std::exp(noise * rng.Normal())));
-        }
-      }
-    }
-  }
-  Table table("planted");
-  table.AddNumbers("N", n);
-  table.AddNumbers("B", b);
-  table.AddNumbers("Cb", cb);
-  table.AddNumbers("G", g);
-  table.AddNumbers("acc_adj", accuracy);
+  const auto grid = FullGrid({6e8, 1.7e9, 4e9, 8e9, 3.2e10}, {3, 4, 8}, {8, 32, 128}, {32, 128});
+  Table table = PlantedTable(*FourFactorLaw(), theta, grid, noise, rng);
+  std::vector<double> hold_out;
+  for (const Configuration& one : grid) hold_out.push_back(one.size > 1e10);
   table.AddNumbers("hold_out", hold_out);
   return table;
 }

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bitlaw/api/law.h"
+#include "bitlaw/base/export.h"
+#include "records/table.h"
+
+namespace bitlaw {
+
+/// What a law is cleared of: a column that is not one of its factors.
+struct BITLAW_EXPORT Control {
+  std::string name;        ///< Of the column; its coefficient is the parameter c_<name>.
+  std::string expression;  ///< Over columns of numbers; the column itself if it is the name alone.
+  std::vector<std::pair<std::string, double>> of_task;  ///< Given by task instead.
+  double mean = 0;  ///< Over the rows of the table; where it is there, the law is as if there were no control.
+};
+
+/// Reads "items", "log_length = log(answer_length)" or "answer_length: arc = 3.2, gsm8k = 140". Error(kSpec).
+BITLAW_EXPORT Control ParseControl(const std::string& text);
+
+/// A law with controls z beside its factors:
+///
+///     response = f(x; theta) exp(sum_j c_j (z_j - mean_j))     so that each is linear in ln response and in OLS, or
+///     response = f(x; theta) + sum_j c_j (z_j - mean_j)        where the law is linear in its parameters as it stands.
+///
+/// Its parameters are the law's, then c_<name> of each control; its name is the law's. The law must outlive it.
+/// Error(kSpec) for a control that is a factor of the law, or whose parameter has a name of the law's.
+class BITLAW_EXPORT ControlledLaw final : public Law {
+ public:
+  ControlledLaw(const Law& law, std::vector<Control> controls);
+
+  const std::string& name() const override { return law_.name(); }
+  std::span<const LawParameter> parameters() const override { return parameters_; }
+  std::span<const std::string> covariates() const override { return covariates_; }
+  const std::string& response() const override { return law_.response(); }
+  double Predict(std::span<const double> theta, std::span<const double> x, std::span<double> gradient) const override;
+  std::optional<LinearForm> linear_form() const override;
+  double LinearFeatures(std::span<const double> x, std::span<double> features) const override;
+  long double LinearFeaturesExtended(std::span<const double> x, std::span<long double> features) const override;
+  FitProcedure procedure() const override { return law_.procedure(); }
+  std::string formula_text() const override;
+  std::string citation() const override { return law_.citation(); }
+
+ private:
+  const Law& law_;
+  std::vector<Control> controls_;
+  bool is_additive_ = false;
+  std::vector<LawParameter> parameters_;
+  std::vector<std::string> covariates_;
+};
+
+/// Laws and the table as they are fitted: with controls, each law in a ControlledLaw, and their columns in the table.
+/// Without, both as they came. Laws and table must outlive it.
+class BITLAW_EXPORT ControlledStudy {
+ public:
+  ControlledStudy(std::span<const std::unique_ptr<Law>> laws, const Table& table,
+                  const std::vector<std::string>& controls);
+
+  const std::vector<const Law*>& laws() const { return laws_; }
+  const Table& table() const { return is_controlled() ? controlled_table_ : table_; }
+  const std::vector<Control>& controls() const { return controls_; }
+  bool is_controlled() const { return !controls_.empty(); }
+
+ private:
+  const Table& table_;
+  std::vector<Control> controls_;
+  Table controlled_table_;
+  std::vector<std::unique_ptr<ControlledLaw>> controlled_;
+  std::vector<const Law*> laws_;
+};
+
+}  // namespace bitlaw
