@@ -286,7 +286,7 @@ TEST(NistStrd, NonlinearProblemsReachSixDigitsFromBothStarts) {
           const NonlinearResult fit = FitNonlinear(*law, rows, options);
           for (size_t j = 0; j < k; ++j) {
             digits = std::min(digits, Digits(fit.parameters[j].value, problem["estimate"][j]));
-            // Lanczos1 fits but for the rounding of its data: with 60 digits NIST's deviations come out, in doubles not.
+            // Of Lanczos1 see below.
             if (name != "Lanczos1")
               digits = std::min(digits, Digits(fit.parameters[j].standard_error, problem["standard_deviation"][j]));
           }
@@ -307,6 +307,33 @@ TEST(NistStrd, NonlinearProblemsReachSixDigitsFromBothStarts) {
     }
   }
   EXPECT_EQ(multistarted, "BoxBOD/1");
+}
+
+// Lanczos1 fits but for the rounding of its data to 13 digits: residuals are 1e-13, and a double of 2.5 is known to
+// 4e-16. With 60 digits NIST's values come out to the last one from the printed data; but those data as doubles have a
+// least sum of squares of 1.4296e-25, not the certified 1.4308e-25, and its evaluation in double adds as much again. So
+// no program in double can reproduce more than two or three digits of its deviations, and two are asked for.
+TEST(NistStrd, Lanczos1HasItsDeviationsAsFarAsDoublesGo) {
+  const Json golden = Golden("nist.json");
+  Json problem;
+  for (const Json& one : golden["nonlinear"]) {
+    if (one["name"] == "Lanczos1") problem = one;
+  }
+  ASSERT_FALSE(problem.is_null());
+  const auto law = MakeLaw(problem["formula"], {"b1", "b2", "b3", "b4", "b5", "b6"}, Json());
+  const FitRows rows = RowsOf(problem);
+  for (size_t start = 0; start < 2; ++start) {
+    NonlinearOptions options;
+    options.max_iterations = 2000;
+    options.random_starts = 0;
+    options.given_starts = {{"NIST", problem["starts"][start].get<std::vector<double>>()}};
+    const NonlinearResult fit = FitNonlinear(*law, rows, options);
+    EXPECT_GT(Digits(fit.quality.ssr, problem["residual_sum_of_squares"]), 2) << fit.quality.ssr;
+    for (size_t j = 0; j < 6; ++j) {
+      EXPECT_GT(Digits(fit.parameters[j].standard_error, problem["standard_deviation"][j]), 2)
+          << fit.parameters[j].standard_error;
+    }
+  }
 }
 
 }  // namespace
