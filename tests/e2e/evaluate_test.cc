@@ -1,0 +1,164 @@
+// What a user sees of evaluation: tasks, evaluate, and the verbs that look at recorded items.
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "study_fixture.h"
+
+namespace bitlaw {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using Json = nlohmann::json;
+
+class Evaluation : public StudyFolder {
+ protected:
+  ProgramEnd Run(std::vector<std::string> words) const {
+    words.insert(words.begin(), {"--configs", BITLAW_SOURCE_DIR "/tests/support"});
+    return StartedProgram(words, folder_).Wait();
+  }
+  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
+  Json ReadJson(const std::string& name) const { return Json::parse(StartedProgram::Text(folder_ / name)); }
+  std::vector<Json> ReadLines(const std::string& name) const {
+    std::vector<Json> lines;
+    std::istringstream text(StartedProgram::Text(folder_ / name));
+    for (std::string line; std::getline(text, line);) lines.push_back(Json::parse(line));
+    return lines;
+  }
+};
+
+TEST_F(Evaluation, WritesEveryItemWithItsAnswers) {
+  const ProgramEnd end = Run({"evaluate", Path("tiny"), "--task", "uses,capitals", "--limit", "3", "--samples",
+                              Path("samples.jsonl"), "--json", Path("scores.json"), "--threads", "1"});
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(end.out, HasSubstr("* limited: not all items of the benchmark were scored."));
+  const std::vector<Json> lines = ReadLines("samples.jsonl");
+  ASSERT_EQ(lines.size(), 6u);
+  EXPECT_EQ(lines[0].at("task"), "uses");
+  EXPECT_EQ(lines[0].at("item"), "0");
+  // The choice with the highest likelihood is what the score was made of.
+  double right = 0;
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_GE(lines[i].at("answers").size(), 3u);
+    for (const Json& answer : lines[i].at("answers")) {
+      EXPECT_LT(answer.at("loglikelihood_nats").get<double>(), 0);
+      EXPECT_THAT(answer.at("context").get<std::string>(), HasSubstr("Question: "));
+    }
+    right += lines[i].at("values")[0].at("value").get<double>();
+  }
+  EXPECT_TRUE(lines[3].at("answers")[0].at("text").is_string());
+  const Json scores = ReadJson("scores.json");
+  EXPECT_EQ(scores.at("tasks")[0].at("limit"), 3);
+  EXPECT_DOUBLE_EQ(scores.at("tasks")[0].at("metrics")[0].at("value").get<double>(), right / 3);
+
+  const ProgramEnd shown = Run({"samples", Path("samples.jsonl"), "--task", "uses", "--count", "2", "--context", "12"});
+  EXPECT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_THAT(shown.out, AllOf(HasSubstr("uses 0  acc "), HasSubstr("\n  > "), HasSubstr("2 of 3 items shown."),
+                               Not(HasSubstr("capitals"))));
+}
+
+TEST_F(Evaluation, OfAQuantizedModelStandsBesideTheUnquantizedOne) {
+  const ProgramEnd made = Run({"quantize", Path("tiny"), "--quantizer", "rtn", "--option", "bits=2", "--option",
+                               "group_size=16", "--output", Path("codes.safetensors"), "--threads", "1"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const ProgramEnd end =
+      Run({"evaluate", Path("tiny"), "--quantized", Path("codes.safetensors"), "--task", "uses,capitals",
+           "--against-unquantized", "--json", Path("scores.json"), "--threads", "1"});
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  const Json scores = ReadJson("scores.json");
+  EXPECT_GT(scores.at("quantized").at("bits_effective").get<double>(), 2);
+  const Json& uses = scores.at("tasks")[0].at("against_unquantized");
+  const Json& acc = uses.at("metrics")[0];
+  EXPECT_EQ(acc.at("items"), 16);
+  EXPECT_DOUBLE_EQ(acc.at("quantized").get<double>(), scores.at("tasks")[0].at("metrics")[0].at("value").get<double>());
+  EXPECT_DOUBLE_EQ(acc.at("difference").get<double>(),
+                   acc.at("quantized").get<double>() - acc.at("unquantized").get<double>());
+  EXPECT_DOUBLE_EQ(acc.at("difference").get<double>() * 16,
+                   acc.at("only_quantized").get<double>() - acc.at("only_unquantized").get<double>());
+  EXPECT_GT(uses.at("kl_nats").get<double>(), 1e-3) << "two bits change the predictions";
+  EXPECT_LE(uses.at("top1_agreement").get<double>(), 1);
+  EXPECT_EQ(scores.at("tasks")[1].at("against_unquantized").at("positions"), 0) << "capitals only generates";
+
+  const ProgramEnd alone =
+      Run({"evaluate", Path("tiny"), "--task", "uses", "--json", Path("before.json"), "--threads", "1"});
+  ASSERT_EQ(alone.exit_code, 0) << alone.err;
+  EXPECT_DOUBLE_EQ(ReadJson("before.json").at("tasks")[0].at("metrics")[0].at("value").get<double>(),
+                   acc.at("unquantized").get<double>());
+  const ProgramEnd refused = Run({"evaluate", Path("tiny"), "--task", "uses", "--against-unquantized"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_EQ(refused.err,
+            "bitlaw: --against-unquantized compares a quantized model. Name its weights with --quantized.\n");
+}
+
+TEST_F(Evaluation, RecordedItemsAreComparedAndGroupedWithoutARun) {
+  const auto study = WriteStudy("  - none\n  - {quantizer: rtn, bits: 2, group_size: 16}\n", "[uses, steps, endings]");
+  const ProgramEnd run = RunStudy(study, "out");
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const std::string out = Path("out");
+
+  const ProgramEnd paired = Run({"paired", out, "--task", "uses", "--items", "1600", "--format", "csv"});
+  ASSERT_EQ(paired.exit_code, 0) << paired.err;
+  EXPECT_THAT(paired.out, HasSubstr("detectable at 1600\n"));
+  EXPECT_THAT(paired.out, HasSubstr(",uses,acc,16,"));
+
+  const ProgramEnd strata =
+      Run({"strata", out, "--group", "both=uses,steps", "--group", "one=steps", "--format", "csv"});
+  ASSERT_EQ(strata.exit_code, 0) << strata.err;
+  EXPECT_THAT(strata.out, HasSubstr("trial,stratum,adjusted,+-,tasks,items\n"));
+  EXPECT_THAT(strata.out, HasSubstr(",both,"));
+  EXPECT_THAT(strata.out, HasSubstr(",2,32\n"));
+  const ProgramEnd unknown = Run({"strata", out, "--group", "a=usess"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_EQ(unknown.err,
+            "bitlaw: --group a: no task 'usess' is recorded. Did you mean 'uses'? Recorded: endings, steps, uses.\n");
+
+  const ProgramEnd samples = Run({"samples", out, "--task", "uses", "--count", "40", "--format", "csv"});
+  ASSERT_EQ(samples.exit_code, 0) << samples.err;
+  EXPECT_EQ(std::count(samples.out.begin(), samples.out.end(), '\n'), 33);  // Two trials of 16 items, and the header.
+  EXPECT_THAT(samples.out, HasSubstr(",uses,0,,acc,"));
+}
+
+TEST_F(Evaluation, TasksAreListedAndTheirDataChecked) {
+  const ProgramEnd list = Run({"tasks", "list", "uses", "capitals"});
+  ASSERT_EQ(list.exit_code, 0) << list.err;
+  EXPECT_THAT(list.out, AllOf(HasSubstr("multiple_choice"), HasSubstr("exact_match")));
+  const ProgramEnd found = Run({"tasks", "check", "uses", "--format", "csv"});
+  EXPECT_EQ(found.exit_code, 0) << found.err;
+  EXPECT_THAT(found.out, HasSubstr("uses,16,data/uses.jsonl,found,"));
+
+  std::filesystem::create_directories(folder_ / "own/tasks");
+  std::ofstream(folder_ / "own/tasks/lost.yaml") << "type: cloze\nversion: \"1\"\ndata: lost.jsonl\nget: \"example.org "
+                                                    "has it\"\nprompt: \"{{q}}\"\ntarget: \"{{a}}\"\n";
+  std::ofstream(folder_ / "own/tasks/other.yaml")
+      << "type: cloze\nversion: \"1\"\ndata: other.jsonl\nsha256: \"00\"\nprompt: \"{{q}}\"\ntarget: \"{{a}}\"\n";
+  std::ofstream(folder_ / "own/tasks/plain.yaml")
+      << "type: cloze\nversion: \"1\"\ndata: plain.jsonl\nprompt: \"{{q}}\"\ntarget: \"{{a}}\"\n";
+  for (const char* name : {"other", "plain"}) {
+    std::ofstream(folder_ / "own/tasks" / (std::string(name) + ".jsonl")) << "{\"q\": \"x\", \"a\": \"y\"}\n";
+  }
+  std::ofstream(folder_ / "own/tasks/data.sha256") << std::string(64, '0') << "  plain.jsonl\n";
+  const ProgramEnd end = Run({"--configs", Path("own"), "tasks", "check", "lost", "other", "plain", "--format", "csv"});
+  EXPECT_EQ(end.exit_code, 5) << end.err;
+  EXPECT_THAT(end.out, HasSubstr("lost,-,lost.jsonl,missing,example.org has it\n"));
+  EXPECT_THAT(end.out, HasSubstr("other,-,other.jsonl,not the task's: SHA-256 "));
+  EXPECT_THAT(end.out, HasSubstr("plain,1,plain.jsonl,\"found, other items than data.sha256 lists\","));
+}
+
+TEST_F(Evaluation, EveryShippedTaskCanBeReadAndSaysWhatItMatches) {
+  const ProgramEnd end = StartedProgram({"tasks", "list", "--format", "csv"}, folder_).Wait();
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  for (const char* name :
+       {"triviaqa",      "nq_open",    "popqa",          "wikidata_qa", "mmlu",      "hellaswag",      "piqa",
+        "winogrande",    "openbookqa", "commonsense_qa", "boolq",       "arc_easy",  "gsm8k",          "math",
+        "arc_challenge", "bbh",        "bbh_cot",        "logiqa",      "jeopardy",  "truthfulqa_mc1", "siqa",
+        "svamp",         "aqua_rat",   "strategyqa",     "lambada",     "wikitext2", "wikitext2_word", "c4"}) {
+    EXPECT_THAT(end.out, HasSubstr("\n" + std::string(name) + ",")) << name;
+  }
+  EXPECT_THAT(end.out, HasSubstr("gsm8k,KR,short_answer,5,\"exact_match_strict, exact_match_flexible\","
+                                 "\"lm-evaluation-harness 0.4.13, gsm8k, five-shot,"));
+}
+
+}  // namespace
+}  // namespace bitlaw
