@@ -15,7 +15,6 @@ std::string Message(int code) {
   return buffer;
 }
 
-
 struct MatchData {
   explicit MatchData(const pcre2_code* code) : data(pcre2_match_data_create_from_pattern(code, nullptr)) {
     if (data == nullptr) throw std::bad_alloc();
