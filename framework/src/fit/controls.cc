@@ -7,6 +7,7 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/expression.h"
+#include "bitlaw/sdk/unicode_text.h"
 #include "fit/task_lists.h"
 
 namespace bitlaw {
@@ -44,7 +45,7 @@ std::vector<double> ValuesOf(const Control& control, const Table& table) {
 Control ParseControl(const std::string& text) {
   Control control;
   const size_t colon = text.find(':'), equals = text.find('=');
-  control.name = TrimmedText(text.substr(0, std::min(colon, equals)));
+  control.name = Trim(std::string_view(text).substr(0, std::min(colon, equals)));
   if (colon != std::string::npos && colon < equals) {
     for (const auto& [task, value] : ParseAssignments(text.substr(colon + 1), ',', "control '" + control.name + "'")) {
       size_t end = 0;
@@ -61,7 +62,7 @@ Control ParseControl(const std::string& text) {
       control.of_task.emplace_back(task, number);
     }
   } else {
-    control.expression = equals == std::string::npos ? control.name : TrimmedText(text.substr(equals + 1));
+    control.expression = equals == std::string::npos ? control.name : std::string(Trim(std::string_view(text).substr(equals + 1)));
   }
   if (!IsName(control.name) || (control.of_task.empty() && control.expression.empty())) {
     throw Error(

@@ -5,13 +5,9 @@
 #include <sstream>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/unicode_text.h"
 
 namespace bitlaw {
-
-std::string TrimmedText(const std::string& text) {
-  const size_t begin = text.find_first_not_of(" \t\n");
-  return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(" \t\n") - begin + 1);
-}
 
 std::vector<std::pair<std::string, std::string>> ParseAssignments(const std::string& text, char separator,
                                                                   const std::string& where) {
@@ -19,15 +15,15 @@ std::vector<std::pair<std::string, std::string>> ParseAssignments(const std::str
   std::istringstream parts(text);
   std::string part;
   while (std::getline(parts, part, separator)) {
-    if (TrimmedText(part).empty()) continue;
+    if (Trim(part).empty()) continue;
     const size_t equals = part.find('=');
     std::string name, value;
     if (equals != std::string::npos) {
-      name = TrimmedText(part.substr(0, equals));
-      value = TrimmedText(part.substr(equals + 1));
+      name = Trim(std::string_view(part).substr(0, equals));
+      value = Trim(std::string_view(part).substr(equals + 1));
     }
     if (name.empty() || value.empty())
-      throw Error(ErrorKind::kSpec, where + ": '" + TrimmedText(part) + "' is not of the form name = value.");
+      throw Error(ErrorKind::kSpec, where + ": '" + std::string(Trim(part)) + "' is not of the form name = value.");
     const auto same = [&](const auto& pair) { return pair.first == name; };
     if (std::any_of(pairs.begin(), pairs.end(), same))
       throw Error(ErrorKind::kSpec, where + ": '" + name + "' is there twice.");
@@ -55,7 +51,7 @@ void CheckTaskName(const std::string& name, const std::vector<std::string>& task
 Grouping ParseGrouping(const std::string& text) {
   Grouping grouping;
   const size_t colon = text.find(':');
-  grouping.name = TrimmedText(text.substr(0, colon));
+  grouping.name = Trim(std::string_view(text).substr(0, colon));
   if (grouping.name.empty() || (colon == std::string::npos && text.find('=') != std::string::npos)) {
     throw Error(ErrorKind::kSpec, "grouping '" + text +
                                       "' is neither a column nor of the form name: stratum = task, task; stratum = "
@@ -69,7 +65,7 @@ Grouping ParseGrouping(const std::string& text) {
     std::istringstream parts(listed);
     std::string part;
     while (std::getline(parts, part, ',')) {
-      const std::string task = TrimmedText(part);
+      const std::string task(Trim(part));
       if (task.empty()) continue;
       if (!stratum_of.emplace(task, stratum).second)
         throw Error(ErrorKind::kSpec, where + ": task '" + task + "' is named twice.");

@@ -9,8 +9,6 @@
 
 namespace bitlaw {
 
-BITLAW_EXPORT std::string TrimmedText(const std::string& text);
-
 /// "a = 1, b = 2" as pairs of trimmed texts, in order. Error(kSpec), led by `where`, for a part that is not such a pair
 /// or repeats a name. Empty parts are left out.
 BITLAW_EXPORT std::vector<std::pair<std::string, std::string>> ParseAssignments(const std::string& text, char separator,
