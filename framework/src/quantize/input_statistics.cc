@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "quantize/bfloat16_product.h"
+
 namespace bitlaw {
 namespace {
 
@@ -17,20 +19,11 @@ int64_t PanelWidth(int64_t columns) { return std::max(kSmallestPanel, (columns +
 }  // namespace
 
 void InputStatistics::Add(const at::Tensor& input) {
-  const at::Tensor x = input.reshape({-1, input.size(-1)}).to(at::kFloat);  // [tokens, C_in]
-  const int64_t columns = x.size(1);
-  tokens_ += x.size(0);
-  if (needs_.second_moment) {
-    const at::Tensor wide = needs_.second_moment_float64 ? x.to(at::kDouble) : x;
-    if (!moment_.defined()) moment_ = at::zeros({columns, columns}, wide.options());
-    const int64_t width = PanelWidth(columns);
-    for (int64_t first = 0; first < columns; first += width) {
-      const int64_t size = std::min(width, columns - first);
-      moment_.narrow(0, first, size)
-          .narrow(1, first, columns - first)
-          .addmm_(wide.narrow(1, first, size).t(), wide.narrow(1, first, columns - first));  // [size, C_in - first]
-    }
-  }
+  const at::Tensor given = input.reshape({-1, input.size(-1)});  // [tokens, C_in]
+  tokens_ += given.size(0);
+  if (needs_.second_moment) AddSecondMoment(given);
+  if (!needs_.abs_mean && !needs_.abs_max && !needs_.rows) return;
+  const at::Tensor x = given.to(at::kFloat);
   if (needs_.abs_mean) {
     const at::Tensor sum = x.abs().sum(0, false, at::kDouble);  // [C_in]
     abs_sum_ = abs_sum_.defined() ? abs_sum_.add_(sum) : sum;
@@ -40,6 +33,27 @@ void InputStatistics::Add(const at::Tensor& input) {
     abs_max_ = abs_max_.defined() ? at::maximum(abs_max_, max) : max;
   }
   if (needs_.rows) rows_.push_back(x);
+}
+
+void InputStatistics::AddSecondMoment(const at::Tensor& x) {
+  const bool is_bfloat16 = x.scalar_type() == at::kBFloat16 && x.device().is_cpu() && x.size(0) > 0 &&
+                           !needs_.second_moment_float64 && HasBfloat16Products();
+  const at::ScalarType sums = needs_.second_moment_float64 ? at::kDouble : at::kFloat;
+  const at::Tensor factor = is_bfloat16 ? x.contiguous() : x.to(sums);  // [tokens, C_in]
+  const int64_t columns = x.size(1);
+  if (!moment_.defined()) moment_ = at::zeros({columns, columns}, factor.options().dtype(sums));
+  const int64_t width = PanelWidth(columns);
+  for (int64_t first = 0; first < columns; first += width) {
+    const int64_t size = std::min(width, columns - first);
+    const at::Tensor left = factor.narrow(1, first, size);
+    const at::Tensor right = factor.narrow(1, first, columns - first);
+    at::Tensor panel = moment_.narrow(0, first, size).narrow(1, first, columns - first);  // [size, C_in - first]
+    if (is_bfloat16) {
+      AddTransposedProduct(left, right, panel);
+    } else {
+      panel.addmm_(left.t(), right);
+    }
+  }
 }
 
 LayerCalibration InputStatistics::Finish(int64_t sequences) {

@@ -14,13 +14,15 @@ class InputStatistics {
  public:
   explicit InputStatistics(const CalibrationNeeds& needs) : needs_(needs) {}
 
-  /// input [..., C_in]
+  /// input [..., C_in]. Products of bfloat16 inputs are exact, their sums float32 (or float64, if that is needed).
   void Add(const at::Tensor& input);
 
   /// The statistics of `sequences` calibration sequences. Ends the sums; call once.
   LayerCalibration Finish(int64_t sequences);
 
  private:
+  void AddSecondMoment(const at::Tensor& x);  ///< x [tokens, C_in]
+
   CalibrationNeeds needs_;
   int64_t tokens_ = 0;
   at::Tensor moment_;    ///< [C_in, C_in] sum x x^T, upper block triangle only.

@@ -148,6 +148,23 @@ TEST(QuantizeModel, SumsWideInputsInPanels) {  // 400 columns are several panels
   EXPECT_TRUE(at::allclose(down.second_moment, at::mm(down.rows.t(), down.rows), 1e-4, 1e-4));
 }
 
+TEST(QuantizeModel, SumsBFloat16InputsInFloat32) {  // Sums rounded to bfloat16 would be off by 2e-3.
+  DecoderConfig config = SmallConfig();
+  config.ffn_size = 400;
+  const TokenSequences sequences = SomeSequences(6, 16);
+  const auto model = RandomDecoder(config, Dtype::kBFloat16);
+  Spy spy({.second_moment = true, .rows = true});
+  QuantizeModel(*model, spy, &sequences);
+  ASSERT_FALSE(spy.seen.empty());
+  for (const auto& [name, calibration] : spy.seen) {
+    const at::Tensor rows = calibration.rows.to(at::kDouble);         // [tokens, C_in]
+    const at::Tensor exact = at::mm(rows.t(), rows).mul_(2.0 / 6.0);  // [C_in, C_in]
+    const at::Tensor scale = at::outer(exact.diag(), exact.diag()).sqrt_();
+    const at::Tensor errors = at::abs(calibration.second_moment.to(at::kDouble) - exact).div(scale + 1e-30);
+    EXPECT_LT(errors.max().item<double>(), 1e-6) << name;
+  }
+}
+
 TEST(QuantizeModel, EvaluatesWhatTheCodesSay) {
   const TokenSequences sequences = SomeSequences(4, 16);
   const auto model = RandomDecoder(SmallConfig());

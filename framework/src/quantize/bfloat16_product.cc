@@ -1,0 +1,79 @@
+#include "quantize/bfloat16_product.h"
+
+#include <ATen/record_function.h>
+
+#include "bitlaw/base/error.h"
+
+#ifdef BITLAW_HAS_ONEDNN
+#include <dnnl.hpp>
+#endif
+
+namespace bitlaw {
+
+#ifdef BITLAW_HAS_ONEDNN
+
+namespace {
+
+const dnnl::engine& Processor() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+// The matrix where it lies: rows x columns of `matrix`, or of its transpose.
+dnnl::memory View(const at::Tensor& matrix, dnnl::memory::data_type type, bool is_transposed) {
+  const dnnl::memory::dims sizes{matrix.size(0), matrix.size(1)};
+  const dnnl::memory::dims strides{matrix.stride(0), 1};
+  const dnnl::memory::desc layout =
+      is_transposed ? dnnl::memory::desc({sizes[1], sizes[0]}, type, dnnl::memory::dims{strides[1], strides[0]})
+                    : dnnl::memory::desc(sizes, type, strides);
+  return dnnl::memory(layout, Processor(), matrix.data_ptr());
+}
+
+}  // namespace
+
+bool HasBfloat16Products() {
+  static const bool has = [] {
+    const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & needed) == needed;
+  }();
+  return has;
+}
+
+void AddTransposedProduct(const at::Tensor& left, const at::Tensor& right, at::Tensor sums) {
+  RECORD_FUNCTION("bitlaw::bfloat16_product", std::vector<c10::IValue>());
+  using Type = dnnl::memory::data_type;
+  try {
+    const dnnl::memory a = View(left, Type::bf16, true);    // [M, K]
+    const dnnl::memory b = View(right, Type::bf16, false);  // [K, N]
+    const dnnl::memory c = View(sums, Type::f32, false);    // [M, N]
+    dnnl::post_ops add;
+    add.append_sum(1.0F);
+    dnnl::primitive_attr attributes;
+    attributes.set_post_ops(add);
+#if DNNL_VERSION_MAJOR >= 3
+    const dnnl::matmul::primitive_desc plan(Processor(), a.get_desc(), b.get_desc(), c.get_desc(), attributes);
+#else
+    const dnnl::matmul::desc shapes(a.get_desc(), b.get_desc(), c.get_desc());
+    const dnnl::matmul::primitive_desc plan(shapes, attributes, Processor());
+#endif
+    const dnnl::matmul product(plan);
+    dnnl::stream stream(Processor());
+    product.execute(stream, {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}});
+    stream.wait();
+  } catch (const dnnl::error& refusal) {
+    throw InternalError(std::string("second moments: oneDNN says '") + refusal.what() +
+                        "' to a product of bfloat16 matrices. With float32 it is not asked.");
+  }
+}
+
+#else
+
+bool HasBfloat16Products() { return false; }
+
+void AddTransposedProduct(const at::Tensor&, const at::Tensor&, at::Tensor) {
+  throw InternalError("second moments: a product of bfloat16 matrices was asked of a build without oneDNN.");
+}
+
+#endif
+
+}  // namespace bitlaw
