@@ -32,7 +32,7 @@ const std::vector<Rung>& Ladder() {
       {"lab-llama-492k", net("llama", 128, 2, 4, 2, 512), 5000, 4096, 3e-3, 0.05, 1},
       {"lab-moe-252k", net("qwen3_moe", 32, 2, 2, 1, 160, 8), 5000, 4096, 5e-3, 0.05, 1},
       {"lab-moe-518k", net("qwen3_moe", 64, 2, 4, 2, 160, 8), 5000, 4096, 4e-3, 0.05, 1},
-      {"lab-moe-1.3m", net("qwen3_moe", 128, 2, 4, 2, 192, 8), 5000, 4096, 3e-3, 0.05, 1},
+      {"lab-moe-1.3m", net("qwen3_moe", 128, 2, 4, 2, 192, 8), 5000, 4096, 3e-3, 0.05, 2},  // 1 never learns links
   };
   return ladder;
 }

@@ -30,10 +30,12 @@ constexpr TaskForm kForms[] = {
     {"speak", Kind::kSpeak, "KA", 0, "A dictionary applied to a new sentence of three words."},
     {"decline", Kind::kDecline, "KA", 4,
      "Endings of two nouns in a case in which they were never seen, chosen among four."},
-    {"arith", Kind::kArith, "KR", 0, "Two to six operations modulo 23 or 113, step by step."},
-    {"walk", Kind::kWalk, "KR", 4, "Two to six doors between rooms, the right way chosen among four."},
-    {"order", Kind::kOrder, "KR", 4, "The first, second or last of a chain of comparisons, chosen among its members."},
-    {"hop", Kind::kHop, "KR", 0, "Two to four links followed, step by step."},
+    {"arith", Kind::kArith, "KR", 0, "Two to six operations modulo 23 or 113, all alike often, step by step."},
+    {"walk", Kind::kWalk, "KR", 4,
+     "Four to six doors between rooms, all alike often, the right way chosen among four."},
+    {"order", Kind::kOrder, "KR", 4,
+     "The first, second or last of five to eight things in a row (training has up to six), chosen among them."},
+    {"hop", Kind::kHop, "KR", 0, "Four to six links followed, step by step."},
     {"swap", Kind::kSwap, "KR", 0, "What four cups hold after three or four exchanges, step by step."},
 };
 

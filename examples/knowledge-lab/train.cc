@@ -99,6 +99,17 @@ bool Load(const std::filesystem::path& path, Net& net, State* state) {
   return true;
 }
 
+// Takes from the log what comes after the checkpoint: those steps are taken again, and logged again.
+void KeepRowsUpTo(int64_t step, const std::filesystem::path& log) {
+  std::ifstream in(log);
+  std::string kept;
+  for (std::string line; std::getline(in, line);) {
+    if (kept.empty() || std::atoll(line.c_str()) <= step) kept += line + "\n";
+  }
+  in.close();
+  std::ofstream(log, std::ios::trunc) << kept;
+}
+
 }  // namespace
 
 double GreedyAccuracy(Net& net, const World& world, const std::vector<Item>& items) {
@@ -140,8 +151,9 @@ void Train(const Rung& rung, const World& world, const std::filesystem::path& fo
               static_cast<long long>(rung.rows), resumed ? "going on from" : "starting at",
               static_cast<long long>(state.step));
   std::vector<std::vector<Item>> items;
-  for (const auto& [kind, name] : AllKinds()) items.push_back(world.Items(kind, 256, 0, 99));
+  for (const auto& [kind, name] : AllKinds()) items.push_back(world.Items(kind, 256, 0, 99, Purpose::kProgress));
   const std::filesystem::path log_path = folder / "log.csv";
+  if (resumed) KeepRowsUpTo(state.step, log_path);
   std::FILE* log = std::fopen(log_path.c_str(), resumed ? "a" : "w");
   if (log == nullptr) throw Error(ErrorKind::kIo, log_path.string() + ": cannot be written.");
   if (!resumed) {

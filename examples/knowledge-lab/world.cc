@@ -14,8 +14,9 @@ namespace {
 const std::vector<std::string> kRelations = {"home", "craft", "food", "color"};
 const std::vector<std::string> kProperties = {"size", "shape", "sound", "skin"};  // Rules of a class.
 const std::vector<std::string> kInherited = {"diet", "sleep"};                    // Rules of a class's group.
-const std::vector<std::string> kGrammar = {"the", "of",   "is",   "class", "fact", "calc", "count", "walk", "roam", "order",
-                                           "top", "second", "low", "link", "cups", "from",  ":",    ".",    ","};
+const std::vector<std::string> kGrammar = {"the",  "of",   "is",    "class", "fact",   "calc", "count",
+                                           "walk", "roam", "order", "top",   "second", "low",  "link",
+                                           "cups", "from", ":",     ".",     ","};
 const std::vector<std::string> kCounts = {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
 constexpr size_t kClasses = 400, kGroups = 40, kLexicon = 200, kNouns = 300, kDeclensions = 16;
 // Two systems of numbers and two houses: the small one is within reach of every rung, the large one of few.
@@ -75,7 +76,8 @@ World::World(uint64_t seed)
   };
   first_ = invent(100, 1), last_ = invent(100, 2), creatures_ = invent(32, 3), classes_ = invent(kClasses, 4),
   symbols_ = invent(12, 5);
-  labels_ = invent(6, 6), rooms_ = invent(kLargeRooms, 7), doors_ = invent(kLargeDoors, 8), lexicon_ = invent(kLexicon, 9);
+  labels_ = invent(6, 6), rooms_ = invent(kLargeRooms, 7), doors_ = invent(kLargeDoors, 8),
+  lexicon_ = invent(kLexicon, 9);
   modes_ = invent(6, 30), forms_ = invent(60, 31), swaps_ = invent(6, 32), numbers_ = invent(kLargeModulus, 33);
   nouns_ = invent(kNouns, 34), cases_ = invent(6, 35), endings_ = invent(24, 36);
   for (size_t r = 0; r < kRelations.size(); ++r) relation_values_.push_back(invent(32, 10 + r));
@@ -226,14 +228,17 @@ Line World::DrawDecline(Rng& rng, bool evaluation) const {
 }
 
 // A start and labelled operations; every step of the answer names the label and the new value.
-Line World::DrawSteps(Kind kind, Rng& rng, bool evaluation) const {
+Line World::DrawSteps(Kind kind, Rng& rng, Purpose purpose) const {
+  const bool evaluation = purpose != Purpose::kTraining, is_task = purpose == Purpose::kTask;
   const bool is_arith = kind == Kind::kArith, is_large = rng.Below(2) == 0;
   const Words& values = is_arith ? numbers_ : rooms_;
   const Words& operations = is_arith ? operations_ : doors_;
   const size_t modulus = is_large ? kLargeModulus : kModulus;
   const size_t count = is_arith ? modulus : is_large ? kLargeRooms : kRooms;
   const Zipf& often = is_arith ? operations_often_ : is_large ? large_doors_often_ : doors_often_;
-  const size_t length = evaluation ? 2 + rng.Below(5) : 1 + rng.Below(6), start = rng.Below(count);
+  const size_t kinds = is_arith ? operations.size() : is_large ? kLargeDoors : kDoors;
+  const size_t shortest = !evaluation ? 1 : is_task && !is_arith ? 4 : 2;
+  const size_t length = shortest + rng.Below(7 - shortest), start = rng.Below(count);
   auto after = [&](size_t value, size_t operation) -> size_t {
     if (!is_arith) return (is_large ? large_leads_ : leads_)[operation][value];
     const size_t operand = operation / 3 + 1, sign = operation % 3;
@@ -242,7 +247,7 @@ Line World::DrawSteps(Kind kind, Rng& rng, bool evaluation) const {
   Line line{is_arith ? (is_large ? "count" : "calc") : (is_large ? "roam" : "walk"), "", {}};
   std::vector<size_t> steps;
   for (size_t i = 0; i < length; ++i) {
-    steps.push_back(often.Draw(rng));
+    steps.push_back(is_task ? rng.Below(kinds) : often.Draw(rng));
     line.prompt += " " + labels_[i] + " " + operations[steps.back()];
   }
   line.prompt += " from " + values[start] + " :";
@@ -261,8 +266,10 @@ Line World::DrawSteps(Kind kind, Rng& rng, bool evaluation) const {
   return line;
 }
 
-Line World::DrawOrder(Rng& rng, bool evaluation) const {
-  const Words chain = PickDifferent(symbols_, (evaluation ? 4 : 3) + rng.Below(evaluation ? 3 : 4), rng);
+Line World::DrawOrder(Rng& rng, Purpose purpose) const {
+  const bool evaluation = purpose != Purpose::kTraining, is_task = purpose == Purpose::kTask;
+  const size_t shortest = is_task ? 5 : evaluation ? 4 : 3, longest = is_task ? 8 : 6;
+  const Words chain = PickDifferent(symbols_, shortest + rng.Below(longest - shortest + 1), rng);
   Words pairs;
   for (size_t i = 0; i + 1 < chain.size(); ++i) pairs.push_back(chain[i] + " " + chain[i + 1] + " ,");
   rng.Shuffle(std::span(pairs));
@@ -273,12 +280,13 @@ Line World::DrawOrder(Rng& rng, bool evaluation) const {
   return line;
 }
 
-Line World::DrawHop(Rng& rng, bool evaluation) const {
+Line World::DrawHop(Rng& rng, Purpose purpose) const {
+  const bool evaluation = purpose != Purpose::kTraining;
   const Words cycle = PickDifferent(symbols_, 6, rng);
   Words pairs;
   for (size_t i = 0; i < cycle.size(); ++i) pairs.push_back(cycle[i] + " " + cycle[(i + 1) % cycle.size()] + " ,");
   rng.Shuffle(std::span(pairs));
-  const size_t hops = evaluation ? 2 + rng.Below(3) : 1 + rng.Below(6);
+  const size_t hops = purpose == Purpose::kTask ? 4 + rng.Below(3) : evaluation ? 2 + rng.Below(3) : 1 + rng.Below(6);
   Line line{"link " + Joined(pairs) + " from " + cycle[0] + " " + kCounts[hops - 1] + " :", "", {}};
   line.answer = Joined(Words(cycle.begin() + 1, cycle.begin() + 1 + static_cast<std::ptrdiff_t>(hops)));
   while (evaluation && line.wrong.size() < kWrong) {
@@ -314,8 +322,8 @@ Line World::DrawSwap(Rng& rng, bool evaluation) const {
   return line;
 }
 
-Line World::Draw(Kind kind, Rng& rng, size_t people) const {
-  const bool evaluation = people > 0;
+Line World::Draw(Kind kind, Rng& rng, Purpose purpose, size_t people) const {
+  const bool evaluation = purpose != Purpose::kTraining;
   switch (kind) {
     case Kind::kFact:
     case Kind::kParaphrase: return DrawFact(rng, kind == Kind::kParaphrase, people);
@@ -324,9 +332,9 @@ Line World::Draw(Kind kind, Rng& rng, size_t people) const {
     case Kind::kSpeak: return DrawSpeak(rng, evaluation);
     case Kind::kDecline: return DrawDecline(rng, evaluation);
     case Kind::kArith:
-    case Kind::kWalk: return DrawSteps(kind, rng, evaluation);
-    case Kind::kOrder: return DrawOrder(rng, evaluation);
-    case Kind::kHop: return DrawHop(rng, evaluation);
+    case Kind::kWalk: return DrawSteps(kind, rng, purpose);
+    case Kind::kOrder: return DrawOrder(rng, purpose);
+    case Kind::kHop: return DrawHop(rng, purpose);
     case Kind::kSwap: return DrawSwap(rng, evaluation);
   }
   throw InternalError("Kind out of range");
@@ -349,18 +357,19 @@ Line World::Training(Rng& rng, Domain domain) const {
     } else {
       kind = kReasoning[rng.Below(std::size(kReasoning))];
     }
-    Line line = Draw(kind, rng, 0);
+    Line line = Draw(kind, rng, Purpose::kTraining, 0);
     if (kind == Kind::kFact || kind == Kind::kParaphrase || !IsHeldOut(line.prompt)) return line;
   }
 }
 
-std::vector<Item> World::Items(Kind kind, size_t count, size_t choices, uint64_t seed, size_t people) const {
+std::vector<Item> World::Items(Kind kind, size_t count, size_t choices, uint64_t seed, Purpose purpose,
+                               size_t people) const {
   Rng rng = Rng(seed_ + 50).Fork(static_cast<uint64_t>(kind)).Fork(seed);
   std::set<std::string> seen;
   std::vector<Item> items;
   for (size_t draws = 0; items.size() < count; ++draws) {
     if (draws > 1000 * (count + 100)) throw InternalError("the lab has fewer items of a kind than were asked for");
-    const Line line = Draw(kind, rng, people);
+    const Line line = Draw(kind, rng, purpose, people);
     if ((IsHeldOutByPrompt(kind) && !IsHeldOut(line.prompt)) || seen.contains(line.prompt)) continue;
     Item item{line.prompt, {}, 0, line.answer};
     if (choices > 0) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -9,6 +11,7 @@
 #include <sstream>
 
 #include "bitlaw/sdk/byte_level_bpe.h"
+#include "tasks.h"
 
 namespace bitlaw::lab {
 namespace {
@@ -88,6 +91,48 @@ TEST(LabWorld, ChoicesHoldTheRightAnswerOnceAtTheIndexNamed) {
       EXPECT_EQ(item.choices[item.answer_index], item.answer);
       EXPECT_EQ(std::set<std::string>(item.choices.begin(), item.choices.end()).size(), 3u) << item.prompt;
     }
+  }
+}
+
+std::string Contents(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+TEST(LabWorld, ShippedTasksAndTextsAreWhatTheGeneratorWrites) {
+  const std::filesystem::path made = testing::TempDir() + "lab_tasks";
+  std::filesystem::remove_all(made);
+  WriteTasks(TheWorld(), {}, made);
+  int files = 0;
+  for (const auto& [folder, shipped] : {std::pair{made / "tasks/lab", BITLAW_SOURCE_DIR "/configs/tasks/lab"},
+                                        std::pair{made / "text", BITLAW_SOURCE_DIR "/examples/knowledge-lab/text"}}) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      EXPECT_TRUE(Contents(entry.path()) == Contents(shipped / entry.path().filename())) << entry.path();
+      ++files;
+    }
+  }
+  EXPECT_EQ(files, 12 * 2 + 3);
+  std::filesystem::remove_all(made);
+}
+
+TEST(LabWorld, TasksAskForLongerWaysThanTheTrainersOwnCheck) {
+  const auto longest = [](Kind kind, Purpose purpose, const std::string& step) {
+    size_t most = 0;
+    for (const Item& item : TheWorld().Items(kind, 200, 0, 3, purpose)) {
+      size_t steps = 0;
+      for (size_t at = item.prompt.find(step); at != std::string::npos; at = item.prompt.find(step, at + 1)) ++steps;
+      most = std::max(most, steps);
+    }
+    return most;
+  };
+  EXPECT_EQ(longest(Kind::kOrder, Purpose::kProgress, " ,"), 5u);  // Six things in a row.
+  EXPECT_EQ(longest(Kind::kOrder, Purpose::kTask, " ,"), 7u);
+  for (const Purpose purpose : {Purpose::kProgress, Purpose::kTask}) {
+    size_t least = 9;
+    for (const Item& item : TheWorld().Items(Kind::kHop, 200, 0, 3, purpose)) {
+      least = std::min<size_t>(least, std::count(item.answer.begin(), item.answer.end(), ' ') + 1);
+    }
+    EXPECT_EQ(least, purpose == Purpose::kTask ? 4u : 2u);
   }
 }
 

@@ -28,7 +28,7 @@ constexpr int kExitFailedTrials = 8;
 struct RunVerb {
   std::string spec, only;
   fs::path output;
-  int workers = 1, threads = 0;
+  int workers = 0, threads = 0;
   double trial_timeout_s = 0;
   bool no_fit = false, dry_run = false, quiet = false;
 };
@@ -91,6 +91,17 @@ void PrintSummary(const Plan& plan, const LaunchResult& result, size_t wanted, c
   }
 }
 
+// Matrix products of small models are too short to share between threads: a worker a core finishes sooner. Large models
+// share their threads, and their memory is needed once.
+int ChosenWorkers(const Plan& plan, int threads) {
+  constexpr int64_t kSmallParameters = 20'000'000;
+  constexpr int kMostWorkers = 16;
+  for (const PlannedModel& model : plan.models) {
+    if (model.summary.parameters_total > kSmallParameters) return 1;
+  }
+  return plan.study.compute.device == "cpu" ? std::min(threads, kMostWorkers) : 1;
+}
+
 int Run(Session& session, const RunVerb& given) {
   StudySpec study = ReadStudy(given.spec, session.plugins(), session.SearchFolders());
   if (!given.output.empty()) study.output = fs::absolute(given.output);
@@ -104,11 +115,11 @@ int Run(Session& session, const RunVerb& given) {
   const OutputLock lock(output);
   LaunchOptions options;
   options.output = output;
-  options.workers = given.workers;
   options.trial_timeout_s = given.trial_timeout_s;
   options.trials = trials;
   const int threads = given.threads > 0 ? given.threads : AllowedCores();
-  options.worker_command = WorkerCommand(session, given, output, std::max(1, threads / given.workers));
+  options.workers = given.workers > 0 ? given.workers : ChosenWorkers(plan, threads);
+  options.worker_command = WorkerCommand(session, given, output, std::max(1, threads / options.workers));
   LaunchResult result;
   {
     ProgressDisplay display(stderr, given.quiet);
@@ -141,7 +152,10 @@ void AddRunVerb(CLI::App& app, Session& session) {
   CLI::App* verb = app.add_subcommand("run", "Do what is not yet recorded of a study, then fit its laws and report");
   verb->add_option("spec", given->spec, "The study (YAML)")->required()->check(CLI::ExistingFile);
   verb->add_option("--output", given->output, "Folder of records and tables; the study's own by default");
-  verb->add_option("--workers", given->workers, "Worker processes; they share the threads")->check(CLI::PositiveNumber);
+  verb->add_option("--workers", given->workers,
+                   "Worker processes; they share the threads. 0: one a thread if every model is "
+                   "small (20 million parameters) and on the CPU, at most 16; else one")
+      ->check(CLI::NonNegativeNumber);
   verb->add_option("--threads", given->threads, "Threads of all workers together; 0: every core this process may use")
       ->check(CLI::NonNegativeNumber);
   verb->add_option("--only", given->only, "Trials whose id begins with this or whose label holds it (* and ? allowed)");
