@@ -319,7 +319,8 @@ int EvaluateModel(Session& session, const EvaluateArguments& arguments) {
   }
   if (!arguments.samples.empty()) WriteDurably(arguments.samples, samples);
   if (arguments.json == "-") return 0;
-  fmt::print("{}, {} on {}{}\n", summary.name, Name(opened.model->compute().dtype), opened.model->compute().device,
+  fmt::print("{}, {} on {}, opened in {:.2f} s{}\n", summary.name, Name(opened.model->compute().dtype),
+             opened.model->compute().device, opened.seconds,
              summary.baseline_note.empty() ? "" : "; " + summary.baseline_note);
   if (!arguments.quantized.empty()) {
     fmt::print("quantized: {:.4g} bits requested, {:.4f} effective\n", about.Find("bits_requested")->AsReal(),

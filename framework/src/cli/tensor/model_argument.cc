@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <chrono>
+
 #include "bitlaw/base/error.h"
 #include "spec/study_spec.h"
 
@@ -21,11 +23,12 @@ std::string BackendFor(const PluginHost& host, const std::filesystem::path& path
   }
   if (claims.size() == 1) return claims.front();
   throw Error(ErrorKind::kSpec,
-              claims.empty() ? fmt::format("{}: no model backend knows this format. Backends: {}. Name a checkpoint, or "
-                                           "the backend with --backend.",
-                                           path.string(), JoinNames(names))
-                             : fmt::format("{}: several model backends claim it: {}. Name one with --backend.",
-                                           path.string(), JoinNames(claims)));
+              claims.empty()
+                  ? fmt::format("{}: no model backend knows this format. Backends: {}. Name a checkpoint, or "
+                                "the backend with --backend.",
+                                path.string(), JoinNames(names))
+                  : fmt::format("{}: several model backends claim it: {}. Name one with --backend.", path.string(),
+                                JoinNames(claims)));
 }
 
 OpenedModel OpenModelArgument(const PluginHost& host, const std::filesystem::path& path, const std::string& backend,
@@ -38,7 +41,9 @@ OpenedModel OpenModelArgument(const PluginHost& host, const std::filesystem::pat
   if (const std::string reason = opened.component->ExplainUnsupported(path); !reason.empty()) {
     throw Error(ErrorKind::kUnsupported, reason);
   }
+  const auto begin = std::chrono::steady_clock::now();
   opened.model = opened.component->Open(path, compute);
+  opened.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return opened;
 }
 

@@ -15,6 +15,7 @@ struct OpenedModel {
   std::string backend;  ///< "gguf"
   std::unique_ptr<ModelBackend> component;
   std::unique_ptr<Model> model;
+  double seconds = 0;  ///< What opening took.
 };
 
 /// The backend that claims `path`, or `backend` if that is not empty. Error(kSpec) if none or several claim it.
