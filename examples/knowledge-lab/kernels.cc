@@ -1,8 +1,8 @@
-// Compiled once for each instruction set (CMakeLists.txt), each time into a namespace of its own, BITLAW_LAB_ISA. Uses
+// Compiled once for each instruction set (CMakeLists.txt), each time into a namespace of its own, BITLAW_ISA. Uses
 // no inline function of the standard library: the linker could take this file's copy of it for the rest of the program.
 #include "kernels.h"
 
-namespace bitlaw::lab::BITLAW_LAB_ISA {
+namespace bitlaw::lab::BITLAW_ISA {
 namespace {
 
 constexpr int64_t kLanes = 16;  // Attention works on keys in blocks of this many.
@@ -419,4 +419,4 @@ extern const Kernels<Bf16> kBf16;
 const Kernels<float> kFloat = kTable<float>;
 const Kernels<Bf16> kBf16 = kTable<Bf16>;
 
-}  // namespace bitlaw::lab::BITLAW_LAB_ISA
+}  // namespace bitlaw::lab::BITLAW_ISA

@@ -1,6 +1,5 @@
 #include "bitlaw/base/rng.h"
 
-#include <bit>
 #include <cmath>
 
 #include "bitlaw/base/error.h"
@@ -20,18 +19,6 @@ uint64_t SplitMix64(uint64_t& state) {
 Rng::Rng(uint64_t seed) : seed_(seed) {
   uint64_t mix = seed;
   for (uint64_t& word : state_) word = SplitMix64(mix);
-}
-
-uint64_t Rng::Next() {
-  const uint64_t result = std::rotl(state_[1] * 5, 7) * 9;
-  const uint64_t t = state_[1] << 17;
-  state_[2] ^= state_[0];
-  state_[3] ^= state_[1];
-  state_[1] ^= state_[2];
-  state_[0] ^= state_[3];
-  state_[2] ^= t;
-  state_[3] = std::rotl(state_[3], 45);
-  return result;
 }
 
 uint64_t Rng::Below(uint64_t bound) {

@@ -62,7 +62,8 @@ Control ParseControl(const std::string& text) {
       control.of_task.emplace_back(task, number);
     }
   } else {
-    control.expression = equals == std::string::npos ? control.name : std::string(Trim(std::string_view(text).substr(equals + 1)));
+    control.expression =
+        equals == std::string::npos ? control.name : std::string(Trim(std::string_view(text).substr(equals + 1)));
   }
   if (!IsName(control.name) || (control.of_task.empty() && control.expression.empty())) {
     throw Error(

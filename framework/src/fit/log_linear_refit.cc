@@ -1,92 +1,35 @@
 #include "fit/log_linear_refit.h"
 
+#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "bitlaw/base/error.h"
 
-// GCC picks the widest of these that the machine has when the library is loaded.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define BITLAW_WIDE_LOOPS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
-#else
-#define BITLAW_WIDE_LOOPS
-#endif
-
 namespace bitlaw {
 
 namespace {
 
-// out[c] = sum_i weights[i] block[8 i + c]. Four rows at a time in sums of their own: additions do not wait for each
-// other.
-BITLAW_WIDE_LOOPS void SumBlock(const double* block, const double* weights, size_t rows, double* out) {
-  double sums[4][8] = {};
-  size_t i = 0;
-  for (; i + 4 <= rows; i += 4) {
-    for (size_t lane = 0; lane < 4; ++lane) {
-      const double weight = weights[i + lane];
-      const double* row = block + 8 * (i + lane);
-      for (size_t c = 0; c < 8; ++c) sums[lane][c] += weight * row[c];
-    }
-  }
-  for (; i < rows; ++i) {
-    for (size_t c = 0; c < 8; ++c) sums[0][c] += weights[i] * block[8 * i + c];
-  }
-  for (size_t c = 0; c < 8; ++c) out[c] = (sums[0][c] + sums[1][c]) + (sums[2][c] + sums[3][c]);
-}
+// Pivots of Q^T W Q, which are of the size of the weights: below the first the resample lost a direction, below the
+// second normal equations lose digits that QR keeps.
+constexpr double kLost = 1e-12, kDelicate = 1e-5;
+constexpr size_t kMaxSums = kMaxLaneColumns * (kMaxLaneColumns + 3) / 2;
+
+size_t Triangle(size_t k) { return k * (k + 1) / 2; }
 
 }  // namespace
 
-WeightedSums::WeightedSums(std::span<const double> rows, size_t columns)
-    : rows_(columns == 0 ? 0 : rows.size() / columns), columns_(columns) {
-  const size_t blocks = (columns + 7) / 8;
-  blocks_.assign(blocks * rows_ * 8, 0);
-  for (size_t i = 0; i < rows_; ++i) {
-    for (size_t c = 0; c < columns; ++c) blocks_[(c / 8 * rows_ + i) * 8 + c % 8] = rows[i * columns + c];
-  }
-}
-
-void WeightedSums::Sum(const double* weights, double* sums) const {
-  double part[8];
-  for (size_t first = 0; first < columns_; first += 8) {
-    SumBlock(blocks_.data() + first * rows_, weights, rows_, part);
-    std::copy_n(part, std::min<size_t>(8, columns_ - first), sums + first);
-  }
-}
-
-bool FactorInPlace(double* matrix, size_t k, double smallest) {
-  for (size_t a = 0; a < k; ++a) {
-    for (size_t b = 0; b <= a; ++b) {
-      double sum = matrix[a * k + b];
-      for (size_t m = 0; m < b; ++m) sum -= matrix[a * k + m] * matrix[b * k + m];
-      if (a == b && !(sum > smallest)) return false;
-      matrix[a * k + b] = a == b ? std::sqrt(sum) : sum / matrix[b * k + b];
-    }
-  }
-  return true;
-}
-
-void SolveFactored(const double* factor, size_t k, double* right) {
-  for (size_t a = 0; a < k; ++a) {
-    for (size_t m = 0; m < a; ++m) right[a] -= factor[a * k + m] * right[m];
-    right[a] /= factor[a * k + a];
-  }
-  for (size_t a = k; a-- > 0;) {
-    for (size_t m = a + 1; m < k; ++m) right[a] -= factor[m * k + a] * right[m];
-    right[a] /= factor[a * k + a];
-  }
-}
-
 LogLinearRefit::LogLinearRefit(const Law& law, const FitRows& rows, std::span<const double> roots)
-    : law_(law), n_(rows.size()), roots_(roots.begin(), roots.end()) {
+    : kernels_(BestLaneKernels()), n_(rows.size()), roots_(roots.begin(), roots.end()) {
   const auto form = law.linear_form();
-  if (!form) throw InternalError("LogLinearRefit: law '" + law.name() + "' has no linear form");
+  if (!form || form->columns.size() > kMaxParameters || form->columns.empty())
+    throw InternalError("LogLinearRefit: law '" + law.name() + "' has no linear form, or too many columns");
   form_ = *form;
   k_ = form_.columns.size();
   using Extended = Eigen::Matrix<long double, Eigen::Dynamic, Eigen::Dynamic>;
   const auto n = static_cast<Eigen::Index>(n_), k = static_cast<Eigen::Index>(k_);
-  Extended design(n, k);
+  Extended design(n, k), lengths(k, 1);
   offset_.resize(n_);
   std::vector<long double> features(k_);
   for (Eigen::Index i = 0; i < n; ++i) {
@@ -96,13 +39,19 @@ LogLinearRefit::LogLinearRefit(const Law& law, const FitRows& rows, std::span<co
     for (size_t j = 0; j < k_; ++j) design(i, static_cast<Eigen::Index>(j)) = features[j] * root;
   }
   for (Eigen::Index j = 0; j < k; ++j) {
-    const long double length = design.col(j).norm();
-    scale_.push_back(static_cast<double>(length));
-    design.col(j) /= length;
+    lengths(j) = design.col(j).norm();
+    design.col(j) /= lengths(j);
   }
   const Eigen::HouseholderQR<Extended> qr(design);
   const Extended thin = qr.householderQ() * Extended::Identity(n, k);
-  r_ = qr.matrixQR().topRows(k).template triangularView<Eigen::Upper>().toDenseMatrix().template cast<double>();
+  const Extended r = qr.matrixQR().topRows(k).triangularView<Eigen::Upper>().toDenseMatrix();
+  const Extended inverse = r.triangularView<Eigen::Upper>().solve(Extended::Identity(k, k));
+  for (Eigen::Index a = 0; a < k; ++a) {
+    for (Eigen::Index b = 0; b < k; ++b) {
+      forward_.push_back(static_cast<double>(r(a, b) * lengths(b)));
+      back_.push_back(static_cast<double>(inverse(a, b) / lengths(a)));
+    }
+  }
   q_.resize(n_ * k_);
   std::vector<double> products;
   for (Eigen::Index i = 0; i < n; ++i) {
@@ -112,156 +61,191 @@ LogLinearRefit::LogLinearRefit(const Law& law, const FitRows& rows, std::span<co
       for (size_t b = 0; b <= a; ++b) products.push_back(row[a] * row[b]);
     }
   }
-  products_ = WeightedSums(products, k_ * (k_ + 1) / 2);
-  columns_ = WeightedSums(q_, k_);
+  products_ = Blocked(products, Triangle(k_));
+  columns_ = Blocked(q_, k_);
+}
+
+LogLinearRefit::Columns LogLinearRefit::Blocked(std::span<const double> rows, size_t width) const {
+  Columns columns;
+  columns.width = width;
+  columns.blocks.assign((width + kColumnBlock - 1) / kColumnBlock * n_ * kColumnBlock, 0);
+  for (size_t i = 0; i < n_; ++i) {
+    for (size_t c = 0; c < width; ++c)
+      columns.blocks[(c / kColumnBlock * n_ + i) * kColumnBlock + c % kColumnBlock] = rows[i * width + c];
+  }
+  return columns;
+}
+
+void LogLinearRefit::Sum(const Columns& columns, std::span<const Lanes> weights, Lanes* sums) const {
+  kernels_.weighted_sums(columns.blocks.data(), n_, columns.width, weights.data(), sums);
 }
 
 void LogLinearRefit::SetTargets(std::span<const double> targets) {
   targets_.assign(targets.begin(), targets.end());
   std::vector<double> products;
   for (size_t i = 0; i < n_; ++i) {
+    if (!roots_.empty()) targets_[i] *= roots_[i];
     const double* row = q_.data() + i * k_;
     for (size_t a = 0; a < k_; ++a) {
       for (size_t b = 0; b <= a; ++b) products.push_back(row[a] * row[b]);
     }
-    const double target = targets[i] * (roots_.empty() ? 1 : roots_[i]);
-    for (size_t a = 0; a < k_; ++a) products.push_back(row[a] * target);
+    for (size_t a = 0; a < k_; ++a) products.push_back(row[a] * targets_[i]);
   }
-  target_products_ = WeightedSums(products, k_ * (k_ + 1) / 2 + k_);
+  target_products_ = Blocked(products, Triangle(k_) + k_);
 }
 
-void LogLinearRefit::Coefficients(const double* z, double* coefficients) const {
-  for (size_t a = k_; a-- > 0;) {
-    double sum = z[a];
-    for (size_t m = a + 1; m < k_; ++m)
-      sum -= r_(static_cast<Eigen::Index>(a), static_cast<Eigen::Index>(m)) * coefficients[m];
-    coefficients[a] = sum / r_(static_cast<Eigen::Index>(a), static_cast<Eigen::Index>(a));
+void LogLinearRefit::Coefficients(const Lanes* z, Lanes* coefficients) const {
+  for (size_t a = 0; a < k_; ++a) {
+    Lanes sum = {};
+    for (size_t m = a; m < k_; ++m) {
+      const double factor = back_[a * k_ + m];
+      for (size_t lane = 0; lane < kLanes; ++lane) sum.at[lane] += factor * z[m].at[lane];
+    }
+    coefficients[a] = sum;
   }
 }
 
-bool LogLinearRefit::Finish(double* z, std::span<double> theta) const {
-  double coefficients[kMaxParameters];
-  Coefficients(z, coefficients);
+// theta of one lane from its coefficients. False if a parameter is not finite.
+bool LogLinearRefit::Finish(const Lanes* coefficients, size_t lane, double* theta) const {
   bool finite = true;
   for (size_t a = 0; a < k_; ++a) {
-    const double coefficient = coefficients[a] / scale_[a];
-    theta[form_.columns[a].parameter] = form_.columns[a].is_log ? std::exp(coefficient) : coefficient;
-    finite = finite && std::isfinite(theta[form_.columns[a].parameter]);
+    const double coefficient = coefficients[a].at[lane];
+    double& parameter = theta[form_.columns[a].parameter];
+    parameter = form_.columns[a].is_log ? std::exp(coefficient) : coefficient;
+    finite = finite && std::isfinite(parameter);
   }
   return finite;
 }
 
-bool LogLinearRefit::SolveLinear(const double* times, std::span<double> theta) const {
-  double sums[kMaxParameters * (kMaxParameters + 3) / 2], gram[kMaxParameters * kMaxParameters];
-  if (k_ > kMaxParameters) return false;
-  target_products_.Sum(times, sums);
-  size_t used = 0;
-  for (size_t i = 0; i < n_; ++i) used += times[i] != 0;
-  std::fill(theta.begin(), theta.end(), std::numeric_limits<double>::quiet_NaN());
-  if (used < k_) return false;
-  const double* sum = sums;
-  for (size_t a = 0; a < k_; ++a) {
-    for (size_t b = 0; b <= a; ++b) gram[a * k_ + b] = *sum++;
+bool LogLinearRefit::SolveByQr(std::span<const double> targets, std::span<const Lanes> times, size_t lane,
+                               Lanes* z) const {
+  const auto k = static_cast<Eigen::Index>(k_);
+  Eigen::MatrixXd design = Eigen::MatrixXd::Zero(static_cast<Eigen::Index>(n_), k);
+  Eigen::VectorXd right = Eigen::VectorXd::Zero(static_cast<Eigen::Index>(n_));
+  for (Eigen::Index i = 0; i < design.rows(); ++i) {
+    const auto at = static_cast<size_t>(i);
+    const double root = std::sqrt(times[at].at[lane]);
+    if (root == 0) continue;
+    for (Eigen::Index j = 0; j < k; ++j) design(i, j) = root * q_[at * k_ + static_cast<size_t>(j)];
+    right[i] = root * targets[at];
   }
-  double right[kMaxParameters];
-  std::copy_n(sum, k_, right);
-  // Q is orthonormal over all rows, so a small pivot means that the resample lost a direction.
-  if (!FactorInPlace(gram, k_, 1e-12)) return false;
-  SolveFactored(gram, k_, right);
-  return Finish(right, theta);
+  const Eigen::VectorXd solution = design.colPivHouseholderQr().solve(right);
+  for (Eigen::Index j = 0; j < k; ++j) z[static_cast<size_t>(j)].at[lane] = solution[j];
+  return solution.allFinite();
 }
 
-bool LogLinearRefit::SolveLinear(std::span<const double> targets, const double* times, std::span<double> theta) const {
-  if (k_ > kMaxParameters) return false;
-  std::vector<double> weights(n_), weighted(n_);
-  size_t used = 0;
+LaneFlags LogLinearRefit::SolveNormal(Lanes* gram, Lanes* right, std::span<const double> targets,
+                                      std::span<const Lanes> times, std::span<double> theta) const {
+  Lanes smallest, coefficients[kMaxParameters];
+  kernels_.solve(gram, k_, right, &smallest);
+  LaneFlags good;
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    good[lane] = smallest.at[lane] > kLost && (smallest.at[lane] > kDelicate || SolveByQr(targets, times, lane, right));
+  }
+  Coefficients(right, coefficients);
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    double* of_lane = theta.data() + lane * k_;
+    good[lane] = good[lane] && Finish(coefficients, lane, of_lane);
+    if (!good[lane]) std::fill_n(of_lane, k_, std::numeric_limits<double>::quiet_NaN());
+  }
+  return good;
+}
+
+LaneFlags LogLinearRefit::SolveLinear(std::span<const Lanes> times, std::span<double> theta) const {
+  Lanes sums[kMaxSums];
+  Sum(target_products_, times, sums);
+  return SolveNormal(sums, sums + Triangle(k_), targets_, times, theta);
+}
+
+LaneFlags LogLinearRefit::SolveLinear(std::span<const double> targets, std::span<const Lanes> times,
+                                      std::span<double> theta) const {
+  std::vector<double> scaled(targets.begin(), targets.end());
+  std::vector<Lanes> weighted(times.begin(), times.end());
   for (size_t i = 0; i < n_; ++i) {
-    const bool is_used = times[i] != 0 && !std::isnan(targets[i]);
-    weights[i] = is_used ? times[i] : 0;
-    weighted[i] = is_used ? times[i] * targets[i] * (roots_.empty() ? 1 : roots_[i]) : 0;
-    used += is_used;
+    if (!roots_.empty()) scaled[i] *= roots_[i];
+    for (double& weight : weighted[i].at) weight *= scaled[i];
   }
-  std::fill(theta.begin(), theta.end(), std::numeric_limits<double>::quiet_NaN());
-  if (used < k_) return false;
-  double sums[kMaxParameters * (kMaxParameters + 1) / 2], gram[kMaxParameters * kMaxParameters], right[kMaxParameters];
-  products_.Sum(weights.data(), sums);
-  columns_.Sum(weighted.data(), right);
-  const double* sum = sums;
-  for (size_t a = 0; a < k_; ++a) {
-    for (size_t b = 0; b <= a; ++b) gram[a * k_ + b] = *sum++;
-  }
-  if (!FactorInPlace(gram, k_, 1e-12)) return false;
-  SolveFactored(gram, k_, right);
-  return Finish(right, theta);
+  Lanes gram[kMaxSums], right[kMaxParameters];
+  Sum(products_, times, gram);
+  Sum(columns_, weighted, right);
+  return SolveNormal(gram, right, scaled, times, theta);
 }
 
-bool LogLinearRefit::SolveResponse(std::span<const double> y, const double* times, std::span<const double> start,
-                                   std::span<double> theta) const {
-  if (k_ > kMaxParameters) return false;
-  double z[kMaxParameters], base[kMaxParameters], step[kMaxParameters], coefficients[kMaxParameters];
-  double sums[kMaxParameters * (kMaxParameters + 1) / 2], gram[kMaxParameters * kMaxParameters];
+LaneFlags LogLinearRefit::SolveResponse(std::span<const double> y, std::span<const Lanes> times,
+                                        std::span<const double> start, std::span<double> theta) const {
+  LaneFlags good = {};
+  std::fill(theta.begin(), theta.end(), std::numeric_limits<double>::quiet_NaN());
+  double first[kMaxParameters];
   for (size_t a = 0; a < k_; ++a) {
     const double value = start[form_.columns[a].parameter];
-    if (form_.columns[a].is_log && !(value > 0)) return false;
-    coefficients[a] = (form_.columns[a].is_log ? std::log(value) : value) * scale_[a];
+    if (form_.columns[a].is_log && !(value > 0)) return good;
+    first[a] = form_.columns[a].is_log ? std::log(value) : value;
   }
+  Lanes z[kMaxParameters] = {}, base[kMaxParameters] = {}, step[kMaxParameters] = {}, right[kMaxParameters];
   for (size_t a = 0; a < k_; ++a) {
-    z[a] = 0;
-    for (size_t m = a; m < k_; ++m)
-      z[a] += r_(static_cast<Eigen::Index>(a), static_cast<Eigen::Index>(m)) * coefficients[m];
+    double sum = 0;
+    for (size_t m = a; m < k_; ++m) sum += forward_[a * k_ + m] * first[m];
+    std::fill_n(z[a].at, kLanes, sum);
   }
-  std::vector<double> curvature(n_), slope(n_);
-  double base_cost = std::numeric_limits<double>::infinity(), shrink = 1;
-  bool is_done = false;
-  for (int evaluation = 0; evaluation < 40; ++evaluation) {
-    double cost = 0;
-    for (size_t i = 0; i < n_; ++i) {
-      if (times[i] == 0) {
-        curvature[i] = slope[i] = 0;
+  LaneFlags is_open;
+  is_open.fill(true);
+  double base_cost[kLanes], shrink[kLanes];
+  std::fill_n(base_cost, kLanes, std::numeric_limits<double>::infinity());
+  std::fill_n(shrink, kLanes, 1.0);
+  const ExponentialRows rows = {q_.data(), offset_.data(), y.data(), n_, k_};
+  std::vector<Lanes> slope(n_), curvature(n_);
+  for (int evaluation = 0; evaluation < 40 && is_open != LaneFlags{}; ++evaluation) {
+    Lanes cost;
+    kernels_.exponential(rows, z, times.data(), slope.data(), curvature.data(), &cost);
+    LaneFlags is_better = {};
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      if (!is_open[lane]) continue;
+      is_better[lane] = cost.at[lane] <= base_cost[lane] * (1 + 1e-10) && std::isfinite(cost.at[lane]);
+      if (is_better[lane]) {
+        base_cost[lane] = cost.at[lane];
+        shrink[lane] = 1;
+        for (size_t a = 0; a < k_; ++a) base[a].at[lane] = z[a].at[lane];
         continue;
       }
-      const double* row = q_.data() + i * k_;
-      double eta = offset_[i];
-      for (size_t a = 0; a < k_; ++a) eta += row[a] * z[a];
-      const double value = std::exp(eta), residual = y[i] - value, weighted = times[i] * value;
-      cost += times[i] * residual * residual;
-      slope[i] = weighted * residual;
-      curvature[i] = weighted * value;
+      shrink[lane] /= 2;
+      is_open[lane] = evaluation > 0 && shrink[lane] > 0.05;
+      for (size_t a = 0; a < k_; ++a) z[a].at[lane] = base[a].at[lane] + shrink[lane] * step[a].at[lane];
     }
-    if (!std::isfinite(cost) && evaluation == 0) return false;
-    if (!(cost <= base_cost * (1 + 1e-10))) {
-      shrink /= 2;
-      if (shrink < 0.05) return false;
-      for (size_t a = 0; a < k_; ++a) z[a] = base[a] + shrink * step[a];
-      continue;
-    }
-    if (is_done && shrink == 1) return Finish(z, theta);
-    std::copy_n(z, k_, base);
-    base_cost = cost;
-    shrink = 1;
-    products_.Sum(curvature.data(), sums);
-    columns_.Sum(slope.data(), step);
-    const double* sum = sums;
-    double largest = 0;
+    if (is_better == LaneFlags{}) continue;
+    Lanes gram[kMaxSums], smallest, moves[kMaxParameters], at[kMaxParameters];
+    Sum(products_, curvature, gram);
+    Sum(columns_, slope, right);
+    double largest[kLanes] = {};
     for (size_t a = 0; a < k_; ++a) {
-      for (size_t b = 0; b <= a; ++b) gram[a * k_ + b] = *sum++;
-      largest = std::max(largest, gram[a * k_ + a]);
+      for (size_t lane = 0; lane < kLanes; ++lane)
+        largest[lane] = std::max(largest[lane], gram[Triangle(a) + a].at[lane]);
     }
-    if (!(largest > 0) || !FactorInPlace(gram, k_, 1e-13 * largest)) return false;
-    SolveFactored(gram, k_, step);
-    // Done where no parameter moves by more than 1e-7 of itself (an amplitude: its logarithm by 1e-7).
-    Coefficients(step, coefficients);
-    double moved = 0;
-    double at[kMaxParameters];
+    kernels_.solve(gram, k_, right, &smallest);
+    Coefficients(right, moves);
     Coefficients(base, at);
-    for (size_t a = 0; a < k_; ++a) {
-      const double size = form_.columns[a].is_log ? 1 : std::fabs(at[a] / scale_[a]) + 1e-9;
-      moved = std::max(moved, std::fabs(coefficients[a] / scale_[a]) / size);
-      z[a] = base[a] + step[a];
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      if (!is_better[lane]) continue;
+      is_open[lane] = smallest.at[lane] > 1e-13 * largest[lane];
+      if (!is_open[lane]) continue;
+      double moved = 0;
+      for (size_t a = 0; a < k_; ++a) {
+        step[a].at[lane] = right[a].at[lane];
+        z[a].at[lane] = base[a].at[lane] + step[a].at[lane];
+        // An amplitude: its logarithm.
+        const double size = form_.columns[a].is_log ? 1 : std::fabs(at[a].at[lane]) + 1e-9;
+        moved = std::max(moved, std::fabs(moves[a].at[lane]) / size);
+        at[a].at[lane] += moves[a].at[lane];
+      }
+      if (!(moved < 1e-8)) continue;
+      // A step that small ends within rounding of the minimum: nothing is left to evaluate.
+      is_open[lane] = false;
+      good[lane] = Finish(at, lane, theta.data() + lane * k_);
     }
-    is_done = moved < 1e-7;
   }
-  return false;
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    if (!good[lane]) std::fill_n(theta.data() + lane * k_, k_, std::numeric_limits<double>::quiet_NaN());
+  }
+  return good;
 }
 
 }  // namespace bitlaw

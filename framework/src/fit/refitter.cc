@@ -1,5 +1,7 @@
 #include "fit/refitter.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -12,6 +14,9 @@ namespace bitlaw {
 
 namespace {
 
+// How far an iteration goes that starts at the solution on all rows.
+const DescentOptions kRough = {.max_iterations = 200, .refine = false};
+
 // Number of correct answers among n, each with probability p. Beyond a variance of 50 a rounded normal, which differs
 // from the binomial by less than what other sources of error leave visible.
 double DrawBinomial(Rng& rng, double n, double p) {
@@ -21,6 +26,13 @@ double DrawBinomial(Rng& rng, double n, double p) {
   double correct = 0;
   for (double i = 0; i < std::round(n); ++i) correct += rng.Uniform() < p;
   return std::min(correct, n);
+}
+
+// These multiplicities (empty: 1 each) in the first lane, and nothing in the others.
+std::vector<Lanes> InFirstLane(std::span<const double> multiplicity, size_t rows) {
+  std::vector<Lanes> lanes(rows, Lanes{});
+  for (size_t i = 0; i < rows; ++i) lanes[i].at[0] = multiplicity.empty() ? 1 : multiplicity[i];
+  return lanes;
 }
 
 }  // namespace
@@ -49,9 +61,14 @@ struct Refitter::State {
 
   explicit State(const Law& the_law) : law(the_law), inverse(the_law.response()) {}
   void PrepareLinear();
-  // Least squares of these responses near the solution; false where that is not possible quickly.
-  bool IterateLinear(std::span<const double> y, std::span<const double> multiplicity, std::span<double> out) const;
-  bool Iterate(const Objective& with, std::span<const double> multiplicity, std::span<double> out) const;
+  // Least squares of these responses near the solution, where that is possible quickly.
+  LaneFlags IterateLinear(std::span<const double> y, std::span<const Lanes> multiplicity, std::span<double> out) const;
+  // That, and where it is not, the iteration for any law. `with` has the same responses.
+  bool Iterate(std::span<const double> y, const Objective& with, std::span<const double> multiplicity,
+               std::span<double> out) const;
+  bool IterateFrom(const Objective& with, std::span<const double> multiplicity, std::span<double> out) const;
+  // OLS of the rows in the first lane; of these targets, where they are not empty.
+  bool SolveOne(std::span<const double> targets, std::span<const double> multiplicity, std::span<double> out) const;
   // Multiplicities of `rows` from those of the table.
   std::vector<double> OfRows(std::span<const double> multiplicity) const;
 };
@@ -69,25 +86,76 @@ void Refitter::State::PrepareLinear() {
   linear->SetTargets(targets);
 }
 
-bool Refitter::State::IterateLinear(std::span<const double> y, std::span<const double> multiplicity,
-                                    std::span<double> out) const {
-  if (!linear) return false;
-  std::vector<double> times(rows.size(), 1);
-  for (size_t i = 0; i < times.size(); ++i) {
-    if (!multiplicity.empty()) times[i] = multiplicity[i];
-    times[i] *= rows.weight(i);
+LaneFlags Refitter::State::IterateLinear(std::span<const double> y, std::span<const Lanes> multiplicity,
+                                         std::span<double> out) const {
+  if (!linear) return {};
+  std::vector<Lanes> weighted;
+  if (!rows.weights.empty()) {
+    weighted.assign(multiplicity.begin(), multiplicity.end());
+    for (size_t i = 0; i < weighted.size(); ++i) {
+      for (double& times : weighted[i].at) times *= rows.weights[i];
+    }
   }
-  std::vector<double> near(theta.size());
-  if (!linear->SolveResponse(y, times.data(), theta, near)) return false;
+  if (!weighted.empty()) multiplicity = weighted;
+  LaneFlags good = linear->SolveResponse(y, multiplicity, theta, out);
   const auto parameters = law.parameters();
-  for (size_t j = 0; j < near.size(); ++j) {
-    if (near[j] < parameters[j].min || near[j] > parameters[j].max) return false;
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    for (size_t j = 0; j < theta.size() && good[lane]; ++j) {
+      const double value = out[lane * theta.size() + j];
+      good[lane] = value >= parameters[j].min && value <= parameters[j].max;
+    }
   }
-  std::copy(near.begin(), near.end(), out.begin());
-  return true;
+  return good;
+}
+
+bool Refitter::State::Iterate(std::span<const double> y, const Objective& with, std::span<const double> multiplicity,
+                              std::span<double> out) const {
+  if (linear) {
+    std::vector<double> near(kLanes * theta.size());
+    if (IterateLinear(y, InFirstLane(multiplicity, rows.size()), near)[0]) {
+      std::copy_n(near.begin(), theta.size(), out.begin());
+      return true;
+    }
+  }
+  return IterateFrom(with, multiplicity, out);
+}
+
+bool Refitter::State::SolveOne(std::span<const double> targets, std::span<const double> multiplicity,
+                               std::span<double> out) const {
+  std::vector<double> all(kLanes * theta.size());
+  const std::vector<Lanes> times = InFirstLane(multiplicity, rows.size());
+  const bool good = (targets.empty() ? linear->SolveLinear(times, all) : linear->SolveLinear(targets, times, all))[0];
+  std::copy_n(all.begin(), theta.size(), out.begin());
+  return good;
 }
 
 namespace {
+
+// Cholesky's L L^T of a positive definite matrix, in place in its lower triangle [k, k] row by row. False if a pivot is
+// not above `smallest`.
+bool FactorInPlace(double* matrix, size_t k, double smallest) {
+  for (size_t a = 0; a < k; ++a) {
+    for (size_t b = 0; b <= a; ++b) {
+      double sum = matrix[a * k + b];
+      for (size_t m = 0; m < b; ++m) sum -= matrix[a * k + m] * matrix[b * k + m];
+      if (a == b && !(sum > smallest)) return false;
+      matrix[a * k + b] = a == b ? std::sqrt(sum) : sum / matrix[b * k + b];
+    }
+  }
+  return true;
+}
+
+// Solves L L^T x = right in place.
+void SolveFactored(const double* factor, size_t k, double* right) {
+  for (size_t a = 0; a < k; ++a) {
+    for (size_t m = 0; m < a; ++m) right[a] -= factor[a * k + m] * right[m];
+    right[a] /= factor[a * k + a];
+  }
+  for (size_t a = k; a-- > 0;) {
+    for (size_t m = a + 1; m < k; ++m) right[a] -= factor[m * k + a] * right[m];
+    right[a] /= factor[a * k + a];
+  }
+}
 
 // Gauss-Newton with halved steps from a solution nearby, for sums of squares. False, which leaves the work to Ceres,
 // where it leaves the bounds, loses a direction, or is not done in 30 steps.
@@ -148,9 +216,15 @@ bool GaussNewton(const Objective& objective, std::span<const double> multiplicit
 
 }  // namespace
 
-bool Refitter::State::Iterate(const Objective& with, std::span<const double> multiplicity,
-                              std::span<double> out) const {
+bool Refitter::State::IterateFrom(const Objective& with, std::span<const double> multiplicity,
+                                  std::span<double> out) const {
   using Loss = FitProcedure::Loss;
+  const auto used = static_cast<size_t>(
+      std::count_if(multiplicity.begin(), multiplicity.end(), [](double times) { return times > 0; }));
+  if (!multiplicity.empty() && used < theta.size()) {
+    std::fill(out.begin(), out.end(), kUnset);
+    return false;
+  }
   if (procedure.loss == Loss::kSquares || procedure.loss == Loss::kBinomial) {
     std::vector<double> near = theta;
     if (GaussNewton(with, multiplicity, near)) {
@@ -158,10 +232,7 @@ bool Refitter::State::Iterate(const Objective& with, std::span<const double> mul
       return true;
     }
   }
-  DescentOptions options;
-  options.refine = false;
-  options.max_iterations = 200;
-  const Descent descent = Descend(with, theta, multiplicity, options);
+  const Descent descent = Descend(with, theta, multiplicity, kRough);
   // Where the objective is flat (all rows at chance, say) the iteration ends where it began: that determines nothing.
   const bool moved = multiplicity.empty() || descent.theta != theta;
   const bool good = moved && descent.converged && std::isfinite(descent.value);
@@ -232,7 +303,13 @@ Refitter::Refitter(const Law& law, const Table& table, const FitSettings& settin
     state.response_of_accuracy = Expression::Parse(law.response()).Compile(scope);
   }
   if (state.is_ols && !state.form) throw InternalError("Refitter: law '" + law.name() + "' has no linear form");
-  const bool is_response = !state.is_ols && state.procedure == FitProcedure() && state.form && state.form->of_log;
+  if (state.is_ols && state.form->columns.size() > LogLinearRefit::kMaxParameters) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("law '{}': {} parameters. At most {} can be refitted to resamples: use a law with fewer.",
+                            law.name(), state.form->columns.size(), LogLinearRefit::kMaxParameters));
+  }
+  const bool is_response = state.procedure == FitProcedure() && state.form && state.form->of_log &&
+                           state.form->columns.size() <= LogLinearRefit::kMaxParameters;
   if (state.is_ols || is_response) state.PrepareLinear();
   if (!state.is_ols) {
     state.objective = std::make_unique<Objective>(law, state.rows, state.procedure, &state.inverse);
@@ -252,43 +329,83 @@ std::span<const size_t> Refitter::cases() const { return state_->cases; }
 
 bool Refitter::Refit(std::span<const double> multiplicity, std::span<double> theta) const {
   const State& state = *state_;
-  std::vector<double> of_rows = state.OfRows(multiplicity);
-  if (state.is_ols && of_rows.empty()) of_rows.assign(state.rows.size(), 1);
-  if (state.is_ols) return state.linear->SolveLinear(of_rows.data(), theta);
-  double used = 0;
-  for (const double times : of_rows) used += times > 0;
-  if (!of_rows.empty() && used < static_cast<double>(parameters())) {
-    std::fill(theta.begin(), theta.end(), kUnset);
-    return false;
+  const std::vector<double> of_rows = state.OfRows(multiplicity);
+  return state.is_ols ? state.SolveOne({}, of_rows, theta)
+                      : state.Iterate(state.rows.y, *state.objective, of_rows, theta);
+}
+
+bool Refitter::RefitToPredict(std::span<const double> multiplicity, std::span<double> theta, std::string& why) const {
+  if (Refit(multiplicity, theta)) return true;
+  const State& state = *state_;
+  const std::vector<double> of_rows = state.OfRows(multiplicity);
+  const auto used = std::count_if(of_rows.begin(), of_rows.end(), [](double times) { return times > 0; });
+  why = "the rows left do not determine the parameters";
+  if (state.is_ols || static_cast<size_t>(used) < parameters()) return false;
+  const auto predictions = [&](std::span<const double> at) {
+    std::vector<double> predicted;
+    for (const size_t row : state.cases) predicted.push_back(Predict(at, row));
+    return predicted;
+  };
+  std::vector<double> at = state.theta, before = predictions(at);
+  double moved = 0;
+  for (int round = 0; round < 10; ++round) {
+    const Descent descent = Descend(*state.objective, at, of_rows, kRough);
+    if (!std::isfinite(descent.value) || descent.theta == state.theta) {
+      if (!std::isfinite(descent.value)) why = descent.status;
+      return false;
+    }
+    at = descent.theta;
+    const std::vector<double> now = predictions(at);
+    moved = 0;
+    for (size_t i = 0; i < now.size(); ++i) {
+      const double share = std::fabs(now[i] - before[i]) / std::fabs(now[i]);
+      moved = std::isnan(share) ? moved : std::max(moved, share);
+    }
+    before = now;
+    if (descent.converged || moved < 1e-4) {
+      std::copy(at.begin(), at.end(), theta.begin());
+      return true;
+    }
   }
-  if (state.IterateLinear(state.rows.y, of_rows, theta)) return true;
-  return state.Iterate(*state.objective, of_rows, theta);
+  why = fmt::format("not converged after {} iterations, the last {} of which moved a prediction by {:.1g} %",
+                    10 * kRough.max_iterations, kRough.max_iterations, 100 * moved);
+  return false;
+}
+
+std::array<bool, kLanes> Refitter::RefitLanes(std::span<const Lanes> multiplicity, std::span<double> theta) const {
+  const State& state = *state_;
+  if (state.is_ols) return state.linear->SolveLinear(multiplicity, theta);
+  LaneFlags good = state.IterateLinear(state.rows.y, multiplicity, theta);
+  std::vector<double> one(multiplicity.size());
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    if (good[lane]) continue;
+    for (size_t i = 0; i < one.size(); ++i) one[i] = multiplicity[i].at[lane];
+    good[lane] = state.IterateFrom(*state.objective, one, theta.subspan(lane * parameters(), parameters()));
+  }
+  return good;
 }
 
 bool Refitter::RefitResponses(std::span<const double> responses, std::span<const double> multiplicity,
                               std::span<double> theta) const {
   const State& state = *state_;
-  if (responses.size() != state.rows.size() || state.method == "binomial")
+  const size_t n = state.rows.size();
+  if (responses.size() != n || state.method == "binomial")
     throw InternalError("RefitResponses: responses do not fit the rows, or the method");
-  const std::vector<double> of_rows = state.OfRows(multiplicity);
-  if (state.is_ols) {
-    std::vector<double> targets(responses.size());
-    for (size_t i = 0; i < targets.size(); ++i) {
-      const double y = state.of_log ? std::log(responses[i]) : responses[i];
-      targets[i] = std::isfinite(y) ? y - state.linear->offset(i) : kUnset;
+  std::vector<double> times = state.OfRows(multiplicity);
+  if (times.empty()) times.assign(n, 1);
+  FitRows rows = state.is_ols ? FitRows() : state.rows;
+  std::vector<double> targets(n);
+  for (size_t i = 0; i < n; ++i) {
+    const double y = state.of_log ? std::log(responses[i]) : responses[i];
+    if (!std::isfinite(y)) times[i] = 0;
+    if (state.is_ols) {
+      targets[i] = std::isfinite(y) ? y - state.linear->offset(i) : 0;
+    } else {
+      rows.y[i] = std::isfinite(y) ? responses[i] : 1;
     }
-    const std::vector<double> times = of_rows.empty() ? std::vector<double>(targets.size(), 1) : of_rows;
-    return state.linear->SolveLinear(targets, times.data(), theta);
   }
-  FitRows rows = state.rows;
-  std::vector<double> times = of_rows.empty() ? std::vector<double>(rows.size(), 1) : of_rows;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const bool usable = std::isfinite(responses[i]) && (!state.of_log || responses[i] > 0);
-    rows.y[i] = usable ? responses[i] : 1;
-    if (!usable) times[i] = 0;
-  }
-  if (state.IterateLinear(rows.y, times, theta)) return true;
-  return state.Iterate(Objective(state.law, rows, state.procedure, &state.inverse), times, theta);
+  if (state.is_ols) return state.SolveOne(targets, times, theta);
+  return state.Iterate(rows.y, Objective(state.law, rows, state.procedure, &state.inverse), times, theta);
 }
 
 std::string Refitter::ExplainNoItems() const {
@@ -325,7 +442,7 @@ bool Refitter::RefitAccuracies(std::span<const double> accuracy, std::span<doubl
       const double p = state.chance[row] + (1 - state.chance[row]) * accuracy[row];
       drawn.correct[i] = std::clamp(p, 0.0, 1.0) * state.total[row];
     }
-    return state.Iterate(Objective(state.law, drawn, state.procedure, &state.inverse), {}, theta);
+    return state.Iterate({}, Objective(state.law, drawn, state.procedure, &state.inverse), {}, theta);
   }
   std::vector<double> responses(state.rows.size());
   for (size_t i = 0; i < responses.size(); ++i) {

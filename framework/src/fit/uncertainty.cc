@@ -9,6 +9,7 @@
 #include "bitlaw/base/error.h"
 #include "fit/objective.h"
 #include "fit/parallel.h"
+#include "fit/resample.h"
 #include "fit/restricted_law.h"
 
 namespace bitlaw {
@@ -44,48 +45,23 @@ class Quantities {
   std::vector<CompiledExpression> compiled_;
 };
 
-// Rows that are drawn together.
+// Rows that are drawn together, by their places in refitter.rows().
 std::vector<std::vector<size_t>> UnitsOf(const Refitter& refitter, const Table& table, const std::string& unit) {
   std::vector<std::vector<size_t>> units;
   const bool by_trial = unit == "trials" && table.Find("trial") != nullptr;
   if (unit == "trials" && !by_trial) {
-    for (const size_t row : refitter.rows()) units.push_back({row});
+    for (size_t place = 0; place < refitter.rows().size(); ++place) units.push_back({place});
     return units;
   }
   const TableColumn& column = table.At(by_trial ? "trial" : unit, "bootstrap unit");
   std::map<std::string, size_t> seen;
-  for (const size_t row : refitter.rows()) {
-    const auto [at, is_new] = seen.emplace(table.CellText(column, row), units.size());
+  for (size_t place = 0; place < refitter.rows().size(); ++place) {
+    const auto [at, is_new] = seen.emplace(table.CellText(column, refitter.rows()[place]), units.size());
     if (is_new) units.emplace_back();
-    units[at->second].push_back(row);
+    units[at->second].push_back(place);
   }
   return units;
 }
-
-// Uniform below a bound without divisions: two draws from each number of the generator (Lemire 2019, 32 bits).
-class IndexDrawer {
- public:
-  IndexDrawer(Rng& rng, uint32_t bound) : rng_(rng), bound_(bound), threshold_(-bound % bound) {}
-  uint32_t Next() {
-    for (;;) {
-      if (has_spare_) {
-        has_spare_ = false;
-      } else {
-        bits_ = rng_.Next();
-        has_spare_ = true;
-      }
-      const uint64_t product = static_cast<uint64_t>(static_cast<uint32_t>(bits_)) * bound_;
-      bits_ >>= 32;
-      if (static_cast<uint32_t>(product) >= threshold_) return static_cast<uint32_t>(product >> 32);
-    }
-  }
-
- private:
-  Rng& rng_;
-  uint32_t bound_, threshold_;
-  uint64_t bits_ = 0;
-  bool has_spare_ = false;
-};
 
 // Of several samples, the items of each task (Efron 1987, section 8): blocks of n_t items each, U = (n_t - 1) (mean -
 // value).
@@ -125,29 +101,41 @@ std::vector<double> ItemAccelerations(const Refitter& refitter, const Quantities
   return accelerations;
 }
 
-// Rises with the skew that leaving out one unit shows (Efron 1987, eq. 6.6).
-std::vector<double> Accelerations(const Refitter& refitter, const Quantities& quantities,
-                                  const std::vector<std::vector<size_t>>& units, int threads) {
+// Quantities of `count` resamples: draw(i, times, lane) says how often each of refitter.rows() counts in resample i, in
+// that lane of `times`, which is 0. Where the resample does not determine them they are NaN.
+//   values [count, quantities]
+template <typename Draw>
+void RefitResamples(const Refitter& refitter, const Quantities& quantities, size_t count, Draw&& draw, double* values) {
   const size_t k = refitter.parameters(), m = quantities.size();
-  std::vector<double> left_out(units.size() * m, kUnset);
-  ParallelFor(units.size(), threads, [&](size_t u) {
-    std::vector<double> multiplicity(refitter.table_rows(), 1), theta(k);
-    for (const size_t row : units[u]) multiplicity[row] = 0;
-    if (!refitter.Refit(multiplicity, theta)) return;
-    for (size_t i = 0; i < m; ++i) left_out[u * m + i] = quantities.Value(i, theta, {});
-  });
-  std::vector<double> accelerations(m, 0);
-  for (size_t i = 0; i < m; ++i) {
+  std::vector<Lanes> times(refitter.rows().size());
+  std::vector<double> theta(kLanes * k);
+  for (size_t first = 0; first < count; first += kLanes) {
+    const size_t lanes = std::min(kLanes, count - first);
+    std::fill(times.begin(), times.end(), Lanes{});
+    for (size_t lane = 0; lane < lanes; ++lane) draw(first + lane, times, lane);
+    const auto good = refitter.RefitLanes(times, theta);
+    for (size_t lane = 0; lane < lanes; ++lane) {
+      for (size_t i = 0; i < m; ++i) {
+        values[(first + lane) * m + i] = good[lane] ? quantities.Value(i, {theta.data() + lane * k, k}, {}) : kUnset;
+      }
+    }
+  }
+}
+
+// Rises with the skew that leaving out one unit shows (Efron 1987, eq. 6.6).   left_out [units, quantities]
+std::vector<double> Accelerations(std::span<const double> left_out, size_t quantities) {
+  std::vector<double> accelerations(quantities, 0);
+  for (size_t i = 0; i < quantities; ++i) {
     double mean = 0, count = 0, squares = 0, cubes = 0;
-    for (size_t u = 0; u < units.size(); ++u) {
-      if (std::isnan(left_out[u * m + i])) continue;
-      mean += left_out[u * m + i];
+    for (size_t at = i; at < left_out.size(); at += quantities) {
+      if (std::isnan(left_out[at])) continue;
+      mean += left_out[at];
       ++count;
     }
     mean /= count;
-    for (size_t u = 0; u < units.size(); ++u) {
-      if (std::isnan(left_out[u * m + i])) continue;
-      const double step = mean - left_out[u * m + i];
+    for (size_t at = i; at < left_out.size(); at += quantities) {
+      if (std::isnan(left_out[at])) continue;
+      const double step = mean - left_out[at];
       squares += step * step;
       cubes += step * step * step;
     }
@@ -156,16 +144,32 @@ std::vector<double> Accelerations(const Refitter& refitter, const Quantities& qu
   return accelerations;
 }
 
-Interval BcaInterval(std::span<const double> sorted, double value, double acceleration, double level) {
+// Which quantiles of the replicates are the ends of the BCa interval; NaN if all replicates are on one side of `value`.
+Interval BcaLevels(std::span<const double> replicates, double value, double acceleration, double level) {
   double below = 0;
-  for (const double one : sorted) below += one < value ? 1 : one == value ? 0.5 : 0;
-  const double z0 = NormalQuantile(below / static_cast<double>(sorted.size()));
+  for (const double one : replicates) below += one < value ? 1 : one == value ? 0.5 : 0;
+  const double z0 = NormalQuantile(below / static_cast<double>(replicates.size()));
   if (!std::isfinite(z0)) return {};
   const auto end = [&](double p) {
     const double z = z0 + NormalQuantile(p);
-    return Quantile(sorted, NormalCdf(z0 + z / (1 - acceleration * z)));
+    return NormalCdf(z0 + z / (1 - acceleration * z));
   };
   return {end((1 - level) / 2), end((1 + level) / 2)};
+}
+
+// Puts in place what Quantile() looks at for p up to `low` and from `high`: a third of the time of sorting all.
+void SortTails(std::vector<double>& values, double low, double high) {
+  const auto last = static_cast<double>(values.size() - 1);
+  const auto low_end = values.begin() + static_cast<std::ptrdiff_t>(std::min(last, std::floor(low * last) + 1));
+  const auto high_begin = values.begin() + static_cast<std::ptrdiff_t>(std::floor(high * last));
+  if (low_end >= high_begin) {
+    std::sort(values.begin(), values.end());
+    return;
+  }
+  std::nth_element(values.begin(), low_end, values.end());
+  std::sort(values.begin(), low_end);
+  std::nth_element(low_end + 1, high_begin, values.end());
+  std::sort(high_begin, values.end());
 }
 
 }  // namespace
@@ -248,48 +252,63 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
       return report;
     }
   }
-  // Rows that are drawn one by one need no list each.
-  std::vector<size_t> single;
-  for (const auto& unit : units) {
-    if (unit.size() == 1) single.push_back(unit[0]);
-  }
-  const bool all_single = single.size() == units.size();
+  const bool one_by_one = std::all_of(units.begin(), units.end(), [](const auto& unit) { return unit.size() == 1; });
   const Quantities quantities(refitter.law(), derived);
   const size_t k = refitter.parameters(), m = quantities.size();
   const auto replicates = static_cast<size_t>(options.replicates);
-  std::vector<double> values(replicates * m, kUnset);
-  std::vector<char> good(replicates, 0);
+  std::vector<double> values(replicates * m, kUnset), left_out(units.size() * m, kUnset);
   const Rng seed(options.seed);
-  // Chunks, so that a thread keeps its buffers.
-  constexpr size_t kChunk = 50;
-  ParallelFor((replicates + kChunk - 1) / kChunk, options.threads, [&](size_t chunk) {
-    std::vector<double> multiplicity(refitter.table_rows()), theta(k);
-    for (size_t b = chunk * kChunk; b < std::min(replicates, (chunk + 1) * kChunk); ++b) {
-      Rng rng = seed.Fork(b);
-      if (items != nullptr) {
-        items->Draw(rng, multiplicity);  // As accuracies.
-        good[b] = refitter.RefitAccuracies(multiplicity, theta);
-      } else if (by_items) {
-        good[b] = refitter.RefitNewItems(rng, theta);
-      } else {
-        std::fill(multiplicity.begin(), multiplicity.end(), 0.0);
-        IndexDrawer drawer(rng, static_cast<uint32_t>(units.size()));
-        for (size_t draw = 0; draw < units.size(); ++draw) {
-          const size_t unit = drawer.Next();
-          if (all_single) {
-            ++multiplicity[single[unit]];
-          } else {
-            for (const size_t row : units[unit]) ++multiplicity[row];
-          }
-        }
-        good[b] = refitter.Refit(multiplicity, theta);
-      }
-      if (!good[b]) continue;
-      for (size_t i = 0; i < m; ++i) values[b * m + i] = quantities.Value(i, theta, {});
+  // One item draw each; several refits side by side; and behind them those without one unit.
+  const auto draw_items = [&](size_t b) {
+    std::vector<double> accuracy(refitter.table_rows()), theta(k);
+    Rng rng = seed.Fork(b);
+    bool good = false;
+    if (items != nullptr) {
+      items->Draw(rng, accuracy);
+      good = refitter.RefitAccuracies(accuracy, theta);
+    } else {
+      good = refitter.RefitNewItems(rng, theta);
     }
-  });
+    for (size_t i = 0; good && i < m; ++i) values[b * m + i] = quantities.Value(i, theta, {});
+  };
+  const auto draw_units = [&](size_t b, std::vector<Lanes>& times, size_t lane) {
+    Rng rng = seed.Fork(b);
+    const auto count = static_cast<uint32_t>(units.size());
+    if (one_by_one) {
+      DrawUnits(rng, count, [&](uint32_t unit) { ++times[unit].at[lane]; });
+    } else {
+      DrawUnits(rng, count, [&](uint32_t unit) {
+        for (const size_t place : units[unit]) ++times[place].at[lane];
+      });
+    }
+  };
+  const auto leave_out = [&](size_t unit, std::vector<Lanes>& times, size_t lane) {
+    for (Lanes& row : times) row.at[lane] = 1;
+    for (const size_t place : units[unit]) times[place].at[lane] = 0;
+  };
+  constexpr size_t kChunk = 8 * kLanes;
+  const auto chunks_of = [](size_t count) { return (count + kChunk - 1) / kChunk; };
+  if (by_items) {
+    ParallelFor(replicates, options.threads, draw_items);
+  } else {
+    const size_t drawn = chunks_of(replicates);
+    ParallelFor(drawn + chunks_of(units.size()), options.threads, [&](size_t chunk) {
+      const bool is_draw = chunk < drawn;
+      const size_t first = (is_draw ? chunk : chunk - drawn) * kChunk;
+      const size_t count = std::min(kChunk, (is_draw ? replicates : units.size()) - first);
+      double* to = (is_draw ? values : left_out).data() + first * m;
+      RefitResamples(
+          refitter, quantities, count,
+          [&](size_t i, std::vector<Lanes>& times, size_t lane) {
+            is_draw ? draw_units(first + i, times, lane) : leave_out(first + i, times, lane);
+          },
+          to);
+    });
+  }
+  // A parameter of a fit is never NaN, a derived quantity may be.
+  const auto is_fit = [&](size_t b) { return !std::isnan(values[b * m]); };
   for (size_t b = 0; b < replicates; ++b) {
-    if (good[b]) {
+    if (is_fit(b)) {
       report.replicate_values.insert(report.replicate_values.end(), values.begin() + static_cast<std::ptrdiff_t>(b * m),
                                      values.begin() + static_cast<std::ptrdiff_t>((b + 1) * m));
     } else {
@@ -309,20 +328,26 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
     report.note = "items drawn for each row by itself, BCa without acceleration: " +
                   (options.items == nullptr ? "single items are not in the table" : options.items->why_none());
   } else {
-    accelerations = Accelerations(refitter, quantities, units, options.threads);
+    accelerations = Accelerations(left_out, m);
   }
   for (size_t i = 0; i < m; ++i) {
     Uncertainty& one = report.quantities[i];
-    std::vector<double> sorted;
+    std::vector<double> drawn;
     double mean = 0, variance = 0;
-    for (size_t b = 0; b < kept; ++b) sorted.push_back(report.replicate_values[b * m + i]);
-    for (const double value : sorted) mean += value / static_cast<double>(kept);
-    for (const double value : sorted) variance += (value - mean) * (value - mean) / static_cast<double>(kept - 1);
-    std::sort(sorted.begin(), sorted.end());
+    for (size_t b = 0; b < kept; ++b) drawn.push_back(report.replicate_values[b * m + i]);
+    // A derived quantity that some replicates do not have, say the root of an exponent, has no distribution.
+    if (std::any_of(drawn.begin(), drawn.end(), [](double value) { return std::isnan(value); })) continue;
+    for (const double value : drawn) mean += value / static_cast<double>(kept);
+    for (const double value : drawn) variance += (value - mean) * (value - mean) / static_cast<double>(kept - 1);
     one.bootstrap_error = std::sqrt(variance);
     one.bias = mean - one.value;
-    one.percentile = {Quantile(sorted, (1 - options.level) / 2), Quantile(sorted, (1 + options.level) / 2)};
-    one.bca = BcaInterval(sorted, one.value, accelerations[i], options.level);
+    const Interval plain = {(1 - options.level) / 2, (1 + options.level) / 2};
+    const Interval bca = BcaLevels(drawn, one.value, accelerations[i], options.level);
+    const bool has_bca = std::isfinite(bca.low) && std::isfinite(bca.high);
+    SortTails(drawn, has_bca ? std::max(plain.low, bca.low) : plain.low,
+              has_bca ? std::min(plain.high, bca.high) : plain.high);
+    one.percentile = {Quantile(drawn, plain.low), Quantile(drawn, plain.high)};
+    if (has_bca) one.bca = {Quantile(drawn, bca.low), Quantile(drawn, bca.high)};
   }
   return report;
 }

@@ -68,7 +68,8 @@ struct BITLAW_EXPORT UncertaintyReport {
 /// Percentile: quantiles of the replicates. BCa (Efron 1987): with z0 from the share of replicates below the estimate
 /// and the acceleration from leaving out one unit at a time (for items at most 50 blocks a task, as several samples,
 /// Efron 1987, section 8; without `items` the acceleration is 0). A resample that does
-/// not determine the parameters is left out and counted as failed; above 10 % no interval is given.
+/// not determine the parameters is left out and counted as failed; above 10 % no interval is given, nor is one of a
+/// derived quantity that is NaN in a replicate.
 /// Error(kSpec) for an unknown column or expression.
 BITLAW_EXPORT UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const MethodFit& method,
                                           const BootstrapOptions& options,

@@ -68,13 +68,15 @@ ValidationResult Validate(const Refitter& refitter, std::string scheme, std::spa
   std::vector<std::vector<double>> theta(members.size(), std::vector<double>(k));
   std::vector<char> good(members.size(), 0);
   std::vector<size_t> sizes(members.size(), 0);
+  std::vector<std::string> why(members.size());
   ParallelFor(members.size(), threads, [&](size_t f) {
     std::vector<double> multiplicity(refitter.table_rows(), 1);
     for (size_t row = 0; row < multiplicity.size(); ++row) {
       if (fold_of_row[row] == static_cast<int>(f)) multiplicity[row] = 0;
     }
     for (const size_t row : refitter.rows()) sizes[f] += multiplicity[row] > 0;
-    good[f] = sizes[f] > k && refitter.Refit(multiplicity, theta[f]);
+    why[f] = fmt::format("{} rows are left for {} parameters", sizes[f], k);
+    good[f] = sizes[f] > k && refitter.RefitToPredict(multiplicity, theta[f], why[f]);
   });
   std::vector<double> response, predicted, accuracy, predicted_accuracy, absolute;
   for (size_t f = 0; f < members.size(); ++f) {
@@ -82,6 +84,7 @@ ValidationResult Validate(const Refitter& refitter, std::string scheme, std::spa
     ++result.fits;
     if (!good[f]) {
       ++result.failed;
+      result.failures.push_back(folds == 1 ? why[f] : fmt::format("fold {}: {}", f + 1, why[f]));
       continue;
     }
     result.fit_rows = result.fit_rows == 0 ? sizes[f] : std::min(result.fit_rows, sizes[f]);
@@ -105,7 +108,9 @@ ValidationResult Validate(const Refitter& refitter, std::string scheme, std::spa
   }
   result.validation_rows = result.rows.size();
   if (result.rows.empty()) {
-    result.why_none = result.fits == 0 ? "no row is held out" : "the rows left do not determine the parameters";
+    result.why_none = result.fits == 0             ? "no row is held out"
+                      : result.failures.empty() ? "the law has no finite value for the rows held out"
+                                                : result.failures[0];
     return result;
   }
   const Errors of_response = Summarize(response, predicted), of_accuracy = Summarize(accuracy, predicted_accuracy);

@@ -17,6 +17,7 @@ struct BITLAW_EXPORT ValidationResult {
   std::string scheme;    ///< "5-fold", "leave one out", "leave out model", "hold out B == 2"
   std::string why_none;  ///< Empty exactly when there are errors.
   size_t fits = 0, failed = 0;
+  std::vector<std::string> failures;  ///< Why, "fold 2: ..."; one each of those that failed.
   size_t fit_rows = 0;                              ///< Of the smallest fit.
   size_t validation_rows = 0;                       ///< Predicted over all fits; no row is in the fit that predicts it.
   double mae = kUnset, rmse = kUnset, r2 = kUnset;  ///< In units of the response; R^2 about the mean of these rows.

@@ -67,6 +67,10 @@ std::vector<ReportCell> ErrorCells(const ValidationResult& one) {
 const std::vector<std::string> kErrorHeader = {"n fit",        "n held out", "MAE acc_adj",  "interval",
                                                "RMSE acc_adj", "R2 acc_adj", "RMSE response"};
 
+std::string FailedFits(const ValidationResult& one) {
+  return fmt::format("{}: {} of {} fits failed ({}).", one.scheme, one.failed, one.fits, one.failures[0]);
+}
+
 ReportTable ValidationTable(const std::vector<const LawAnalysis*>& analyses) {
   ReportTable table;
   table.name = "validation_" + analyses[0]->law;
@@ -83,10 +87,7 @@ ReportTable ValidationTable(const std::vector<const LawAnalysis*>& analyses) {
       const std::vector<ReportCell> errors = ErrorCells(one);
       row.insert(row.end(), errors.begin(), errors.end());
       table.rows.push_back(std::move(row));
-      if (one.failed > 0) {
-        table.notes.push_back(
-            fmt::format("{}, {}: {} of {} fits failed.", analysis->stratum, one.scheme, one.failed, one.fits));
-      }
+      if (one.failed > 0) table.notes.push_back(analysis->stratum + ", " + FailedFits(one));
     }
   }
   return table;
@@ -232,6 +233,7 @@ ReportSection ComparisonSection(const AnalysisReport& analysis) {
         row.insert(row.end(), errors.begin(), errors.end());
         table.rows.push_back(std::move(row));
         first = false;
+        if (validation.failed > 0) table.notes.push_back(one.law + ", " + FailedFits(validation));
       };
       add(one.folds);
       for (const ValidationResult& validation : one.hold_outs) {

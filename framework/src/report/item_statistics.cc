@@ -156,7 +156,8 @@ StratumAggregate ParseStratumAggregate(std::string_view name) {
   const std::vector<std::string> names = StratumAggregateNames();
   const auto found = std::find(names.begin(), names.end(), name);
   if (found == names.end()) {
-    throw Error(ErrorKind::kSpec, "aggregate '" + std::string(name) + "' is not known. Known: " + JoinNames(names) + ".");
+    throw Error(ErrorKind::kSpec,
+                "aggregate '" + std::string(name) + "' is not known. Known: " + JoinNames(names) + ".");
   }
   return static_cast<StratumAggregate>(found - names.begin());
 }

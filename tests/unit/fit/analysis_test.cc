@@ -213,7 +213,9 @@ TEST(Validation, HoldsOutByConditionAndByColumn) {
   const auto none = Validate(refitter, "x", HoldOut(refitter, fitted.table, "B == 5"), 0.9, 0, 1);
   EXPECT_EQ(none.why_none, "no row is held out");
   const auto all = Validate(refitter, "x", HoldOut(refitter, fitted.table, "B > 0"), 0.9, 0, 1);
-  EXPECT_EQ(all.why_none, "the rows left do not determine the parameters");
+  EXPECT_EQ(all.why_none, "0 rows are left for 5 parameters");
+  const auto bits = Validate(refitter, "x", HoldOut(refitter, fitted.table, "B != 4"), 0.9, 0, 1);
+  EXPECT_EQ(bits.why_none, "the rows left do not determine the parameters");
 }
 
 TEST(NestedF, IsTheRatioOfMeanSquares) {

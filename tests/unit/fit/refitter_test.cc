@@ -1,0 +1,208 @@
+#include "fit/refitter.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "fit/objective.h"
+#include "fit/resample.h"
+#include "fit/uncertainty.h"
+#include "laws_for_tests.h"
+#include "support/planted_study.h"
+
+namespace bitlaw {
+namespace {
+
+// 72 rows with counts, so that there are a binomial fit, OLS and least squares.
+struct Fitted {
+  std::unique_ptr<Law> law = FourFactorLaw();
+  Table table;
+  LawFit fit;
+};
+Fitted FitGrid(uint64_t seed) {
+  Fitted fitted;
+  Rng rng(seed);
+  const auto grid = FullGrid({6e8, 4e9, 1.4e10}, {2, 3, 4, 8}, {8, 32, 128}, {32, 128});
+  fitted.table = PlantedTable(*fitted.law, {900, -0.31, -0.96, -0.04, 0.06}, grid, 0.1, rng);
+  std::vector<double> correct;
+  for (const double accuracy : fitted.table.Numbers("acc_adj")) correct.push_back(std::round(1000 * accuracy));
+  fitted.table.AddNumbers("correct", correct);
+  fitted.table.AddNumbers("total", std::vector<double>(grid.size(), 1000));
+  fitted.table.AddNumbers("chance", std::vector<double>(grid.size(), 0));
+  fitted.fit = FitLaw(*fitted.law, fitted.table, FitSettings());
+  return fitted;
+}
+
+std::vector<std::vector<double>> Draws(size_t count, uint32_t rows, uint64_t seed) {
+  std::vector<std::vector<double>> draws;
+  Rng rng(seed);
+  for (size_t i = 0; i < count; ++i) {
+    draws.emplace_back(rows, 0.0);
+    DrawUnits(rng, rows, [&](uint32_t row) { ++draws.back()[row]; });
+  }
+  return draws;
+}
+
+TEST(RefitLanes, GivesTheSameBitsInEveryLaneAndBesideAnyOthers) {
+  const Fitted fitted = FitGrid(1);
+  ASSERT_EQ(fitted.fit.Methods().size(), 3u);
+  for (const MethodFit* method : fitted.fit.Methods()) {
+    const Refitter refitter(*fitted.law, fitted.table, FitSettings(), *method);
+    const size_t n = refitter.rows().size();
+    const auto draws = Draws(kLanes, static_cast<uint32_t>(n), 2);
+    for (const size_t shift : {0, 3}) {
+      std::vector<Lanes> times(n);
+      for (size_t i = 0; i < n; ++i) {
+        for (size_t lane = 0; lane < kLanes; ++lane) times[i].at[(lane + shift) % kLanes] = draws[lane][i];
+      }
+      std::vector<double> theta(kLanes * 5), one(5);
+      const auto good = refitter.RefitLanes(times, theta);
+      for (size_t lane = 0; lane < kLanes; ++lane) {
+        const size_t at = (lane + shift) % kLanes;
+        ASSERT_TRUE(good[at]) << method->method << lane;
+        ASSERT_TRUE(refitter.Refit(draws[lane], one));
+        for (size_t j = 0; j < 5; ++j) EXPECT_EQ(theta[at * 5 + j], one[j]) << method->method << lane << j;
+      }
+    }
+  }
+}
+
+// A lane without rows, one without bits that vary and one that is whole, side by side.
+TEST(RefitLanes, RefusesOnlyWhatItsOwnLaneDoesNotDetermine) {
+  const Fitted fitted = FitGrid(3);
+  const std::vector<double>& bits = fitted.table.Numbers("B");
+  for (const MethodFit* method : fitted.fit.Methods()) {
+    const Refitter refitter(*fitted.law, fitted.table, FitSettings(), *method);
+    std::vector<Lanes> times(bits.size(), Lanes{});
+    for (size_t i = 0; i < bits.size(); ++i) {
+      times[i].at[1] = bits[i] == 4;
+      times[i].at[2] = 1;
+    }
+    std::vector<double> theta(kLanes * 5);
+    const auto good = refitter.RefitLanes(times, theta);
+    EXPECT_FALSE(good[0]) << method->method;
+    EXPECT_TRUE(std::isnan(theta[0])) << method->method;
+    if (method->method == "ols") {
+      EXPECT_FALSE(good[1]);
+    }
+    ASSERT_TRUE(good[2]) << method->method;
+    for (size_t j = 0; j < 5; ++j)
+      EXPECT_NEAR(theta[2 * 5 + j] / method->parameters[j].value, 1, 1e-6) << method->method << j;
+  }
+}
+
+// One to five columns: sums of 1 + 1 to 15 + 5 columns, in whole blocks and in parts of one.
+TEST(RefitLanes, AgreesWithTheFitOfRepeatedRowsForAnyNumberOfColumns) {
+  const Fitted fitted = FitGrid(4);
+  std::string formula = "A";
+  std::vector<std::pair<std::string, std::pair<double, double>>> parameters = {{"A", {0, 1e300}}};
+  for (const std::string factor : {"", "N^alpha", "log2(B)^beta", "log2(Cb)^gamma", "G^delta"}) {
+    if (!factor.empty()) {
+      formula += " * " + factor;
+      parameters.push_back({factor.substr(factor.find('^') + 1), {0, 0}});
+    }
+    const auto law = MakeFormula(formula, parameters);
+    const size_t k = parameters.size();
+    const LawFit fit = FitLaw(*law, fitted.table, FitSettings());
+    const auto draws = Draws(1, static_cast<uint32_t>(fitted.table.rows()), 5);
+    std::vector<size_t> rows;
+    for (size_t i = 0; i < draws[0].size(); ++i) rows.insert(rows.end(), static_cast<size_t>(draws[0][i]), i);
+    const LawFit repeated = FitLaw(*law, fitted.table.Rows(rows), FitSettings());
+    for (const bool is_ols : {true, false}) {
+      const Refitter refitter(*law, fitted.table, FitSettings(), is_ols ? *fit.ols : *fit.least_squares);
+      const MethodFit& expected = is_ols ? *repeated.ols : *repeated.least_squares;
+      std::vector<double> theta(k);
+      ASSERT_TRUE(refitter.Refit(draws[0], theta)) << formula;
+      for (size_t j = 0; j < k; ++j)
+        EXPECT_NEAR(theta[j] / expected.parameters[j].value, 1, is_ols ? 1e-10 : 1e-6) << formula << j;
+    }
+  }
+}
+
+// Two sizes that differ by 3e-5: normal equations keep six digits of the exponent there, QR all that the rows have.
+TEST(RefitLanes, KeepsItsDigitsWhereAResampleIsNearlyDegenerate) {
+  const auto law = MakeFormula("A * N^alpha", {{"A", {0, 1e300}}, {"alpha", {0, 0}}});
+  const std::vector<double> sizes = {1e8, 1e9, 1e9 * (1 + 3e-5), 1e10};
+  std::vector<double> accuracy;
+  for (const double n : sizes) accuracy.push_back(std::exp(-200 * std::pow(n, -0.3)));
+  Table table("t");
+  table.AddNumbers("N", sizes);
+  table.AddNumbers("acc_adj", accuracy);
+  const LawFit fit = FitLaw(*law, table, FitSettings());
+  const Refitter refitter(*law, table, FitSettings(), *fit.ols);
+  std::vector<double> theta(2);
+  ASSERT_TRUE(refitter.Refit(std::vector<double>{0, 50, 50, 0}, theta));
+  EXPECT_NEAR(theta[1], -0.3, 1e-9);
+}
+
+TEST(RefitLanes, OfTheResponseReachesTheMinimumThatCeresReaches) {
+  const Fitted fitted = FitGrid(6);
+  const Refitter refitter(*fitted.law, fitted.table, FitSettings(), *fitted.fit.least_squares);
+  const LawRows rows = SelectRows(*fitted.law, fitted.table, RowOptions());
+  const Objective objective(*fitted.law, rows.fit, FitProcedure());
+  for (const auto& times : Draws(20, static_cast<uint32_t>(rows.fit.size()), 7)) {
+    std::vector<double> theta(5);
+    ASSERT_TRUE(refitter.Refit(times, theta));
+    const Descent descent = Descend(objective, fitted.fit.least_squares->theta(), times);
+    for (size_t j = 0; j < 5; ++j) EXPECT_NEAR(theta[j] / descent.theta[j], 1, 1e-6) << j;
+  }
+}
+
+// Weights of 2 are rows that stand there twice.
+TEST(RefitLanes, WeighsRowsOfTheResponse) {
+  Fitted fitted = FitGrid(8);
+  std::vector<double> weights, none(5), twice(5);
+  for (size_t i = 0; i < fitted.table.rows(); ++i) weights.push_back(i % 3 == 0 ? 2 : 1);
+  fitted.table.AddNumbers("w", weights);
+  FitSettings weighted;
+  weighted.weights = "w";
+  const LawFit fit = FitLaw(*fitted.law, fitted.table, weighted);
+  const Refitter with(*fitted.law, fitted.table, weighted, *fit.least_squares);
+  const Refitter without(*fitted.law, fitted.table, FitSettings(), *fitted.fit.least_squares);
+  ASSERT_TRUE(with.Refit({}, none));
+  ASSERT_TRUE(without.Refit(weights, twice));
+  for (size_t j = 0; j < 5; ++j) EXPECT_NEAR(none[j] / twice[j], 1, 1e-7) << j;
+}
+
+// Percentile ends are the quantiles of the sorted replicates, and BCa's move outwards with the level.
+TEST(Bootstrap, GivesTheQuantilesOfItsReplicates) {
+  const Fitted fitted = FitGrid(10);
+  const Refitter refitter(*fitted.law, fitted.table, FitSettings(), *fitted.fit.ols);
+  const std::vector<DerivedQuantity> derived = {ParseDerived("steep = exp(40 * gamma)"),
+                                                ParseDerived("root = sqrt(gamma + 0.04)")};
+  BootstrapOptions options;
+  options.replicates = 501;
+  std::vector<Interval> narrower(6, {1e300, -1e300});
+  for (const double level : {0.1, 0.5, 0.9, 0.99}) {
+    options.level = level;
+    const auto report = Bootstrap(refitter, fitted.table, *fitted.fit.ols, options, derived);
+    ASSERT_EQ(report.quantities.size(), 7u);
+    for (size_t i = 0; i < 6; ++i) {
+      const Uncertainty& one = report.quantities[i];
+      std::vector<double> sorted;
+      for (size_t at = i; at < report.replicate_values.size(); at += 7) sorted.push_back(report.replicate_values[at]);
+      std::sort(sorted.begin(), sorted.end());
+      EXPECT_EQ(one.percentile.low, Quantile(sorted, (1 - level) / 2)) << one.name;
+      EXPECT_EQ(one.percentile.high, Quantile(sorted, (1 + level) / 2)) << one.name;
+      EXPECT_LT(one.bca.low, std::min(one.bca.high, narrower[i].low)) << one.name << level;
+      EXPECT_GT(one.bca.high, narrower[i].high) << one.name << level;
+      narrower[i] = one.bca;
+    }
+    // gamma is below -0.04 in some replicates.
+    EXPECT_TRUE(std::isnan(report.quantities[6].percentile.low));
+    EXPECT_TRUE(std::isnan(report.quantities[6].bootstrap_error));
+  }
+}
+
+// Each of three units is taken with the frequency 1/3, and a replicate has as many as there are units.
+TEST(DrawUnits, DrawsEachUnitAsOften) {
+  Rng rng(9);
+  std::vector<int> counts(3, 0);
+  for (int replicate = 0; replicate < 10000; ++replicate) DrawUnits(rng, 3, [&](uint32_t unit) { ++counts.at(unit); });
+  EXPECT_EQ(counts[0] + counts[1] + counts[2], 30000);
+  for (const int count : counts) EXPECT_NEAR(count, 10000, 4 * std::sqrt(30000 * 2.0 / 9)) << count;
+}
+
+}  // namespace
+}  // namespace bitlaw
