@@ -3,225 +3,186 @@
 
 namespace bitlaw {
 
-namespace {
+// Not in an unnamed namespace: the lists of json_values.h would not find them there.
 
-using json_values::Count;
-using json_values::Json;
-using json_values::ListOf;
-using json_values::Number;
-using json_values::Numbers;
+static Value Json(const Interval& interval) { return Json(std::vector<double>{interval.low, interval.high}); }
 
-Value Json(const Interval& interval) { return Numbers({interval.low, interval.high}); }
-
-Value Json(const UncertaintyReport& report) {
-  Value json;
-  json.Set("method", report.method);
-  json.Set("level", Number(report.level));
-  json.Set("bootstrap_unit", report.unit);
-  json.Set("units", Count(report.units));
-  json.Set("replicates", report.replicates);
-  json.Set("failed", report.failed);
-  json.Set("note", report.note);
-  json.Set("quantities", ListOf(report.quantities, [](const Uncertainty& one) {
-             Value value;
-             value.Set("name", one.name);
-             value.Set("value", Number(one.value));
-             value.Set("delta_error", Number(one.delta_error));
-             value.Set("delta", Json(one.delta));
-             value.Set("bootstrap_error", Number(one.bootstrap_error));
-             value.Set("bias", Number(one.bias));
-             value.Set("percentile", Json(one.percentile));
-             value.Set("bca", Json(one.bca));
-             value.Set("profile", Json(one.profile));
-             return value;
-           }));
-  return json;
+static Value Json(const Uncertainty& one) {
+  return JsonObject({{"name", one.name},
+                     {"value", one.value},
+                     {"delta_error", one.delta_error},
+                     {"delta", one.delta},
+                     {"bootstrap_error", one.bootstrap_error},
+                     {"bias", one.bias},
+                     {"percentile", one.percentile},
+                     {"bca", one.bca},
+                     {"profile", one.profile}});
 }
 
-Value Json(const ValidationResult& one) {
-  Value json;
-  json.Set("scheme", one.scheme);
+static Value Json(const UncertaintyReport& report) {
+  return JsonObject({{"method", report.method},
+                     {"level", report.level},
+                     {"bootstrap_unit", report.unit},
+                     {"units", report.units},
+                     {"replicates", report.replicates},
+                     {"failed", report.failed},
+                     {"note", report.note},
+                     {"quantities", report.quantities}});
+}
+
+static Value Json(const ValidationResult& one) {
+  Value json = JsonObject({{"scheme", one.scheme}});
   if (!one.why_none.empty()) json.Set("why_none", one.why_none);
-  json.Set("fits", Count(one.fits));
-  json.Set("failed", Count(one.failed));
-  json.Set("fit_rows", Count(one.fit_rows));
-  json.Set("validation_rows", Count(one.validation_rows));
-  json.Set("mae", Number(one.mae));
-  json.Set("rmse", Number(one.rmse));
-  json.Set("r2", Number(one.r2));
-  json.Set("accuracy_rows", Count(one.accuracy_rows));
-  json.Set("accuracy_mae", Number(one.accuracy_mae));
-  json.Set("accuracy_mae_interval", Json(one.accuracy_mae_interval));
-  json.Set("accuracy_rmse", Number(one.accuracy_rmse));
-  json.Set("accuracy_r2", Number(one.accuracy_r2));
+  AddFields(json, {{"fits", one.fits},
+                   {"failed", one.failed},
+                   {"failures", one.failures},
+                   {"fit_rows", one.fit_rows},
+                   {"validation_rows", one.validation_rows},
+                   {"mae", one.mae},
+                   {"rmse", one.rmse},
+                   {"r2", one.r2},
+                   {"accuracy_rows", one.accuracy_rows},
+                   {"accuracy_mae", one.accuracy_mae},
+                   {"accuracy_mae_interval", one.accuracy_mae_interval},
+                   {"accuracy_rmse", one.accuracy_rmse},
+                   {"accuracy_r2", one.accuracy_r2}});
   return json;
 }
 
-Value Json(const NestedTest& test) {
-  Value json;
-  json.Set("small", test.small);
-  json.Set("large", test.large);
-  json.Set("statistic", test.statistic);
-  json.Set("value", Number(test.value));
-  json.Set("df1", Number(test.df1));
-  json.Set("df2", Number(test.df2));
-  json.Set("p", Number(test.p));
-  return json;
+static Value Json(const NestedTest& test) {
+  return JsonObject({{"small", test.small},
+                     {"large", test.large},
+                     {"statistic", test.statistic},
+                     {"value", test.value},
+                     {"df1", test.df1},
+                     {"df2", test.df2},
+                     {"p", test.p}});
 }
 
-Value Json(const ChowTest& test) {
-  Value json;
-  json.Set("groups", test.groups);
+static Value Json(const ChowTest& test) {
+  Value json = JsonObject({{"groups", test.groups}});
   if (!test.why_none.empty()) {
     json.Set("why_none", test.why_none);
     return json;
   }
   Value sizes;
-  for (size_t g = 0; g < test.names.size(); ++g) sizes.Set(test.names[g], Count(test.sizes[g]));
-  json.Set("rows", std::move(sizes));
-  json.Set("pooled", Json(test.pooled));
-  json.Set("shared", Json(test.shared));
-  json.Set("separate", Json(test.separate));
-  json.Set("chow", Json(test.chow));
-  json.Set("amplitudes", Json(test.amplitudes));
-  json.Set("exponents", Json(test.exponents));
-  json.Set("shared_coefficients", ListOf(test.shared_coefficients, [](const OlsCoefficient& one) {
-             Value value;
-             value.Set("column", one.name);
-             value.Set("value", Number(one.value));
-             value.Set("standard_error", Number(one.standard_error));
-             return value;
-           }));
+  for (size_t g = 0; g < test.names.size(); ++g) sizes.Set(test.names[g], Json(test.sizes[g]));
+  AddFields(json, {{"rows", sizes},
+                   {"pooled", test.pooled},
+                   {"shared", test.shared},
+                   {"separate", test.separate},
+                   {"chow", test.chow},
+                   {"amplitudes", test.amplitudes},
+                   {"exponents", test.exponents},
+                   {"shared_coefficients", test.shared_coefficients}});
   return json;
 }
 
-Value Json(const Zone& zone) {
-  Value json;
-  json.Set("zone", zone.name);
-  json.Set("rows", Count(zone.rows));
-  json.Set("rows_at_or_below_chance", Count(zone.at_chance));
+static Value Json(const Zone::Exponent& one) {
+  return JsonObject({{"parameter", one.parameter},
+                     {"value", one.value},
+                     {"standard_error", one.standard_error},
+                     {"interval", one.interval},
+                     {"amplification", one.amplification}});
+}
+
+static Value Json(const Zone& zone) {
+  Value json = JsonObject({{"zone", zone.name}, {"rows", zone.rows}, {"rows_at_or_below_chance", zone.at_chance}});
   if (!zone.why_none.empty()) json.Set("why_none", zone.why_none);
-  json.Set("adjusted_r2", Number(zone.adjusted_r2));
-  json.Set("flags", json_values::Texts(zone.flags));
-  json.Set("exponents", ListOf(zone.exponents, [](const Zone::Exponent& one) {
-             Value value;
-             value.Set("parameter", one.parameter);
-             value.Set("value", Number(one.value));
-             value.Set("standard_error", Number(one.standard_error));
-             value.Set("interval", Json(one.interval));
-             value.Set("amplification", Number(one.amplification));
-             return value;
-           }));
+  AddFields(json, {{"adjusted_r2", zone.adjusted_r2}, {"flags", zone.flags}, {"exponents", zone.exponents}});
   return json;
 }
 
-Value Json(const LawAnalysis& analysis) {
-  Value json;
-  json.Set("law", analysis.law);
-  json.Set("stratum", analysis.stratum);
-  json.Set("uncertainty", Json(analysis.uncertainty));
-  json.Set("validation", ListOf(analysis.validation, [](const auto& one) { return Json(one); }));
-  json.Set("ablations", ListOf(analysis.ablations, [](const Ablation& step) {
-             Value value;
-             value.Set("factors", step.factors);
-             value.Set("quality", Json(step.quality));
-             value.Set("added", step.added.small.empty() ? Value() : Json(step.added));
-             return value;
-           }));
-  json.Set("chow", analysis.chow.groups.empty() ? Value() : Json(analysis.chow));
-  json.Set("zones", ListOf(analysis.zones, [](const auto& zone) { return Json(zone); }));
+static Value Json(const Ablation& step) {
+  return JsonObject({{"factors", step.factors},
+                     {"quality", step.quality},
+                     {"added", step.added.small.empty() ? Value() : Json(step.added)}});
+}
+
+static Value Json(const LawAnalysis& analysis) {
+  return JsonObject({{"law", analysis.law},
+                     {"stratum", analysis.stratum},
+                     {"uncertainty", analysis.uncertainty},
+                     {"validation", analysis.validation},
+                     {"ablations", analysis.ablations},
+                     {"chow", analysis.chow.groups.empty() ? Value() : Json(analysis.chow)},
+                     {"zones", analysis.zones}});
+}
+
+static Value Json(const ComparedLaw& one) {
+  Value json = JsonObject({{"law", one.law}});
+  if (!one.why_none.empty()) json.Set("why_none", one.why_none);
+  AddFields(json, {{"parameters", one.parameters},
+                   {"adjusted_r2", one.adjusted_r2},
+                   {"aicc", one.aicc},
+                   {"delta_aicc", one.delta_aicc},
+                   {"weight", one.weight},
+                   {"bic", one.bic},
+                   {"folds", one.folds},
+                   {"hold_outs", one.hold_outs}});
   return json;
 }
 
-Value Json(const LawComparison& comparison) {
-  Value json;
-  json.Set("stratum", comparison.stratum);
-  json.Set("response", comparison.response);
-  json.Set("method", comparison.method);
-  json.Set("space", comparison.space);
-  json.Set("rows", Count(comparison.rows));
-  json.Set("rows_left_out", Count(comparison.left_out));
-  json.Set("laws", ListOf(comparison.laws, [](const ComparedLaw& one) {
-             Value value;
-             value.Set("law", one.law);
-             if (!one.why_none.empty()) value.Set("why_none", one.why_none);
-             value.Set("parameters", Count(one.parameters));
-             value.Set("adjusted_r2", Number(one.adjusted_r2));
-             value.Set("aicc", Number(one.aicc));
-             value.Set("delta_aicc", Number(one.delta_aicc));
-             value.Set("weight", Number(one.weight));
-             value.Set("bic", Number(one.bic));
-             value.Set("folds", Json(one.folds));
-             value.Set("hold_outs", ListOf(one.hold_outs, [](const auto& validation) { return Json(validation); }));
-             return value;
-           }));
-  json.Set("nested", ListOf(comparison.nested, [](const auto& test) { return Json(test); }));
-  return json;
+static Value Json(const LawComparison& comparison) {
+  return JsonObject({{"stratum", comparison.stratum},
+                     {"response", comparison.response},
+                     {"method", comparison.method},
+                     {"space", comparison.space},
+                     {"rows", comparison.rows},
+                     {"rows_left_out", comparison.left_out},
+                     {"laws", comparison.laws},
+                     {"nested", comparison.nested}});
 }
 
-Value Json(const StrataTests& tests) {
-  Value json;
-  json.Set("law", tests.law);
+static Value Json(const SensitivityRanking::Place& place) {
+  return JsonObject({{"stratum", place.stratum},
+                     {"value", place.value},
+                     {"standard_error", place.standard_error},
+                     {"interval", place.interval}});
+}
+
+static Value Json(const SensitivityRanking::Pair& pair) {
+  return JsonObject({{"a", pair.a},
+                     {"b", pair.b},
+                     {"difference", pair.difference},
+                     {"standard_error", pair.standard_error},
+                     {"interval", pair.interval},
+                     {"p", pair.p},
+                     {"p_holm", pair.p_holm}});
+}
+
+static Value Json(const SensitivityRanking& ranking) {
+  return JsonObject({{"parameter", ranking.parameter}, {"places", ranking.places}, {"pairs", ranking.pairs}});
+}
+
+static Value Json(const PermutationTest& one) {
+  return JsonObject(
+      {{"parameter", one.parameter}, {"spread", one.spread}, {"typical_spread", one.typical_spread}, {"p", one.p}});
+}
+
+static Value Json(const StrataTests& tests) {
+  Value json = JsonObject({{"law", tests.law}});
   if (!tests.why_none.empty()) json.Set("why_none", tests.why_none);
-  json.Set("replicates", tests.replicates);
-  json.Set("failed", tests.failed);
-  json.Set("rankings", ListOf(tests.rankings, [](const SensitivityRanking& ranking) {
-             Value value;
-             value.Set("parameter", ranking.parameter);
-             value.Set("places", ListOf(ranking.places, [](const auto& place) {
-                         Value one;
-                         one.Set("stratum", place.stratum);
-                         one.Set("value", Number(place.value));
-                         one.Set("standard_error", Number(place.standard_error));
-                         one.Set("interval", Json(place.interval));
-                         return one;
-                       }));
-             value.Set("pairs", ListOf(ranking.pairs, [](const auto& pair) {
-                         Value one;
-                         one.Set("a", pair.a);
-                         one.Set("b", pair.b);
-                         one.Set("difference", Number(pair.difference));
-                         one.Set("standard_error", Number(pair.standard_error));
-                         one.Set("interval", Json(pair.interval));
-                         one.Set("p", Number(pair.p));
-                         one.Set("p_holm", Number(pair.p_holm));
-                         return one;
-                       }));
-             return value;
-           }));
+  AddFields(json, {{"replicates", tests.replicates}, {"failed", tests.failed}, {"rankings", tests.rankings}});
   if (!tests.why_no_permutation.empty()) json.Set("why_no_permutation", tests.why_no_permutation);
-  json.Set("permutations", tests.permutations);
-  json.Set("permutation", ListOf(tests.permutation, [](const PermutationTest& one) {
-             Value value;
-             value.Set("parameter", one.parameter);
-             value.Set("spread", Number(one.spread));
-             value.Set("typical_spread", Number(one.typical_spread));
-             value.Set("p", Number(one.p));
-             return value;
-           }));
+  AddFields(json, {{"permutations", tests.permutations}, {"permutation", tests.permutation}});
   return json;
 }
 
-Value Json(const GroupingAnalysis& grouping) {
-  Value json;
-  json.Set("name", grouping.name);
-  json.Set("strata", ListOf(grouping.strata, [](const auto& one) { return Json(one); }));
-  json.Set("notes", json_values::Texts(grouping.notes));
-  json.Set("fits", ListOf(grouping.fits, [](const auto& one) { return Json(one); }));
-  json.Set("strata_tests", ListOf(grouping.strata_tests, [](const auto& one) { return Json(one); }));
-  return json;
+static Value Json(const GroupingAnalysis& grouping) {
+  return JsonObject({{"name", grouping.name},
+                     {"strata", grouping.strata},
+                     {"notes", grouping.notes},
+                     {"fits", grouping.fits},
+                     {"strata_tests", grouping.strata_tests}});
 }
-
-}  // namespace
 
 Value AnalysisJson(const AnalysisReport& analysis) {
-  Value json;
-  json.Set("laws", ListOf(analysis.laws, [](const auto& one) { return Json(one); }));
-  json.Set("comparisons", ListOf(analysis.comparisons, [](const auto& one) { return Json(one); }));
-  json.Set("strata", ListOf(analysis.strata, [](const auto& one) { return Json(one); }));
-  json.Set("shared_over_strata", ListOf(analysis.shared_over_strata, [](const auto& one) { return Json(one); }));
-  json.Set("groupings", ListOf(analysis.groupings, [](const auto& one) { return Json(one); }));
-  return json;
+  return JsonObject({{"laws", analysis.laws},
+                     {"comparisons", analysis.comparisons},
+                     {"strata", analysis.strata},
+                     {"shared_over_strata", analysis.shared_over_strata},
+                     {"groupings", analysis.groupings}});
 }
 
 }  // namespace bitlaw

@@ -5,163 +5,159 @@
 
 namespace bitlaw {
 
-namespace {
-
-using json_values::Count;
-using json_values::Json;
-using json_values::ListOf;
-using json_values::Number;
-using json_values::Numbers;
-using json_values::Texts;
-
-Value Json(const PredictionErrors& errors) {
-  Value json;
-  json.Set("rows", Count(errors.rows));
-  json.Set("mae", Number(errors.mae));
-  json.Set("rmse", Number(errors.rmse));
-  json.Set("accuracy_rows", Count(errors.accuracy_rows));
-  json.Set("accuracy_mae", Number(errors.accuracy_mae));
-  json.Set("accuracy_rmse", Number(errors.accuracy_rmse));
-  return json;
+Value Json(const Exclusion& exclusion) {
+  return JsonObject({{"reason", exclusion.reason}, {"rows", exclusion.rows}, {"example", exclusion.example}});
 }
 
-Value Json(const MethodFit& fit) {
-  Value json;
-  json.Set("method", fit.method);
-  json.Set("space", fit.space);
-  json.Set("rows", Count(fit.rows));
-  json.Set("objective", Number(fit.objective));
-  if (!std::isnan(fit.scale)) json.Set("scale", Number(fit.scale));
+Value Json(const FitQuality& quality) {
+  return JsonObject({{"rows", quality.rows},
+                     {"parameters", quality.parameters},
+                     {"ssr", quality.ssr},
+                     {"r2", quality.r2},
+                     {"adjusted_r2", quality.adjusted_r2},
+                     {"residual_variance", quality.residual_variance},
+                     {"log_likelihood", quality.log_likelihood},
+                     {"aic", quality.aic},
+                     {"aicc", quality.aicc},
+                     {"bic", quality.bic}});
+}
+
+Value Json(const OlsCoefficient& coefficient) {
+  return JsonObject({{"column", coefficient.name},
+                     {"value", coefficient.value},
+                     {"standard_error", coefficient.standard_error},
+                     {"t", coefficient.t},
+                     {"p", coefficient.p},
+                     {"vif", coefficient.vif}});
+}
+
+Value Json(const FitReport::Stratum& stratum) {
+  return JsonObject({{"name", stratum.name},
+                     {"tasks", stratum.tasks},
+                     {"rows", stratum.incoming},
+                     {"incomplete", stratum.incomplete}});
+}
+
+// Not in an unnamed namespace: the lists of json_values.h would not find them there.
+static Value Json(const PredictionErrors& errors) {
+  return JsonObject({{"rows", errors.rows},
+                     {"mae", errors.mae},
+                     {"rmse", errors.rmse},
+                     {"accuracy_rows", errors.accuracy_rows},
+                     {"accuracy_mae", errors.accuracy_mae},
+                     {"accuracy_rmse", errors.accuracy_rmse}});
+}
+
+static Value Json(const MethodFit& fit) {
+  Value json =
+      JsonObject({{"method", fit.method}, {"space", fit.space}, {"rows", fit.rows}, {"objective", fit.objective}});
+  if (!std::isnan(fit.scale)) json.Set("scale", Json(fit.scale));
   Value parameters;
   for (const ParameterEstimate& estimate : fit.parameters) {
-    Value one;
-    one.Set("value", Number(estimate.value));
-    one.Set("standard_error", Number(estimate.standard_error));
-    one.Set("t", Number(estimate.t));
-    one.Set("p", Number(estimate.p));
-    one.Set("unit", estimate.unit);
-    one.Set("note", estimate.note);
-    parameters.Set(estimate.name, std::move(one));
+    parameters.Set(estimate.name, JsonObject({{"value", estimate.value},
+                                              {"standard_error", estimate.standard_error},
+                                              {"t", estimate.t},
+                                              {"p", estimate.p},
+                                              {"unit", estimate.unit},
+                                              {"note", estimate.note}}));
   }
-  json.Set("parameters", std::move(parameters));
-  json.Set("quality", Json(fit.quality));
-  json.Set("response_r2", Number(fit.response_r2));
-  json.Set("errors", Json(fit.on_fit));
-  json.Set("held_out_errors", Json(fit.on_held_out));
+  AddFields(json, {{"parameters", parameters},
+                   {"quality", fit.quality},
+                   {"response_r2", fit.response_r2},
+                   {"errors", fit.on_fit},
+                   {"held_out_errors", fit.on_held_out}});
   return json;
 }
 
-Value Json(const OlsResult& ols) {
-  Value json;
-  json.Set("f", Number(ols.f));
-  json.Set("f_p", Number(ols.f_p));
-  json.Set("df_model", Count(ols.df_model));
-  json.Set("df_residual", Count(ols.df_residual));
-  json.Set("has_constant", ols.has_constant);
-  json.Set("condition_number", Number(ols.condition_number));
-  json.Set("coefficients", ListOf(ols.coefficients, [](const OlsCoefficient& coefficient) {
-             Value one;
-             one.Set("column", coefficient.name);
-             one.Set("value", Number(coefficient.value));
-             one.Set("standard_error", Number(coefficient.standard_error));
-             one.Set("t", Number(coefficient.t));
-             one.Set("p", Number(coefficient.p));
-             one.Set("vif", Number(coefficient.vif));
-             return one;
-           }));
-  json.Set("covariance", Numbers(ols.covariance));
-  return json;
+static Value Json(const OlsResult& ols) {
+  return JsonObject({{"f", ols.f},
+                     {"f_p", ols.f_p},
+                     {"df_model", ols.df_model},
+                     {"df_residual", ols.df_residual},
+                     {"has_constant", ols.has_constant},
+                     {"condition_number", ols.condition_number},
+                     {"coefficients", ols.coefficients},
+                     {"covariance", ols.covariance}});
 }
 
-Value Json(const NonlinearResult& fit) {
-  Value json;
-  json.Set("best_start", Count(fit.best));
-  json.Set("agreeing_starts", Count(fit.agreeing));
-  json.Set("covariance", Numbers(fit.covariance));
-  json.Set("starts", ListOf(fit.starts, [](const StartStatus& start) {
-             Value one;
-             one.Set("origin", start.origin);
-             one.Set("status", start.status);
-             one.Set("iterations", start.iterations);
-             one.Set("initial_objective", Number(start.initial_objective));
-             one.Set("final_objective", Number(start.final_objective));
-             one.Set("start", Numbers(start.start));
-             one.Set("end", Numbers(start.end));
-             return one;
-           }));
-  return json;
+static Value Json(const StartStatus& start) {
+  return JsonObject({{"origin", start.origin},
+                     {"status", start.status},
+                     {"iterations", start.iterations},
+                     {"initial_objective", start.initial_objective},
+                     {"final_objective", start.final_objective},
+                     {"start", start.start},
+                     {"end", start.end}});
 }
 
-Value FitJson(const LawFit& fit) {
-  Value json;
-  json.Set("law", fit.law);
-  json.Set("stratum", fit.stratum);
-  json.Set("formula", fit.formula);
-  json.Set("response", fit.response);
-  json.Set("citation", fit.citation);
-  json.Set("rows", Count(fit.incoming));
-  json.Set("rows_used", Count(fit.used));
-  json.Set("excluded", Json(fit.excluded));
-  json.Set("held_out_rows", Count(fit.held_out_incoming));
-  json.Set("held_out_rows_used", Count(fit.held_out_used));
-  json.Set("held_out_excluded", Json(fit.held_out_excluded));
-  json.Set("ols", fit.ols ? Json(*fit.ols) : Value());
+static Value Json(const NonlinearResult& fit) {
+  return JsonObject({{"best_start", fit.best},
+                     {"agreeing_starts", fit.agreeing},
+                     {"covariance", fit.covariance},
+                     {"starts", fit.starts}});
+}
+
+static Value Json(const Control& control) {
+  return JsonObject({{"name", control.name}, {"expression", control.expression}, {"mean", control.mean}});
+}
+
+static Value Json(const FitSettings& settings) {
+  return JsonObject({{"chance_rule", Name(settings.chance_rule)},
+                     {"weights", settings.weights},
+                     {"random_starts", settings.random_starts},
+                     {"seed", settings.seed},
+                     {"nulls", settings.nulls},
+                     {"confidence", settings.confidence},
+                     {"bootstrap", settings.bootstrap},
+                     {"bootstrap_unit", settings.bootstrap_unit},
+                     {"profile", settings.profile},
+                     {"derived", settings.derived},
+                     {"k_fold", settings.k_fold},
+                     {"leave_one_out", settings.leave_one_out},
+                     {"leave_out", settings.leave_out},
+                     {"hold_outs", settings.hold_outs},
+                     {"compare", settings.compare},
+                     {"groups", settings.groups},
+                     {"permutations", settings.permutations},
+                     {"zones", settings.zones},
+                     {"average_tasks", settings.average_tasks},
+                     {"controls", settings.controls},
+                     {"groupings", settings.groupings}});
+}
+
+Value Json(const LawFit& fit) {
+  Value json = JsonObject({{"law", fit.law},
+                           {"stratum", fit.stratum},
+                           {"formula", fit.formula},
+                           {"response", fit.response},
+                           {"citation", fit.citation},
+                           {"rows", fit.incoming},
+                           {"rows_used", fit.used},
+                           {"excluded", fit.excluded},
+                           {"held_out_rows", fit.held_out_incoming},
+                           {"held_out_rows_used", fit.held_out_used},
+                           {"held_out_excluded", fit.held_out_excluded},
+                           {"ols", fit.ols}});
   if (!fit.ols) json.Set("why_no_ols", fit.why_no_ols);
   if (fit.ols_detail) json.Set("ols_detail", Json(*fit.ols_detail));
-  json.Set("least_squares", fit.least_squares ? Json(*fit.least_squares) : Value());
+  json.Set("least_squares", Json(fit.least_squares));
   if (!fit.least_squares) json.Set("why_no_least_squares", fit.why_no_least_squares);
   if (fit.least_squares_detail) json.Set("least_squares_detail", Json(*fit.least_squares_detail));
-  json.Set("rows_at_or_below_chance", Count(fit.at_chance));
-  json.Set("binomial", fit.binomial ? Json(*fit.binomial) : Value());
+  AddFields(json, {{"rows_at_or_below_chance", fit.at_chance}, {"binomial", fit.binomial}});
   if (!fit.binomial) json.Set("why_no_binomial", fit.why_no_binomial);
-  json.Set("own_procedure", fit.own ? Json(*fit.own) : Value());
+  json.Set("own_procedure", Json(fit.own));
   if (!fit.why_no_own.empty()) json.Set("why_no_own_procedure", fit.why_no_own);
-  json.Set("nulls", ListOf(fit.nulls, [](const LawFit& null) { return FitJson(null); }));
+  json.Set("nulls", Json(fit.nulls));
   return json;
 }
 
-}  // namespace
-
-Value json_values::Json(const LawFit& fit) { return FitJson(fit); }
-
 Value FitReportJson(const FitReport& report) {
-  Value json;
-  json.Set("format", 1);
-  const FitSettings& given = report.settings;
-  Value settings;
-  settings.Set("chance_rule", Name(given.chance_rule));
-  settings.Set("weights", given.weights);
-  settings.Set("random_starts", given.random_starts);
-  settings.Set("seed", static_cast<int64_t>(given.seed));
-  settings.Set("nulls", given.nulls);
-  settings.Set("confidence", given.confidence);
-  settings.Set("bootstrap", given.bootstrap);
-  settings.Set("bootstrap_unit", given.bootstrap_unit);
-  settings.Set("profile", given.profile);
-  settings.Set("derived", Texts(given.derived));
-  settings.Set("k_fold", given.k_fold);
-  settings.Set("leave_one_out", given.leave_one_out);
-  settings.Set("leave_out", Texts(given.leave_out));
-  settings.Set("hold_outs", Texts(given.hold_outs));
-  settings.Set("compare", given.compare);
-  settings.Set("groups", given.groups);
-  settings.Set("permutations", given.permutations);
-  settings.Set("zones", Texts(given.zones));
-  settings.Set("average_tasks", given.average_tasks);
-  settings.Set("controls", Texts(given.controls));
-  settings.Set("groupings", Texts(given.groupings));
-  json.Set("settings", std::move(settings));
-  json.Set("controls", ListOf(report.controls, [](const Control& control) {
-             Value one;
-             one.Set("name", control.name);
-             one.Set("expression", control.expression);
-             one.Set("mean", Number(control.mean));
-             return one;
-           }));
-  json.Set("strata", ListOf(report.strata, [](const auto& stratum) { return Json(stratum); }));
-  json.Set("notes", Texts(report.notes));
-  json.Set("fits", ListOf(report.fits, [](const LawFit& fit) { return Json(fit); }));
-  return json;
+  return JsonObject({{"format", 1},
+                     {"settings", report.settings},
+                     {"controls", report.controls},
+                     {"strata", report.strata},
+                     {"notes", report.notes},
+                     {"fits", report.fits}});
 }
 
 Table FitReportTable(const FitReport& report) {
