@@ -43,12 +43,23 @@ def cases():
         yield "chinchilla", {}, {"N": n, "D": d}, 1.8172 + 482.01 / n**.3478 + 2085.43 / d**.3658, "2404.10102"
         hoffmann = {"E": 1.69, "A": 406.4, "alpha": .34, "B": 410.7, "beta": .28}
         yield "chinchilla", hoffmann, {"N": n, "D": d}, 1.69 + 406.4 / n**.34 + 410.7 / d**.28, "2203.15556"
+        of_tex = {"E": 1.69337, "A": 406.4014, "alpha": .33917084, "B": 410.7222, "beta": .2849083}
+        yield ("chinchilla", of_tex, {"N": n, "D": d}, 1.69337 + 406.4014 / n**.33917084 + 410.7222 / d**.2849083,
+               "2203.15556 source of the text")
+        base = {"E": 1.9279, "A": 237.7042, "alpha": .3022, "B": 596.249, "beta": .3022}
+        yield ("chinchilla", base, {"N": n, "D": d}, 1.9279 + 237.7042 * n**-.3022 + 596.249 * d**-.3022,
+               "2505.14302 without quantization")
         for p in (3, 4, 8):
             yield ("precision_post_training", {}, {"N": n, "D": d, "P": p},
                    .0598 * d**.5068 / n**.3439 * math.exp(-p / .5907) * math.exp(1.1277), "2411.04330 Table K")
             effective = n * (1 - math.exp(-p / 2.6745 + .3037)) * (1 - math.exp(-8 / 2.2102 + 1.4072)) * (1 - math.exp(-8 / .9578 + 2.4185))
             yield ("precision_effective_parameters", {}, {"N": n, "D": d, "P_w": p, "P_a": 8, "P_kv": 8},
                    4299 * effective**-.4965 + 18060 * d**-.4965 + 2.7648, "2411.04330 Table K")
+            effective = (n * (1 - math.exp(-p / 2.8111 + .124)) * (1 - math.exp(-8 / 2.2102 + 1.4072))
+                         * (1 - math.exp(-8 / .9578 + 2.4185)))
+            yield ("precision_effective_parameters", {"gamma_w": 2.8111, "n_w": .124},
+                   {"N": n, "D": d, "P_w": p, "P_a": 8, "P_kv": 8},
+                   4299 * effective**-.4965 + 18060 * d**-.4965 + 2.7648, "2411.04330 float weights")
             yield "qid", {}, {"N": n, "D": d, "P": p}, .017 * d**.5251 / n**.2261 / p**5.4967, "2411.17691 joint fit"
         for g in (32, 256):
             for k, gn, gd, gg in ((.1582, .2186, .0745, .7779), (.2522, .3589, .1610, .3533), (.1004, .1816, .0331, .9812),
@@ -72,6 +83,9 @@ def cases():
         for g in (1, 16):
             yield ("moe_granularity", {}, {"N": n, "D": d, "granularity": g},
                    .47 + (2.1 * g**-.58 + 18.1) * n**-.115 + 30.8 * d**-.147, "2402.07871")
+        dense = {"g": 0, "a": 16.3, "alpha": .126, "b": 26.7, "beta": .127, "c": .47}
+        yield ("moe_granularity", dense, {"N": n, "D": d, "granularity": 1}, .47 + 16.3 / n**.126 + 26.7 / d**.127,
+               "2402.07871 dense")
         yield ("moe_sparsity", {}, {"N": n, "D": d, "S": .9},
                16612.5 / n**.5962 + 5455.67 / d**.3954 + .4598 / .1**-.1666 + 17.26 / (.1**.1603 * n**.1595) + .94, "2501.12370")
     for alpha in (.22, 2.42, .73):
