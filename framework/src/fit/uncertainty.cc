@@ -101,18 +101,18 @@ std::vector<double> ItemAccelerations(const Refitter& refitter, const Quantities
   return accelerations;
 }
 
-// Quantities of `count` resamples: draw(i, times, lane) says how often each of refitter.rows() counts in resample i, in
-// that lane of `times`, which is 0. Where the resample does not determine them they are NaN.
+// Quantities of `count` resamples: fill(first, lanes, times) says how often each of refitter.rows() counts in resamples
+// first, first + 1, ... in as many lanes of `times`, and 0 in the others. Where a resample does not determine them they
+// are NaN.
 //   values [count, quantities]
-template <typename Draw>
-void RefitResamples(const Refitter& refitter, const Quantities& quantities, size_t count, Draw&& draw, double* values) {
+template <typename Fill>
+void RefitResamples(const Refitter& refitter, const Quantities& quantities, size_t count, Fill&& fill, double* values) {
   const size_t k = refitter.parameters(), m = quantities.size();
   std::vector<Lanes> times(refitter.rows().size());
   std::vector<double> theta(kLanes * k);
   for (size_t first = 0; first < count; first += kLanes) {
     const size_t lanes = std::min(kLanes, count - first);
-    std::fill(times.begin(), times.end(), Lanes{});
-    for (size_t lane = 0; lane < lanes; ++lane) draw(first + lane, times, lane);
+    fill(first, lanes, times);
     const auto good = refitter.RefitLanes(times, theta);
     for (size_t lane = 0; lane < lanes; ++lane) {
       for (size_t i = 0; i < m; ++i) {
@@ -121,6 +121,35 @@ void RefitResamples(const Refitter& refitter, const Quantities& quantities, size
     }
   }
 }
+
+// Bootstrap replicates first, first + 1, ... of rows drawn one by one, as DrawUnits() draws them.
+class RowDrawer {
+ public:
+  RowDrawer(const Rng& seed, size_t rows) : seed_(seed), scratch_(rows * kLanes) {}
+  void Draw(size_t first, size_t lanes, std::vector<Lanes>& times) {
+    const auto count = static_cast<uint32_t>(times.size());
+    unsigned refused = ~0u;
+    if (count < 65536) {
+      LaneWords state[4] = {};
+      for (size_t lane = 0; lane < lanes; ++lane) {
+        const Rng rng = seed_.Fork(first + lane);
+        for (size_t i = 0; i < 4; ++i) state[i].at[lane] = rng.state()[i];
+      }
+      refused = BestLaneKernels().draw(state, count, scratch_.data(), times.data());
+    }
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      if (lane < lanes && (refused >> lane & 1) == 0) continue;
+      for (Lanes& row : times) row.at[lane] = 0;
+      if (lane >= lanes) continue;
+      Rng rng = seed_.Fork(first + lane);
+      DrawUnits(rng, count, [&](uint32_t row) { ++times[row].at[lane]; });
+    }
+  }
+
+ private:
+  const Rng& seed_;
+  std::vector<uint16_t> scratch_;
+};
 
 // Rises with the skew that leaving out one unit shows (Efron 1987, eq. 6.6).   left_out [units, quantities]
 std::vector<double> Accelerations(std::span<const double> left_out, size_t quantities) {
@@ -271,20 +300,22 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
     }
     for (size_t i = 0; good && i < m; ++i) values[b * m + i] = quantities.Value(i, theta, {});
   };
-  const auto draw_units = [&](size_t b, std::vector<Lanes>& times, size_t lane) {
-    Rng rng = seed.Fork(b);
-    const auto count = static_cast<uint32_t>(units.size());
-    if (one_by_one) {
-      DrawUnits(rng, count, [&](uint32_t unit) { ++times[unit].at[lane]; });
-    } else {
-      DrawUnits(rng, count, [&](uint32_t unit) {
+  const auto draw_units = [&](size_t first, size_t lanes, std::vector<Lanes>& times) {
+    std::fill(times.begin(), times.end(), Lanes{});
+    for (size_t lane = 0; lane < lanes; ++lane) {
+      Rng rng = seed.Fork(first + lane);
+      DrawUnits(rng, static_cast<uint32_t>(units.size()), [&](uint32_t unit) {
         for (const size_t place : units[unit]) ++times[place].at[lane];
       });
     }
   };
-  const auto leave_out = [&](size_t unit, std::vector<Lanes>& times, size_t lane) {
-    for (Lanes& row : times) row.at[lane] = 1;
-    for (const size_t place : units[unit]) times[place].at[lane] = 0;
+  const auto leave_out = [&](size_t first, size_t lanes, std::vector<Lanes>& times) {
+    Lanes once = {};
+    std::fill_n(once.at, lanes, 1.0);
+    std::fill(times.begin(), times.end(), once);
+    for (size_t lane = 0; lane < lanes; ++lane) {
+      for (const size_t place : units[first + lane]) times[place].at[lane] = 0;
+    }
   };
   constexpr size_t kChunk = 8 * kLanes;
   const auto chunks_of = [](size_t count) { return (count + kChunk - 1) / kChunk; };
@@ -297,16 +328,22 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
       const size_t first = (is_draw ? chunk : chunk - drawn) * kChunk;
       const size_t count = std::min(kChunk, (is_draw ? replicates : units.size()) - first);
       double* to = (is_draw ? values : left_out).data() + first * m;
-      RefitResamples(
-          refitter, quantities, count,
-          [&](size_t i, std::vector<Lanes>& times, size_t lane) {
-            is_draw ? draw_units(first + i, times, lane) : leave_out(first + i, times, lane);
-          },
-          to);
+      RowDrawer rows(seed, one_by_one ? units.size() : 0);
+      const auto fill = [&](size_t at, size_t lanes, std::vector<Lanes>& times) {
+        if (!is_draw) {
+          leave_out(first + at, lanes, times);
+        } else if (one_by_one) {
+          rows.Draw(first + at, lanes, times);
+        } else {
+          draw_units(first + at, lanes, times);
+        }
+      };
+      RefitResamples(refitter, quantities, count, fill, to);
     });
   }
   // A parameter of a fit is never NaN, a derived quantity may be.
   const auto is_fit = [&](size_t b) { return !std::isnan(values[b * m]); };
+  report.replicate_values.reserve(values.size());
   for (size_t b = 0; b < replicates; ++b) {
     if (is_fit(b)) {
       report.replicate_values.insert(report.replicate_values.end(), values.begin() + static_cast<std::ptrdiff_t>(b * m),
@@ -333,13 +370,15 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
   for (size_t i = 0; i < m; ++i) {
     Uncertainty& one = report.quantities[i];
     std::vector<double> drawn;
-    double mean = 0, variance = 0;
+    drawn.reserve(kept);
+    double mean = 0, squares = 0;
     for (size_t b = 0; b < kept; ++b) drawn.push_back(report.replicate_values[b * m + i]);
     // A derived quantity that some replicates do not have, say the root of an exponent, has no distribution.
     if (std::any_of(drawn.begin(), drawn.end(), [](double value) { return std::isnan(value); })) continue;
-    for (const double value : drawn) mean += value / static_cast<double>(kept);
-    for (const double value : drawn) variance += (value - mean) * (value - mean) / static_cast<double>(kept - 1);
-    one.bootstrap_error = std::sqrt(variance);
+    for (const double value : drawn) mean += value;
+    mean /= static_cast<double>(kept);
+    for (const double value : drawn) squares += (value - mean) * (value - mean);
+    one.bootstrap_error = std::sqrt(squares / static_cast<double>(kept - 1));
     one.bias = mean - one.value;
     const Interval plain = {(1 - options.level) / 2, (1 + options.level) / 2};
     const Interval bca = BcaLevels(drawn, one.value, accelerations[i], options.level);

@@ -195,6 +195,30 @@ TEST(Bootstrap, GivesTheQuantilesOfItsReplicates) {
   }
 }
 
+// The draws of eight replicates side by side are those of DrawUnits(), for an odd number of rows too; 27 is not a
+// multiple of 8.
+TEST(Bootstrap, RefitsTheRowsThatDrawUnitsDraws) {
+  const Fitted fitted = FitGrid(11);
+  std::vector<size_t> rows(71);
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = i + 1;
+  for (const Table& table : {fitted.table, fitted.table.Rows(rows)}) {
+    const LawFit fit = FitLaw(*fitted.law, table, FitSettings());
+    const Refitter refitter(*fitted.law, table, FitSettings(), *fit.ols);
+    BootstrapOptions options;
+    options.replicates = 27;
+    options.seed = 5;
+    const auto report = Bootstrap(refitter, table, *fit.ols, options);
+    ASSERT_EQ(report.replicate_values.size(), 27u * 5);
+    for (uint64_t b = 0; b < 27; ++b) {
+      std::vector<double> times(table.rows(), 0), theta(5);
+      Rng rng = Rng(5).Fork(b);
+      DrawUnits(rng, static_cast<uint32_t>(table.rows()), [&](uint32_t row) { ++times[row]; });
+      ASSERT_TRUE(refitter.Refit(times, theta));
+      for (size_t j = 0; j < 5; ++j) EXPECT_EQ(theta[j], report.replicate_values[b * 5 + j]) << b << j;
+    }
+  }
+}
+
 // Each of three units is taken with the frequency 1/3, and a replicate has as many as there are units.
 TEST(DrawUnits, DrawsEachUnitAsOften) {
   Rng rng(9);

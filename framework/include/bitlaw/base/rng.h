@@ -29,6 +29,9 @@ class BITLAW_EXPORT Rng {
     return result;
   }
 
+  /// The state from which Next() goes on, for code that runs several generators side by side.
+  std::span<const uint64_t, 4> state() const { return state_; }
+
   /// Uniform integer in [0, bound), without modulo bias. bound must be positive.
   uint64_t Below(uint64_t bound);
 

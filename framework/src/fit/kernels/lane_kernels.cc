@@ -9,11 +9,52 @@ namespace {
 
 typedef double Wide __attribute__((vector_size(64), may_alias));
 typedef int64_t WideBits __attribute__((vector_size(64), may_alias));
+typedef uint64_t WideWords __attribute__((vector_size(64), may_alias));
+typedef uint64_t AliasedWord __attribute__((may_alias));
 
 inline Wide& At(Lanes& lanes) { return *reinterpret_cast<Wide*>(lanes.at); }
 inline const Wide& At(const Lanes& lanes) { return *reinterpret_cast<const Wide*>(lanes.at); }
 
-// As many blocks at once as keep their sums in registers; eight additions that do not wait for each other are enough.
+unsigned Draw(const LaneWords* state, uint32_t count, uint16_t* scratch, Lanes* times) {
+  WideWords s[4];
+  for (int i = 0; i < 4; ++i) s[i] = *reinterpret_cast<const WideWords*>(state[i].at);
+  const uint64_t threshold = static_cast<uint32_t>(-count) % count;
+  const WideWords lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7};
+  WideWords refused = {};
+  // Where in scratch [count, kLanes] each draw counts: kept in `times` until all are known, because taking words out of
+  // a wide register one by one costs more than reading them.
+  const auto take = [&](const WideWords& word, Lanes& where) {
+    const WideWords product = word * static_cast<uint64_t>(count);
+    refused |= (product & 0xFFFFFFFFULL) < threshold ? WideWords{} + 1 : WideWords{};
+    *reinterpret_cast<WideWords*>(where.at) = (product >> 32) * kLanes + lane_numbers;
+  };
+  for (uint32_t drawn = 0; drawn < count; drawn += 2) {
+    // xoshiro256**, as Rng::Next().
+    const WideWords five = s[1] * 5ULL;
+    const WideWords bits = ((five << 7) | (five >> 57)) * 9ULL;
+    const WideWords t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = (s[3] << 45) | (s[3] >> 19);
+    take(bits & 0xFFFFFFFFULL, times[drawn]);
+    if (drawn + 1 < count) take(bits >> 32, times[drawn + 1]);
+  }
+  for (size_t i = 0; i < count * kLanes; ++i) scratch[i] = 0;
+  const auto* where = reinterpret_cast<const AliasedWord*>(times);
+  for (size_t i = 0; i < count * kLanes; ++i) ++scratch[where[i]];
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t lane = 0; lane < kLanes; ++lane)
+      times[i].at[lane] = static_cast<double>(static_cast<int>(scratch[i * kLanes + lane]));
+  }
+  unsigned lanes = 0;
+  for (size_t lane = 0; lane < kLanes; ++lane) lanes |= refused[lane] != 0 ? 1u << lane : 0u;
+  return lanes;
+}
+
+// As many blocks at once as keep their sums in registers: 16 of AVX2, half as wide, or 32 of AVX-512.
 template <size_t kBlocks>
 inline void SumBlocks(const double* columns, size_t rows, size_t width, const Lanes* weights, Lanes* sums) {
   Wide sum[kBlocks][kColumnBlock] = {};
@@ -31,17 +72,24 @@ inline void SumBlocks(const double* columns, size_t rows, size_t width, const La
 }
 
 void WeightedSums(const double* columns, size_t rows, size_t width, const Lanes* weights, Lanes* sums) {
+  const auto sum = [&]<size_t kBlocks>() {
+    SumBlocks<kBlocks>(columns, rows, width, weights, sums);
+    columns += kBlocks * kColumnBlock * rows;
+    sums += kBlocks * kColumnBlock;
+    width -= width < kBlocks * kColumnBlock ? width : kBlocks * kColumnBlock;
+  };
+  while (width > 0) {
 #ifdef __AVX512F__
-  for (; width > kColumnBlock; width -= width < 2 * kColumnBlock ? width : 2 * kColumnBlock) {
-    SumBlocks<2>(columns, rows, width, weights, sums);
-    columns += 2 * kColumnBlock * rows;
-    sums += 2 * kColumnBlock;
-  }
+    switch ((width + kColumnBlock - 1) / kColumnBlock) {
+      case 1: sum.template operator()<1>(); break;
+      case 2: sum.template operator()<2>(); break;
+      case 3: sum.template operator()<3>(); break;
+      case 4: sum.template operator()<4>(); break;
+      default: sum.template operator()<5>(); break;
+    }
+#else
+    sum.template operator()<1>();
 #endif
-  for (; width > 0; width -= width < kColumnBlock ? width : kColumnBlock) {
-    SumBlocks<1>(columns, rows, width, weights, sums);
-    columns += kColumnBlock * rows;
-    sums += kColumnBlock;
   }
 }
 
@@ -117,6 +165,6 @@ void Exponential(const ExponentialRows& rows, const Lanes* z, const Lanes* times
 }  // namespace
 
 extern const LaneKernels kLaneKernels;
-const LaneKernels kLaneKernels = {WeightedSums, Solve, Exponential};
+const LaneKernels kLaneKernels = {Draw, WeightedSums, Solve, Exponential};
 
 }  // namespace bitlaw::BITLAW_ISA

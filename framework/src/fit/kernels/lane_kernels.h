@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace bitlaw {
 
@@ -12,6 +13,11 @@ struct alignas(64) Lanes {
   double at[kLanes];
 };
 
+/// One word of each of kLanes generators.
+struct alignas(64) LaneWords {
+  uint64_t at[kLanes];
+};
+
 /// A law exp(offset + basis z) on rows.
 struct ExponentialRows {
   const double* basis;   ///< [rows, k] row by row
@@ -20,8 +26,14 @@ struct ExponentialRows {
   size_t rows, k;
 };
 
-/// The inner loops of LogLinearRefit. What comes out of a lane depends on that lane alone, to the last bit.
+/// The inner loops of resampling and of LogLinearRefit. What comes out of a lane depends on that lane alone, to the
+/// last bit.
 struct LaneKernels {
+  /// DrawUnits() (resample.h) in every lane: times[unit] says how often each unit was drawn. Returns a bit for each
+  /// lane in which it would have refused a number of its generator, about one of 10^5: what is drawn there is of no
+  /// use.
+  ///   state [4]: Rng::state() of each lane; count < 65536; scratch [count * kLanes]; times [count].
+  unsigned (*draw)(const LaneWords* state, uint32_t count, uint16_t* scratch, Lanes* times);
   /// sums[c] = sum_i weights[i] columns[i, c].
   ///   columns: blocks of kColumnBlock columns, each [rows, kColumnBlock] row by row, the last one filled with zeros;
   ///   weights [rows]; sums [width].
