@@ -236,8 +236,8 @@ LaneFlags LogLinearRefit::SolveResponse(std::span<const double> y, std::span<con
         moved = std::max(moved, std::fabs(moves[a].at[lane]) / size);
         at[a].at[lane] += moves[a].at[lane];
       }
-      if (!(moved < 1e-8)) continue;
-      // A step that small ends within rounding of the minimum: nothing is left to evaluate.
+      if (!(moved < 1e-6)) continue;
+      // So near, steps shrink tenfold and more: what a further one would change is not worth an evaluation.
       is_open[lane] = false;
       good[lane] = Finish(at, lane, theta.data() + lane * k_);
     }

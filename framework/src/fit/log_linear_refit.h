@@ -42,8 +42,9 @@ class LogLinearRefit {
   LaneFlags SolveLinear(std::span<const double> targets, std::span<const Lanes> times, std::span<double> theta) const;
 
   /// Least squares of y - exp(eta) by Gauss-Newton with halved steps from `start` [k], until no parameter moves by more
-  /// than 1e-8 of itself. Not in a lane that loses a direction or is not done in 40 evaluations; then another method
-  /// must tell. Only without roots and for a form of ln y; bounds are not looked at.   y [n], finite
+  /// than 1e-6 of itself; the last step is taken, and what is left is smaller still. Not in a lane that loses a
+  /// direction or is not done in 40 evaluations; then another method must tell. Only without roots and for a form of ln
+  /// y; bounds are not looked at.   y [n], finite
   LaneFlags SolveResponse(std::span<const double> y, std::span<const Lanes> times, std::span<const double> start,
                           std::span<double> theta) const;
 

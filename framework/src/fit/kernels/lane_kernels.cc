@@ -44,7 +44,9 @@ unsigned Draw(const LaneWords* state, uint32_t count, uint16_t* scratch, Lanes* 
   }
   for (size_t i = 0; i < count * kLanes; ++i) scratch[i] = 0;
   const auto* where = reinterpret_cast<const AliasedWord*>(times);
-  for (size_t i = 0; i < count * kLanes; ++i) ++scratch[where[i]];
+  for (size_t i = 0; i < count * kLanes; i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) ++scratch[where[i + lane]];
+  }
   for (size_t i = 0; i < count; ++i) {
     for (size_t lane = 0; lane < kLanes; ++lane)
       times[i].at[lane] = static_cast<double>(static_cast<int>(scratch[i * kLanes + lane]));
