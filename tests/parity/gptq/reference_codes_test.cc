@@ -41,7 +41,7 @@ class Goldens {
     const json& entry = header_.at(name);
     const size_t begin = entry["data_offsets"][0], end = entry["data_offsets"][1];
     std::vector<T> values((end - begin) / sizeof(T));
-    std::memcpy(values.data(), bytes_.data() + first_ + begin, end - begin);
+    if (!values.empty()) std::memcpy(values.data(), bytes_.data() + first_ + begin, end - begin);
     return values;
   }
 
