@@ -47,16 +47,33 @@ std::string GroupColumn(const Table& table, const FitSettings& settings) {
   return values.size() > 1 ? "family" : "";
 }
 
+bool HasParameters(const Law& law, const DerivedQuantity& derived) {
+  const auto names = Expression::Parse(derived.expression).names();
+  return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+    return std::any_of(law.parameters().begin(), law.parameters().end(),
+                       [&](const LawParameter& parameter) { return parameter.name == name; });
+  });
+}
+
+// Each for the laws that have its parameters; if there are none, for all, whose errors then say which are known.
+std::vector<DerivedQuantity> DerivedOf(const Law& law, std::span<const Law* const> laws, const FitSettings& settings) {
+  std::vector<DerivedQuantity> derived;
+  for (const std::string& text : settings.derived) {
+    const DerivedQuantity one = ParseDerived(text);
+    const bool is_of_one = std::any_of(laws.begin(), laws.end(), [&](const Law* l) { return HasParameters(*l, one); });
+    if (HasParameters(law, one) || !is_of_one) derived.push_back(one);
+  }
+  return derived;
+}
+
 LawAnalysis AnalyzeLaw(const Law& law, const StratumData& stratum, const FitSettings& settings, const LawFit& fit,
-                       const ItemScores* items) {
+                       const ItemScores* items, std::span<const DerivedQuantity> derived) {
   const Table& table = stratum.table;
   LawAnalysis analysis;
   analysis.law = fit.law;
   analysis.stratum = fit.stratum;
   const MethodFit& method = *fit.Methods()[0];
   const Refitter refitter(law, table, settings, method);
-  std::vector<DerivedQuantity> derived;
-  for (const std::string& text : settings.derived) derived.push_back(ParseDerived(text));
   BootstrapOptions options;
   options.replicates = settings.bootstrap;
   options.unit = settings.bootstrap_unit;
@@ -137,10 +154,11 @@ AnalysisReport Analyze(std::span<const std::unique_ptr<Law>> laws, const Table& 
   const StrataData strata = SplitStrata(study.table(), settings.average_tasks);
   size_t at = 0;
   for (const Law* law : study.laws()) {
+    const std::vector<DerivedQuantity> derived = DerivedOf(*law, study.laws(), settings);
     for (const StratumData& stratum : strata.strata) {
       if (at == fits.fits.size()) throw InternalError("Analyze: the fits are of other laws or another table");
       const LawFit& fit = fits.fits[at++];
-      if (!fit.Methods().empty()) report.laws.push_back(AnalyzeLaw(*law, stratum, settings, fit, items));
+      if (!fit.Methods().empty()) report.laws.push_back(AnalyzeLaw(*law, stratum, settings, fit, items, derived));
     }
   }
   if (settings.compare && laws.size() > 1) {

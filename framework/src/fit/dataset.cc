@@ -215,13 +215,17 @@ StrataData SplitObservations(const Table& table, bool average_tasks) {
 
 }  // namespace
 
+Table WithAccuracy(Table table) {
+  if (table.Find("acc_adj") == nullptr && table.Find("acc") != nullptr && table.Find("chance") != nullptr)
+    table.AddNumbers("acc_adj", table.Evaluate(Expression::Parse("(acc - chance) / (1 - chance)")));
+  return table;
+}
+
 StrataData SplitStrata(const Table& table, bool average_tasks) {
   StrataData data;
-  Table whole = table;
-  if (whole.Find("acc_adj") == nullptr && whole.Find("acc") != nullptr && whole.Find("chance") != nullptr) {
-    whole.AddNumbers("acc_adj", whole.Evaluate(Expression::Parse("(acc - chance) / (1 - chance)")));
+  const Table whole = WithAccuracy(table);
+  if (whole.columns().size() > table.columns().size())
     data.notes.emplace_back("acc_adj was computed as (acc - chance) / (1 - chance).");
-  }
   const bool observations =
       whole.Find("trial") != nullptr && whole.Find("task") != nullptr && whole.Find("acc_adj") != nullptr;
   if (observations) {

@@ -57,6 +57,8 @@ enum class ChanceRule {
 BITLAW_EXPORT std::string Name(ChanceRule rule);
 
 /// Whether a row is kept for validation: a cell of `hold_out` (may be null) that is neither empty, 0 nor false.
+/// The table with acc_adj = (acc - chance) / (1 - chance), where it has acc and chance but not acc_adj.
+BITLAW_EXPORT Table WithAccuracy(Table table);
 BITLAW_EXPORT bool IsHeldOut(const TableColumn* hold_out, const Table& table, size_t row);
 
 /// The rows of a table that a law can be fitted to, and those that it is checked on.

@@ -160,7 +160,7 @@ void PermuteStrata(const Law& law, const Table& table, const StrataData& strata,
     return;
   }
   const Refitter refitter(law, general->table, plain, *fit);
-  const TaskScores scores = ScoresOf(table, names, general->table, refitter.rows());
+  const TaskScores scores = ScoresOf(WithAccuracy(table), names, general->table, refitter.rows());
   const size_t tasks = scores.tasks.size(), n = refitter.rows().size(), s = names.size();
   if (tasks < 3 || tasks <= s) {
     tests.why_no_permutation = fmt::format("{} tasks in {} strata have no other grouping", tasks, s);

@@ -357,6 +357,55 @@ TEST(Analyze, WritesJsonForEverything) {
   EXPECT_TRUE(report.fits[0].nulls.back().least_squares.has_value());
 }
 
+// A foreign table with trials, tasks and strata, whose accuracies are not adjusted for chance.
+TEST(Analyze, TakesATableWithAccuraciesAndChance) {
+  std::vector<std::unique_ptr<Law>> laws;
+  laws.push_back(FourFactorLaw());
+  const Table adjusted = Observations(kTwoStrata, 0.05, 20);
+  Table plain("plain");
+  for (TableColumn column : adjusted.columns()) {
+    if (column.name == "acc_adj") continue;
+    if (column.name == "value") column.name = "acc";
+    plain.Add(std::move(column));
+  }
+  FitSettings settings;
+  settings.bootstrap = 50;
+  settings.permutations = 50;
+  double p[2];
+  for (const bool is_plain : {false, true}) {
+    const Table* table = is_plain ? &plain : &adjusted;
+    const AnalysisReport analysis = Analyze(laws, *table, settings, FitLaws(laws, *table, settings));
+    ASSERT_EQ(analysis.strata.size(), 1u);
+    ASSERT_EQ(analysis.strata[0].permutation.size(), 4u) << analysis.strata[0].why_no_permutation;
+    p[is_plain] = analysis.strata[0].permutation[1].p;
+  }
+  EXPECT_EQ(p[0], p[1]);
+}
+
+TEST(Analyze, GivesDerivedQuantitiesToTheLawsThatHaveTheirParameters) {
+  std::vector<std::unique_ptr<Law>> laws;
+  laws.push_back(FourFactorLaw());
+  laws.push_back(MakeFormula("C * N^a", {{"C", {0, 1e300}}, {"a", {0, 0}}}));
+  const Table table = Observations(kTwoStrata, 0.05, 21);
+  FitSettings settings;
+  settings.bootstrap = 30;
+  settings.permutations = 0;
+  settings.derived = {"doubling = 2^alpha", "two = 2"};
+  const AnalysisReport analysis = Analyze(laws, table, settings, FitLaws(laws, table, settings));
+  ASSERT_EQ(analysis.laws.size(), 6u);
+  EXPECT_EQ(analysis.laws[0].uncertainty.quantities.size(), 7u);
+  EXPECT_EQ(analysis.laws[3].uncertainty.quantities.size(), 3u);
+  EXPECT_EQ(analysis.laws[3].uncertainty.quantities[2].name, "two");
+  settings.derived = {"doubling = 2^alfa"};
+  try {
+    Analyze(laws, table, settings, FitLaws(laws, table, settings));
+    FAIL() << "no law has alfa";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "'alfa' at character 3 of '2^alfa' is not a known parameter. Known: A, alpha, beta, gamma, delta.");
+  }
+}
+
 TEST(ChanceRule, LikelihoodHasRoomForRowsBelowChance) {
   Table table = SplitStrata(Observations({{"KM", 1, {900, -0.31, -0.96, -0.04, 0.06}}}, 0, 18)).strata[0].table;
   Table spoiled(table.origin());
