@@ -5,99 +5,14 @@
 #include <optional>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/base/value.h"
+#include "bitlaw/sdk/csv_scanner.h"
 #include "records/durable_file.h"
 #include "records/table.h"
 
 namespace bitlaw {
 
 namespace {
-
-struct Cell {
-  std::string text;
-  int line, column;
-};
-
-// Splits CSV text into records, by RFC 4180.
-class CsvScanner {
- public:
-  CsvScanner(std::string_view text, const std::string& origin) : text_(text), origin_(origin) {
-    if (text_.substr(0, 3) == "\xEF\xBB\xBF") text_.remove_prefix(3);
-  }
-
-  bool AtEnd() const { return at_ == text_.size(); }
-
-  std::vector<Cell> ReadRecord() {
-    std::vector<Cell> cells;
-    while (true) {
-      cells.push_back(ReadCell());
-      if (AtEnd()) return cells;
-      const char c = text_[at_];
-      Step();
-      if (c == ',') continue;
-      if (c == '\r') Step();  // ReadCell() saw to it that LF follows.
-      ++line_;
-      column_ = 1;
-      return cells;
-    }
-  }
-
-  [[noreturn]] void Fail(int line, int column, const std::string& what) const {
-    throw Error(ErrorKind::kIo, SourceMark{origin_, line, column}.Text() + ": " + what);
-  }
-
- private:
-  void Step() {
-    ++at_;
-    ++column_;
-  }
-
-  bool AtCellEnd() const {
-    return AtEnd() || text_[at_] == ',' || text_[at_] == '\n' || text_.substr(at_, 2) == "\r\n";
-  }
-
-  Cell ReadCell() {
-    Cell cell{"", line_, column_};
-    if (!AtEnd() && text_[at_] == '"') {
-      ReadQuoted(cell);
-      return cell;
-    }
-    const size_t begin = at_;
-    while (!AtCellEnd()) {
-      if (text_[at_] == '"')
-        Fail(line_, column_, "a quote inside an unquoted field. Quote the whole field and double the quote.");
-      if (text_[at_] == '\r')
-        Fail(line_, column_, "a carriage return that no line feed follows. Lines end in LF or CRLF.");
-      if (text_[at_] == '\0') Fail(line_, column_, "a zero byte. The file is not text.");
-      Step();
-    }
-    cell.text = text_.substr(begin, at_ - begin);
-    return cell;
-  }
-
-  void ReadQuoted(Cell& cell) {
-    Step();
-    while (true) {
-      if (AtEnd()) Fail(cell.line, cell.column, "a quoted field that is not closed.");
-      const char c = text_[at_];
-      Step();
-      if (c == '"') {
-        if (AtEnd() || text_[at_] != '"') break;
-        Step();
-      }
-      cell.text += c;
-      if (c == '\n') {
-        ++line_;
-        column_ = 1;
-      }
-    }
-    if (!AtCellEnd()) Fail(line_, column_, "text after the closing quote of a field.");
-  }
-
-  std::string_view text_;
-  const std::string& origin_;
-  size_t at_ = 0;
-  int line_ = 1, column_ = 1;
-};
 
 bool IsMissingMark(std::string_view text) {
   static constexpr std::string_view kMarks[] = {"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"};
@@ -127,11 +42,11 @@ void AppendField(std::string& out, const std::string& text) {
   out += '"';
 }
 
-TableColumn MakeColumn(const std::string& name, const std::string& origin, bool force_text, std::vector<Cell>& cells) {
+TableColumn MakeColumn(const std::string& name, const std::string& origin, bool force_text, std::vector<CsvCell>& cells) {
   TableColumn column;
   column.name = name;
   column.is_text = force_text;
-  for (const Cell& cell : cells) {
+  for (const CsvCell& cell : cells) {
     if (column.is_text) break;
     const std::optional<double> number = ParseNumber(cell.text);
     if (number) {
@@ -143,7 +58,7 @@ TableColumn MakeColumn(const std::string& name, const std::string& origin, bool 
   }
   if (column.is_text) {
     column.numbers.clear();
-    for (Cell& cell : cells) column.texts.push_back(std::move(cell.text));
+    for (CsvCell& cell : cells) column.texts.push_back(std::move(cell.text));
   }
   return column;
 }
@@ -153,28 +68,15 @@ TableColumn MakeColumn(const std::string& name, const std::string& origin, bool 
 Table ParseCsv(std::string_view text, const std::string& origin, const CsvOptions& options) {
   CsvScanner scanner(text, origin);
   if (scanner.AtEnd()) throw Error(ErrorKind::kIo, origin + ": the file is empty. A header line is needed.");
-  const std::vector<Cell> header = scanner.ReadRecord();
-  for (size_t j = 0; j < header.size(); ++j) {
-    if (header[j].text.empty()) {
-      scanner.Fail(header[j].line, header[j].column, "column " + std::to_string(j + 1) + " of the header has no name.");
-    }
-    for (size_t i = 0; i < j; ++i) {
-      if (header[i].text == header[j].text) {
-        scanner.Fail(header[j].line, header[j].column,
-                     "column name '" + header[j].text + "' stands in the header twice.");
-      }
-    }
-  }
-  std::vector<std::vector<Cell>> cells(header.size());
+  const std::vector<CsvCell> header = scanner.ReadRecord();
+  CheckCsvHeader(scanner, header);
+  std::vector<std::vector<CsvCell>> cells(header.size());
   while (!scanner.AtEnd()) {
-    std::vector<Cell> record = scanner.ReadRecord();
-    if (record.size() != header.size()) {
-      // A blank last line is what some editors leave behind.
-      if (scanner.AtEnd() && record.size() == 1 && record[0].text.empty()) break;
-      scanner.Fail(record[0].line, 1,
-                   "the row has " + std::to_string(record.size()) + (record.size() == 1 ? " field" : " fields") +
-                       ", the header has " + std::to_string(header.size()) + ".");
-    }
+    std::vector<CsvCell> record = scanner.ReadRecord();
+    // A blank last line is what some editors leave behind.
+    const bool blank_end = scanner.AtEnd() && record.size() == 1 && record[0].text.empty() && header.size() > 1;
+    if (blank_end) break;
+    CheckCsvWidth(scanner, header, record);
     for (size_t j = 0; j < record.size(); ++j) cells[j].push_back(std::move(record[j]));
   }
   Table table(origin);

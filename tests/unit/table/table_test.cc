@@ -75,7 +75,7 @@ TEST(Csv, RefusesMalformedFilesWithLineAndColumn) {
   EXPECT_EQ(FaultOf([] { ParseCsv("a\n1\"2\"\n", "t.csv"); }),
             "io: t.csv:2:2: a quote inside an unquoted field. Quote the whole field and double the quote.");
   EXPECT_EQ(FaultOf([] { ParseCsv("a\n\"1\"2\n", "t.csv"); }),
-            "io: t.csv:2:4: text after the closing quote of a field.");
+            "io: t.csv:2:4: text after the closing quote of a field. Double quotes that are part of it.");
   EXPECT_EQ(FaultOf([] { ParseCsv("a,b\r1,2\r", "t.csv"); }),
             "io: t.csv:1:4: a carriage return that no line feed follows. Lines end in LF or CRLF.");
 }

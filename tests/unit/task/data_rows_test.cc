@@ -32,21 +32,26 @@ TEST_F(DataRows, ReadTsvAsItStands) {
   EXPECT_EQ(rows[0].Find("a")->AsString(), "");
 }
 
+TEST_F(DataRows, SkipEmptyLinesButNotEmptyFields) {
+  EXPECT_EQ(ReadRows(Write("a.csv", "q\n\n\"\"\nx\n")).size(), 2u);
+}
+
 TEST_F(DataRows, AreJsonLinesOtherwise) {
   EXPECT_EQ(ReadRows(Write("a.jsonl", "{\"q\": 3}\n")).at(0).Find("q")->AsInt(), 3);
 }
 
 TEST_F(DataRows, PointToTheBadLine) {
-  const auto error = [&](const std::string& text) {
-    const std::string path = Write("bad.csv", text);
+  const auto error = [&](const std::string& text, const std::string& name = "bad.csv") {
+    const std::string path = Write(name, text);
     return ErrorOf([&] { ReadRows(path); }).substr(path.size());
   };
-  EXPECT_EQ(error("a,b\n1,2\n3\n"), ":3: the row has 1 fields, and the header 2.");
-  EXPECT_EQ(error("a,b\n1,\"2\n"), ":2: a quoted field that is not closed.");
-  EXPECT_EQ(error("a,b\n1,x\"2\n"), ":2: a quote inside an unquoted field. Quote the whole field and double the quote.");
-  EXPECT_EQ(error("a,b\n\"1\"x,2\n"), ":2: text behind the quote that closes a field. Double quotes that are part of it.");
-  EXPECT_EQ(error("a,a\n"), ":1: two columns have the name 'a'.");
-  EXPECT_EQ(error("a,\n"), ":1: column 2 has no name.");
+  EXPECT_EQ(error("a\tb\n\n1\t2\t3\n", "bad.tsv"), ":3:1: the row has 3 fields, the header has 2.");
+  EXPECT_EQ(error("a,b\n1,2\n3\n"), ":3:1: the row has 1 field, the header has 2.");
+  EXPECT_EQ(error("a,b\n1,\"2\n"), ":2:3: a quoted field that is not closed.");
+  EXPECT_EQ(error("a,b\n1,x\"2\n"), ":2:4: a quote inside an unquoted field. Quote the whole field and double the quote.");
+  EXPECT_EQ(error("a,b\n\"1\"x,2\n"), ":2:4: text after the closing quote of a field. Double quotes that are part of it.");
+  EXPECT_EQ(error("a,a\n"), ":1:3: column name 'a' stands in the header twice.");
+  EXPECT_EQ(error("a,\n"), ":1:3: column 2 of the header has no name.");
 }
 
 }  // namespace

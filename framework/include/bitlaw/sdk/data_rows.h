@@ -16,8 +16,8 @@ namespace bitlaw {
 ///
 /// Cells are texts, except that whole numbers as a program writes them ("0", "-7", "120") are integers: an answer's
 /// index must be one, and in a prompt both read the same. UTF-8; a byte-order mark is dropped; lines without anything
-/// are skipped. Errors: Error(kIo) with file:line for a row of another length than the header, an unclosed or stray
-/// quote, an empty or repeated name, and what ReadTextFile() refuses.
+/// are skipped. Errors: Error(kIo) with file:line:column for a row of another length than the header, an unclosed
+/// or stray quote, an empty or repeated name, and what ReadTextFile() refuses.
 BITLAW_EXPORT std::vector<Value> ReadRows(const std::filesystem::path& path);
 
 }  // namespace bitlaw

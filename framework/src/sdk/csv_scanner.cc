@@ -1,0 +1,100 @@
+#include "bitlaw/sdk/csv_scanner.h"
+
+#include "bitlaw/base/error.h"
+#include "bitlaw/base/value.h"
+
+namespace bitlaw {
+
+CsvScanner::CsvScanner(std::string_view text, const std::string& origin) : text_(text), origin_(origin) {
+  if (text_.substr(0, 3) == "\xEF\xBB\xBF") text_.remove_prefix(3);
+}
+
+std::vector<CsvCell> CsvScanner::ReadRecord() {
+  std::vector<CsvCell> cells;
+  while (true) {
+    cells.push_back(ReadCell());
+    if (AtEnd()) return cells;
+    const char c = text_[at_];
+    Step();
+    if (c == ',') continue;
+    if (c == '\r') Step();  // ReadCell() saw to it that LF follows.
+    ++line_;
+    column_ = 1;
+    return cells;
+  }
+}
+
+void CsvScanner::Fail(int line, int column, const std::string& what) const {
+  throw Error(ErrorKind::kIo, SourceMark{origin_, line, column}.Text() + ": " + what);
+}
+
+void CsvScanner::Step() {
+  ++at_;
+  ++column_;
+}
+
+bool CsvScanner::AtCellEnd() const {
+  return AtEnd() || text_[at_] == ',' || text_[at_] == '\n' || text_.substr(at_, 2) == "\r\n";
+}
+
+CsvCell CsvScanner::ReadCell() {
+  CsvCell cell{"", line_, column_};
+  if (!AtEnd() && text_[at_] == '"') {
+    ReadQuoted(cell);
+    return cell;
+  }
+  const size_t begin = at_;
+  while (!AtCellEnd()) {
+    if (text_[at_] == '"')
+      Fail(line_, column_, "a quote inside an unquoted field. Quote the whole field and double the quote.");
+    if (text_[at_] == '\r')
+      Fail(line_, column_, "a carriage return that no line feed follows. Lines end in LF or CRLF.");
+    if (text_[at_] == '\0') Fail(line_, column_, "a zero byte. The file is not text.");
+    Step();
+  }
+  cell.text = text_.substr(begin, at_ - begin);
+  return cell;
+}
+
+void CsvScanner::ReadQuoted(CsvCell& cell) {
+  cell.is_quoted = true;
+  Step();
+  while (true) {
+    if (AtEnd()) Fail(cell.line, cell.column, "a quoted field that is not closed.");
+    const char c = text_[at_];
+    Step();
+    if (c == '"') {
+      if (AtEnd() || text_[at_] != '"') break;
+      Step();
+    }
+    cell.text += c;
+    if (c == '\n') {
+      ++line_;
+      column_ = 1;
+    }
+  }
+  if (!AtCellEnd()) Fail(line_, column_, "text after the closing quote of a field. Double quotes that are part of it.");
+}
+
+void CheckCsvHeader(const CsvScanner& scanner, const std::vector<CsvCell>& header) {
+  for (size_t j = 0; j < header.size(); ++j) {
+    if (header[j].text.empty()) {
+      scanner.Fail(header[j].line, header[j].column, "column " + std::to_string(j + 1) + " of the header has no name.");
+    }
+    for (size_t i = 0; i < j; ++i) {
+      if (header[i].text == header[j].text) {
+        scanner.Fail(header[j].line, header[j].column,
+                     "column name '" + header[j].text + "' stands in the header twice.");
+      }
+    }
+  }
+}
+
+void CheckCsvWidth(const CsvScanner& scanner, const std::vector<CsvCell>& header, const std::vector<CsvCell>& record) {
+  if (record.size() == header.size()) return;
+  scanner.Fail(record[0].line, 1,
+               "the row has " + std::to_string(record.size()) + (record.size() == 1 ? " field" : " fields") +
+                   ", the header has " + std::to_string(header.size()) + ".");
+}
+
+}  // namespace bitlaw
