@@ -49,7 +49,9 @@ std::string Requirement(const OptionField& field) {
     case OptionType::kList: {
       std::string text = "a list";
       if (field.min_items) text += " of at least " + std::to_string(*field.min_items);
-      return field.children.empty() ? text : text + ", each item " + Requirement(field.children.front());
+      if (field.children.empty()) return text;
+      const std::string element = Requirement(field.children.front());
+      return (field.or_single ? element + " or " : "") + text + ", each item " + element;
     }
     case OptionType::kGroup: return "a map with the keys " + JoinNames(FieldNames(field.children));
     case OptionType::kGroupMap:
@@ -201,7 +203,10 @@ Value OptionChecker::CheckPath(const OptionField& field, const Value& given, con
 }
 
 Value OptionChecker::CheckList(const OptionField& field, const Value& given, const std::string& path) {
-  if (!given.is_list()) return Refuse(field, given, path, std::string(Article(given.type())));
+  if (!given.is_list()) {
+    if (!field.or_single || !given.is_string()) return Refuse(field, given, path, std::string(Article(given.type())));
+    return Value::List{Check(field.children.front(), given, path)};
+  }
   if (TooFew(field, given.AsList().size())) return Refuse(field, given, path, "too short");
   Value::List result;
   result.reserve(given.AsList().size());

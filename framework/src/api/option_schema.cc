@@ -63,6 +63,11 @@ OptionField& OptionField::MinItems(int64_t count) {
   return *this;
 }
 
+OptionField& OptionField::OrSingle() {
+  or_single = true;
+  return *this;
+}
+
 OptionField& OptionSchema::AddField(std::string name, OptionType type) {
   if (Find(name) != nullptr) throw InternalError("an option schema has the option '" + name + "' twice");
   OptionField field;

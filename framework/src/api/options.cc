@@ -69,7 +69,11 @@ std::string TypeName(const OptionField& field) {
     case OptionType::kString: return "string";
     case OptionType::kPath: return "path";
     case OptionType::kChoice: return "choice";
-    case OptionType::kList: return field.children.empty() ? "list" : "list of " + TypeName(field.children.front());
+    case OptionType::kList: {
+      if (field.children.empty()) return "list";
+      const std::string element = TypeName(field.children.front());
+      return (field.or_single ? element + " or " : "") + "list of " + element;
+    }
     case OptionType::kGroup: return "group";
     case OptionType::kGroupMap: return "named groups";
   }

@@ -45,6 +45,7 @@ Json JsonOf(const OptionField& field) {
   if (!field.choices.empty()) json["choices"] = field.choices;
   for (const auto& [word, number] : field.named_ints) json["words"][word] = number;
   if (field.min_items) json["min_items"] = *field.min_items;
+  if (field.or_single) json["or_single"] = true;
   if (field.type == OptionType::kList) {
     if (!field.children.empty()) json["element"] = JsonOf(field.children.front());
   } else {

@@ -8,7 +8,7 @@
 
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/task_fields.h"
+#include "bitlaw/sdk/task_data.h"
 #include "cli/recorded_items.h"
 #include "cli/verbs.h"
 #include "records/durable_file.h"
@@ -106,30 +106,39 @@ struct FileState {
   bool is_bad = false;
 };
 
-FileState CheckFile(const Value& name, const Options& holder, const LoadedTask& loaded,
-                    const std::map<std::string, std::string>& known) {
-  FileState state{name.AsString(), "", "", false};
-  fs::path path;
-  try {
-    path = FindDataFile(name, loaded.spec.context, "", "");
-  } catch (const Error&) {
-    state.state = "missing";
-    state.detail = loaded.options.String("get");
-    state.is_bad = true;
-    return state;
+// The files of `holder`'s option data, or a line for those that are missing.
+std::vector<FileState> CheckFiles(const Options& holder, const LoadedTask& loaded,
+                                  const std::map<std::string, std::string>& known) {
+  std::vector<FileState> states;
+  for (const Value& name : holder.Raw("data").AsList()) {
+    const Options one(Value(Value::Map{{"data", Value::List{name}}, {"sha256", Value()}}));
+    std::vector<DataFile> files;
+    try {
+      files = FindDataFiles(one, loaded.spec.context, "");
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kIo) throw;
+      states.push_back({name.AsString(), "missing", loaded.options.String("get"), true});
+      continue;
+    }
+    for (const DataFile& file : files) states.push_back({file.name, "", file.path.string(), false});
   }
-  const std::string digest = DigestOfFile(path);
-  state.detail = path.string();
-  if (holder.Has("sha256")) {
-    state.is_bad = holder.String("sha256") != digest;
-    state.state = state.is_bad ? "not the task's: SHA-256 " + digest : "found, verified";
-    return state;
+  const std::vector<std::string> wanted =
+      holder.Has("sha256") ? holder.Strings("sha256") : std::vector<std::string>();
+  for (size_t i = 0; i < states.size(); ++i) {
+    FileState& state = states[i];
+    if (state.is_bad) continue;
+    const std::string digest = DigestOfFile(state.detail);
+    if (i < wanted.size()) {
+      state.is_bad = wanted[i] != digest;
+      state.state = state.is_bad ? "not the task's: SHA-256 " + digest : "found, verified";
+      continue;
+    }
+    const auto expected = known.find(state.file);
+    state.state = expected == known.end()      ? "found"
+                  : expected->second == digest ? "found, verified"
+                                               : "found, other items than data.sha256 lists";
   }
-  const auto expected = known.find(name.AsString());
-  state.state = expected == known.end()      ? "found"
-                : expected->second == digest ? "found, verified"
-                                             : "found, other items than data.sha256 lists";
-  return state;
+  return states;
 }
 
 int Check(Session& session, const TasksArguments& arguments) {
@@ -145,11 +154,10 @@ int Check(Session& session, const TasksArguments& arguments) {
   size_t bad = 0;
   for (const std::string& name : arguments.tasks.empty() ? KnownTasks(session) : arguments.tasks) {
     const LoadedTask loaded = Load(session, name, folders);
-    std::vector<FileState> files = {CheckFile(loaded.options.Raw("data"), loaded.options, loaded, known)};
+    std::vector<FileState> files = CheckFiles(loaded.options, loaded, known);
     if (loaded.options.map().Find("few_shot") != nullptr && loaded.options.Has("few_shot")) {
-      const Options few_shot = loaded.options.Group("few_shot");
-      const Value& examples = few_shot.Raw("data");
-      if (!examples.AsString().empty()) files.push_back(CheckFile(examples, few_shot, loaded, known));
+      const std::vector<FileState> examples = CheckFiles(loaded.options.Group("few_shot"), loaded, known);
+      files.insert(files.end(), examples.begin(), examples.end());
     }
     std::string items = "-";
     bool is_bad = std::any_of(files.begin(), files.end(), [](const FileState& file) { return file.is_bad; });

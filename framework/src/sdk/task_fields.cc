@@ -7,7 +7,7 @@
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/rng.h"
-#include "bitlaw/sdk/data_rows.h"
+#include "bitlaw/sdk/task_data.h"
 
 namespace bitlaw {
 
@@ -51,8 +51,8 @@ void AddTaskFields(OptionSchema& schema) {
   schema.String("matches").Default("").Doc("The published setup that this task reproduces.");
   schema.String("citation").Default("").Doc("Paper of the benchmark.");
   schema.String("licence").Default("").Doc("Licence of the data.");
-  schema.String("data").Doc("Data file, looked for in the data folders and then beside this file.");
-  schema.String("sha256").Optional().Doc("Digest that the data file must have.");
+  AddDataFields(schema, /*required=*/true,
+                "Data file, files, or pattern, looked for in the data folders and then beside this file.");
   schema.String("get").Default("").Doc("How a user comes by the data file; shown when it is missing.");
   schema.Int("limit").Min(1).Optional().Unit("items").Doc("Score only so many items; flagged in every table.");
   schema.Choice("limit_from", {"first", "spread"})
@@ -64,11 +64,11 @@ void AddPromptFields(OptionSchema& schema) {
   schema.String("preamble").Default("").Doc("Template in front of everything; {{fields}} are the scored item's.");
   schema.String("prompt").Doc("Template of one item's question.");
   schema.String("target_delimiter").Default(" ").Doc("Between prompt and answer.");
-  schema.String("id_field").Default("").Doc("Field that names an item; without it, its index in the file from 0.");
+  schema.String("id_field").Default("").Doc("Field that names an item; without it, its index from 0.");
   schema.String("group_field").Optional().Doc("Field that names an item's part of the benchmark, e.g. subject.");
   OptionSchema few_shot;
-  few_shot.String("data").Default("").Doc("File of examples; without it, the first items of the data, then not scored.");
-  few_shot.String("sha256").Optional().Doc("Digest that the file must have.");
+  AddDataFields(few_shot, /*required=*/false,
+                "File, files or pattern of examples; without it, the first items of the data, then not scored.");
   few_shot.Int("count").Min(0).Doc("Examples in front of every item.");
   few_shot.Choice("choose", {"first", "random"})
       .Default("first")
@@ -93,39 +93,6 @@ TaskCard CardFromFields(const Options& options, const TaskContext& context) {
   return card;
 }
 
-std::filesystem::path FindDataFile(const Value& name, const TaskContext& context, const std::string& get,
-                                   const std::string& sha256) {
-  namespace fs = std::filesystem;
-  const fs::path wanted = name.AsString();
-  std::vector<fs::path> places;
-  if (wanted.is_absolute()) {
-    places.push_back(wanted);
-  } else {
-    for (const std::string& folder : context.data_paths) places.push_back(fs::path(folder) / wanted);
-    if (!name.mark().file.empty()) places.push_back(fs::path(name.mark().file).parent_path() / wanted);
-  }
-  const std::string where = name.mark().Text();
-  const std::string lead = where.empty() ? "task '" + context.name + "': " : where + ": ";
-  for (const fs::path& place : places) {
-    std::error_code ignored;
-    if (!fs::is_regular_file(place, ignored)) continue;
-    if (!sha256.empty()) {
-      const std::string found = DigestOfFile(place);
-      if (found != sha256) {
-        throw Error(ErrorKind::kIo, lead + "'" + place.string() + "' has SHA-256 " + found + ", and the task is defined on " +
-                                        sha256 + ". Bring the file that the task names, or change 'sha256'.");
-      }
-    }
-    return place;
-  }
-  std::string text = lead + "data file '" + wanted.string() + "' was not found.";
-  for (const fs::path& place : places) text += "\n  looked for: " + place.string();
-  if (places.empty()) text += " There is no data folder to look in.";
-  if (!get.empty()) text += "\n  to get it: " + get;
-  text += "\n  Name the folder that holds it with --data, with data_paths in the study, or in BITLAW_DATA_PATH.";
-  throw Error(ErrorKind::kIo, text);
-}
-
 Template TemplateFromOption(const Options& options, std::string_view name) {
   const Value& raw = options.Raw(name);
   return Template(raw.AsString(), raw.mark());
@@ -142,14 +109,19 @@ std::string TaskDigest(std::string_view component, const Options& options, const
   if (Value* group = const_cast<Value*>(definition.Find("few_shot")); group != nullptr && group->is_map()) {
     *group = few_shot ? Without(*group, kNotInDigest) : Value();
   }
-  add(definition.CanonicalJson());
-  add(DigestOfFile(FindDataFile(options.Raw("data"), context, options.String("get"), Text(options, "sha256"))));
-  if (few_shot) {
-    const Options group = options.Group("few_shot");
-    if (!group.String("data").empty()) {
-      add(DigestOfFile(FindDataFile(group.Raw("data"), context, options.String("get"), Text(group, "sha256"))));
+  const std::string text = definition.CanonicalJson();
+  add(text);
+  const auto add_files = [&](const Options& holder) {
+    const std::vector<DataFile> files = FindDataFiles(holder, context, options.String("get"));
+    // What a file is called counts only where there are several, or where the definition speaks of it.
+    const bool named = files.size() > 1 || text.find("_file") != std::string::npos;
+    for (const DataFile& file : files) {
+      if (named) add(file.label);
+      add(DigestOfFile(file.path));
     }
-  }
+  };
+  add_files(options);
+  if (few_shot) add_files(options.Group("few_shot"));
   return digest.Hex();
 }
 
@@ -167,7 +139,7 @@ PromptedItems::PromptedItems(const Options& options, const TaskContext& context)
       target_delimiter_(options.String("target_delimiter")),
       fewshot_delimiter_(options.String("fewshot_delimiter")) {
   const std::string get = options.String("get");
-  std::vector<Value> rows = ReadRows(FindDataFile(options.Raw("data"), context, get, Text(options, "sha256")));
+  std::vector<Value> rows = ReadDataRows(FindDataFiles(options, context, get));
   std::vector<bool> is_example(rows.size(), false);
 
   if (HasFewShot(options)) {
@@ -175,9 +147,8 @@ PromptedItems::PromptedItems(const Options& options, const TaskContext& context)
     count_ = few_shot.Int("count");
     match_ = few_shot.String("match");
     if (few_shot.Has("example")) example_ = TemplateFromOption(few_shot, "example");
-    const bool own = few_shot.String("data").empty();
-    const std::vector<Value> pool =
-        own ? rows : ReadRows(FindDataFile(few_shot.Raw("data"), context, get, Text(few_shot, "sha256")));
+    const bool own = few_shot.Raw("data").AsList().empty();
+    const std::vector<Value> pool = own ? rows : ReadDataRows(FindDataFiles(few_shot, context, get));
     // Candidates by group, in file order; then the chosen ones in the order in which they are shown.
     std::vector<std::pair<std::string, std::vector<size_t>>> groups;
     for (size_t i = 0; i < pool.size(); ++i) {
@@ -218,8 +189,8 @@ PromptedItems::PromptedItems(const Options& options, const TaskContext& context)
   }
   available_ = static_cast<int64_t>(all.size());
   if (all.empty()) {
-    throw Error(ErrorKind::kIo, "task '" + context.name + "': data file '" + options.String("data") +
-                                    "' leaves no item to score.");
+    throw Error(ErrorKind::kIo, "task '" + context.name + "': its data (" + DataNames(options) +
+                                    ") leave no item to score.");
   }
   for (const size_t i : LimitedIndices(all.size(), options)) items_.push_back(std::move(all[i]));
   std::set<std::string> ids;

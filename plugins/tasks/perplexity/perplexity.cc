@@ -6,6 +6,7 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/jsonl.h"
+#include "bitlaw/sdk/task_data.h"
 #include "bitlaw/sdk/task_fields.h"
 #include "bitlaw/sdk/template.h"
 #include "bitlaw/sdk/unicode_text.h"
@@ -117,18 +118,24 @@ OptionSchema Perplexity::Schema() {
 Perplexity::Perplexity(Options options, TaskContext context)
     : options_(std::move(options)), context_(std::move(context)), card_(CardFromFields(options_, context_)) {
   const bool gptq = options_.String("convention") == "gptq";
-  const bool jsonl = options_.String("data").ends_with(".jsonl");
+  const std::vector<std::string> names = options_.Strings("data");
+  const auto is_jsonl = [](const std::string& name) { return name.ends_with(".jsonl"); };
+  const bool jsonl = std::any_of(names.begin(), names.end(), is_jsonl);
   const std::string& join = options_.String("join");
   const auto fail = [&](const Value& at, const std::string& what) {
     const std::string where = at.mark().Text();
     throw Error(ErrorKind::kSpec, (where.empty() ? "task '" + context_.name + "'" : where) + ": " + what);
   };
+  if (jsonl && !std::all_of(names.begin(), names.end(), is_jsonl)) {
+    fail(options_.Raw("data"), "the data files (" + DataNames(options_) + ") are partly JSON lines and partly plain text, "
+                               "and one task reads one kind.");
+  }
   if (jsonl && (join == "hf_rows" || join == "wikitext_pages")) {
-    fail(options_.Raw("join"), "join '" + join + "' is for plain text, and '" + options_.String("data") +
+    fail(options_.Raw("join"), "join '" + join + "' is for plain text, and '" + DataNames(options_) +
                                    "' is JSON lines. Use 'blank_line'.");
   }
   if (!jsonl && (join == "blank_line" || join == "space")) {
-    fail(options_.Raw("join"), "join '" + join + "' is for .jsonl documents, and '" + options_.String("data") +
+    fail(options_.Raw("join"), "join '" + join + "' is for .jsonl documents, and '" + DataNames(options_) +
                                    "' is plain text. Use 'as_is' or 'hf_rows'.");
   }
   if (gptq && join == "wikitext_pages") {
@@ -155,11 +162,11 @@ Perplexity::Perplexity(Options options, TaskContext context)
 }
 
 std::vector<std::string> Perplexity::Documents() const {
-  const std::string sha256 = options_.Has("sha256") ? options_.String("sha256") : "";
-  const auto path = FindDataFile(options_.Raw("data"), context_, options_.String("get"), sha256);
+  const std::vector<DataFile> files = FindDataFiles(options_, context_, options_.String("get"));
   const std::string& join = options_.String("join");
-  if (path.extension() != ".jsonl") {
-    std::string text = ReadTextFile(path);
+  if (files.front().path.extension() != ".jsonl") {
+    std::string text;  // Several files read on as one.
+    for (const DataFile& file : files) text += ReadTextFile(file.path);
     if (join == "wikitext_pages") {
       const std::vector<std::string> pages = WikitextPages(text);
       std::vector<std::string> kept;
@@ -169,7 +176,7 @@ std::vector<std::string> Perplexity::Documents() const {
     return {join == "hf_rows" ? JoinHfRows(text) : std::move(text)};
   }
   std::vector<std::string> texts;
-  const std::vector<Value> rows = ReadJsonl(path);
+  const std::vector<Value> rows = ReadDataRows(files);
   for (const size_t i : LimitedIndices(rows.size(), options_)) {
     const Value& text = FindField(rows[i], options_.String("text_field"), "option 'text_field'");
     if (!text.is_string()) {

@@ -213,6 +213,27 @@ TEST(OptionSchema, WritesLineEndsInsideOfADefaultAsEscapes) {
             "separator  string               \\n\\n\\t   Between shots.\n");
 }
 
+TEST(OptionSchema, TakesOneTextForAListOfIt) {
+  OptionField file;
+  file.type = OptionType::kString;
+  OptionSchema schema;
+  schema.List("files", file).OrSingle().MinItems(1).Doc("Read in turn.");
+  const auto resolved = [&](Value given) {
+    Value map;
+    map.Set("files", std::move(given));
+    return schema.Resolve(map, "quantizer 'gptq'").Strings("files");
+  };
+  EXPECT_EQ(resolved("a"), std::vector<std::string>{"a"});
+  EXPECT_EQ(resolved(Value::List{"a", "b"}), (std::vector<std::string>{"a", "b"}));
+  Value map;
+  map.Set("files", 3);
+  EXPECT_EQ(FaultOf(schema, map),
+            "quantizer 'gptq': files = 3 is an integer. It must be a string or a list of at least 1, each item a string.");
+  EXPECT_EQ(schema.HelpText(),
+            "option  type                      unit  range            default   meaning\n"
+            "files   string or list of string        1 or more items  required  Read in turn.\n");
+}
+
 TEST(OptionSchema, RefusesTheSameOptionTwice) {
   OptionSchema schema;
   schema.Int("bits");

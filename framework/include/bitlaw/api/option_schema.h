@@ -39,6 +39,7 @@ struct BITLAW_EXPORT OptionField {
   std::vector<std::pair<std::string, int64_t>> named_ints;  ///< kInt: words that stand for a number.
   std::vector<OptionField> children;                        ///< kGroup, kGroupMap; kList: one, the element.
   std::optional<int64_t> min_items;                         ///< kList, kGroupMap.
+  bool or_single = false;                                   ///< kList of texts: one may stand without brackets.
 
   OptionField& Doc(std::string text);
   OptionField& Unit(std::string text);
@@ -51,6 +52,8 @@ struct BITLAW_EXPORT OptionField {
   /// Lets the word stand for the number in a spec: Int("group_size").Word("row", -1).
   OptionField& Word(std::string word, int64_t number);
   OptionField& MinItems(int64_t count);
+  /// Lets a single text stand for a list of it: `data: a.jsonl` is `data: [a.jsonl]`.
+  OptionField& OrSingle();
 };
 
 class Options;

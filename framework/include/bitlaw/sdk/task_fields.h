@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -27,13 +26,6 @@ BITLAW_EXPORT void AddPromptFields(OptionSchema& schema);
 
 /// A card with what the shared options say; metrics and convention are left to the task.
 BITLAW_EXPORT TaskCard CardFromFields(const Options& options, const TaskContext& context);
-
-/// Where a data file is: an absolute path as it is; otherwise the first that exists of the folders in
-/// context.data_paths and the folder of the file in which option `name` was written.
-/// Error(kIo) that lists the places looked at, and `get`, how a user comes by the file; Error(kIo) with both
-/// digests if `sha256` is not empty and the file's digest is another.
-BITLAW_EXPORT std::filesystem::path FindDataFile(const Value& name, const TaskContext& context,
-                                                 const std::string& get, const std::string& sha256);
 
 /// A template from a string option, with its place.
 BITLAW_EXPORT Template TemplateFromOption(const Options& options, std::string_view name);
