@@ -4,8 +4,7 @@
 
 #include "cli/recorded_items.h"
 #include "cli/verbs.h"
-#include "report/document.h"
-#include "report/item_statistics.h"
+#include "report/paired_table.h"
 
 namespace bitlaw {
 namespace {
@@ -18,10 +17,7 @@ struct PairedArguments {
 
 int ShowPaired(const PairedArguments& arguments, Session& session) {
   const RecordedItems recorded(arguments.source, session);
-  ReportTable table;
-  table.name = "paired";
-  table.header = {"trial", "task", "metric", "n",           "unquantized", "quantized", "difference",
-                  "+-",    "low",  "high",   "only before", "only after",  "McNemar p", "detectable"};
+  ReportTable table = MakePairedTable({"trial", "task"}, arguments.settings);
   if (arguments.items > 0) table.header.push_back("detectable at " + std::to_string(arguments.items));
   std::map<std::string, std::vector<ItemScore>> baselines;  // By digest: many trials share one.
   size_t without = 0;
@@ -39,22 +35,7 @@ int ShowPaired(const PairedArguments& arguments, Session& session) {
     const MetricCard& metric = record.card.metrics[index];
     const PairedDifference paired =
         ComparePaired(metric, index, found->second, recorded.Items(record), arguments.settings);
-    const int places = metric.kind == MetricKind::kPerplexity ? 3 : 4;
-    const bool accuracy = metric.kind == MetricKind::kAccuracy;
-    std::vector<ReportCell> row = {entry.label,
-                                   entry.task,
-                                   metric.name,
-                                   Whole(static_cast<double>(paired.items)),
-                                   Fixed(paired.first, places),
-                                   Fixed(paired.second, places),
-                                   Fixed(paired.difference, 4),
-                                   Fixed(paired.standard_error, 4),
-                                   Fixed(paired.low, 4),
-                                   Fixed(paired.high, 4),
-                                   accuracy ? Whole(static_cast<double>(paired.only_first)) : ReportCell("-"),
-                                   accuracy ? Whole(static_cast<double>(paired.only_second)) : ReportCell("-"),
-                                   Significant(paired.mcnemar_p, 2),
-                                   Fixed(paired.detectable, 4)};
+    std::vector<ReportCell> row = PairedRow({entry.label, entry.task}, metric, paired);
     if (arguments.items > 0) {
       // The deviation of a single item's difference, spread over that many.
       const double deviation = paired.standard_error * std::sqrt(static_cast<double>(paired.items));
@@ -62,10 +43,6 @@ int ShowPaired(const PairedArguments& arguments, Session& session) {
     }
     table.rows.push_back(std::move(row));
   }
-  table.notes.push_back("difference: quantized - unquantized; of perplexities ln(quantized / unquantized)");
-  table.notes.push_back("low, high: percentile bootstrap over items; McNemar p: exact, two-sided");
-  table.notes.push_back("detectable: the smallest true difference found with a chance of " +
-                        Significant(arguments.settings.power, 2).text);
   if (without > 0) {
     table.notes.push_back(std::to_string(without) + " results have no unquantized model to compare with");
   }

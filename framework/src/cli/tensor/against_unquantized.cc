@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "report/document.h"
+#include "report/paired_table.h"
 
 namespace bitlaw {
 
@@ -25,19 +25,13 @@ TaskComparison CompareWithUnquantized(Model& unquantized, Model& quantized, cons
 }
 
 void PrintComparisons(const std::vector<TaskComparison>& comparisons) {
-  ReportTable paired, divergence;
+  ReportTable paired = MakePairedTable({"task"}, {}), divergence;
   paired.title = "Beside the unquantized model, item by item";
-  paired.header = {"task", "metric", "n",    "unquantized", "quantized", "difference",
-                   "+-",   "low",    "high", "McNemar p",   "detectable"};
   divergence.title = "Predictions beside the unquantized model's";
   divergence.header = {"task", "texts", "positions", "KL nats", "+-", "same top token", "+-"};
   for (const TaskComparison& comparison : comparisons) {
     for (size_t m = 0; m < comparison.paired.size(); ++m) {
-      const PairedDifference& one = comparison.paired[m];
-      paired.rows.push_back({m == 0 ? comparison.task : "", comparison.metrics[m].name,
-                             Whole(static_cast<double>(one.items)), Fixed(one.first, 4), Fixed(one.second, 4),
-                             Fixed(one.difference, 4), Fixed(one.standard_error, 4), Fixed(one.low, 4),
-                             Fixed(one.high, 4), Significant(one.mcnemar_p, 2), Fixed(one.detectable, 4)});
+      paired.rows.push_back(PairedRow({m == 0 ? comparison.task : ""}, comparison.metrics[m], comparison.paired[m]));
     }
     const Divergence& far = comparison.divergence;
     if (far.positions == 0) continue;
@@ -46,8 +40,6 @@ void PrintComparisons(const std::vector<TaskComparison>& comparisons) {
                                Significant(far.kl_standard_error, 2), Fixed(far.top1_agreement, 4),
                                Fixed(far.top1_standard_error, 4)});
   }
-  paired.notes = {"difference: quantized - unquantized; of perplexities ln(quantized / unquantized)",
-                  "low, high: 95 % bootstrap over items; detectable: found with a chance of 0.8"};
   std::printf("\n%s", RenderText(paired).c_str());
   if (!divergence.rows.empty()) std::printf("\n%s", RenderText(divergence).c_str());
 }

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bitlaw/base/export.h"
+#include "report/document.h"
+#include "report/item_statistics.h"
+
+namespace bitlaw {
+
+/// A table of paired differences, quantized beside unquantized, whose rows begin with cells of the caller's.
+///
+///     ReportTable table = MakePairedTable({"trial", "task"}, settings);
+///     table.rows.push_back(PairedRow({"gptq 4 bits", "arc_easy"}, metric, paired));
+///
+/// Columns behind the caller's: metric, n, unquantized, quantized, difference, +-, low, high, only before, only after,
+/// McNemar p, detectable. The notes say what they mean.
+BITLAW_EXPORT ReportTable MakePairedTable(std::vector<std::string> leading_columns, const PairedSettings& settings);
+BITLAW_EXPORT std::vector<ReportCell> PairedRow(std::vector<ReportCell> leading_cells, const MetricCard& metric,
+                                                const PairedDifference& paired);
+
+}  // namespace bitlaw
