@@ -14,7 +14,7 @@ namespace {
 // Leaves only: aten::linear and aten::matmul end in one of these.
 constexpr std::string_view kProducts[] = {"aten::mm",      "aten::addmm",    "aten::addmm_",  "aten::bmm",
                                           "aten::baddbmm", "aten::baddbmm_", "aten::addmv",
-                                          "bitlaw::bfloat16_product"};
+                                          "bitlaw::bfloat16_product", "bitlaw::float32_product"};
 
 std::atomic<bool> g_is_taken{false};
 std::atomic<int64_t> g_nanoseconds{0};

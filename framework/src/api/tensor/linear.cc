@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include "bitlaw/api/matrix_product.h"
 #include "bitlaw/api/model.h"
 #include "bitlaw/base/error.h"
 
@@ -69,8 +70,13 @@ at::Tensor Linear::Apply(const at::Tensor& input) const {
   }
   const int64_t count = rows.size(0);
   rows = WithWholeTiles(rows.to(weight_.scalar_type()));
-  const at::Tensor output = bias_.defined() ? at::addmm(bias_, rows, weight_.t())
-                                            : at::mm(rows, weight_.t());  // [rows, C_out]
+  at::Tensor output;  // [rows, C_out]
+  if (bias_.defined() && rows.scalar_type() != at::kFloat) {
+    output = at::addmm(bias_, rows, weight_.t());  // Rounds the sum once, not the product before it.
+  } else {
+    output = TimesTransposed(rows, weight_);
+    if (bias_.defined()) output.add_(bias_);
+  }
   sizes.back() = shape_.out_features;
   return output.narrow(0, 0, count).view(sizes);  // [..., C_out]
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "bitlaw/api/matrix_product.h"
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
 #include "sdk/tensor/decoder_ops.h"
@@ -231,7 +232,7 @@ class Decoder : public Model {
                                                 : Loaded(head_, "lm_head.weight");  // [V, D]
       std::vector<int64_t> sizes = hidden.sizes().vec();
       sizes.back() = config_.vocab_size;
-      return at::mm(normed.reshape({-1, config_.hidden_size}), head.t()).view(sizes);  // [..., V]
+      return TimesTransposed(normed.reshape({-1, config_.hidden_size}), head).view(sizes);  // [..., V]
     });
   }
 

@@ -7,7 +7,12 @@
 #include <limits>
 #include <vector>
 
+#include "bitlaw/base/error.h"
 #include "sdk/tensor/kernels/row_kernels.h"
+
+#ifdef BITLAW_HAS_ONEDNN
+#include <dnnl.h>
+#endif
 
 // B batch, T new tokens, S = held + T tokens in sight, H query heads, K key-value heads, R = H / K query heads a
 // key-value head, Dh head size.
@@ -56,7 +61,69 @@ void MaskedSoftmax(const at::Tensor& scores, int64_t m, int64_t n, const at::Ten
   });
 }
 
-// The same with aten's operations, on any device. Not in place.
+#ifdef BITLAW_HAS_ONEDNN
+constexpr int64_t kScratchFloats = int64_t{1} << 18;  // Scores of one product of a thread: half of a core's cache.
+
+// c [m, n] = a [m, k] b, b being [k, n], or [n, k] if it is transposed; the leading dimensions are of rows as they lie.
+void Multiply(bool transposed, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
+              float* c, int64_t ldc) {
+  if (dnnl_sgemm('N', transposed ? 'T' : 'N', m, n, k, 1.0F, a, lda, b, ldb, 0.0F, c, ldc) != dnnl_success) {
+    throw InternalError("oneDNN refuses a product of " + std::to_string(m) + " x " + std::to_string(k) + " x " +
+                        std::to_string(n) + ".");
+  }
+}
+
+bool RowsLieTogether(const at::Tensor& heads) {
+  return heads.is_cpu() && heads.scalar_type() == at::kFloat && heads.stride(3) == 1 && heads.stride(2) == heads.size(3);
+}
+
+// A thread's work is a key-value head of a sequence, so that small products need no threads of their own. Of the
+// queries' chunks the first goes with the last, which sees most, and so on: all threads get about as much.
+void AttendByHeads(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                   const at::Tensor& first_valid, const at::Tensor& output) {
+  const int64_t batch = queries.size(0), num_heads = queries.size(1), tokens = queries.size(2), dh = queries.size(3);
+  const int64_t kv_heads = keys.size(1), shared = num_heads / kv_heads, total = keys.size(2), held = total - tokens;
+  const int64_t chunk = std::min(tokens, std::clamp<int64_t>(kScratchFloats / total, 1, kQueryChunk));
+  const int64_t chunks = (tokens + chunk - 1) / chunk, pairs = (chunks + 1) / 2;
+  // Where a chunk is all there is, the query heads of a key-value head lie together as one matrix.
+  const bool one_matrix = chunks == 1 && queries.stride(1) == tokens * dh && shared * chunk * total <= kScratchFloats;
+  const int64_t together = one_matrix ? shared : 1;
+  const at::Tensor first = first_valid.defined() ? first_valid.to(at::kCPU, at::kLong).contiguous() : at::Tensor();
+  const int64_t* starts = first.defined() ? first.data_ptr<int64_t>() : nullptr;
+  const auto *q = queries.data_ptr<float>(), *k = keys.data_ptr<float>(), *v = values.data_ptr<float>();
+  auto* out = output.data_ptr<float>();
+  const RowKernels<float>& kernels = FloatRowKernels();
+  at::parallel_for(0, batch * kv_heads * pairs, 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> scores(together * chunk * total), mixed(together * chunk * dh), scratch(total);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t b = task / pairs / kv_heads, group = task / pairs % kv_heads, low = task % pairs;
+      const float* key = k + b * keys.stride(0) + group * keys.stride(1);
+      const float* value = v + b * values.stride(0) + group * values.stride(1);
+      for (const int64_t c : {low, chunks - 1 - low}) {
+        const int64_t t = c * chunk, n = std::min(chunk, tokens - t), sight = held + t + n;
+        for (int64_t r = 0; r < shared; r += together) {
+          const int64_t rows = together * n;
+          const float* query = q + b * queries.stride(0) + (group * shared + r) * queries.stride(1) + t * dh;
+          Multiply(true, rows, sight, dh, query, dh, key, dh, scores.data(), sight);  // [rows, sight]
+          for (int64_t row = 0; row < rows; ++row) {
+            const int64_t at = sight - n + row % n;
+            kernels.softmax(scores.data() + row * sight, starts == nullptr ? 0 : std::min(starts[b], at), at + 1, sight,
+                            scratch.data());
+          }
+          Multiply(false, rows, dh, sight, scores.data(), sight, value, dh, mixed.data(), dh);  // [rows, Dh]
+          for (int64_t row = 0; row < rows; ++row) {
+            const int64_t head = group * shared + r + row / n;
+            std::copy_n(mixed.data() + row * dh, dh, out + ((b * tokens + t + row % n) * num_heads + head) * dh);
+          }
+        }
+        if (chunks - 1 - low == low) break;
+      }
+    }
+  });
+}
+#endif
+
+// MaskedSoftmax() with aten's operations, on any device. Not in place.
 at::Tensor MaskedSoftmaxAnywhere(const at::Tensor& scores, int64_t m, int64_t n, const at::Tensor& first_valid) {
   constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
   const int64_t sight = scores.size(2);
@@ -147,6 +214,12 @@ at::Tensor Attend(const at::Tensor& queries, const at::Tensor& keys, const at::T
   const int64_t rows = std::clamp<int64_t>(kScoresBudgetBytes / row_bytes, 1, batch);
 
   at::Tensor output = at::empty({batch, tokens, num_heads, dh}, queries.options());
+#ifdef BITLAW_HAS_ONEDNN
+  if (RowsLieTogether(queries) && RowsLieTogether(keys) && RowsLieTogether(values)) {
+    AttendByHeads(queries, keys, values, first_valid, output);
+    return output.flatten(2);  // [B, T, H Dh]
+  }
+#endif
   for (int64_t t = 0; t < tokens; t += chunk) {
     const int64_t n = std::min(chunk, tokens - t), sight = held + t + n;
     for (int64_t b = 0; b < batch; b += rows) {

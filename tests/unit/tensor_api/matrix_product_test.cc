@@ -1,0 +1,48 @@
+#include "bitlaw/api/matrix_product.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+namespace bitlaw {
+namespace {
+
+at::Tensor Random(at::IntArrayRef sizes, uint64_t seed) {
+  return at::randn(sizes, at::detail::createCPUGenerator(seed), at::kFloat);
+}
+
+TEST(TimesTransposed, IsTheProductOfAnyShape) {
+  for (const int64_t rows : {1, 3, 8, 65}) {
+    for (const auto& [inner, columns] : {std::pair<int64_t, int64_t>{1, 1}, {7, 33}, {576, 192}}) {
+      const at::Tensor x = Random({rows, inner}, 1), weight = Random({columns, inner}, 2);
+      const at::Tensor exact = at::mm(x.to(at::kDouble), weight.to(at::kDouble).t());
+      const at::Tensor error = (TimesTransposed(x, weight).to(at::kDouble) - exact).abs().max();
+      // A sum of `inner` products of order one: its root of roundings of float32.
+      EXPECT_LT(error.item<double>(), 1e-6 * static_cast<double>(inner + 1)) << rows << " x " << inner << " x " << columns;
+    }
+  }
+}
+
+TEST(TimesTransposed, ReadsViewsAsTheyStand) {
+  const at::Tensor x = Random({12, 10}, 3).t(), weight = Random({12, 20}, 4).t();  // [10, 12], [20, 12], columns first
+  EXPECT_TRUE(at::allclose(TimesTransposed(x, weight), at::mm(x, weight.t()), 1e-5, 1e-5));
+  const at::Tensor part = Random({6, 30}, 5).narrow(1, 4, 12);
+  EXPECT_TRUE(at::allclose(TimesTransposed(part, weight), at::mm(part, weight.t()), 1e-5, 1e-5));
+}
+
+TEST(TimesTransposed, TakesNoRowsAndOtherTypes) {
+  EXPECT_EQ(TimesTransposed(at::empty({0, 4}), at::ones({3, 4})).sizes(), at::IntArrayRef({0, 3}));
+  EXPECT_TRUE(TimesTransposed(at::ones({2, 4}, at::kBFloat16), at::ones({3, 4}, at::kBFloat16))
+                  .equal(at::full({2, 3}, 4.0, at::kBFloat16)));
+  EXPECT_TRUE(TimesTransposed(at::ones({2, 4}, at::kDouble), at::ones({3, 4}, at::kDouble)).equal(at::full({2, 3}, 4.0, at::kDouble)));
+}
+
+TEST(TimesTransposed, KeepsWhatIsNotANumber) {
+  at::Tensor x = at::ones({2, 4});
+  x[1][2] = NAN;
+  const at::Tensor product = TimesTransposed(x, at::ones({3, 4}));
+  EXPECT_TRUE(product[1].isnan().all().item<bool>());
+  EXPECT_TRUE(product[0].equal(at::full({3}, 4.0)));
+}
+
+}  // namespace
+}  // namespace bitlaw
