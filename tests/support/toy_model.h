@@ -80,7 +80,8 @@ class ToyModel : public Model {
     embedding_ = at::randn({summary_.vocab_size, kWidth}, generator);
     head_ = at::randn({summary_.vocab_size, kWidth}, generator);
     for (int64_t i = 0; i < summary_.num_blocks; ++i) {
-      blocks_.push_back(std::make_unique<ToyBlock>(i, at::randn({4, kWidth, kWidth}, generator) / std::sqrt(kWidth)));
+      const at::Tensor weights = at::randn({4, kWidth, kWidth}, generator) / std::sqrt(kWidth);
+      blocks_.push_back(std::make_unique<ToyBlock>(i, weights, largest_cache_bytes));
     }
   }
 
@@ -103,13 +104,15 @@ class ToyModel : public Model {
   int64_t rows_read = 0;      ///< Tokens embedded so far.
   int64_t largest_batch = 0;  ///< Most tokens in one pass.
   int64_t logits_rows = 0;    ///< Positions whose logits were asked for.
+  int64_t largest_cache_bytes = 0;  ///< Of the caches that passes wrote to.
 
  private:
   static constexpr int64_t kWidth = 16;
 
   class ToyBlock : public Block {
    public:
-    ToyBlock(int64_t index, at::Tensor weights) : index_(index), weights_(std::move(weights)) {}
+    ToyBlock(int64_t index, at::Tensor weights, int64_t& largest_cache_bytes)
+        : index_(index), weights_(std::move(weights)), largest_cache_bytes_(largest_cache_bytes) {}
     int num_stages() const override { return 0; }
     std::span<Linear* const> stage_linears(int) override { return {}; }
     void Step(int, BlockState& state, const ForwardContext& context, const InputObserver&) override {
@@ -118,7 +121,10 @@ class ToyModel : public Model {
       const at::Tensor query = at::matmul(x, weights_[0]);             // [B, T, D]
       at::Tensor key = at::matmul(x, weights_[1]).unsqueeze(1);        // [B, 1, T, D]
       at::Tensor value = at::matmul(x, weights_[2]).unsqueeze(1);      // [B, 1, T, D]
-      if (context.cache) std::tie(key, value) = context.cache->Append(index_, key, value);
+      if (context.cache) {
+        std::tie(key, value) = context.cache->Append(index_, key, value);
+        largest_cache_bytes_ = std::max(largest_cache_bytes_, context.cache->size_bytes());
+      }
       const int64_t total = past + x.size(1);
       const at::Tensor here = at::arange(past, total).unsqueeze(1);    // [T, 1]
       const at::Tensor there = at::arange(total).unsqueeze(0);         // [1, S]
@@ -136,6 +142,7 @@ class ToyModel : public Model {
    private:
     int64_t index_;
     at::Tensor weights_;  // [4, D, D]: query, key, value, output
+    int64_t& largest_cache_bytes_;
   };
 
   ModelSummary summary_;

@@ -12,7 +12,7 @@ namespace bitlaw {
 ForwardPass::ForwardPass(Model& model, const EvaluateOptions& options, EvaluateCost& cost)
     : model_(model), options_(options), cost_(cost) {
   // One token through the model tells what a token's keys and values take, for any architecture.
-  KvCache probe = NewCache();
+  KvCache probe = NewCache(1);
   const at::Tensor token = at::zeros({1, 1}, at::TensorOptions(at::kLong).device(at::Device(model.compute().device)));
   model_.Forward(token, {&probe, {}});
   kv_bytes_per_token_ = std::max<int64_t>(1, probe.size_bytes());
@@ -58,7 +58,7 @@ const KvCache* HeaderCaches::Visit(int index) {
   const int64_t from = plan_.headers[header.parent].length;
   const int64_t budget = std::max<int64_t>(1, forward_.options().batch_tokens);
   auto cache = std::make_unique<KvCache>(
-      held_.empty() ? forward_.NewCache()
+      held_.empty() ? forward_.NewCache(header.length)
                     : held_.back().cache->Select(forward_.Indices({0}), header.length - from));
   const std::vector<int32_t>& ids = *sequences_[header.example];
   for (int64_t at = from; at < header.length; at += budget) {

@@ -41,7 +41,7 @@ class ForwardPass {
   void CountTruncated() { ++cost_.truncated_requests; }
   void CountRequested(int64_t tokens) { cost_.tokens_requested += tokens; }
 
-  KvCache NewCache() const { return KvCache(model_.summary().num_blocks); }
+  KvCache NewCache(int64_t tokens) const { return KvCache(model_.summary().num_blocks, tokens); }
   /// Index tensor on the model's device.
   at::Tensor Indices(const std::vector<int64_t>& values) const;
 

@@ -14,8 +14,8 @@ namespace {
 // One answer in the making.
 struct Row {
   size_t request = 0;
-  std::span<const int32_t> waiting;  // Ids of the context that have not been read yet; none once it generates.
   std::vector<int32_t> generated;
+  bool has_ended = false;
 };
 
 class Generator {
@@ -94,8 +94,10 @@ class Generator {
         new_tokens = std::max(new_tokens, requests_[members[end]]->max_new_tokens);
         // Twice, because the rows that go on are copied when others end.
         const int64_t kv_bytes = 2 * count * (longest + new_tokens) * forward_.kv_bytes_per_token();
+        // Behind a header shorter contexts are padded within its length.
         const bool fits = count * (longest - base) <= forward_.options().batch_tokens &&
-                          kv_bytes <= forward_.options().kv_budget_bytes;
+                          kv_bytes <= forward_.options().kv_budget_bytes &&
+                          (header == nullptr || longest - Length(members[end]) <= base);
         if (count > 1 && !fits) break;
         ++end;
       }
@@ -105,60 +107,58 @@ class Generator {
   }
 
   // Reads the contexts and generates until every row has ended. All rows of a cache have the same length; contexts
-  // have not. Without a header the shorter ones are padded on the left. Behind a header there is no room for
-  // padding: there all rows read as much as the shortest has, and a longer one reads what it has left, a token a
-  // step, while others already generate.
+  // have not, so the shorter ones are padded on the left. Behind a header its copies move to the right by as much, and
+  // the tokens that they lose thereby at their end are read again:
+  //
+  //   header h0 h1 h2 h3, contexts h.. a b c and h.. d        h0 h1 h2 h3 | a  b  c
+  //                                                            -  - h0 h1 | h2 h3 d
   void RunBatch(std::span<const size_t> members, int64_t base, const KvCache* header, int64_t new_tokens) {
-    int64_t shortest = Length(members.back()), longest = Length(members.front());
+    const int64_t shortest = Length(members.back()), longest = Length(members.front());
     std::vector<Row> rows;
     std::vector<std::span<const int32_t>> prompts;
     std::vector<int64_t> first_valid;
     for (const size_t i : members) {
-      const std::span<const int32_t> ids(contexts_[i]);
-      const int64_t read = header == nullptr ? Length(i) : shortest;
-      prompts.push_back(ids.subspan(base, read - base));
-      first_valid.push_back(longest - Length(i));
-      rows.push_back({i, ids.subspan(read), {}});
+      const int64_t padding = longest - Length(i);
+      prompts.push_back(std::span<const int32_t>(contexts_[i]).subspan(header == nullptr ? 0 : base - padding));
+      first_valid.push_back(padding);
+      rows.push_back({i, {}, false});
     }
-    KvCache cache = header == nullptr ? forward_.NewCache()
-                                      : header->Select(forward_.Indices(std::vector<int64_t>(members.size(), 0)),
-                                                       longest - base + new_tokens);
     at::Tensor valid;
-    if (header == nullptr && shortest < longest) valid = forward_.Indices(first_valid);  // [R]
-    at::Tensor hidden = forward_.Run(prompts, &cache, /*pad_left=*/true, valid);         // [R, T, D]
+    if (shortest < longest) valid = forward_.Indices(first_valid);  // [R]
+    const int64_t room = longest - base + new_tokens;
+    KvCache cache = forward_.NewCache(longest + new_tokens);
+    if (header != nullptr) {
+      const at::Tensor same_row = forward_.Indices(std::vector<int64_t>(members.size(), 0));
+      cache = valid.defined() ? header->SelectShifted(same_row, valid, room) : header->Select(same_row, room);
+    }
+    at::Tensor hidden = forward_.Run(prompts, &cache, /*pad_left=*/true, valid);  // [R, T, D]
     for (;;) {
-      const std::vector<bool> ended = Advance(rows, hidden.select(1, hidden.size(1) - 1));
+      Advance(rows, hidden.select(1, hidden.size(1) - 1));
       std::vector<int64_t> going;
       for (size_t r = 0; r < rows.size(); ++r) {
-        if (!ended[r]) going.push_back(static_cast<int64_t>(r));
+        if (!rows[r].has_ended) going.push_back(static_cast<int64_t>(r));
       }
       if (going.empty()) return;
-      if (going.size() < rows.size()) {
+      // Leaving rows out copies the cache of the others; it pays when many have ended.
+      if (going.size() * 4 <= rows.size() * 3) {
         std::vector<Row> kept;
         for (const int64_t r : going) kept.push_back(std::move(rows[r]));
         rows = std::move(kept);
         const at::Tensor indices = forward_.Indices(going);
-        cache = cache.Select(indices, new_tokens);
+        cache = cache.Select(indices, longest + new_tokens - cache.length());
         if (valid.defined()) valid = valid.index_select(0, indices);
       }
-      std::vector<int32_t> step;
-      for (Row& row : rows) {
-        step.push_back(row.waiting.empty() ? row.generated.back() : row.waiting.front());
-        if (!row.waiting.empty()) row.waiting = row.waiting.subspan(1);
-      }
       std::vector<std::span<const int32_t>> inputs;
-      for (const int32_t& id : step) inputs.emplace_back(&id, 1);
+      for (const Row& row : rows) inputs.emplace_back(&row.generated.back(), 1);
       hidden = forward_.Run(inputs, &cache, /*pad_left=*/false, valid);  // [R, 1, D]
     }
   }
 
-  // Draws the next token of every row that has read its context; true for rows that have ended with it.
-  // hidden [R, D]: after each row's last token.
-  std::vector<bool> Advance(std::vector<Row>& rows, const at::Tensor& hidden) {
-    std::vector<bool> ended(rows.size(), false);
+  // Draws the next token of every row that goes on. hidden [R, D]: after each row's last token.
+  void Advance(std::vector<Row>& rows, const at::Tensor& hidden) {
     std::vector<int64_t> drawing;
     for (size_t r = 0; r < rows.size(); ++r) {
-      if (rows[r].waiting.empty()) drawing.push_back(static_cast<int64_t>(r));
+      if (!rows[r].has_ended) drawing.push_back(static_cast<int64_t>(r));
     }
     const auto step = static_cast<size_t>(forward_.logits_rows());
     for (size_t begin = 0; begin < drawing.size(); begin += step) {
@@ -173,10 +173,9 @@ class Generator {
           throw Error(ErrorKind::kNumerical, name_(row.request) + ": the model's logits are not finite. Its weights or "
                                                                   "activations overflowed.");
         }
-        ended[piece[k]] = Take(row, static_cast<int32_t>(best.data_ptr<int64_t>()[k]));
+        row.has_ended = Take(row, static_cast<int32_t>(best.data_ptr<int64_t>()[k]));
       }
     }
-    return ended;
   }
 
   // Appends one token; true, with the response written, if the answer has ended.

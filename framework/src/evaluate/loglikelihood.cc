@@ -125,7 +125,7 @@ class Scorer {
       }
     }
     KvCache cache = header == nullptr
-                        ? forward_.NewCache()
+                        ? forward_.NewCache(cut)
                         : header->Select(forward_.Indices(std::vector<int64_t>(families.size(), 0)), cut - base);
     forward_.Run(prefixes, &cache);  // [F, cut - base, D]; only its keys and values are wanted.
     RunFollowers(std::move(followers), cut, &cache);

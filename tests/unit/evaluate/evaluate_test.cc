@@ -42,6 +42,17 @@ std::vector<TaskItem> MakeQuestions(int count, const std::string& header = "") {
   return items;
 }
 
+std::vector<TaskItem> MakeGenerations(int count, const std::string& header = "") {
+  Rng rng(11);
+  std::vector<TaskItem> items;
+  for (int i = 0; i < count; ++i) {
+    const std::string question = header + RandomWords(rng, 1 + static_cast<int>(rng.Below(9))) + ":";
+    items.push_back({std::to_string(i), {GenerateRequest{question, {"t", "9"}, 3 + static_cast<int64_t>(rng.Below(12))}}});
+  }
+  items.push_back({"again", items[0].requests});
+  return items;
+}
+
 // The definition, in one pass a request over the whole text and with all logits.
 LoglikelihoodResponse ScoreAlone(ToyModel& model, const LoglikelihoodRequest& request) {
   const at::NoGradGuard no_grad;
@@ -130,6 +141,22 @@ TEST(Evaluate, KeepsToTheTokenBudget) {
   options.batch_tokens = 128;
   RunTask(model, MakeQuestions(60), options);
   EXPECT_LE(model.largest_batch, 128);
+}
+
+// Two caches are alive at once at most: that of the prefixes or of the rows that went on, and the one that is filled.
+TEST(Evaluate, KeepsToTheMemoryOfKeysAndValues) {
+  ToyModel model(1, /*max_positions=*/4096);
+  EvaluateOptions options;
+  options.batch_tokens = 4096;
+  options.kv_budget_bytes = 1 << 20;  // A token's keys and values are 2 * 2 * 16 floats: 4,096 tokens in all.
+  const std::string header = std::string(300, 'z') + " ";
+  RunTask(model, MakeQuestions(40, header), options);
+  EXPECT_LE(model.largest_cache_bytes, options.kv_budget_bytes / 2);
+  EXPECT_GT(model.largest_cache_bytes, options.kv_budget_bytes / 4) << "batches are smaller than they need be";
+  model.largest_cache_bytes = 0;
+  RunTask(model, MakeGenerations(60, header), options);
+  EXPECT_LE(model.largest_cache_bytes, options.kv_budget_bytes / 2);
+  EXPECT_GT(model.largest_cache_bytes, options.kv_budget_bytes / 4) << "batches are smaller than they need be";
 }
 
 TEST(Evaluate, TakesLogitsOnlyAtScoredPositionsAndOnceASharedPosition) {
@@ -223,17 +250,6 @@ std::string GenerateAlone(ToyModel& model, const GenerateRequest& request) {
     if (next == 260) return text;
   }
   return model.tokenizer().Decode(generated, true);
-}
-
-std::vector<TaskItem> MakeGenerations(int count, const std::string& header = "") {
-  Rng rng(11);
-  std::vector<TaskItem> items;
-  for (int i = 0; i < count; ++i) {
-    const std::string question = header + RandomWords(rng, 1 + static_cast<int>(rng.Below(9))) + ":";
-    items.push_back({std::to_string(i), {GenerateRequest{question, {"t", "9"}, 3 + static_cast<int64_t>(rng.Below(12))}}});
-  }
-  items.push_back({"again", items[0].requests});
-  return items;
 }
 
 void ExpectSameTexts(const TaskResult& result, ToyModel& model) {

@@ -39,6 +39,27 @@ TEST(KvCache, SelectRepeatsRows) {
   EXPECT_TRUE(held.narrow(2, 3, 40).equal(Tokens(3, 3, 40)));
 }
 
+TEST(KvCache, SelectShiftedMovesRowsToTheRight) {
+  KvCache cache(1, 8);
+  AppendAll(cache, Tokens(1, 0, 4));
+  KvCache shifted = cache.SelectShifted(at::zeros({3}, at::kLong), at::tensor(std::vector<int64_t>{0, 1, 4}), 2);
+  EXPECT_EQ(shifted.length(), 4);
+  const at::Tensor held = AppendAll(shifted, Tokens(3, 4, 2)).squeeze(1).squeeze(2);  // [3, 6]
+  const auto row = [](std::vector<float> values) { return at::tensor(values); };
+  EXPECT_TRUE(held[0].equal(row({0, 1, 2, 3, 4, 5})));
+  EXPECT_TRUE(held[1].equal(row({0, 0, 1, 2, 104, 105})));
+  EXPECT_TRUE(held[2].equal(row({0, 0, 0, 0, 204, 205})));
+  EXPECT_THROW(cache.SelectShifted(at::zeros({1}, at::kLong), at::tensor(std::vector<int64_t>{5})), InternalError);
+}
+
+TEST(KvCache, AnnouncedCapacityIsAllocatedOnceAndForAll) {
+  KvCache cache(1, 5);
+  AppendAll(cache, Tokens(2, 0, 2));
+  EXPECT_EQ(cache.size_bytes(), 2 * 2 * 5 * 4);  // Keys and values, two rows, five floats.
+  AppendAll(cache, Tokens(2, 2, 3));
+  EXPECT_EQ(cache.size_bytes(), 2 * 2 * 5 * 4);
+}
+
 TEST(KvCache, APrefixAndItsOriginalDoNotWriteIntoEachOther) {
   KvCache cache(1);
   AppendAll(cache, Tokens(1, 0, 4));

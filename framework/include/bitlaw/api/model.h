@@ -47,7 +47,9 @@ class BITLAW_EXPORT Linear {
 /// All rows have the same length. Rows of different true lengths are left-padded: ForwardContext::first_valid.
 class BITLAW_EXPORT KvCache {
  public:
-  explicit KvCache(int64_t num_blocks) : keys_(num_blocks), values_(num_blocks) {}
+  /// Has room for `capacity_tokens` before it must grow.
+  explicit KvCache(int64_t num_blocks, int64_t capacity_tokens = 0)
+      : capacity_tokens_(capacity_tokens), keys_(num_blocks), values_(num_blocks) {}
   /// A copy shares the tokens held so far; what either appends afterwards is its own.
   KvCache(const KvCache& other) : KvCache(other.Prefix(other.length_)) {}
   KvCache& operator=(const KvCache& other) { return *this = other.Prefix(other.length_); }
@@ -63,13 +65,17 @@ class BITLAW_EXPORT KvCache {
   /// A cache whose row i is row rows[i] of this one: repeats a shared prefix over many continuations.
   /// rows [B'] int64. The copy has room for `headroom_tokens` more before it must grow.
   KvCache Select(const at::Tensor& rows, int64_t headroom_tokens = 32) const;
+  /// A cache whose row i is row rows[i] moved right by shifts[i] positions: zeros stand before its first token, and as
+  /// many tokens at its end are gone. With shifts as ForwardContext::first_valid, rows that follow a common prefix by
+  /// different lengths end together. shifts [B'] int64, each in [0, length()].
+  KvCache SelectShifted(const at::Tensor& rows, const at::Tensor& shifts, int64_t headroom_tokens = 32) const;
   /// The first `tokens` positions (no copy).
   KvCache Prefix(int64_t tokens) const;
   /// Memory of keys and values, room for growth included.
   int64_t size_bytes() const;
 
  private:
-  int64_t length_ = 0;
+  int64_t length_ = 0, capacity_tokens_ = 0;
   std::vector<at::Tensor> keys_, values_;  ///< [B, H_kv, capacity, D] each; grown by doubling.
 };
 
