@@ -1,5 +1,6 @@
 #include "cli/tensor/model_argument.h"
 
+#include <fstream>
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -64,6 +65,11 @@ Value OptionsFromArguments(const std::vector<std::string>& arguments, const std:
 }
 
 int64_t PeakMemoryBytes() {
+  // Not getrusage(): its peak survives exec(), and is then that of the program which started this one.
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
+  }
   struct rusage usage {};
   ::getrusage(RUSAGE_SELF, &usage);
   return static_cast<int64_t>(usage.ru_maxrss) * 1024;
