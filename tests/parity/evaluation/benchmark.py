@@ -65,11 +65,9 @@ def harness_task(goldens, manager, name, count, data, scratch):
     return manager._factory.build(manager._entry(published), overrides=config, registry=manager.task_index), generation
 
 
-def harness_seconds(lm, clock, goldens, name, count, batch_sizes, data):
+def harness_seconds(lm, clock, manager, goldens, name, count, batch_sizes, data):
     import lm_eval
-    from lm_eval.tasks import TaskManager
 
-    manager = TaskManager()
     times = {}
     for size in batch_sizes:
         lm.batch_size_per_gpu = size
@@ -115,6 +113,7 @@ def main():
     import torch
     import transformers
     from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
 
     import make_goldens
 
@@ -123,7 +122,7 @@ def main():
     model = transformers.AutoModelForCausalLM.from_pretrained(given.gguf.parent, gguf_file=given.gguf.name,
                                                               dtype=getattr(torch, given.dtype))
     lm = HFLM(pretrained=model.eval(), tokenizer=tokenizer, max_length=make_goldens.MAX_LENGTH, batch_size=1, device="cpu")
-    clock = Clock(lm)
+    clock, manager = Clock(lm), TaskManager()
     print(f"{given.dtype}, {given.threads} threads, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}\n")
     print("| task | items | lm-evaluation-harness s (batch size) | bitlaw s | times as fast | tokens read of those asked "
           "| bitlaw peak GiB |\n|---|---|---|---|---|---|---|")
@@ -132,8 +131,8 @@ def main():
         count = given.items or count
         known = make_goldens.TASKS.get(name)
         new_tokens = ((known[5].get("generation_kwargs") or {}) if known else {}).get("max_gen_toks")
-        harness_seconds(lm, clock, make_goldens, name, 2, batch_sizes[:1], given.data)
-        theirs = harness_seconds(lm, clock, make_goldens, name, count, batch_sizes, given.data)
+        harness_seconds(lm, clock, manager, make_goldens, name, 2, batch_sizes[:1], given.data)
+        theirs = harness_seconds(lm, clock, manager, make_goldens, name, count, batch_sizes, given.data)
         size, best = min(theirs.items(), key=lambda entry: entry[1])
         with tempfile.TemporaryDirectory() as scratch:
             ours, peak = bitlaw_seconds(given, name, count, new_tokens, pathlib.Path(scratch))

@@ -1,8 +1,10 @@
 #include "cli/tensor/model_argument.h"
 
-#include <fstream>
 #include <fmt/format.h>
 #include <sys/resource.h>
+
+#include <fstream>
+#include <string>
 
 #include <chrono>
 
