@@ -25,7 +25,13 @@ struct Follower {
   int64_t cache_row = 0;
   int64_t family = 0;  // Unique within the pass.
   int64_t shared = 0;  // Tokens that it has in common with its family.
+  int64_t cut = 0;     // Tokens that the cache row holds.
 };
+
+// A batch may be padded to its longest row by so much of it; beyond that a shorter row begins the next batch, unless
+// this one is still too small to keep a processor busy.
+constexpr int64_t kPaddingShare = 8;
+constexpr int64_t kSmallBatch = 8;  // Share of batch_tokens.
 
 class Scorer {
  public:
@@ -92,75 +98,99 @@ class Scorer {
         continue;
       }
       for (const size_t row : family.members) {
-        alone.push_back({row, 0, static_cast<int64_t>(alone.size()), Length(row)});
+        alone.push_back({row, 0, static_cast<int64_t>(alone.size()), Length(row), header.length});
       }
     }
-    RunFollowers(std::move(alone), header.length, cache);
+    RunFollowers(std::move(alone), cache, {}, header.length);
 
-    // Families whose prefixes are about as long share a pass: it is cut to the shortest, and the others read the few
-    // tokens that they have more of once a member.
-    std::sort(families.begin(), families.end(), [&](const auto* a, const auto* b) { return a->prefix < b->prefix; });
+    std::sort(families.begin(), families.end(), [](const auto* a, const auto* b) { return a->prefix > b->prefix; });
     for (size_t begin = 0; begin < families.size();) {
-      const int64_t cut = families[begin]->prefix, fresh = cut - header.length;
-      const int64_t slack = 1 + fresh / 16;
-      const int64_t most = std::min(std::max<int64_t>(1, forward_.options().batch_tokens / fresh), RowsInMemory(cut));
-      size_t end = begin;
-      while (end < families.size() && families[end]->prefix - cut <= slack &&
-             static_cast<int64_t>(end - begin) < most) {
+      const int64_t longest = families[begin]->prefix, fresh = longest - header.length;
+      const int64_t most = std::min(std::max<int64_t>(1, forward_.options().batch_tokens / fresh), RowsInMemory(longest));
+      size_t end = begin + 1;
+      while (end < families.size() && static_cast<int64_t>(end - begin) < most) {
+        const int64_t padding = longest - families[end]->prefix;
+        // Behind a header there is room for padding in its length alone.
+        if (cache != nullptr && padding > header.length) break;
+        if (IsTooShort(fresh - padding, fresh, static_cast<int64_t>(end - begin))) break;
         ++end;
       }
-      RunFamilies(std::span(families).subspan(begin, end - begin), header.length, cut, cache);
+      RunFamilies(std::span(families).subspan(begin, end - begin), header.length, cache);
       begin = end;
     }
   }
 
-  void RunFamilies(std::span<const PrefixPlan::Family* const> families, int64_t base, int64_t cut,
-                   const KvCache* header) {
-    std::vector<std::span<const int32_t>> prefixes;
-    std::vector<Follower> followers;
-    for (size_t f = 0; f < families.size(); ++f) {
-      prefixes.push_back(Ids(families[f]->members[0], base, cut));
-      for (const size_t row : families[f]->members) {
-        followers.push_back({row, static_cast<int64_t>(f), static_cast<int64_t>(f), families[f]->shared});
-      }
-    }
-    KvCache cache = header == nullptr
-                        ? forward_.NewCache(cut)
-                        : header->Select(forward_.Indices(std::vector<int64_t>(families.size(), 0)), cut - base);
-    forward_.Run(prefixes, &cache);  // [F, cut - base, D]; only its keys and values are wanted.
-    RunFollowers(std::move(followers), cut, &cache);
+  // Whether a row of `length` tokens had better not join a batch of `count` rows padded to `longest`.
+  bool IsTooShort(int64_t length, int64_t longest, int64_t count) const {
+    return (longest - length) * kPaddingShare > longest &&
+           count * longest * kSmallBatch >= forward_.options().batch_tokens;
   }
 
-  // Reads what follows the first `cut` tokens of each row, in batches of like length.
-  void RunFollowers(std::vector<Follower> followers, int64_t cut, const KvCache* cache) {
+  // Prefixes of different length end together, as contexts of generation do (generate.cc): shorter ones are padded on
+  // the left, before the header if there is one, whose last tokens are then read again.
+  void RunFamilies(std::span<const PrefixPlan::Family* const> families, int64_t base, const KvCache* header) {
+    const int64_t longest = families.front()->prefix;
+    std::vector<std::span<const int32_t>> prefixes;
+    std::vector<Follower> followers;
+    std::vector<int64_t> first_valid;
+    for (size_t f = 0; f < families.size(); ++f) {
+      const int64_t cut = families[f]->prefix, padding = longest - cut;
+      prefixes.push_back(Ids(families[f]->members[0], header == nullptr ? 0 : base - padding, cut));
+      first_valid.push_back(padding);
+      for (const size_t row : families[f]->members) {
+        followers.push_back({row, static_cast<int64_t>(f), static_cast<int64_t>(f), families[f]->shared, cut});
+      }
+    }
+    const bool padded = first_valid.back() > 0;
+    const at::Tensor valid = padded ? forward_.Indices(first_valid) : at::Tensor();  // [F]
+    KvCache cache = forward_.NewCache(longest);
+    if (header != nullptr) {
+      const at::Tensor same_row = forward_.Indices(std::vector<int64_t>(families.size(), 0));
+      cache = padded ? header->SelectShifted(same_row, valid, longest - base) : header->Select(same_row, longest - base);
+    }
+    forward_.Run(prefixes, &cache, /*pad_left=*/true, valid);  // [F, longest - base, D]; only its keys and values are wanted.
+    RunFollowers(std::move(followers), &cache, padded ? first_valid : std::vector<int64_t>(), longest);
+  }
+
+  // Reads what follows the first `cut` tokens of each row, in batches of like length. `first_valid` is of the rows of
+  // `cache`, which holds `held` positions; empty: none is padded.
+  void RunFollowers(std::vector<Follower> followers, const KvCache* cache, const std::vector<int64_t>& first_valid,
+                    int64_t held) {
+    const auto own = [&](const Follower& follower) { return Length(follower.row) - follower.cut; };
     std::stable_sort(followers.begin(), followers.end(),
-                     [&](const Follower& a, const Follower& b) { return Length(a.row) > Length(b.row); });
+                     [&](const Follower& a, const Follower& b) { return own(a) > own(b); });
     for (size_t begin = 0; begin < followers.size();) {
-      const int64_t longest = Length(followers[begin].row) - cut;
+      const int64_t longest = own(followers[begin]);
       int64_t most = std::max<int64_t>(1, forward_.options().batch_tokens / longest);
-      if (cache != nullptr) most = std::min(most, RowsInMemory(cut + longest));
-      const size_t end = std::min(followers.size(), begin + static_cast<size_t>(most));
+      if (cache != nullptr) most = std::min(most, RowsInMemory(held + longest));
+      size_t end = begin + 1;
+      while (end < followers.size() && static_cast<int64_t>(end - begin) < most &&
+             !IsTooShort(own(followers[end]), longest, static_cast<int64_t>(end - begin))) {
+        ++end;
+      }
       const std::span<const Follower> batch = std::span(followers).subspan(begin, end - begin);
       std::vector<std::span<const int32_t>> rows;
-      std::vector<int64_t> cache_rows;
+      std::vector<int64_t> cache_rows, valid_rows;
       for (const Follower& follower : batch) {
-        rows.push_back(Ids(follower.row, cut, Length(follower.row)));
+        rows.push_back(Ids(follower.row, follower.cut, Length(follower.row)));
         cache_rows.push_back(follower.cache_row);
+        if (!first_valid.empty()) valid_rows.push_back(first_valid[follower.cache_row]);
       }
-      at::Tensor hidden;  // [R, T, D]
+      const at::Tensor valid = first_valid.empty() ? at::Tensor() : forward_.Indices(valid_rows);  // [R]
+      at::Tensor hidden;                                                                           // [R, T, D]
       if (cache != nullptr) {
         KvCache selected = cache->Select(forward_.Indices(cache_rows), longest);
-        hidden = forward_.Run(rows, &selected);
+        hidden = forward_.Run(rows, &selected, /*pad_left=*/false, valid);
       } else {
         hidden = forward_.Run(rows, nullptr);
       }
-      ScoreBatch(batch, cut, hidden);
+      ScoreBatch(batch, hidden);
       begin = end;
     }
   }
 
   // ln p of every target of the batch. Logits are taken once for each distinct (prefix, position).
-  void ScoreBatch(std::span<const Follower> batch, int64_t cut, const at::Tensor& hidden) {
+  void ScoreBatch(std::span<const Follower> batch, const at::Tensor& hidden) {
     const int64_t length = hidden.size(1);
     struct Wanted {
       size_t position;  // Index into `positions`.
@@ -180,7 +210,7 @@ class Scorer {
           // Before `shared` the position has the same past for the whole family.
           const auto key = std::pair(at < follower.shared ? follower.family : -1 - static_cast<int64_t>(r), at);
           const auto [entry, is_new] = known.try_emplace(key, positions.size());
-          if (is_new) positions.push_back(static_cast<int64_t>(r) * length + at - cut);
+          if (is_new) positions.push_back(static_cast<int64_t>(r) * length + at - follower.cut);
           wanted.push_back({entry->second, input.targets[t], i});
         }
         ++done;
