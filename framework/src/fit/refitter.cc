@@ -362,7 +362,7 @@ bool Refitter::RefitToPredict(std::span<const double> multiplicity, std::span<do
       moved = std::isnan(share) ? moved : std::max(moved, share);
     }
     before = now;
-    if (descent.converged || moved < 1e-4) {
+    if (descent.converged || moved < 1e-3) {
       std::copy(at.begin(), at.end(), theta.begin());
       return true;
     }

@@ -51,7 +51,7 @@ class BITLAW_EXPORT Refitter {
 
   /// Refit() for the sake of predictions, which may be settled where parameters are not: along a valley of equal
   /// objectives. An iteration that is not done goes on for up to ten times as many steps, until it is, or until no
-  /// prediction of a case moves by more than 1e-4 of itself in as many steps as Refit() takes. False, with `why`, if
+  /// prediction of a case moves by more than 1e-3 of itself in as many steps as Refit() takes. False, with `why`, if
   /// neither happens or the rows do not determine the parameters.
   bool RefitToPredict(std::span<const double> multiplicity, std::span<double> theta, std::string& why) const;
 
