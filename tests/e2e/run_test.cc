@@ -28,6 +28,7 @@ struct Fault {
 class FaultyTrial : public StudyRun, public testing::WithParamInterface<Fault> {};
 
 TEST_P(FaultyTrial, FailsAloneAndSaysWhy) {
+  ::setenv("ASAN_OPTIONS", "handle_segv=0", 1);  // AddressSanitizer would make an exit code of the signal.
   const auto study = WriteStudy(std::string("  - none\n  - {quantizer: misbehave, act: ") + GetParam().act +
                                     "}\n  - {quantizer: misbehave, bits: 3}\n",
                                 "[endings]");
