@@ -315,19 +315,25 @@ std::vector<double> WeightsOf(const Law& law, const Table& table, const std::str
   if (weights.empty()) return {};
   if (weights != "item_errors") return table.Evaluate(Expression::Parse(weights));
   const Expression response = Expression::Parse(law.response());
-  const std::vector<std::string> scope = {"acc_adj"};
-  if (response.names() != scope) {
+  const std::vector<std::string> scope = response.names();
+  const auto given = std::find(scope.begin(), scope.end(), "acc_adj");
+  const bool is_accuracy = std::all_of(scope.begin(), scope.end(), [](const std::string& name) {
+    return name == "acc_adj" || name == "baseline_acc_adj";  // The unquantized model's, taken as exact.
+  });
+  if (given == scope.end() || !is_accuracy) {
     throw Error(ErrorKind::kSpec, "weights: item_errors needs a response of acc_adj alone, but law '" + law.name() +
                                       "' has " + law.response() + ". Give an expression instead.");
   }
   const CompiledExpression compiled = response.Compile(scope);
-  const std::vector<double>& accuracy = table.Numbers("acc_adj", "weights: item_errors");
+  std::vector<const std::vector<double>*> columns;
+  for (const std::string& name : scope) columns.push_back(&table.Numbers(name, "weights: item_errors"));
   const std::vector<double>& error = table.Numbers("standard_error", "weights: item_errors");
   std::vector<double> values;
   for (size_t row = 0; row < table.rows(); ++row) {
-    double slope = 0;
-    compiled.Number({&accuracy[row], 1}, {}, {&slope, 1});
-    values.push_back(1 / std::pow(slope * error[row], 2));
+    std::vector<double> x, slopes(scope.size());
+    for (const std::vector<double>* column : columns) x.push_back((*column)[row]);
+    compiled.Number(x, {}, slopes);
+    values.push_back(1 / std::pow(slopes[static_cast<size_t>(given - scope.begin())] * error[row], 2));
   }
   return values;
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
+#include "fit/null_law.h"
 #include "laws_for_tests.h"
 #include "support/planted_study.h"
 
@@ -436,6 +437,19 @@ TEST(Weights, OfItemErrorsAreOneOverTheVarianceOfTheResponse) {
   const LawRows rows = SelectRows(*law, table, {ChanceRule::kExclude, false, "item_errors"});
   // d(-ln a)/da = -1/a: variances (0.01 / 0.5)^2 and (0.02 / 0.25)^2.
   EXPECT_NEAR(rows.fit.weights[0], 2500, 1e-9);
+  EXPECT_NEAR(rows.fit.weights[1], 156.25, 1e-9);
+}
+
+TEST(Weights, OfItemErrorsTakeTheUnquantizedAccuracyAsExact) {
+  Table table("t");
+  table.AddNumbers("N", {1, 2});
+  table.AddNumbers("acc_adj", {0.5, 0.25});
+  table.AddNumbers("baseline_acc_adj", {0.8, 0.5});
+  table.AddNumbers("standard_error", {0.01, 0.02});
+  const auto law = MakeFormula("A * N^a", {{"A", {0, 0}}, {"a", {0, 0}}});
+  const AnchoredLaw loss(*law);
+  const LawRows rows = SelectRows(loss, table, {ChanceRule::kExclude, false, "item_errors"});
+  EXPECT_NEAR(rows.fit.weights[0], 2500, 1e-9);  // d(-ln(a / b))/da = -1/a
   EXPECT_NEAR(rows.fit.weights[1], 156.25, 1e-9);
 }
 

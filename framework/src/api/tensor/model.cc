@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "bitlaw/api/model.h"
 #include "bitlaw/api/torch_errors.h"
