@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "quantize/bfloat16_product.h"
+#include "bitlaw/api/matrix_product.h"
 
 namespace bitlaw {
 namespace {

@@ -5,9 +5,13 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "bitlaw/api/task.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"
+#include "spec/study_spec.h"
 
 namespace bitlaw::testing {
 
@@ -40,6 +44,19 @@ class TaskFiles : public ::testing::Test {
   }
 
   std::filesystem::path folder_;
+};
+
+/// Tasks from YAML options, as if they stood in <folder>/task.yaml.
+class TaskFromYaml : public TaskFiles {
+ protected:
+  template <typename T>
+  T Make(const std::string& yaml, std::vector<std::string> data_paths = {}) const {
+    const Value options = ParseYaml(yaml, (folder_ / "task.yaml").string());
+    return T(T::Schema().Resolve(options, "task 'test'"), TaskContext{"mine", std::move(data_paths)});
+  }
+  static const LoglikelihoodRequest& Pair(const TaskItem& item, size_t i) {
+    return std::get<LoglikelihoodRequest>(item.requests.at(i));
+  }
 };
 
 }  // namespace bitlaw::testing

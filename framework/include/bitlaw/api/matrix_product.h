@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+
 #include "bitlaw/base/export.h"
 
 namespace bitlaw {
@@ -12,5 +14,25 @@ namespace bitlaw {
 /// which may know the processor less well (docs/benchmarks.md). Everything else is at::mm.
 /// Threads: those of the tensor library. The same inputs give the same bytes.
 BITLAW_EXPORT at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& weight);
+
+// What follows is oneDNN's, and all of bitlaw's own use of it. A build without it (CMake says so) has neither product.
+// InternalError where oneDNN refuses, and for a product that the build has not.
+
+/// Whether float32 products on the CPU may be asked of MultiplyFloat32().
+BITLAW_EXPORT bool HasFloat32Products();
+
+/// c [m, n] = a [m, k] b, b being [k, n], or [n, k] if it is transposed. Row-major; the leading dimensions lda, ldb and
+/// ldc are the distances between rows. Threads: those of OpenMP, none of its own inside a parallel region.
+BITLAW_EXPORT void MultiplyFloat32(bool transposed, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
+                                   const float* b, int64_t ldb, float* c, int64_t ldc);
+
+/// Whether this processor multiplies bfloat16 faster than float32 and oneDNN can keep the float32 sums of such
+/// products; libtorch's own products of bfloat16 round their result to bfloat16.
+BITLAW_EXPORT bool HasBfloat16Products();
+
+/// sums += left^T right, products exact and sums in float32.
+/// sums [M, N] float32, left [K, M] and right [K, N] bfloat16; any of them may be a view of contiguous rows of a wider
+/// matrix. Only where HasBfloat16Products().
+BITLAW_EXPORT void AddTransposedProduct(const at::Tensor& left, const at::Tensor& right, at::Tensor sums);
 
 }  // namespace bitlaw

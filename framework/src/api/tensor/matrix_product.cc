@@ -3,36 +3,111 @@
 #include <ATen/ATen.h>
 #include <ATen/record_function.h>
 
+#include <string>
+#include <vector>
+
 #include "bitlaw/base/error.h"
 
 #ifdef BITLAW_HAS_ONEDNN
-#include <dnnl.h>
+#include <dnnl.hpp>
 #endif
 
 namespace bitlaw {
 
-at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& weight) {
 #ifdef BITLAW_HAS_ONEDNN
+
+namespace {
+
+const dnnl::engine& Processor() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+// The matrix where it lies: rows x columns of `matrix`, or of its transpose.
+dnnl::memory View(const at::Tensor& matrix, dnnl::memory::data_type type, bool is_transposed) {
+  const dnnl::memory::dims sizes{matrix.size(0), matrix.size(1)};
+  const dnnl::memory::dims strides{matrix.stride(0), 1};
+  const dnnl::memory::desc layout =
+      is_transposed ? dnnl::memory::desc({sizes[1], sizes[0]}, type, dnnl::memory::dims{strides[1], strides[0]})
+                    : dnnl::memory::desc(sizes, type, strides);
+  return dnnl::memory(layout, Processor(), matrix.data_ptr());
+}
+
+}  // namespace
+
+bool HasFloat32Products() { return true; }
+
+void MultiplyFloat32(bool transposed, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
+                     int64_t ldb, float* c, int64_t ldc) {
+  const dnnl_status_t status = dnnl_sgemm('N', transposed ? 'T' : 'N', m, n, k, 1.0F, a, lda, b, ldb, 0.0F, c, ldc);
+  if (status != dnnl_success) {
+    throw InternalError("oneDNN refuses a float32 product of " + std::to_string(m) + " x " + std::to_string(k) + " x " +
+                        std::to_string(n) + " with status " + std::to_string(static_cast<int>(status)) + ".");
+  }
+}
+
+bool HasBfloat16Products() {
+  static const bool has = [] {
+    const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & needed) == needed;
+  }();
+  return has;
+}
+
+void AddTransposedProduct(const at::Tensor& left, const at::Tensor& right, at::Tensor sums) {
+  RECORD_FUNCTION("bitlaw::bfloat16_product", std::vector<c10::IValue>());
+  using Type = dnnl::memory::data_type;
+  try {
+    const dnnl::memory a = View(left, Type::bf16, true);    // [M, K]
+    const dnnl::memory b = View(right, Type::bf16, false);  // [K, N]
+    const dnnl::memory c = View(sums, Type::f32, false);    // [M, N]
+    dnnl::post_ops add;
+    add.append_sum(1.0F);
+    dnnl::primitive_attr attributes;
+    attributes.set_post_ops(add);
+#if DNNL_VERSION_MAJOR >= 3
+    const dnnl::matmul::primitive_desc plan(Processor(), a.get_desc(), b.get_desc(), c.get_desc(), attributes);
+#else
+    const dnnl::matmul::desc shapes(a.get_desc(), b.get_desc(), c.get_desc());
+    const dnnl::matmul::primitive_desc plan(shapes, attributes, Processor());
+#endif
+    const dnnl::matmul product(plan);
+    dnnl::stream stream(Processor());
+    product.execute(stream, {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}});
+    stream.wait();
+  } catch (const dnnl::error& refusal) {
+    throw InternalError(std::string("oneDNN says '") + refusal.what() + "' to a product of bfloat16 matrices.");
+  }
+}
+
+#else
+
+bool HasFloat32Products() { return false; }
+
+void MultiplyFloat32(bool, int64_t, int64_t, int64_t, const float*, int64_t, const float*, int64_t, float*, int64_t) {
+  throw InternalError("a float32 product was asked of oneDNN in a build without it.");
+}
+
+bool HasBfloat16Products() { return false; }
+
+void AddTransposedProduct(const at::Tensor&, const at::Tensor&, at::Tensor) {
+  throw InternalError("a product of bfloat16 matrices was asked of oneDNN in a build without it.");
+}
+
+#endif
+
+at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& weight) {
   const auto fits = [](const at::Tensor& m) {
     return m.is_cpu() && m.scalar_type() == at::kFloat && m.dim() == 2 && m.numel() > 0;
   };
-  if (fits(x) && fits(weight) && x.size(1) == weight.size(1)) {
-    RECORD_FUNCTION("bitlaw::float32_product", std::vector<c10::IValue>());
-    const at::Tensor left = x.contiguous(), right = weight.contiguous();
-    const int64_t rows = left.size(0), inner = left.size(1), columns = right.size(0);
-    at::Tensor product = at::empty({rows, columns}, left.options());
-    const dnnl_status_t status =
-        dnnl_sgemm('N', 'T', rows, columns, inner, 1.0F, left.data_ptr<float>(), inner, right.data_ptr<float>(), inner,
-                   0.0F, product.data_ptr<float>(), columns);
-    if (status != dnnl_success) {
-      throw InternalError("oneDNN refuses a float32 product of [" + std::to_string(rows) + ", " + std::to_string(inner) +
-                          "] and [" + std::to_string(columns) + ", " + std::to_string(inner) + "] with status " +
-                          std::to_string(static_cast<int>(status)) + ".");
-    }
-    return product;
-  }
-#endif
-  return at::mm(x, weight.t());
+  if (!HasFloat32Products() || !fits(x) || !fits(weight) || x.size(1) != weight.size(1)) return at::mm(x, weight.t());
+  RECORD_FUNCTION("bitlaw::float32_product", std::vector<c10::IValue>());
+  const at::Tensor left = x.contiguous(), right = weight.contiguous();
+  const int64_t rows = left.size(0), inner = left.size(1), columns = right.size(0);
+  at::Tensor product = at::empty({rows, columns}, left.options());
+  MultiplyFloat32(true, rows, columns, inner, left.data_ptr<float>(), inner, right.data_ptr<float>(), inner,
+                  product.data_ptr<float>(), columns);
+  return product;
 }
 
 }  // namespace bitlaw

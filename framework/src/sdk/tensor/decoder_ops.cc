@@ -7,12 +7,8 @@
 #include <limits>
 #include <vector>
 
-#include "bitlaw/base/error.h"
+#include "bitlaw/api/matrix_product.h"
 #include "sdk/tensor/kernels/row_kernels.h"
-
-#ifdef BITLAW_HAS_ONEDNN
-#include <dnnl.h>
-#endif
 
 // B batch, T new tokens, S = held + T tokens in sight, H query heads, K key-value heads, R = H / K query heads a
 // key-value head, Dh head size.
@@ -61,17 +57,7 @@ void MaskedSoftmax(const at::Tensor& scores, int64_t m, int64_t n, const at::Ten
   });
 }
 
-#ifdef BITLAW_HAS_ONEDNN
 constexpr int64_t kScratchFloats = int64_t{1} << 18;  // Scores of one product of a thread: half of a core's cache.
-
-// c [m, n] = a [m, k] b, b being [k, n], or [n, k] if it is transposed; the leading dimensions are of rows as they lie.
-void Multiply(bool transposed, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
-              float* c, int64_t ldc) {
-  if (dnnl_sgemm('N', transposed ? 'T' : 'N', m, n, k, 1.0F, a, lda, b, ldb, 0.0F, c, ldc) != dnnl_success) {
-    throw InternalError("oneDNN refuses a product of " + std::to_string(m) + " x " + std::to_string(k) + " x " +
-                        std::to_string(n) + ".");
-  }
-}
 
 bool RowsLieTogether(const at::Tensor& heads) {
   return heads.is_cpu() && heads.scalar_type() == at::kFloat && heads.stride(3) == 1 && heads.stride(2) == heads.size(3);
@@ -104,13 +90,13 @@ void AttendByHeads(const at::Tensor& queries, const at::Tensor& keys, const at::
         for (int64_t r = 0; r < shared; r += together) {
           const int64_t rows = together * n;
           const float* query = q + b * queries.stride(0) + (group * shared + r) * queries.stride(1) + t * dh;
-          Multiply(true, rows, sight, dh, query, dh, key, dh, scores.data(), sight);  // [rows, sight]
+          MultiplyFloat32(true, rows, sight, dh, query, dh, key, dh, scores.data(), sight);  // [rows, sight]
           for (int64_t row = 0; row < rows; ++row) {
             const int64_t at = sight - n + row % n;
             kernels.softmax(scores.data() + row * sight, starts == nullptr ? 0 : std::min(starts[b], at), at + 1, sight,
                             scratch.data());
           }
-          Multiply(false, rows, dh, sight, scores.data(), sight, value, dh, mixed.data(), dh);  // [rows, Dh]
+          MultiplyFloat32(false, rows, dh, sight, scores.data(), sight, value, dh, mixed.data(), dh);  // [rows, Dh]
           for (int64_t row = 0; row < rows; ++row) {
             const int64_t head = group * shared + r + row / n;
             std::copy_n(mixed.data() + row * dh, dh, out + ((b * tokens + t + row % n) * num_heads + head) * dh);
@@ -121,7 +107,6 @@ void AttendByHeads(const at::Tensor& queries, const at::Tensor& keys, const at::
     }
   });
 }
-#endif
 
 // MaskedSoftmax() with aten's operations, on any device. Not in place.
 at::Tensor MaskedSoftmaxAnywhere(const at::Tensor& scores, int64_t m, int64_t n, const at::Tensor& first_valid) {
@@ -214,12 +199,10 @@ at::Tensor Attend(const at::Tensor& queries, const at::Tensor& keys, const at::T
   const int64_t rows = std::clamp<int64_t>(kScoresBudgetBytes / row_bytes, 1, batch);
 
   at::Tensor output = at::empty({batch, tokens, num_heads, dh}, queries.options());
-#ifdef BITLAW_HAS_ONEDNN
-  if (RowsLieTogether(queries) && RowsLieTogether(keys) && RowsLieTogether(values)) {
+  if (HasFloat32Products() && RowsLieTogether(queries) && RowsLieTogether(keys) && RowsLieTogether(values)) {
     AttendByHeads(queries, keys, values, first_valid, output);
     return output.flatten(2);  // [B, T, H Dh]
   }
-#endif
   for (int64_t t = 0; t < tokens; t += chunk) {
     const int64_t n = std::min(chunk, tokens - t), sight = held + t + n;
     for (int64_t b = 0; b < batch; b += rows) {
