@@ -64,7 +64,7 @@ class ToyTokenizer : public Tokenizer {
 };
 
 /// A causal language model of two single-head attention blocks with seeded random weights, in a few lines that can
-/// be checked by eye: distance-biased attention (so that padding cannot show through positions), tanh, residuals.
+/// be checked by eye: distance-biased attention, tanh, residuals.
 class ToyModel : public Model {
  public:
   explicit ToyModel(uint64_t seed = 1, int64_t max_positions = 512, ToyTokenizer tokenizer = ToyTokenizer())
@@ -116,30 +116,36 @@ class ToyModel : public Model {
     int num_stages() const override { return 0; }
     std::span<Linear* const> stage_linears(int) override { return {}; }
     void Step(int, BlockState& state, const ForwardContext& context, const InputObserver&) override {
-      const at::Tensor x = state.residual;                             // [B, T, D]
-      const int64_t past = context.cache ? context.cache->length() : 0;
-      const at::Tensor query = at::matmul(x, weights_[0]);             // [B, T, D]
-      at::Tensor key = at::matmul(x, weights_[1]).unsqueeze(1);        // [B, 1, T, D]
-      at::Tensor value = at::matmul(x, weights_[2]).unsqueeze(1);      // [B, 1, T, D]
-      if (context.cache) {
-        std::tie(key, value) = context.cache->Append(index_, key, value);
+      const at::Tensor x = state.residual;                  // [B, T, D]
+      const at::Tensor query = at::matmul(x, weights_[0]);  // [B, T, D]
+      const at::Tensor key = at::matmul(x, weights_[1]), value = at::matmul(x, weights_[2]);
+      at::Tensor mixed = at::empty_like(x);
+      if (context.cache == nullptr) {
+        mixed = Attend(query, key, value);
+      } else {
+        context.cache->Write(index_, context.runs, key.transpose(0, 1), value.transpose(0, 1));  // [T, 1, D]
         largest_cache_bytes_ = std::max(largest_cache_bytes_, context.cache->size_bytes());
+        int64_t at = 0;
+        for (const TokenRun& run : context.runs) {
+          const auto [keys, values] = context.cache->Seen(index_, run);  // [S, 1, D]
+          mixed.narrow(1, at, run.tokens)
+              .copy_(Attend(query.narrow(1, at, run.tokens), keys.transpose(0, 1), values.transpose(0, 1)));
+          at += run.tokens;
+        }
       }
-      const int64_t total = past + x.size(1);
-      const at::Tensor here = at::arange(past, total).unsqueeze(1);    // [T, 1]
-      const at::Tensor there = at::arange(total).unsqueeze(0);         // [1, S]
-      at::Tensor score = at::matmul(query, key.squeeze(1).transpose(1, 2)) / 4.0 - 0.2 * (here - there);  // [B, T, S]
-      at::Tensor hidden_from = (there > here).unsqueeze(0);            // [1, T, S]
-      if (context.first_valid.defined()) {
-        hidden_from = hidden_from | (there.unsqueeze(0) < context.first_valid.view({-1, 1, 1}));
-        hidden_from = hidden_from & (here != there).unsqueeze(0);      // A padding token sees itself, not nothing.
-      }
-      score = score.masked_fill(hidden_from, -INFINITY);
-      const at::Tensor mixed = at::matmul(at::softmax(score, -1), value.squeeze(1));  // [B, T, D]
       state.residual = x + at::tanh(at::matmul(mixed, weights_[3]));
     }
 
    private:
+    // query [B, T, D], the last T of key, value [B, S, D] -> [B, T, D]
+    static at::Tensor Attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) {
+      const int64_t total = key.size(1);
+      const at::Tensor here = at::arange(total - query.size(1), total).unsqueeze(1);  // [T, 1]
+      const at::Tensor there = at::arange(total).unsqueeze(0);                        // [1, S]
+      const at::Tensor score = at::matmul(query, key.transpose(1, 2)) / 4.0 - 0.2 * (here - there);  // [B, T, S]
+      return at::matmul(at::softmax(score.masked_fill(there > here, -INFINITY), -1), value);
+    }
+
     int64_t index_;
     at::Tensor weights_;  // [4, D, D]: query, key, value, output
     int64_t& largest_cache_bytes_;

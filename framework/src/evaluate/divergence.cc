@@ -72,10 +72,8 @@ Divergence CompareModels(Model& reference, Model& model, const Task& task, const
     // Two rows of logits are alive at once, with their copies.
     const int64_t step = std::max<int64_t>(1, of_reference.logits_rows() / 2);
     for (const ScoredInput& text : TextsOf(task, reference.tokenizer(), of_reference.max_positions())) {
-      const std::span<const int32_t> row(text.input);
       const auto read = [&](ForwardPass& forward) {
-        const at::Tensor hidden = forward.Run(std::span(&row, 1), nullptr)[0];  // [T, D]
-        return hidden.slice(0, text.first_scored);
+        return forward.Run(text.input).slice(0, text.first_scored);  // [scored, D]
       };
       const at::Tensor ours = read(of_model), theirs = read(of_reference);  // [scored, D]
       TextSums sums;

@@ -160,9 +160,9 @@ OptionSchema EvaluateOptions::Schema() {
   const EvaluateOptions defaults;
   OptionSchema schema;
   schema.Int("batch_tokens").Min(1).Default(defaults.batch_tokens).Unit("tokens").Doc(
-      "Tokens of one forward pass, padding included.");
+      "Tokens of one forward pass, unless one text alone has more.");
   schema.Int("kv_budget_bytes").Min(1).Default(defaults.kv_budget_bytes).Unit("bytes").Doc(
-      "Memory for the keys and values of all caches alive at once.");
+      "Memory for keys and values, unless one text alone needs more.");
   schema.Int("logits_budget_bytes").Min(1).Default(defaults.logits_budget_bytes).Unit("bytes").Doc(
       "Memory for the logits of one step.");
   schema.Bool("share_prefixes").Default(defaults.share_prefixes).Doc(

@@ -16,8 +16,8 @@ namespace bitlaw {
 /// How an evaluation is carried out. None of it changes a float32 score by more than rounding (about 1e-5 nats),
 /// so none of it is part of a record's identity.
 struct BITLAW_EXPORT EvaluateOptions {
-  int64_t batch_tokens = 2048;                ///< Tokens of one forward pass, padding included.
-  int64_t kv_budget_bytes = int64_t{1} << 30;  ///< For keys and values of all caches alive at once.
+  int64_t batch_tokens = 2048;                ///< Tokens of one forward pass, unless one text alone has more.
+  int64_t kv_budget_bytes = int64_t{1} << 30;  ///< For keys and values, unless one text alone needs more.
   int64_t logits_budget_bytes = int64_t{1} << 27;  ///< For the [positions, V] logits of one step.
   bool share_prefixes = true;                 ///< False: every request is a forward pass of its own (for comparison).
   bool keep_samples = false;                  ///< Keep items and responses in the result.
@@ -38,7 +38,7 @@ struct BITLAW_EXPORT EvaluateCost {
   int64_t requests = 0;
   int64_t truncated_requests = 0;  ///< Contexts that lost tokens at their left for want of positions.
   int64_t tokens_requested = 0;    ///< What one forward pass a request would read.
-  int64_t tokens_computed = 0;     ///< What was read, padding included.
+  int64_t tokens_computed = 0;     ///< What was read.
   double elapsed_s = 0;
 };
 
@@ -54,7 +54,7 @@ struct BITLAW_EXPORT TaskResult {
 
 /// Asks `task`'s requests of `model` and scores the answers.
 ///
-/// Shared prefixes are computed once (prefix_plan.h), batches are cut by a token budget, logits are taken only at
+/// Shared prefixes are computed once (reading_plan.h), passes are cut by a token budget, logits are taken only at
 /// scored positions, and ln p is computed in float32 from logits in the compute dtype.
 ///
 /// Errors  Those of the task's data; Error(kUnsupported) for requests that do not fit the model;

@@ -12,10 +12,15 @@ namespace bitlaw {
 ForwardPass::ForwardPass(Model& model, const EvaluateOptions& options, EvaluateCost& cost)
     : model_(model), options_(options), cost_(cost) {
   // One token through the model tells what a token's keys and values take, for any architecture.
-  KvCache probe = NewCache(1);
+  KvCache probe(model_.summary().num_blocks, 1);
+  const TokenRun run{*probe.Add(KvCache::kNoParent, 1), 1};
   const at::Tensor token = at::zeros({1, 1}, at::TensorOptions(at::kLong).device(at::Device(model.compute().device)));
-  model_.Forward(token, {&probe, {}});
+  model_.Forward(token, {&probe, {&run, 1}});
   kv_bytes_per_token_ = std::max<int64_t>(1, probe.size_bytes());
+}
+
+int64_t ForwardPass::held_tokens() const {
+  return std::max<int64_t>(1, options_.kv_budget_bytes / kv_bytes_per_token_);
 }
 
 int64_t ForwardPass::max_positions() const {
@@ -23,19 +28,17 @@ int64_t ForwardPass::max_positions() const {
   return positions > 0 ? positions : std::numeric_limits<int32_t>::max();
 }
 
-at::Tensor ForwardPass::Run(std::span<const std::span<const int32_t>> rows, KvCache* cache, bool pad_left,
-                            const at::Tensor& first_valid) {
-  size_t longest = 0;
-  for (const auto& row : rows) longest = std::max(longest, row.size());
-  const auto count = static_cast<int64_t>(rows.size()), length = static_cast<int64_t>(longest);
-  at::Tensor tokens = at::zeros({count, length}, at::kLong);  // [R, T]
-  auto* out = tokens.data_ptr<int64_t>();
-  for (size_t r = 0; r < rows.size(); ++r) {
-    std::copy(rows[r].begin(), rows[r].end(), out + r * longest + (pad_left ? longest - rows[r].size() : 0));
-  }
-  cost_.tokens_computed += count * length;
-  return model_.Forward(tokens.to(at::Device(model_.compute().device)), {cache, first_valid});  // [R, T, D]
+at::Tensor ForwardPass::Forward(std::span<const int32_t> ids, const ForwardContext& context) {
+  const std::vector<int64_t> wide(ids.begin(), ids.end());
+  cost_.tokens_computed += static_cast<int64_t>(ids.size());
+  return model_.Forward(Indices(wide).unsqueeze(0), context)[0];  // [T, D]
 }
+
+at::Tensor ForwardPass::Run(std::span<const int32_t> ids, KvCache& cache, std::span<const TokenRun> runs) {
+  return Forward(ids, {&cache, runs});
+}
+
+at::Tensor ForwardPass::Run(std::span<const int32_t> ids) { return Forward(ids, {}); }
 
 at::Tensor ForwardPass::Logits(const at::Tensor& hidden) { return model_.Logits(hidden).to(at::kFloat); }
 
@@ -48,25 +51,52 @@ at::Tensor ForwardPass::Indices(const std::vector<int64_t>& values) const {
   return at::tensor(values, at::kLong).to(at::Device(model_.compute().device));
 }
 
-const KvCache* HeaderCaches::Visit(int index) {
-  const PrefixPlan::Header& header = plan_.headers[index];
-  if (header.parent < 0) return nullptr;
-  if (!held_.empty() && held_.back().index == index) return held_.back().cache.get();
-  while (!held_.empty() && held_.back().index != header.parent) held_.pop_back();
-  // A parent without families of its own has not been visited yet.
+PlanReader::PlanReader(ForwardPass& forward, std::span<const PlannedText> texts, const ReadingPlan& plan)
+    : forward_(forward),
+      texts_(texts),
+      plan_(plan),
+      cache_(forward.model().summary().num_blocks, std::max(forward.held_tokens(), plan.held_tokens)) {}
+
+int64_t PlanReader::Visit(int index) {
+  const ReadingPlan::Header& header = plan_.headers[index];
+  if (header.parent < 0) return KvCache::kNoParent;
+  if (!held_.empty() && held_.back().index == index) return held_.back().segment;
+  while (!held_.empty() && held_.back().index != header.parent) {
+    cache_.Remove(held_.back().segment);
+    held_.pop_back();
+  }
+  // A parent without passes of its own has not been visited yet.
   if (header.parent > 0 && held_.empty()) Visit(header.parent);
   const int64_t from = plan_.headers[header.parent].length;
-  const int64_t budget = std::max<int64_t>(1, forward_.options().batch_tokens);
-  auto cache = std::make_unique<KvCache>(
-      held_.empty() ? forward_.NewCache(header.length)
-                    : held_.back().cache->Select(forward_.Indices({0}), header.length - from));
-  const std::vector<int32_t>& ids = *sequences_[header.example];
-  for (int64_t at = from; at < header.length; at += budget) {
-    const std::span<const int32_t> piece(ids.data() + at, std::min(budget, header.length - at));
-    forward_.Run(std::span(&piece, 1), cache.get());
+  const auto segment = cache_.Add(held_.empty() ? KvCache::kNoParent : held_.back().segment, header.length - from);
+  if (!segment) throw InternalError("there is no room for a header of the reading plan.");
+  const std::vector<int32_t>& ids = *texts_[header.example].ids;
+  for (int64_t at = from; at < header.length; at += forward_.options().batch_tokens) {
+    const TokenRun run{*segment, std::min(forward_.options().batch_tokens, header.length - at)};
+    forward_.Run(std::span(ids).subspan(at, run.tokens), cache_, {&run, 1});
   }
-  held_.push_back({index, std::move(cache)});
-  return held_.back().cache.get();
+  held_.push_back({index, *segment});
+  return *segment;
+}
+
+std::optional<PlanReader::Pass> PlanReader::Prepare(const ReadingPlan::Pass& pass, int64_t header) {
+  std::vector<int64_t> rooms;
+  for (const ReadingPlan::Piece& piece : pass.pieces) rooms.push_back(piece.end - piece.begin);
+  for (const ReadingPlan::Ending& ending : pass.endings) rooms[ending.piece] += texts_[ending.text].room;
+  Pass prepared;
+  for (size_t p = 0; p < pass.pieces.size(); ++p) {
+    const ReadingPlan::Piece& piece = pass.pieces[p];
+    const auto segment = cache_.Add(piece.parent < 0 ? header : prepared.runs[piece.parent].segment, rooms[p]);
+    if (!segment) {
+      while (p-- > 0) cache_.Remove(prepared.runs[p].segment);
+      return std::nullopt;
+    }
+    prepared.first_rows.push_back(static_cast<int64_t>(prepared.ids.size()));
+    prepared.runs.push_back({*segment, piece.end - piece.begin});
+    const std::vector<int32_t>& ids = *texts_[piece.text].ids;
+    prepared.ids.insert(prepared.ids.end(), ids.begin() + piece.begin, ids.begin() + piece.end);
+  }
+  return prepared;
 }
 
 }  // namespace bitlaw

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,11 +12,11 @@
 #include "bitlaw/api/model.h"
 #include "evaluate/encode.h"
 #include "evaluate/evaluate.h"
-#include "evaluate/prefix_plan.h"
+#include "evaluate/reading_plan.h"
 
 namespace bitlaw {
 
-/// Forward passes over padded batches, with the accounts of an evaluation: tokens read, bytes of keys and values.
+/// Forward passes, with the accounts of an evaluation: tokens read, bytes of keys and values.
 class ForwardPass {
  public:
   ForwardPass(Model& model, const EvaluateOptions& options, EvaluateCost& cost);
@@ -24,13 +24,13 @@ class ForwardPass {
   Model& model() { return model_; }
   const EvaluateOptions& options() const { return options_; }
   int64_t max_positions() const;
-  /// Keys and values of one token in one row, for all blocks.
-  int64_t kv_bytes_per_token() const { return kv_bytes_per_token_; }
+  /// Tokens whose keys and values fit the budget.
+  int64_t held_tokens() const;
 
-  /// rows.size() rows of ids, padded to the longest on the right, or on the left if `pad_left` -> hidden
-  /// [R, T, D]. Extends `cache` (null: none is kept). `first_valid` [R] or undefined.
-  at::Tensor Run(std::span<const std::span<const int32_t>> rows, KvCache* cache, bool pad_left = false,
-                 const at::Tensor& first_valid = {});
+  /// The ids of `runs` in their order -> hidden [T, D]. Adds to `cache`.
+  at::Tensor Run(std::span<const int32_t> ids, KvCache& cache, std::span<const TokenRun> runs);
+  /// A text by itself -> hidden [T, D].
+  at::Tensor Run(std::span<const int32_t> ids);
 
   /// hidden [..., D] -> logits [..., V] float32.
   at::Tensor Logits(const at::Tensor& hidden);
@@ -41,35 +41,48 @@ class ForwardPass {
   void CountTruncated() { ++cost_.truncated_requests; }
   void CountRequested(int64_t tokens) { cost_.tokens_requested += tokens; }
 
-  KvCache NewCache(int64_t tokens) const { return KvCache(model_.summary().num_blocks, tokens); }
   /// Index tensor on the model's device.
   at::Tensor Indices(const std::vector<int64_t>& values) const;
 
  private:
+  at::Tensor Forward(std::span<const int32_t> ids, const ForwardContext& context);
+
   Model& model_;
   const EvaluateOptions& options_;
   EvaluateCost& cost_;
   int64_t kv_bytes_per_token_ = 0;
 };
 
-/// The caches of a plan's headers. Headers are visited in plan order, and only the ancestors of the current one are
-/// kept.
-class HeaderCaches {
+/// Carries out a plan: reads headers when they are needed, and keeps those that lead to the current one.
+class PlanReader {
  public:
-  HeaderCaches(ForwardPass& forward, const PrefixPlan& plan, std::span<const std::vector<int32_t>* const> sequences)
-      : forward_(forward), plan_(plan), sequences_(sequences) {}
+  PlanReader(ForwardPass& forward, std::span<const PlannedText> texts, const ReadingPlan& plan);
 
-  /// The cache of header `index`, one row; null for the root.
-  const KvCache* Visit(int index);
+  KvCache& cache() { return cache_; }
+
+  /// The segment of header `index`, after which its passes go; KvCache::kNoParent for the root. Headers are visited in
+  /// plan order; those that do not lead to this one are forgotten, so their passes must be.
+  int64_t Visit(int index);
+
+  /// A pass as segments of the cache.
+  struct Pass {
+    std::vector<TokenRun> runs;
+    std::vector<int32_t> ids;
+    std::vector<int64_t> first_rows;  ///< Of each piece.
+  };
+  /// Adds the pieces of `pass` after segment `header`, the last piece of each text with the text's room as well; empty,
+  /// with nothing added, if the cache has no such room now.
+  std::optional<Pass> Prepare(const ReadingPlan::Pass& pass, int64_t header);
 
  private:
   struct Held {
     int index;
-    std::unique_ptr<KvCache> cache;
+    int64_t segment;
   };
   ForwardPass& forward_;
-  const PrefixPlan& plan_;
-  std::span<const std::vector<int32_t>* const> sequences_;
+  std::span<const PlannedText> texts_;
+  const ReadingPlan& plan_;
+  KvCache cache_;
   std::vector<Held> held_;
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "bitlaw/base/error.h"
 #include "evaluate/forward.h"
@@ -14,8 +13,8 @@ namespace {
 // One answer in the making.
 struct Row {
   size_t request = 0;
+  int64_t segment = 0;  // Of the cache: the end of its context, and what was generated.
   std::vector<int32_t> generated;
-  bool has_ended = false;
 };
 
 class Generator {
@@ -30,35 +29,33 @@ class Generator {
         on_done_(on_done),
         responses_(requests.size()) {}
 
+  // Contexts are read as planned, as many as the budget for keys and values takes together with what they may grow by;
+  // each pass also reads the newest token of every answer in the making. So a place is free again as soon as one ends.
   std::vector<GenerateResponse> Run() {
     for (size_t i = 0; i < requests_.size(); ++i) contexts_.push_back(EncodeContext(i));
-    // Requests with the same context would be the same sequence twice, which the plan does not take; they are rare
-    // and are planned by their first.
-    std::vector<size_t> order(contexts_.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return contexts_[a] < contexts_[b]; });
-    std::vector<const std::vector<int32_t>*> sequences;
-    std::vector<int64_t> shareable;
-    std::vector<std::vector<size_t>> same;
-    for (const size_t i : order) {
-      if (!sequences.empty() && *sequences.back() == contexts_[i]) {
-        same.back().push_back(i);
-        continue;
-      }
-      sequences.push_back(&contexts_[i]);
-      shareable.push_back(static_cast<int64_t>(contexts_[i].size()) - 1);
-      same.push_back({i});
+    std::vector<PlannedText> texts;
+    for (size_t i = 0; i < requests_.size(); ++i) {
+      // Its last token, after which it goes on, every context has for itself; the last one generated is not read.
+      const auto shareable = static_cast<int64_t>(contexts_[i].size()) - 1;
+      texts.push_back({&contexts_[i], shareable, shareable, requests_[i]->max_new_tokens - 1});
     }
-    const PrefixPlan plan = PlanPrefixes(
-        sequences, shareable, {forward_.options().batch_tokens, false, forward_.options().share_prefixes});
-    HeaderCaches caches(forward_, plan, sequences);
+    const EvaluateOptions& options = forward_.options();
+    const ReadingPlan plan = PlanReading(texts, {options.batch_tokens, forward_.held_tokens(), options.share_prefixes});
+    PlanReader reader(forward_, texts, plan);
     for (size_t h = 0; h < plan.headers.size(); ++h) {
-      std::vector<size_t> members;
-      for (const PrefixPlan::Family& family : plan.headers[h].families) {
-        for (const size_t s : family.members) members.insert(members.end(), same[s].begin(), same[s].end());
+      if (plan.headers[h].passes.empty()) continue;
+      while (!rows_.empty()) Step(reader.cache(), nullptr, {});  // A header that they need may be forgotten now.
+      header_ = reader.Visit(static_cast<int>(h));
+      for (const ReadingPlan::Pass& pass : plan.headers[h].passes) {
+        for (;;) {
+          const auto prepared = reader.Prepare(pass, header_);
+          if (!prepared && rows_.empty()) throw InternalError("there is no room for a pass of the reading plan.");
+          Step(reader.cache(), prepared ? &pass : nullptr, prepared.value_or(PlanReader::Pass()));
+          if (prepared) break;
+        }
       }
-      if (!members.empty()) RunHeader(plan.headers[h].length, caches.Visit(static_cast<int>(h)), std::move(members));
     }
+    while (!rows_.empty()) Step(reader.cache(), nullptr, {});
     return std::move(responses_);
   }
 
@@ -81,101 +78,57 @@ class Generator {
     return ids;
   }
 
-  int64_t Length(size_t i) const { return static_cast<int64_t>(contexts_[i].size()); }
-
-  void RunHeader(int64_t base, const KvCache* header, std::vector<size_t> members) {
-    std::stable_sort(members.begin(), members.end(), [&](size_t a, size_t b) { return Length(a) > Length(b); });
-    for (size_t begin = 0; begin < members.size();) {
-      const int64_t longest = Length(members[begin]);
-      size_t end = begin;
-      int64_t new_tokens = 0;
-      while (end < members.size()) {
-        const auto count = static_cast<int64_t>(end - begin) + 1;
-        new_tokens = std::max(new_tokens, requests_[members[end]]->max_new_tokens);
-        // Twice, because the rows that go on are copied when others end.
-        const int64_t kv_bytes = 2 * count * (longest + new_tokens) * forward_.kv_bytes_per_token();
-        // Behind a header shorter contexts are padded within its length.
-        const bool fits = count * (longest - base) <= forward_.options().batch_tokens &&
-                          kv_bytes <= forward_.options().kv_budget_bytes &&
-                          (header == nullptr || longest - Length(members[end]) <= base);
-        if (count > 1 && !fits) break;
-        ++end;
-      }
-      RunBatch(std::span(members).subspan(begin, end - begin), base, header, new_tokens);
-      begin = end;
+  // One pass: a token of every row, and the contexts of `pass` (null: none), whose rows begin.
+  void Step(KvCache& cache, const ReadingPlan::Pass* pass, PlanReader::Pass read) {
+    std::vector<TokenRun> runs;
+    std::vector<int32_t> ids;
+    std::vector<int64_t> drawn_at;
+    for (const Row& row : rows_) {
+      drawn_at.push_back(static_cast<int64_t>(ids.size()));
+      runs.push_back({row.segment, 1});
+      ids.push_back(row.generated.back());
     }
+    for (size_t e = 0; pass != nullptr && e < pass->endings.size(); ++e) {
+      const auto [text, piece] = pass->endings[e];
+      drawn_at.push_back(static_cast<int64_t>(ids.size()) + read.first_rows[piece] + read.runs[piece].tokens - 1);
+      rows_.push_back({text, read.runs[piece].segment, {}});
+    }
+    runs.insert(runs.end(), read.runs.begin(), read.runs.end());
+    ids.insert(ids.end(), read.ids.begin(), read.ids.end());
+    const at::Tensor hidden = forward_.Run(ids, cache, runs);  // [T, D]
+    const std::vector<bool> has_ended = Draw(hidden.index_select(0, forward_.Indices(drawn_at)));
+    std::vector<Row> going;
+    for (size_t r = 0; r < rows_.size(); ++r) {
+      if (!has_ended[r]) {
+        going.push_back(std::move(rows_[r]));
+        continue;
+      }
+      for (int64_t segment = rows_[r].segment; segment != header_ && cache.children(segment) == 0;) {
+        const int64_t parent = cache.parent(segment);
+        cache.Remove(segment);
+        segment = parent;
+      }
+    }
+    rows_ = std::move(going);
   }
 
-  // Reads the contexts and generates until every row has ended. All rows of a cache have the same length; contexts
-  // have not, so the shorter ones are padded on the left. Behind a header its copies move to the right by as much, and
-  // the tokens that they lose thereby at their end are read again:
-  //
-  //   header h0 h1 h2 h3, contexts h.. a b c and h.. d        h0 h1 h2 h3 | a  b  c
-  //                                                            -  - h0 h1 | h2 h3 d
-  void RunBatch(std::span<const size_t> members, int64_t base, const KvCache* header, int64_t new_tokens) {
-    const int64_t shortest = Length(members.back()), longest = Length(members.front());
-    std::vector<Row> rows;
-    std::vector<std::span<const int32_t>> prompts;
-    std::vector<int64_t> first_valid;
-    for (const size_t i : members) {
-      const int64_t padding = longest - Length(i);
-      prompts.push_back(std::span<const int32_t>(contexts_[i]).subspan(header == nullptr ? 0 : base - padding));
-      first_valid.push_back(padding);
-      rows.push_back({i, {}, false});
-    }
-    at::Tensor valid;
-    if (shortest < longest) valid = forward_.Indices(first_valid);  // [R]
-    const int64_t room = longest - base + new_tokens;
-    KvCache cache = forward_.NewCache(longest + new_tokens);
-    if (header != nullptr) {
-      const at::Tensor same_row = forward_.Indices(std::vector<int64_t>(members.size(), 0));
-      cache = valid.defined() ? header->SelectShifted(same_row, valid, room) : header->Select(same_row, room);
-    }
-    at::Tensor hidden = forward_.Run(prompts, &cache, /*pad_left=*/true, valid);  // [R, T, D]
-    for (;;) {
-      Advance(rows, hidden.select(1, hidden.size(1) - 1));
-      std::vector<int64_t> going;
-      for (size_t r = 0; r < rows.size(); ++r) {
-        if (!rows[r].has_ended) going.push_back(static_cast<int64_t>(r));
-      }
-      if (going.empty()) return;
-      // Leaving rows out copies the cache of the others; it pays when many have ended.
-      if (going.size() * 4 <= rows.size() * 3) {
-        std::vector<Row> kept;
-        for (const int64_t r : going) kept.push_back(std::move(rows[r]));
-        rows = std::move(kept);
-        const at::Tensor indices = forward_.Indices(going);
-        cache = cache.Select(indices, longest + new_tokens - cache.length());
-        if (valid.defined()) valid = valid.index_select(0, indices);
-      }
-      std::vector<std::span<const int32_t>> inputs;
-      for (const Row& row : rows) inputs.emplace_back(&row.generated.back(), 1);
-      hidden = forward_.Run(inputs, &cache, /*pad_left=*/false, valid);  // [R, 1, D]
-    }
-  }
-
-  // Draws the next token of every row that goes on. hidden [R, D]: after each row's last token.
-  void Advance(std::vector<Row>& rows, const at::Tensor& hidden) {
-    std::vector<int64_t> drawing;
-    for (size_t r = 0; r < rows.size(); ++r) {
-      if (!rows[r].has_ended) drawing.push_back(static_cast<int64_t>(r));
-    }
-    const auto step = static_cast<size_t>(forward_.logits_rows());
-    for (size_t begin = 0; begin < drawing.size(); begin += step) {
-      const std::vector<int64_t> piece(drawing.begin() + static_cast<int64_t>(begin),
-                                       drawing.begin() + static_cast<int64_t>(std::min(drawing.size(), begin + step)));
-      const at::Tensor logits = forward_.Logits(hidden.index_select(0, forward_.Indices(piece)));  // [P, V]
-      const at::Tensor highest = at::amax(logits, -1).to(at::kCPU);                                // [P]
-      const at::Tensor best = at::argmax(logits, -1).to(at::kCPU);                                 // [P]
-      for (size_t k = 0; k < piece.size(); ++k) {
-        Row& row = rows[piece[k]];
+  // Draws every row's next token and says whether its answer has ended. hidden [R, D]
+  std::vector<bool> Draw(const at::Tensor& hidden) {
+    std::vector<bool> has_ended;
+    for (int64_t begin = 0; begin < hidden.size(0); begin += forward_.logits_rows()) {
+      const at::Tensor logits = forward_.Logits(hidden.slice(0, begin, begin + forward_.logits_rows()));  // [P, V]
+      const at::Tensor highest = at::amax(logits, -1).to(at::kCPU);                                      // [P]
+      const at::Tensor best = at::argmax(logits, -1).to(at::kCPU);                                       // [P]
+      for (int64_t k = 0; k < logits.size(0); ++k) {
+        Row& row = rows_[begin + k];
         if (!std::isfinite(highest.data_ptr<float>()[k])) {
           throw Error(ErrorKind::kNumerical, name_(row.request) + ": the model's logits are not finite. Its weights or "
                                                                   "activations overflowed.");
         }
-        row.has_ended = Take(row, static_cast<int32_t>(best.data_ptr<int64_t>()[k]));
+        has_ended.push_back(Take(row, static_cast<int32_t>(best.data_ptr<int64_t>()[k])));
       }
     }
+    return has_ended;
   }
 
   // Appends one token; true, with the response written, if the answer has ended.
@@ -206,6 +159,8 @@ class Generator {
   const std::function<void(int64_t)>& on_done_;
   std::vector<std::vector<int32_t>> contexts_;
   std::vector<GenerateResponse> responses_;
+  int64_t header_ = KvCache::kNoParent;  // The segment after which the contexts of all rows go.
+  std::vector<Row> rows_;
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "sdk/tensor/forest_attention.h"
 #include "unit/decoder/random_decoder.h"
 
 // Float32 and bfloat16 run on the project's own kernels; float64 takes libtorch's operations, which are the reference.
@@ -53,12 +54,13 @@ TEST_P(DecoderOps, SiluMultiplyIsLibtorchsUpToLargeGates) {
 
 TEST_P(DecoderOps, RotateIsLibtorchs) {
   const at::Tensor heads = Random({2, 5, 3, 18}, 7);
-  const RotaryAngles shared{Random({5, 9}, 8).cos(), Random({5, 9}, 8).sin()};
-  const RotaryAngles own{Random({2, 5, 9}, 9).cos(), Random({2, 5, 9}, 9).sin()};
-  for (const RotaryAngles& angles : {shared, own}) {
-    const RotaryAngles same{As(angles.cos), As(angles.sin)};
-    EXPECT_LT(Difference(Rotate(As(heads), same, 0.125), Rotate(heads, angles, 0.125)), tolerance());
+  const RotaryAngles angles{Random({5, 9}, 8).cos(), Random({5, 9}, 8).sin()};
+  const RotaryAngles same{As(angles.cos), As(angles.sin)};
+  for (const HeadOrder order : {HeadOrder::kHeadsFirst, HeadOrder::kTokensFirst}) {
+    EXPECT_LT(Difference(Rotate(As(heads), same, 0.125, order), Rotate(heads, angles, 0.125, order)), tolerance());
   }
+  EXPECT_TRUE(Rotate(As(heads), same, 0.125, HeadOrder::kHeadsFirst)
+                  .equal(Rotate(As(heads), same, 0.125, HeadOrder::kTokensFirst).transpose(1, 2)));
 }
 
 TEST_P(DecoderOps, AttendIsLibtorchs) {
@@ -70,27 +72,54 @@ TEST_P(DecoderOps, AttendIsLibtorchs) {
     const at::Tensor queries = Random({s.batch, s.heads, s.tokens, 16}, 10),
                      keys = Random({s.batch, s.kv_heads, total, 16}, 11),
                      values = Random({s.batch, s.kv_heads, total, 16}, 12);
-    EXPECT_LT(Difference(Attend(As(queries), As(keys), As(values), {}), Attend(queries, keys, values, {})),
+    EXPECT_LT(Difference(Attend(As(queries), As(keys), As(values)), Attend(queries, keys, values)),
               4 * tolerance())
         << s.tokens << " tokens after " << s.held;
   }
 }
 
-TEST_P(DecoderOps, AttendSeesNoPadding) {
-  const at::Tensor queries = Random({2, 4, 8, 16}, 13), keys = Random({2, 2, 8, 16}, 14),
-                   values = Random({2, 2, 8, 16}, 15);
-  const at::Tensor first_valid = at::tensor(std::vector<int64_t>{3, 0});
-  const at::Tensor mixed = Attend(As(queries), As(keys), As(values), first_valid);
-  EXPECT_LT(Difference(mixed, Attend(queries, keys, values, first_valid)), 4 * tolerance());
-  const at::Tensor alone = Attend(queries.narrow(0, 0, 1).narrow(2, 3, 5), keys.narrow(0, 0, 1).narrow(2, 3, 5),
-                                  values.narrow(0, 0, 1).narrow(2, 3, 5), {});
-  EXPECT_LT(Difference(mixed.narrow(0, 0, 1).narrow(1, 3, 5), alone), 4 * tolerance());
+// A header of 150 tokens read before, and in one pass: two questions after it with answers, out of order with a text of 700
+// tokens, which is several chunks of rows.
+TEST_P(DecoderOps, AttendInForestIsLibtorchs) {
+  KvCache cache(1, 2000), reference(1, 2000);
+  const auto add = [&](int64_t parent, int64_t room) {
+    reference.Add(parent, room);
+    return *cache.Add(parent, room);
+  };
+  const int64_t header = add(KvCache::kNoParent, 150);
+  const TokenRun before{header, 150};
+  const at::Tensor held_keys = Random({150, 2, 16}, 30), held_values = Random({150, 2, 16}, 31);
+  cache.Write(0, {&before, 1}, As(held_keys), As(held_values));
+  reference.Write(0, {&before, 1}, held_keys, held_values);
+  cache.Advance({&before, 1});
+  reference.Advance({&before, 1});
+  const int64_t a = add(header, 20), b = add(header, 1), alone = add(KvCache::kNoParent, 700);
+  const std::vector<TokenRun> runs = {{a, 20},         {add(a, 3), 3}, {add(a, 9), 5}, {alone, 700},
+                                      {add(a, 30), 2}, {b, 1},         {add(b, 7), 7}};
+  const at::Tensor queries = Random({738, 6, 16}, 32), keys = Random({738, 2, 16}, 33), values = Random({738, 2, 16}, 34);
+  cache.Write(0, runs, As(keys), As(values));
+  reference.Write(0, runs, keys, values);
+  const at::Tensor expected = AttendInForest(queries, reference, 0, runs);
+  EXPECT_LT(Difference(AttendInForest(As(queries), cache, 0, runs), expected), 4 * tolerance());
+}
+
+TEST_P(DecoderOps, ANumberThatIsNoneStaysInItsText) {
+  KvCache cache(1, 40);
+  std::vector<TokenRun> runs;
+  for (int i = 0; i < 3; ++i) runs.push_back({*cache.Add(KvCache::kNoParent, 8), 8});
+  at::Tensor values = Random({24, 1, 16}, 35);
+  values[9] = NAN;
+  cache.Write(0, runs, As(Random({24, 1, 16}, 36)), As(values));
+  const at::Tensor mixed = AttendInForest(As(Random({24, 2, 16}, 37)), cache, 0, runs);
+  EXPECT_TRUE(mixed.narrow(0, 0, 8).isfinite().all().item<bool>());
+  EXPECT_TRUE(mixed.narrow(0, 16, 8).isfinite().all().item<bool>());
+  EXPECT_TRUE(mixed[12].isnan().all().item<bool>());
 }
 
 TEST_P(DecoderOps, WhatIsNotANumberStaysSo) {
   at::Tensor queries = Random({1, 1, 4, 16}, 16), keys = Random({1, 1, 4, 16}, 17), values = Random({1, 1, 4, 16}, 18);
   queries[0][0][2][5] = NAN;
-  const at::Tensor mixed = Attend(As(queries), As(keys), As(values), {});  // [1, 4, 16]
+  const at::Tensor mixed = Attend(As(queries), As(keys), As(values));  // [1, 4, 16]
   EXPECT_TRUE(mixed[0][2].isnan().all().item<bool>());
   EXPECT_TRUE(mixed[0][1].isfinite().all().item<bool>());
   at::Tensor gate = Random({40}, 19);
@@ -99,14 +128,19 @@ TEST_P(DecoderOps, WhatIsNotANumberStaysSo) {
 }
 
 TEST_P(DecoderOps, TwoThreadsGiveTheSameBits) {
+  KvCache cache(1, 300);
+  const std::vector<TokenRun> runs = {{*cache.Add(KvCache::kNoParent, 200), 200}, {*cache.Add(KvCache::kNoParent, 60), 60}};
+  cache.Write(0, runs, As(Random({260, 2, 16}, 38)), As(Random({260, 2, 16}, 39)));
   const at::Tensor queries = Random({2, 4, 200, 32}, 20), keys = Random({2, 2, 200, 32}, 21);
   const int before = at::get_num_threads();
   at::set_num_threads(1);
-  const at::Tensor one = RmsNorm(As(queries), As(keys[0][0][0]), 1e-5);
+  const at::Tensor rows = As(Random({260, 4, 16}, 40));
+  const at::Tensor one = RmsNorm(As(queries), As(keys[0][0][0]), 1e-5), alone = AttendInForest(rows, cache, 0, runs);
   at::set_num_threads(2);
-  const at::Tensor two = RmsNorm(As(queries), As(keys[0][0][0]), 1e-5);
+  const at::Tensor two = RmsNorm(As(queries), As(keys[0][0][0]), 1e-5), together = AttendInForest(rows, cache, 0, runs);
   at::set_num_threads(before);
   EXPECT_TRUE(one.equal(two));
+  EXPECT_TRUE(alone.equal(together));
 }
 
 #ifdef __GNUC__

@@ -18,52 +18,72 @@ at::Tensor LogitsOf(Model& model, const at::Tensor& tokens, const ForwardContext
   return model.Logits(model.Forward(tokens, context));  // [B, T, V]
 }
 
+// Logits of `runs` of a pass, whose ids stand in `tokens` [1, T].
+at::Tensor PassLogits(Model& model, const at::Tensor& tokens, KvCache& cache, const std::vector<TokenRun>& runs) {
+  return LogitsOf(model, tokens, {&cache, runs});
+}
+
 TEST(Decoder, CachedDecodingEqualsOnePass) {
   const auto model = RandomDecoder(SmallConfig());
   const at::Tensor tokens = SomeTokens(2, 20);
   const at::Tensor whole = LogitsOf(*model, tokens);
-  KvCache cache(2);
-  const ForwardContext context{.cache = &cache};
-  std::vector<at::Tensor> parts = {LogitsOf(*model, tokens.narrow(1, 0, 9), context)};
-  for (int64_t t = 9; t < 20; ++t) parts.push_back(LogitsOf(*model, tokens.narrow(1, t, 1), context));
-  EXPECT_EQ(cache.length(), 20);
+  KvCache cache(2, 40);
+  const int64_t first = *cache.Add(KvCache::kNoParent, 20), second = *cache.Add(KvCache::kNoParent, 20);
+  std::vector<at::Tensor> parts;
+  const auto step = [&](int64_t at, int64_t count) {
+    const at::Tensor both = PassLogits(*model, tokens.narrow(1, at, count).reshape({1, 2 * count}), cache,
+                                       {{first, count}, {second, count}});
+    parts.push_back(both.view({2, count, -1}));
+  };
+  step(0, 9);
+  for (int64_t t = 9; t < 20; ++t) step(t, 1);
+  EXPECT_EQ(cache.length(first), 20);
   EXPECT_LT(LargestDifference(at::cat(parts, 1), whole), kRounding);
   EXPECT_GT(whole.std().item<double>(), 0.1) << "the comparison needs logits that differ";
 }
 
-TEST(Decoder, ContinuationsOfASelectedPrefixEqualWholeSequences) {
-  const auto model = RandomDecoder(SmallConfig());
-  const at::Tensor prefix = SomeTokens(1, 6), endings = SomeTokens(3, 4, 5);
-  KvCache cache(2);
-  model->Forward(prefix, {.cache = &cache});
-  KvCache repeated = cache.Select(at::zeros({3}, at::kLong));
-  const at::Tensor shared = LogitsOf(*model, endings, {.cache = &repeated});
-  const at::Tensor whole = LogitsOf(*model, at::cat({prefix.expand({3, 6}), endings}, 1)).narrow(1, 6, 4);
-  EXPECT_LT(LargestDifference(shared, whole), kRounding);
+// A header of an earlier pass, two questions after it, answers after those, and a text of its own, all in one pass.
+void ExpectAForestToEqualWholeTexts(const DecoderConfig& config, Dtype dtype, double tolerance) {
+  const auto model = RandomDecoder(config, dtype);
+  const at::Tensor header = SomeTokens(1, 6), questions = SomeTokens(2, 5, 4), answers = SomeTokens(5, 4, 5),
+                   other = SomeTokens(1, 9, 6);
+  KvCache cache(2, 100);
+  const int64_t root = *cache.Add(KvCache::kNoParent, 6);
+  PassLogits(*model, header, cache, {{root, 6}});
+  const int64_t a = *cache.Add(root, 5), b = *cache.Add(root, 5), alone = *cache.Add(KvCache::kNoParent, 9);
+  std::vector<TokenRun> runs;
+  std::vector<at::Tensor> ids, expected;
+  const auto take = [&](int64_t segment, const at::Tensor& added, const std::vector<at::Tensor>& before) {
+    runs.push_back({segment, added.size(1)});
+    ids.push_back(added);
+    std::vector<at::Tensor> text = before;
+    text.push_back(added);
+    const at::Tensor whole = LogitsOf(*model, at::cat(text, 1));
+    expected.push_back(whole.narrow(1, whole.size(1) - added.size(1), added.size(1)));
+  };
+  const auto row = [](const at::Tensor& x, int64_t r, int64_t count) { return x.narrow(0, r, 1).narrow(1, 0, count); };
+  take(a, row(questions, 0, 5), {header});
+  for (int64_t k : {0, 1, 2}) take(*cache.Add(a, 4 - k), row(answers, k, 4 - k), {header, row(questions, 0, 5)});
+  take(alone, other, {});
+  take(b, row(questions, 1, 5), {header});
+  for (int64_t k : {3, 4}) take(*cache.Add(b, 1), row(answers, k, 1), {header, row(questions, 1, 5)});
+  const at::Tensor given = PassLogits(*model, at::cat(ids, 1), cache, runs);
+  EXPECT_LT(LargestDifference(given, at::cat(expected, 1)), tolerance);
 }
 
-TEST(Decoder, LeftPaddingChangesNothing) {
-  const auto model = RandomDecoder(SmallConfig());
-  const at::Tensor tokens = SomeTokens(1, 7);
-  const at::Tensor alone = LogitsOf(*model, tokens);
-  const at::Tensor padded = at::cat({at::full({1, 5}, 11, at::kLong), tokens}, 1);
-  const at::Tensor batch = at::cat({padded, SomeTokens(1, 12, 9)}, 0);
-  const ForwardContext context{.first_valid = at::tensor(std::vector<int64_t>{5, 0})};
-  const at::Tensor logits = LogitsOf(*model, batch, context);
-  EXPECT_LT(LargestDifference(logits.narrow(0, 0, 1).narrow(1, 5, 7), alone), kRounding);
-  EXPECT_LT(LargestDifference(logits.narrow(0, 1, 1), LogitsOf(*model, SomeTokens(1, 12, 9))), kRounding);
-  EXPECT_TRUE(logits.isfinite().all().item<bool>()) << "padding rows stay finite";
+TEST(Decoder, AForestOfTextsEqualsWholeTexts) { ExpectAForestToEqualWholeTexts(SmallConfig(), Dtype::kFloat32, kRounding); }
+
+TEST(Decoder, AForestOfTextsEqualsWholeTextsInBfloat16) {
+  // Logits of up to 4, which bfloat16 has in steps of 1 / 64.
+  ExpectAForestToEqualWholeTexts(SmallConfig(), Dtype::kBFloat16, 0.125);
 }
 
-TEST(Decoder, LeftPaddedRowsDecodeWithACache) {
+TEST(Decoder, RefusesAPassThatIsNotItsRuns) {
   const auto model = RandomDecoder(SmallConfig());
-  const at::Tensor tokens = SomeTokens(1, 9);
-  const at::Tensor alone = LogitsOf(*model, tokens);
-  KvCache cache(2);
-  const ForwardContext context{.cache = &cache, .first_valid = at::tensor(std::vector<int64_t>{3})};
-  LogitsOf(*model, at::cat({at::zeros({1, 3}, at::kLong), tokens.narrow(1, 0, 5)}, 1), context);
-  const at::Tensor rest = LogitsOf(*model, tokens.narrow(1, 5, 4), context);
-  EXPECT_LT(LargestDifference(rest, alone.narrow(1, 5, 4)), kRounding);
+  KvCache cache(2, 10);
+  const int64_t segment = *cache.Add(KvCache::kNoParent, 10);
+  EXPECT_THROW(PassLogits(*model, SomeTokens(1, 4), cache, {{segment, 5}}), InternalError);
+  EXPECT_THROW(PassLogits(*model, SomeTokens(2, 4), cache, {{segment, 8}}), InternalError);
 }
 
 TEST(Decoder, ARowOfABatchEqualsTheRowAlone) {
@@ -87,13 +107,15 @@ TEST(Decoder, NoTokenSeesTheFuture) {
 
 TEST(Decoder, QueryChunksEqualSingleQueries) {
   const auto model = RandomDecoder(SmallConfig());
-  const at::Tensor tokens = SomeTokens(1, 300);
+  const at::Tensor tokens = SomeTokens(1, 1200);  // Several chunks of a pass, too.
   const at::Tensor whole = LogitsOf(*model, tokens);
-  KvCache cache(2);
-  const ForwardContext context{.cache = &cache};
+  KvCache cache(2, 1200), at_once(2, 1200);
+  const int64_t segment = *cache.Add(KvCache::kNoParent, 1200);
   std::vector<at::Tensor> parts;
-  for (int64_t t = 0; t < 300; t += 50) parts.push_back(LogitsOf(*model, tokens.narrow(1, t, 50), context));
+  for (int64_t t = 0; t < 1200; t += 50) parts.push_back(PassLogits(*model, tokens.narrow(1, t, 50), cache, {{segment, 50}}));
   EXPECT_LT(LargestDifference(at::cat(parts, 1), whole), kRounding);
+  const int64_t same = *at_once.Add(KvCache::kNoParent, 1200);
+  EXPECT_LT(LargestDifference(PassLogits(*model, tokens, at_once, {{same, 1200}}), whole), kRounding);
 }
 
 TEST(Decoder, StagesInTurnEqualForward) {
@@ -118,18 +140,6 @@ TEST(Decoder, StagesInTurnEqualForward) {
                                          "down_proj 20"));
 }
 
-TEST(Decoder, ObserversSeeNoPadding) {
-  const auto model = RandomDecoder(SmallConfig());
-  BlockState state{.residual = model->Embed(SomeTokens(2, 10)), .activation = {}, .extra = {}};
-  const ForwardContext context{.first_valid = at::tensor(std::vector<int64_t>{0, 4})};
-  std::vector<std::vector<int64_t>> sizes;
-  const InputObserver observe = [&](std::span<Linear* const>, const at::Tensor& input) {
-    sizes.push_back(input.sizes().vec());
-  };
-  for (int stage = 0; stage <= 4; ++stage) model->block(0).Step(stage, state, context, observe);
-  EXPECT_EQ(sizes, (std::vector<std::vector<int64_t>>{{16, 32}, {16, 32}, {16, 32}, {16, 48}}));
-}
-
 DecoderConfig ExpertConfig() {
   DecoderConfig config = SmallConfig();
   config.architecture = "qwen3_moe";
@@ -139,21 +149,12 @@ DecoderConfig ExpertConfig() {
   return config;
 }
 
-TEST(ExpertDecoder, CachedDecodingEqualsOnePass) {
-  const auto model = RandomDecoder(ExpertConfig());
-  const at::Tensor tokens = SomeTokens(2, 12);
-  const at::Tensor whole = LogitsOf(*model, tokens);
-  KvCache cache(2);
-  const ForwardContext context{.cache = &cache};
-  std::vector<at::Tensor> parts = {LogitsOf(*model, tokens.narrow(1, 0, 9), context)};
-  for (int64_t t = 9; t < 12; ++t) parts.push_back(LogitsOf(*model, tokens.narrow(1, t, 1), context));
-  EXPECT_LT(LargestDifference(at::cat(parts, 1), whole), kRounding);
-}
+TEST(ExpertDecoder, AForestOfTextsEqualsWholeTexts) { ExpectAForestToEqualWholeTexts(ExpertConfig(), Dtype::kFloat32, kRounding); }
 
-TEST(ExpertDecoder, EveryCountedTokenVisitsItsNumberOfExperts) {
+TEST(ExpertDecoder, EveryTokenVisitsItsNumberOfExperts) {
   const auto model = RandomDecoder(ExpertConfig());
   BlockState state{.residual = model->Embed(SomeTokens(2, 10)), .activation = {}, .extra = {}};
-  const ForwardContext context{.first_valid = at::tensor(std::vector<int64_t>{0, 4})};  // 16 tokens count.
+  const ForwardContext context;
   std::map<std::string, int64_t> visits;
   const InputObserver observe = [&](std::span<Linear* const> readers, const at::Tensor& input) {
     for (const Linear* reader : readers) {
@@ -166,8 +167,8 @@ TEST(ExpertDecoder, EveryCountedTokenVisitsItsNumberOfExperts) {
   const at::Tensor hidden = state.residual;
   for (int stage = 0; stage <= block.num_stages(); ++stage) block.Step(stage, state, context, observe);
   EXPECT_TRUE(state.residual.equal(block.Forward(hidden, context)));
-  EXPECT_EQ(visits, (std::map<std::string, int64_t>{{"q_proj", 16}, {"k_proj", 16}, {"v_proj", 16}, {"o_proj", 16},
-                                                    {"gate_proj", 32}, {"up_proj", 32}, {"down_proj", 32}}));
+  EXPECT_EQ(visits, (std::map<std::string, int64_t>{{"q_proj", 20}, {"k_proj", 20}, {"v_proj", 20}, {"o_proj", 20},
+                                                    {"gate_proj", 40}, {"up_proj", 40}, {"down_proj", 40}}));
 }
 
 TEST(Decoder, ABlockStepsWithTheWeightsItHasNow) {

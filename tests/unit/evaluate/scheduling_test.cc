@@ -149,8 +149,8 @@ TEST(Scheduling, ReadsHeaderQuestionAndAnswersOnceEach) {
   const auto items = Questions(8, {"bbbbb", "ccccc", "ddddd", "eeeee"});
   const EvaluateCost cost = CostOf(items);
   EXPECT_EQ(cost.tokens_requested, 8 * 4 * (120 + 4));
-  // The header; of a question all but its last token, whose prediction is scored; that token and four of each answer.
-  EXPECT_EQ(cost.tokens_computed, 100 + 8 * 19 + 8 * 4 * (1 + 4));
+  // An answer's last token is not read.
+  EXPECT_EQ(cost.tokens_computed, 100 + 8 * 20 + 8 * 4 * 4);
   EXPECT_EQ(CostOf(items, false).tokens_computed, cost.tokens_requested);
 }
 
@@ -168,7 +168,7 @@ TEST(Scheduling, ReadsAHeaderOfGenerationsOnceAndATokenAStep) {
   }
   const EvaluateCost cost = CostOf(items);
   EXPECT_EQ(cost.tokens_requested, 8 * (120 + 4));
-  // Six rows of 20 tokens fill 128, so there are two batches; the last of five tokens is drawn and not read.
+  // The last of five tokens is drawn and not read.
   EXPECT_EQ(cost.tokens_computed, 100 + 8 * 20 + 8 * 4);
 }
 

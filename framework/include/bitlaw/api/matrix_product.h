@@ -21,10 +21,10 @@ BITLAW_EXPORT at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& 
 /// Whether float32 products on the CPU may be asked of MultiplyFloat32().
 BITLAW_EXPORT bool HasFloat32Products();
 
-/// c [m, n] = a [m, k] b, b being [k, n], or [n, k] if it is transposed. Row-major; the leading dimensions lda, ldb and
-/// ldc are the distances between rows. Threads: those of OpenMP, none of its own inside a parallel region.
+/// c [m, n] = a [m, k] b, or c += a b, b being [k, n], or [n, k] if it is transposed. Row-major; the leading dimensions
+/// lda, ldb and ldc are the distances between rows. Threads: those of OpenMP, none of its own inside a parallel region.
 BITLAW_EXPORT void MultiplyFloat32(bool transposed, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
-                                   const float* b, int64_t ldb, float* c, int64_t ldc);
+                                   const float* b, int64_t ldb, float* c, int64_t ldc, bool add = false);
 
 /// Whether this processor multiplies bfloat16 faster than float32 and oneDNN can keep the float32 sums of such
 /// products; libtorch's own products of bfloat16 round their result to bfloat16.

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "bitlaw/api/kv_cache.h"
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/api/tokenizer.h"
@@ -42,49 +43,12 @@ class BITLAW_EXPORT Linear {
   bool is_quantized_ = false;
 };
 
-/// Keys and values of the tokens seen so far, for all blocks; rows of a batch are independent.
-///
-/// All rows have the same length. Rows of different true lengths are left-padded: ForwardContext::first_valid.
-class BITLAW_EXPORT KvCache {
- public:
-  /// Has room for `capacity_tokens` before it must grow.
-  explicit KvCache(int64_t num_blocks, int64_t capacity_tokens = 0)
-      : capacity_tokens_(capacity_tokens), keys_(num_blocks), values_(num_blocks) {}
-  /// A copy shares the tokens held so far; what either appends afterwards is its own.
-  KvCache(const KvCache& other) : KvCache(other.Prefix(other.length_)) {}
-  KvCache& operator=(const KvCache& other) { return *this = other.Prefix(other.length_); }
-  KvCache(KvCache&&) noexcept = default;
-  KvCache& operator=(KvCache&&) noexcept = default;
-
-  int64_t length() const { return length_; }  ///< Tokens held, S.
-  /// Appends keys and values [B, H_kv, T, D] of one block and returns the whole [B, H_kv, S + T, D] pair.
-  /// Every block must append the same T before AdvanceBy(T) is called.
-  std::pair<at::Tensor, at::Tensor> Append(int64_t block, const at::Tensor& keys, const at::Tensor& values);
-  void AdvanceBy(int64_t tokens) { length_ += tokens; }
-
-  /// A cache whose row i is row rows[i] of this one: repeats a shared prefix over many continuations.
-  /// rows [B'] int64. The copy has room for `headroom_tokens` more before it must grow.
-  KvCache Select(const at::Tensor& rows, int64_t headroom_tokens = 32) const;
-  /// A cache whose row i is row rows[i] moved right by shifts[i] positions: zeros stand before its first token, and as
-  /// many tokens at its end are gone. With shifts as ForwardContext::first_valid, rows that follow a common prefix by
-  /// different lengths end together. shifts [B'] int64, each in [0, length()].
-  KvCache SelectShifted(const at::Tensor& rows, const at::Tensor& shifts, int64_t headroom_tokens = 32) const;
-  /// The first `tokens` positions (no copy).
-  KvCache Prefix(int64_t tokens) const;
-  /// Memory of keys and values, room for growth included.
-  int64_t size_bytes() const;
-
- private:
-  int64_t length_ = 0, capacity_tokens_ = 0;
-  std::vector<at::Tensor> keys_, values_;  ///< [B, H_kv, capacity, D] each; grown by doubling.
-};
-
 /// What a forward pass needs beside the tokens.
 struct BITLAW_EXPORT ForwardContext {
-  KvCache* cache = nullptr;  ///< Null: no earlier tokens, and none are kept.
-  /// [B] int64 or undefined: row b's tokens before position first_valid[b] (counted over cache and input) are
-  /// left padding: nothing attends to them, and positions count from there.
-  at::Tensor first_valid{};
+  /// Null: B texts from their beginnings, of T tokens each. Otherwise tokens are [1, T], those of `runs` one after the
+  /// other, and their keys and values are added to the cache.
+  KvCache* cache = nullptr;
+  std::span<const TokenRun> runs{};
 };
 
 /// What a block carries from stage to stage.

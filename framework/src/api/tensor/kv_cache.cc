@@ -1,88 +1,141 @@
+#include "bitlaw/api/kv_cache.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <set>
+#include <string>
 
-#include "bitlaw/api/model.h"
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {
 
-namespace {
-
-// `held` [B, H_kv, length, D] in a buffer with room for `capacity` tokens.
-at::Tensor InBuffer(const at::Tensor& held, int64_t capacity) {
-  at::Tensor buffer = at::empty({held.size(0), held.size(1), capacity, held.size(3)}, held.options());
-  buffer.narrow(2, 0, held.size(2)).copy_(held);
-  return buffer;  // [B, H_kv, capacity, D]
-}
-
-void AppendTo(at::Tensor& buffer, const at::Tensor& added, int64_t length, int64_t capacity) {
-  const int64_t needed = length + added.size(2);
-  if (!buffer.defined()) {
-    if (length != 0) throw InternalError("KvCache: a block that holds no tokens was appended to after AdvanceBy().");
-    buffer = at::empty({added.size(0), added.size(1), std::max(needed, capacity), added.size(3)}, added.options());
-  } else if (buffer.size(0) != added.size(0) || buffer.size(1) != added.size(1) || buffer.size(3) != added.size(3)) {
-    throw InternalError("KvCache: appended keys or values differ from the held ones in batch, heads or head size.");
-  } else if (buffer.size(2) < needed) {
-    buffer = InBuffer(buffer.narrow(2, 0, length), std::max(needed, 2 * buffer.size(2)));
+const KvCache::Segment& KvCache::At(int64_t segment) const {
+  if (segment < 0 || segment >= static_cast<int64_t>(segments_.size()) || !segments_[segment].is_used) {
+    throw InternalError("KvCache: there is no segment " + std::to_string(segment) + ".");
   }
-  buffer.narrow(2, length, added.size(2)).copy_(added);
+  return segments_[segment];
 }
 
-}  // namespace
-
-std::pair<at::Tensor, at::Tensor> KvCache::Append(int64_t block, const at::Tensor& keys, const at::Tensor& values) {
-  AppendTo(keys_.at(block), keys, length_, capacity_tokens_);
-  AppendTo(values_.at(block), values, length_, capacity_tokens_);
-  const int64_t total = length_ + keys.size(2);
-  return {keys_[block].narrow(2, 0, total), values_[block].narrow(2, 0, total)};  // [B, H_kv, S + T, D] each
-}
-
-KvCache KvCache::Select(const at::Tensor& rows, int64_t headroom_tokens) const {
-  KvCache selected(static_cast<int64_t>(keys_.size()));
-  selected.length_ = length_;
-  const auto select = [&](const at::Tensor& buffer) {
-    if (!buffer.defined()) return at::Tensor();
-    at::Tensor copy = at::empty({rows.size(0), buffer.size(1), length_ + headroom_tokens, buffer.size(3)},
-                                buffer.options());
-    at::Tensor held = copy.narrow(2, 0, length_);  // [B', H_kv, S, D]
-    held.copy_(buffer.narrow(2, 0, length_).index_select(0, rows.to(buffer.device())));
-    return copy;
-  };
-  for (size_t i = 0; i < keys_.size(); ++i) {
-    selected.keys_[i] = select(keys_[i]);
-    selected.values_[i] = select(values_[i]);
+std::optional<int64_t> KvCache::Add(int64_t parent, int64_t room) {
+  if (room <= 0) throw InternalError("KvCache: a segment with room for " + std::to_string(room) + " tokens.");
+  Segment added{parent, parent == kNoParent ? 0 : At(parent).past + At(parent).room, 0, room, 0, 0, true};
+  const auto gap = std::find_if(gaps_.begin(), gaps_.end(), [&](const auto& g) { return g.second >= room; });
+  if (gap != gaps_.end()) {
+    added.slot = gap->first;
+    if (gap->second > room) gaps_[gap->first + room] = gap->second - room;
+    gaps_.erase(gap);
+  } else if (end_ + room <= limit_) {
+    added.slot = end_;
+    end_ += room;
+  } else {
+    return std::nullopt;
   }
-  return selected;
+  if (parent != kNoParent) ++segments_[parent].children;
+  int64_t number = static_cast<int64_t>(segments_.size());
+  if (free_segments_.empty()) {
+    segments_.push_back(added);
+  } else {
+    number = free_segments_.back();
+    free_segments_.pop_back();
+    segments_[number] = added;
+  }
+  return number;
 }
 
-KvCache KvCache::SelectShifted(const at::Tensor& rows, const at::Tensor& shifts, int64_t headroom_tokens) const {
-  const at::Tensor from = rows.to(at::kCPU).contiguous(), by = shifts.to(at::kCPU).contiguous();
-  if (from.numel() != by.numel()) throw InternalError("KvCache: rows and shifts differ in number.");
-  const auto* row = from.data_ptr<int64_t>();
-  const auto* shift = by.data_ptr<int64_t>();
-  KvCache selected(static_cast<int64_t>(keys_.size()));
-  selected.length_ = length_;
-  const auto select = [&](const at::Tensor& buffer) {
-    if (!buffer.defined()) return at::Tensor();
-    at::Tensor copy = at::empty({from.numel(), buffer.size(1), length_ + headroom_tokens, buffer.size(3)},
-                                buffer.options());
-    for (int64_t i = 0; i < from.numel(); ++i) {
-      if (shift[i] < 0 || shift[i] > length_) {
-        throw InternalError("KvCache: a row of " + std::to_string(length_) + " tokens cannot move by " +
-                            std::to_string(shift[i]) + ".");
-      }
-      const at::Tensor to = copy.select(0, i);  // [H_kv, S + headroom, D]
-      to.narrow(1, 0, shift[i]).zero_();
-      to.narrow(1, shift[i], length_ - shift[i]).copy_(buffer.select(0, row[i]).narrow(1, 0, length_ - shift[i]));
+void KvCache::Remove(int64_t segment) {
+  const Segment gone = At(segment);
+  if (gone.children > 0) throw InternalError("KvCache: segment " + std::to_string(segment) + " has children.");
+  if (gone.parent != kNoParent) --segments_[gone.parent].children;
+  segments_[segment].is_used = false;
+  free_segments_.push_back(segment);
+  // The gap grows together with its neighbours, and what reaches the end was never used.
+  auto gap = gaps_.emplace(gone.slot, gone.room).first;
+  if (const auto next = std::next(gap); next != gaps_.end() && gap->first + gap->second == next->first) {
+    gap->second += next->second;
+    gaps_.erase(next);
+  }
+  if (gap != gaps_.begin()) {
+    const auto before = std::prev(gap);
+    if (before->first + before->second == gap->first) {
+      before->second += gap->second;
+      gaps_.erase(gap);
+      gap = before;
     }
-    return copy;
-  };
-  for (size_t i = 0; i < keys_.size(); ++i) {
-    selected.keys_[i] = select(keys_[i]);
-    selected.values_[i] = select(values_[i]);
   }
-  return selected;
+  if (gap->first + gap->second == end_) {
+    end_ = gap->first;
+    gaps_.erase(gap);
+  }
+}
+
+std::vector<int64_t> KvCache::Positions(std::span<const TokenRun> runs) const {
+  std::vector<int64_t> positions;
+  std::set<int64_t> full;
+  std::set<int64_t> seen;
+  const auto refuse = [](int64_t segment, const std::string& why) {
+    throw InternalError("KvCache: a pass over segment " + std::to_string(segment) + " " + why + ".");
+  };
+  for (const TokenRun& run : runs) {
+    const Segment& segment = At(run.segment);
+    if (run.tokens <= 0 || segment.length + run.tokens > segment.room) {
+      refuse(run.segment, "of " + std::to_string(segment.length) + " tokens, room " + std::to_string(segment.room) +
+                              ", adds " + std::to_string(run.tokens));
+    }
+    if (!seen.insert(run.segment).second) refuse(run.segment, "has it twice");
+    if (segment.parent != kNoParent) {
+      const Segment& parent = At(segment.parent);
+      if (parent.length < parent.room && !full.contains(segment.parent)) refuse(run.segment, "whose parent is not full");
+    }
+    if (segment.length + run.tokens == segment.room) full.insert(run.segment);
+    for (int64_t t = 0; t < run.tokens; ++t) positions.push_back(segment.past + segment.length + t);
+  }
+  return positions;
+}
+
+void KvCache::WriteTo(at::Tensor& buffer, std::span<const TokenRun> runs, const at::Tensor& added) {
+  if (buffer.defined() && (buffer.size(1) != added.size(1) || buffer.size(2) != added.size(2))) {
+    throw InternalError("KvCache: written keys or values differ from the held ones in heads or head size.");
+  }
+  const int64_t held = buffer.defined() ? buffer.size(0) : 0;
+  if (held < end_) {
+    // On the CPU, memory that is not written to is not taken.
+    at::Tensor grown = at::empty({std::clamp(2 * held, end_, std::max(end_, limit_)), added.size(1), added.size(2)},
+                                 added.options());
+    if (held > 0) grown.narrow(0, 0, held).copy_(buffer);
+    buffer = grown;
+  }
+  int64_t from = 0;
+  for (size_t r = 0; r < runs.size();) {
+    // Runs whose slots follow each other are one copy.
+    const int64_t first = At(runs[r].segment).slot + At(runs[r].segment).length;
+    int64_t count = 0;
+    for (; r < runs.size() && At(runs[r].segment).slot + At(runs[r].segment).length == first + count; ++r) {
+      count += runs[r].tokens;
+    }
+    buffer.narrow(0, first, count).copy_(added.narrow(0, from, count));
+    from += count;
+  }
+}
+
+void KvCache::Write(int64_t block, std::span<const TokenRun> runs, const at::Tensor& keys, const at::Tensor& values) {
+  WriteTo(keys_.at(block), runs, keys);
+  WriteTo(values_.at(block), runs, values);
+}
+
+void KvCache::Advance(std::span<const TokenRun> runs) {
+  for (const TokenRun& run : runs) segments_[run.segment].length = At(run.segment).length + run.tokens;
+}
+
+std::pair<at::Tensor, at::Tensor> KvCache::Seen(int64_t block, const TokenRun& run) const {
+  std::vector<at::Tensor> keys, values;
+  const auto take = [&](const Segment& segment, int64_t count) {
+    keys.insert(keys.begin(), keys_.at(block).narrow(0, segment.slot, count));
+    values.insert(values.begin(), values_.at(block).narrow(0, segment.slot, count));
+  };
+  take(At(run.segment), At(run.segment).length + run.tokens);
+  for (int64_t s = At(run.segment).parent; s != kNoParent; s = At(s).parent) take(At(s), At(s).room);
+  return {at::cat(keys), at::cat(values)};
 }
 
 int64_t KvCache::size_bytes() const {
@@ -93,24 +146,6 @@ int64_t KvCache::size_bytes() const {
     }
   }
   return bytes;
-}
-
-KvCache KvCache::Prefix(int64_t tokens) const {
-  if (tokens < 0 || tokens > length_) {
-    throw InternalError("KvCache: a prefix of " + std::to_string(tokens) + " tokens was asked of a cache of " +
-                        std::to_string(length_) + ".");
-  }
-  KvCache prefix(static_cast<int64_t>(keys_.size()));
-  prefix.length_ = tokens;
-  // A view that is exactly full: the first append to it moves to a buffer of its own, so this cache stays as it is.
-  const auto view = [&](const at::Tensor& buffer) {
-    return buffer.defined() && tokens > 0 ? buffer.narrow(2, 0, tokens) : at::Tensor();
-  };
-  for (size_t i = 0; i < keys_.size(); ++i) {
-    prefix.keys_[i] = view(keys_[i]);
-    prefix.values_[i] = view(values_[i]);
-  }
-  return prefix;
 }
 
 }  // namespace bitlaw

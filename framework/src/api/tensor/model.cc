@@ -18,7 +18,7 @@ at::Tensor Model::Forward(const at::Tensor& tokens, const ForwardContext& contex
     const at::NoGradGuard no_grad;
     at::Tensor hidden = Embed(tokens);  // [B, T, D]
     for (int64_t i = 0; i < summary().num_blocks; ++i) hidden = block(i).Forward(hidden, context);
-    if (context.cache != nullptr) context.cache->AdvanceBy(tokens.size(1));
+    if (context.cache != nullptr) context.cache->Advance(context.runs);
     return hidden;  // [B, T, D]
   });
 }

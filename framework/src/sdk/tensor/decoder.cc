@@ -13,6 +13,7 @@
 #include "bitlaw/base/error.h"
 #include "sdk/tensor/decoder_ops.h"
 #include "sdk/tensor/expert_layer.h"
+#include "sdk/tensor/forest_attention.h"
 
 // The whole decoder. B batch, T new tokens, D hidden, F feed-forward, V vocabulary, H query heads, K key-value heads,
 // Dh head size.
@@ -26,15 +27,16 @@ class RotaryTable {
  public:
   RotaryTable(at::Tensor frequencies, at::ScalarType dtype) : frequencies_(std::move(frequencies)), dtype_(dtype) {}
 
-  // Positions held .. held + T - 1, or those minus first_valid[b] and at least 0.
-  RotaryAngles At(int64_t held, int64_t tokens, const at::Tensor& first_valid) {
-    Grow(held + tokens);
-    if (!first_valid.defined()) return {cos_.narrow(0, held, tokens), sin_.narrow(0, held, tokens)};
-    const at::Tensor positions =
-        (at::arange(held, held + tokens, first_valid.options()) - first_valid.unsqueeze(1)).clamp_min_(0);  // [B, T]
-    const std::vector<int64_t> sizes = {positions.size(0), tokens, frequencies_.size(0)};
-    const at::Tensor flat = positions.flatten().to(cos_.device());
-    return {cos_.index_select(0, flat).view(sizes), sin_.index_select(0, flat).view(sizes)};
+  // Of positions 0 .. T - 1.
+  RotaryAngles First(int64_t tokens) {
+    Grow(tokens);
+    return {cos_.narrow(0, 0, tokens), sin_.narrow(0, 0, tokens)};
+  }
+
+  RotaryAngles At(const std::vector<int64_t>& positions) {
+    Grow(*std::max_element(positions.begin(), positions.end()) + 1);
+    const at::Tensor rows = at::tensor(positions, at::kLong).to(cos_.device());
+    return {cos_.index_select(0, rows), sin_.index_select(0, rows)};
   }
 
  private:
@@ -100,7 +102,7 @@ class DecoderBlock : public Block {
   std::span<Linear* const> stage_linears(int stage) override { return stages_.at(stage); }
 
   void Step(int stage, BlockState& state, const ForwardContext& context, const InputObserver& observe) override {
-    if (experts_ && stage >= 2) return StepExperts(stage, state, context, observe);
+    if (experts_ && stage >= 2) return StepExperts(stage, state, observe);
     switch (stage) {
       case 0: state.activation = RmsNorm(state.residual, input_norm_, config_.rms_norm_eps); break;     // [B, T, D]
       case 1: state.activation = Attention(state.activation, context); break;                           // [B, T, H Dh]
@@ -119,24 +121,22 @@ class DecoderBlock : public Block {
         return;
       default: throw InternalError("A decoder block has no stage " + std::to_string(stage) + ".");
     }
-    if (observe) observe(stages_[stage], Counted(state.activation, context));
+    if (observe) observe(stages_[stage], state.activation);
   }
 
  private:
-  void StepExperts(int stage, BlockState& state, const ForwardContext& context, const InputObserver& observe) {
+  void StepExperts(int stage, BlockState& state, const InputObserver& observe) {
     const int64_t rows = state.residual.size(0) * state.residual.size(1);
     switch (stage) {
       case 2:
         state.residual = state.residual + o_->Apply(state.activation);                 // [B, T, D]
         state.activation = RmsNorm(state.residual, post_norm_, config_.rms_norm_eps);  // [B, T, D]
         experts_->Route(state.activation, state.extra);
-        if (observe)
-          experts_->ObserveInput(state.activation, state.extra, CountedRows(state.residual, context), observe);
+        if (observe) experts_->ObserveInput(state.activation, state.extra, observe);
         return;
       case 3:
         state.activation = experts_->Inner(state.activation, state.extra);  // [B T k, F]
-        if (observe)
-          experts_->ObserveInner(state.activation, state.extra, CountedRows(state.residual, context), observe);
+        if (observe) experts_->ObserveInner(state.activation, state.extra, observe);
         return;
       case 4:
         state.residual = state.residual + experts_->Output(state.activation, state.extra, rows).view_as(state.residual);
@@ -149,7 +149,6 @@ class DecoderBlock : public Block {
 
   at::Tensor Attention(const at::Tensor& input, const ForwardContext& context) {
     const int64_t batch = input.size(0), tokens = input.size(1);
-    const int64_t held = context.cache != nullptr ? context.cache->length() : 0;
     const auto heads = [&](const Linear& linear) {
       return linear.Apply(input).view({batch, tokens, -1, config_.head_dim});  // [B, T, heads, Dh]
     };
@@ -158,27 +157,23 @@ class DecoderBlock : public Block {
       queries = RmsNorm(queries, q_norm_, config_.rms_norm_eps);
       keys = RmsNorm(keys, k_norm_, config_.rms_norm_eps);
     }
-    const RotaryAngles angles = rotary_->At(held, tokens, context.first_valid);
-    queries = Rotate(queries, angles, 1.0 / std::sqrt(static_cast<double>(config_.head_dim)));  // [B, H, T, Dh]
-    keys = Rotate(keys, angles, 1.0);                                                           // [B, K, T, Dh]
-    at::Tensor values = heads(*v_).transpose(1, 2).contiguous();                                // [B, K, T, Dh]
-    if (context.cache != nullptr) std::tie(keys, values) = context.cache->Append(index_, keys, values);
-    return Attend(queries, keys, values, context.first_valid);  // [B, T, H Dh]
-  }
-
-  // Which rows are not padding: [B T] bool, or undefined without first_valid.
-  static at::Tensor CountedRows(const at::Tensor& activation, const ForwardContext& context) {
-    if (!context.first_valid.defined()) return {};
-    const int64_t held = context.cache != nullptr ? context.cache->length() : 0;
-    const at::Tensor positions = at::arange(held, held + activation.size(1), context.first_valid.options());  // [T]
-    const at::Tensor counted = positions >= context.first_valid.unsqueeze(1);                                 // [B, T]
-    return counted.flatten().to(activation.device());
-  }
-
-  // The rows that are not padding: [B, T, C_in] without first_valid, otherwise [rows, C_in].
-  static at::Tensor Counted(const at::Tensor& activation, const ForwardContext& context) {
-    const at::Tensor counted = CountedRows(activation, context);
-    return counted.defined() ? activation.flatten(0, 1).index_select(0, counted.nonzero().squeeze(1)) : activation;
+    const double scale = 1.0 / std::sqrt(static_cast<double>(config_.head_dim));
+    if (context.cache == nullptr) {
+      const RotaryAngles angles = rotary_->First(tokens);
+      return Attend(Rotate(queries, angles, scale, HeadOrder::kHeadsFirst),  // [B, H, T, Dh]
+                    Rotate(keys, angles, 1.0, HeadOrder::kHeadsFirst),       // [B, K, T, Dh]
+                    heads(*v_).transpose(1, 2).contiguous());                // [B, T, H Dh]
+    }
+    const std::vector<int64_t> positions = context.cache->Positions(context.runs);
+    if (batch != 1 || tokens != static_cast<int64_t>(positions.size())) {
+      throw InternalError("A pass of " + std::to_string(positions.size()) + " tokens in runs was given " +
+                          std::to_string(batch) + " x " + std::to_string(tokens) + " tokens.");
+    }
+    const RotaryAngles angles = rotary_->At(positions);
+    queries = Rotate(queries, angles, scale, HeadOrder::kTokensFirst);  // [1, T, H, Dh]
+    keys = Rotate(keys, angles, 1.0, HeadOrder::kTokensFirst);          // [1, T, K, Dh]
+    context.cache->Write(index_, context.runs, keys[0], heads(*v_)[0]);
+    return AttendInForest(queries[0], *context.cache, index_, context.runs).unsqueeze(0);  // [1, T, H Dh]
   }
 
   const DecoderConfig config_;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "bitlaw/api/matrix_product.h"
-#include "sdk/tensor/kernels/row_kernels.h"
+#include "sdk/tensor/tensor_kernels.h"
 
 // B batch, T new tokens, S = held + T tokens in sight, H query heads, K key-value heads, R = H / K query heads a
 // key-value head, Dh head size.
@@ -20,38 +20,17 @@ namespace {
 // Attention scores are made for so many bytes at a time, which a core's cache can about hold.
 constexpr int64_t kScoresBudgetBytes = int64_t{4} << 20;
 constexpr int64_t kQueryChunk = 128;
-constexpr int64_t kGrainElements = 16384;  // Fewer are not worth a second thread.
-
-int64_t Grain(int64_t row_elements) { return std::max<int64_t>(1, kGrainElements / std::max<int64_t>(1, row_elements)); }
-
-bool HasKernels(const at::Tensor& x) {
-  return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
-}
-
-// Calls body(kernels, data) with the kernels of x's type, data(tensor) giving its first element in that type.
-template <typename Body>
-void WithKernels(const at::Tensor& x, const Body& body) {
-  if (x.scalar_type() == at::kFloat) {
-    body(FloatRowKernels(), [](const at::Tensor& t) { return t.data_ptr<float>(); });
-  } else {
-    body(Bf16RowKernels(), [](const at::Tensor& t) { return static_cast<Bf16*>(t.data_ptr()); });
-  }
-}
 
 // Softmax over the keys that each query sees, in place. scores [m K, R n, sight]: row (b, h, i) belongs to query i of
 // the last n tokens in sight.
-void MaskedSoftmax(const at::Tensor& scores, int64_t m, int64_t n, const at::Tensor& first_valid) {
-  const int64_t sight = scores.size(2), rows = scores.size(0) * scores.size(1), rows_a_sequence = rows / m;
-  const at::Tensor first = first_valid.defined() ? first_valid.to(at::kCPU, at::kLong).contiguous() : at::Tensor();
-  const int64_t* starts = first.defined() ? first.data_ptr<int64_t>() : nullptr;
+void MaskedSoftmax(const at::Tensor& scores, int64_t n) {
+  const int64_t sight = scores.size(2), rows = scores.size(0) * scores.size(1);
   WithKernels(scores, [&](const auto& kernels, const auto& data) {
     auto* at = data(scores);
     at::parallel_for(0, rows, Grain(2 * sight), [&](int64_t begin, int64_t end) {
       std::vector<float> scratch(sight);
       for (int64_t row = begin; row < end; ++row) {
-        const int64_t query = sight - n + row % n;
-        const int64_t from = starts == nullptr ? 0 : std::min(starts[row / rows_a_sequence], query);
-        kernels.softmax(at + row * sight, from, query + 1, sight, scratch.data());
+        kernels.softmax(at + row * sight, sight - n + row % n + 1, sight, scratch.data());
       }
     });
   });
@@ -66,7 +45,7 @@ bool RowsLieTogether(const at::Tensor& heads) {
 // A thread's work is a key-value head of a sequence, so that small products need no threads of their own. Of the
 // queries' chunks the first goes with the last, which sees most, and so on: all threads get about as much.
 void AttendByHeads(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                   const at::Tensor& first_valid, const at::Tensor& output) {
+                   const at::Tensor& output) {
   const int64_t batch = queries.size(0), num_heads = queries.size(1), tokens = queries.size(2), dh = queries.size(3);
   const int64_t kv_heads = keys.size(1), shared = num_heads / kv_heads, total = keys.size(2), held = total - tokens;
   const int64_t chunk = std::min(tokens, std::clamp<int64_t>(kScratchFloats / total, 1, kQueryChunk));
@@ -74,8 +53,6 @@ void AttendByHeads(const at::Tensor& queries, const at::Tensor& keys, const at::
   // Where a chunk is all there is, the query heads of a key-value head lie together as one matrix.
   const bool one_matrix = chunks == 1 && queries.stride(1) == tokens * dh && shared * chunk * total <= kScratchFloats;
   const int64_t together = one_matrix ? shared : 1;
-  const at::Tensor first = first_valid.defined() ? first_valid.to(at::kCPU, at::kLong).contiguous() : at::Tensor();
-  const int64_t* starts = first.defined() ? first.data_ptr<int64_t>() : nullptr;
   const auto *q = queries.data_ptr<float>(), *k = keys.data_ptr<float>(), *v = values.data_ptr<float>();
   auto* out = output.data_ptr<float>();
   const RowKernels<float>& kernels = FloatRowKernels();
@@ -92,9 +69,7 @@ void AttendByHeads(const at::Tensor& queries, const at::Tensor& keys, const at::
           const float* query = q + b * queries.stride(0) + (group * shared + r) * queries.stride(1) + t * dh;
           MultiplyFloat32(true, rows, sight, dh, query, dh, key, dh, scores.data(), sight);  // [rows, sight]
           for (int64_t row = 0; row < rows; ++row) {
-            const int64_t at = sight - n + row % n;
-            kernels.softmax(scores.data() + row * sight, starts == nullptr ? 0 : std::min(starts[b], at), at + 1, sight,
-                            scratch.data());
+            kernels.softmax(scores.data() + row * sight, sight - n + row % n + 1, sight, scratch.data());
           }
           MultiplyFloat32(false, rows, dh, sight, scores.data(), sight, value, dh, mixed.data(), dh);  // [rows, Dh]
           for (int64_t row = 0; row < rows; ++row) {
@@ -109,18 +84,13 @@ void AttendByHeads(const at::Tensor& queries, const at::Tensor& keys, const at::
 }
 
 // MaskedSoftmax() with aten's operations, on any device. Not in place.
-at::Tensor MaskedSoftmaxAnywhere(const at::Tensor& scores, int64_t m, int64_t n, const at::Tensor& first_valid) {
+at::Tensor MaskedSoftmaxAnywhere(const at::Tensor& scores, int64_t m, int64_t n) {
   constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
   const int64_t sight = scores.size(2);
   const at::TensorOptions options = scores.options().dtype(at::kLong);
-  const at::Tensor key_at = at::arange(sight, options);                              // [sight]
-  const at::Tensor query_at = at::arange(sight - n, sight, options).unsqueeze(1);    // [n, 1]
-  at::Tensor hidden = (key_at > query_at).view({1, 1, n, sight});                    // [1, 1, n, sight]
-  if (first_valid.defined()) {
-    const at::Tensor first = first_valid.to(scores.device()).view({m, 1, 1, 1});
-    hidden = hidden | ((key_at < first) & (key_at != query_at));                     // [m, 1, n, sight]
-  }
-  const at::Tensor by_query = scores.view({m, -1, n, sight}).masked_fill(hidden, kMinusInfinity);  // [m, H, n, sight]
+  const at::Tensor key_at = at::arange(sight, options);                            // [sight]
+  const at::Tensor query_at = at::arange(sight - n, sight, options).unsqueeze(1);  // [n, 1]
+  const at::Tensor by_query = scores.view({m, -1, n, sight}).masked_fill(key_at > query_at, kMinusInfinity);
   return at::softmax(by_query, -1, at::kFloat).to(scores.scalar_type()).view(scores.sizes());
 }
 
@@ -159,28 +129,29 @@ at::Tensor SiluMultiply(const at::Tensor& gate, const at::Tensor& up) {
   return gate;
 }
 
-at::Tensor Rotate(const at::Tensor& heads, const RotaryAngles& angles, double scale) {
+at::Tensor Rotate(const at::Tensor& heads, const RotaryAngles& angles, double scale, HeadOrder order) {
   const int64_t batch = heads.size(0), tokens = heads.size(1), count = heads.size(2), dh = heads.size(3), half = dh / 2;
-  at::Tensor rotated = at::empty({batch, count, tokens, dh}, heads.options());
+  const bool heads_first = order == HeadOrder::kHeadsFirst;
+  at::Tensor rotated = heads_first ? at::empty({batch, count, tokens, dh}, heads.options()) : at::empty(heads.sizes(), heads.options());
+  const at::Tensor by_token = heads_first ? rotated.transpose(1, 2) : rotated;  // [B, T, heads, Dh] view
   if (!HasKernels(heads)) {
-    const at::Tensor cos = angles.cos.unsqueeze(-2), sin = angles.sin.unsqueeze(-2);  // [(B,) T, 1, Dh / 2]
+    const at::Tensor cos = angles.cos.unsqueeze(-2), sin = angles.sin.unsqueeze(-2);  // [T, 1, Dh / 2]
     const at::Tensor left = heads.narrow(3, 0, half), right = heads.narrow(3, half, half);
-    const at::Tensor out = rotated.transpose(1, 2);  // [B, T, heads, Dh] view
-    out.narrow(3, 0, half).copy_((left * cos - right * sin).mul_(scale));
-    out.narrow(3, half, half).copy_((right * cos + left * sin).mul_(scale));
+    by_token.narrow(3, 0, half).copy_((left * cos - right * sin).mul_(scale));
+    by_token.narrow(3, half, half).copy_((right * cos + left * sin).mul_(scale));
     return rotated;
   }
   const at::Tensor input = heads.contiguous(), cos = angles.cos.contiguous(), sin = angles.sin.contiguous();
-  const bool by_sequence = cos.dim() == 3;
+  const int64_t text = by_token.stride(0), token = by_token.stride(1), head = by_token.stride(2);
   WithKernels(input, [&](const auto& kernels, const auto& data) {
     const auto *from = data(input), *cosines = data(cos), *sines = data(sin);
     auto* to = data(rotated);
     at::parallel_for(0, batch * tokens, Grain(count * dh), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t b = i / tokens, t = i % tokens, angle = (by_sequence ? i : t) * half;
+        const int64_t b = i / tokens, t = i % tokens;
         for (int64_t h = 0; h < count; ++h) {
-          kernels.rotate(from + (i * count + h) * dh, cosines + angle, sines + angle, half, static_cast<float>(scale),
-                         to + ((b * count + h) * tokens + t) * dh);
+          kernels.rotate(from + (i * count + h) * dh, cosines + t * half, sines + t * half, half,
+                         static_cast<float>(scale), to + b * text + t * token + h * head);
         }
       }
     });
@@ -190,8 +161,7 @@ at::Tensor Rotate(const at::Tensor& heads, const RotaryAngles& angles, double sc
 
 // The R query heads of one key-value head become rows of one product, so that keys and values are never repeated.
 // Queries are taken in chunks, each with the keys up to its own end: nothing is computed for most of the future.
-at::Tensor Attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                  const at::Tensor& first_valid) {
+at::Tensor Attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) {
   const int64_t batch = queries.size(0), num_heads = queries.size(1), tokens = queries.size(2), dh = queries.size(3);
   const int64_t kv_heads = keys.size(1), shared = num_heads / kv_heads, total = keys.size(2), held = total - tokens;
   const int64_t chunk = std::min(tokens, kQueryChunk);
@@ -200,7 +170,7 @@ at::Tensor Attend(const at::Tensor& queries, const at::Tensor& keys, const at::T
 
   at::Tensor output = at::empty({batch, tokens, num_heads, dh}, queries.options());
   if (HasFloat32Products() && RowsLieTogether(queries) && RowsLieTogether(keys) && RowsLieTogether(values)) {
-    AttendByHeads(queries, keys, values, first_valid, output);
+    AttendByHeads(queries, keys, values, output);
     return output.flatten(2);  // [B, T, H Dh]
   }
   for (int64_t t = 0; t < tokens; t += chunk) {
@@ -210,13 +180,12 @@ at::Tensor Attend(const at::Tensor& queries, const at::Tensor& keys, const at::T
       const auto flat_kv = [&](const at::Tensor& kv) {
         return kv.narrow(0, b, m).narrow(2, 0, sight).flatten(0, 1);  // [m K, sight, Dh]
       };
-      const at::Tensor first = first_valid.defined() ? first_valid.narrow(0, b, m) : first_valid;
       const at::Tensor q = queries.narrow(0, b, m).narrow(2, t, n).reshape({m * kv_heads, shared * n, dh});
       at::Tensor weights = at::bmm(q, flat_kv(keys).transpose(1, 2));  // [m K, R n, sight]
       if (HasKernels(weights)) {
-        MaskedSoftmax(weights, m, n, first);
+        MaskedSoftmax(weights, n);
       } else {
-        weights = MaskedSoftmaxAnywhere(weights, m, n, first);
+        weights = MaskedSoftmaxAnywhere(weights, m, n);
       }
       const at::Tensor mixed = at::bmm(weights, flat_kv(values));  // [m K, R n, Dh]
       output.narrow(0, b, m).narrow(1, t, n).copy_(mixed.view({m, num_heads, n, dh}).transpose(1, 2));

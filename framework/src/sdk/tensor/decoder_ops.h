@@ -15,20 +15,21 @@ BITLAW_EXPORT at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, 
 /// silu(gate) * up, written over gate. Both of one shape, contiguous.
 BITLAW_EXPORT at::Tensor SiluMultiply(const at::Tensor& gate, const at::Tensor& up);
 
-/// Cosines and sines of rotary angles: [T, Dh / 2], or [B, T, Dh / 2].
+/// Cosines and sines of rotary angles, [T, Dh / 2] each.
 struct BITLAW_EXPORT RotaryAngles {
   at::Tensor cos, sin;
 };
 
-/// [B, T, heads, Dh] -> [B, heads, T, Dh], each pair (j, j + Dh / 2) turned by its angle and scaled.
-BITLAW_EXPORT at::Tensor Rotate(const at::Tensor& heads, const RotaryAngles& angles, double scale);
+enum class HeadOrder { kHeadsFirst, kTokensFirst };
+
+/// heads [B, T, heads, Dh], each pair (j, j + Dh / 2) turned by its token's angle and scaled. The result is [B, heads, T, Dh] or,
+/// tokens first, of the shape of `heads`.
+BITLAW_EXPORT at::Tensor Rotate(const at::Tensor& heads, const RotaryAngles& angles, double scale, HeadOrder order);
 
 /// Causal softmax(q k^T) v, in float32 inside the softmax; queries come scaled.
 ///
 /// queries [B, H, T, Dh]; keys and values [B, K, S, Dh] with H a multiple of K, the last T of S belong to the queries.
-/// With first_valid [B] (else undefined), keys before first_valid[b] are padding: seen by no query but their own, which
-/// keeps padding rows finite. Returns [B, T, H Dh].
-BITLAW_EXPORT at::Tensor Attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                  const at::Tensor& first_valid);
+/// Returns [B, T, H Dh].
+BITLAW_EXPORT at::Tensor Attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values);
 
 }  // namespace bitlaw

@@ -20,12 +20,6 @@ void ForExperts(const std::vector<at::Tensor>& extra, const Body& body) {
   for (int64_t e = 0; e < extra[kCounts].numel(); first += counts[e], ++e) body(e, first, counts[e]);
 }
 
-// The rows of a piece whose token counts.
-at::Tensor Counted(const at::Tensor& piece, const at::Tensor& rows, const at::Tensor& counted) {
-  if (!counted.defined()) return piece;
-  return piece.index_select(0, counted.index_select(0, rows).nonzero().squeeze(1));
-}
-
 }  // namespace
 
 ExpertLayer::ExpertLayer(const DecoderConfig& config, at::Tensor router, std::vector<Expert> experts)
@@ -50,13 +44,13 @@ void ExpertLayer::Route(const at::Tensor& input, std::vector<at::Tensor>& extra)
   extra[kCounts] = at::bincount(experts, {}, config_.num_experts).to(at::kCPU);        // [E]
 }
 
-void ExpertLayer::ObserveInput(const at::Tensor& input, const std::vector<at::Tensor>& extra, const at::Tensor& counted,
+void ExpertLayer::ObserveInput(const at::Tensor& input, const std::vector<at::Tensor>& extra,
                                const InputObserver& observe) const {
   const at::Tensor flat = input.flatten(0, -2);  // [M, D]
   ForExperts(extra, [&](int64_t e, int64_t first, int64_t count) {
     const at::Tensor rows = extra[kRows].narrow(0, first, count);
     const std::array<Linear*, 2> readers = {experts_[e].gate.get(), experts_[e].up.get()};
-    observe(readers, Counted(flat.index_select(0, rows), rows, counted));
+    observe(readers, flat.index_select(0, rows));
   });
 }
 
@@ -72,11 +66,11 @@ at::Tensor ExpertLayer::Inner(const at::Tensor& input, const std::vector<at::Ten
   return inner;  // [M k, F]
 }
 
-void ExpertLayer::ObserveInner(const at::Tensor& inner, const std::vector<at::Tensor>& extra, const at::Tensor& counted,
+void ExpertLayer::ObserveInner(const at::Tensor& inner, const std::vector<at::Tensor>& extra,
                                const InputObserver& observe) const {
   ForExperts(extra, [&](int64_t e, int64_t first, int64_t count) {
     Linear* const reader = experts_[e].down.get();
-    observe({&reader, 1}, Counted(inner.narrow(0, first, count), extra[kRows].narrow(0, first, count), counted));
+    observe({&reader, 1}, inner.narrow(0, first, count));
   });
 }
 

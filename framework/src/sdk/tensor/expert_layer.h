@@ -26,13 +26,11 @@ class ExpertLayer {
   /// the activation's dtype, the number of visits of each expert [E] int64 on the CPU.
   void Route(const at::Tensor& input, std::vector<at::Tensor>& extra) const;
 
-  /// Shows every expert's gate and up the rows [., D] that visit it; `counted` [M] bool or undefined: which rows count.
-  void ObserveInput(const at::Tensor& input, const std::vector<at::Tensor>& extra, const at::Tensor& counted,
-                    const InputObserver& observe) const;
+  /// Shows every expert's gate and up the rows [., D] that visit it.
+  void ObserveInput(const at::Tensor& input, const std::vector<at::Tensor>& extra, const InputObserver& observe) const;
   /// input [B, T, D] -> silu(gate) * up of every visit, [M k, F].
   at::Tensor Inner(const at::Tensor& input, const std::vector<at::Tensor>& extra) const;
-  void ObserveInner(const at::Tensor& inner, const std::vector<at::Tensor>& extra, const at::Tensor& counted,
-                    const InputObserver& observe) const;
+  void ObserveInner(const at::Tensor& inner, const std::vector<at::Tensor>& extra, const InputObserver& observe) const;
   /// [M k, F] -> weighted sums of down, [M, D].
   at::Tensor Output(const at::Tensor& inner, const std::vector<at::Tensor>& extra, int64_t rows) const;
 

@@ -44,27 +44,24 @@ void RmsNorm(const T* __restrict x, const T* __restrict weight, int64_t columns,
 }
 
 template <typename T>
-void Softmax(T* __restrict scores, int64_t begin, int64_t end, int64_t width, float* __restrict scratch) {
-  for (int64_t i = 0; i < begin; ++i) Store(0.0f, scores + i);
-  const int64_t count = end - begin;
-  T* __restrict seen = scores + begin;
+void Softmax(T* __restrict scores, int64_t count, int64_t width, float* __restrict scratch) {
   float largest = -__builtin_inff();
 #pragma omp simd reduction(max : largest)
   for (int64_t i = 0; i < count; ++i) {
-    const float score = Load(seen[i]);
+    const float score = Load(scores[i]);
     largest = score > largest ? score : largest;
   }
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < count; ++i) {
-    const float power = Exp(Load(seen[i]) - largest);
+    const float power = Exp(Load(scores[i]) - largest);
     scratch[i] = power;
     sum += power;
   }
   const float share = 1.0f / sum;
 #pragma omp simd
-  for (int64_t i = 0; i < count; ++i) Store(scratch[i] * share, seen + i);
-  for (int64_t i = end; i < width; ++i) Store(0.0f, scores + i);
+  for (int64_t i = 0; i < count; ++i) Store(scratch[i] * share, scores + i);
+  for (int64_t i = count; i < width; ++i) Store(0.0f, scores + i);
 }
 
 template <typename T>
@@ -89,11 +86,25 @@ void Rotate(const T* __restrict x, const T* __restrict cosine, const T* __restri
   }
 }
 
+template <typename T>
+void Widen(const T* __restrict x, int64_t count, float* __restrict y) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) y[i] = Load(x[i]);
+}
+
+template <typename T>
+void Narrow(const float* __restrict x, int64_t count, T* __restrict y) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) Store(x[i], y + i);
+}
+
 }  // namespace
 
 extern const RowKernels<float> kFloat;
 extern const RowKernels<Bf16> kBf16;
-const RowKernels<float> kFloat = {RmsNorm<float>, Softmax<float>, SiluMultiply<float>, Rotate<float>};
-const RowKernels<Bf16> kBf16 = {RmsNorm<Bf16>, Softmax<Bf16>, SiluMultiply<Bf16>, Rotate<Bf16>};
+const RowKernels<float> kFloat = {RmsNorm<float>, Softmax<float>, SiluMultiply<float>,
+                                  Rotate<float>,  Widen<float>,   Narrow<float>};
+const RowKernels<Bf16> kBf16 = {RmsNorm<Bf16>, Softmax<Bf16>, SiluMultiply<Bf16>,
+                                Rotate<Bf16>,  Widen<Bf16>,   Narrow<Bf16>};
 
 }  // namespace bitlaw::BITLAW_ISA

@@ -15,12 +15,15 @@ template <typename T>
 struct RowKernels {
   /// y = T(x / sqrt(mean(x^2) + eps)) * weight.   x, y [columns], weight [columns]
   void (*rms_norm)(const T* x, const T* weight, int64_t columns, float eps, T* y);
-  /// scores[begin, end) become their softmax, the rest of scores[0, width) zero. `scratch` holds end - begin floats.
-  void (*softmax)(T* scores, int64_t begin, int64_t end, int64_t width, float* scratch);
+  /// scores[0, count) become their softmax, scores[count, width) zero. `scratch` holds `count` floats.
+  void (*softmax)(T* scores, int64_t count, int64_t width, float* scratch);
   /// gate = T(silu(gate)) * up.   [count]
   void (*silu_multiply)(T* gate, const T* up, int64_t count);
   /// Each pair (x[j], x[j + half]) turned by its angle and scaled.   x, y [2 half]; cosine, sine [half]
   void (*rotate)(const T* x, const T* cosine, const T* sine, int64_t half, float scale, T* y);
+  /// y = x in the other type, rounded to nearest on the way to T.   [count]
+  void (*widen)(const T* x, int64_t count, float* y);
+  void (*narrow)(const float* x, int64_t count, T* y);
 };
 
 /// The kernels compiled for the best instruction set of this processor.
