@@ -24,7 +24,7 @@ os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 
 # task of bitlaw: (items, batch sizes that the harness tries)
 DEFAULT = {"mmlu_5shot": (16, (1, 4)), "ten_choices": (8, (1, 8)), "hellaswag": (24, (1, 8)), "arc_easy": (40, (1, 8)),
-           "gsm8k": (8, (8,)), "triviaqa_5shot": (24, (8, 24))}
+           "gsm8k": (8, (8,)), "triviaqa_5shot": (24, (8, 24)), "wikitext2_word": (3, (1, 4))}
 
 
 class Clock:

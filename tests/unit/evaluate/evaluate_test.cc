@@ -270,6 +270,20 @@ TEST(Generation, GivesWhatRereadingTheWholeTextGives) {
   }
 }
 
+// Contexts wait until answers have ended, some of them after a part of their pass had found room.
+TEST(Generation, DoesNotDependOnMemory) {
+  ToyModel model;
+  for (const int64_t tokens : {1, 150, 220, 300, 500}) {
+    EvaluateOptions options;
+    options.batch_tokens = 120;
+    options.kv_budget_bytes = tokens * 2 * 2 * 16 * 4;
+    SCOPED_TRACE(tokens);
+    model.largest_cache_bytes = 0;
+    ExpectSameTexts(RunTask(model, MakeGenerations(25, "once upon a "), options), model);
+    EXPECT_LE(model.largest_cache_bytes, std::max<int64_t>(options.kv_budget_bytes, 100 * 2 * 2 * 16 * 4)) << "one text alone";
+  }
+}
+
 TEST(Generation, SharesAHeaderBetweenContextsOfDifferentLength) {
   ToyModel model(1, /*max_positions=*/4096);
   EvaluateOptions options;

@@ -67,7 +67,7 @@ TEST(ReadingPlan, TextsThatGrowHaveTheirLastTokenForThemselves) {
 }
 
 TEST(ReadingPlan, CutsPassesWhereFewestTokensAreReadAgain) {
-  // Three questions of 40 tokens with four answers of 5: a pass holds one and a half of them.
+  // Three questions of 40 tokens with four answers of 5: a pass holds more than one of them.
   Sequences sequences;
   for (int32_t q = 0; q < 3; ++q) {
     for (int32_t a = 0; a < 4; ++a) {
@@ -76,10 +76,12 @@ TEST(ReadingPlan, CutsPassesWhereFewestTokensAreReadAgain) {
       sequences.push_back(std::move(ids));
     }
   }
-  const ReadingPlan plan = PlanOf(sequences, {.pass_tokens = 90});
-  ASSERT_THAT(plan.headers, SizeIs(1));
-  ASSERT_THAT(plan.headers[0].passes, SizeIs(3));
-  for (const auto& pass : plan.headers[0].passes) EXPECT_EQ(TokensOf(pass), 60);
+  for (const int64_t pass_tokens : {90, 110}) {  // Two passes of 110 would do, and read a question twice.
+    const ReadingPlan plan = PlanOf(sequences, {.pass_tokens = pass_tokens});
+    ASSERT_THAT(plan.headers, SizeIs(1));
+    ASSERT_THAT(plan.headers[0].passes, SizeIs(3));
+    for (const auto& pass : plan.headers[0].passes) EXPECT_EQ(TokensOf(pass), 60);
+  }
 }
 
 // `count` questions of 10 own tokens behind a header of `length` tokens that starts with `first`.
