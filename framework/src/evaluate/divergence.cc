@@ -79,8 +79,8 @@ Divergence CompareModels(Model& reference, Model& model, const Task& task, const
       TextSums sums;
       sums.positions = static_cast<double>(ours.size(0));
       for (int64_t at = 0; at < ours.size(0); at += step) {
-        const at::Tensor ln_p = at::log_softmax(of_model.Logits(ours.slice(0, at, at + step)), -1);
-        const at::Tensor ln_q = at::log_softmax(of_reference.Logits(theirs.slice(0, at, at + step)), -1);  // [P, V]
+        const at::Tensor ln_p = at::log_softmax(of_model.Logits(ours.slice(0, at, at + step)), -1, at::kFloat);
+        const at::Tensor ln_q = at::log_softmax(of_reference.Logits(theirs.slice(0, at, at + step)), -1, at::kFloat);  // [P, V]
         sums.kl += (ln_q.exp() * (ln_q - ln_p)).sum(-1).to(at::kDouble).sum().item<double>();
         sums.agreed += static_cast<double>(ln_p.argmax(-1).eq(ln_q.argmax(-1)).sum().item<int64_t>());
       }

@@ -32,8 +32,8 @@ class ForwardPass {
   /// A text by itself -> hidden [T, D].
   at::Tensor Run(std::span<const int32_t> ids);
 
-  /// hidden [..., D] -> logits [..., V] float32.
-  at::Tensor Logits(const at::Tensor& hidden);
+  /// hidden [..., D] -> logits [..., V] in the compute dtype.
+  at::Tensor Logits(const at::Tensor& hidden) { return model_.Logits(hidden); }
 
   /// Positions whose logits fit the budget.
   int64_t logits_rows() const;
@@ -85,6 +85,14 @@ class PlanReader {
   KvCache cache_;
   std::vector<Held> held_;
 };
+
+/// What a greedy choice and a likelihood need to know of P rows of logits.
+struct LogitPeaks {
+  std::vector<int64_t> best;    ///< [P] the most likely token, the first of equals
+  std::vector<double> log_sum;  ///< [P] ln of the sum of exp, not finite where the logits are not
+};
+/// logits [P, V]. Sums in float32 by stretches and in float64 over them.
+BITLAW_EXPORT LogitPeaks PeaksOf(const at::Tensor& logits);
 
 /// What scored texts gave, one for each.
 struct ScoredSum {

@@ -117,15 +117,14 @@ class Generator {
     std::vector<bool> has_ended;
     for (int64_t begin = 0; begin < hidden.size(0); begin += forward_.logits_rows()) {
       const at::Tensor logits = forward_.Logits(hidden.slice(0, begin, begin + forward_.logits_rows()));  // [P, V]
-      const at::Tensor highest = at::amax(logits, -1).to(at::kCPU);                                      // [P]
-      const at::Tensor best = at::argmax(logits, -1).to(at::kCPU);                                       // [P]
+      const LogitPeaks peaks = PeaksOf(logits);
       for (int64_t k = 0; k < logits.size(0); ++k) {
         Row& row = rows_[begin + k];
-        if (!std::isfinite(highest.data_ptr<float>()[k])) {
+        if (!std::isfinite(peaks.log_sum[k])) {
           throw Error(ErrorKind::kNumerical, name_(row.request) + ": the model's logits are not finite. Its weights or "
                                                                   "activations overflowed.");
         }
-        has_ended.push_back(Take(row, static_cast<int32_t>(best.data_ptr<int64_t>()[k])));
+        has_ended.push_back(Take(row, static_cast<int32_t>(peaks.best[k])));
       }
     }
     return has_ended;

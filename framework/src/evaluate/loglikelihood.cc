@@ -100,8 +100,7 @@ class Scorer {
       const std::vector<int64_t> piece(positions.begin() + static_cast<int64_t>(begin),
                                        positions.begin() + static_cast<int64_t>(end));
       const at::Tensor logits = forward_.Logits(hidden.index_select(0, forward_.Indices(piece)));  // [P, V]
-      const at::Tensor normalizer = at::logsumexp(logits, -1).to(at::kCPU);                      // [P]
-      const at::Tensor best = at::argmax(logits, -1).to(at::kCPU);                               // [P]
+      const LogitPeaks peaks = PeaksOf(logits);
       const auto last = std::find_if(next, wanted.end(), [&](const Wanted& w) { return w.position >= end; });
       std::vector<int64_t> rows, targets;
       for (auto w = next; w != last; ++w) {
@@ -109,16 +108,15 @@ class Scorer {
         targets.push_back(w->target);
       }
       const at::Tensor picked =
-          logits.index({forward_.Indices(rows), forward_.Indices(targets)}).to(at::kCPU).contiguous();  // [wanted]
+          logits.index({forward_.Indices(rows), forward_.Indices(targets)}).to(at::kCPU, at::kFloat).contiguous();  // [wanted]
       for (size_t k = 0; next != last; ++next, ++k) {
-        const double log_p = static_cast<double>(picked.data_ptr<float>()[k]) -
-                             static_cast<double>(normalizer.data_ptr<float>()[rows[k]]);
+        const double log_p = static_cast<double>(picked.data_ptr<float>()[k]) - peaks.log_sum[rows[k]];
         if (!std::isfinite(log_p)) {
           throw Error(ErrorKind::kNumerical, name_(next->input) + ": the model's logits are not finite. Its weights or "
                                                                   "activations overflowed.");
         }
         sums_[next->input].loglikelihood_nats += log_p;
-        if (best.data_ptr<int64_t>()[rows[k]] != next->target) sums_[next->input].is_greedy = false;
+        if (peaks.best[rows[k]] != next->target) sums_[next->input].is_greedy = false;
       }
     }
     on_done_(done);

@@ -407,6 +407,7 @@ LawRows SelectRows(const Law& law, const Table& table, const RowOptions& options
       if (!finite && !std::isfinite(offset)) leave_out("no finite value of the fixed part of the law", "");
     }
     if (!finite) continue;
+    selected.complete_index.push_back(row);
     if (counts.why_none.empty() && !held_out && !std::isnan(counts.total[row])) {
       FitRows& into = selected.counted;
       into.x.insert(into.x.end(), x.begin(), x.end());

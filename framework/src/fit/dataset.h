@@ -56,9 +56,9 @@ enum class ChanceRule {
 };
 BITLAW_EXPORT std::string Name(ChanceRule rule);
 
-/// Whether a row is kept for validation: a cell of `hold_out` (may be null) that is neither empty, 0 nor false.
 /// The table with acc_adj = (acc - chance) / (1 - chance), where it has acc and chance but not acc_adj.
 BITLAW_EXPORT Table WithAccuracy(Table table);
+/// Whether a row is kept for validation: a cell of `hold_out` (may be null) that is neither empty, 0 nor false.
 BITLAW_EXPORT bool IsHeldOut(const TableColumn* hold_out, const Table& table, size_t row);
 
 /// The rows of a table that a law can be fitted to, and those that it is checked on.
@@ -71,6 +71,8 @@ struct BITLAW_EXPORT LawRows {
   std::vector<size_t> counted_index;
   FitRows held_out;  ///< Rows whose hold_out is not 0. They never enter a fit.
   std::vector<size_t> held_out_index;
+  /// Rows whose covariates are all there, held out or not and whatever the response: errors in accuracy are over these.
+  std::vector<size_t> complete_index;
   std::vector<Exclusion> excluded;  ///< From fits to the response.
   std::vector<Exclusion> held_out_excluded;
   size_t incoming = 0, held_out_incoming = 0;

@@ -455,8 +455,8 @@ FitReport FitLaws(std::span<const std::unique_ptr<Law>> laws, const Table& table
         const auto form = law->linear_form();
         const LawRows rows =
             SelectRows(*law, stratum.table, {settings.chance_rule, form && form->of_log, settings.weights});
-        std::vector<size_t> used = rows.counted_index.empty() ? rows.fit_index : rows.counted_index;
-        used.insert(used.end(), rows.held_out_index.begin(), rows.held_out_index.end());
+        // What a null leaves out by its own response the law leaves out as well: both have the same rows.
+        const std::vector<size_t>& used = rows.complete_index;
         FitSettings null_settings = settings;
         null_settings.random_starts = 0;
         for (const auto& null : NullsOf(*law)) {

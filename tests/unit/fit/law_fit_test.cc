@@ -152,6 +152,30 @@ TEST(LawFit, FitsNullsToTheRowsOfTheLaw) {
   EXPECT_LT(fit.nulls[2].ols->quality.adjusted_r2, fit.ols->quality.adjusted_r2);
 }
 
+TEST(LawFit, ChecksNullsOnTheRowsOfTheLawThoseAtChanceIncluded) {
+  const Table whole = PlantedGrid(0.05, 3, kPlanted);
+  Table table("some at chance");
+  for (TableColumn column : whole.columns()) {
+    if (column.name == "acc_adj") {
+      for (const size_t row : {3, 7, 75, 80, 81}) column.numbers[row] = -0.01;
+    }
+    table.Add(column);
+  }
+  std::vector<std::unique_ptr<Law>> laws;
+  laws.push_back(FourFactorLaw());
+  const FitReport report = FitLaws(laws, table, FitSettings());
+  const LawFit& fit = report.fits[0];
+  EXPECT_EQ(fit.ols->on_fit.accuracy_rows, 72u);
+  EXPECT_EQ(fit.ols->on_held_out.accuracy_rows, 18u);
+  ASSERT_EQ(fit.nulls.size(), 3u);
+  for (const LawFit& null : fit.nulls) {
+    SCOPED_TRACE(null.law);
+    EXPECT_EQ(null.used, 70u);
+    EXPECT_EQ(null.ols->on_fit.accuracy_rows, 72u);
+    EXPECT_EQ(null.ols->on_held_out.accuracy_rows, 18u);
+  }
+}
+
 TEST(LawFit, FindsAnAdditiveLawFromRandomStarts) {
   Table table("t");
   std::vector<double> n, b, accuracy;

@@ -21,6 +21,8 @@ struct RowKernels {
   void (*silu_multiply)(T* gate, const T* up, int64_t count);
   /// Each pair (x[j], x[j + half]) turned by its angle and scaled.   x, y [2 half]; cosine, sine [half]
   void (*rotate)(const T* x, const T* cosine, const T* sine, int64_t half, float scale, T* y);
+  /// The first of the largest of x, and ln sum_i exp(x_i), which is not finite where x has what is not a finite number.
+  void (*log_sum)(const T* x, int64_t count, int64_t* largest_at, double* log_sum);
   /// y = x in the other type, rounded to nearest on the way to T.   [count]
   void (*widen)(const T* x, int64_t count, float* y);
   void (*narrow)(const float* x, int64_t count, T* y);
