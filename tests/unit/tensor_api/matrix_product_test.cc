@@ -22,6 +22,24 @@ TEST(TimesTransposed, IsTheProductOfAnyShape) {
   }
 }
 
+// Slabs of 512 rows, a rest that is filled up, a rest too small for that.
+TEST(TimesTransposed, OfBfloat16IsTheProductForAnyNumberOfRows) {
+  for (const int64_t rows : {1, 31, 40, 64, 300, 512, 515, 560, 1100, 1888}) {
+    const at::Tensor x = Random({rows, 96}, 6).to(at::kBFloat16), weight = Random({40, 96}, 7).to(at::kBFloat16),
+                     bias = Random({40}, 8).to(at::kBFloat16);
+    const at::Tensor exact = at::mm(x.to(at::kDouble), weight.to(at::kDouble).t());
+    const auto largest = [](const at::Tensor& error) { return error.abs().max().item<double>(); };
+    // Values of up to 50 have steps of 1/4.
+    EXPECT_LE(largest(TimesTransposed(x, weight).to(at::kDouble) - exact), 0.13) << rows;
+    EXPECT_LE(largest(TimesTransposed(x, weight, bias).to(at::kDouble) - exact - bias.to(at::kDouble)), 0.13) << rows;
+  }
+}
+
+TEST(TimesTransposed, AddsABias) {
+  const at::Tensor x = Random({9, 12}, 9), weight = Random({5, 12}, 10), bias = Random({5}, 11);
+  EXPECT_TRUE(at::allclose(TimesTransposed(x, weight, bias), at::mm(x, weight.t()) + bias, 1e-5, 1e-5));
+}
+
 TEST(TimesTransposed, ReadsViewsAsTheyStand) {
   const at::Tensor x = Random({12, 10}, 3).t(), weight = Random({12, 20}, 4).t();  // [10, 12], [20, 12], columns first
   EXPECT_TRUE(at::allclose(TimesTransposed(x, weight), at::mm(x, weight.t()), 1e-5, 1e-5));

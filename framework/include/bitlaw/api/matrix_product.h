@@ -8,12 +8,14 @@
 
 namespace bitlaw {
 
-/// x W^T, the product that models are made of: x [rows, K], weight [N, K] -> [rows, N], all of one dtype.
+/// x W^T (+ bias), the product that models are made of: x [rows, K], weight [N, K], bias [N] or undefined -> [rows, N], all
+/// of one dtype; a sum with a bias is rounded once.
 ///
 /// Float32 on the CPU goes to oneDNN where the build found it: libtorch's own float32 products go to the system's BLAS,
-/// which may know the processor less well (docs/benchmarks.md). Everything else is at::mm.
+/// which may know the processor less well (docs/benchmarks.md). Everything else is libtorch's, bfloat16 on the CPU in numbers of
+/// rows that it is fast for.
 /// Threads: those of the tensor library. The same inputs give the same bytes.
-BITLAW_EXPORT at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& weight);
+BITLAW_EXPORT at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 
 // What follows is oneDNN's, and all of bitlaw's own use of it. A build without it (CMake says so) has neither product.
 // InternalError where oneDNN refuses, and for a product that the build has not.

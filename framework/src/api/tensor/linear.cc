@@ -29,18 +29,6 @@ at::Tensor OnActivationGrid(const at::Tensor& input, const ActivationGrid& grid)
   return input.div(divisor).round_().add_(zero).clamp_(0.0, q_max).sub_(zero).mul_(scale);       // [rows, C_in]
 }
 
-// Rows of zeros below a bfloat16 operand, up to a multiple of 32. oneDNN cuts the rows into equal tiles: where their
-// number has no fitting divisor it runs at half its speed (docs/benchmarks.md).
-at::Tensor WithWholeTiles(const at::Tensor& rows) {
-  constexpr int64_t kTile = 32;
-  const int64_t count = rows.size(0);
-  if (!rows.is_cpu() || rows.scalar_type() != at::kBFloat16 || count < kTile || count % kTile == 0) return rows;
-  at::Tensor padded = at::empty({(count + kTile - 1) / kTile * kTile, rows.size(1)}, rows.options());
-  padded.narrow(0, 0, count).copy_(rows);
-  padded.narrow(0, count, padded.size(0) - count).zero_();
-  return padded;
-}
-
 }  // namespace
 
 Linear::Linear(LinearShape shape, at::Tensor weight, at::Tensor bias)
@@ -68,17 +56,8 @@ at::Tensor Linear::Apply(const at::Tensor& input) const {
     if (activation_) exact = OnActivationGrid(exact, *activation_);
     rows = exact;
   }
-  const int64_t count = rows.size(0);
-  rows = WithWholeTiles(rows.to(weight_.scalar_type()));
-  at::Tensor output;  // [rows, C_out]
-  if (bias_.defined() && rows.scalar_type() != at::kFloat) {
-    output = at::addmm(bias_, rows, weight_.t());  // Rounds the sum once, not the product before it.
-  } else {
-    output = TimesTransposed(rows, weight_);
-    if (bias_.defined()) output.add_(bias_);
-  }
   sizes.back() = shape_.out_features;
-  return output.narrow(0, 0, count).view(sizes);  // [..., C_out]
+  return TimesTransposed(rows.to(weight_.scalar_type()), weight_, bias_).view(sizes);  // [..., C_out]
 }
 
 void Linear::Install(const QuantizedLinear& quantized) {

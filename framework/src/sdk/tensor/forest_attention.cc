@@ -22,6 +22,8 @@ namespace {
 
 constexpr int64_t kScoreFloats = int64_t{1} << 18;  // Scores that a thread makes at a time: half of a core's cache.
 constexpr int64_t kMostRows = 256;
+// From so many (query, key) pairs a segment on, products in bfloat16 outrun the copies that they need.
+constexpr int64_t kManyPairs = 16384;
 
 // The keys of one segment, and rows next to each other that see them.
 struct Piece {
@@ -204,7 +206,11 @@ at::Tensor AttendBySegments(const at::Tensor& queries, const KvCache& cache, int
 
 at::Tensor AttendInForest(const at::Tensor& queries, const KvCache& cache, int64_t block,
                           std::span<const TokenRun> runs) {
-  const bool by_heads = HasFloat32Products() && HasKernels(queries);
+  int64_t pairs = 0;
+  for (const TokenRun& run : runs) pairs += run.tokens * (cache.past(run.segment) + cache.length(run.segment) + run.tokens);
+  const bool has_large_products = pairs >= kManyPairs * static_cast<int64_t>(runs.size());
+  const bool by_heads = HasFloat32Products() && HasKernels(queries) &&
+                        (queries.scalar_type() == at::kFloat || !has_large_products);
   return by_heads ? AttendByHeads(queries.contiguous(), cache.keys(block), cache.values(block), SightOf(cache, runs))
                   : AttendBySegments(queries, cache, block, runs);
 }

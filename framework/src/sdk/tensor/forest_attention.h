@@ -14,7 +14,7 @@ namespace bitlaw {
 /// and all that comes before that segment. Keys and values of the pass have been written to `cache`.
 ///
 /// queries [T, H, Dh], scaled, in the order of `runs`. Returns [T, H Dh]. The softmax is in float32; on the CPU so are
-/// both products, in bfloat16 too where texts are short.
+/// both products, those of bfloat16 included where segments are short.
 BITLAW_EXPORT at::Tensor AttendInForest(const at::Tensor& queries, const KvCache& cache, int64_t block,
                                         std::span<const TokenRun> runs);
 
