@@ -86,14 +86,6 @@ class PlanReader {
   std::vector<Held> held_;
 };
 
-/// What a greedy choice and a likelihood need to know of P rows of logits.
-struct LogitPeaks {
-  std::vector<int64_t> best;    ///< [P] the most likely token, the first of equals
-  std::vector<double> log_sum;  ///< [P] ln of the sum of exp, not finite where the logits are not
-};
-/// logits [P, V]. Sums in float32 by stretches and in float64 over them.
-BITLAW_EXPORT LogitPeaks PeaksOf(const at::Tensor& logits);
-
 /// What scored texts gave, one for each.
 struct ScoredSum {
   double loglikelihood_nats = 0;

@@ -4,10 +4,12 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <mutex>
 #include <set>
 #include <thread>
 
+#include "bitlaw/sdk/logit_peaks.h"
 #include "sdk/tensor/forest_attention.h"
 #include "unit/decoder/random_decoder.h"
 
@@ -50,6 +52,30 @@ TEST_P(DecoderOps, SiluMultiplyIsLibtorchsUpToLargeGates) {
   at::Tensor gate = Random({4, 1031}, 5), up = Random({4, 1031}, 6);
   gate[0] *= 60;  // exp(-x) overflows float32 beyond 88
   EXPECT_LT(Difference(SiluMultiply(As(gate), As(up)), SiluMultiply(gate, up)), tolerance());
+}
+
+// A vocabulary as large as real ones, with most of the sum in small terms.
+TEST_P(DecoderOps, LogitPeaksAreLibtorchs) {
+  at::Tensor logits = Random({3, 49152}, 41);
+  logits[0][777] = 30;
+  logits[1] *= 20;
+  logits[2][40000] = 9;  // Two that are the same: the first counts.
+  logits[2][40001] = 9;
+  const LogitPeaks peaks = PeaksOf(As(logits)), reference = PeaksOf(logits);
+  EXPECT_EQ(peaks.best, reference.best);
+  EXPECT_EQ(peaks.best[0], 777);
+  EXPECT_EQ(peaks.best[2], 40000);
+  const at::Tensor exact = at::logsumexp(As(logits).to(at::kDouble), -1);
+  for (int64_t r = 0; r < 3; ++r) EXPECT_NEAR(peaks.log_sum[r], exact[r].item<double>(), 2e-7) << r;
+}
+
+TEST_P(DecoderOps, LogitPeaksOfWhatIsNotFiniteAreNot) {
+  for (const double bad : {NAN, INFINITY}) {
+    at::Tensor logits = Random({1, 100}, 42);
+    logits[0][60] = bad;
+    EXPECT_FALSE(std::isfinite(PeaksOf(As(logits)).log_sum[0]));
+    EXPECT_FALSE(std::isfinite(PeaksOf(As(at::full({1, 100}, bad, at::kDouble))).log_sum[0]));
+  }
 }
 
 TEST_P(DecoderOps, RotateIsLibtorchs) {
