@@ -68,15 +68,18 @@ Divergence CompareModels(Model& reference, Model& model, const Task& task, const
     EvaluateCost cost;
     ForwardPass of_reference(reference, options, cost), of_model(model, options, cost);
     Divergence result;
-    std::vector<TextSums> texts;
-    // Two rows of logits are alive at once, with their copies.
+    const std::vector<ScoredInput> inputs = TextsOf(task, reference.tokenizer(), of_reference.max_positions());
+    std::vector<PlannedText> planned;
+    for (const ScoredInput& text : inputs) {
+      planned.push_back({&text.input, text.first_scored, static_cast<int64_t>(text.input.size()), 0});
+    }
+    const ReadingPlan plan = PlanReading(
+        planned, {options.batch_tokens, std::min(of_reference.held_tokens(), of_model.held_tokens()) / 2, options.share_prefixes});
+    PlanReader reads_reference(of_reference, planned, plan), reads_model(of_model, planned, plan);
+    std::vector<TextSums> texts(inputs.size());
+    // Rows of logits of both models are alive at once, with their copies.
     const int64_t step = std::max<int64_t>(1, of_reference.logits_rows() / 2);
-    for (const ScoredInput& text : TextsOf(task, reference.tokenizer(), of_reference.max_positions())) {
-      const auto read = [&](ForwardPass& forward) {
-        return forward.Run(text.input).slice(0, text.first_scored);  // [scored, D]
-      };
-      const at::Tensor ours = read(of_model), theirs = read(of_reference);  // [scored, D]
-      TextSums sums;
+    const auto compare = [&](const at::Tensor& ours, const at::Tensor& theirs, TextSums& sums) {  // [scored, D] each
       sums.positions = static_cast<double>(ours.size(0));
       for (int64_t at = 0; at < ours.size(0); at += step) {
         const at::Tensor ln_p = at::log_softmax(of_model.Logits(ours.slice(0, at, at + step)), -1, at::kFloat);
@@ -89,7 +92,19 @@ Divergence CompareModels(Model& reference, Model& model, const Task& task, const
                     where + ": a model's logits are not finite. Its weights or activations overflowed.");
       }
       result.positions += ours.size(0);
-      texts.push_back(sums);
+    };
+    for (size_t h = 0; h < plan.headers.size(); ++h) {
+      for (const ReadingPlan::Pass& pass : plan.headers[h].passes) {
+        reads_model.Read(static_cast<int>(h), pass, [&](const PlanReader::Pass& read, const at::Tensor& ours) {
+          reads_reference.Read(static_cast<int>(h), pass, [&](const PlanReader::Pass&, const at::Tensor& theirs) {
+            for (const auto& [text, piece] : pass.endings) {
+              const at::Tensor rows = of_model.Indices(
+                  PlanReader::RowsOf(pass, read, piece, inputs[text].first_scored, planned[text].ids->size()));
+              compare(ours.index_select(0, rows), theirs.index_select(0, rows), texts[text]);
+            }
+          });
+        });
+      }
     }
     result.texts = static_cast<int64_t>(texts.size());
     if (texts.empty()) return result;

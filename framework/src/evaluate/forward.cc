@@ -28,17 +28,11 @@ int64_t ForwardPass::max_positions() const {
   return positions > 0 ? positions : std::numeric_limits<int32_t>::max();
 }
 
-at::Tensor ForwardPass::Forward(std::span<const int32_t> ids, const ForwardContext& context) {
-  const std::vector<int64_t> wide(ids.begin(), ids.end());
-  cost_.tokens_computed += static_cast<int64_t>(ids.size());
-  return model_.Forward(Indices(wide).unsqueeze(0), context)[0];  // [T, D]
-}
-
 at::Tensor ForwardPass::Run(std::span<const int32_t> ids, KvCache& cache, std::span<const TokenRun> runs) {
-  return Forward(ids, {&cache, runs});
+  const at::Tensor tokens = Indices({ids.begin(), ids.end()});  // [T]
+  cost_.tokens_computed += tokens.numel();
+  return model_.Forward(tokens.unsqueeze(0), {&cache, runs})[0];  // [T, D]
 }
-
-at::Tensor ForwardPass::Run(std::span<const int32_t> ids) { return Forward(ids, {}); }
 
 int64_t ForwardPass::logits_rows() const {
   // Three float32 copies may be alive at once: the logits, their conversion or shift, and the exponentials.
@@ -95,6 +89,25 @@ std::optional<PlanReader::Pass> PlanReader::Prepare(const ReadingPlan::Pass& pas
     prepared.ids.insert(prepared.ids.end(), ids.begin() + piece.begin, ids.begin() + piece.end);
   }
   return prepared;
+}
+
+void PlanReader::Read(int index, const ReadingPlan::Pass& pass,
+                      const std::function<void(const Pass&, const at::Tensor&)>& use) {
+  const int64_t header = Visit(index);
+  const std::optional<Pass> prepared = Prepare(pass, header);
+  if (!prepared) throw InternalError("there is no room for a pass of the reading plan.");
+  use(*prepared, forward_.Run(prepared->ids, cache_, prepared->runs));
+  for (size_t r = prepared->runs.size(); r-- > 0;) cache_.Remove(prepared->runs[r].segment);
+}
+
+std::vector<int64_t> PlanReader::RowsOf(const ReadingPlan::Pass& pass, const Pass& read, int64_t piece, int64_t begin,
+                                        int64_t end) {
+  std::vector<int64_t> rows(end - begin);
+  for (int64_t at = end; at-- > begin;) {
+    while (pass.pieces[piece].begin > at) piece = pass.pieces[piece].parent;
+    rows[at - begin] = read.first_rows[piece] + at - pass.pieces[piece].begin;
+  }
+  return rows;
 }
 
 }  // namespace bitlaw

@@ -29,8 +29,6 @@ class ForwardPass {
 
   /// The ids of `runs` in their order -> hidden [T, D]. Adds to `cache`.
   at::Tensor Run(std::span<const int32_t> ids, KvCache& cache, std::span<const TokenRun> runs);
-  /// A text by itself -> hidden [T, D].
-  at::Tensor Run(std::span<const int32_t> ids);
 
   /// hidden [..., D] -> logits [..., V] in the compute dtype.
   at::Tensor Logits(const at::Tensor& hidden) { return model_.Logits(hidden); }
@@ -45,8 +43,6 @@ class ForwardPass {
   at::Tensor Indices(const std::vector<int64_t>& values) const;
 
  private:
-  at::Tensor Forward(std::span<const int32_t> ids, const ForwardContext& context);
-
   Model& model_;
   const EvaluateOptions& options_;
   EvaluateCost& cost_;
@@ -73,6 +69,11 @@ class PlanReader {
   /// Adds the pieces of `pass` after segment `header`, the last piece of each text with the text's room as well; empty,
   /// with nothing added, if the cache has no such room now.
   std::optional<Pass> Prepare(const ReadingPlan::Pass& pass, int64_t header);
+  /// Reads a pass of header `index` and gives it to use(read, hidden [T, D]); nothing of it is kept.
+  void Read(int index, const ReadingPlan::Pass& pass, const std::function<void(const Pass&, const at::Tensor&)>& use);
+  /// The rows of a pass where tokens [begin, end) of the text are that ends in `piece`. They must not be of the header.
+  static std::vector<int64_t> RowsOf(const ReadingPlan::Pass& pass, const Pass& read, int64_t piece, int64_t begin,
+                                     int64_t end);
 
  private:
   struct Held {

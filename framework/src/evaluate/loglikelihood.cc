@@ -39,11 +39,9 @@ class Scorer {
     PlanReader reader(forward_, texts, plan);
     for (size_t h = 0; h < plan.headers.size(); ++h) {
       for (const ReadingPlan::Pass& pass : plan.headers[h].passes) {
-        const int64_t header = reader.Visit(static_cast<int>(h));
-        const auto prepared = reader.Prepare(pass, header);
-        if (!prepared) throw InternalError("there is no room for a pass of the reading plan.");
-        Score(pass, *prepared, forward_.Run(prepared->ids, reader.cache(), prepared->runs));
-        for (size_t r = prepared->runs.size(); r-- > 0;) reader.cache().Remove(prepared->runs[r].segment);
+        reader.Read(static_cast<int>(h), pass, [&](const PlanReader::Pass& read, const at::Tensor& hidden) {
+          Score(pass, read, hidden);
+        });
       }
     }
     return std::move(sums_);
@@ -78,16 +76,16 @@ class Scorer {
     for (const ReadingPlan::Ending& ending : pass.endings) {
       for (const size_t i : sequences_[ending.text].inputs) {
         const ScoredInput& input = inputs_[i];
-        int64_t piece = ending.piece;
-        for (size_t t = input.targets.size(); t-- > 0;) {
-          const int64_t at = input.first_scored + static_cast<int64_t>(t);
-          while (pass.pieces[piece].begin > at) piece = pass.pieces[piece].parent;
-          const int64_t row = read.first_rows[piece] + at - pass.pieces[piece].begin;
-          if (known[row] < 0) {
-            known[row] = static_cast<int64_t>(positions.size());
-            positions.push_back(row);
+        const std::vector<int64_t> rows =
+            PlanReader::RowsOf(pass, read, ending.piece, input.first_scored,
+                               input.first_scored + static_cast<int64_t>(input.targets.size()));
+        for (size_t t = 0; t < rows.size(); ++t) {
+          int64_t& position = known[rows[t]];
+          if (position < 0) {
+            position = static_cast<int64_t>(positions.size());
+            positions.push_back(rows[t]);
           }
-          wanted.push_back({static_cast<size_t>(known[row]), input.targets[t], i});
+          wanted.push_back({static_cast<size_t>(position), input.targets[t], i});
         }
         ++done;
       }

@@ -52,8 +52,8 @@ struct BITLAW_EXPORT ReadingPlanOptions {
   bool share = true;                      ///< False: every text is read whole.
 };
 
-/// Plans `texts`; texts that are the same must have shared_end below their length. O(tokens log n), and n times the texts
-/// of a pass.
+/// Plans `texts`; those with room must have shared_end below their length, so that each has an end of its own.
+/// O(tokens log n), and n times the texts of a pass.
 BITLAW_EXPORT ReadingPlan PlanReading(std::span<const PlannedText> texts, const ReadingPlanOptions& options);
 
 }  // namespace bitlaw
