@@ -73,8 +73,8 @@ Divergence CompareModels(Model& reference, Model& model, const Task& task, const
     for (const ScoredInput& text : inputs) {
       planned.push_back({&text.input, text.first_scored, static_cast<int64_t>(text.input.size()), 0});
     }
-    const ReadingPlan plan = PlanReading(
-        planned, {options.batch_tokens, std::min(of_reference.held_tokens(), of_model.held_tokens()) / 2, options.share_prefixes});
+    const int64_t held = std::min(of_reference.held_tokens(), of_model.held_tokens()) / 2;
+    const ReadingPlan plan = PlanReading(planned, {options.batch_tokens, held, options.share_prefixes});
     PlanReader reads_reference(of_reference, planned, plan), reads_model(of_model, planned, plan);
     std::vector<TextSums> texts(inputs.size());
     // Rows of logits of both models are alive at once, with their copies.
@@ -82,8 +82,9 @@ Divergence CompareModels(Model& reference, Model& model, const Task& task, const
     const auto compare = [&](const at::Tensor& ours, const at::Tensor& theirs, TextSums& sums) {  // [scored, D] each
       sums.positions = static_cast<double>(ours.size(0));
       for (int64_t at = 0; at < ours.size(0); at += step) {
-        const at::Tensor ln_p = at::log_softmax(of_model.Logits(ours.slice(0, at, at + step)), -1, at::kFloat);
-        const at::Tensor ln_q = at::log_softmax(of_reference.Logits(theirs.slice(0, at, at + step)), -1, at::kFloat);  // [P, V]
+        const auto piece = [&](const at::Tensor& hidden) { return hidden.slice(0, at, at + step); };
+        const at::Tensor ln_p = at::log_softmax(of_model.Logits(piece(ours)), -1, at::kFloat);        // [P, V]
+        const at::Tensor ln_q = at::log_softmax(of_reference.Logits(piece(theirs)), -1, at::kFloat);  // [P, V]
         sums.kl += (ln_q.exp() * (ln_q - ln_p)).sum(-1).to(at::kDouble).sum().item<double>();
         sums.agreed += static_cast<double>(ln_p.argmax(-1).eq(ln_q.argmax(-1)).sum().item<int64_t>());
       }

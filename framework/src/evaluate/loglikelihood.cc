@@ -53,7 +53,8 @@ class Scorer {
     std::iota(order.begin(), order.end(), size_t{0});
     const bool share = forward_.options().share_prefixes;
     if (share) {
-      std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return inputs_[a].input < inputs_[b].input; });
+      std::stable_sort(order.begin(), order.end(),
+                       [&](size_t a, size_t b) { return inputs_[a].input < inputs_[b].input; });
     }
     for (const size_t i : order) {
       const bool is_known = share && !sequences_.empty() && *sequences_.back().ids == inputs_[i].input;
@@ -90,7 +91,8 @@ class Scorer {
         ++done;
       }
     }
-    std::stable_sort(wanted.begin(), wanted.end(), [](const Wanted& a, const Wanted& b) { return a.position < b.position; });
+    std::stable_sort(wanted.begin(), wanted.end(),
+                     [](const Wanted& a, const Wanted& b) { return a.position < b.position; });
 
     const size_t step = static_cast<size_t>(forward_.logits_rows());
     auto next = wanted.begin();
@@ -106,8 +108,9 @@ class Scorer {
         rows.push_back(static_cast<int64_t>(w->position - begin));
         targets.push_back(w->target);
       }
-      const at::Tensor picked =
-          logits.index({forward_.Indices(rows), forward_.Indices(targets)}).to(at::kCPU, at::kFloat).contiguous();  // [wanted]
+      const at::Tensor picked = logits.index({forward_.Indices(rows), forward_.Indices(targets)})
+                                    .to(at::kCPU, at::kFloat)
+                                    .contiguous();  // [wanted]
       for (size_t k = 0; next != last; ++next, ++k) {
         const double log_p = static_cast<double>(picked.data_ptr<float>()[k]) - peaks.log_sum[rows[k]];
         if (!std::isfinite(log_p)) {

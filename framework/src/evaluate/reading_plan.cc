@@ -20,13 +20,15 @@ class Planner {
     order_.resize(texts_.size());
     std::iota(order_.begin(), order_.end(), size_t{0});
     if (options_.share) {
-      std::stable_sort(order_.begin(), order_.end(), [&](size_t a, size_t b) { return *texts_[a].ids < *texts_[b].ids; });
+      std::stable_sort(order_.begin(), order_.end(),
+                       [&](size_t a, size_t b) { return *texts_[a].ids < *texts_[b].ids; });
     }
     common_.assign(order_.size(), 0);
     for (size_t i = 1; options_.share && i < order_.size(); ++i) {
       const PlannedText &left = Text(i - 1), &right = Text(i);
       const int64_t most = std::min(left.shared_end, right.shared_end);
-      common_[i] = std::mismatch(left.ids->begin(), left.ids->begin() + most, right.ids->begin()).first - left.ids->begin();
+      const auto end_of_common = std::mismatch(left.ids->begin(), left.ids->begin() + most, right.ids->begin()).first;
+      common_[i] = end_of_common - left.ids->begin();
     }
     added_before_.assign(order_.size() + 1, 0);
     for (size_t i = 0; i < order_.size(); ++i) added_before_[i + 1] = added_before_[i] + Length(i) - common_[i];
@@ -46,7 +48,8 @@ class Planner {
   // Tokens that all of the places [low, high) have in common.
   int64_t Shared(size_t low, size_t high) const {
     if (high - low == 1) return Text(low).shared_end;
-    return *std::min_element(common_.begin() + static_cast<int64_t>(low) + 1, common_.begin() + static_cast<int64_t>(high));
+    return *std::min_element(common_.begin() + static_cast<int64_t>(low) + 1,
+                             common_.begin() + static_cast<int64_t>(high));
   }
 
   // Tokens to be read for [low, high) after the first `depth`, which they share, if what they share is read once.

@@ -101,8 +101,8 @@ void AddTransposedProduct(const at::Tensor&, const at::Tensor&, at::Tensor) {
 namespace {
 
 // oneDNN cuts the rows of a bfloat16 product into equal tiles. Where their number has no fitting divisor it is slow: 32 * 59
-// rows run at a tenth of the speed of 1,024, odd numbers at a half (docs/benchmarks.md). So whole slabs of rows go in one
-// call, and the rest, filled up with zeros, in another.
+// rows run at a tenth of the speed of 1,024, odd numbers at a half (docs/benchmarks.md). So whole slabs of rows go in
+// one call, and the rest, filled up with zeros, in another.
 constexpr int64_t kSlab = 512, kTile = 64;
 
 void MultiplyInto(at::Tensor product, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
@@ -139,7 +139,9 @@ at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& weight, const 
   const auto fits = [](const at::Tensor& m, at::ScalarType type) {
     return m.is_cpu() && m.scalar_type() == type && m.dim() == 2 && m.numel() > 0;
   };
-  const auto both = [&](at::ScalarType type) { return fits(x, type) && fits(weight, type) && x.size(1) == weight.size(1); };
+  const auto both = [&](at::ScalarType type) {
+    return fits(x, type) && fits(weight, type) && x.size(1) == weight.size(1);
+  };
   if (both(at::kBFloat16)) return Bfloat16Product(x, weight, bias);
   if (!HasFloat32Products() || !both(at::kFloat)) {
     return bias.defined() ? at::addmm(bias, x, weight.t()) : at::mm(x, weight.t());

@@ -132,7 +132,8 @@ at::Tensor SiluMultiply(const at::Tensor& gate, const at::Tensor& up) {
 at::Tensor Rotate(const at::Tensor& heads, const RotaryAngles& angles, double scale, HeadOrder order) {
   const int64_t batch = heads.size(0), tokens = heads.size(1), count = heads.size(2), dh = heads.size(3), half = dh / 2;
   const bool heads_first = order == HeadOrder::kHeadsFirst;
-  at::Tensor rotated = heads_first ? at::empty({batch, count, tokens, dh}, heads.options()) : at::empty(heads.sizes(), heads.options());
+  at::Tensor rotated = heads_first ? at::empty({batch, count, tokens, dh}, heads.options())
+                                   : at::empty(heads.sizes(), heads.options());
   const at::Tensor by_token = heads_first ? rotated.transpose(1, 2) : rotated;  // [B, T, heads, Dh] view
   if (!HasKernels(heads)) {
     const at::Tensor cos = angles.cos.unsqueeze(-2), sin = angles.sin.unsqueeze(-2);  // [T, 1, Dh / 2]

@@ -176,7 +176,8 @@ at::Tensor AttendByHeads(const at::Tensor& queries, const at::Tensor& keys, cons
     using T = std::remove_pointer_t<decltype(data(queries))>;
     std::atomic<int64_t> next{0};
     at::parallel_for(0, std::min<int64_t>(tasks, at::get_num_threads()), 1, [&](int64_t, int64_t) {
-      HeadWorker<T> worker(kernels, sight, data(queries), data(keys), data(values), data(output), num_heads, kv_heads, dh);
+      HeadWorker<T> worker(kernels, sight, data(queries), data(keys), data(values), data(output), num_heads, kv_heads,
+                           dh);
       for (int64_t task = next++; task < tasks; task = next++) {
         // The last rows of a long text see most, and go first.
         const int64_t chunk = static_cast<int64_t>(bounds.size()) - 2 - task / kv_heads;
@@ -207,7 +208,9 @@ at::Tensor AttendBySegments(const at::Tensor& queries, const KvCache& cache, int
 at::Tensor AttendInForest(const at::Tensor& queries, const KvCache& cache, int64_t block,
                           std::span<const TokenRun> runs) {
   int64_t pairs = 0;
-  for (const TokenRun& run : runs) pairs += run.tokens * (cache.past(run.segment) + cache.length(run.segment) + run.tokens);
+  for (const TokenRun& run : runs) {
+    pairs += run.tokens * (cache.past(run.segment) + cache.length(run.segment) + run.tokens);
+  }
   const bool has_large_products = pairs >= kManyPairs * static_cast<int64_t>(runs.size());
   const bool by_heads = HasFloat32Products() && HasKernels(queries) &&
                         (queries.scalar_type() == at::kFloat || !has_large_products);
