@@ -12,9 +12,9 @@
 namespace bitlaw {
 namespace {
 
-constexpr int kEpoch = 2;
+constexpr int kEpoch = 3;
 constexpr const char* kDigest = 
-    "82a20a9bb65c92bf06c15a5e158d7ff4d0599163e486e3d7ae7fea0c291ab420";
+    "f0c5f773f00839111951c208de1fd9d397f34d7355c1c031121a7b2bf987ca6b";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {

@@ -1,13 +1,14 @@
 #include "bitlaw/base/digest.h"
 
 #include <openssl/evp.h>
+#include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <vector>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/base/regular_file.h"
 
 namespace bitlaw {
 
@@ -51,12 +52,16 @@ std::string Digest::Hex() {
 std::string DigestOf(std::string_view text) { return Digest().Add(text).Hex(); }
 
 std::string DigestOfFile(const std::filesystem::path& path) {
-  std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
-  if (!file) throw Error(ErrorKind::kIo, path.string() + ": cannot be read: " + std::strerror(errno) + ".");
+  const RegularFile file(path);
   Digest digest;
   std::vector<char> buffer(1 << 20);
-  while (const size_t got = std::fread(buffer.data(), 1, buffer.size(), file.get())) digest.Add(buffer.data(), got);
-  if (std::ferror(file.get())) throw Error(ErrorKind::kIo, path.string() + ": reading stopped: " + std::strerror(errno) + ".");
+  for (;;) {
+    const ssize_t got = ::read(file.descriptor(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw Error(ErrorKind::kIo, path.string() + ": reading stopped: " + std::strerror(errno) + ".");
+    if (got == 0) break;
+    digest.Add(buffer.data(), static_cast<size_t>(got));
+  }
   return digest.Hex();
 }
 

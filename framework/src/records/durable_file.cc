@@ -9,11 +9,15 @@
 #include <cstring>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/base/regular_file.h"
 
 namespace bitlaw {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Ten million rows of observations, a hundred times what a large study writes.
+constexpr uint64_t kMaxReadBytes = uint64_t{4} << 30;
 
 [[noreturn]] void Fail(const fs::path& path, const char* what) {
   const std::string reason = std::strerror(errno);
@@ -87,18 +91,6 @@ void WriteDurably(const fs::path& path, std::string_view bytes) {
   SyncFolder(path.has_parent_path() ? path.parent_path() : ".");
 }
 
-std::string ReadWholeFile(const fs::path& path) {
-  Descriptor descriptor(path, O_RDONLY);
-  if (descriptor.get() < 0) Fail(path, "cannot be read");
-  std::string bytes;
-  char buffer[1 << 16];
-  for (;;) {
-    const ssize_t got = ::read(descriptor.get(), buffer, sizeof buffer);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) Fail(path, "reading stopped");
-    if (got == 0) return bytes;
-    bytes.append(buffer, static_cast<size_t>(got));
-  }
-}
+std::string ReadWholeFile(const fs::path& path) { return ReadRegularFile(path, kMaxReadBytes); }
 
 }  // namespace bitlaw

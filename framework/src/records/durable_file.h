@@ -13,7 +13,7 @@ namespace bitlaw {
 /// Makes missing parent folders. Error(kIo) with the system's reason.
 BITLAW_EXPORT void WriteDurably(const std::filesystem::path& path, std::string_view bytes);
 
-/// The bytes of a file. Error(kIo) with the system's reason.
+/// The bytes of a file, of 4 GiB at most; errors as ReadRegularFile().
 BITLAW_EXPORT std::string ReadWholeFile(const std::filesystem::path& path);
 
 }  // namespace bitlaw

@@ -1,15 +1,18 @@
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/base/regular_file.h"
 #include "sdk/byte_level_bpe_parts.h"
 
 namespace bitlaw {
 namespace {
 
 using Json = nlohmann::json;
+
+// The largest tokenizers of a quarter million entries take 40 MB.
+constexpr uint64_t kMaxTokenizerBytes = 256 << 20;
+constexpr uint64_t kMaxConfigBytes = 16 << 20;
 
 Error Malformed(const std::string& origin, const std::string& what) {
   return Error(ErrorKind::kIo, origin + ": " + what);
@@ -430,15 +433,6 @@ class Builder {
   bool has_byte_level_ = false;
 };
 
-std::string ReadWholeFile(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(ErrorKind::kIo, path.string() + ": cannot be read.");
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (file.bad()) throw Error(ErrorKind::kIo, path.string() + ": reading stopped.");
-  return std::move(text).str();
-}
-
 /// bos_token and eos_token of tokenizer_config.json are a string, or an object with 'content', or null.
 std::optional<int32_t> IdFromConfig(const Json& config, const char* name, const ByteLevelBpe& tokenizer) {
   const auto found = config.find(name);
@@ -458,10 +452,10 @@ std::unique_ptr<ByteLevelBpe> ByteLevelBpe::FromTokenizerJsonText(std::string_vi
 
 std::unique_ptr<ByteLevelBpe> ByteLevelBpe::FromTokenizerJson(const std::filesystem::path& file,
                                                               const SpecialTokenIds& special) {
-  std::unique_ptr<ByteLevelBpe> tokenizer = FromTokenizerJsonText(ReadWholeFile(file), file.string(), special);
+  std::unique_ptr<ByteLevelBpe> tokenizer = FromTokenizerJsonText(ReadRegularFile(file, kMaxTokenizerBytes), file.string(), special);
   const std::filesystem::path beside = file.parent_path() / "tokenizer_config.json";
   if ((special.bos && special.eos) || !std::filesystem::exists(beside)) return tokenizer;
-  const Json config = Json::parse(ReadWholeFile(beside), nullptr, false);
+  const Json config = Json::parse(ReadRegularFile(beside, kMaxConfigBytes), nullptr, false);
   if (!config.is_object()) throw Malformed(beside.string(), "is not a JSON object. The file is cut off or damaged.");
   SpecialTokenIds& roles = tokenizer->parts_->special;
   if (!special.bos) {

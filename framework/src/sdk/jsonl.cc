@@ -1,46 +1,21 @@
 #include "bitlaw/sdk/jsonl.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <memory>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/base/regular_file.h"
 #include "bitlaw/sdk/unicode_text.h"
 
 namespace bitlaw {
 
 namespace {
 
-std::string ReadBytes(const std::filesystem::path& path, int64_t limit_bytes) {
-  std::error_code code;
-  if (std::filesystem::is_directory(path, code)) {
-    throw Error(ErrorKind::kIo, path.string() + ": is a folder, where a file is needed.");
-  }
-  std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
-  if (!file) throw Error(ErrorKind::kIo, path.string() + ": cannot be read: " + std::strerror(errno) + ".");
-  std::string bytes;
-  std::vector<char> buffer(1 << 20);
-  while (const size_t got = std::fread(buffer.data(), 1, buffer.size(), file.get())) {
-    bytes.append(buffer.data(), got);
-    if (static_cast<int64_t>(bytes.size()) > limit_bytes) {
-      throw Error(ErrorKind::kBudget,
-                  path.string() + ": has more than " + std::to_string(limit_bytes) + " bytes, which is the limit.");
-    }
-  }
-  if (std::ferror(file.get())) {
-    throw Error(ErrorKind::kIo, path.string() + ": reading stopped: " + std::strerror(errno) + ".");
-  }
-  return bytes;
-}
-
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 }  // namespace
 
 std::vector<Value> ReadJsonl(const std::filesystem::path& path, const JsonlLimits& limits) {
-  const std::string bytes = ReadBytes(path, limits.file_bytes);
+  const std::string bytes = ReadRegularFile(path, static_cast<uint64_t>(limits.file_bytes));
   std::string_view rest = bytes;
   if (rest.substr(0, kByteOrderMark.size()) == kByteOrderMark) rest.remove_prefix(kByteOrderMark.size());
   std::vector<Value> rows;
@@ -71,7 +46,7 @@ std::vector<Value> ReadJsonl(const std::filesystem::path& path, const JsonlLimit
 }
 
 std::string ReadTextFile(const std::filesystem::path& path, int64_t file_bytes) {
-  std::string text = ReadBytes(path, file_bytes);
+  std::string text = ReadRegularFile(path, static_cast<uint64_t>(file_bytes));
   if (text.compare(0, kByteOrderMark.size(), kByteOrderMark) == 0) text.erase(0, kByteOrderMark.size());
   const size_t invalid = FindInvalidUtf8(text);
   if (invalid != std::string::npos) {

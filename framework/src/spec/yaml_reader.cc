@@ -4,14 +4,11 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <map>
-#include <sstream>
 #include <unordered_set>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/base/regular_file.h"
 #include "spec/study_spec.h"
 #include "spec/yaml_scalar.h"
 
@@ -289,11 +286,7 @@ Value ReadYamlFile(const std::filesystem::path& path) {
     throw Error(ErrorKind::kSpec, name + ": the file has " + std::to_string(size) + " bytes. The limit is " +
                                       std::to_string(kMaxBytes) + ".");
   }
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream content;
-  content << file.rdbuf();
-  if (!file) throw Error(ErrorKind::kIo, name + ": cannot be read: " + std::strerror(errno) + ".");
-  return ParseYaml(content.str(), name);
+  return ParseYaml(ReadRegularFile(path, kMaxBytes), name);
 }
 
 }  // namespace bitlaw

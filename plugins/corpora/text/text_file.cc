@@ -1,9 +1,6 @@
 #include "text_file.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -11,6 +8,7 @@
 
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/base/regular_file.h"
 #include "bitlaw/base/value.h"
 
 namespace bitlaw {
@@ -44,20 +42,15 @@ size_t FirstInvalidByte(std::string_view text) {
 
 TextFile::TextFile(const std::filesystem::path& path, const std::string& field)
     : path_(path.string()), field_(field), is_jsonl_(path.extension() == ".jsonl") {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  struct stat status = {};
-  const bool opened = descriptor >= 0 && ::fstat(descriptor, &status) == 0;
-  if (opened && S_ISREG(status.st_mode) && status.st_size > 0) {
-    mapping_bytes_ = static_cast<size_t>(status.st_size);
-    mapping_ = ::mmap(nullptr, mapping_bytes_, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  const RegularFile file(path);
+  if (file.size_bytes() > 0) {
+    mapping_bytes_ = file.size_bytes();
+    mapping_ = ::mmap(nullptr, mapping_bytes_, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
   }
-  const int fault = errno;
-  if (descriptor >= 0) ::close(descriptor);
-  if (!opened || mapping_ == MAP_FAILED) {
+  if (mapping_ == MAP_FAILED) {
     mapping_ = nullptr;
-    throw Error(ErrorKind::kIo, path_ + ": cannot be read: " + std::strerror(fault) + ".");
+    throw Error(ErrorKind::kIo, path_ + ": cannot be mapped into memory: " + std::strerror(errno) + ".");
   }
-  if (!S_ISREG(status.st_mode)) throw Error(ErrorKind::kIo, path_ + ": is not a file. Name a .txt or .jsonl file.");
 
   try {
     const std::string_view text(static_cast<const char*>(mapping_), mapping_bytes_);

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/mapped_file.h"
+#include "bitlaw/base/regular_file.h"
 
 namespace bitlaw {
 
@@ -165,12 +165,7 @@ void ReadExperts(const Fields& fields, DecoderConfig& config) {
 }  // namespace
 
 Value ReadJsonMap(const std::filesystem::path& file, uint64_t max_bytes) {
-  const auto mapped = MappedFile::Open(file);
-  if (mapped->size_bytes() > max_bytes) {
-    throw Error(ErrorKind::kIo, file.string() + ": has " + std::to_string(mapped->size_bytes()) + " bytes. At most " +
-                                    std::to_string(max_bytes) + " are accepted.");
-  }
-  Value value = ParseJson({reinterpret_cast<const char*>(mapped->bytes()), mapped->size_bytes()}, file.string());
+  Value value = ParseJson(ReadRegularFile(file, max_bytes), file.string());
   if (!value.is_map()) throw Error(ErrorKind::kIo, file.string() + ": the top level is not a map.");
   return value;
 }

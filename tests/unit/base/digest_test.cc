@@ -53,7 +53,7 @@ TEST(Digest, OfAFolderIsRefused) {
     DigestOfFile(folder);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_EQ(error.what(), folder.string() + ": reading stopped: Is a directory.");
+    EXPECT_EQ(error.what(), folder.string() + ": is a folder, where a file is needed.");
   }
 }
 

@@ -30,7 +30,7 @@ TEST_F(Jsonl, PointsToTheBadLine) {
 TEST_F(Jsonl, KeepsToItsLimits) {
   const std::string path = Write("a.jsonl", "{\"x\": \"aaaaaaaaaaaaaaaa\"}\n");
   EXPECT_EQ(ErrorOf([&] { ReadJsonl(path, {1000, 10}); }), path + ":1: the line has 25 bytes. The limit is 10.");
-  EXPECT_EQ(ErrorOf([&] { ReadJsonl(path, {10, 10}); }), path + ": has more than 10 bytes, which is the limit.");
+  EXPECT_EQ(ErrorOf([&] { ReadJsonl(path, {10, 10}); }), path + ": has 26 bytes. At most 10 are accepted.");
 }
 
 TEST_F(Jsonl, SaysWhyAFileCannotBeRead) {

@@ -19,11 +19,11 @@ struct BITLAW_EXPORT JsonlLimits {
 /// Reads a JSON-lines file: one JSON object a line, UTF-8, LF or CRLF. Lines of nothing but white space are skipped.
 ///
 /// Each row is a map whose mark is file:line:1.
-/// Errors: Error(kIo) with file:line for a line that is no JSON object, is not UTF-8, or has a duplicate key;
+/// Errors: those of RegularFile; Error(kIo) with file:line for a line that is no JSON object, is not UTF-8, or has a duplicate key;
 /// Error(kBudget) for a file or line above its limit.
 BITLAW_EXPORT std::vector<Value> ReadJsonl(const std::filesystem::path& path, const JsonlLimits& limits = {});
 
-/// A whole text file. Error(kIo) if it cannot be read or is not UTF-8; Error(kBudget) above `file_bytes`.
+/// A whole text file: ReadRegularFile(), and Error(kIo) if it is not UTF-8.
 /// CR LF becomes LF, and a byte-order mark is dropped.
 BITLAW_EXPORT std::string ReadTextFile(const std::filesystem::path& path, int64_t file_bytes = int64_t{4} << 30);
 

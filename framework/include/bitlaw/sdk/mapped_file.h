@@ -16,7 +16,7 @@ namespace bitlaw {
 /// mapped ends the process at the first touch beyond its new end (SIGBUS); checkpoints must not change under a run.
 class BITLAW_EXPORT MappedFile {
  public:
-  /// Error(kIo) if `path` is missing, unreadable, not a regular file, or empty.
+  /// The errors of RegularFile, and Error(kIo) if the file is empty.
   static std::shared_ptr<const MappedFile> Open(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
