@@ -36,7 +36,7 @@ constexpr char kTekkenPattern[] =
 
 const std::vector<PreTokenizer>& KnownPreTokenizers() {
   static const std::vector<PreTokenizer> known = {
-      {{"default", "gpt-2", "gpt2", "phi-2", "mpt", "olmo", "trillion"}, {kGpt2WordPattern}},
+      {{"gpt-2", "gpt2", "phi-2", "mpt", "olmo", "trillion"}, {kGpt2WordPattern}},
       {{"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"},
        {"\\p{N}", kGpt2WordPattern}},
       {{"llama-bpe", "llama3", "llama-v3", "falcon3"}, {kLlama3Pattern}, true, false, true},
@@ -49,6 +49,15 @@ const std::vector<PreTokenizer>& KnownPreTokenizers() {
 }
 
 const PreTokenizer& FindPreTokenizer(const std::string& name, const std::string& origin) {
+  if (name.empty() || name == "default") {
+    // Files made before the key was invented hold models of every pattern; llama.cpp warns and guesses.
+    throw Error(ErrorKind::kUnsupported,
+                origin + ": " +
+                    (name.empty() ? "tokenizer.ggml.pre is missing" : "tokenizer.ggml.pre is 'default'") +
+                    ", so the file does not say how the model cuts text into words, and a guess would change every "
+                    "number. Convert the model again, or name its pattern with gguf-new-metadata --pre-tokenizer. "
+                    "Known: " + JoinNames(ByteLevelBpe::GgufPreTokenizers()) + ".");
+  }
   for (const PreTokenizer& candidate : KnownPreTokenizers()) {
     if (std::find(candidate.names.begin(), candidate.names.end(), name) != candidate.names.end()) return candidate;
   }
@@ -80,7 +89,7 @@ std::unique_ptr<ByteLevelBpe> ByteLevelBpe::FromGguf(const GgufVocabulary& vocab
                                     " entries and tokenizer.ggml.tokens " + std::to_string(vocabulary.tokens.size()) +
                                     ". They must be as many.");
   }
-  const PreTokenizer& pre = FindPreTokenizer(vocabulary.pre.empty() ? "default" : vocabulary.pre, origin);
+  const PreTokenizer& pre = FindPreTokenizer(vocabulary.pre, origin);
 
   auto parts = std::make_unique<Parts>();
   parts->origin = origin;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/base/value.h"
 #include "bitlaw/sdk/mapped_tensor.h"
 #include "dequantize.h"
 
@@ -28,6 +29,8 @@ constexpr std::array<std::pair<const char*, const char*>, 11> kBlockNames = {
      {"ffn_gate", "mlp.gate_proj"},
      {"ffn_up", "mlp.up_proj"},
      {"ffn_down", "mlp.down_proj"}}};
+
+constexpr char kRopeFrequencies[] = "rope_freqs.weight";
 
 // "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight". A name that is not known stays as it is and is
 // reported as unused.
@@ -52,9 +55,9 @@ std::optional<at::ScalarType> PlainDtype(const GgmlType& type) {
   if (name == "F32") return at::kFloat;
   if (name == "F16") return at::kHalf;
   if (name == "BF16") return at::kBFloat16;
+  if (name == "F64") return at::kDouble;
   return std::nullopt;
 }
-
 
 }  // namespace
 
@@ -69,9 +72,9 @@ GgufCheckpoint::GgufCheckpoint(const std::filesystem::path& path) : file_(path) 
   for (const GgufTensor& tensor : file_.tensors()) {
     if (!tensor.type->is_readable) {
       unsupported("tensor '" + tensor.name + "' is stored as " + tensor.type->name +
-                  ". Supported: F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q6_K.");
+                  ". Supported: " + JoinNames(ReadableGgmlTypes()) + ".");
     }
-    if (tensor.name != "rope_freqs.weight") tensors_.emplace(HuggingFaceName(tensor.name), &tensor);
+    tensors_.emplace(HuggingFaceName(tensor.name), &tensor);
   }
   ReadConfig();
 }
@@ -102,7 +105,11 @@ void GgufCheckpoint::ReadConfig() {
   config_.max_positions = required("context_length");
   config_.head_dim = file_.Int(prefix + "attention.key_length")
                          .value_or(config_.num_heads > 0 ? config_.hidden_size / config_.num_heads : 0);
-  config_.rms_norm_eps = file_.Real(prefix + "attention.layer_norm_rms_epsilon").value_or(1e-5);
+  const std::string epsilon = prefix + "attention.layer_norm_rms_epsilon";
+  if (!file_.Has(epsilon)) {
+    throw Error(ErrorKind::kIo, file_.where() + ": metadata key '" + epsilon + "' is missing.");
+  }
+  config_.rms_norm_eps = *file_.Real(epsilon);
   config_.rope_theta = file_.Real(prefix + "rope.freq_base").value_or(10000.0);
   const int64_t rotated = file_.Int(prefix + "rope.dimension_count").value_or(config_.head_dim);
   if (rotated != config_.head_dim) {
@@ -110,22 +117,7 @@ void GgufCheckpoint::ReadConfig() {
                                              std::to_string(config_.head_dim) +
                                              " dimensions of a head. All of them must rotate.");
   }
-  const std::string scaling(file_.String(prefix + "rope.scaling.type").value_or("none"));
-  if (scaling == "linear") {
-    const auto factor = static_cast<float>(file_.Real(prefix + "rope.scaling.factor").value_or(1.0));
-    config_.rope_divisors.assign(static_cast<size_t>(std::clamp<int64_t>(config_.head_dim / 2, 0, 1 << 23)), factor);
-  } else if (scaling != "none") {
-    throw Error(ErrorKind::kUnsupported, file_.where() + ": rope scaling '" + scaling +
-                                             "' is not supported. Supported: none, linear, and rope_freqs.weight.");
-  }
-  for (const GgufTensor& tensor : file_.tensors()) {
-    // The one tensor that is configuration: Dh / 2 divisors (Llama 3's scaling).
-    if (tensor.name == "rope_freqs.weight" && tensor.shape.size() == 1 && PlainDtype(*tensor.type) == at::kFloat) {
-      const at::Tensor divisors =
-          MappedTensor(file_.file(), tensor.offset_bytes, tensor.shape, at::kFloat, at::kFloat).contiguous();
-      config_.rope_divisors.assign(divisors.data_ptr<float>(), divisors.data_ptr<float>() + divisors.numel());
-    }
-  }
+  ReadRope();
   const auto embedding = tensors_.find("model.embed_tokens.weight");
   if (embedding != tensors_.end() && embedding->second->shape.size() == 2) {
     config_.vocab_size = embedding->second->shape[0];
@@ -139,6 +131,56 @@ void GgufCheckpoint::ReadConfig() {
   config_.mlp_bias = has("mlp.gate_proj.bias");
   config_.qk_norm = has("self_attn.q_norm.weight");
   CheckDecoderConfig(config_, file_.where());
+}
+
+// llama.cpp's rules: a factor alone is linear, and so is the key from before there were types.
+void GgufCheckpoint::ReadRope() {
+  const std::string prefix = config_.architecture + ".rope.";
+  const auto unsupported = [&](const std::string& what) {
+    throw Error(ErrorKind::kUnsupported, file_.where() + ": " + what);
+  };
+  static constexpr std::array<std::string_view, 8> kKnown = {
+      "dimension_count", "freq_base",           "scale_linear",       "scaling.type",
+      "scaling.factor",  "scaling.attn_factor", "scaling.finetuned", "scaling.original_context_length"};
+  for (const std::string& key : file_.Keys(prefix)) {
+    if (std::find(kKnown.begin(), kKnown.end(), std::string_view(key).substr(prefix.size())) == kKnown.end()) {
+      unsupported("metadata key '" + key + "' is a rotary setting that bitlaw does not compute.");
+    }
+  }
+  if (const double scale = file_.Real(prefix + "scaling.attn_factor").value_or(1.0); scale != 1.0) {
+    unsupported("'" + prefix + "scaling.attn_factor' is " + Value(scale).Text() + ". Only 1 is supported.");
+  }
+  const std::string type(file_.String(prefix + "scaling.type").value_or("linear"));
+  if (type != "none" && type != "linear") {
+    unsupported("rope scaling '" + type + "' is not supported. Supported: none, linear, and rope_freqs.weight.");
+  }
+  // A factor of 0 means none.
+  std::optional<double> factor = file_.Real(prefix + "scaling.factor");
+  if (!factor) factor = file_.Real(prefix + "scale_linear");
+  const auto pairs = static_cast<size_t>(std::clamp<int64_t>(config_.head_dim / 2, 0, 1 << 23));
+  if (type == "linear" && factor.value_or(0.0) != 0.0 && *factor != 1.0) {
+    config_.rope_divisors.assign(pairs, static_cast<float>(*factor));
+  }
+  const auto frequencies = tensors_.find(kRopeFrequencies);
+  if (frequencies == tensors_.end()) return;
+  if (config_.architecture != "llama") {
+    unsupported("has '" + frequencies->first + "', which llama.cpp does not apply to " + config_.architecture + ".");
+  }
+  // The one tensor that is configuration: Dh / 2 divisors (Llama 3's scaling), on top of a factor.
+  const GgufTensor& tensor = *frequencies->second;
+  int64_t elements = 1;
+  for (const int64_t size : tensor.shape) elements = elements > (1 << 24) ? elements : elements * size;
+  if (elements != config_.head_dim / 2) {
+    throw Error(ErrorKind::kIo, file_.where() + ": tensor '" + frequencies->first + "' has " +
+                                    std::to_string(elements) + " elements. head_dim = " +
+                                    std::to_string(config_.head_dim) + " takes " +
+                                    std::to_string(config_.head_dim / 2) + ".");
+  }
+  const at::Tensor divisors = Load(frequencies->first, at::kFloat).contiguous();
+  const float* divisor = divisors.data_ptr<float>();
+  if (config_.rope_divisors.empty()) config_.rope_divisors.assign(pairs, 1.0f);
+  for (size_t j = 0; j < pairs; ++j) config_.rope_divisors[j] *= divisor[j];
+  tensors_.erase(frequencies);
 }
 
 std::vector<StoredTensor> GgufCheckpoint::tensors() const {

@@ -30,6 +30,7 @@ class GgufCheckpoint : public WeightSource {
 
  private:
   void ReadConfig();
+  void ReadRope();
   GgufFile file_;
   DecoderConfig config_;
   std::map<std::string, const GgufTensor*> tensors_;  ///< By Hugging Face name.

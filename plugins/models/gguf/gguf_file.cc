@@ -48,7 +48,7 @@ constexpr std::array<GgmlType, 29> kGgmlTypes = {{
     {17, "IQ2_XS", 256, 74, false}, {18, "IQ3_XXS", 256, 98, false}, {19, "IQ1_S", 256, 50, false},
     {20, "IQ4_NL", 32, 18, false}, {21, "IQ3_S", 256, 110, false}, {22, "IQ2_S", 256, 82, false},
     {23, "IQ4_XS", 256, 136, false}, {24, "I8", 1, 1, false},      {25, "I16", 1, 2, false},
-    {26, "I32", 1, 4, false},      {27, "I64", 1, 8, false},       {28, "F64", 1, 8, false},
+    {26, "I32", 1, 4, false},      {27, "I64", 1, 8, false},       {28, "F64", 1, 8, true},
     {29, "IQ1_M", 256, 56, false}, {30, "BF16", 1, 2, true},
 }};
 
@@ -83,6 +83,14 @@ std::optional<int64_t> IntAt(const MappedFile& file, uint32_t type, uint64_t off
 const GgmlType* FindGgmlType(uint32_t id) {
   const auto found = std::find_if(kGgmlTypes.begin(), kGgmlTypes.end(), [&](const GgmlType& t) { return t.id == id; });
   return found != kGgmlTypes.end() ? &*found : nullptr;
+}
+
+std::vector<std::string> ReadableGgmlTypes() {
+  std::vector<std::string> names;
+  for (const GgmlType& type : kGgmlTypes) {
+    if (type.is_readable) names.push_back(type.name);
+  }
+  return names;
 }
 
 // Walks the file from its start; every step is checked against the end before it is taken.
@@ -271,6 +279,14 @@ class GgufFile::Reader {
 };
 
 GgufFile::GgufFile(const std::filesystem::path& path) : file_(MappedFile::Open(path)) { Reader(*this).ReadAll(); }
+
+std::vector<std::string> GgufFile::Keys(const std::string& prefix) const {
+  std::vector<std::string> keys;
+  for (auto at = metadata_.lower_bound(prefix); at != metadata_.end() && at->first.starts_with(prefix); ++at) {
+    keys.push_back(at->first);
+  }
+  return keys;
+}
 
 const GgufFile::Entry* GgufFile::Find(const std::string& key) const {
   const auto found = metadata_.find(key);

@@ -23,6 +23,8 @@ struct GgmlType {
 
 /// Null for an id that ggml does not have.
 const GgmlType* FindGgmlType(uint32_t id);
+/// The names of those that Dequantize() or a plain copy reads, by id.
+std::vector<std::string> ReadableGgmlTypes();
 
 struct GgufTensor {
   std::string name;
@@ -47,6 +49,7 @@ class GgufFile {
   std::string where() const { return file_->path().string(); }
 
   bool Has(const std::string& key) const { return metadata_.count(key) > 0; }
+  std::vector<std::string> Keys(const std::string& prefix) const;  ///< Those that begin with `prefix`, sorted.
   /// The value of `key`, or nullopt if the file lacks it; Error(kIo) if it has another type.
   std::optional<int64_t> Int(const std::string& key) const;  ///< Any integer type.
   std::optional<double> Real(const std::string& key) const;  ///< Any number.

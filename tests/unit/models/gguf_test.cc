@@ -1,22 +1,13 @@
 #include "gguf_file.h"
 
 #include "support/models.h"
-#include "unit/models/file_fixture.h"
+#include "unit/models/gguf_bytes.h"
 
 namespace bitlaw {
 namespace {
 
-enum : uint32_t { kUint32 = 4, kFloat32 = 6, kBool = 7, kString = 8, kArray = 9, kUint64 = 10 };
+using namespace gguf_bytes;  // NOLINT(google-build-using-namespace)
 
-std::string Text(const std::string& text) { return Le<uint64_t>(text.size()) + text; }
-std::string Key(const std::string& key, uint32_t type, const std::string& value) {
-  return Text(key) + Le<uint32_t>(type) + value;
-}
-std::string Tensor(const std::string& name, const std::vector<uint64_t>& sizes, uint32_t type, uint64_t offset) {
-  std::string bytes = Text(name) + Le<uint32_t>(static_cast<uint32_t>(sizes.size()));
-  for (const uint64_t size : sizes) bytes += Le(size);
-  return bytes + Le(type) + Le(offset);
-}
 std::string File(const std::vector<std::string>& keys, const std::vector<std::string>& tensors, size_t data_bytes,
                  size_t alignment = 32) {
   std::string bytes = "GGUF" + Le<uint32_t>(3) + Le<uint64_t>(tensors.size()) + Le<uint64_t>(keys.size());
@@ -170,8 +161,8 @@ TEST_F(GgufBackendTest, RefusesTypesThatItCannotDequantizeByName) {
   // caught as a place; I8 (one byte an element) fits and is refused by name.
   const std::string header = Text("token_embd.weight") + Le<uint32_t>(2) + Le<uint64_t>(32) + Le<uint64_t>(300);
   EXPECT_EQ(TextWith(header + Le<uint32_t>(8), header + Le<uint32_t>(24)),
-            "DIR/m.gguf: tensor 'token_embd.weight' is stored as I8. Supported: F32, F16, BF16, Q4_0, Q4_1, Q5_0, "
-            "Q5_1, Q8_0, Q4_K, Q6_K.");
+            "DIR/m.gguf: tensor 'token_embd.weight' is stored as I8. Supported: " +
+                JoinNames(ReadableGgmlTypes()) + ".");
 }
 
 TEST_F(GgufBackendTest, RefusesTruncationsInEveryRegion) {

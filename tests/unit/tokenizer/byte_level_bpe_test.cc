@@ -344,6 +344,14 @@ TEST(GgufTokenizer, RefusesWhatItCannotReadWithTheValue) {
           "Known: " +
               JoinNames(ByteLevelBpe::GgufPreTokenizers()) + ".",
           [](GgufVocabulary& v) { v.pre = "smolm"; });
+  const std::string unsaid =
+      ", so the file does not say how the model cuts text into words, and a guess would change every number. Convert the "
+      "model again, or name its pattern with gguf-new-metadata --pre-tokenizer. Known: " +
+      JoinNames(ByteLevelBpe::GgufPreTokenizers()) + ".";
+  refused(ErrorKind::kUnsupported, "m.gguf: tokenizer.ggml.pre is missing" + unsaid,
+          [](GgufVocabulary& v) { v.pre.clear(); });
+  refused(ErrorKind::kUnsupported, "m.gguf: tokenizer.ggml.pre is 'default'" + unsaid,
+          [](GgufVocabulary& v) { v.pre = "default"; });
 }
 
 }  // namespace

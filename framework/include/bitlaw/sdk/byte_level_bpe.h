@@ -25,7 +25,7 @@ struct BITLAW_EXPORT SpecialTokenIds {
 /// The tokenizer.ggml.* fields of a GGUF file. The views must live until FromGguf() returns.
 struct BITLAW_EXPORT GgufVocabulary {
   std::string model;                     ///< tokenizer.ggml.model: "gpt2" is byte-level BPE.
-  std::string pre;                       ///< tokenizer.ggml.pre: "smollm", "llama-bpe", ...; "" means "default".
+  std::string pre;                       ///< tokenizer.ggml.pre: "smollm", "llama-bpe", ...; "": the file has none.
   std::vector<std::string_view> tokens;  ///< [V]
   std::vector<std::string_view> merges;  ///< "left right", most important first.
   std::vector<int32_t> token_types;      ///< [V] or empty; 3 is a control token, 4 one that the user defined.
@@ -64,7 +64,8 @@ class BITLAW_EXPORT ByteLevelBpe : public Tokenizer {
   static std::unique_ptr<ByteLevelBpe> FromTokenizerJsonText(std::string_view text, const std::string& origin,
                                                              const SpecialTokenIds& special = {});
 
-  /// From the metadata of a GGUF file. Error(kUnsupported) for another model than "gpt2" or an unknown `pre`.
+  /// From the metadata of a GGUF file. Error(kUnsupported) for another model than "gpt2" and for a
+  /// `pre` that is unknown, absent, or "default", which names no pattern.
   static std::unique_ptr<ByteLevelBpe> FromGguf(const GgufVocabulary& vocabulary, const std::string& origin);
 
   /// The values of tokenizer.ggml.pre that FromGguf() knows.
