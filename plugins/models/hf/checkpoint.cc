@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <cstring>
 #include <optional>
 #include <set>
 
@@ -15,8 +17,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMaxConfigBytes = 16 << 20;
-constexpr uint64_t kMaxIndexBytes = 256 << 20;
+// A JSON text becomes up to fifty times as much memory. The index of a hundred thousand tensors takes 10 MB.
+constexpr uint64_t kMaxConfigBytes = 4 << 20;
+constexpr uint64_t kMaxIndexBytes = 32 << 20;
+constexpr char kEmbedding[] = "model.embed_tokens.weight";
+constexpr char kHead[] = "lm_head.weight";
 
 // The dtypes that weights may have; others (integers, 8-bit floats) belong to quantized checkpoints.
 std::optional<at::ScalarType> WeightDtype(const std::string& dtype) {
@@ -25,6 +30,12 @@ std::optional<at::ScalarType> WeightDtype(const std::string& dtype) {
   if (dtype == "F16") return at::kHalf;
   if (dtype == "F64") return at::kDouble;
   return std::nullopt;
+}
+
+std::string SizesText(const std::vector<int64_t>& sizes) {
+  std::string text = "[";
+  for (const int64_t size : sizes) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  return text + "]";
 }
 
 const char* LongName(const std::string& dtype) {
@@ -110,6 +121,122 @@ HfCheckpoint::HfCheckpoint(const fs::path& folder) : folder_(folder) {
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
     if (fs::exists(folder / name)) files_.push_back(folder / name);
   }
+  UseStandardNames();
+  SplitFusedExperts();
+  CheckTiedHead();
+}
+
+void HfCheckpoint::Rename(const std::string& from, const std::string& to) {
+  if (from == to) return;
+  auto node = places_.extract(from);
+  node.key() = to;
+  if (!places_.insert(std::move(node)).inserted) {
+    throw Error(ErrorKind::kIo, folder_.string() + ": holds '" + from + "' and '" + to +
+                                    "', which are two names of one tensor.");
+  }
+}
+
+// Checkpoints of a model without its head (AutoModel), or of one wrapped in another, name the same tensors otherwise.
+void HfCheckpoint::UseStandardNames() {
+  static constexpr std::string_view kFirstNorm = "layers.0.input_layernorm.weight", kModel = "model.";
+  std::set<std::string> prefixes;
+  std::vector<std::string> names;
+  for (const auto& [name, place] : places_) {
+    names.push_back(name);
+    if (name.ends_with(kFirstNorm)) prefixes.insert(name.substr(0, name.size() - kFirstNorm.size()));
+  }
+  if (prefixes.size() == 1 && *prefixes.begin() != kModel) {
+    const std::string& prefix = *prefixes.begin();
+    const std::string outer = prefix.ends_with(kModel) ? prefix.substr(0, prefix.size() - kModel.size()) : prefix;
+    for (const std::string& name : names) {
+      if (name == outer + kHead) {
+        Rename(name, kHead);
+      } else if (name.starts_with(prefix)) {
+        const std::string rest = name.substr(prefix.size());
+        if (rest.starts_with("layers.") || rest.starts_with("embed_tokens.") || rest.starts_with("norm.")) {
+          Rename(name, std::string(kModel) + rest);
+        }
+      }
+    }
+  }
+  // Of two names of one matrix, only one is stored, and not always the first.
+  if (config_.tied_head && places_.count(kEmbedding) == 0 && places_.count(kHead) > 0) Rename(kHead, kEmbedding);
+}
+
+// transformers 5 keeps the experts of a block in two tensors: gate_up_proj [E, 2 F, D], gate's rows first, and
+// down_proj [E, D, F]. Each expert's matrices are whole pieces of them.
+void HfCheckpoint::SplitFusedExperts() {
+  const int64_t experts = config_.num_experts, ffn = config_.ffn_size, hidden = config_.hidden_size;
+  if (experts == 0) return;
+  static constexpr std::string_view kGateUp = ".mlp.experts.gate_up_proj", kDown = ".mlp.experts.down_proj";
+  std::vector<std::string> fused;
+  for (const auto& [name, place] : places_) {
+    if (name.ends_with(kGateUp) || name.ends_with(kDown)) fused.push_back(name);
+  }
+  for (const std::string& name : fused) {
+    const Place place = places_.at(name);
+    const bool is_down = name.ends_with(kDown);
+    const std::vector<int64_t> shape =
+        is_down ? std::vector<int64_t>{experts, hidden, ffn} : std::vector<int64_t>{experts, 2 * ffn, hidden};
+    if (place.entry.shape != shape) {
+      throw Error(ErrorKind::kIo, folder_.string() + ": fused experts '" + name + "' are " +
+                                      SizesText(place.entry.shape) + " where the configuration says " +
+                                      SizesText(shape) + (is_down ? " [E, D, F]." : " [E, 2 F, D]."));
+    }
+    places_.erase(name);
+    const std::string stem = name.substr(0, name.rfind('.') + 1);
+    const uint64_t matrix_bytes = place.entry.size_bytes / static_cast<uint64_t>(is_down ? experts : 2 * experts);
+    uint64_t offset = place.entry.offset_bytes;
+    for (int64_t e = 0; e < experts; ++e) {
+      for (const char* matrix : {is_down ? "down_proj" : "gate_proj", is_down ? "" : "up_proj"}) {
+        if (*matrix == '\0') continue;
+        Place piece = place;
+        piece.entry.name = stem + std::to_string(e) + "." + matrix + ".weight";
+        piece.entry.shape = {shape[1] / (is_down ? 1 : 2), shape[2]};
+        piece.entry.offset_bytes = offset;
+        piece.entry.size_bytes = matrix_bytes;
+        offset += matrix_bytes;
+        const std::string piece_name = piece.entry.name;
+        if (!places_.emplace(piece_name, std::move(piece)).second) {
+          throw Error(ErrorKind::kIo, folder_.string() + ": holds '" + piece_name + "' and '" + name +
+                                          "', which are the same experts twice.");
+        }
+      }
+    }
+  }
+}
+
+// A head that is stored beside the embedding that it is said to be must be the same matrix: one of both is wrong
+// otherwise, and transformers takes the one or the other from version to version.
+void HfCheckpoint::CheckTiedHead() const {
+  const auto embedding = places_.find(kEmbedding), head = places_.find(kHead);
+  if (!config_.tied_head || embedding == places_.end() || head == places_.end()) return;
+  const SafetensorsEntry &e = embedding->second.entry, &h = head->second.entry;
+  if (e.shape != h.shape || e.shape.size() != 2) return;  // Reported with the other tensors.
+  if (e.dtype == h.dtype && std::memcmp(embedding->second.file->bytes() + e.offset_bytes,
+                                        head->second.file->bytes() + h.offset_bytes, e.size_bytes) == 0) {
+    return;
+  }
+  const auto stored = [](const Place& place) {
+    return MappedTensor(place.file, place.entry.offset_bytes, place.entry.shape, *WeightDtype(place.entry.dtype),
+                        *WeightDtype(place.entry.dtype));
+  };
+  const at::Tensor embedding_rows = stored(embedding->second), head_rows = stored(head->second);
+  constexpr int64_t kRowsAtOnce = 4096;
+  int64_t different = 0;
+  for (int64_t row = 0; row < e.shape[0]; row += kRowsAtOnce) {
+    const int64_t rows = std::min(kRowsAtOnce, e.shape[0] - row);
+    different += (embedding_rows.narrow(0, row, rows).to(at::kDouble) != head_rows.narrow(0, row, rows).to(at::kDouble))
+                     .any(1)
+                     .sum()
+                     .item<int64_t>();
+  }
+  if (different == 0) return;
+  throw Error(ErrorKind::kUnsupported,
+              folder_.string() + ": tie_word_embeddings is true, but the stored " + kHead + " differs from " +
+                  kEmbedding + " in " + std::to_string(different) + " of " + std::to_string(e.shape[0]) +
+                  " rows. Set tie_word_embeddings to false in config.json to use the stored head, or save the model "
+                  "without it to use the embedding.");
 }
 
 void HfCheckpoint::AddShard(const fs::path& file, const std::map<std::string, std::string>* weight_map) {
@@ -126,7 +253,8 @@ void HfCheckpoint::AddShard(const fs::path& file, const std::map<std::string, st
     }
     if (!WeightDtype(entry.dtype)) {
       throw Error(ErrorKind::kUnsupported, file.string() + ": tensor '" + entry.name + "' has dtype " + entry.dtype +
-                                               ". Weights must be F64, F32, F16 or BF16.");
+                                               ". Weights must be F64, F32, F16 or BF16; integers and smaller floats "
+                                               "belong to quantized checkpoints. Use the original one.");
     }
     std::string name = entry.name;
     places_.emplace(std::move(name), Place{mapped, std::move(entry)});

@@ -13,10 +13,14 @@
 namespace bitlaw {
 
 /// The headers of a Hugging Face folder: which tensor lies where. Weights stay on disk until Load().
+///
+/// Tensors have the names of a whole model with one matrix an expert, however they are stored: without "model." or with
+/// more in front of it, a tied matrix under the head's name only, or the experts of a block in two tensors.
 class HfCheckpoint : public WeightSource {
  public:
   /// Error(kUnsupported) for a folder that holds pickled weights only; Error(kIo) for missing shards, tensors that the
-  /// index and the shards disagree about, and everything that ReadSafetensorsHeader() finds.
+  /// index and the shards disagree about, and everything that ReadSafetensorsHeader() finds. Of a tied head that is
+  /// stored beside the embedding both are read and compared: Error(kUnsupported) if they differ.
   explicit HfCheckpoint(const std::filesystem::path& folder);
 
   const DecoderConfig& config() const { return config_; }
@@ -27,12 +31,16 @@ class HfCheckpoint : public WeightSource {
   at::Tensor Load(const std::string& name, at::ScalarType dtype) const override;
 
  private:
-  void AddShard(const std::filesystem::path& file, const std::map<std::string, std::string>* weight_map);
-
   struct Place {
     std::shared_ptr<const MappedFile> file;
     SafetensorsEntry entry;
   };
+  void Rename(const std::string& from, const std::string& to);
+  void UseStandardNames();
+  void SplitFusedExperts();
+  void CheckTiedHead() const;
+  void AddShard(const std::filesystem::path& file, const std::map<std::string, std::string>* weight_map);
+
   std::filesystem::path folder_;
   DecoderConfig config_;
   std::map<std::string, Place> places_;

@@ -26,13 +26,14 @@ inline constexpr uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;
 ///
 /// Format   uint64 little-endian header length, JSON header, data. Every tensor names dtype, shape and its half-open
 ///          byte range; the ranges follow each other without overlap or gap and end where the file ends.
+/// Memory   That of the entries: whatever else a header holds is read and forgotten.
 /// Errors   Error(kIo) with the file's name and the first broken rule: a length beyond the file or the limit, JSON
 ///          that is malformed or names a tensor twice, an unknown dtype, a negative or overflowing shape, a range
 ///          that lies outside, overlaps, leaves a gap or disagrees with dtype and shape.
 /// Source   https://github.com/huggingface/safetensors, section Format.
 BITLAW_EXPORT std::vector<SafetensorsEntry> ReadSafetensorsHeader(const MappedFile& file);
 
-/// Bits an element of `dtype`, or 0 if safetensors has no such dtype.
+/// Bits an element of `dtype`, or 0 for a dtype that is not known.
 BITLAW_EXPORT int SafetensorsBits(const std::string& dtype);
 
 }  // namespace bitlaw
