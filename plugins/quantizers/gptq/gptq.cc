@@ -238,9 +238,7 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
                         {"calibration_tokens", static_cast<double>(calibration.tokens)},
                         {"hessian_error", relative_error(result)},
                         {"hessian_error_rtn", relative_error(nearest)}};
-  if (settings_.grid.scale_dtype == ScaleDtype::kFloat16) {
-    result.diagnostics.emplace_back("subnormal_scales", static_cast<double>(check.subnormal));
-  }
+  AddScaleDiagnostics(settings_.grid, check, result);
   return result;
 }
 

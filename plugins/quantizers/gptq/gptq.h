@@ -58,7 +58,8 @@ class GptqQuantizer final : public Quantizer {
   CalibrationNeeds needs() const override;
 
   /// Diagnostics: damp, dead_columns, calibration_tokens, hessian_error, hessian_error_rtn (both
-  /// tr((W - Q) H (W - Q)^T) / tr(W H W^T); rtn: the same grid without compensation), subnormal_scales (float16 only).
+  /// tr((W - Q) H (W - Q)^T) / tr(W H W^T); rtn: the same grid without compensation), subnormal_scales (float16 only), smallest_scales
+  /// (where there are any).
   QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
                            const LayerCalibration& calibration) const override;
 

@@ -169,18 +169,69 @@ TEST(RoundToNearest, GivesTheSameBytesForAnyNumberOfThreads) {
   EXPECT_TRUE(at::equal(one.scales, two.scales));
 }
 
-TEST(RoundToNearest, ReportsAScaleThatFloat16RoundsToZero) {
-  const at::Tensor w = at::full({1, 16}, 1e-8f);
-  EXPECT_EQ(TextOfNumericalError([&] { RoundToNearest(Rule(4, false, ScaleDtype::kFloat16), w, -1, "q_proj"); }),
-            "q_proj: a group's scale is zero in float16. Scales must be positive and finite. Use scale_dtype: float32.");
-  EXPECT_EQ(TextOfNumericalError([&] { RoundToNearest(Rule(4, false), w, -1, "q_proj"); }), "(no error)");
+double Diagnostic(const QuantizedLinear& q, const std::string& name) {
+  for (const auto& [key, value] : q.diagnostics) {
+    if (key == name) return value;
+  }
+  return 0;
 }
 
-TEST(RoundToNearest, ReportsAScaleThatOverflowsFloat16) {
-  const at::Tensor w = at::full({1, 16}, 1e8f);
-  EXPECT_EQ(
-      TextOfNumericalError([&] { RoundToNearest(Rule(4, false, ScaleDtype::kFloat16), w, -1, "q_proj"); }),
-      "q_proj: a group's scale is not finite in float16. Scales must be positive and finite. Use scale_dtype: float32.");
+TEST(RoundToNearest, GivesWeightsTooSmallForFloat16ScalesTheSmallestOne) {
+  // One group of each row is tiny; the others go on as if it were not there.
+  for (const int bits : {1, 2, 3, 4, 8}) {
+    for (const bool symmetric : {false, true}) {
+      for (const float tiny : {1e-9f, -1e-9f, 1e-8f, -3e-38f, 1e-45f}) {
+        at::Tensor w = RandomWeight(4, 32, 3);
+        const QuantizedLinear plain = RoundToNearest(Rule(bits, symmetric, ScaleDtype::kFloat16), w, 16, "q_proj");
+        w[2].narrow(0, 16, 16).fill_(tiny);
+        const QuantizedLinear q = RoundToNearest(Rule(bits, symmetric, ScaleDtype::kFloat16), w, 16, "q_proj");
+        EXPECT_EQ(q.scales[2][1].item<float>(), 0x1p-24f) << bits << symmetric << tiny;
+        EXPECT_LE((q.Dequantize() - w)[2].narrow(0, 16, 16).abs().max().item<float>(), 0x1p-24f);
+        EXPECT_EQ(Diagnostic(q, "smallest_scales"), 1.0);
+        EXPECT_TRUE(q.Dequantize().narrow(0, 0, 2).equal(plain.Dequantize().narrow(0, 0, 2)));
+        EXPECT_TRUE(q.Dequantize()[2].narrow(0, 0, 16).equal(plain.Dequantize()[2].narrow(0, 0, 16)));
+      }
+    }
+  }
+}
+
+TEST(RoundToNearest, GivesARowTooSmallForFloat16ScalesTheSmallestOne) {
+  at::Tensor w = RandomWeight(2, 40, 3);
+  w[1] *= 1e-8;
+  GridRule rule = Rule(8, false, ScaleDtype::kFloat16);
+  for (const bool mse : {false, true}) {
+    rule.mse = mse;
+    const QuantizedLinear q = RoundToNearest(rule, w, -1, "q_proj");
+    EXPECT_EQ(q.scales[1][0].item<float>(), 0x1p-24f);
+    EXPECT_EQ(q.Dequantize()[1].abs().max().item<float>(), 0.0f) << "all below half a step";
+    EXPECT_EQ(Diagnostic(q, "smallest_scales"), 1.0);
+  }
+}
+
+TEST(RoundToNearest, KeepsTheDigitsOfSmallWeightsInFloat32Scales) {
+  const at::Tensor w = at::full({1, 16}, 1e-8f);
+  const QuantizedLinear q = RoundToNearest(Rule(4, false), w, -1, "q_proj");
+  EXPECT_NEAR(q.Dequantize()[0][0].item<float>(), 1e-8f, 1e-15f);
+  EXPECT_EQ(q.diagnostics.size(), 0u);
+  // 1e-45 / 15 is below float32, too.
+  const QuantizedLinear least = RoundToNearest(Rule(4, false), at::full({1, 16}, 1e-45f), -1, "q_proj");
+  EXPECT_EQ(least.scales[0][0].item<float>(), 0x1p-126f);
+  EXPECT_EQ(least.Dequantize().abs().max().item<float>(), 0.0f);
+  EXPECT_EQ(Diagnostic(least, "smallest_scales"), 1.0);
+}
+
+TEST(RoundToNearest, ReportsAScaleThatOverflowsItsTypeWithItsPlace) {
+  at::Tensor w = RandomWeight(3, 32, 3);
+  w[2][20] = 1e8f;
+  EXPECT_EQ(TextOfNumericalError([&] { RoundToNearest(Rule(4, false, ScaleDtype::kFloat16), w, 16, "q_proj"); }),
+            "q_proj: the scale of row 2, group 1 is not finite in float16, whose largest number is 65504. Use scale_dtype: "
+            "float32, or look for weights of extreme size in the checkpoint.");
+  EXPECT_EQ(TextOfNumericalError([&] { RoundToNearest(Rule(4, false), w, 16, "q_proj"); }), "(no error)");
+  w[2][20] = 3e38f;
+  w[2][21] = -3e38f;
+  EXPECT_EQ(TextOfNumericalError([&] { RoundToNearest(Rule(4, false), w, 16, "q_proj"); }),
+            "q_proj: the scale of row 2, group 1 is not finite in float32, whose largest number is 3.4e38. Look for "
+            "weights of extreme size in the checkpoint.");
 }
 
 TEST(RoundToNearest, CountsSubnormalScales) {

@@ -64,6 +64,24 @@ std::string ErrorOf(ErrorKind kind, const std::function<void()>& body) {
   return "(no error)";
 }
 
+TEST(GptqQuantizer, KeepsALayerWithAGroupTooSmallForFloat16Scales) {
+  at::Tensor weight = Random(8, 64, 1);
+  weight[5].narrow(0, 16, 16).fill_(1e-9);
+  weight[6].fill_(1e-9);
+  const LayerCalibration calibration = CalibrationOf(Random(256, 64, 2));
+  for (const char* group_params : {"ref", "in_block", "static"}) {
+    for (const bool act_order : {false, true}) {
+      for (const int bits : {2, 4, 8}) {
+        const QuantizedLinear q = Gptq({{"bits", bits}, {"group_size", 16}, {"group_params", group_params},
+                                        {"act_order", act_order}},
+                                       weight, calibration);
+        EXPECT_GE(Diagnostic(q, "smallest_scales"), 1.0);
+        EXPECT_LE(q.Dequantize()[6].abs().max().item<float>(), 0x1p-24f) << group_params << act_order << bits;
+      }
+    }
+  }
+}
+
 TEST(GptqQuantizer, RoundsToNearestWhereColumnsDoNotMeet) {
   const at::Tensor weight = Random(40, 64, 1);
   LayerCalibration calibration;

@@ -46,7 +46,8 @@ struct BITLAW_EXPORT GridRule {
 /// Finds scale and zero of `rows` groups at once: row r of `weights` is weights[r * row_stride + (0 .. columns - 1)].
 ///
 /// Shapes   scales, zeros [rows]; zeros are integers in [0, 2^bits - 1] held as float.
-/// Errors   none: a range that the scale dtype cannot hold gives a scale of 0 or infinity, see CheckScales().
+/// Errors   none: a range too large for the scale dtype gives a scale of infinity, see CheckScales(). One too small for
+///          it gives the smallest scale: 2^-24 for float16, 2^-126 for float32.
 /// Threads  Rows are independent; one thread.
 BITLAW_EXPORT void FindGrid(const GridRule& rule, const float* weights, int64_t rows, int64_t columns,
                             int64_t row_stride, float* scales, float* zeros);
@@ -67,10 +68,15 @@ inline float CodeOf(float weight, float scale, float zero, float max_code) {
 /// What CheckScales() saw.
 struct BITLAW_EXPORT ScaleCheck {
   int64_t subnormal = 0;  ///< Scales that float16 holds with fewer than 11 bits; 0 for float32.
+  int64_t smallest = 0;   ///< Groups whose weights are so small that they have the smallest scale there is.
 };
 
-/// Error(kNumerical), with `layer` and what to do, if a scale is zero, infinite or not a number.
+/// Error(kNumerical), with `layer`, the place and what to do, if a scale is zero, infinite or not a number.
+/// scales [C_out, groups] float32.
 BITLAW_EXPORT ScaleCheck CheckScales(const GridRule& rule, const at::Tensor& scales, const std::string& layer);
+
+/// Adds "subnormal_scales" (float16 only) and, unless it is 0, "smallest_scales" to the diagnostics of `quantized`.
+BITLAW_EXPORT void AddScaleDiagnostics(const GridRule& rule, const ScaleCheck& check, QuantizedLinear& quantized);
 
 /// Error(kNumerical) if the weight of `layer` has a value that is not finite.
 BITLAW_EXPORT void CheckFinite(const at::Tensor& weight, const std::string& layer);

@@ -118,6 +118,15 @@ Value LayerJson(const QuantizedLayer& layer) {
                     {"diagnostics", diagnostics}};
 }
 
+int64_t GroupsAtSmallestScale(const QuantizedModel& quantized) {
+  int64_t groups = 0;
+  for (const QuantizedLayer& layer : quantized.layers) {
+    const double here = layer.diagnostic("smallest_scales");
+    if (here > 0) groups += static_cast<int64_t>(here);
+  }
+  return groups;
+}
+
 Value Summary(const QuantizedModel& quantized, const Value& about, int threads) {
   Value summary = about;
   summary.Set("layers", static_cast<int64_t>(quantized.layers.size()));
@@ -125,6 +134,7 @@ Value Summary(const QuantizedModel& quantized, const Value& about, int threads) 
   summary.Set("bits_effective", quantized.bits_effective);
   summary.Set("hessian_error_mean", NumberOrNull(MeanOf(quantized, "hessian_error")));
   summary.Set("hessian_error_rtn_mean", NumberOrNull(MeanOf(quantized, "hessian_error_rtn")));
+  if (const int64_t groups = GroupsAtSmallestScale(quantized); groups > 0) summary.Set("smallest_scales", groups);
   summary.Set("codes_digest", quantized.codes_digest);
   const QuantizeTimes& times = quantized.times;
   summary.Set("time", Value::Map{{"total_s", times.total_s},
@@ -146,6 +156,10 @@ void PrintSummary(const QuantizedModel& quantized, const std::string& title, con
   if (const double error = MeanOf(quantized, "hessian_error"); !std::isnan(error)) {
     fmt::print("Hessian error     {:.5f} relative, mean over layers; round to nearest {:.5f}; below it on {} of {}\n", error,
                MeanOf(quantized, "hessian_error_rtn"), LayersBelowRtn(quantized), quantized.layers.size());
+  }
+  if (const int64_t groups = GroupsAtSmallestScale(quantized); groups > 0) {
+    fmt::print("smallest scales   {} {} weights too small for any other scale of this type\n", groups,
+               groups == 1 ? "group of" : "groups of");
   }
   fmt::print("time              {:.1f} s: forward {:.1f}, statistics {:.1f}, quantize {:.1f}, install {:.1f}\n",
              times.total_s, times.forward_s, times.statistics_s, times.quantize_s, times.install_s);

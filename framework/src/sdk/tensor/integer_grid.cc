@@ -23,6 +23,9 @@ float RoundScale(float scale, ScaleDtype dtype) {
   return dtype == ScaleDtype::kFloat16 ? static_cast<float>(c10::Half(scale)) : scale;
 }
 
+// 2^-24 for float16. Of float32's, the smallest that has all its digits.
+float SmallestScale(ScaleDtype dtype) { return dtype == ScaleDtype::kFloat16 ? 0x1p-24f : 0x1p-126f; }
+
 struct Range {
   float low = 0, high = 0;
 };
@@ -114,6 +117,8 @@ void FindGrid(const GridRule& rule, const float* weights, int64_t rows, int64_t 
       high = 1;
     }
     scales[r] = RoundScale((high - low) / max_code, rule.scale_dtype);
+    // Weights too small for any scale of this type: at half a step at most from 0 or a multiple of the smallest.
+    if (scales[r] == 0) scales[r] = SmallestScale(rule.scale_dtype);
     zeros[r] = ZeroOf(rule, low, scales[r]);
 
     float best = std::numeric_limits<float>::infinity();
@@ -136,18 +141,29 @@ void FindGrid(const GridRule& rule, const float* weights, int64_t rows, int64_t 
 ScaleCheck CheckScales(const GridRule& rule, const at::Tensor& scales, const std::string& layer) {
   const at::Tensor flat = scales.contiguous();
   const float* scale = flat.data_ptr<float>();
+  const bool is_half = rule.scale_dtype == ScaleDtype::kFloat16;
+  const int64_t groups = flat.dim() > 1 ? flat.size(1) : 1;
   ScaleCheck check;
   for (int64_t i = 0; i < flat.numel(); ++i) {
     if (!(scale[i] > 0) || !std::isfinite(scale[i])) {
-      const bool is_half = rule.scale_dtype == ScaleDtype::kFloat16;
       throw Error(ErrorKind::kNumerical,
-                  fmt::format("{}: a group's scale is {} in {}. Scales must be positive and finite. {}", layer,
-                              scale[i] == 0 ? "zero" : "not finite", Name(rule.scale_dtype),
-                              is_half ? "Use scale_dtype: float32." : "Look for weights of extreme size in the checkpoint."));
+                  fmt::format("{}: the scale of row {}, group {} is {} in {}, whose largest number is {}. {}", layer,
+                              i / groups, i % groups, scale[i] == 0 ? "zero" : "not finite", Name(rule.scale_dtype),
+                              is_half ? "65504" : "3.4e38",
+                              is_half ? "Use scale_dtype: float32, or look for weights of extreme size in the checkpoint."
+                                      : "Look for weights of extreme size in the checkpoint."));
     }
-    if (rule.scale_dtype == ScaleDtype::kFloat16 && scale[i] < 0x1p-14f) ++check.subnormal;
+    if (is_half && scale[i] < 0x1p-14f) ++check.subnormal;
+    if (scale[i] <= SmallestScale(rule.scale_dtype)) ++check.smallest;
   }
   return check;
+}
+
+void AddScaleDiagnostics(const GridRule& rule, const ScaleCheck& check, QuantizedLinear& quantized) {
+  if (rule.scale_dtype == ScaleDtype::kFloat16) {
+    quantized.diagnostics.emplace_back("subnormal_scales", static_cast<double>(check.subnormal));
+  }
+  if (check.smallest > 0) quantized.diagnostics.emplace_back("smallest_scales", static_cast<double>(check.smallest));
 }
 
 void CheckFinite(const at::Tensor& weight, const std::string& layer) {
@@ -191,10 +207,7 @@ QuantizedLinear RoundToNearest(const GridRule& rule, const at::Tensor& weight, i
       }
     }
   });
-  const ScaleCheck check = CheckScales(rule, result.scales, layer);
-  if (rule.scale_dtype == ScaleDtype::kFloat16) {
-    result.diagnostics.emplace_back("subnormal_scales", static_cast<double>(check.subnormal));
-  }
+  AddScaleDiagnostics(rule, CheckScales(rule, result.scales, layer), result);
   return result;
 }
 
