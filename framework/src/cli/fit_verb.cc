@@ -210,7 +210,9 @@ void AddFitVerb(CLI::App& app, Session& session) {
   verb->add_option("--weights", arguments->weights, "1 / variance of the response: an expression, or item_errors");
   verb->add_option("--confidence", arguments->confidence, "Level of the intervals, 0.9");
   verb->add_option("--bootstrap", arguments->bootstrap, "Replicates, 500; 0: none");
-  verb->add_option("--unit", arguments->bootstrap_unit, "What the bootstrap draws: trials, items, or a column (model)");
+  verb->add_option("--unit", arguments->bootstrap_unit,
+                   "What counts as independent, in every section: trials, items, or a column. Default: model where the "
+                   "table has such a column");
   verb->add_flag("--profile", arguments->profile, "Profile intervals of the parameters");
   verb->add_option("--derive", arguments->derived, "A function of the parameters: 'doubling = 2^alpha'; repeatable");
   verb->add_option("--folds", arguments->k_fold, "Folds of the cross-validation, 5; 0: none");

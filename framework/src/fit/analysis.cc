@@ -66,6 +66,26 @@ std::vector<DerivedQuantity> DerivedOf(const Law& law, std::span<const Law* cons
   return derived;
 }
 
+// One law for several quantizers is a law of their mixture: are they alike, and what does each say alone?
+void SplitQuantizers(const Law& law, const Table& table, const FitSettings& settings, const LawFit& fit,
+                     LawAnalysis& analysis) {
+  if (fit.quantizers.size() < 2) return;
+  const TableColumn& column = table.At("quantizer");
+  std::vector<size_t> quantized;
+  for (size_t row = 0; row < table.rows(); ++row) {
+    if (IsQuantizer(table.CellText(column, row))) quantized.push_back(row);
+  }
+  if (settings.groups != "quantizer") analysis.quantizers = Chow(law, table.Rows(quantized), settings, "quantizer");
+  for (const auto& [name, rows] : fit.quantizers) {
+    std::vector<size_t> own;
+    for (const size_t row : quantized) {
+      if (table.CellText(column, row) == name) own.push_back(row);
+    }
+    analysis.by_quantizer.push_back(FitLaw(law, table.Rows(own), settings));
+    analysis.by_quantizer.back().stratum = name;
+  }
+}
+
 LawAnalysis AnalyzeLaw(const Law& law, const StratumData& stratum, const FitSettings& settings, const LawFit& fit,
                        const ItemScores* items, std::span<const DerivedQuantity> derived) {
   const Table& table = stratum.table;
@@ -88,12 +108,13 @@ LawAnalysis AnalyzeLaw(const Law& law, const StratumData& stratum, const FitSett
     const std::vector<Interval> profiles = ProfileIntervals(law, table, settings, method, settings.confidence);
     for (size_t j = 0; j < profiles.size(); ++j) analysis.uncertainty.quantities[j].profile = profiles[j];
   }
+  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, refitter.cases());
   const auto validate = [&](std::string scheme, const std::vector<int>& folds) {
     analysis.validation.push_back(
-        Validate(refitter, std::move(scheme), folds, settings.confidence, settings.seed, settings.threads));
+        Validate(refitter, std::move(scheme), folds, settings.confidence, settings.seed, settings.threads, &units));
   };
   if (settings.k_fold > 1)
-    validate(fmt::format("{}-fold", settings.k_fold), RandomFolds(refitter, settings.k_fold, settings.seed));
+    validate(FoldsName(settings.k_fold, units), RandomFolds(refitter, settings.k_fold, settings.seed, &units));
   if (settings.leave_one_out) validate("leave one out", OneByOne(refitter));
   for (const std::string& column : settings.leave_out)
     validate("leave out " + column, FoldsBy(refitter, table, column));
@@ -105,6 +126,7 @@ LawAnalysis AnalyzeLaw(const Law& law, const StratumData& stratum, const FitSett
   const std::string groups = GroupColumn(table, settings);
   if (!groups.empty()) analysis.chow = Chow(law, table, settings, groups);
   analysis.zones = Regimes(law, table, settings);
+  SplitQuantizers(law, table, settings, fit, analysis);
   return analysis;
 }
 
@@ -116,8 +138,9 @@ StrataData Averaged(const Table& table, const FitSettings& settings) {
 }
 
 StrataTests TestGroups(const Law& plain, const Law& law, const Table& table, const StrataData& strata,
-                       const StrataData& averaged, const FitSettings& settings) {
-  StrataTests tests = RankStrata(law, strata, settings);
+                       const StrataData& averaged, const FitSettings& settings, std::span<const LawFit> fits,
+                       const ItemScores* items) {
+  StrataTests tests = RankStrata(law, strata, settings, fits, items);
   if (tests.why_none.empty()) PermuteStrata(plain, table, averaged.strata.empty() ? strata : averaged, settings, tests);
   return tests;
 }
@@ -140,7 +163,8 @@ GroupingAnalysis AnalyzeGrouping(std::span<const std::unique_ptr<Law>> laws, con
       analysis.fits.push_back(FitLaw(law, stratum.table, settings));
       analysis.fits.back().stratum = stratum.name;
     }
-    analysis.strata_tests.push_back(TestGroups(*laws[i], law, regrouped, strata, averaged, settings));
+    analysis.strata_tests.push_back(
+        TestGroups(*laws[i], law, regrouped, strata, averaged, settings, analysis.fits, nullptr));
   }
   return analysis;
 }
@@ -187,7 +211,7 @@ AnalysisReport Analyze(std::span<const std::unique_ptr<Law>> laws, const Table& 
     const bool is_fitted = std::any_of(report.laws.begin(), report.laws.end(),
                                        [&](const LawAnalysis& analysis) { return analysis.law == law.name(); });
     if (!is_fitted) continue;
-    report.strata.push_back(TestGroups(*laws[i], law, table, strata, averaged, settings));
+    report.strata.push_back(TestGroups(*laws[i], law, table, strata, averaged, settings, fits.fits, items));
     report.shared_over_strata.push_back(Chow(law, stacked, settings, "stratum"));
   }
   return report;

@@ -10,6 +10,9 @@ static Value Json(const Interval& interval) { return Json(std::vector<double>{in
 static Value Json(const Uncertainty& one) {
   return JsonObject({{"name", one.name},
                      {"value", one.value},
+                     {"error", one.error},
+                     {"degrees_of_freedom", one.degrees_of_freedom},
+                     {"interval", one.interval},
                      {"delta_error", one.delta_error},
                      {"delta", one.delta},
                      {"bootstrap_error", one.bootstrap_error},
@@ -22,6 +25,9 @@ static Value Json(const Uncertainty& one) {
 static Value Json(const UncertaintyReport& report) {
   return JsonObject({{"method", report.method},
                      {"level", report.level},
+                     {"independent_units", report.independent},
+                     {"number_of_units", report.independent_units},
+                     {"warnings", report.warnings},
                      {"bootstrap_unit", report.unit},
                      {"units", report.units},
                      {"replicates", report.replicates},
@@ -44,19 +50,28 @@ static Value Json(const ValidationResult& one) {
                    {"accuracy_rows", one.accuracy_rows},
                    {"accuracy_mae", one.accuracy_mae},
                    {"accuracy_mae_interval", one.accuracy_mae_interval},
+                   {"interval_unit", one.interval_unit},
+                   {"interval_units", one.interval_units},
                    {"accuracy_rmse", one.accuracy_rmse},
                    {"accuracy_r2", one.accuracy_r2}});
   return json;
 }
 
 static Value Json(const NestedTest& test) {
+  Value over_units;
+  if (!test.unit.empty()) {
+    const ClusterRobust::Test& over = test.over_units;
+    over_units = JsonObject({{"unit", test.unit}, {"f", over.f}, {"df1", over.df1}, {"df2", over.df2}, {"p", over.p}});
+    if (!over.why_none.empty()) over_units.Set("why_none", over.why_none);
+  }
   return JsonObject({{"small", test.small},
                      {"large", test.large},
                      {"statistic", test.statistic},
                      {"value", test.value},
                      {"df1", test.df1},
                      {"df2", test.df2},
-                     {"p", test.p}});
+                     {"p", test.p},
+                     {"over_units", over_units}});
 }
 
 static Value Json(const ChowTest& test) {
@@ -82,12 +97,14 @@ static Value Json(const Zone::Exponent& one) {
   return JsonObject({{"parameter", one.parameter},
                      {"value", one.value},
                      {"standard_error", one.standard_error},
+                     {"degrees_of_freedom", one.degrees_of_freedom},
                      {"interval", one.interval},
                      {"amplification", one.amplification}});
 }
 
 static Value Json(const Zone& zone) {
-  Value json = JsonObject({{"zone", zone.name}, {"rows", zone.rows}, {"rows_at_or_below_chance", zone.at_chance}});
+  Value json = JsonObject({{"zone", zone.name}, {"rows", zone.rows}, {"rows_at_or_below_chance", zone.at_chance},
+                           {"kept", zone.kept}, {"lost_share", zone.lost_share}});
   if (!zone.why_none.empty()) json.Set("why_none", zone.why_none);
   AddFields(json, {{"adjusted_r2", zone.adjusted_r2}, {"flags", zone.flags}, {"exponents", zone.exponents}});
   return json;
@@ -106,6 +123,8 @@ static Value Json(const LawAnalysis& analysis) {
                      {"validation", analysis.validation},
                      {"ablations", analysis.ablations},
                      {"chow", analysis.chow.groups.empty() ? Value() : Json(analysis.chow)},
+                     {"quantizers", analysis.quantizers.groups.empty() ? Value() : Json(analysis.quantizers)},
+                     {"by_quantizer", analysis.by_quantizer},
                      {"zones", analysis.zones}});
 }
 
@@ -128,6 +147,8 @@ static Value Json(const LawComparison& comparison) {
                      {"response", comparison.response},
                      {"method", comparison.method},
                      {"space", comparison.space},
+                     {"independent_units", comparison.unit},
+                     {"number_of_units", comparison.units},
                      {"rows", comparison.rows},
                      {"rows_left_out", comparison.left_out},
                      {"laws", comparison.laws},
@@ -138,7 +159,9 @@ static Value Json(const SensitivityRanking::Place& place) {
   return JsonObject({{"stratum", place.stratum},
                      {"value", place.value},
                      {"standard_error", place.standard_error},
-                     {"interval", place.interval}});
+                     {"degrees_of_freedom", place.degrees_of_freedom},
+                     {"interval", place.interval},
+                     {"bootstrap_error", place.bootstrap_error}});
 }
 
 static Value Json(const SensitivityRanking::Pair& pair) {
@@ -146,6 +169,8 @@ static Value Json(const SensitivityRanking::Pair& pair) {
                      {"b", pair.b},
                      {"difference", pair.difference},
                      {"standard_error", pair.standard_error},
+                     {"degrees_of_freedom", pair.degrees_of_freedom},
+                     {"bootstrap_error", pair.bootstrap_error},
                      {"interval", pair.interval},
                      {"p", pair.p},
                      {"p_holm", pair.p_holm}});
@@ -163,7 +188,11 @@ static Value Json(const PermutationTest& one) {
 static Value Json(const StrataTests& tests) {
   Value json = JsonObject({{"law", tests.law}});
   if (!tests.why_none.empty()) json.Set("why_none", tests.why_none);
-  AddFields(json, {{"replicates", tests.replicates}, {"failed", tests.failed}, {"rankings", tests.rankings}});
+  AddFields(json, {{"methods", tests.methods},
+                   {"independent_units", tests.unit},
+                   {"number_of_units", tests.units},
+                   {"bootstrap_unit", tests.drawn},
+                   {"replicates", tests.replicates}, {"failed", tests.failed}, {"rankings", tests.rankings}});
   if (!tests.why_no_permutation.empty()) json.Set("why_no_permutation", tests.why_no_permutation);
   AddFields(json, {{"permutations", tests.permutations}, {"permutation", tests.permutation}});
   return json;

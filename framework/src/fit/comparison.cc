@@ -64,6 +64,32 @@ NestedTest TestParameters(const Law& law, const Table& table, const FitSettings&
   return test;
 }
 
+namespace {
+
+// That the coefficients of `added`, places in `columns`, are 0 in the fit of `columns`, over the units of the rows.
+void TestOverUnits(const LinearDesign& design, const std::vector<size_t>& columns, const OlsResult& fit,
+                   const std::vector<size_t>& added, const RowUnits& units, NestedTest& test) {
+  if (!units.is_clustered()) return;
+  test.unit = units.name;
+  std::vector<double> contrasts(added.size() * columns.size(), 0), values;
+  for (size_t s = 0; s < added.size(); ++s) {
+    contrasts[s * columns.size() + added[s]] = 1;
+    values.push_back(fit.coefficients[added[s]].value);
+  }
+  test.over_units = design.Robust(columns, fit, units).AreZero(contrasts, values);
+}
+
+// Places in `large` of the columns that `small` lacks.
+std::vector<size_t> Added(const std::vector<size_t>& small, const std::vector<size_t>& large) {
+  std::vector<size_t> places;
+  for (size_t j = 0; j < large.size(); ++j) {
+    if (std::find(small.begin(), small.end(), large[j]) == small.end()) places.push_back(j);
+  }
+  return places;
+}
+
+}  // namespace
+
 std::vector<Ablation> Ablations(const Law& law, const Table& table, const FitSettings& settings) {
   std::vector<Ablation> steps;
   const LinearDesign design(law, table, settings);
@@ -76,7 +102,9 @@ std::vector<Ablation> Ablations(const Law& law, const Table& table, const FitSet
   for (const std::string& name : covariates) {
     if (std::find(order.begin(), order.end(), name) == order.end()) order.push_back(name);
   }
+  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, design.rows());
   std::set<std::string> within;
+  std::vector<size_t> before;
   for (size_t i = 0; i < order.size(); ++i) {
     within.insert(order[i]);
     if (i == 0 && order.size() > 1 && order[0] == "N" && order[1] == "B") continue;
@@ -92,13 +120,16 @@ std::vector<Ablation> Ablations(const Law& law, const Table& table, const FitSet
     for (const std::string& name : order) {
       if (within.contains(name)) step.factors += (step.factors.empty() ? "" : ", ") + name;
     }
-    step.quality = design.Fit(columns).quality;
+    const OlsResult fit = design.Fit(columns);
+    step.quality = fit.quality;
     if (!steps.empty()) {
       step.added = NestedF(steps.back().quality, step.quality);
+      TestOverUnits(design, columns, fit, Added(before, columns), units, step.added);
       step.added.small = steps.back().factors;
       step.added.large = step.factors;
     }
     steps.push_back(std::move(step));
+    before = columns;
   }
   return steps;
 }
@@ -152,6 +183,20 @@ ChowTest Chow(const Law& law, const Table& table, const FitSettings& settings, c
   test.amplitudes.small = "pooled", test.amplitudes.large = "shared exponents";
   test.exponents = NestedF(test.shared, test.separate);
   test.exponents.small = "shared exponents", test.exponents.large = "separate";
+  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, design.rows());
+  if (units.is_clustered()) {
+    std::vector<size_t> exponents, intercepts;
+    for (const size_t column : all) (design.covariates_of(column).empty() ? intercepts : exponents).push_back(column);
+    const size_t groups_count = test.names.size();
+    const auto over = [&](const std::vector<size_t>& own, const std::vector<size_t>& common,
+                          const std::vector<size_t>& tested) {
+      return design.GroupsAreEqual(own, common, tested, group_of_row, groups_count, units);
+    };
+    test.chow.unit = test.amplitudes.unit = test.exponents.unit = units.name;
+    test.chow.over_units = over(all, {}, all);
+    test.amplitudes.over_units = over(intercepts, exponents, intercepts);
+    test.exponents.over_units = over(all, {}, exponents);
+  }
   return test;
 }
 
@@ -183,7 +228,10 @@ std::vector<NestedTest> NestedPairs(std::span<const Law* const> laws, const Tabl
         if (narrow.contains(design.name(j))) columns.push_back(j);
       }
       try {
-        NestedTest test = NestedF(design.Fit(columns).quality, design.Fit(all).quality);
+        const OlsResult whole = design.Fit(all);
+        NestedTest test = NestedF(design.Fit(columns).quality, whole.quality);
+        TestOverUnits(design, all, whole, Added(columns, all), UnitsOf(table, settings.bootstrap_unit, design.rows()),
+                      test);
         test.small = small->name();
         test.large = large->name();
         tests.push_back(std::move(test));
@@ -244,6 +292,7 @@ LawComparison CompareLaws(std::span<const Law* const> laws, const Table& table, 
   comparison.space = counts ? "counts" : positive ? "log response" : "response";
 
   std::vector<int> folds;
+  RowUnits units;
   for (const Law* law : usable) {
     ComparedLaw one;
     one.law = law->name();
@@ -255,16 +304,17 @@ LawComparison CompareLaws(std::span<const Law* const> laws, const Table& table, 
       one.aicc = method->quality.aicc;
       one.bic = method->quality.bic;
       const Refitter refitter(*law, shared, settings, *method);
-      if (folds.empty()) folds = RandomFolds(refitter, std::max(2, settings.k_fold), settings.seed);
-      if (settings.k_fold > 1) {
-        one.folds = Validate(refitter, fmt::format("{}-fold", settings.k_fold), folds, settings.confidence,
-                             settings.seed, settings.threads);
-      }
+      units = UnitsOf(shared, settings.bootstrap_unit, refitter.cases());
+      if (folds.empty()) folds = RandomFolds(refitter, std::max(2, settings.k_fold), settings.seed, &units);
+      const auto validate = [&](std::string scheme, const std::vector<int>& fold_of_row) {
+        return Validate(refitter, std::move(scheme), fold_of_row, settings.confidence, settings.seed, settings.threads,
+                        &units);
+      };
+      if (settings.k_fold > 1) one.folds = validate(FoldsName(settings.k_fold, units), folds);
       std::vector<std::string> conditions = UsualHoldOuts(refitter, shared);
       conditions.insert(conditions.end(), settings.hold_outs.begin(), settings.hold_outs.end());
       for (const std::string& condition : conditions) {
-        one.hold_outs.push_back(Validate(refitter, "hold out " + condition, HoldOut(refitter, shared, condition),
-                                         settings.confidence, settings.seed, settings.threads));
+        one.hold_outs.push_back(validate("hold out " + condition, HoldOut(refitter, shared, condition)));
       }
     }
     comparison.laws.push_back(std::move(one));
@@ -279,6 +329,9 @@ LawComparison CompareLaws(std::span<const Law* const> laws, const Table& table, 
   std::stable_sort(comparison.laws.begin(), comparison.laws.end(), [](const auto& a, const auto& b) {
     return std::isnan(b.aicc) ? !std::isnan(a.aicc) : a.aicc < b.aicc;
   });
+  comparison.unit = units.name;
+  comparison.units = units.size();
+  comparison.is_clustered = units.is_clustered();
   comparison.laws.insert(comparison.laws.end(), unusable.begin(), unusable.end());
   if (!common.empty()) comparison.nested = NestedPairs(usable, shared, settings);
   return comparison;

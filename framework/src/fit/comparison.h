@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
+#include "fit/cluster_robust.h"
 #include "fit/validation.h"
 
 namespace bitlaw {
@@ -16,6 +17,10 @@ struct BITLAW_EXPORT NestedTest {
   std::string statistic;  ///< "F" or "chi2"
   double value = kUnset, df1 = kUnset, df2 = kUnset, p = kUnset;  ///< df2 NaN for chi2.
   double small_adjusted_r2 = kUnset, large_adjusted_r2 = kUnset;
+  /// The same hypothesis over the units of the rows (ClusterRobust::AreZero of the large fit), where these have several
+  /// rows: value, df2 and p above take every row for independent.
+  std::string unit;  ///< "" : rows are their own units.
+  ClusterRobust::Test over_units;
 };
 
 /// F = ((SSR0 - SSR1) / (k1 - k0)) / (SSR1 / (n - k1)).
@@ -64,6 +69,10 @@ struct BITLAW_EXPORT ComparedLaw {
 struct BITLAW_EXPORT LawComparison {
   std::string stratum, response, method, space;
   size_t rows = 0, left_out = 0;  ///< left_out: rows that only some of the laws can use.
+  std::string unit;               ///< RowUnits::name of these rows
+  size_t units = 0;
+  bool is_clustered = false;      ///< Whether a unit has several rows: AICc, BIC and weights then count rows that are not
+                                  ///< independent.
   std::vector<ComparedLaw> laws;  ///< Best AICc first; those without a fit last.
   std::vector<NestedTest> nested; ///< Of all pairs whose linear forms contain each other.
 };

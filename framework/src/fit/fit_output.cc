@@ -58,10 +58,17 @@ static Value Json(const MethodFit& fit) {
                                               {"standard_error", estimate.standard_error},
                                               {"t", estimate.t},
                                               {"p", estimate.p},
+                                              {"robust_error", estimate.robust_error},
+                                              {"robust_df", estimate.robust_df},
+                                              {"robust_p", estimate.robust_p},
                                               {"unit", estimate.unit},
                                               {"note", estimate.note}}));
   }
   AddFields(json, {{"parameters", parameters},
+                   {"independent_units", fit.unit},
+                   {"units", fit.robust ? Json(fit.robust->units().size()) : Value()},
+                   {"why_no_robust", fit.why_no_robust},
+                   {"robust_covariance", fit.robust ? Json(fit.robust->cr2()) : Value()},
                    {"quality", fit.quality},
                    {"response_r2", fit.response_r2},
                    {"errors", fit.on_fit},
@@ -138,6 +145,9 @@ Value Json(const LawFit& fit) {
                            {"held_out_rows_used", fit.held_out_used},
                            {"held_out_excluded", fit.held_out_excluded},
                            {"ols", fit.ols}});
+  Value quantizers{Value::Map{}};
+  for (const auto& [name, rows] : fit.quantizers) quantizers.Set(name, Json(rows));
+  json.Set("quantizers", quantizers);
   if (!fit.ols) json.Set("why_no_ols", fit.why_no_ols);
   if (fit.ols_detail) json.Set("ols_detail", Json(*fit.ols_detail));
   json.Set("least_squares", Json(fit.least_squares));
@@ -200,6 +210,10 @@ Table FitReportTable(const FitReport& report) {
   numbers("standard_error", [](const Row& row) { return row.parameter->standard_error; });
   numbers("t", [](const Row& row) { return row.parameter->t; });
   numbers("p", [](const Row& row) { return row.parameter->p; });
+  texts("independent_units", [](const Row& row) { return row.method->unit; });
+  numbers("robust_error", [](const Row& row) { return row.parameter->robust_error; });
+  numbers("robust_df", [](const Row& row) { return row.parameter->robust_df; });
+  numbers("robust_p", [](const Row& row) { return row.parameter->robust_p; });
   texts("note", [](const Row& row) { return row.parameter->note; });
   numbers("rows", [](const Row& row) { return row.method->rows; });
   numbers("rows_excluded", [](const Row& row) { return row.law->incoming - row.law->used; });

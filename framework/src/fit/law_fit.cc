@@ -28,8 +28,10 @@ OptionSchema FitSchema() {
   schema.Real("confidence").Above(0).Below(1).Default(0.9).Doc("Level of all intervals.");
   schema.Int("bootstrap").Range(0, 1000000).Default(500).Doc("Bootstrap replicates; 0: none.");
   schema.String("bootstrap_unit")
-      .Default("trials")
-      .Doc("What is drawn: trials, items, or a column whose equal values are drawn together (model).");
+      .Default("auto")
+      .Doc(
+          "What counts as independent, in every section: trials, items, or a column whose equal values belong together; "
+          "auto: model where the table has such a column, else trials.");
   schema.Bool("profile").Default(false).Doc("Profile intervals of the parameters.");
   schema.List("derived", text).Optional().Doc("Functions of the parameters with intervals: doubling = 2^alpha.");
   schema.Int("k_fold").Range(0, 100).Default(5).Doc("Folds of the cross-validation; 0: none.");
@@ -110,6 +112,7 @@ struct Context {
   const Table& table;
   const LawRows& rows;
   const ResponseInverse& inverse;
+  const std::string& unit;  // FitSettings::bootstrap_unit
 };
 
 PredictionErrors ErrorsOf(const Context& context, const std::vector<double>& theta, const FitRows& rows,
@@ -170,11 +173,33 @@ double ResponseR2(const Context& context, const std::vector<double>& theta) {
   return tss > 0 ? 1 - ssr / tss : kUnset;
 }
 
+// Errors over the units of the rows, where a unit has several.
+void AddRobustErrors(const Context& context, MethodFit& fit) {
+  const bool is_binomial = fit.method == "binomial";
+  RowUnits units =
+      UnitsOf(context.table, context.unit, is_binomial ? context.rows.counted_index : context.rows.fit_index);
+  fit.unit = units.name;
+  fit.unit_note = units.note;
+  if (!units.is_clustered()) return;
+  const FitRows& rows = is_binomial ? context.rows.counted : context.rows.fit;
+  fit.robust = RobustOf(context.law, rows, std::move(units), context.inverse, fit, fit.why_no_robust);
+  if (fit.robust == nullptr) return;
+  for (size_t j = 0; j < fit.parameters.size(); ++j) {
+    ParameterEstimate& estimate = fit.parameters[j];
+    const RobustError robust = fit.robust->Error(j);
+    estimate.robust_error = robust.error;
+    estimate.robust_df = robust.degrees_of_freedom;
+    if (estimate.note != "from its logarithm")
+      estimate.robust_p = StudentP(estimate.value / robust.error, robust.degrees_of_freedom);
+  }
+}
+
 void Finish(const Context& context, MethodFit& fit) {
   const std::vector<double> theta = fit.theta();
   fit.response_r2 = ResponseR2(context, theta);
   fit.on_fit = ErrorsOf(context, theta, context.rows.fit, false);
   fit.on_held_out = ErrorsOf(context, theta, context.rows.held_out, true);
+  AddRobustErrors(context, fit);
 }
 
 // ln y (or y) on the features of the linear form.
@@ -358,7 +383,25 @@ void Describe(const Law& law, const LawRows& rows, LawFit& fit) {
   fit.at_chance = rows.at_chance;
 }
 
+void CountQuantizers(const Table& table, const std::vector<size_t>& rows, LawFit& fit) {
+  const TableColumn* column = table.Find("quantizer");
+  if (column == nullptr) return;
+  for (const size_t row : rows) {
+    const std::string name = table.CellText(*column, row);
+    if (!IsQuantizer(name)) continue;
+    const auto found =
+        std::find_if(fit.quantizers.begin(), fit.quantizers.end(), [&](const auto& one) { return one.first == name; });
+    if (found == fit.quantizers.end()) {
+      fit.quantizers.emplace_back(name, 1);
+    } else {
+      ++found->second;
+    }
+  }
+}
+
 }  // namespace
+
+bool IsQuantizer(const std::string& name) { return !name.empty() && name != "none"; }
 
 LawFit FitLaw(const Law& law, const Table& table, const FitSettings& settings, std::span<const size_t> only) {
   LawFit fit;
@@ -367,7 +410,7 @@ LawFit FitLaw(const Law& law, const Table& table, const FitSettings& settings, s
   const LawRows rows = SelectRows(law, chosen, {settings.chance_rule, form && form->of_log, settings.weights});
   Describe(law, rows, fit);
   const ResponseInverse inverse(law.response());
-  const Context context{law, chosen, rows, inverse};
+  const Context context{law, chosen, rows, inverse, settings.bootstrap_unit};
 
   const size_t k = law.parameters().size();
   std::string why;
@@ -393,6 +436,7 @@ LawFit FitLaw(const Law& law, const Table& table, const FitSettings& settings, s
     }
   }
   FitCounts(context, settings, fit);
+  CountQuantizers(chosen, fit.binomial ? rows.counted_index : rows.fit_index, fit);
   return fit;
 }
 
@@ -403,7 +447,7 @@ std::optional<MethodFit> FitMethod(const Law& law, const Table& table, const Fit
   const auto form = law.linear_form();
   const LawRows rows = SelectRows(law, table, {settings.chance_rule, of_log, settings.weights});
   const ResponseInverse inverse(law.response());
-  const Context context{law, table, rows, inverse};
+  const Context context{law, table, rows, inverse, settings.bootstrap_unit};
   const FitRows& used = procedure.loss == Loss::kBinomial ? rows.counted : rows.fit;
   if (procedure.loss == Loss::kBinomial && used.size() == 0) {
     why = rows.why_no_counts;
@@ -459,6 +503,7 @@ FitReport FitLaws(std::span<const std::unique_ptr<Law>> laws, const Table& table
         const std::vector<size_t>& used = rows.complete_index;
         FitSettings null_settings = settings;
         null_settings.random_starts = 0;
+        null_settings.bootstrap_unit = "trials";  // Nothing is said of the errors of a null.
         for (const auto& null : NullsOf(*law)) {
           if (used.empty()) break;
           if (study.is_controlled()) {

@@ -11,6 +11,7 @@
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/value.h"
+#include "fit/cluster_robust.h"
 #include "fit/controls.h"
 #include "fit/dataset.h"
 #include "fit/least_squares.h"
@@ -30,7 +31,8 @@ struct BITLAW_EXPORT FitSettings {
 
   double confidence = 0.9;  ///< Level of all intervals.
   int bootstrap = 500;      ///< Replicates; 0: none.
-  std::string bootstrap_unit = "trials";  ///< BootstrapOptions::unit
+  /// What counts as independent in every section, and what the bootstrap draws: UnitsOf().
+  std::string bootstrap_unit = "auto";
   bool profile = false;                   ///< Profile intervals of the parameters.
   std::vector<std::string> derived;       ///< "doubling = 2^alpha"
   int k_fold = 5;                         ///< 0: none.
@@ -55,6 +57,9 @@ struct BITLAW_EXPORT ParameterEstimate {
   double standard_error = kUnset;  ///< NaN: none, see note.
   double t = kUnset, p = kUnset;   ///< Of the hypothesis that the value is 0; NaN where ln(value) was fitted.
   std::string note;                ///< "at its bound", "not identified", "from its logarithm", or "".
+  /// By CR2 over the units of the rows (MethodFit::robust), with degrees of freedom of its own, and p of the hypothesis
+  /// that the value is 0. NaN where rows are their own units, or where the units do not suffice.
+  double robust_error = kUnset, robust_df = kUnset, robust_p = kUnset;
 };
 
 /// Mean absolute and root mean square errors of predictions.
@@ -74,7 +79,12 @@ struct BITLAW_EXPORT MethodFit {
   FitQuality quality;           ///< In that space. For "binomial" and the Hubers see NonlinearResult.
   double scale = kUnset;        ///< Of a Huber likelihood.
   double objective = kUnset;    ///< What was minimized, at the solution.
-  std::vector<double> covariance;  ///< [k, k] of the parameters; NaN where there is none.
+  std::vector<double> covariance;  ///< [k, k] of the parameters, rows independent; NaN where there is none.
+  std::string unit;                ///< RowUnits::name of the rows: what counts as independent.
+  std::string unit_note;           ///< RowUnits::note
+  /// Errors over those units. Null where every row is one of its own, and where `why_no_robust` says why.
+  std::shared_ptr<const ClusterRobust> robust;
+  std::string why_no_robust;
   double response_r2 = kUnset;  ///< 1 - SSR / TSS of the response itself, whichever space was fitted.
   PredictionErrors on_fit, on_held_out;
   std::vector<double> theta() const;
@@ -90,6 +100,8 @@ struct BITLAW_EXPORT LawFit {
   size_t held_out_incoming = 0, held_out_used = 0;
   std::vector<Exclusion> excluded, held_out_excluded;
   size_t at_chance = 0;  ///< Rows with acc_adj <= 0; in `excluded` too, but the binomial fit has them.
+  /// Of the fitted rows, each quantizer in the column `quantizer` and how many rows it has, unquantized ones apart.
+  std::vector<std::pair<std::string, size_t>> quantizers;
   std::optional<MethodFit> ols, least_squares, binomial, own;
   std::string why_no_ols, why_no_least_squares, why_no_binomial, why_no_own;
   std::optional<OlsResult> ols_detail;
@@ -98,6 +110,9 @@ struct BITLAW_EXPORT LawFit {
   std::vector<const MethodFit*> Methods() const;
   std::vector<LawFit> nulls;  ///< Fitted to exactly the rows of the law.
 };
+
+/// Whether a cell of the column `quantizer` names one: not where it is empty or says "none" (unquantized).
+BITLAW_EXPORT bool IsQuantizer(const std::string& name);
 
 /// Fits `law` to the rows of `table` that are not held out. `rows` (indices into the table), if given, are the only
 /// ones used.

@@ -70,6 +70,80 @@ OlsResult LinearDesign::Fit(const std::vector<size_t>& columns, const std::vecto
   return FitOls(std::span<const long double>(part.design), part.target, part.names, part.weights);
 }
 
+namespace {
+
+// Over the units of the rows: J and residuals of a fit by (weighted) least squares.
+ClusterRobust RobustOfFit(std::span<const long double> design, std::span<const long double> target,
+                          std::span<const double> weights, const OlsResult& fit, RowUnits units) {
+  const size_t n = target.size(), k = design.size() / n;
+  std::vector<double> jacobian(design.size()), residuals(n);
+  for (size_t i = 0; i < n; ++i) {
+    const double root = weights.empty() ? 1 : std::sqrt(weights[i]);
+    residuals[i] = root * (fit.fitted[i] - static_cast<double>(target[i]));
+    for (size_t j = 0; j < k; ++j) jacobian[i * k + j] = root * static_cast<double>(design[i * k + j]);
+  }
+  return {jacobian, residuals, std::move(units), std::vector<bool>(k, true)};
+}
+
+// The units of some of the rows.
+RowUnits Restricted(const RowUnits& units, const std::vector<size_t>* group_of_row, size_t group) {
+  if (group_of_row == nullptr) return units;
+  RowUnits some;
+  some.name = units.name;
+  std::vector<size_t> place(units.size(), units.size());
+  for (size_t i = 0; i < units.unit_of_row.size(); ++i) {
+    if ((*group_of_row)[i] != group) continue;
+    size_t& at = place[units.unit_of_row[i]];
+    if (at == units.size()) {
+      at = some.labels.size();
+      some.labels.push_back(units.labels[units.unit_of_row[i]]);
+    }
+    some.unit_of_row.push_back(at);
+  }
+  return some;
+}
+
+}  // namespace
+
+ClusterRobust LinearDesign::Robust(const std::vector<size_t>& columns, const OlsResult& fit, const RowUnits& units,
+                                   const std::vector<size_t>* group_of_row, size_t group) const {
+  const Part part = Select(columns, group_of_row, group);
+  return RobustOfFit(part.design, part.target, part.weights, fit, Restricted(units, group_of_row, group));
+}
+
+ClusterRobust::Test LinearDesign::GroupsAreEqual(const std::vector<size_t>& own, const std::vector<size_t>& common,
+                                                 const std::vector<size_t>& tested,
+                                                 const std::vector<size_t>& group_of_row, size_t groups,
+                                                 const RowUnits& units) const {
+  const size_t n = row_index_.size(), width = names_.size(), k = common.size() + own.size() * groups;
+  std::vector<long double> design(n * k, 0);
+  std::vector<std::string> names(k, "column");
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t j = 0; j < common.size(); ++j) design[i * k + j] = design_[i * width + common[j]];
+    const size_t first = common.size() + group_of_row[i] * own.size();
+    for (size_t j = 0; j < own.size(); ++j) design[i * k + first + j] = design_[i * width + own[j]];
+  }
+  ClusterRobust::Test test;
+  if (!ExplainDegenerate(std::span<const long double>(design), names).empty()) {
+    test.why_none = "the rows do not determine all groups";
+    return test;
+  }
+  const OlsResult fit = FitOls(std::span<const long double>(design), target_, names, weights_);
+  const ClusterRobust robust = RobustOfFit(design, target_, weights_, fit, units);
+  std::vector<double> contrasts, values;
+  for (size_t g = 1; g < groups; ++g) {
+    for (size_t j = 0; j < own.size(); ++j) {
+      if (std::find(tested.begin(), tested.end(), own[j]) == tested.end()) continue;
+      const size_t here = common.size() + g * own.size() + j, first = common.size() + j;
+      std::vector<double> contrast(k, 0);
+      contrast[here] = 1, contrast[first] = -1;
+      contrasts.insert(contrasts.end(), contrast.begin(), contrast.end());
+      values.push_back(fit.coefficients[here].value - fit.coefficients[first].value);
+    }
+  }
+  return robust.AreZero(contrasts, values);
+}
+
 OlsResult LinearDesign::FitWithIntercepts(const std::vector<size_t>& group_of_row,
                                           const std::vector<std::string>& groups) const {
   std::vector<size_t> columns;

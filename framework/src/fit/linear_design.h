@@ -5,6 +5,7 @@
 
 #include "bitlaw/api/law.h"
 #include "bitlaw/base/export.h"
+#include "fit/cluster_robust.h"
 #include "fit/law_fit.h"
 
 namespace bitlaw {
@@ -30,6 +31,14 @@ class BITLAW_EXPORT LinearDesign {
                              size_t group = 0) const;
   OlsResult Fit(const std::vector<size_t>& columns, const std::vector<size_t>* group_of_row = nullptr,
                 size_t group = 0) const;
+  /// Errors of such a fit over units of all rows of the design, in the order of `columns`.
+  ClusterRobust Robust(const std::vector<size_t>& columns, const OlsResult& fit, const RowUnits& units,
+                       const std::vector<size_t>* group_of_row = nullptr, size_t group = 0) const;
+  /// Whether groups differ: of the fit with `own` columns for every group and the `common` ones for all together, the
+  /// test, over the units, that the `tested` ones among the own are equal in all groups.
+  ClusterRobust::Test GroupsAreEqual(const std::vector<size_t>& own, const std::vector<size_t>& common,
+                                     const std::vector<size_t>& tested, const std::vector<size_t>& group_of_row,
+                                     size_t groups, const RowUnits& units) const;
   /// All columns but the intercept, and an intercept for each group.
   OlsResult FitWithIntercepts(const std::vector<size_t>& group_of_row, const std::vector<std::string>& groups) const;
   /// Columns that take more than one value in a group, and the intercept.

@@ -32,11 +32,16 @@ FitProcedure LogSquares(const Law& law) {
   return procedure;
 }
 
-// A stratum ready to be refitted, with the trial of each of its rows.
+// A stratum ready to be refitted by the first of its methods.
 struct FittedStratum {
   std::string name;
+  const StratumData* data = nullptr;
+  const MethodFit* method = nullptr;
   Refitter refitter;
-  std::vector<size_t> trial_of_row;
+  RowUnits units;                             // Of refitter.rows().
+  std::shared_ptr<const ClusterRobust> robust;  // Over these units, one row each or not.
+  UncertaintyReport headline;
+  std::vector<size_t> common_units;             // Of refitter.rows(), among the units of all strata.
 };
 
 double Deviation(const std::vector<double>& values) {
@@ -47,37 +52,54 @@ double Deviation(const std::vector<double>& values) {
 }
 
 SensitivityRanking Rank(const std::vector<FittedStratum>& strata, const Law& law, size_t parameter,
-                        const std::vector<double>& values, size_t replicates, double level) {
+                        const std::vector<double>& values, size_t replicates, size_t units, double level) {
   const size_t s = strata.size(), k = law.parameters().size();
   SensitivityRanking ranking;
   ranking.parameter = law.parameters()[parameter].name;
   const auto replicate = [&](size_t b, size_t stratum) { return values[(b * s + stratum) * k + parameter]; };
+  const Interval levels = ExpandedLevels(level, units);
   for (size_t i = 0; i < s; ++i) {
+    const Uncertainty& headline = strata[i].headline.quantities[parameter];
     SensitivityRanking::Place place;
     place.stratum = strata[i].name;
-    place.value = strata[i].refitter.theta()[parameter];
+    place.value = headline.value;
+    place.standard_error = headline.error;
+    place.degrees_of_freedom = headline.degrees_of_freedom;
+    place.interval = headline.interval;
     std::vector<double> draws;
     for (size_t b = 0; b < replicates; ++b) draws.push_back(replicate(b, i));
-    place.standard_error = Deviation(draws);
-    std::sort(draws.begin(), draws.end());
-    place.interval = {Quantile(draws, (1 - level) / 2), Quantile(draws, (1 + level) / 2)};
+    if (replicates > 1) place.bootstrap_error = Deviation(draws);
     ranking.places.push_back(std::move(place));
     for (size_t j = i + 1; j < s; ++j) {
       SensitivityRanking::Pair pair;
       pair.a = strata[i].name, pair.b = strata[j].name;
-      pair.difference = strata[i].refitter.theta()[parameter] - strata[j].refitter.theta()[parameter];
+      pair.difference = headline.value - strata[j].headline.quantities[parameter].value;
+      if (strata[i].robust && strata[j].robust) {
+        const RobustError error = ClusterRobust::Difference(*strata[i].robust, *strata[j].robust, parameter);
+        pair.standard_error = error.error;
+        pair.degrees_of_freedom = error.degrees_of_freedom;
+      }
       std::vector<double> differences;
       for (size_t b = 0; b < replicates; ++b) differences.push_back(replicate(b, i) - replicate(b, j));
-      pair.standard_error = Deviation(differences);
-      pair.p = 2 * NormalCdf(-std::fabs(pair.difference) / pair.standard_error);
-      std::sort(differences.begin(), differences.end());
-      pair.interval = {Quantile(differences, (1 - level) / 2), Quantile(differences, (1 + level) / 2)};
+      if (replicates > 1) pair.bootstrap_error = Deviation(differences);
+      if (!std::isnan(pair.standard_error)) {
+        const double half = pair.standard_error * StudentQuantile(level, pair.degrees_of_freedom);
+        pair.interval = {pair.difference - half, pair.difference + half};
+        pair.p = StudentP(pair.difference / pair.standard_error, pair.degrees_of_freedom);
+      } else if (replicates > 1) {
+        std::sort(differences.begin(), differences.end());
+        pair.interval = {Quantile(differences, levels.low), Quantile(differences, levels.high)};
+        pair.degrees_of_freedom = static_cast<double>(units) - 1;
+        pair.p = StudentP(pair.difference / pair.bootstrap_error, pair.degrees_of_freedom);
+      }
       ranking.pairs.push_back(std::move(pair));
     }
   }
   // Holm: the i-th smallest p times the number of tests not smaller, made monotone.
-  std::vector<size_t> order(ranking.pairs.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::vector<size_t> order;
+  for (size_t i = 0; i < ranking.pairs.size(); ++i) {
+    if (!std::isnan(ranking.pairs[i].p)) order.push_back(i);
+  }
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return ranking.pairs[a].p < ranking.pairs[b].p; });
   double largest = 0;
@@ -88,6 +110,17 @@ SensitivityRanking Rank(const std::vector<FittedStratum>& strata, const Law& law
   std::stable_sort(ranking.places.begin(), ranking.places.end(),
                    [](const auto& a, const auto& b) { return std::fabs(a.value) > std::fabs(b.value); });
   return ranking;
+}
+
+// Errors over these units, be they single rows, of a fit that FitLaw() made.
+std::shared_ptr<const ClusterRobust> RobustOverUnits(const Law& law, const Table& table, const FitSettings& settings,
+                                                     const MethodFit& method, const RowUnits& units) {
+  const auto form = law.linear_form();
+  const bool take_log = method.space == "log response" || (form && form->of_log);
+  const LawRows rows = SelectRows(law, table, {settings.chance_rule, take_log, settings.weights});
+  const ResponseInverse inverse(law.response());
+  std::string why;
+  return RobustOf(law, method.method == "binomial" ? rows.counted : rows.fit, units, inverse, method, why);
 }
 
 // acc_adj of every trial and task, for trials that have all tasks of all strata.
@@ -230,30 +263,45 @@ StrataTests TestStrata(const Law& law, const Table& table, const StrataData& str
   return tests;
 }
 
-StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettings& settings) {
+StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettings& settings,
+                       std::span<const LawFit> fits, const ItemScores* items) {
   StrataTests tests;
   tests.law = law.name();
   if (!law.linear_form()) {
     tests.why_none = "the formula is not linear in its parameters, nor is its logarithm";
     return tests;
   }
+  std::vector<std::unique_ptr<LawFit>> made;
   std::vector<FittedStratum> fitted;
-  std::map<std::string, size_t> trials;
+  std::map<std::string, size_t> all_units;
   for (const StratumData& stratum : strata.strata) {
     if (stratum.name == kGeneralStratum || stratum.name == "all") continue;
-    std::string why;
-    const auto fit = FitMethod(law, stratum.table, settings, LogSquares(law), why);
-    if (!fit) {
-      tests.why_none += (tests.why_none.empty() ? "" : "; ") + stratum.name + ": " + why;
+    const auto found = std::find_if(fits.begin(), fits.end(), [&](const LawFit& fit) {
+      return fit.law == law.name() && fit.stratum == stratum.name;
+    });
+    const LawFit* fit = found == fits.end() ? nullptr : &*found;
+    if (fit == nullptr) {
+      made.push_back(std::make_unique<LawFit>(FitLaw(law, stratum.table, settings)));
+      fit = made.back().get();
+    }
+    if (fit->Methods().empty()) {
+      tests.why_none += (tests.why_none.empty() ? "" : "; ") + stratum.name + ": " + fit->why_no_least_squares;
       continue;
     }
-    FittedStratum one{stratum.name, Refitter(law, stratum.table, settings, *fit), {}};
-    const TableColumn* trial = stratum.table.Find("trial");
-    for (size_t row = 0; row < stratum.table.rows(); ++row) {
-      const std::string key =
-          trial != nullptr ? stratum.table.CellText(*trial, row) : stratum.name + " " + std::to_string(row);
-      one.trial_of_row.push_back(trials.emplace(key, trials.size()).first->second);
+    const MethodFit& method = *fit->Methods()[0];
+    FittedStratum one{stratum.name, &stratum, &method, Refitter(law, stratum.table, settings, method), {}, {}, {}, {}};
+    one.units = UnitsOf(stratum.table, settings.bootstrap_unit, one.refitter.rows());
+    // Rows without a trial of their own are nobody else's.
+    if (one.units.name == "trials" && stratum.table.Find("trial") == nullptr) {
+      for (std::string& label : one.units.labels) label = stratum.name + " " + label;
     }
+    for (const size_t unit : one.units.unit_of_row)
+      one.common_units.push_back(all_units.emplace(one.units.labels[unit], all_units.size()).first->second);
+    one.robust = method.robust ? method.robust : RobustOverUnits(law, stratum.table, settings, method, one.units);
+    one.headline = DeltaIntervals(law, method, settings.confidence);
+    tests.methods.push_back(stratum.name + ": " + method.method);
+    tests.unit = one.units.name;
+    tests.note = one.units.note;
     fitted.push_back(std::move(one));
   }
   if (fitted.size() < 2) {
@@ -261,20 +309,41 @@ StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettin
     return tests;
   }
   tests.why_none.clear();
+  tests.units = all_units.size();
   const size_t k = law.parameters().size(), s = fitted.size();
   const auto replicates = static_cast<size_t>(std::max(0, settings.bootstrap));
   std::vector<double> values(replicates * s * k, kUnset);
   std::vector<char> good(replicates, 0);
   const Rng seed(settings.seed);
+  const bool by_items = settings.bootstrap_unit == "items";
+  std::vector<std::unique_ptr<ItemSampler>> samplers(s);
+  for (size_t i = 0; by_items && items != nullptr && i < s; ++i) {
+    samplers[i] = std::make_unique<ItemSampler>(*items, *fitted[i].data);
+    if (!samplers[i]->why_none().empty()) samplers[i].reset();
+  }
+  const auto draw_items = [&](size_t b, size_t i, std::span<double> theta) {
+    const Refitter& refitter = fitted[i].refitter;
+    Rng rng = seed.Fork(b * s + i + (1ULL << 42));
+    if (!samplers[i]) return refitter.RefitNewItems(rng, theta);
+    std::vector<double> accuracy(refitter.table_rows());
+    samplers[i]->Draw(rng, accuracy);
+    return refitter.RefitAccuracies(accuracy, theta);
+  };
   ParallelFor(replicates, settings.threads, [&](size_t b) {
     Rng rng = seed.Fork(b + (1ULL << 41));
-    std::vector<double> drawn(trials.size(), 0), multiplicity;
-    for (size_t i = 0; i < trials.size(); ++i) ++drawn[rng.Below(trials.size())];
+    std::vector<double> drawn(all_units.size(), 0), multiplicity;
+    for (size_t i = 0; i < all_units.size(); ++i) ++drawn[rng.Below(all_units.size())];
     good[b] = 1;
     for (size_t i = 0; i < s && good[b]; ++i) {
-      multiplicity.clear();
-      for (const size_t trial : fitted[i].trial_of_row) multiplicity.push_back(drawn[trial]);
-      good[b] = fitted[i].refitter.Refit(multiplicity, {values.data() + (b * s + i) * k, k});
+      const std::span<double> theta(values.data() + (b * s + i) * k, k);
+      if (by_items) {
+        good[b] = draw_items(b, i, theta);
+        continue;
+      }
+      multiplicity.assign(fitted[i].refitter.table_rows(), 0);
+      for (size_t place = 0; place < fitted[i].common_units.size(); ++place)
+        multiplicity[fitted[i].refitter.rows()[place]] = drawn[fitted[i].common_units[place]];
+      good[b] = fitted[i].refitter.Refit(multiplicity, theta);
     }
   });
   size_t kept = 0;
@@ -284,83 +353,14 @@ StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettin
                 values.begin() + static_cast<std::ptrdiff_t>(kept * s * k));
     ++kept;
   }
+  tests.drawn = by_items ? "items" : tests.unit;
   tests.replicates = static_cast<int>(replicates);
   tests.failed = static_cast<int>(replicates - kept);
-  if (kept >= 20) {
-    for (const size_t parameter : Exponents(law))
-      tests.rankings.push_back(Rank(fitted, law, parameter, values, kept, settings.confidence));
-  }
+  // As in Bootstrap(): where so many resamples fail, those that are left are another population.
+  if (kept < 20 || static_cast<double>(tests.failed) > 0.1 * static_cast<double>(replicates)) kept = 0;
+  for (const size_t parameter : Exponents(law))
+    tests.rankings.push_back(Rank(fitted, law, parameter, values, kept, all_units.size(), settings.confidence));
   return tests;
-}
-
-std::vector<Zone> Regimes(const Law& law, const Table& table, const FitSettings& settings) {
-  std::vector<Zone> zones;
-  const LinearDesign design(law, table, settings);
-  if (!design.why_none().empty()) return zones;
-  std::vector<std::string> conditions = settings.zones;
-  if (conditions.empty()) {
-    const TableColumn* bits = table.Find("B");
-    const auto covariates = law.covariates();
-    if (bits == nullptr || bits->is_text || std::find(covariates.begin(), covariates.end(), "B") == covariates.end())
-      return zones;
-    std::set<double> values;
-    for (const size_t row : design.rows()) values.insert(bits->numbers[row]);
-    if (values.size() < 2) return zones;
-    for (const double value : values) conditions.push_back("B == " + ShortestText(value));
-  }
-  std::vector<size_t> all(design.columns());
-  for (size_t j = 0; j < all.size(); ++j) all[j] = j;
-  std::vector<double> pooled(design.columns(), kUnset);
-  if (design.ExplainColumns(all).empty()) {
-    const OlsResult whole = design.Fit(all);
-    for (size_t j = 0; j < all.size(); ++j) pooled[j] = whole.coefficients[j].value;
-  }
-  const TableColumn* accuracy = table.Find("acc_adj");
-  const TableColumn* hold_out = table.Find("hold_out");
-  for (const std::string& condition : conditions) {
-    Zone zone;
-    zone.name = condition;
-    const std::vector<size_t> members = table.Where(Expression::Parse(condition));
-    const std::set<size_t> within(members.begin(), members.end());
-    for (const size_t row : members) {
-      if (accuracy != nullptr && !accuracy->is_text && accuracy->numbers[row] <= 0 && !IsHeldOut(hold_out, table, row))
-        ++zone.at_chance;
-    }
-    std::vector<size_t> group_of_row;
-    for (const size_t row : design.rows()) {
-      group_of_row.push_back(within.contains(row) ? 1 : 0);
-      zone.rows += within.contains(row);
-    }
-    const std::vector<size_t> columns = design.VaryingColumns(group_of_row, 1);
-    zone.why_none = zone.rows == 0 ? "no row is fitted in it" : design.ExplainColumns(columns, &group_of_row, 1);
-    if (zone.why_none.empty()) {
-      const OlsResult fit = design.Fit(columns, &group_of_row, 1);
-      zone.adjusted_r2 = fit.quality.adjusted_r2;
-      const double t = StudentQuantile(settings.confidence, static_cast<double>(fit.df_residual));
-      bool flat = false;
-      for (size_t j = 0; j < columns.size(); ++j) {
-        if (design.covariates_of(columns[j]).empty()) continue;
-        Zone::Exponent exponent;
-        exponent.parameter = law.parameters()[design.parameter(columns[j])].name;
-        exponent.value = fit.coefficients[j].value;
-        exponent.standard_error = fit.coefficients[j].standard_error;
-        exponent.interval = {exponent.value - t * exponent.standard_error,
-                             exponent.value + t * exponent.standard_error};
-        exponent.amplification = exponent.value / pooled[columns[j]];
-        const auto& needs = design.covariates_of(columns[j]);
-        if (needs.size() == 1 && needs[0] == "G") flat = exponent.interval.low <= 0 && exponent.interval.high >= 0;
-        zone.exponents.push_back(std::move(exponent));
-      }
-      if (zone.adjusted_r2 < 0) {
-        zone.flags.emplace_back("structural collapse");
-      } else if (zone.adjusted_r2 < 0.9) {
-        zone.flags.emplace_back("gap");
-        if (flat) zone.flags.emplace_back("precision collapse");
-      }
-    }
-    zones.push_back(std::move(zone));
-  }
-  return zones;
 }
 
 }  // namespace bitlaw

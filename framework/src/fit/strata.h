@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
+#include "fit/item_scores.h"
 #include "fit/uncertainty.h"
 
 namespace bitlaw {
@@ -13,16 +14,23 @@ struct BITLAW_EXPORT SensitivityRanking {
   struct Place {
     std::string stratum;
     double value = kUnset;
-    double standard_error = kUnset;  ///< Bootstrap over trials.
-    Interval interval;               ///< Percentile.
+    double standard_error = kUnset;  ///< The headline: over the units, as in the table of intervals.
+    double degrees_of_freedom = kUnset;
+    Interval interval;  ///< The headline
+    double bootstrap_error = kUnset;
   };
   struct Pair {
     std::string a, b;
     double difference = kUnset;  ///< a - b
-    double standard_error = kUnset;
+    /// Over the units, which both strata share: ClusterRobust::Difference(). NaN: the bootstrap's stands in.
+    double standard_error = kUnset, degrees_of_freedom = kUnset;
+    double bootstrap_error = kUnset;  ///< Units drawn jointly in both strata.
+    /// By t: difference -+ t standard_error; without one, of the bootstrap, percentile at ExpandedLevels().
     Interval interval;
-    double p = kUnset;         ///< Two-sided, difference over its bootstrap error against a normal.
-    double p_holm = kUnset;    ///< Holm's over the pairs of this parameter.
+    /// Two-sided, by Student's t: difference / standard_error (without one, difference / bootstrap_error with one less
+    /// than the units as degrees of freedom). An approximation far out: reports print none below 1 / (replicates + 1).
+    double p = kUnset;
+    double p_holm = kUnset;  ///< Holm's over the pairs of this parameter.
   };
   std::string parameter;
   std::vector<Place> places;  ///< Largest |value| first.
@@ -37,9 +45,14 @@ struct BITLAW_EXPORT PermutationTest {
   double p = kUnset;              ///< (1 + groupings with at least this spread) / (1 + groupings)
 };
 
-/// Tests of the strata by one law, fitted by OLS. Without a linear form, or with fewer than two strata: why_none.
+/// Tests of the strata by one law, each stratum fitted by the first of its methods (the permutation test by OLS, of the
+/// rows above chance). Without a linear form, or with fewer than two strata: why_none.
 struct BITLAW_EXPORT StrataTests {
   std::string law, why_none;
+  std::vector<std::string> methods;  ///< "KM: binomial"
+  std::string unit, drawn;           ///< RowUnits::name; what the bootstrap drew: that, or "items".
+  size_t units = 0;                  ///< In all strata together.
+  std::string note;                  ///< Of the units; "" for nothing.
   int replicates = 0, failed = 0;
   std::vector<SensitivityRanking> rankings;  ///< One an exponent (amplitudes depend on units).
   std::string why_no_permutation;
@@ -47,9 +60,12 @@ struct BITLAW_EXPORT StrataTests {
   std::vector<PermutationTest> permutation;
 };
 
-/// `strata` from SplitStrata(). Trials are drawn jointly: a trial that is drawn twice counts twice in every stratum, so
-/// that what strata share cancels in their differences.
-BITLAW_EXPORT StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettings& settings);
+/// `strata` from SplitStrata(). Units are drawn jointly: a model (or trial) that is drawn twice counts twice in every
+/// stratum, so that what strata share cancels in their differences. With the unit "items" new items are drawn, of `items`
+/// where given, for each stratum by itself, since strata share no items; errors beside the bootstrap are over "auto".
+/// `fits`: FitLaw() of the law on strata of these names; those that are not there are made.
+BITLAW_EXPORT StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettings& settings,
+                                     std::span<const LawFit> fits = {}, const ItemScores* items = nullptr);
 
 /// Adds the permutation test of the grouping. It needs observations (columns trial, task, stratum) with at least three
 /// tasks and a row a trial in `strata` (SplitStrata() with average_tasks); only trials that have all tasks take part.
@@ -66,9 +82,13 @@ struct BITLAW_EXPORT Zone {
   size_t rows = 0, at_chance = 0;
   std::string why_none;
   double adjusted_r2 = kUnset;
+  /// Sum of acc_adj over the sum of its reference, over the zone's rows with a reference above 0: `baseline_acc_adj`, or
+  /// the mean acc_adj of the same model (same N, where there is no column `model`) at the largest B. NaN: no reference.
+  double kept = kUnset;
+  double lost_share = kUnset;  ///< Share of those rows that are at or below chance.
   struct Exponent {
     std::string parameter;
-    double value = kUnset, standard_error = kUnset;
+    double value = kUnset, standard_error = kUnset, degrees_of_freedom = kUnset;  ///< Over the units.
     Interval interval;
     double amplification = kUnset;  ///< Over the value in all zones together.
   };
@@ -76,9 +96,21 @@ struct BITLAW_EXPORT Zone {
   std::vector<std::string> flags;  ///< "gap", "precision collapse", "structural collapse"; see Regimes().
 };
 
-/// Zones side by side: those of settings.zones, or one for each value of B. Flags: adj. R^2 below 0 is a structural
-/// collapse; else below 0.90 a gap, and if beside that the exponent of G does not differ from 0 at settings.confidence,
-/// a precision collapse. Rows at or below chance are counted: a zone with many of them has collapsed, whatever its R^2.
+/// Thresholds of the flags.
+inline constexpr double kZoneLoses = 0.9;      ///< Below this share kept a zone has lost accuracy ...
+inline constexpr double kZoneRowsLost = 0.1;   ///< ... or from this share of rows at or below chance on.
+inline constexpr double kZoneCollapses = 0.5;  ///< The same two for a collapse: kept below, rows at chance from here on.
+inline constexpr double kZoneExplained = 0.9;  ///< Adjusted R^2 from which the law explains a zone.
+
+/// Zones side by side: those of settings.zones, or one for each value of B. OLS, errors over the units.
+///
+/// A flag needs accuracy that is gone: a zone that keeps 90 % of the reference, with fewer than 10 % of its rows at or
+/// below chance, has none, whatever its R^2; nor has one without a reference (no accuracy, no B). Of a zone that lost:
+///   structural collapse  half of the accuracy is gone (or half of the rows are at chance) and the law explains nothing:
+///                        adj. R^2 below 0, no factor is left, or too few rows are left to fit it
+///   gap                  a factor is left and adj. R^2 is below 0.90, without structural collapse
+///   precision collapse   beside a gap: half of the accuracy is gone and the exponent of G, which the zone has, does not
+///                        differ from 0 at settings.confidence
 /// Empty without a linear form.
 BITLAW_EXPORT std::vector<Zone> Regimes(const Law& law, const Table& table, const FitSettings& settings);
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "bitlaw/base/error.h"
 #include "fit/objective.h"
@@ -44,24 +43,6 @@ class Quantities {
   std::vector<std::string> names_;
   std::vector<CompiledExpression> compiled_;
 };
-
-// Rows that are drawn together, by their places in refitter.rows().
-std::vector<std::vector<size_t>> UnitsOf(const Refitter& refitter, const Table& table, const std::string& unit) {
-  std::vector<std::vector<size_t>> units;
-  const bool by_trial = unit == "trials" && table.Find("trial") != nullptr;
-  if (unit == "trials" && !by_trial) {
-    for (size_t place = 0; place < refitter.rows().size(); ++place) units.push_back({place});
-    return units;
-  }
-  const TableColumn& column = table.At(by_trial ? "trial" : unit, "bootstrap unit");
-  std::map<std::string, size_t> seen;
-  for (size_t place = 0; place < refitter.rows().size(); ++place) {
-    const auto [at, is_new] = seen.emplace(table.CellText(column, refitter.rows()[place]), units.size());
-    if (is_new) units.emplace_back();
-    units[at->second].push_back(place);
-  }
-  return units;
-}
 
 // Of several samples, the items of each task (Efron 1987, section 8): blocks of n_t items each, U = (n_t - 1) (mean -
 // value).
@@ -174,7 +155,7 @@ std::vector<double> Accelerations(std::span<const double> left_out, size_t quant
 }
 
 // Which quantiles of the replicates are the ends of the BCa interval; NaN if all replicates are on one side of `value`.
-Interval BcaLevels(std::span<const double> replicates, double value, double acceleration, double level) {
+Interval BcaLevels(std::span<const double> replicates, double value, double acceleration, const Interval& levels) {
   double below = 0;
   for (const double one : replicates) below += one < value ? 1 : one == value ? 0.5 : 0;
   const double z0 = NormalQuantile(below / static_cast<double>(replicates.size()));
@@ -183,7 +164,7 @@ Interval BcaLevels(std::span<const double> replicates, double value, double acce
     const double z = z0 + NormalQuantile(p);
     return NormalCdf(z0 + z / (1 - acceleration * z));
   };
-  return {end((1 - level) / 2), end((1 + level) / 2)};
+  return {end(levels.low), end(levels.high)};
 }
 
 // Puts in place what Quantile() looks at for p up to `low` and from `high`: a third of the time of sorting all.
@@ -202,6 +183,13 @@ void SortTails(std::vector<double>& values, double low, double high) {
 }
 
 }  // namespace
+
+Interval ExpandedLevels(double level, size_t units) {
+  if (units < 2) return {(1 - level) / 2, (1 + level) / 2};
+  const auto n = static_cast<double>(units);
+  const double low = NormalCdf(-StudentQuantile(level, n - 1) * std::sqrt(n / (n - 1)));
+  return {low, 1 - low};
+}
 
 double Quantile(std::span<const double> sorted, double p) {
   if (sorted.empty() || std::isnan(p)) return kUnset;
@@ -229,15 +217,61 @@ DerivedQuantity ParseDerived(const std::string& text) {
   return derived;
 }
 
+namespace {
+
+// value -+ t error, where the value may be; what cannot be negative has its interval on the logarithm.
+Interval Around(double value, double error, double t, const LawParameter* parameter) {
+  if (!std::isfinite(error)) return {};
+  if (parameter == nullptr || value < parameter->min || value > parameter->max)
+    return {value - t * error, value + t * error};
+  if (parameter->min >= 0 && value > 0) {
+    const double factor = std::exp(t * error / value);
+    return {std::max(parameter->min, value / factor), std::min(parameter->max, value * factor)};
+  }
+  return {std::max(parameter->min, value - t * error), std::min(parameter->max, value + t * error)};
+}
+
+// What a reader must know before reading errors that are over few units, or that are not there.
+void AddWarnings(const MethodFit& method, UncertaintyReport& report) {
+  if (!method.unit_note.empty()) report.warnings.push_back(method.unit_note);
+  if (!method.why_no_robust.empty()) {
+    report.warnings.push_back(fmt::format("no errors over {}, because {}: read the bootstrap over {}", method.unit,
+                                          method.why_no_robust, method.unit));
+  }
+  if (!method.robust) return;
+  std::string none;
+  for (const Uncertainty& one : report.quantities) {
+    if (std::isnan(one.error) && !std::isnan(one.delta_error)) none += (none.empty() ? "" : ", ") + one.name;
+  }
+  const size_t units = method.robust->units().size();
+  if (!none.empty()) {
+    report.warnings.push_back(
+        fmt::format("no error of {}: {} units of '{}' are no more than what varies only between them", none, units,
+                    method.unit));
+  }
+  if (units < kFewUnits) {
+    report.warnings.push_back(fmt::format(
+        "only {} units of '{}': errors are corrected for it (CR2, degrees of freedom of each quantity), but what varies "
+        "only between units rests on {} points; --groups {} gives each its own amplitude with shared exponents",
+        units, method.unit, units, method.unit));
+  }
+}
+
+}  // namespace
+
 UncertaintyReport DeltaIntervals(const Law& law, const MethodFit& method, double level,
                                  std::span<const DerivedQuantity> derived) {
   UncertaintyReport report;
   report.method = method.method;
   report.level = level;
+  report.independent = method.unit;
+  report.is_clustered = method.robust != nullptr || !method.why_no_robust.empty();
+  report.independent_units = method.robust ? method.robust->units().size() : method.rows;
   const Quantities quantities(law, derived);
   const size_t k = law.parameters().size();
   const std::vector<double> theta = method.theta();
-  const double t = StudentQuantile(level, static_cast<double>(method.quality.rows) - static_cast<double>(k));
+  const double left = static_cast<double>(method.quality.rows) - static_cast<double>(k);
+  const double t = StudentQuantile(level, left);
   std::vector<double> gradient(k);
   for (size_t i = 0; i < quantities.size(); ++i) {
     Uncertainty one;
@@ -250,9 +284,20 @@ UncertaintyReport DeltaIntervals(const Law& law, const MethodFit& method, double
       }
     }
     one.delta_error = std::sqrt(variance);
-    one.delta = {one.value - t * one.delta_error, one.value + t * one.delta_error};
+    const LawParameter* parameter = i < k ? &law.parameters()[i] : nullptr;
+    one.delta = Around(one.value, one.delta_error, t, parameter);
+    if (method.robust) {
+      const RobustError robust = method.robust->Error(gradient);
+      one.error = robust.error;
+      one.degrees_of_freedom = robust.degrees_of_freedom;
+    } else if (!report.is_clustered) {
+      one.error = one.delta_error;
+      one.degrees_of_freedom = left;
+    }
+    one.interval = Around(one.value, one.error, StudentQuantile(level, one.degrees_of_freedom), parameter);
     report.quantities.push_back(std::move(one));
   }
+  AddWarnings(method, report);
   return report;
 }
 
@@ -273,10 +318,12 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
     if (!report.note.empty()) return report;
     report.units = items != nullptr ? items->items() : refitter.rows().size();
   } else {
-    units = UnitsOf(refitter, table, options.unit);
+    const RowUnits drawn = UnitsOf(table, options.unit, refitter.rows());
+    units = drawn.Members();
+    report.unit = drawn.name;
     report.units = units.size();
     if (units.size() < 2) {
-      report.note = fmt::format("'{}' has {} value in the fitted rows: there is nothing to draw from", options.unit,
+      report.note = fmt::format("'{}' has {} value in the fitted rows: there is nothing to draw from", report.unit,
                                 units.size());
       return report;
     }
@@ -355,7 +402,7 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
   const size_t kept = replicates - static_cast<size_t>(report.failed);
   if (kept < 20 || static_cast<double>(report.failed) > 0.1 * static_cast<double>(replicates)) {
     report.note = fmt::format("{} of {} resamples by {} do not determine the parameters: no interval is given",
-                              report.failed, replicates, options.unit);
+                              report.failed, replicates, report.unit);
     return report;
   }
   std::vector<double> accelerations(m, 0);
@@ -380,8 +427,8 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
     for (const double value : drawn) squares += (value - mean) * (value - mean);
     one.bootstrap_error = std::sqrt(squares / static_cast<double>(kept - 1));
     one.bias = mean - one.value;
-    const Interval plain = {(1 - options.level) / 2, (1 + options.level) / 2};
-    const Interval bca = BcaLevels(drawn, one.value, accelerations[i], options.level);
+    const Interval plain = ExpandedLevels(options.level, by_items ? 0 : units.size());
+    const Interval bca = BcaLevels(drawn, one.value, accelerations[i], plain);
     const bool has_bca = std::isfinite(bca.low) && std::isfinite(bca.high);
     SortTails(drawn, has_bca ? std::max(plain.low, bca.low) : plain.low,
               has_bca ? std::min(plain.high, bca.high) : plain.high);
@@ -409,11 +456,19 @@ std::vector<Interval> ProfileIntervals(const Law& law, const Table& table, const
   const ResponseInverse inverse(law.response());
   const std::vector<double> theta = method.theta();
   const double minimum = Objective(law, rows, procedure, &inverse).Value(theta);
-  const double t = StudentQuantile(level, static_cast<double>(rows.size() - k));
-  const double unit = is_binomial ? std::max(1.0, method.quality.residual_variance) : method.quality.residual_variance;
+  if (!method.why_no_robust.empty()) return intervals;
+  const double variance =
+      is_binomial ? std::max(1.0, method.quality.residual_variance) : method.quality.residual_variance;
 
   ParallelFor(k, settings.threads, [&](size_t j) {
-    const double error = std::sqrt(method.covariance[j * k + j]);
+    double error = std::sqrt(method.covariance[j * k + j]), unit = variance;
+    double t = StudentQuantile(level, static_cast<double>(rows.size() - k));
+    if (method.robust) {
+      const RobustError robust = method.robust->Error(j);
+      unit *= std::pow(robust.error / error, 2);
+      error = robust.error;
+      t = StudentQuantile(level, robust.degrees_of_freedom);
+    }
     if (!(error > 0)) return;
     std::vector<double> start = theta;
     // Signed root of the rise, in standard deviations: rises with the parameter.

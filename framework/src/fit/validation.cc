@@ -35,23 +35,34 @@ Errors Summarize(const std::vector<double>& truth, const std::vector<double>& pr
   return errors;
 }
 
-Interval MeanInterval(const std::vector<double>& values, double level, uint64_t seed) {
-  if (values.size() < 2) return {};
-  std::vector<double> means;
+// Of the mean of all values, by drawing whole units.
+Interval MeanInterval(const std::vector<double>& values, const std::vector<size_t>& unit_of_value, size_t units,
+                      double level, uint64_t seed) {
+  if (units < 2) return {};
+  std::vector<double> sum_of(units, 0), count_of(units, 0), means;
+  for (size_t i = 0; i < values.size(); ++i) {
+    sum_of[unit_of_value[i]] += values[i];
+    ++count_of[unit_of_value[i]];
+  }
   Rng rng = Rng(seed).Fork(UINT64_MAX - 1);
   for (int b = 0; b < 1000; ++b) {
-    double sum = 0;
-    for (size_t i = 0; i < values.size(); ++i) sum += values[rng.Below(values.size())];
-    means.push_back(sum / static_cast<double>(values.size()));
+    double sum = 0, count = 0;
+    for (size_t i = 0; i < units; ++i) {
+      const size_t unit = rng.Below(units);
+      sum += sum_of[unit];
+      count += count_of[unit];
+    }
+    means.push_back(sum / count);
   }
   std::sort(means.begin(), means.end());
-  return {Quantile(means, (1 - level) / 2), Quantile(means, (1 + level) / 2)};
+  const Interval levels = ExpandedLevels(level, units);
+  return {Quantile(means, levels.low), Quantile(means, levels.high)};
 }
 
 }  // namespace
 
 ValidationResult Validate(const Refitter& refitter, std::string scheme, std::span<const int> fold_of_row, double level,
-                          uint64_t seed, int threads) {
+                          uint64_t seed, int threads, const RowUnits* units) {
   ValidationResult result;
   result.scheme = std::move(scheme);
   const size_t k = refitter.parameters();
@@ -79,6 +90,9 @@ ValidationResult Validate(const Refitter& refitter, std::string scheme, std::spa
     good[f] = sizes[f] > k && refitter.RefitToPredict(multiplicity, theta[f], why[f]);
   });
   std::vector<double> response, predicted, accuracy, predicted_accuracy, absolute;
+  std::vector<size_t> unit_of_row(refitter.table_rows()), unit_of_error;
+  for (size_t place = 0; place < refitter.cases().size(); ++place)
+    unit_of_row[refitter.cases()[place]] = units != nullptr ? units->unit_of_row[place] : place;
   for (size_t f = 0; f < members.size(); ++f) {
     if (members[f].empty()) continue;
     ++result.fits;
@@ -103,6 +117,7 @@ ValidationResult Validate(const Refitter& refitter, std::string scheme, std::spa
         accuracy.push_back(refitter.Accuracy(row));
         predicted_accuracy.push_back(as_accuracy);
         absolute.push_back(std::fabs(as_accuracy - accuracy.back()));
+        unit_of_error.push_back(unit_of_row[row]);
       }
     }
   }
@@ -117,17 +132,32 @@ ValidationResult Validate(const Refitter& refitter, std::string scheme, std::spa
   result.mae = of_response.mae, result.rmse = of_response.rmse, result.r2 = of_response.r2;
   result.accuracy_rows = accuracy.size();
   result.accuracy_mae = of_accuracy.mae, result.accuracy_rmse = of_accuracy.rmse, result.accuracy_r2 = of_accuracy.r2;
-  result.accuracy_mae_interval = MeanInterval(absolute, level, seed);
+  std::map<size_t, size_t> place_of_unit;
+  for (size_t& unit : unit_of_error) unit = place_of_unit.emplace(unit, place_of_unit.size()).first->second;
+  result.interval_unit = units != nullptr ? units->name : "trials";
+  result.interval_units = place_of_unit.size();
+  result.accuracy_mae_interval = MeanInterval(absolute, unit_of_error, place_of_unit.size(), level, seed);
   return result;
 }
 
-std::vector<int> RandomFolds(const Refitter& refitter, int folds, uint64_t seed) {
-  std::vector<size_t> order(refitter.cases().begin(), refitter.cases().end());
+std::vector<int> RandomFolds(const Refitter& refitter, int folds, uint64_t seed, const RowUnits* units) {
+  const bool is_clustered = units != nullptr && units->is_clustered();
+  std::vector<size_t> order;
+  for (size_t place = 0; place < (is_clustered ? units->size() : refitter.cases().size()); ++place)
+    order.push_back(place);
   Rng rng = Rng(seed).Fork(UINT64_MAX - 2);
   rng.Shuffle(std::span<size_t>(order));
-  std::vector<int> fold_of_row(refitter.table_rows(), -1);
-  for (size_t i = 0; i < order.size(); ++i) fold_of_row[order[i]] = static_cast<int>(i % static_cast<size_t>(folds));
+  std::vector<int> fold_of(order.size()), fold_of_row(refitter.table_rows(), -1);
+  for (size_t i = 0; i < order.size(); ++i) fold_of[order[i]] = static_cast<int>(i % static_cast<size_t>(folds));
+  for (size_t place = 0; place < refitter.cases().size(); ++place)
+    fold_of_row[refitter.cases()[place]] = fold_of[is_clustered ? units->unit_of_row[place] : place];
   return fold_of_row;
+}
+
+std::string FoldsName(int folds, const RowUnits& units) {
+  if (!units.is_clustered()) return fmt::format("{}-fold", folds);
+  if (units.size() <= static_cast<size_t>(folds)) return fmt::format("leave one {} out", units.name);
+  return fmt::format("{}-fold by {}", folds, units.name);
 }
 
 std::vector<int> OneByOne(const Refitter& refitter) {

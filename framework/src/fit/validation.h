@@ -23,18 +23,25 @@ struct BITLAW_EXPORT ValidationResult {
   double mae = kUnset, rmse = kUnset, r2 = kUnset;  ///< In units of the response; R^2 about the mean of these rows.
   size_t accuracy_rows = 0;
   double accuracy_mae = kUnset, accuracy_rmse = kUnset, accuracy_r2 = kUnset;  ///< In units of acc_adj.
-  Interval accuracy_mae_interval;  ///< Percentile bootstrap over the predicted rows.
+  /// Percentile bootstrap (ExpandedLevels()) over `interval_units` units of the predicted rows; none of one unit.
+  Interval accuracy_mae_interval;
+  std::string interval_unit;
+  size_t interval_units = 0;
   std::vector<size_t> rows;        ///< Of the table, in the order of the next.
   std::vector<double> predicted, predicted_accuracy;
 };
 
 /// fold_of_row [table rows]: fold f is predicted by a fit without it; a row with -1 is in every fit and never
-/// predicted.
+/// predicted. `units`: of the refitter's cases; null: every row is one.
 BITLAW_EXPORT ValidationResult Validate(const Refitter& refitter, std::string scheme, std::span<const int> fold_of_row,
-                                        double level, uint64_t seed, int threads);
+                                        double level, uint64_t seed, int threads, const RowUnits* units = nullptr);
 
-/// `folds` random parts of nearly equal size, over the refitter's cases.
-BITLAW_EXPORT std::vector<int> RandomFolds(const Refitter& refitter, int folds, uint64_t seed);
+/// `folds` random parts of nearly equal size, over the refitter's cases; with units of several rows, parts of whole
+/// units, and no more parts than there are units.
+BITLAW_EXPORT std::vector<int> RandomFolds(const Refitter& refitter, int folds, uint64_t seed,
+                                           const RowUnits* units = nullptr);
+/// What these parts are called: "5-fold", "5-fold by model", "leave one model out".
+BITLAW_EXPORT std::string FoldsName(int folds, const RowUnits& units);
 /// One fold a row.
 BITLAW_EXPORT std::vector<int> OneByOne(const Refitter& refitter);
 /// One fold a value of the column. Error(kSpec) if there is none.

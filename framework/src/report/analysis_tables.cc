@@ -16,6 +16,33 @@ ReportCell Between(const Interval& interval) {
   return fmt::format("[{:.4g}, {:.4g}]", interval.low, interval.high);
 }
 
+// A p-value; one that the replicates could not show is printed as that.
+ReportCell PValue(double p, int replicates) {
+  ReportCell cell = Significant(p, 2);
+  if (replicates > 0 && p * (replicates + 1) < 1) cell.text = fmt::format("< 1/{}", replicates + 1);
+  return cell;
+}
+
+// "over model (5 units)"
+std::string Over(const std::string& unit, size_t units) { return fmt::format("over {} ({} units)", unit, units); }
+
+// Each text once, led by the strata that say it.
+void AddWarnings(const std::vector<const LawAnalysis*>& analyses, ReportTable& table) {
+  std::vector<std::pair<std::string, std::string>> strata_of;
+  for (const LawAnalysis* analysis : analyses) {
+    for (const std::string& text : analysis->uncertainty.warnings) {
+      const auto found =
+          std::find_if(strata_of.begin(), strata_of.end(), [&](const auto& one) { return one.first == text; });
+      if (found == strata_of.end()) {
+        strata_of.emplace_back(text, analysis->stratum);
+      } else {
+        found->second += ", " + analysis->stratum;
+      }
+    }
+  }
+  for (const auto& [text, strata] : strata_of) table.notes.push_back(strata + ": " + text + ".");
+}
+
 ReportCell Size(size_t count) { return Whole(static_cast<double>(count)); }
 
 void AddTable(ReportSection& section, ReportTable table) {
@@ -26,34 +53,42 @@ ReportTable IntervalTable(const std::vector<const LawAnalysis*>& analyses) {
   ReportTable table;
   table.name = "intervals_" + analyses[0]->law;
   table.title = "Intervals, " + Level(analyses[0]->uncertainty.level);
-  bool has_profile = false, has_bootstrap = false;
+  bool has_profile = false, has_bootstrap = false, is_clustered = false;
   for (const LawAnalysis* analysis : analyses) {
     has_bootstrap = has_bootstrap || !analysis->uncertainty.unit.empty();
+    is_clustered = is_clustered || analysis->uncertainty.is_clustered;
     for (const Uncertainty& one : analysis->uncertainty.quantities)
       has_profile = has_profile || !std::isnan(one.profile.low);
   }
-  table.header = {"stratum", "quantity", "value", "delta"};
+  table.header = {"stratum", "quantity", "value", "error", "df", "interval"};
   if (has_bootstrap) table.header.insert(table.header.end(), {"bootstrap", "BCa", "bias"});
   if (has_profile) table.header.emplace_back("profile");
+  if (is_clustered) table.header.emplace_back("were all rows independent");
   for (const LawAnalysis* analysis : analyses) {
     const UncertaintyReport& report = analysis->uncertainty;
     for (const Uncertainty& one : report.quantities) {
-      std::vector<ReportCell> row = {analysis->stratum, one.name, Significant(one.value), Between(one.delta)};
+      std::vector<ReportCell> row = {analysis->stratum,         one.name,
+                                     Significant(one.value),    Significant(one.error, 2),
+                                     Fixed(one.degrees_of_freedom, 1), Between(one.interval)};
       if (has_bootstrap) {
         row.push_back(Between(one.percentile));
         row.push_back(Between(one.bca));
         row.push_back(Significant(one.bias, 2));
       }
       if (has_profile) row.push_back(Between(one.profile));
+      if (is_clustered) row.push_back(Between(one.delta));
       table.rows.push_back(std::move(row));
     }
     std::string note = analysis->stratum + ": " + report.method;
-    if (!report.unit.empty())
-      note += fmt::format(", {} replicates over {} ({}), {} failed", report.replicates, report.unit, report.units,
-                          report.failed);
+    if (report.is_clustered) note += ", errors " + Over(report.independent, report.independent_units) + " by CR2";
+    if (!report.unit.empty()) {
+      note += fmt::format("; bootstrap: {} replicates over {} ({}), {} failed", report.replicates, report.unit,
+                          report.units, report.failed);
+    }
     if (!report.note.empty()) note += "; " + report.note;
     table.notes.push_back(note + ".");
   }
+  AddWarnings(analyses, table);
   return table;
 }
 
@@ -75,6 +110,8 @@ ReportTable ValidationTable(const std::vector<const LawAnalysis*>& analyses) {
   ReportTable table;
   table.name = "validation_" + analyses[0]->law;
   table.title = "Validation: errors on rows that the fit did not see";
+  std::string unit;
+  bool is_single = false;
   table.header = {"stratum", "scheme"};
   table.header.insert(table.header.end(), kErrorHeader.begin(), kErrorHeader.end());
   for (const LawAnalysis* analysis : analyses) {
@@ -88,7 +125,14 @@ ReportTable ValidationTable(const std::vector<const LawAnalysis*>& analyses) {
       row.insert(row.end(), errors.begin(), errors.end());
       table.rows.push_back(std::move(row));
       if (one.failed > 0) table.notes.push_back(analysis->stratum + ", " + FailedFits(one));
+      if (one.interval_unit == "trials") continue;
+      unit = one.interval_unit;
+      is_single = is_single || one.interval_units < 2;
     }
+  }
+  if (!unit.empty()) {
+    table.notes.push_back("Intervals of the MAE: over " + unit +
+                          (is_single ? "; none where the rows held out are of one." : "."));
   }
   return table;
 }
@@ -98,11 +142,22 @@ ReportTable AblationTable(const std::vector<const LawAnalysis*>& analyses) {
   table.name = "ablations_" + analyses[0]->law;
   table.title = "Factors added one after the other (OLS)";
   table.header = {"stratum", "factors", "parameters", "adj. R2", "AICc", "F of the last", "p"};
+  std::string unit;
+  for (const LawAnalysis* analysis : analyses) {
+    for (const Ablation& step : analysis->ablations) unit = step.added.unit.empty() ? unit : step.added.unit;
+  }
+  if (!unit.empty()) {
+    table.header.back() = "p, independent rows";
+    table.header.insert(table.header.end(), {"F over " + unit, "p over " + unit});
+  }
   for (const LawAnalysis* analysis : analyses) {
     for (const Ablation& step : analysis->ablations) {
       table.rows.push_back({analysis->stratum, step.factors, Size(step.quality.parameters),
                             Fixed(step.quality.adjusted_r2, 4), Fixed(step.quality.aicc, 1),
                             Significant(step.added.value), Significant(step.added.p, 2)});
+      if (unit.empty()) continue;
+      table.rows.back().push_back(Significant(step.added.over_units.f));
+      table.rows.back().push_back(Significant(step.added.over_units.p, 2));
     }
   }
   return table;
@@ -113,12 +168,18 @@ void AddChow(ReportTable& table, const std::string& label, const ChowTest& test)
     table.notes.push_back(label + ": no test, because " + test.why_none + ".");
     return;
   }
+  std::string why;
   for (const auto& [what, one] : {std::pair{"Chow: one law or one for each", &test.chow},
                                   std::pair{"own amplitudes, shared exponents", &test.amplitudes},
                                   std::pair{"own exponents too", &test.exponents}}) {
     table.rows.push_back({label, test.groups, what, Significant(one->value), Size(static_cast<size_t>(one->df1)),
                           Size(static_cast<size_t>(one->df2)), Significant(one->p, 2), Fixed(one->small_adjusted_r2, 4),
-                          Fixed(one->large_adjusted_r2, 4)});
+                          Fixed(one->large_adjusted_r2, 4), Significant(one->over_units.f),
+                          Significant(one->over_units.p, 2)});
+    if (!one->over_units.why_none.empty() && why != one->over_units.why_none) {
+      why = one->over_units.why_none;
+      table.notes.push_back(fmt::format("{}, {}: no test over {}, because {}.", label, what, one->unit, why));
+    }
   }
   std::string shared = label + ", shared exponents:";
   for (const OlsCoefficient& one : test.shared_coefficients) {
@@ -132,14 +193,15 @@ ReportTable ChowTable(const std::string& name, const std::string& title) {
   ReportTable table;
   table.name = name;
   table.title = title;
-  table.header = {"stratum", "groups", "test", "F", "df1", "df2", "p", "adj. R2 small", "adj. R2 large"};
+  table.header = {"stratum", "groups", "test", "F", "df1", "df2", "p", "adj. R2 small", "adj. R2 large",
+                  "F over units", "p over units"};
   return table;
 }
 
 ReportTable ZoneTable(const std::vector<const LawAnalysis*>& analyses) {
   ReportTable table;
   table.name = "zones_" + analyses[0]->law;
-  table.title = "Zones: exponents (standard error), times the value in all zones";
+  table.title = "Zones (OLS): exponents (standard error), times the value in all zones";
   std::vector<std::string> parameters;
   for (const LawAnalysis* analysis : analyses) {
     for (const Zone& zone : analysis->zones) {
@@ -149,13 +211,13 @@ ReportTable ZoneTable(const std::vector<const LawAnalysis*>& analyses) {
       }
     }
   }
-  table.header = {"stratum", "zone", "n", "at chance", "adj. R2"};
+  table.header = {"stratum", "zone", "n", "at chance", "kept", "adj. R2"};
   table.header.insert(table.header.end(), parameters.begin(), parameters.end());
   table.header.emplace_back("flags");
   for (const LawAnalysis* analysis : analyses) {
     for (const Zone& zone : analysis->zones) {
       std::vector<ReportCell> row = {analysis->stratum, zone.name, Size(zone.rows), Size(zone.at_chance),
-                                     Fixed(zone.adjusted_r2, 4)};
+                                     Fixed(zone.kept, 3), Fixed(zone.adjusted_r2, 4)};
       for (const std::string& parameter : parameters) {
         ReportCell cell("-");
         for (const auto& exponent : zone.exponents) {
@@ -192,6 +254,11 @@ void AddAnalysis(const AnalysisReport& analysis, const std::string& law, ReportS
     if (!one->chow.groups.empty()) AddChow(chow, one->stratum, one->chow);
   }
   AddTable(section, std::move(chow));
+  ReportTable quantizers = ChowTable("quantizers_" + law, "Quantizers: one law for all?");
+  for (const LawAnalysis* one : analyses) {
+    if (!one->quantizers.groups.empty()) AddChow(quantizers, one->stratum, one->quantizers);
+  }
+  AddTable(section, std::move(quantizers));
   AddTable(section, ZoneTable(analyses));
 }
 
@@ -247,6 +314,17 @@ ReportSection ComparisonSection(const AnalysisReport& analysis) {
     for (const NestedTest& test : comparison.nested) {
       table.notes.push_back(fmt::format("{} within {}: F = {:.4g} on {} and {}, p = {:.2g}", test.small, test.large,
                                         test.value, test.df1, test.df2, test.p));
+      if (test.unit.empty()) continue;
+      const ClusterRobust::Test& over = test.over_units;
+      table.notes.back() += over.why_none.empty() ? fmt::format("; over {}: F = {:.4g} on {} and {:.1f}, p = {:.2g}",
+                                                                test.unit, over.f, over.df1, over.df2, over.p)
+                                                  : fmt::format("; over {}: none, because {}", test.unit, over.why_none);
+    }
+    if (comparison.is_clustered) {
+      table.notes.push_back(fmt::format(
+          "AICc, its weights and BIC take the {} rows for independent; they are of {} units of '{}', over which folds and "
+          "intervals of the MAE are: read the held-out errors.",
+          comparison.rows, comparison.units, comparison.unit));
     }
     AddTable(section, std::move(table));
   }
@@ -261,28 +339,47 @@ ReportSection StrataSection(const AnalysisReport& analysis) {
     ReportTable ranks, pairs, permutation;
     ranks.name = "ranking_" + tests.law;
     ranks.title = tests.law + ": exponents, the most sensitive stratum first";
-    ranks.header = {"parameter", "rank", "stratum", "value", "interval"};
+    ranks.header = {"parameter", "rank", "stratum", "value", "interval", "bootstrap error"};
     pairs.name = "pairs_" + tests.law;
     pairs.title = tests.law + ": differences between strata";
-    pairs.header = {"parameter", "a", "b", "a - b", "interval", "p", "p (Holm)"};
+    pairs.header = {"parameter", "a", "b", "a - b", "interval", "df", "bootstrap error", "p (t)", "p (Holm)"};
     if (!tests.why_none.empty()) ranks.notes.push_back("None: " + tests.why_none + ".");
     for (const SensitivityRanking& ranking : tests.rankings) {
       for (size_t place = 0; place < ranking.places.size(); ++place) {
         const auto& one = ranking.places[place];
         ranks.rows.push_back({ranking.parameter, Size(place + 1), one.stratum, Estimate(one.value, one.standard_error),
-                              Between(one.interval)});
+                              Between(one.interval), Significant(one.bootstrap_error, 2)});
       }
       for (const auto& pair : ranking.pairs) {
         pairs.rows.push_back({ranking.parameter, pair.a, pair.b, Estimate(pair.difference, pair.standard_error),
-                              Between(pair.interval), Significant(pair.p, 2), Significant(pair.p_holm, 2)});
+                              Between(pair.interval), Fixed(pair.degrees_of_freedom, 1),
+                              Significant(pair.bootstrap_error, 2), PValue(pair.p, tests.replicates),
+                              PValue(pair.p_holm, tests.replicates)});
       }
     }
     if (!pairs.rows.empty()) {
-      pairs.notes.push_back(fmt::format("OLS, {} replicates over trials drawn jointly in all strata, {} failed.",
-                                        tests.replicates, tests.failed));
+      std::string methods;
+      for (const std::string& one : tests.methods) methods += (methods.empty() ? "" : ", ") + one;
+      pairs.notes.push_back(methods + ".");
+      pairs.notes.push_back(fmt::format(
+          "Errors, degrees of freedom and p: {}, by CR2 and Student's t; what strata share of a unit cancels. The t is an "
+          "approximation far out: a p that {} replicates could not show is printed as such.",
+          Over(tests.unit, tests.units), tests.replicates));
+      if (tests.replicates > 0) {
+        pairs.notes.push_back(fmt::format(
+            "Bootstrap: {} replicates over {}, {}, {} failed.", tests.replicates, tests.drawn,
+            tests.drawn == "items" ? "of each stratum by itself" : "drawn jointly in all strata", tests.failed));
+      }
+      if (!tests.note.empty()) pairs.notes.push_back(tests.note + ".");
+      if (tests.units < kFewUnits) {
+        pairs.notes.push_back(fmt::format("{} units of '{}' are few: what varies only between them (N, say) has few degrees "
+                                          "of freedom, whatever the number of rows and replicates.",
+                                          tests.units, tests.unit));
+      }
     }
     permutation.name = "permutation_" + tests.law;
-    permutation.title = tests.law + ": spread of exponents over the strata against random groupings of the tasks";
+    permutation.title =
+        tests.law + ": spread of exponents (OLS) over the strata against random groupings of the tasks";
     permutation.header = {"parameter", "spread", "median of random groupings", "p"};
     for (const PermutationTest& one : tests.permutation) {
       permutation.rows.push_back(
@@ -294,7 +391,7 @@ ReportSection StrataSection(const AnalysisReport& analysis) {
     ReportTable shared = ChowTable("shared_" + tests.law, tests.law + ": one law for all strata?");
     AddChow(shared, "all", analysis.shared_over_strata[i]);
     if (!shared.rows.empty())
-      shared.notes.emplace_back("Strata share their trials: these F tests take their rows for independent.");
+      shared.notes.emplace_back("Strata share their trials: F and p take their rows for independent, those over units do not.");
     AddTable(section, std::move(ranks));
     AddTable(section, std::move(pairs));
     AddTable(section, std::move(permutation));

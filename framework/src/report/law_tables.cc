@@ -21,11 +21,29 @@ const char* MethodName(const MethodFit& fit) {
 
 std::string FileName(const std::string& prefix, const std::string& law) { return prefix + "_" + law; }
 
+// " over model", where rows belong to units.
+std::string ErrorsOver(const std::vector<const LawFit*>& fits) {
+  for (const LawFit* fit : fits) {
+    for (const MethodFit* method : fit->Methods()) {
+      if (method->robust || !method->why_no_robust.empty()) return " over " + method->unit;
+    }
+  }
+  return "";
+}
+
+// "gptq (64 rows), rtn (16 rows)"
+std::string QuantizerList(const LawFit& fit) {
+  std::string list;
+  for (const auto& [name, rows] : fit.quantizers)
+    list += fmt::format("{}{} ({} rows)", list.empty() ? "" : ", ", name, rows);
+  return list;
+}
+
 // The exponents: one row a stratum and method.
 ReportTable ExponentTable(const std::vector<const LawFit*>& fits) {
   ReportTable table;
   table.name = FileName("exponents", fits[0]->law);
-  table.title = "Exponents (standard error)";
+  table.title = "Exponents (standard error" + ErrorsOver(fits) + ")";
   const LawFit* shaped = nullptr;
   for (const LawFit* fit : fits) {
     if (!fit->Methods().empty()) shaped = fit;
@@ -42,7 +60,8 @@ ReportTable ExponentTable(const std::vector<const LawFit*>& fits) {
     for (const MethodFit* method : fit->Methods()) {
       std::vector<ReportCell> row = {fit->stratum, MethodName(*method), Whole(static_cast<double>(method->rows))};
       for (const ParameterEstimate& parameter : method->parameters) {
-        row.push_back(Estimate(parameter.value, parameter.standard_error));
+        const bool is_clustered = method->robust != nullptr || !method->why_no_robust.empty();
+        row.push_back(Estimate(parameter.value, is_clustered ? parameter.robust_error : parameter.standard_error));
         if (!parameter.note.empty() && parameter.note != "from its logarithm") {
           table.notes.push_back(
               fmt::format("{}, {}: {} is {}.", fit->stratum, MethodName(*method), parameter.name, parameter.note));
@@ -213,6 +232,13 @@ ReportSection LawSection(const FitReport& report, const std::string& law) {
         ". Exponents are those at equal values of these; the law itself holds at their means.");
   }
   for (const LawFit* fit : fits) {
+    if (fit->quantizers.size() < 2) continue;
+    section.paragraphs.push_back(
+        fmt::format("{}: ONE LAW OF {} QUANTIZERS: {}. Its exponents are those of their mixture. Below: a test of one law "
+                    "against one for each, and each alone. One of them only: --where \"quantizer == '{}'\".",
+                    fit->stratum, fit->quantizers.size(), QuantizerList(*fit), fit->quantizers[0].first));
+  }
+  for (const LawFit* fit : fits) {
     const std::string sizes = fmt::format("{}: {} of {} rows fitted", fit->stratum, fit->used, fit->incoming) +
                               (fit->held_out_incoming > 0 ? fmt::format(", {} held out", fit->held_out_incoming) : "");
     if (fit->Methods().empty()) {
@@ -236,6 +262,28 @@ ReportSection LawSection(const FitReport& report, const std::string& law) {
     if (!table.rows.empty() || !table.notes.empty()) section.tables.push_back(std::move(table));
   }
   return section;
+}
+
+void AddQuantizers(const AnalysisReport& analysis, const std::string& law, ReportSection& section) {
+  std::vector<LawFit> copies;
+  for (const LawAnalysis& one : analysis.laws) {
+    if (one.law != law) continue;
+    for (const LawFit& fit : one.by_quantizer) {
+      copies.push_back(fit);
+      copies.back().stratum = one.stratum + ", " + fit.stratum;
+    }
+  }
+  std::vector<const LawFit*> fits;
+  for (const LawFit& fit : copies) fits.push_back(&fit);
+  if (fits.empty()) return;
+  ReportTable table = ExponentTable(fits);
+  table.name = FileName("by_quantizer", law);
+  table.title = "Each quantizer alone: exponents (standard error" + ErrorsOver(fits) + ")";
+  for (const LawFit* fit : fits) {
+    if (fit->Methods().empty())
+      table.notes.push_back(fit->stratum + ": not fitted, because " + fit->why_no_least_squares + ".");
+  }
+  section.tables.push_back(std::move(table));
 }
 
 ReportSection ExclusionSection(const FitReport& report) {
@@ -275,6 +323,7 @@ ReportDocument FitDocument(const FitReport& report, const AnalysisReport& analys
   for (const std::string& law : LawNames(report)) {
     document.sections.push_back(LawSection(report, law));
     AddAnalysis(analysis, law, document.sections.back());
+    AddQuantizers(analysis, law, document.sections.back());
   }
   for (ReportSection section :
        {ComparisonSection(analysis), StrataSection(analysis), GroupingSection(report, analysis)}) {

@@ -18,6 +18,9 @@ BITLAW_EXPORT ReportSection LawSection(const FitReport& report, const std::strin
 /// spread of the exponents with the permutation test of both. No tables without groupings.
 BITLAW_EXPORT ReportSection GroupingSection(const FitReport& report, const AnalysisReport& analysis);
 
+/// Appends the exponents of each quantizer alone, where a law was fitted to rows of several.
+BITLAW_EXPORT void AddQuantizers(const AnalysisReport& analysis, const std::string& law, ReportSection& section);
+
 /// What was left out of each fit, and why.
 BITLAW_EXPORT ReportSection ExclusionSection(const FitReport& report);
 

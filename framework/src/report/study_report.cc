@@ -296,6 +296,7 @@ ReportDocument StudyDocument(const StudyReport& report) {
     for (const std::string& law : LawNames(report.fits)) {
       document.sections.push_back(LawSection(report.fits, law));
       AddAnalysis(report.analysis, law, document.sections.back());
+      AddQuantizers(report.analysis, law, document.sections.back());
     }
     for (ReportSection section : {ComparisonSection(report.analysis), StrataSection(report.analysis),
                                   GroupingSection(report.fits, report.analysis)}) {

@@ -183,8 +183,9 @@ TEST(Bootstrap, GivesTheQuantilesOfItsReplicates) {
       std::vector<double> sorted;
       for (size_t at = i; at < report.replicate_values.size(); at += 7) sorted.push_back(report.replicate_values[at]);
       std::sort(sorted.begin(), sorted.end());
-      EXPECT_EQ(one.percentile.low, Quantile(sorted, (1 - level) / 2)) << one.name;
-      EXPECT_EQ(one.percentile.high, Quantile(sorted, (1 + level) / 2)) << one.name;
+      const Interval levels = ExpandedLevels(level, report.units);
+      EXPECT_EQ(one.percentile.low, Quantile(sorted, levels.low)) << one.name;
+      EXPECT_EQ(one.percentile.high, Quantile(sorted, levels.high)) << one.name;
       EXPECT_LT(one.bca.low, std::min(one.bca.high, narrower[i].low)) << one.name << level;
       EXPECT_GT(one.bca.high, narrower[i].high) << one.name << level;
       narrower[i] = one.bca;
