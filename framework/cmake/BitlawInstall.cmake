@@ -1,10 +1,12 @@
 # Where things are installed, and how what is installed finds its neighbours wherever the prefix is moved.
 #
-#   bin/bitlaw                    the program; looks for plugins and configs relative to itself
+#   bin/bitlaw                    the program's start; finds the program, plugins and configs relative to itself
+#   lib/bitlaw/bitlaw_program.so  the program
 #   <libdir>/libbitlaw_*.so       libraries
 #   lib/bitlaw/plugins/*.so       plugins (always lib: the program looks there)
 #   include/bitlaw/               headers
 #   share/bitlaw/configs/         tasks, laws, studies
+#   share/bitlaw/examples/        models and texts of the studies
 #   <libdir>/cmake/bitlaw/        find_package(bitlaw)
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -15,6 +17,8 @@ set(BITLAW_INSTALL_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/bitlaw)
 file(RELATIVE_PATH BITLAW_BIN_TO_LIB /prefix/${CMAKE_INSTALL_BINDIR} /prefix/${CMAKE_INSTALL_LIBDIR})
 file(RELATIVE_PATH BITLAW_PLUGIN_TO_LIB /prefix/${BITLAW_INSTALL_PLUGIN_DIR} /prefix/${CMAKE_INSTALL_LIBDIR})
 set(CMAKE_INSTALL_RPATH "$ORIGIN;$ORIGIN/${BITLAW_BIN_TO_LIB}")
+file(RELATIVE_PATH BITLAW_PROGRAM_TO_LIB /prefix/lib/bitlaw /prefix/${CMAKE_INSTALL_LIBDIR})
+set(BITLAW_PROGRAM_INSTALL_RPATH "$ORIGIN/${BITLAW_PROGRAM_TO_LIB}")
 set(BITLAW_PLUGIN_INSTALL_RPATH "$ORIGIN/${BITLAW_PLUGIN_TO_LIB}")
 # Folders of libraries outside the project (a libtorch of one's own) stay in the search path.
 set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
@@ -24,6 +28,10 @@ function(bitlaw_install_package)
   install(DIRECTORY ${CMAKE_SOURCE_DIR}/framework/include/bitlaw DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
   if(EXISTS ${CMAKE_SOURCE_DIR}/configs)
     install(DIRECTORY ${CMAKE_SOURCE_DIR}/configs DESTINATION share/bitlaw)
+    # The models and texts that the installed studies name by paths relative to themselves.
+    install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples/knowledge-lab/models ${CMAKE_SOURCE_DIR}/examples/knowledge-lab/text
+            DESTINATION share/bitlaw/examples/knowledge-lab)
+    install(PROGRAMS ${CMAKE_SOURCE_DIR}/examples/smollm2/get.sh DESTINATION share/bitlaw/examples/smollm2)
   endif()
   install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION share/doc/bitlaw)
   foreach(component core tensor)

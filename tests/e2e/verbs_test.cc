@@ -13,6 +13,8 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::MatchesRegex;
+using testing::Not;
 using Json = nlohmann::json;
 
 class Verbs : public StudyFolder {
@@ -86,6 +88,29 @@ TEST_F(Verbs, PlanReadsNoWeights) {
   std::filesystem::resize_file(weights, 8 + header);
   std::filesystem::resize_file(weights, size);  // A hole of zeros.
   EXPECT_EQ(Call("plan", Grid()).exit_code, 0);
+}
+
+// libgomp itself says with which settings it was loaded.
+TEST_F(Verbs, EveryVerbLetsThreadsOfOpenMpWaitWithoutSpinning) {
+  ::setenv("OMP_DISPLAY_ENV", "verbose", 1);
+  ::unsetenv("GOMP_SPINCOUNT");
+  for (const char* verb : {"quantize", "evaluate", "fit", "check"}) {
+    EXPECT_THAT(StartedProgram({verb, "--help"}, folder_).Wait().err, HasSubstr("GOMP_SPINCOUNT = '2000'")) << verb;
+  }
+  ::setenv("OMP_WAIT_POLICY", "active", 1);
+  const std::string chosen = StartedProgram({"fit", "--help"}, folder_).Wait().err;
+  ::unsetenv("OMP_WAIT_POLICY");
+  ::unsetenv("OMP_DISPLAY_ENV");
+  EXPECT_THAT(chosen, AllOf(HasSubstr("OMP_WAIT_POLICY = 'ACTIVE'"), Not(HasSubstr("GOMP_SPINCOUNT = '2000'"))));
+}
+
+TEST_F(Verbs, VersionIsAnsweredWithoutLoadingAnyLibrary) {
+  ::setenv("LD_DEBUG", "files", 1);
+  const ProgramEnd end = StartedProgram({"--version"}, folder_).Wait();
+  ::unsetenv("LD_DEBUG");
+  EXPECT_EQ(end.exit_code, 0);
+  EXPECT_THAT(end.out, MatchesRegex("[0-9]+\\.[0-9]+\\.[0-9]+\n"));
+  EXPECT_THAT(end.err, AllOf(HasSubstr("file=libc.so.6"), Not(HasSubstr("bitlaw_program")), Not(HasSubstr("torch"))));
 }
 
 }  // namespace

@@ -51,13 +51,6 @@ class SignalScope {
   struct sigaction interrupt_ {}, terminate_ {}, pipe_ {};
 };
 
-// libgomp's threads spin for milliseconds at the end of each parallel region. On cores that others use too, small
-// regions then cost many times their work: a study of tiny models took five times the processor time. Workers read this
-// environment when they start; who has set a policy keeps it.
-void LetWorkersWaitQuietly() {
-  if (::getenv("OMP_WAIT_POLICY") == nullptr) ::setenv("GOMP_SPINCOUNT", "2000", /*overwrite=*/0);
-}
-
 struct Worker {
   std::unique_ptr<WorkerProcess> process;
   bool ready = false;
@@ -74,7 +67,6 @@ class Launcher {
 
   LaunchResult Run() {
     SignalScope signals;
-    LetWorkersWaitQuietly();
     store_.RemoveTemporaries();
     FindMissing();
     const size_t count = std::min(queue_.size(), static_cast<size_t>(std::max(1, options_.workers)));

@@ -20,6 +20,7 @@
 #include <sstream>
 #include <thread>
 
+#include "bitlaw/api/matrix_product.h"
 #include "bitlaw/api/torch_errors.h"
 
 namespace bitlaw {
@@ -81,6 +82,8 @@ double Rate(double seconds, Work&& work) {
   } while (Seconds(start) < seconds);
   return runs / Seconds(start);
 }
+
+double ProductOperations(int64_t n) { return 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n); }
 
 }  // namespace
 
@@ -171,14 +174,21 @@ std::vector<std::string> Devices() {
   return devices;
 }
 
-double MeasureGemm(bool bfloat16, int64_t n, double seconds) {
+double MeasureModelProduct(bool bfloat16, int64_t n, double seconds) {
   return WithTorchErrors("matrix product", [&] {
     at::NoGradGuard no_grad;
     const auto type = bfloat16 ? at::kBFloat16 : at::kFloat;
-    const at::Tensor a = at::ones({n, n}, type), b = at::ones({n, n}, type);
-    at::Tensor c = at::empty({n, n}, type);
-    const double flops = 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n);
-    return 1e-9 * flops * Rate(seconds, [&] { at::mm_out(c, a, b); });
+    const at::Tensor x = at::ones({n, n}, type), weight = at::ones({n, n}, type);
+    return 1e-9 * ProductOperations(n) * Rate(seconds, [&] { TimesTransposed(x, weight); });
+  });
+}
+
+double MeasureBlasProduct(int64_t n, double seconds) {
+  return WithTorchErrors("matrix product", [&] {
+    at::NoGradGuard no_grad;
+    const at::Tensor a = at::ones({n, n}, at::kFloat), b = at::ones({n, n}, at::kFloat);
+    at::Tensor c = at::empty({n, n}, at::kFloat);
+    return 1e-9 * ProductOperations(n) * Rate(seconds, [&] { at::mm_out(c, a, b); });
   });
 }
 

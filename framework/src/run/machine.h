@@ -32,8 +32,10 @@ BITLAW_EXPORT std::string Compiler();
 /// "cpu", and "cuda:0 <name>" ... where libtorch has CUDA and sees a device.
 BITLAW_EXPORT std::vector<std::string> Devices();
 
-/// Rates in GFLOP/s, each over about `seconds` after a warm-up. [n, n] x [n, n] products; Cholesky counts n^3 / 3.
-BITLAW_EXPORT double MeasureGemm(bool bfloat16, int64_t n, double seconds);
+/// Rates in GFLOP/s, each over about `seconds` after a warm-up. [n, n] x [n, n] products, as models compute them
+/// (TimesTransposed) and as libtorch hands them to the system's BLAS; Cholesky counts n^3 / 3.
+BITLAW_EXPORT double MeasureModelProduct(bool bfloat16, int64_t n, double seconds);
+BITLAW_EXPORT double MeasureBlasProduct(int64_t n, double seconds);
 BITLAW_EXPORT double MeasureCholesky(int64_t n, double seconds);
 
 /// Host, processor, threads, BLAS, versions and date (UTC): what stands in a timings file beside the times.

@@ -10,6 +10,7 @@
 #include "bitlaw/sdk/torch_threads.h"
 #include "cli/verbs.h"
 #include "run/machine.h"
+#include "run/machine_problems.h"
 
 namespace bitlaw {
 namespace {
@@ -20,38 +21,6 @@ struct DoctorOptions {
 };
 
 double GibiBytes(double bytes) { return bytes / (1024.0 * 1024.0 * 1024.0); }
-
-// Faults of the installation that cost time or stop a study, each with what to do.
-std::vector<std::string> Problems(const BlasLibrary& blas, const Cpu& cpu, double gemm_gflops) {
-  std::vector<std::string> problems;
-  const std::string mend = " Install the OpenMP build of OpenBLAS and let it stand behind libblas.so.3: "
-                           "apt-get install libopenblas0-openmp; update-alternatives --config libblas.so.3-x86_64-linux-gnu.";
-  if (blas.kind == "reference BLAS") {
-    problems.push_back("libtorch multiplies with the reference BLAS, ten to a hundred times slower than need be." + mend);
-  } else if (blas.kind == "ATLAS") {
-    problems.push_back("libtorch multiplies with ATLAS, which knows neither AVX-512 nor your number of cores." + mend);
-  } else if (blas.kind == "OpenBLAS" && blas.threading == "pthreads") {
-    problems.push_back("OpenBLAS was built with its own threads, which fight with libtorch's OpenMP threads." + mend);
-  } else if (blas.kind == "OpenBLAS" && blas.threading == "none") {
-    problems.push_back("OpenBLAS was built without threads: matrix products use one core." + mend);
-  }
-  if (blas.kind != "MKL" && gemm_gflops < 5.0 * cpu.torch_threads) {
-    problems.push_back(fmt::format("matrix products run at {:.1f} GFLOP/s on {} threads; {} is slow for any processor of "
-                                   "the last ten years. Is the machine busy, or was OPENBLAS_CORETYPE set?",
-                                   gemm_gflops, cpu.torch_threads, gemm_gflops));
-  }
-  if (!cpu.openblas_coretype.empty()) {
-    problems.push_back(fmt::format("OPENBLAS_CORETYPE is set to '{}': matrix products use that core's kernels, whatever the "
-                                   "processor is. Unset it unless you mean it.",
-                                   cpu.openblas_coretype));
-  }
-  if (cpu.torch_threads > cpu.allowed_threads) {
-    problems.push_back(fmt::format("libtorch uses {} threads, this process may use {} cores. Set --threads or "
-                                   "OMP_NUM_THREADS to {}.",
-                                   cpu.torch_threads, cpu.allowed_threads, cpu.allowed_threads));
-  }
-  return problems;
-}
 
 Value::List ToList(const std::vector<std::string>& words) {
   Value::List list;
@@ -95,9 +64,12 @@ Value Examine(const Session& session, const DoctorOptions& options) {
   SetTorchThreads(options.threads);
   const Cpu cpu = DescribeCpu();
   const BlasLibrary blas = FindBlas();
-  const double fp32 = MeasureGemm(false, 1024, 1.0), bf16 = MeasureGemm(true, 512, 1.0);
-  const double cholesky = MeasureCholesky(576, 0.5);
-  std::vector<std::string> problems = Problems(blas, cpu, fp32);
+  MeasuredRates rates;
+  rates.model_float32 = MeasureModelProduct(/*bfloat16=*/false, 1024, 0.7);
+  rates.model_bfloat16 = MeasureModelProduct(/*bfloat16=*/true, 1024, 0.7);
+  rates.blas_float32 = MeasureBlasProduct(1024, 0.7);
+  rates.cholesky = MeasureCholesky(576, 0.5);
+  std::vector<std::string> problems = MachineProblems(blas, cpu, rates);
   struct sysinfo memory {};
   ::sysinfo(&memory);
   struct statvfs disk {};
@@ -122,9 +94,10 @@ Value Examine(const Session& session, const DoctorOptions& options) {
   report.Set("blas_configuration", blas.configuration);
   report.Set("blas_threading", blas.threading);
   report.Set("blas_libraries", ToList(blas.loaded));
-  report.Set("gemm_float32_gflops", rounded(fp32));
-  report.Set("gemm_bfloat16_gflops", rounded(bf16));
-  report.Set("cholesky_576_gflops", rounded(cholesky));
+  report.Set("model_float32_gflops", rounded(rates.model_float32));
+  report.Set("model_bfloat16_gflops", rounded(rates.model_bfloat16));
+  report.Set("blas_float32_gflops", rounded(rates.blas_float32));
+  report.Set("cholesky_576_gflops", rounded(rates.cholesky));
   report.Set("devices", ToList(Devices()));
   report.Set("memory_gib", rounded(GibiBytes(static_cast<double>(memory.totalram) * memory.mem_unit)));
   report.Set("memory_free_gib", rounded(GibiBytes(static_cast<double>(memory.freeram + memory.bufferram) * memory.mem_unit)));
@@ -152,8 +125,8 @@ void Print(const Value& report) {
   fmt::print("BLAS          {}, threads: {}\n", text("blas"), text("blas_threading"));
   if (!text("blas_file").empty()) fmt::print("              {}\n", text("blas_file"));
   if (!text("blas_configuration").empty()) fmt::print("              {}\n", text("blas_configuration"));
-  fmt::print("float32 GEMM  {:.1f} GFLOP/s\n", number("gemm_float32_gflops"));
-  fmt::print("bfloat16 GEMM {:.1f} GFLOP/s\n", number("gemm_bfloat16_gflops"));
+  fmt::print("products      of models: float32 {:.1f}, bfloat16 {:.1f} GFLOP/s; BLAS: float32 {:.1f}\n",
+             number("model_float32_gflops"), number("model_bfloat16_gflops"), number("blas_float32_gflops"));
   fmt::print("Cholesky 576  {:.1f} GFLOP/s\n", number("cholesky_576_gflops"));
   fmt::print("devices       {}\n", Words(*report.Find("devices")));
   for (const Value& folder : report.Find("plugins")->AsList()) {

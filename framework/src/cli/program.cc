@@ -11,7 +11,8 @@ int ExitCode(bitlaw::ErrorKind kind) { return 2 + static_cast<int>(kind); }
 
 }  // namespace
 
-int main(int argc, char** argv) {
+/// The program: bin/bitlaw (cli/start/main.cc) loads this library and calls it with its own arguments.
+extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, char** argv) {
   using bitlaw::Session;
   CLI::App app{"bitlaw: which law does post-training quantization follow?", "bitlaw"};
   app.set_version_flag("--version", BITLAW_VERSION);
