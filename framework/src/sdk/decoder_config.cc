@@ -13,7 +13,9 @@ namespace {
 // Far above any model; below what could overflow a product of three or build a list of names without end.
 constexpr int64_t kMaxSize = int64_t{1} << 24;
 constexpr int64_t kMaxBlocks = 4096;
+constexpr int64_t kMaxExperts = int64_t{1} << 17;  // Of all blocks together: 61 blocks of 384 experts are 23,424.
 constexpr size_t kNamesShown = 12;
+constexpr int64_t kTensorsListed = 1000;
 constexpr char kRouter[] = "mlp.gate.weight";
 
 std::string SizesText(const std::vector<int64_t>& sizes) {
@@ -61,6 +63,10 @@ void CheckDecoderConfig(const DecoderConfig& c, const std::string& where) {
   if (c.num_experts != 0) {
     if (in_range("num_experts", c.num_experts, kMaxBlocks))
       in_range("experts_per_token", c.experts_per_token, c.num_experts);
+    if (sizes_fit && c.num_experts <= kMaxBlocks && c.num_blocks * c.num_experts > kMaxExperts) {
+      fault("num_blocks * num_experts = " + std::to_string(c.num_blocks * c.num_experts) + ". At most " +
+            std::to_string(kMaxExperts) + " are accepted.");
+    }
   }
   if (sizes_fit) {
     if (c.num_heads % c.num_kv_heads != 0) {
@@ -147,10 +153,29 @@ std::vector<StoredTensor> ExpectedTensors(const DecoderConfig& c) {
   return tensors;
 }
 
+namespace {
+
+// As many as ExpectedTensors() lists, or a few less where biases are.
+int64_t TensorCount(const DecoderConfig& c) {
+  const int64_t in_block = 6 + 2 * (c.qk_norm ? 1 : 0) + (c.num_experts > 0 ? 1 + 3 * c.num_experts : 3);
+  return 2 + (c.tied_head ? 0 : 1) + c.num_blocks * in_block;
+}
+
+}  // namespace
+
 ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTensor>& stored, const std::string& name,
                               const std::string& where) {
   std::map<std::string, const StoredTensor*> unseen;
   for (const StoredTensor& tensor : stored) unseen.emplace(tensor.name, &tensor);
+
+  // A list of names that are all missing would be long: of a configuration that calls for far more than there is, the
+  // number says enough.
+  const int64_t expected_count = TensorCount(c);
+  if (expected_count > 2 * static_cast<int64_t>(stored.size()) + kTensorsListed) {
+    throw Error(ErrorKind::kIo, where + ": the configuration calls for " + std::to_string(expected_count) +
+                                    " tensors, the files hold " + std::to_string(stored.size()) +
+                                    ". The checkpoint is incomplete or its configuration is another model's.");
+  }
 
   ModelSummary summary;
   std::vector<std::string> missing, misshapen, unused;

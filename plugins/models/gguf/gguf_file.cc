@@ -36,20 +36,28 @@ constexpr std::array<uint64_t, 13> kTypeBytes = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8
 constexpr uint64_t kMaxNameBytes = 65535;
 constexpr int kMaxArrayDepth = 4;
 constexpr uint32_t kMaxDimensions = 4;
+// Far above any file (a model of 60 blocks with 256 experts each has 50,000 tensors, and each costs a hundred bytes).
+constexpr uint64_t kMaxTensors = 1 << 20;
+constexpr uint64_t kMaxKeys = 1 << 16;
 constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint64_t kMaxAlignment = 1 << 20;
 
-constexpr std::array<GgmlType, 29> kGgmlTypes = {{
+constexpr std::array<GgmlType, 40> kGgmlTypes = {{
     {0, "F32", 1, 4, true},        {1, "F16", 1, 2, true},         {2, "Q4_0", 32, 18, true},
     {3, "Q4_1", 32, 20, true},     {6, "Q5_0", 32, 22, true},      {7, "Q5_1", 32, 24, true},
-    {8, "Q8_0", 32, 34, true},     {9, "Q8_1", 32, 36, false},     {10, "Q2_K", 256, 84, false},
-    {11, "Q3_K", 256, 110, false}, {12, "Q4_K", 256, 144, true},   {13, "Q5_K", 256, 176, false},
+    {8, "Q8_0", 32, 34, true},     {9, "Q8_1", 32, 36, false},     {10, "Q2_K", 256, 84, true},
+    {11, "Q3_K", 256, 110, true}, {12, "Q4_K", 256, 144, true},   {13, "Q5_K", 256, 176, true},
     {14, "Q6_K", 256, 210, true},  {15, "Q8_K", 256, 292, false},  {16, "IQ2_XXS", 256, 66, false},
     {17, "IQ2_XS", 256, 74, false}, {18, "IQ3_XXS", 256, 98, false}, {19, "IQ1_S", 256, 50, false},
-    {20, "IQ4_NL", 32, 18, false}, {21, "IQ3_S", 256, 110, false}, {22, "IQ2_S", 256, 82, false},
-    {23, "IQ4_XS", 256, 136, false}, {24, "I8", 1, 1, false},      {25, "I16", 1, 2, false},
+    {20, "IQ4_NL", 32, 18, true}, {21, "IQ3_S", 256, 110, false}, {22, "IQ2_S", 256, 82, false},
+    {23, "IQ4_XS", 256, 136, true}, {24, "I8", 1, 1, false},      {25, "I16", 1, 2, false},
     {26, "I32", 1, 4, false},      {27, "I64", 1, 8, false},       {28, "F64", 1, 8, true},
     {29, "IQ1_M", 256, 56, false}, {30, "BF16", 1, 2, true},
+    // Repacked for one processor; llama.cpp has dropped them.
+    {31, "Q4_0_4_4", 32, 18, false}, {32, "Q4_0_4_8", 32, 18, false}, {33, "Q4_0_8_8", 32, 18, false},
+    {34, "TQ1_0", 256, 54, true},  {35, "TQ2_0", 256, 66, true},
+    {36, "IQ4_NL_4_4", 32, 18, false}, {37, "IQ4_NL_4_8", 32, 18, false}, {38, "IQ4_NL_8_8", 32, 18, false},
+    {39, "MXFP4", 32, 17, true},   {40, "NVFP4", 64, 36, false},   {41, "Q1_0", 128, 18, false},
 }};
 
 template <typename T>
@@ -116,6 +124,8 @@ class GgufFile::Reader {
     // The shortest tensor header takes 32 bytes (one dimension, no name), the shortest key and value 13.
     RequireRoomFor(tensor_count, 32, "tensors");
     RequireRoomFor(key_count, 13, "metadata keys");
+    RequireAtMost(tensor_count, kMaxTensors, "tensors");
+    RequireAtMost(key_count, kMaxKeys, "metadata keys");
     for (uint64_t i = 0; i < key_count; ++i) ReadKey();
     for (uint64_t i = 0; i < tensor_count; ++i) ReadTensor();
     PlaceTensors();
@@ -136,6 +146,10 @@ class GgufFile::Reader {
       Fail("header says " + std::to_string(count) + " " + what + ", for which " + std::to_string(left()) +
            " bytes are too few. The file is cut off or its header is wrong.");
     }
+  }
+  void RequireAtMost(uint64_t count, uint64_t max, const std::string& what) const {
+    if (count <= max) return;
+    Fail("header says " + std::to_string(count) + " " + what + ". At most " + std::to_string(max) + " are accepted.");
   }
   template <typename T>
   T Read(const std::string& what) {
@@ -218,7 +232,8 @@ class GgufFile::Reader {
     for (uint32_t d = 0; d < dimensions; ++d) {
       const auto size = Read<uint64_t>("the shape of " + what);
       if (size < 1 || size > INT64_MAX || __builtin_mul_overflow(elements, size, &elements)) {
-        Fail(what + " has a dimension of " + std::to_string(size) + ". Sizes must be positive and their product below 2^64.");
+        Fail(what + " has a dimension of " + std::to_string(size) +
+             ". Sizes must be positive and their product below 2^64.");
       }
       tensor.shape.insert(tensor.shape.begin(), static_cast<int64_t>(size));
     }

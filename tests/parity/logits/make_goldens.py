@@ -1,6 +1,7 @@
 """Makes the goldens of this folder: tiny random checkpoints, their logits, dequantized blocks, SmolLM2's logits.
 
     python make_goldens.py                      tiny checkpoints, tiny.gguf, dequantized.json
+    python make_goldens.py dequantized          dequantized.json alone
     python make_goldens.py SmolLM2-....gguf     smollm2_logits.json as well
     python make_goldens.py lab                  lab-*_logits.json only: the knowledge lab's smallest rung a family
 
@@ -262,6 +263,7 @@ def make_dequantized():
     """Random blocks and what the gguf package makes of them, both as hexadecimal little-endian bytes."""
     rng = np.random.default_rng(SEED)
     half_fields = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q4_K": [0, 2], "Q6_K": [208]}
+    half_fields |= {"Q5_K": [0, 2], "Q2_K": [80, 82], "Q3_K": [108], "IQ4_NL": [0], "IQ4_XS": [0], "MXFP4": [], "TQ1_0": [52], "TQ2_0": [64]}
     types = {}
     for name, fields in half_fields.items():
         kind = gguf.GGMLQuantizationType[name]
@@ -271,12 +273,15 @@ def make_dequantized():
             for field in fields:
                 value = np.float16(rng.normal() * scale)
                 blocks[row, field : field + 2] = np.frombuffer(value.tobytes(), np.uint8)
+        if name == "MXFP4":
+            blocks[:, 0] = (0, 1, 120, 254)  # The scale is an exponent; the first two are subnormal.
         values = gguf.quants.dequantize(blocks.reshape(4, -1), kind).astype(np.float32)
         types[name] = {"blocks": blocks.tobytes().hex(), "values": values.tobytes().hex()}
     write_json(
         HERE / "dequantized.json",
         {
-            "provenance": provenance("dequantized random blocks", "none: equal to the bit, one rounding an operation"),
+            "provenance": provenance("dequantized random blocks", "none: equal to the bit, one rounding an operation")
+            | {"date": "2026-11-27"},
             "types": types,
         },
     )
@@ -333,6 +338,9 @@ def make_lab():
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["dequantized"]:
+        make_dequantized()
+        sys.exit()
     if sys.argv[1:] == ["lab"]:
         make_lab()
         sys.exit()

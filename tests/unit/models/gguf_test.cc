@@ -68,6 +68,11 @@ TEST_F(Gguf, RefusesCountsAndLengthsBeyondTheFile) {
   EXPECT_EQ(FileText("GGUF" + Le<uint32_t>(3) + Le<uint64_t>(0) + Le<uint64_t>(2) + std::string(20, '\0')),
             "DIR/m.gguf: header says 2 metadata keys, for which 20 bytes are too few. The file is cut off or its "
             "header is wrong.");
+  EXPECT_EQ(FileText("GGUF" + Le<uint32_t>(3) + Le<uint64_t>(0) + Le<uint64_t>(65537) + std::string(65537 * 13, '\0')),
+            "DIR/m.gguf: header says 65537 metadata keys. At most 65536 are accepted.");
+  EXPECT_EQ(
+      FileText("GGUF" + Le<uint32_t>(3) + Le<uint64_t>(1048577) + Le<uint64_t>(0) + std::string(1048577 * 32, '\0')),
+      "DIR/m.gguf: header says 1048577 tensors. At most 1048576 are accepted.");
   EXPECT_EQ(FileText(File({Le<uint64_t>(UINT64_MAX) + Le<uint64_t>(0)}, {}, 0)),
             "DIR/m.gguf: a metadata key is 18446744073709551615 bytes long. At most 65535 are accepted.");
   EXPECT_EQ(FileText(File({Key("a", kArray, Le<uint32_t>(kUint64) + Le<uint64_t>(uint64_t{1} << 61))}, {}, 0)),
