@@ -13,8 +13,8 @@ namespace bitlaw {
 namespace {
 
 constexpr int kEpoch = 3;
-constexpr const char* kDigest = 
-    "67e24a5d41330fb99a9a08481f3930a51f53ab28325eb94a00fa55c39c0c6f90";
+constexpr const char* kDigest =
+    "470b462aa90f1e68eaa4a57f00cf321db5872372795c994618a4637d0fe0da92";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {

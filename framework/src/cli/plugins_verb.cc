@@ -84,7 +84,7 @@ int List(Session& session, bool as_json) {
     json["components"] = Json::array();
     for (const Component* component : host.components()) json["components"].push_back(JsonOf(*component));
     json["faults"] = faults;
-    std::printf("%s\n", json.dump(2).c_str());
+    std::printf("%s\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
   } else {
     size_t name_width = 0, plugin_width = 0;
     auto plugin_text = [](const Component& component) { return component.plugin_id + " " + component.plugin_version; };
@@ -123,7 +123,7 @@ int Describe(Session& session, const std::string& full_name, bool as_json) {
     json["licence"] = plugin->licence;
     json["options"] = Json::array();
     for (const OptionField& field : component.schema.fields()) json["options"].push_back(JsonOf(field));
-    std::printf("%s\n", json.dump(2).c_str());
+    std::printf("%s\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
     return 0;
   }
   std::printf("%s: %s\n", component.full_name().c_str(), component.info.summary.c_str());

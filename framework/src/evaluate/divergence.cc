@@ -20,19 +20,22 @@ namespace bitlaw {
 namespace {
 
 // The texts of a task, each once.
-std::vector<ScoredInput> TextsOf(const Task& task, const Tokenizer& tokenizer, int64_t max_positions) {
+std::vector<ScoredInput> TextsOf(const Task& task, const Tokenizer& tokenizer, int64_t max_positions,
+                                 int64_t vocab_size) {
   std::vector<ScoredInput> texts;
   std::set<std::pair<std::vector<int32_t>, int64_t>> known;
-  const auto add = [&](ScoredInput text) {
+  const auto add = [&](ScoredInput text, const std::string& name) {
+    RequireEmbedded(tokenizer, text.input, vocab_size, name);
     if (known.emplace(text.input, text.first_scored).second) texts.push_back(std::move(text));
   };
   for (const TaskItem& item : task.Items()) {
     const std::string name = "task '" + task.card().name + "', item '" + item.id + "'";
     for (const Request& request : item.requests) {
       if (const auto* pair = std::get_if<LoglikelihoodRequest>(&request)) {
-        add(MakeScoredInput(EncodePair(tokenizer, pair->context, pair->continuation), max_positions, name));
+        add(MakeScoredInput(EncodePair(tokenizer, pair->context, pair->continuation), max_positions, name),
+            name);
       } else if (const auto* rolling = std::get_if<RollingRequest>(&request)) {
-        for (ScoredInput& window : MakeWindows(tokenizer, *rolling, max_positions, name)) add(std::move(window));
+        for (ScoredInput& window : MakeWindows(tokenizer, *rolling, max_positions, name)) add(std::move(window), name);
       }
     }
   }
@@ -68,7 +71,8 @@ Divergence CompareModels(Model& reference, Model& model, const Task& task, const
     EvaluateCost cost;
     ForwardPass of_reference(reference, options, cost), of_model(model, options, cost);
     Divergence result;
-    const std::vector<ScoredInput> inputs = TextsOf(task, reference.tokenizer(), of_reference.max_positions());
+    const std::vector<ScoredInput> inputs = TextsOf(task, reference.tokenizer(), of_reference.max_positions(),
+                                                     reference.summary().vocab_size);
     std::vector<PlannedText> planned;
     for (const ScoredInput& text : inputs) {
       planned.push_back({&text.input, text.first_scored, static_cast<int64_t>(text.input.size()), 0});

@@ -25,6 +25,18 @@ std::vector<int32_t> EncodeText(const Tokenizer& tokenizer, std::string_view tex
   return tokenizer.Encode(text, add_special_tokens);
 }
 
+void RequireEmbedded(const Tokenizer& tokenizer, std::span<const int32_t> ids, int64_t vocab_size,
+                     std::string_view item) {
+  for (const int32_t id : ids) {
+    if (id < vocab_size) continue;
+    throw Error(ErrorKind::kUnsupported,
+                std::string(item) + ": token " + std::to_string(id) + " ('" +
+                    tokenizer.Decode(std::span(&id, 1), /*skip_special_tokens=*/false) +
+                    "') has no row in the model's embeddings, which have " + std::to_string(vocab_size) +
+                    ". The tokenizer has more entries than the model.");
+  }
+}
+
 EncodedPair EncodePair(const Tokenizer& tokenizer, std::string_view context, std::string_view continuation) {
   if (context.empty()) {
     const int32_t prefix = PrefixToken(tokenizer);
@@ -100,6 +112,9 @@ std::vector<ScoredInput> MakeWindows(const Tokenizer& tokenizer, const RollingRe
     }
     return windows;
   }
+  // The public harness scores the template's BOS after BOS for an empty text; nothing is scored here.
+  const bool is_template = ids == EncodeText(tokenizer, "");
+  if (is_template && tokenizer.Encode(request.text, /*add_special_tokens=*/false).empty()) return windows;
   const int32_t prefix = PrefixToken(tokenizer);
   for (int64_t at = 0; at < count && wanted(); at += window) {
     const int64_t end = std::min(at + window, count);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,11 @@ BITLAW_EXPORT int32_t PrefixToken(const Tokenizer& tokenizer);
 /// Ids of `text` with the tokenizer's own template (a BOS in front, if it has one), but without it if the text
 /// already starts with the text of the prefix token.
 BITLAW_EXPORT std::vector<int32_t> EncodeText(const Tokenizer& tokenizer, std::string_view text);
+
+/// Error(kUnsupported) naming `item`, the id and its token if `ids` has one that the model, with `vocab_size` rows of
+/// embeddings, has no row for: a tokenizer may have more entries than its model.
+BITLAW_EXPORT void RequireEmbedded(const Tokenizer& tokenizer, std::span<const int32_t> ids, int64_t vocab_size,
+                                   std::string_view item);
 
 /// A context and what is scored after it.
 struct BITLAW_EXPORT EncodedPair {
@@ -61,7 +67,7 @@ BITLAW_EXPORT ScoredInput MakeScoredInput(const EncodedPair& pair, int64_t max_p
 ///   kDisjoint  ids cut into pieces of window_tokens, the rest dropped; each predicts all but its first id.
 ///   kRolling   T = window_tokens. The first window reads the prefix token and predicts ids[0, T); each further one
 ///              predicts the next T after the one id before them; the last predicts what is left, after as many
-///              ids as fill the window.
+///              ids as fill the window. A text without tokens of its own has no window, whatever the template adds.
 /// Error(kUnsupported) naming `item` if the text is shorter than one disjoint window or the window longer than
 /// max_positions.
 BITLAW_EXPORT std::vector<ScoredInput> MakeWindows(const Tokenizer& tokenizer, const RollingRequest& request,

@@ -60,7 +60,11 @@ class Evaluation {
   void CollectRequests(const std::vector<TaskItem>& items) {
     responses_.resize(items.size());
     for (size_t i = 0; i < items.size(); ++i) {
-      responses_[i].resize(items[i].requests.size());
+      for (const Request& request : items[i].requests) {
+        Response& response = responses_[i].emplace_back();
+        if (std::holds_alternative<RollingRequest>(request)) response = RollingResponse{};
+        if (std::holds_alternative<GenerateRequest>(request)) response = GenerateResponse{};
+      }
       result_.cost.requests += static_cast<int64_t>(items[i].requests.size());
     }
     Report(0);
@@ -93,8 +97,16 @@ class Evaluation {
         }
       }
     }
-    if (inputs.empty()) return;
-    for (const ScoredInput& input : inputs) {
+    if (inputs.empty()) {
+      if (CountScored(items) == 0) return;
+      throw Error(ErrorKind::kUnsupported, "task '" + result_.card.name + "': none of its texts has a token, so there " +
+                                               "is nothing to score.");
+    }
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const ScoredInput& input = inputs[i];
+      const std::string name = NameOf(items, slots[i]);
+      RequireEmbedded(tokenizer, input.input, forward_.model().summary().vocab_size, name);
+      RequireEmbedded(tokenizer, input.targets, forward_.model().summary().vocab_size, name);
       forward_.CountRequested(static_cast<int64_t>(input.input.size()));
       if (input.truncated) forward_.CountTruncated();
     }
@@ -114,7 +126,6 @@ class Evaluation {
       if (std::holds_alternative<LoglikelihoodRequest>(items[slots[i].item].requests[slots[i].request])) {
         response = LoglikelihoodResponse{sums[i].loglikelihood_nats, sums[i].is_greedy, tokens};
       } else {
-        if (!std::holds_alternative<RollingResponse>(response)) response = RollingResponse{};
         std::get<RollingResponse>(response).windows.push_back({-sums[i].loglikelihood_nats, tokens});
       }
     }

@@ -104,6 +104,21 @@ std::vector<GenerateResponse> Generate(ForwardPass& forward, std::span<const Gen
                                        const std::function<std::string(size_t)>& name,
                                        const std::function<void(int64_t)>& on_done);
 
+/// Says when an answer ends, by the rules of the public harness: a stop string counts where it stands in the text with
+/// its special tokens, and those are left out of the answer. Beside `until` the text of the tokenizer's EOS is one.
+class BITLAW_EXPORT StopStrings {
+ public:
+  StopStrings(const Tokenizer& tokenizer, const std::vector<std::string>& until);
+
+  bool Stand(std::span<const int32_t> generated) const;
+  /// The answer, cut before each stop string in turn.
+  std::string Answer(std::span<const int32_t> generated) const;
+
+ private:
+  const Tokenizer& tokenizer_;
+  std::vector<std::string> stops_;
+};
+
 /// Cuts `text` before each of `until` in turn, as the public harness does. Empty strings are skipped.
 BITLAW_EXPORT std::string CutAtStops(std::string text, const std::vector<std::string>& until);
 

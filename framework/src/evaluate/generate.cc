@@ -28,7 +28,9 @@ class Generator {
         requests_(requests),
         name_(name),
         on_done_(on_done),
-        responses_(requests.size()) {}
+        responses_(requests.size()) {
+    for (const GenerateRequest* request : requests) stops_.emplace_back(tokenizer_, request->until);
+  }
 
   // Contexts are read as planned, as many as the budget for keys and values takes together with what they may grow by;
   // each pass also reads the newest token of every answer in the making. So a place is free again as soon as one ends.
@@ -75,6 +77,7 @@ class Generator {
       ids.erase(ids.begin(), ids.end() - room);
       forward_.CountTruncated();
     }
+    RequireEmbedded(tokenizer_, ids, forward_.model().summary().vocab_size, name_(i));
     forward_.CountRequested(static_cast<int64_t>(ids.size()));
     return ids;
   }
@@ -137,13 +140,11 @@ class Generator {
     GenerateResponse& response = responses_[row.request];
     const bool stopped = std::find(stop_ids_.begin(), stop_ids_.end(), id) != stop_ids_.end();
     row.generated.push_back(id);
-    const std::string text = tokenizer_.Decode(row.generated, /*skip_special_tokens=*/true);
-    const bool cut = std::any_of(request.until.begin(), request.until.end(), [&](const std::string& stop) {
-      return !stop.empty() && text.find(stop) != std::string::npos;
-    });
+    const StopStrings& stops = stops_[row.request];
+    const bool cut = stops.Stand(row.generated);
     const bool at_limit = static_cast<int64_t>(row.generated.size()) >= request.max_new_tokens;
     if (!stopped && !cut && !at_limit) return false;
-    response.text = CutAtStops(text, request.until);
+    response.text = stops.Answer(row.generated);
     response.tokens = static_cast<int64_t>(row.generated.size());
     forward_.CountRequested(response.tokens - 1);  // The last token is not read.
     response.hit_limit = at_limit && !stopped && !cut;
@@ -154,6 +155,7 @@ class Generator {
   ForwardPass& forward_;
   const Tokenizer& tokenizer_;
   std::vector<int32_t> stop_ids_;
+  std::vector<StopStrings> stops_;  // Of each request.
   std::span<const GenerateRequest* const> requests_;
   const std::function<std::string(size_t)>& name_;
   const std::function<void(int64_t)>& on_done_;
@@ -164,6 +166,25 @@ class Generator {
 };
 
 }  // namespace
+
+StopStrings::StopStrings(const Tokenizer& tokenizer, const std::vector<std::string>& until)
+    : tokenizer_(tokenizer), stops_(until) {
+  if (const auto eos = tokenizer.eos_id()) {
+    stops_.push_back(tokenizer.Decode(std::span(&*eos, 1), /*skip_special_tokens=*/false));
+  }
+}
+
+bool StopStrings::Stand(std::span<const int32_t> generated) const {
+  const std::string with_special = tokenizer_.Decode(generated, /*skip_special_tokens=*/false);
+  const std::string without = tokenizer_.Decode(generated, /*skip_special_tokens=*/true);
+  return std::any_of(stops_.begin(), stops_.end(), [&](const std::string& stop) {
+    return !stop.empty() && (with_special.find(stop) != std::string::npos || without.find(stop) != std::string::npos);
+  });
+}
+
+std::string StopStrings::Answer(std::span<const int32_t> generated) const {
+  return CutAtStops(tokenizer_.Decode(generated, /*skip_special_tokens=*/true), stops_);
+}
 
 std::string CutAtStops(std::string text, const std::vector<std::string>& until) {
   for (const std::string& stop : until) {

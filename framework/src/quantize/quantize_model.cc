@@ -104,6 +104,15 @@ class BlockWalk {
     const Timed timed(result_.times.forward_s);
     const int64_t per_batch = std::max<int64_t>(1, settings_.batch_tokens / calibration_->length_tokens);
     const at::Device device(model_.compute().device);
+    const int64_t rows = model_.summary().vocab_size;  // A tokenizer may have more entries than its model.
+    for (const int32_t id : calibration_->ids) {
+      if (id < rows) continue;
+      throw Error(ErrorKind::kUnsupported,
+                  "corpus: token " + std::to_string(id) + " ('" +
+                      model_.tokenizer().Decode(std::span(&id, 1), /*skip_special_tokens=*/false) +
+                      "') has no row in the model's embeddings, which have " + std::to_string(rows) +
+                      ". The tokenizer has more entries than the model.");
+    }
     for (int64_t first = 0; first < calibration_->count; first += per_batch) {
       const int64_t count = std::min(per_batch, calibration_->count - first);
       at::Tensor tokens = at::empty({count, calibration_->length_tokens}, at::kLong);

@@ -170,11 +170,17 @@ QuantizedLayer ReadLayer(const json& card, const Contents& contents) {
   return layer;
 }
 
-json MetadataOf(const MappedFile& file) {
+// Two values under one key are an Error(kIo), which json::parse() would pass over.
+json ParsedJson(std::string_view text, const std::filesystem::path& path) {
+  ParseJson(text, path.string());
+  return json::parse(text.begin(), text.end());
+}
+
+json MetadataOf(const MappedFile& file, const std::filesystem::path& path) {
   uint64_t size = 0;
   std::memcpy(&size, file.bytes(), sizeof size);
   const char* first = reinterpret_cast<const char*>(file.bytes()) + sizeof size;
-  return json::parse(first, first + size).at("__metadata__");
+  return ParsedJson({first, size}, path).at("__metadata__");
 }
 
 }  // namespace
@@ -229,7 +235,7 @@ QuantizedFile LoadQuantized(const std::filesystem::path& path) {
   };
   QuantizedFile result;
   try {
-    json metadata = MetadataOf(*file);
+    json metadata = MetadataOf(*file, path);
     if (const std::string format = metadata.value("format", ""); format != kFormat) {
       throw Error(ErrorKind::kIo, fmt::format("{}: its format is '{}', not '{}'. Only files of quantized layers that "
                                               "this version wrote can be read. Quantize again.",
@@ -239,9 +245,9 @@ QuantizedFile LoadQuantized(const std::filesystem::path& path) {
     metadata.erase("text_digest");
     if (DigestOf(metadata.dump()) != text_digest) throw damaged("its description does not match its digest");
     const std::string layers_text = metadata.at("layers"), about_text = metadata.at("about");
-    for (const json& card : json::parse(layers_text)) result.model.layers.push_back(ReadLayer(card, contents));
-    result.model.bits_requested = json::parse(metadata.at("bits_requested").get<std::string>());
-    result.model.bits_effective = json::parse(metadata.at("bits_effective").get<std::string>());
+    for (const json& card : ParsedJson(layers_text, path)) result.model.layers.push_back(ReadLayer(card, contents));
+    result.model.bits_requested = ParsedJson(metadata.at("bits_requested").get<std::string>(), path);
+    result.model.bits_effective = ParsedJson(metadata.at("bits_effective").get<std::string>(), path);
     result.model.codes_digest = metadata.at("codes_digest");
     result.about = ParseJson(about_text, path.string());
   } catch (const json::exception& error) {

@@ -131,6 +131,7 @@ void ByteLevelBpe::Parts::AddMerge(int32_t rank, std::string_view left, std::str
 void ByteLevelBpe::Parts::AddAdded(AddedToken token) {
   if (static_cast<size_t>(token.id) >= is_special.size()) is_special.resize(token.id + 1, false);
   if (token.special) is_special[token.id] = true;
+  if (token.special && splits_special) return;
   (token.normalized ? normalized_added : raw_added).Add(std::move(token));
 }
 
@@ -143,7 +144,8 @@ void ByteLevelBpe::Parts::Finish() {
   std::vector<int32_t> stop;
   const auto check = [&](std::string_view role, int32_t id) {
     if (!tokens.Has(id) || id < 0) {
-      throw Error(ErrorKind::kIo, origin + ": " + std::string(role) + " token id " + std::to_string(id) +
+      const std::string& where = special.where.empty() ? origin : special.where;
+      throw Error(ErrorKind::kIo, where + ": " + std::string(role) + " token id " + std::to_string(id) +
                                       " is no token of the vocabulary, which has ids 0 to " +
                                       std::to_string(tokens.size() - 1) + ".");
     }
@@ -296,11 +298,7 @@ std::vector<int32_t> ByteLevelBpe::Encode(std::string_view text, bool add_specia
 std::string ByteLevelBpe::Decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
   std::string bytes;
   for (const int32_t id : ids) {
-    if (id < 0 || id >= parts_->tokens.size()) {
-      throw InternalError("ByteLevelBpe::Decode: id " + std::to_string(id) + " is outside the vocabulary of " +
-                          std::to_string(parts_->tokens.size()));
-    }
-    if (skip_special_tokens && parts_->is_special[id]) continue;
+    if (id < 0 || id >= parts_->tokens.size() || (skip_special_tokens && parts_->is_special[id])) continue;
     bytes += parts_->tokens.Bytes(id);
   }
   std::string text;

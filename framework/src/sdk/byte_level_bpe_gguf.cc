@@ -1,12 +1,13 @@
 #include <algorithm>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/unicode_text.h"
 #include "sdk/byte_level_bpe_parts.h"
 
 namespace bitlaw {
 namespace {
 
-constexpr int32_t kControl = 3, kUserDefined = 4;
+constexpr int32_t kControl = 3, kUserDefined = 4, kUnused = 5;
 
 /// What a name in tokenizer.ggml.pre stands for. Source: the table of names and patterns in llama.cpp's
 /// vocabulary reader, and the tokenizer.json files of the models themselves for NFC.
@@ -99,9 +100,15 @@ std::unique_ptr<ByteLevelBpe> ByteLevelBpe::FromGguf(const GgufVocabulary& vocab
   parts->tokens.Reserve(vocabulary.tokens.size());
   for (size_t i = 0; i < vocabulary.tokens.size(); ++i) {
     const auto id = static_cast<int32_t>(i);
-    parts->AddToken(id, vocabulary.tokens[i]);
     const int32_t type = vocabulary.token_types.empty() ? 1 : vocabulary.token_types[i];
+    if (type == kUnused) continue;  // A row that pads the matrices, under a made-up name.
+    parts->AddToken(id, vocabulary.tokens[i]);
     if (type != kControl && type != kUserDefined) continue;
+    if (const size_t bad = FindInvalidUtf8(vocabulary.tokens[i]); bad != std::string_view::npos) {
+      throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml.tokens[" + std::to_string(i) + "] is looked for in texts " +
+                                      "(type " + std::to_string(type) + "), but byte " + std::to_string(bad) +
+                                      " of it is not UTF-8. The file is damaged.");
+    }
     AddedToken added;
     added.id = id;
     added.text = vocabulary.tokens[i];

@@ -1,9 +1,13 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <unordered_map>
 
+#include "base/json_text.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/regular_file.h"
 #include "sdk/byte_level_bpe_parts.h"
+#include "sdk/tokenizer_json_reader.h"
+#include "sdk/tokenizer_settings.h"
 
 namespace bitlaw {
 namespace {
@@ -12,7 +16,6 @@ using Json = nlohmann::json;
 
 // The largest tokenizers of a quarter million entries take 40 MB.
 constexpr uint64_t kMaxTokenizerBytes = 256 << 20;
-constexpr uint64_t kMaxConfigBytes = 16 << 20;
 
 Error Malformed(const std::string& origin, const std::string& what) {
   return Error(ErrorKind::kIo, origin + ": " + what);
@@ -27,141 +30,13 @@ std::string Shown(const Json& value) {
   return text;
 }
 
-/// Reads the document once. Vocabulary and merges, nearly all of the file, go into flat lists; the rest becomes a tree.
-class TokenizerJsonReader : public nlohmann::json_sax<Json> {
- public:
-  Json rest;
-  std::vector<std::pair<std::string, int64_t>> vocabulary;
-  std::vector<std::string> merges;                // "left right"
-  std::vector<std::array<std::string, 2>> pairs;  // ["left", "right"]
-  bool has_merges = false;
-  std::string fault;
-
-  bool null() override { return Scalar(nullptr); }
-  bool boolean(bool value) override { return Scalar(value); }
-  bool number_integer(number_integer_t value) override { return Integer(value); }
-  bool number_unsigned(number_unsigned_t value) override {
-    return Integer(value > INT64_MAX ? INT64_MAX : static_cast<int64_t>(value));
-  }
-  bool number_float(number_float_t value, const string_t&) override { return Scalar(value); }
-  bool binary(binary_t&) override { return Fail("binary values are not JSON."); }
-  bool string(string_t& value) override {
-    if (where_ == Where::kMerges) {
-      if (in_pair_) {
-        if (pair_size_ >= 2) return Fail(MergeFault());
-        pairs.back()[pair_size_++] = std::move(value);
-      } else {
-        merges.push_back(std::move(value));
-      }
-      return true;
-    }
-    return Scalar(std::move(value));
-  }
-  bool start_object(std::size_t) override {
-    if (where_ == Where::kMerges) return Fail(MergeFault());
-    if (where_ == Where::kVocabulary) return Fail(VocabularyFault());
-    if (open_.size() == 2 && key_ == "vocab" && in_model_) {
-      where_ = Where::kVocabulary;
-      return true;
-    }
-    if (open_.size() == 1 && key_ == "model") in_model_ = true;
-    return Open(Json::object());
-  }
-  bool end_object() override {
-    if (where_ == Where::kVocabulary) {
-      where_ = Where::kTree;
-      return true;
-    }
-    open_.pop_back();
-    if (open_.size() == 1) in_model_ = false;
-    return true;
-  }
-  bool start_array(std::size_t) override {
-    if (where_ == Where::kVocabulary) return Fail(VocabularyFault());
-    if (where_ == Where::kMerges) {
-      if (in_pair_) return Fail(MergeFault());
-      in_pair_ = true;
-      pair_size_ = 0;
-      pairs.emplace_back();
-      return true;
-    }
-    if (open_.size() == 2 && key_ == "merges" && in_model_) {
-      where_ = Where::kMerges;
-      has_merges = true;
-      return true;
-    }
-    return Open(Json::array());
-  }
-  bool end_array() override {
-    if (where_ == Where::kMerges) {
-      if (in_pair_ && pair_size_ != 2) return Fail(MergeFault());
-      if (!in_pair_) where_ = Where::kTree;
-      in_pair_ = false;
-      return true;
-    }
-    open_.pop_back();
-    return true;
-  }
-  bool key(string_t& value) override {
-    if (where_ == Where::kTree && open_.back()->contains(value)) return Fail("key '" + value + "' stands twice.");
-    key_ = std::move(value);
-    return true;
-  }
-  bool parse_error(std::size_t position, const std::string&, const Json::exception&) override {
-    return Fail("is not JSON from byte " + std::to_string(position) + " on. The file is cut off or damaged.");
-  }
-
- private:
-  enum class Where { kTree, kVocabulary, kMerges };
-
-  bool Fail(const std::string& what) {
-    if (fault.empty()) fault = what;
-    return false;
-  }
-  std::string MergeFault() const {
-    return "merge " + std::to_string(merges.size() + pairs.size() - (in_pair_ ? 1 : 0)) +
-           " is neither 'left right' nor ['left', 'right'].";
-  }
-  std::string VocabularyFault() const { return "model.vocab['" + key_ + "'] is not an integer."; }
-
-  bool Integer(int64_t value) {
-    if (where_ != Where::kVocabulary) return Scalar(value);
-    vocabulary.emplace_back(std::move(key_), value);
-    return true;
-  }
-  bool Scalar(Json value) {
-    if (where_ == Where::kVocabulary) return Fail(VocabularyFault());
-    if (where_ == Where::kMerges) return Fail(MergeFault());
-    Place(std::move(value));
-    return true;
-  }
-  bool Open(Json value) {
-    if (open_.size() >= 64) return Fail("is nested more than 64 deep.");
-    open_.push_back(Place(std::move(value)));
-    return true;
-  }
-  Json* Place(Json value) {
-    if (open_.empty()) return &(rest = std::move(value));
-    if (open_.back()->is_array()) {
-      open_.back()->push_back(std::move(value));
-      return &open_.back()->back();
-    }
-    return &((*open_.back())[key_] = std::move(value));
-  }
-
-  Where where_ = Where::kTree;
-  std::vector<Json*> open_;  // Only the innermost container grows, so that pointers to the outer ones stay good.
-  std::string key_;
-  bool in_model_ = false, in_pair_ = false;
-  size_t pair_size_ = 0;
-};
-
 class Builder {
  public:
   Builder(const std::string& origin, TokenizerJsonReader* read) : origin_(origin), read_(*read) {}
 
-  std::unique_ptr<ByteLevelBpe> Build(const SpecialTokenIds& special) {
+  std::unique_ptr<ByteLevelBpe> Build(const SpecialTokenIds& special, const TokenizerSettings& settings) {
     parts_->origin = origin_;
+    parts_->splits_special = settings.splits_special;
     const Json& document = read_.rest;
     if (!document.is_object() || !document.contains("model") || !document["model"].is_object()) {
       throw Malformed(origin_, "has no 'model'. It must be a tokenizer.json of the tokenizers library.");
@@ -169,6 +44,8 @@ class Builder {
     ReadModel(document["model"]);
     ReadNormalizer(Field(document, "normalizer"));
     ReadAddedTokens(Field(document, "added_tokens"));
+    ApplySettings(settings);
+    for (AddedToken& token : added_) Register(std::move(token));
     ReadPreTokenizer(Field(document, "pre_tokenizer"), "pre_tokenizer");
     if (!has_byte_level_) {
       throw Unsupported(origin_, "pre_tokenizer " + Shown(Field(document, "pre_tokenizer")) +
@@ -177,7 +54,10 @@ class Builder {
     ReadPostProcessor(Field(document, "post_processor"));
     RequireByteLevelDecoder(Field(document, "decoder"));
     parts_->special = special;
-    if (!parts_->special.bos && parts_->template_prefix.size() == 1) {
+    if (settings.has_roles()) {
+      parts_->special.bos = RoleId(settings.bos);
+      if (!settings.eos.empty()) parts_->special.eos = RoleId(settings.eos);
+    } else if (!special.bos && parts_->template_prefix.size() == 1) {
       parts_->special.bos = parts_->template_prefix[0];
     }
     parts_->Finish();
@@ -300,16 +180,88 @@ class Builder {
       token.strip_left = Flag(entry, "lstrip", false, where);
       token.strip_right = Flag(entry, "rstrip", false, where);
       token.normalized = Flag(entry, "normalized", !token.special, where);
-      // As in the public library, the normalized form is what is looked for and what is decoded to.
-      if (token.normalized && parts_->compose_nfc) token.text = ComposedNfc(token.text);
-      const std::string bytes = BytesOfLetters(token.text).value_or(token.text);
-      if (parts_->tokens.Has(token.id) ? parts_->tokens.Bytes(token.id) != bytes
-                                       : !parts_->AddToken(token.id, token.text)) {
+      if (AddedToken* twin = FindAdded(token.text); twin != nullptr && twin->id != token.id) {
         throw Malformed(origin_, where + " gives id " + std::to_string(token.id) + " to '" + token.text +
-                                     "', but the vocabulary has another token there.");
+                                     "', which has id " + std::to_string(twin->id) + " already.");
       }
-      parts_->AddAdded(std::move(token));
+      Append(std::move(token), where);
     }
+  }
+
+  // The rules of transformers 5: what the settings say of a token replaces its flags, except that a special token
+  // stays special; a token that is new gets the id of the vocabulary's entry of this text, or the next free one.
+  void ApplySettings(const TokenizerSettings& settings) {
+    for (const auto& [stated, where] : settings.added) {
+      if (stated.text.empty()) continue;
+      if (AddedToken* known = FindAdded(stated.text)) {
+        RequireSameId(stated, where, known->id, "which " + origin_ + " gives it");
+        const bool special = known->special || stated.special;
+        *known = stated;
+        known->special = special;
+      } else {
+        RequireSameId(stated, where, AppendAdded(stated, where), "which is its own or the next free one in " + origin_);
+      }
+    }
+    for (const auto& [token, where] : settings.special) {
+      if (AddedToken* known = FindAdded(token.text)) {
+        known->special = true;
+      } else {
+        AppendAdded(token, where);
+      }
+    }
+    for (const auto& [token, where] : settings.extra) {
+      if (!token.text.empty() && FindAdded(token.text) == nullptr) AppendAdded(token, where);
+    }
+  }
+
+  AddedToken* FindAdded(const std::string& text) {
+    const auto found = added_index_.find(text);
+    return found == added_index_.end() ? nullptr : &added_[found->second];
+  }
+
+  void Append(AddedToken token, const std::string& where) {
+    largest_added_id_ = std::max(largest_added_id_, token.id);
+    added_index_.emplace(token.text, added_.size());
+    added_where_.push_back(where);
+    added_.push_back(std::move(token));
+  }
+
+  int32_t AppendAdded(AddedToken token, const std::string& where) {
+    if (written_index_.empty()) {
+      for (const auto& [written, id] : read_.vocabulary) written_index_.emplace(written, static_cast<int32_t>(id));
+    }
+    const auto entry = written_index_.find(token.text);
+    const int32_t id = entry != written_index_.end()
+                           ? entry->second
+                           : std::max(static_cast<int32_t>(read_.vocabulary.size()), largest_added_id_ + 1);
+    token.id = id;
+    Append(std::move(token), where);
+    return id;
+  }
+
+  static void RequireSameId(const AddedToken& stated, const std::string& where, int32_t id, const std::string& whose) {
+    if (stated.id == id) return;
+    throw Error(ErrorKind::kIo, where + " gives '" + stated.text + "' the id " + std::to_string(stated.id) + ", not " +
+                                    std::to_string(id) + ", " + whose + ". The files contradict each other.");
+  }
+
+  void Register(AddedToken token) {
+    const std::string& where = added_where_[registered_++];
+    // As in the public library, the normalized form is what is looked for and what is decoded to.
+    if (token.normalized && parts_->compose_nfc) token.text = ComposedNfc(token.text);
+    const std::string bytes = BytesOfLetters(token.text).value_or(token.text);
+    if (parts_->tokens.Has(token.id) ? parts_->tokens.Bytes(token.id) != bytes
+                                     : !parts_->AddToken(token.id, token.text)) {
+      const std::string file = where.starts_with("added_tokens[") ? origin_ + ": " : "";
+      throw Error(ErrorKind::kIo, file + where + " gives id " + std::to_string(token.id) + " to '" + token.text +
+                                      "', but the vocabulary has another token there.");
+    }
+    parts_->AddAdded(std::move(token));
+  }
+
+  std::optional<int32_t> RoleId(const std::string& text) {
+    const AddedToken* token = FindAdded(text);
+    return token == nullptr ? std::nullopt : std::optional(token->id);
   }
 
   void ReadPreTokenizer(const Json& stage, const std::string& where) {
@@ -429,46 +381,38 @@ class Builder {
   std::string origin_;
   TokenizerJsonReader& read_;
   std::unique_ptr<ByteLevelBpe::Parts> parts_ = std::make_unique<ByteLevelBpe::Parts>();
+  std::vector<AddedToken> added_;
+  std::vector<std::string> added_where_;  // Of each.
+  std::unordered_map<std::string, size_t> added_index_;
+  std::unordered_map<std::string_view, int32_t> written_index_;  // The vocabulary by text, filled when it is needed.
+  int32_t largest_added_id_ = -1;
+  size_t registered_ = 0;
   int64_t id_limit_ = 0;
   bool has_byte_level_ = false;
 };
 
-/// bos_token and eos_token of tokenizer_config.json are a string, or an object with 'content', or null.
-std::optional<int32_t> IdFromConfig(const Json& config, const char* name, const ByteLevelBpe& tokenizer) {
-  const auto found = config.find(name);
-  if (found == config.end()) return std::nullopt;
-  const Json& text = found->is_object() && found->contains("content") ? (*found)["content"] : *found;
-  return text.is_string() ? tokenizer.FindToken(text.get<std::string>()) : std::nullopt;
+std::unique_ptr<ByteLevelBpe> Read(std::string_view text, const std::string& origin, const SpecialTokenIds& special,
+                                   const TokenizerSettings& settings) {
+  size_t offset = 0;
+  TokenizerJsonReader reader(offset);
+  if (!Json::sax_parse(CountingIterator(text.data(), &offset), CountingIterator(text.data() + text.size(), &offset),
+                       &reader)) {
+    throw Malformed(origin, reader.fault);
+  }
+  return Builder(origin, &reader).Build(special, settings);
 }
 
 }  // namespace
 
 std::unique_ptr<ByteLevelBpe> ByteLevelBpe::FromTokenizerJsonText(std::string_view text, const std::string& origin,
                                                                   const SpecialTokenIds& special) {
-  TokenizerJsonReader reader;
-  if (!Json::sax_parse(text.begin(), text.end(), &reader)) throw Malformed(origin, reader.fault);
-  return Builder(origin, &reader).Build(special);
+  return Read(text, origin, special, {});
 }
 
 std::unique_ptr<ByteLevelBpe> ByteLevelBpe::FromTokenizerJson(const std::filesystem::path& file,
                                                               const SpecialTokenIds& special) {
-  std::unique_ptr<ByteLevelBpe> tokenizer = FromTokenizerJsonText(ReadRegularFile(file, kMaxTokenizerBytes), file.string(), special);
-  const std::filesystem::path beside = file.parent_path() / "tokenizer_config.json";
-  if ((special.bos && special.eos) || !std::filesystem::exists(beside)) return tokenizer;
-  const Json config = Json::parse(ReadRegularFile(beside, kMaxConfigBytes), nullptr, false);
-  if (!config.is_object()) throw Malformed(beside.string(), "is not a JSON object. The file is cut off or damaged.");
-  SpecialTokenIds& roles = tokenizer->parts_->special;
-  if (!special.bos) {
-    if (const auto id = IdFromConfig(config, "bos_token", *tokenizer)) roles.bos = id;
-  }
-  if (!special.eos) {
-    if (const auto id = IdFromConfig(config, "eos_token", *tokenizer)) {
-      roles.eos = id;
-      roles.stop.erase(std::remove(roles.stop.begin(), roles.stop.end(), *id), roles.stop.end());
-      roles.stop.insert(roles.stop.begin(), *id);
-    }
-  }
-  return tokenizer;
+  return Read(ReadRegularFile(file, kMaxTokenizerBytes), file.string(), special,
+              ReadTokenizerSettings(file.parent_path()));
 }
 
 }  // namespace bitlaw

@@ -108,6 +108,7 @@ struct ByteLevelBpe::Parts {
   int32_t unknown_id = -1;
   bool fuse_unknown = false;
   bool compose_nfc = false;
+  bool splits_special = false;  ///< Special tokens in a text are plain text.
   WordSplitter splitter;
   AddedTokenFinder raw_added, normalized_added;
   std::vector<bool> is_special;  ///< [V]
@@ -125,7 +126,7 @@ struct ByteLevelBpe::Parts {
   void AddMerge(int32_t rank, std::string_view left, std::string_view right);
   /// Adds "left right".
   void AddMergeLine(int32_t rank, std::string_view line);
-  /// Registers an added token whose id has its text in `tokens` already.
+  /// Registers an added token whose id has its text in `tokens` already. Its text must be valid UTF-8.
   void AddAdded(AddedToken token);
   /// Checks ids and fills byte_ids. Called once, last.
   void Finish();

@@ -15,14 +15,27 @@ std::string Message(int code) {
   return buffer;
 }
 
+// Steps from one place of a text, and memory, beyond which a pattern gives up.
+constexpr uint32_t kMatchLimit = 10'000'000, kHeapLimitKib = 64 * 1024;
+
 struct MatchData {
   explicit MatchData(const pcre2_code* code) : data(pcre2_match_data_create_from_pattern(code, nullptr)) {
-    if (data == nullptr) throw std::bad_alloc();
+    if (data == nullptr || limits == nullptr) {
+      Free();
+      throw std::bad_alloc();
+    }
+    pcre2_set_match_limit(limits, kMatchLimit);
+    pcre2_set_heap_limit(limits, kHeapLimitKib);
   }
-  ~MatchData() { pcre2_match_data_free(data); }
+  ~MatchData() { Free(); }
   MatchData(const MatchData&) = delete;
   MatchData& operator=(const MatchData&) = delete;
+  void Free() {
+    pcre2_match_data_free(data);
+    pcre2_match_context_free(limits);
+  }
   pcre2_match_data* data;
+  pcre2_match_context* limits = pcre2_match_context_create(nullptr);
 };
 
 }  // namespace
@@ -37,6 +50,7 @@ struct TextPattern::Code {
   // Calls found(bounds) for every match; bounds[2 g], bounds[2 g + 1] are group g's, group 0 the whole.
   template <class Found>
   void EachMatch(std::string_view in, Found&& found) const {
+    if (in.data() == nullptr) in = "";  // PCRE2 takes no null.
     const MatchData match(compiled);
     const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match.data);
     // An empty match where the last match ended is a match of its own, but not twice at one place.
@@ -45,12 +59,19 @@ struct TextPattern::Code {
     while (from <= in.size()) {
       const uint32_t options = refuse_empty ? PCRE2_NOTEMPTY_ATSTART : 0;
       const int status = pcre2_match(compiled, reinterpret_cast<PCRE2_SPTR>(in.data()), in.size(), from, options,
-                                     match.data, nullptr);
+                                     match.data, match.limits);
       if (status == PCRE2_ERROR_NOMATCH) return;
       if (status < 0) {
         throw Error(ErrorKind::kBudget, where + "pattern '" + text + "' gave up on a text of " +
                                             std::to_string(in.size()) + " bytes: " + Message(status) +
                                             ". Write a simpler pattern.");
+      }
+      // \K in a subroutine that a lookaround calls can move either end backwards.
+      if (bounds[0] < from || bounds[1] < bounds[0]) {
+        throw Error(ErrorKind::kUnsupported, where + "pattern '" + text + "' matches from byte " +
+                                                 std::to_string(bounds[0]) + " to " + std::to_string(bounds[1]) +
+                                                 " in a search from byte " + std::to_string(from) +
+                                                 ". '\\K' in a lookaround is not supported. Write it without.");
       }
       found(bounds);
       refuse_empty = bounds[0] == bounds[1];

@@ -8,6 +8,10 @@
 namespace bitlaw {
 namespace {
 
+// Steps from one place of a text, and memory beside the JIT stack: far above what the patterns of published tokenizers
+// take, and soon reached by one that backtracks without end.
+constexpr uint32_t kMatchLimit = 10'000'000, kHeapLimitKib = 64 * 1024;
+
 /// Match block and JIT stack of one thread; shared by all patterns, which capture nothing.
 struct MatchScratch {
   pcre2_match_data* match = pcre2_match_data_create(1, nullptr);
@@ -15,6 +19,8 @@ struct MatchScratch {
   pcre2_jit_stack* stack = pcre2_jit_stack_create(32 * 1024, 4 * 1024 * 1024, nullptr);
   MatchScratch() {
     if (match == nullptr || context == nullptr) throw std::bad_alloc();
+    pcre2_set_match_limit(context, kMatchLimit);
+    pcre2_set_heap_limit(context, kHeapLimitKib);
     if (stack != nullptr) pcre2_jit_stack_assign(context, nullptr, stack);
   }
   ~MatchScratch() {
@@ -135,6 +141,13 @@ bool WordPattern::Find(std::string_view text, size_t from, size_t* begin, size_t
                                         ". Cut the text into smaller pieces.");
   }
   const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(scratch.match);
+  // \K in a subroutine that a lookaround calls can move either end backwards.
+  if (bounds[0] < from || bounds[1] < bounds[0]) {
+    throw Error(ErrorKind::kUnsupported, where_ + ": pattern '" + text_ + "' matches from byte " +
+                                             std::to_string(bounds[0]) + " to " + std::to_string(bounds[1]) +
+                                             " in a search from byte " + std::to_string(from) +
+                                             ". '\\K' in a lookaround is not supported. Write it without.");
+  }
   *begin = bounds[0];
   *end = bounds[1];
   return true;

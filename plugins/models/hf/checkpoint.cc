@@ -284,6 +284,7 @@ std::unique_ptr<ByteLevelBpe> OpenHfTokenizer(const fs::path& folder) {
   for (const char* name : {"generation_config.json", "config.json"}) {
     if (!fs::exists(folder / name)) continue;
     const Value config = ReadJsonMap(folder / name, kMaxConfigBytes);
+    special.where += (special.where.empty() ? "" : ", ") + (folder / name).string();
     const auto add_ids = [&](const char* key, auto&& add) {
       const Value* value = config.Find(key);
       if (value == nullptr || value->is_null()) return;

@@ -167,6 +167,9 @@ std::vector<std::string> Perplexity::Documents() const {
   if (files.front().path.extension() != ".jsonl") {
     std::string text;  // Several files read on as one.
     for (const DataFile& file : files) text += ReadTextFile(file.path);
+    if (text.empty()) {
+      throw Error(ErrorKind::kSpec, files.front().path.string() + ": the text is empty. There is nothing to score.");
+    }
     if (join == "wikitext_pages") {
       const std::vector<std::string> pages = WikitextPages(text);
       std::vector<std::string> kept;
@@ -184,6 +187,12 @@ std::vector<std::string> Perplexity::Documents() const {
                                         std::string(Article(text.type())) + ", where a string is needed.");
     }
     texts.push_back(text.AsString());
+  }
+  if (std::all_of(texts.begin(), texts.end(), [](const std::string& text) { return text.empty(); })) {
+    throw Error(ErrorKind::kSpec, rows.empty() ? "task '" + context_.name + "': it has no items."
+                                               : rows.front().mark().Text() + ": '" + options_.String("text_field") +
+                                                     "' is empty here and in every other text that is read. There is "
+                                                     "nothing to score.");
   }
   if (options_.String("convention") == "rolling") return texts;
   std::string joined;

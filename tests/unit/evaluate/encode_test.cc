@@ -11,6 +11,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::ElementsAreArray;
+using ::testing::ThrowsMessage;
 using testing::ToyTokenizer;
 
 constexpr int32_t kSpaceA = 256, kTh = 257, kBos = 259, kEos = 260;
@@ -107,6 +108,26 @@ TEST(Windows, DisjointOnesPredictAllButTheirFirstToken) {
   EXPECT_EQ(windows[1].first_scored, 0);
   request.max_windows = 1;
   EXPECT_EQ(MakeWindows(ToyTokenizer(), request, 100, "x").size(), 1u);
+}
+
+TEST(Windows, ATextWithoutTokensHasNoneWhateverTheTemplateAdds) {
+  const RollingRequest empty{"", WindowConvention::kRolling, 3, 0};
+  EXPECT_TRUE(MakeWindows(ToyTokenizer(), empty, 512, "x").empty());
+  const ToyTokenizer with_bos(ToyTokenizer::Template::kBos);
+  EXPECT_TRUE(MakeWindows(with_bos, empty, 512, "x").empty());
+  // The template's BOS is scored with a text that has tokens, as the public harness scores it.
+  const RollingRequest letter{"x", WindowConvention::kRolling, 3, 0};
+  EXPECT_THAT(MakeWindows(with_bos, letter, 512, "x").at(0).targets, ElementsAre(259, 'x'));
+  const RollingRequest written{"<s>", WindowConvention::kRolling, 3, 0};
+  EXPECT_THAT(MakeWindows(with_bos, written, 512, "x").at(0).targets, ElementsAre(259));
+}
+
+TEST(Encoding, ATokenThatTheModelHasNoRowForIsNamed) {
+  const std::vector<int32_t> ids = {'a', 259, 'b'};
+  EXPECT_NO_THROW(RequireEmbedded(ToyTokenizer(), ids, 260, "item"));
+  EXPECT_THAT([&] { RequireEmbedded(ToyTokenizer(), ids, 259, "item"); },
+              ThrowsMessage<Error>("item: token 259 ('<s>') has no row in the model's embeddings, which have 259. The "
+                                   "tokenizer has more entries than the model."));
 }
 
 TEST(Windows, RollingOnesPredictEveryTokenOnce) {

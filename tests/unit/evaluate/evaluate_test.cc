@@ -325,5 +325,56 @@ TEST(ChanceAdjusted, PutsGuessingAtZero) {
   EXPECT_TRUE(std::isnan(ChanceAdjusted({"ppl", MetricKind::kPerplexity, false}, summary)));
 }
 
+TEST(StopStrings, CountWhereTheyStandInTheTextWithItsSpecialTokens) {
+  // As lm-evaluation-harness 0.4.13: it looks for them in tokenizer.batch_decode(ids), and cuts the text that
+  // tokenizer.decode(ids, skip_special_tokens=True) gives.
+  const testing::ToyTokenizer tokenizer;
+  const std::vector<int32_t> answer = {'A', 259, 'B'};  // "A<s>B"
+  const auto stops = [&](const std::string& text) { return StopStrings(tokenizer, {text}); };
+  for (const char* text : {"<s>", "A<s>", "<s>B", "A<s>B", "<", "s>B"}) {
+    EXPECT_TRUE(stops(text).Stand(answer)) << text;
+    EXPECT_EQ(stops(text).Answer(answer), "AB") << text;
+  }
+  EXPECT_TRUE(stops("AB").Stand(answer));  // The answer would be cut there in any case.
+  EXPECT_EQ(stops("AB").Answer(answer), "");
+  for (const char* text : {"", "<s><s>", "a<s>", "</s>"}) {
+    EXPECT_FALSE(stops(text).Stand(answer)) << text;
+    EXPECT_EQ(stops(text).Answer(answer), "AB") << text;
+  }
+}
+
+TEST(StopStrings, TheTextOfEosIsOneHoweverItIsSpelled) {
+  const testing::ToyTokenizer tokenizer;
+  const std::vector<int32_t> spelled = {'A', '<', '/', 's', '>'};
+  const StopStrings stops(tokenizer, {});
+  EXPECT_TRUE(stops.Stand(spelled));
+  EXPECT_EQ(stops.Answer(spelled), "A");
+}
+
+TEST(Evaluate, ATextWithoutTokensAddsNoLossAndTheOthersKeepTheirs) {
+  for (const auto kind : {testing::ToyTokenizer::Template::kNone, testing::ToyTokenizer::Template::kBos}) {
+    ToyModel model(1, 512, testing::ToyTokenizer(kind));
+    const auto request = [](const std::string& text) {
+      return RollingRequest{text, WindowConvention::kRolling, 8, 0};
+    };
+    const TaskResult alone = RunTask(model, {{"0", {request("a hat")}}});
+    const TaskResult mixed = RunTask(model, {{"0", {request("")}}, {"1", {request("a hat")}}, {"2", {request("")}}});
+    const auto windows = [](const TaskResult& result, size_t item) {
+      return std::get<RollingResponse>(result.responses[item][0]).windows;
+    };
+    EXPECT_TRUE(windows(mixed, 0).empty());
+    EXPECT_TRUE(windows(mixed, 2).empty());
+    ASSERT_EQ(windows(mixed, 1).size(), 1u);
+    EXPECT_EQ(windows(mixed, 1)[0].loss_nats, windows(alone, 0)[0].loss_nats);
+  }
+}
+
+TEST(Evaluate, TextsWithoutAnyTokenAreAnError) {
+  ToyModel model;
+  EXPECT_THAT([&] { RunTask(model, {{"0", {RollingRequest{"", WindowConvention::kRolling, 8, 0}}}}); },
+              ::testing::ThrowsMessage<Error>(
+                  "task 'list': none of its texts has a token, so there is nothing to score."));
+}
+
 }  // namespace
 }  // namespace bitlaw

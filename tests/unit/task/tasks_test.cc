@@ -349,6 +349,26 @@ TEST_F(PerplexityTask, RollingCountsWordsBytesAndTokensOfEachDocument) {
   EXPECT_EQ(task.Score(items[1], std::vector<Response>{RollingResponse{{{6, 3}}}})[0].values[1].weight, 2);
 }
 
+TEST_F(PerplexityTask, AnEmptyDocumentIsOneWordOfNoBytesAndTextsThatAreAllEmptyAreRefused) {
+  const std::string file = "version: \"1\"\ndata: docs.jsonl\nconvention: rolling\njoin: as_is\n";
+  Write("docs.jsonl", "{\"text\": \"one\"}\n{\"text\": \"\"}\n");
+  const auto task = Make<Perplexity>(file);
+  const auto score = task.Score(task.Items()[1], std::vector<Response>{RollingResponse{}})[0];
+  EXPECT_EQ(score.values[0].value, 0);
+  EXPECT_EQ(score.values[0].weight, 1);  // Python's len(re.split(r"\s+", "")).
+  EXPECT_EQ(score.values[1].weight, 0);
+  EXPECT_EQ(score.values[2].weight, 0);
+  Write("docs.jsonl", "\n{\"text\": \"\"}\n{\"text\": \"\"}\n");
+  EXPECT_EQ(ErrorOf([&] { Make<Perplexity>(file).Items(); }),
+            (folder_ / "docs.jsonl").string() +
+                ":2:1: 'text' is empty here and in every other text that is read. There is nothing to score.");
+  Write("docs.txt", "");
+  EXPECT_EQ(ErrorOf([&] {
+              Make<Perplexity>("version: \"1\"\ndata: docs.txt\nconvention: rolling\njoin: as_is\n").Items();
+            }),
+            (folder_ / "docs.txt").string() + ": the text is empty. There is nothing to score.");
+}
+
 TEST_F(PerplexityTask, CutsWikiTextIntoArticlesAndDetokenizesThem) {
   const std::string article =
       " = Title = \n \n \" One \" ( two ) [ 3 ] men 's @-@ 1 @,@ 000 , 5 @.@ 5 . \n = = Sub = = \n A : b ; c ! d ? 5 ° C N ' q ' ";

@@ -44,5 +44,32 @@ TEST(TextPattern, SaysWhereItIsMalformed) {
             "task.yaml:3:7: pattern 'a(b' is malformed at character 4: missing closing parenthesis.");
 }
 
+TEST(TextPattern, AMatchThatEndsBeforeItBeginsIsRefusedInsteadOfGoingRoundInCircles) {
+  const auto refused = [](const std::string& pattern, const std::string& text) {
+    const std::string found = ErrorOf([&] { Pattern(pattern).FindAll(text); });
+    EXPECT_EQ(ErrorOf([&] { Pattern(pattern).RemoveFrom(text); }), found);
+    return found;
+  };
+  const std::string advice = ". '\\K' in a lookaround is not supported. Write it without.";
+  EXPECT_EQ(refused("(?=(?&k))(?(DEFINE)(?<k>..\\K))", "abcd"),
+            "task.yaml:3:7: pattern '(?=(?&k))(?(DEFINE)(?<k>..\\K))' matches from byte 2 to 0 in a search from byte 0" +
+                advice);
+  EXPECT_EQ(refused("b(?<=(?&k))(?(DEFINE)(?<k>\\Kab))|a", "abcd"),
+            "task.yaml:3:7: pattern 'b(?<=(?&k))(?(DEFINE)(?<k>\\Kab))|a' matches from byte 0 to 2 in a search from "
+            "byte 1" +
+                advice);
+}
+
+TEST(TextPattern, GivesUpOnATextThatTakesTooManySteps) {
+  EXPECT_EQ(ErrorOf([] { Pattern("(a+)+$").FindAll(std::string(64, 'a') + "b"); }),
+            "task.yaml:3:7: pattern '(a+)+$' gave up on a text of 65 bytes: match limit exceeded. Write a simpler "
+            "pattern.");
+}
+
+TEST(TextPattern, TakesATextWithoutBytesAndOneWithZeroBytes) {
+  EXPECT_THAT(Pattern("x*").FindAll({}), ElementsAre(ElementsAre("")));
+  EXPECT_THAT(Pattern("x").FindAll(std::string_view("a\0x", 3)), ElementsAre(ElementsAre("x")));
+}
+
 }  // namespace
 }  // namespace bitlaw

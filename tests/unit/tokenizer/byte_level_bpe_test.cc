@@ -61,14 +61,6 @@ TEST(ByteLevelBpe, DecodesWhatItEncodedAndLeavesSpecialTokensOutOnRequest) {
   EXPECT_EQ(tokenizer->Decode(ids, true), "ab ab");
 }
 
-TEST(ByteLevelBpe, RefusesToDecodeAnIdOutsideTheVocabulary) {
-  const auto tokenizer = Open(Tiny());
-  for (const int32_t id : {-1, 8}) {
-    const std::vector<int32_t> ids = {id};
-    EXPECT_THROW(tokenizer->Decode(ids, false), InternalError);
-  }
-}
-
 TEST(ByteLevelBpe, PutsTemplateTokensRoundTheTextAndTakesBosFromThem) {
   Json document = Tiny();
   document["post_processor"] = Json::parse(R"({"type": "TemplateProcessing",
@@ -98,6 +90,16 @@ TEST(ByteLevelBpe, ReadsRolesFromTheConfigurationBesideTheFile) {
   EXPECT_THAT(tokenizer->stop_ids(), ElementsAre(7));
   EXPECT_EQ(tokenizer->bos_id(), std::nullopt);
   std::filesystem::remove_all(folder);
+}
+
+TEST(ByteLevelBpe, AnIdThatIsNoTokenHasNoText) {
+  Json document = Tiny();
+  document["model"]["vocab"]["d"] = 9;  // A gap at 3; rows from 10 on are padding.
+  const auto tokenizer = Open(document);
+  for (const bool skip : {false, true}) {
+    EXPECT_EQ(tokenizer->Decode(std::vector<int32_t>{299, 0, 3, 1, -1, 10, 9}, skip), "abd");
+    EXPECT_EQ(tokenizer->Decode(std::vector<int32_t>{INT32_MAX, INT32_MIN}, skip), "");
+  }
 }
 
 TEST(ByteLevelBpe, ReadsBrokenUtf8AsReplacementCharacters) {
@@ -211,8 +213,17 @@ TEST(HostileTokenizerJson, CutOffDeepOrDoubledTextIsRefused) {
   }
   ExpectError(ErrorKind::kIo, "t.json: is nested more than 64 deep.",
               [] { ByteLevelBpe::FromTokenizerJsonText(std::string(100000, '['), "t.json"); });
-  ExpectError(ErrorKind::kIo, "t.json: key 'model' stands twice.",
+  ExpectError(ErrorKind::kIo, "t.json: key 'model' stands twice (byte 21).",
               [] { ByteLevelBpe::FromTokenizerJsonText(R"({"model": {}, "model": {}})", "t.json"); });
+  const auto refused = [](const std::string& text, const std::string& model) {
+    ExpectError(ErrorKind::kIo, text,
+                [&] { ByteLevelBpe::FromTokenizerJsonText(R"({"model": {"type": "BPE", )" + model + "}}", "t.json"); });
+  };
+  refused("t.json: key 'vocab' stands twice (byte 52).", R"("vocab": {"a": 0}, "vocab": {"b": 1}, "merges": [])");
+  refused("t.json: key 'vocab' stands twice (byte 48).", R"("vocab": null, "vocab": {"b": 1}, "merges": [])");
+  refused("t.json: key 'merges' stands twice (byte 67).", R"("vocab": {"a": 0}, "merges": [], "merges": [])");
+  refused("t.json: key 'a' stands twice in model.vocab (which ends at byte 59).",
+          R"("vocab": {"a": 0, "b": 1, "a": 2}, "merges": [])");
   ExpectError(ErrorKind::kIo, "t.json: model.vocab gives id 0 to 'b' and to another token.", [] {
     ByteLevelBpe::FromTokenizerJsonText(R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 0}, "merges": []}})",
                                         "t.json");
@@ -224,6 +235,41 @@ TEST(HostileTokenizerJson, RolesOutsideTheVocabularyAreRefused) {
   special.eos = 99;
   ExpectError(ErrorKind::kIo, "t.json: eos token id 99 is no token of the vocabulary, which has ids 0 to 7.",
               [&] { Open(Tiny(), special); });
+}
+
+TEST(HostileTokenizerJson, AStopIdOutsideTheVocabularyNamesTheFileThatGivesIt) {
+  SpecialTokenIds special;
+  special.eos = 7;
+  special.stop = {7, 300};
+  special.where = "m/generation_config.json, m/config.json";
+  ExpectError(ErrorKind::kIo,
+              "m/generation_config.json, m/config.json: stop token id 300 is no token of the vocabulary, which has ids "
+              "0 to 7.",
+              [&] { Open(Tiny(), special); });
+}
+
+Json WithSplit(const std::string& pattern) {
+  Json document = Tiny();
+  document["pre_tokenizer"] = Json::parse(R"({"type": "Sequence", "pretokenizers": [
+    {"type": "Split", "pattern": {}, "behavior": "Isolated"}, {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]})");
+  document["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = pattern;
+  return document;
+}
+
+TEST(HostileTokenizerJson, APatternWhoseMatchEndsBeforeItBeginsIsRefused) {
+  ExpectError(ErrorKind::kUnsupported,
+              "t.json: pre_tokenizer.pretokenizers[0]: pattern '(?=(?&k))(?(DEFINE)(?<k>..\\K))' matches from byte 2 to 0 "
+              "in a search from byte 0. '\\K' in a lookaround is not supported. Write it without.",
+              [] { Open(WithSplit("(?=(?&k))(?(DEFINE)(?<k>..\\K))"))->Encode("abcd", false); });
+  ExpectError(ErrorKind::kUnsupported,
+              "t.json: pre_tokenizer.pretokenizers[0]: pattern 'b(?<=(?&k))(?(DEFINE)(?<k>\\Kab))|a' matches from byte 0 "
+              "to 2 in a search from byte 1. '\\K' in a lookaround is not supported. Write it without.",
+              [] { Open(WithSplit("b(?<=(?&k))(?(DEFINE)(?<k>\\Kab))|a"))->Encode("abcd", false); });
+}
+
+TEST(HostileTokenizerJson, KOutsideALookaroundCutsBehindWhatPrecedesIt) {
+  EXPECT_THAT(Open(WithSplit("a\\Kb"))->Encode("ab", false), ElementsAre(0, 1));
+  EXPECT_THAT(Open(WithSplit("a\\K"))->Encode("aab", false), ElementsAre(0, 0, 1));
 }
 
 TEST(UnsupportedTokenizerJson, NamesThePieceThatIsNotByteLevelBpe) {
@@ -320,6 +366,33 @@ TEST(GgufTokenizer, AddsBosWhenTheFileOrItsPreTokenizerSaysSo) {
   EXPECT_THAT(ByteLevelBpe::FromGguf(vocabulary, "m.gguf")->Encode("a", true), ElementsAre(0, 1));
   vocabulary.add_bos = false;
   EXPECT_THAT(ByteLevelBpe::FromGguf(vocabulary, "m.gguf")->Encode("a", true), ElementsAre(1));
+}
+
+TEST(GgufTokenizer, UnusedTokensThatPadTheMatricesHaveNoText) {
+  GgufVocabulary vocabulary = TinyGguf();
+  vocabulary.tokens.push_back("[PAD8]");
+  vocabulary.token_types.push_back(5);
+  const auto tokenizer = ByteLevelBpe::FromGguf(vocabulary, "m.gguf");
+  EXPECT_EQ(tokenizer->Decode(std::vector<int32_t>{1, 8, 300, 2}, true), "ab");
+  EXPECT_EQ(tokenizer->FindToken("[PAD8]"), std::nullopt);
+}
+
+TEST(GgufTokenizer, RefusesTokensToBeFoundInTextsThatAreNotUtf8) {
+  for (const int32_t type : {3, 4}) {
+    for (const std::string& text : {std::string("\xA9"), std::string("a\xC3"), std::string("\xED\xA0\x80")}) {
+      GgufVocabulary vocabulary = TinyGguf();
+      vocabulary.tokens[0] = text;
+      vocabulary.token_types[0] = type;
+      ExpectError(ErrorKind::kIo,
+                  "m.gguf: tokenizer.ggml.tokens[0] is looked for in texts (type " + std::to_string(type) +
+                      "), but byte " + (text[0] == 'a' ? "1" : "0") + " of it is not UTF-8. The file is damaged.",
+                  [&] { ByteLevelBpe::FromGguf(vocabulary, "m.gguf"); });
+    }
+  }
+  GgufVocabulary vocabulary = TinyGguf();  // Other tokens may hold any bytes: they are only decoded.
+  vocabulary.tokens[3] = "\xC3";
+  vocabulary.merges = {};
+  EXPECT_EQ(ByteLevelBpe::FromGguf(vocabulary, "m.gguf")->Decode(std::vector<int32_t>{1, 3}, true), "a\uFFFD");
 }
 
 TEST(GgufTokenizer, RefusesWhatItCannotReadWithTheValue) {

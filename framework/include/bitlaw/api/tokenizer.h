@@ -23,8 +23,8 @@ class BITLAW_EXPORT Tokenizer {
   /// nothing). Special tokens that stand in the text are recognized either way.
   virtual std::vector<int32_t> Encode(std::string_view text, bool add_special_tokens) const = 0;
 
-  /// Text of `ids`; special tokens are left out if `skip_special_tokens`. An id outside the vocabulary is an
-  /// InternalError.
+  /// Text of `ids`; special tokens are left out if `skip_special_tokens`. An id that is no token (a row that pads the
+  /// model's matrices, a gap in the vocabulary) has no text.
   virtual std::string Decode(std::span<const int32_t> ids, bool skip_special_tokens) const = 0;
 
   virtual int64_t vocab_size() const = 0;  ///< Added tokens included.

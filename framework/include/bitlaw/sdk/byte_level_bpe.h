@@ -14,12 +14,13 @@
 
 namespace bitlaw {
 
-/// Which ids have a role, as far as the files beside a tokenizer say (config.json, generation_config.json).
-/// An id that is out of range is an Error(kIo) of the factory that gets it.
+/// Which ids have a role, as far as the files of the model say (config.json, generation_config.json).
+/// An id that is used and is no token is an Error(kIo) of the factory that gets it.
 struct BITLAW_EXPORT SpecialTokenIds {
   std::optional<int32_t> bos;
   std::optional<int32_t> eos;
   std::vector<int32_t> stop;  ///< Ids beside eos that end a generation; duplicates are dropped.
+  std::string where;          ///< The files that say so, for errors; "": the tokenizer's own.
 };
 
 /// The tokenizer.ggml.* fields of a GGUF file. The views must live until FromGguf() returns.
@@ -28,7 +29,7 @@ struct BITLAW_EXPORT GgufVocabulary {
   std::string pre;                       ///< tokenizer.ggml.pre: "smollm", "llama-bpe", ...; "": the file has none.
   std::vector<std::string_view> tokens;  ///< [V]
   std::vector<std::string_view> merges;  ///< "left right", most important first.
-  std::vector<int32_t> token_types;      ///< [V] or empty; 3 is a control token, 4 one that the user defined.
+  std::vector<int32_t> token_types;      ///< [V] or empty; 3 is a control token, 4 one that the user defined, 5 none.
   SpecialTokenIds special;               ///< bos_token_id, eos_token_id; eot_token_id and the like in `stop`.
   std::optional<bool> add_bos, add_eos;  ///< add_bos_token, add_eos_token; null: what the `pre` implies.
 };
@@ -55,8 +56,13 @@ class BITLAW_EXPORT ByteLevelBpe : public Tokenizer {
   /// model BPE; post_processor null, ByteLevel, TemplateProcessing or a Sequence of these; decoder ByteLevel.
   /// Settings for truncation and padding are left out of account.
   ///
-  /// Roles come from `special`; a role that is not given there comes from tokenizer_config.json beside the file
-  /// (bos_token, eos_token), and bos at last from the template, if that puts one token in front.
+  /// Beside the file tokenizer_config.json is read, special_tokens_map.json and added_tokens.json, as transformers 5
+  /// reads them: tokens that only they have are added, their flags replace those of tokenizer.json, and a token that
+  /// they give a role is special. Error(kIo) where they give a token another id than tokenizer.json does.
+  ///
+  /// If these files name a bos_token or an eos_token, both roles are theirs: no bos_token means no BOS. Otherwise roles
+  /// come from `special`, and BOS at last from the template, if that puts one token in front. Every id of `special`
+  /// that ends a generation is a stop id either way, and its eos is the EOS of a tokenizer that names none.
   static std::unique_ptr<ByteLevelBpe> FromTokenizerJson(const std::filesystem::path& file,
                                                          const SpecialTokenIds& special = {});
 

@@ -294,11 +294,6 @@ at::Tensor RotaryFrequencies(const DecoderConfig& config) {
 std::unique_ptr<Model> OpenDecoder(const DecoderConfig& config, ModelSummary summary,
                                    std::unique_ptr<WeightSource> weights, std::unique_ptr<Tokenizer> tokenizer,
                                    const ComputeSetting& compute) {
-  if (tokenizer->vocab_size() > config.vocab_size) {
-    throw Error(ErrorKind::kIo, summary.name + ": the tokenizer has " + std::to_string(tokenizer->vocab_size()) +
-                                    " entries, the model's vocabulary " + std::to_string(config.vocab_size) +
-                                    ". The tokenizer is another model's.");
-  }
   const at::Device device = ResolvedDevice(compute.device);
   return WithTorchErrors(summary.name, [&]() -> std::unique_ptr<Model> {
     return std::make_unique<Decoder>(config, summary, std::move(weights), std::move(tokenizer), compute, device);
