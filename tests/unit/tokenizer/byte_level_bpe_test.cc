@@ -269,7 +269,7 @@ TEST(HostileTokenizerJson, APatternWhoseMatchEndsBeforeItBeginsIsRefused) {
 
 TEST(HostileTokenizerJson, KOutsideALookaroundCutsBehindWhatPrecedesIt) {
   EXPECT_THAT(Open(WithSplit("a\\Kb"))->Encode("ab", false), ElementsAre(0, 1));
-  EXPECT_THAT(Open(WithSplit("a\\K"))->Encode("aab", false), ElementsAre(0, 0, 1));
+  EXPECT_THAT(Open(WithSplit("a\\K"))->Encode("aab", false), ElementsAre(0, 5));
 }
 
 TEST(UnsupportedTokenizerJson, NamesThePieceThatIsNotByteLevelBpe) {
