@@ -123,9 +123,9 @@ inline Coverage CoverageOf(const Law& law, StudyDesign design, int models, int s
       const auto holds = [&](const Interval& ends) {
         return ends.low <= kClusteredTheta[j] && kClusteredTheta[j] <= ends.high ? 1.0 / studies : 0;
       };
-      all = all && std::isfinite(one.error);
-      coverage.headline[j] += holds(one.interval);
-      coverage.independent[j] += holds(one.delta);
+      all = all && std::isfinite(one.delta_error);
+      coverage.headline[j] += holds(one.delta);
+      coverage.independent[j] += holds(one.independent);
       coverage.percentile[j] += holds(one.percentile);
       coverage.bca[j] += holds(one.bca);
     }

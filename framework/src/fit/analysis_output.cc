@@ -10,10 +10,10 @@ static Value Json(const Interval& interval) { return Json(std::vector<double>{in
 static Value Json(const Uncertainty& one) {
   return JsonObject({{"name", one.name},
                      {"value", one.value},
-                     {"error", one.error},
-                     {"degrees_of_freedom", one.degrees_of_freedom},
-                     {"interval", one.interval},
                      {"delta_error", one.delta_error},
+                     {"degrees_of_freedom", one.degrees_of_freedom},
+                     {"independent_error", one.independent_error},
+                     {"independent", one.independent},
                      {"delta", one.delta},
                      {"bootstrap_error", one.bootstrap_error},
                      {"bias", one.bias},

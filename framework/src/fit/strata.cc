@@ -63,9 +63,9 @@ SensitivityRanking Rank(const std::vector<FittedStratum>& strata, const Law& law
     SensitivityRanking::Place place;
     place.stratum = strata[i].name;
     place.value = headline.value;
-    place.standard_error = headline.error;
+    place.standard_error = headline.delta_error;
     place.degrees_of_freedom = headline.degrees_of_freedom;
-    place.interval = headline.interval;
+    place.interval = headline.delta;
     std::vector<double> draws;
     for (size_t b = 0; b < replicates; ++b) draws.push_back(replicate(b, i));
     if (replicates > 1) place.bootstrap_error = Deviation(draws);

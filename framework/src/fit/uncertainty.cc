@@ -241,7 +241,7 @@ void AddWarnings(const MethodFit& method, UncertaintyReport& report) {
   if (!method.robust) return;
   std::string none;
   for (const Uncertainty& one : report.quantities) {
-    if (std::isnan(one.error) && !std::isnan(one.delta_error)) none += (none.empty() ? "" : ", ") + one.name;
+    if (std::isnan(one.delta_error) && !std::isnan(one.independent_error)) none += (none.empty() ? "" : ", ") + one.name;
   }
   const size_t units = method.robust->units().size();
   if (!none.empty()) {
@@ -283,18 +283,18 @@ UncertaintyReport DeltaIntervals(const Law& law, const MethodFit& method, double
         if (gradient[a] != 0 && gradient[b] != 0) variance += gradient[a] * gradient[b] * method.covariance[a * k + b];
       }
     }
-    one.delta_error = std::sqrt(variance);
+    one.independent_error = std::sqrt(variance);
     const LawParameter* parameter = i < k ? &law.parameters()[i] : nullptr;
-    one.delta = Around(one.value, one.delta_error, t, parameter);
+    one.independent = Around(one.value, one.independent_error, t, parameter);
     if (method.robust) {
       const RobustError robust = method.robust->Error(gradient);
-      one.error = robust.error;
+      one.delta_error = robust.error;
       one.degrees_of_freedom = robust.degrees_of_freedom;
     } else if (!report.is_clustered) {
-      one.error = one.delta_error;
+      one.delta_error = one.independent_error;
       one.degrees_of_freedom = left;
     }
-    one.interval = Around(one.value, one.error, StudentQuantile(level, one.degrees_of_freedom), parameter);
+    one.delta = Around(one.value, one.delta_error, StudentQuantile(level, one.degrees_of_freedom), parameter);
     report.quantities.push_back(std::move(one));
   }
   AddWarnings(method, report);

@@ -47,13 +47,14 @@ BITLAW_EXPORT DerivedQuantity ParseDerived(const std::string& text);
 struct BITLAW_EXPORT Uncertainty {
   std::string name;
   double value = kUnset;
-  /// From the covariance of independent rows; of a derived quantity by the delta method.
-  double delta_error = kUnset;
-  Interval delta;  ///< As `interval`, with delta_error and n - k degrees of freedom.
-  /// The headline: by MethodFit::robust where rows belong to units, otherwise delta_error.
-  double error = kUnset, degrees_of_freedom = kUnset;
+  /// The headline: by MethodFit::robust where rows belong to units, otherwise from the covariance of independent rows; of
+  /// a derived quantity by the delta method.
+  double delta_error = kUnset, degrees_of_freedom = kUnset;
   /// value -+ t error; of a parameter that is at least 0 by its bounds, on the logarithm: value exp(-+ t error / value).
-  Interval interval;
+  Interval delta;
+  /// The same were all rows independent, with n - k degrees of freedom.
+  double independent_error = kUnset;
+  Interval independent;
   double bootstrap_error = kUnset;  ///< Standard deviation of the replicates.
   double bias = kUnset;             ///< Mean of the replicates - value.
   Interval percentile, bca;

@@ -68,15 +68,15 @@ ReportTable IntervalTable(const std::vector<const LawAnalysis*>& analyses) {
     const UncertaintyReport& report = analysis->uncertainty;
     for (const Uncertainty& one : report.quantities) {
       std::vector<ReportCell> row = {analysis->stratum,         one.name,
-                                     Significant(one.value),    Significant(one.error, 2),
-                                     Fixed(one.degrees_of_freedom, 1), Between(one.interval)};
+                                     Significant(one.value),    Significant(one.delta_error, 2),
+                                     Fixed(one.degrees_of_freedom, 1), Between(one.delta)};
       if (has_bootstrap) {
         row.push_back(Between(one.percentile));
         row.push_back(Between(one.bca));
         row.push_back(Significant(one.bias, 2));
       }
       if (has_profile) row.push_back(Between(one.profile));
-      if (is_clustered) row.push_back(Between(one.delta));
+      if (is_clustered) row.push_back(Between(one.independent));
       table.rows.push_back(std::move(row));
     }
     std::string note = analysis->stratum + ": " + report.method;

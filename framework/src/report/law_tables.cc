@@ -231,13 +231,20 @@ ReportSection LawSection(const FitReport& report, const std::string& law) {
         "Controlled for: " + names +
         ". Exponents are those at equal values of these; the law itself holds at their means.");
   }
+  std::vector<std::pair<std::string, std::string>> pooled;  // What is pooled, and the strata where it is.
   for (const LawFit* fit : fits) {
     if (fit->quantizers.size() < 2) continue;
-    section.paragraphs.push_back(
-        fmt::format("{}: ONE LAW OF {} QUANTIZERS: {}. Its exponents are those of their mixture. Below: a test of one law "
-                    "against one for each, and each alone. One of them only: --where \"quantizer == '{}'\".",
-                    fit->stratum, fit->quantizers.size(), QuantizerList(*fit), fit->quantizers[0].first));
+    const std::string text = fmt::format(
+        "ONE LAW OF {} QUANTIZERS: {}. Its exponents are those of their mixture. Below: a test of one law against one for "
+        "each, and each alone. One of them only: --where \"quantizer == '{}'\".",
+        fit->quantizers.size(), QuantizerList(*fit), fit->quantizers[0].first);
+    if (pooled.empty() || pooled.back().first != text) {
+      pooled.emplace_back(text, fit->stratum);
+    } else {
+      pooled.back().second += ", " + fit->stratum;
+    }
   }
+  for (const auto& [text, strata] : pooled) section.paragraphs.push_back(strata + ": " + text);
   for (const LawFit* fit : fits) {
     const std::string sizes = fmt::format("{}: {} of {} rows fitted", fit->stratum, fit->used, fit->incoming) +
                               (fit->held_out_incoming > 0 ? fmt::format(", {} held out", fit->held_out_incoming) : "");

@@ -114,7 +114,7 @@ TEST(FitLaw, HasErrorsOverModelsBesideThoseOfIndependentRows) {
   const UncertaintyReport report = DeltaIntervals(*FourFactorLaw(), *fit.ols, 0.9);
   EXPECT_THAT(report.warnings, IsEmpty());
   EXPECT_EQ(report.independent_units, 8u);
-  EXPECT_NEAR(report.quantities[2].interval.high - report.quantities[2].value,
+  EXPECT_NEAR(report.quantities[2].delta.high - report.quantities[2].value,
               1.8946 * fit.ols->parameters[2].robust_error, 1e-4 * fit.ols->parameters[2].robust_error);
 }
 
@@ -125,7 +125,7 @@ TEST(FitLaw, KeepsTheErrorsOfIndependentRowsWhereAskedTo) {
   const LawFit fit = FitLaw(*FourFactorLaw(), table, settings);
   EXPECT_EQ(fit.ols->robust, nullptr);
   const UncertaintyReport report = DeltaIntervals(*FourFactorLaw(), *fit.ols, 0.9);
-  EXPECT_EQ(report.quantities[1].error, fit.ols->parameters[1].standard_error);
+  EXPECT_EQ(report.quantities[1].delta_error, fit.ols->parameters[1].standard_error);
   EXPECT_EQ(report.quantities[1].degrees_of_freedom, 91);
 }
 
@@ -140,8 +140,8 @@ TEST(DeltaIntervals, SayThatModelsAreFewAndWhatTheyDoNotGive) {
   const Table two = Models(2, 0.1, 0.01, 4);
   const LawFit pair = FitLaw(*FourFactorLaw(), two, FitSettings());
   const UncertaintyReport report = DeltaIntervals(*FourFactorLaw(), *pair.ols, 0.9);
-  EXPECT_TRUE(std::isnan(report.quantities[1].interval.low));
-  EXPECT_TRUE(std::isfinite(report.quantities[2].interval.low));
+  EXPECT_TRUE(std::isnan(report.quantities[1].delta.low));
+  EXPECT_TRUE(std::isfinite(report.quantities[2].delta.low));
   EXPECT_EQ(report.warnings[0],
             "no error of A, alpha: 2 units of 'model' are no more than what varies only between them");
 }
@@ -151,9 +151,9 @@ TEST(DeltaIntervals, OfAnAmplitudeAreFactors) {
   const Table table = Models(5, 0.5, 0.2, 5);
   const LawFit fit = FitLaw(*FourFactorLaw(), table, FitSettings());
   const Uncertainty amplitude = DeltaIntervals(*FourFactorLaw(), *fit.ols, 0.9).quantities[0];
-  EXPECT_GT(amplitude.interval.low, 0);
   EXPECT_GT(amplitude.delta.low, 0);
-  EXPECT_NEAR(amplitude.interval.low * amplitude.interval.high, amplitude.value * amplitude.value,
+  EXPECT_GT(amplitude.independent.low, 0);
+  EXPECT_NEAR(amplitude.delta.low * amplitude.delta.high, amplitude.value * amplitude.value,
               1e-9 * amplitude.value * amplitude.value);
 }
 
@@ -177,7 +177,7 @@ TEST(DeltaIntervals, PointToTheBootstrapWhereAHuberLossLeavesNoExpansion) {
   const LawFit fit = FitLaw(law, table, FitSettings());
   ASSERT_TRUE(fit.own.has_value()) << fit.why_no_own;
   const UncertaintyReport report = DeltaIntervals(law, *fit.own, 0.9);
-  EXPECT_TRUE(std::isnan(report.quantities[1].error));
+  EXPECT_TRUE(std::isnan(report.quantities[1].delta_error));
   EXPECT_EQ(report.warnings[0],
             "no errors over model, because fewer than a quarter of the rows lie within the knee of the Huber loss: read "
             "the bootstrap over model");
@@ -249,8 +249,8 @@ TEST(RankStrata, TestsDifferencesOverTheUnits) {
   for (const auto& place : by_model.rankings[0].places) {
     if (place.stratum != "KM") continue;
     EXPECT_EQ(place.value, alpha.value);
-    EXPECT_EQ(place.standard_error, alpha.error);
-    EXPECT_EQ(place.interval.low, alpha.interval.low);
+    EXPECT_EQ(place.standard_error, alpha.delta_error);
+    EXPECT_EQ(place.interval.low, alpha.delta.low);
   }
 }
 
