@@ -17,7 +17,8 @@ enum class StudyDesign {
   kModelEffects,        ///< Each model is off by 10 % beside that.
   kModelSlopes,         ///< And its exponent of bits by 0.15.
   kHeteroscedastic,     ///< Model effects; rows are off by 20, 10 and 3 % at 3, 4 and 8 bits.
-  kOverdispersedCounts  ///< Model effects; 400 items with chance 0.25, beta-binomial: three times a binomial's variance.
+  kOverdispersedCounts  ///< Model effects; 400 items with chance 0.25, beta-binomial: three times a binomial's
+                        ///< variance.
 };
 inline constexpr StudyDesign kDesigns[] = {StudyDesign::kIndependentRows, StudyDesign::kModelEffects,
                                            StudyDesign::kModelSlopes, StudyDesign::kHeteroscedastic,
@@ -91,8 +92,8 @@ struct Coverage {
   double failed = 0;  ///< Studies without a headline interval of every parameter.
 };
 
-/// Over `studies` studies, by the settings' defaults but for random starts, which a law with a linear form does not need.
-/// `replicates` 0: no bootstrap.
+/// Over `studies` studies, by the settings' defaults but for random starts, which a law with a linear form does not
+/// need. `replicates` 0: no bootstrap.
 inline Coverage CoverageOf(const Law& law, StudyDesign design, int models, int studies, int replicates) {
   const size_t k = kClusteredTheta.size();
   Coverage coverage;

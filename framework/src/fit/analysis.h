@@ -21,8 +21,8 @@ struct BITLAW_EXPORT LawAnalysis {
   std::vector<ValidationResult> validation;
   std::vector<Ablation> ablations;
   ChowTest chow;  ///< groups empty: none was made.
-  /// Where the fitted rows are of several quantizers (the unquantized model apart): the test by `quantizer`, and the law
-  /// fitted to each alone (LawFit::stratum names it).
+  /// Where the fitted rows are of several quantizers (the unquantized model apart): the test by `quantizer`, and the
+  /// law fitted to each alone (LawFit::stratum names it).
   ChowTest quantizers;
   std::vector<LawFit> by_quantizer;
   std::vector<Zone> zones;

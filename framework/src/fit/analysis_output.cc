@@ -103,8 +103,11 @@ static Value Json(const Zone::Exponent& one) {
 }
 
 static Value Json(const Zone& zone) {
-  Value json = JsonObject({{"zone", zone.name}, {"rows", zone.rows}, {"rows_at_or_below_chance", zone.at_chance},
-                           {"kept", zone.kept}, {"lost_share", zone.lost_share}});
+  Value json = JsonObject({{"zone", zone.name},
+                           {"rows", zone.rows},
+                           {"rows_at_or_below_chance", zone.at_chance},
+                           {"kept", zone.kept},
+                           {"lost_share", zone.lost_share}});
   if (!zone.why_none.empty()) json.Set("why_none", zone.why_none);
   AddFields(json, {{"adjusted_r2", zone.adjusted_r2}, {"flags", zone.flags}, {"exponents", zone.exponents}});
   return json;
@@ -192,7 +195,9 @@ static Value Json(const StrataTests& tests) {
                    {"independent_units", tests.unit},
                    {"number_of_units", tests.units},
                    {"bootstrap_unit", tests.drawn},
-                   {"replicates", tests.replicates}, {"failed", tests.failed}, {"rankings", tests.rankings}});
+                   {"replicates", tests.replicates},
+                   {"failed", tests.failed},
+                   {"rankings", tests.rankings}});
   if (!tests.why_no_permutation.empty()) json.Set("why_no_permutation", tests.why_no_permutation);
   AddFields(json, {{"permutations", tests.permutations}, {"permutation", tests.permutation}});
   return json;

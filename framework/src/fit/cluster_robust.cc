@@ -174,8 +174,7 @@ RobustError ClusterRobust::Error(std::span<const double> contrast) const {
   const double trace = parts.own.sum() - parts.shared.squaredNorm();
   if (!(trace > kWhole * parts.expected)) return error;
   double squares = parts.own.squaredNorm();
-  for (Eigen::Index u = 0; u < parts.own.size(); ++u)
-    squares -= 2 * parts.own[u] * parts.shared.col(u).squaredNorm();
+  for (Eigen::Index u = 0; u < parts.own.size(); ++u) squares -= 2 * parts.own[u] * parts.shared.col(u).squaredNorm();
   squares += (parts.shared * parts.shared.transpose()).squaredNorm();
   error.error = std::sqrt(parts.value.squaredNorm());
   error.degrees_of_freedom = trace * trace / squares;
@@ -339,8 +338,7 @@ ScoreRows ScoresOf(const Law& law, const FitRows& rows, const ResponseInverse& i
     return scores;
   }
   if (!is_huber) return scores;
-  const double knee =
-      method.method == "huber_likelihood" ? procedure.delta * method.scale : procedure.delta;
+  const double knee = method.method == "huber_likelihood" ? procedure.delta * method.scale : procedure.delta;
   double within = 0;
   for (const double r : scores.residuals) within += std::fabs(r) <= knee;
   const double share = within / static_cast<double>(n);

@@ -56,11 +56,19 @@ NestedTest TestParameters(const Law& law, const Table& table, const FitSettings&
   if (!small) throw Error(ErrorKind::kNumerical, "law '" + law.name() + "': " + why + ".");
   NestedTest test =
       LikelihoodRatio(small->quality, large->quality, is_binomial ? large->quality.residual_variance : kUnset);
+  std::vector<double> contrasts, differences;
   for (size_t j = 0; j < fixed.size(); ++j) {
     if (std::isnan(fixed[j])) continue;
+    contrasts.resize(contrasts.size() + fixed.size(), 0);
+    contrasts[contrasts.size() - fixed.size() + j] = 1;
+    differences.push_back(large->parameters[j].value - fixed[j]);
     test.small += (test.small.empty() ? "" : ", ") + law.parameters()[j].name + " = " + ShortestText(fixed[j]);
   }
   test.large = law.name();
+  if (large->robust) {
+    test.unit = large->unit;
+    test.over_units = large->robust->AreZero(contrasts, differences);
+  }
   return test;
 }
 

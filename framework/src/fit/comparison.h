@@ -71,8 +71,8 @@ struct BITLAW_EXPORT LawComparison {
   size_t rows = 0, left_out = 0;  ///< left_out: rows that only some of the laws can use.
   std::string unit;               ///< RowUnits::name of these rows
   size_t units = 0;
-  bool is_clustered = false;      ///< Whether a unit has several rows: AICc, BIC and weights then count rows that are not
-                                  ///< independent.
+  bool is_clustered = false;  ///< Whether a unit has several rows: AICc, BIC and weights then count rows that are not
+                              ///< independent.
   std::vector<ComparedLaw> laws;  ///< Best AICc first; those without a fit last.
   std::vector<NestedTest> nested; ///< Of all pairs whose linear forms contain each other.
 };

@@ -30,7 +30,8 @@ OptionSchema FitSchema() {
   schema.String("bootstrap_unit")
       .Default("auto")
       .Doc(
-          "What counts as independent, in every section: trials, items, or a column whose equal values belong together; "
+          "What counts as independent, in every section: trials, items, or a column whose equal values belong "
+          "together; "
           "auto: model where the table has such a column, else trials.");
   schema.Bool("profile").Default(false).Doc("Profile intervals of the parameters.");
   schema.List("derived", text).Optional().Doc("Functions of the parameters with intervals: doubling = 2^alpha.");
@@ -113,6 +114,8 @@ struct Context {
   const LawRows& rows;
   const ResponseInverse& inverse;
   const std::string& unit;  // FitSettings::bootstrap_unit
+  // Units of rows.fit and of rows.counted, found once for all methods.
+  mutable std::optional<RowUnits> units_of_fit = std::nullopt, units_of_counted = std::nullopt;
 };
 
 PredictionErrors ErrorsOf(const Context& context, const std::vector<double>& theta, const FitRows& rows,
@@ -176,13 +179,15 @@ double ResponseR2(const Context& context, const std::vector<double>& theta) {
 // Errors over the units of the rows, where a unit has several.
 void AddRobustErrors(const Context& context, MethodFit& fit) {
   const bool is_binomial = fit.method == "binomial";
-  RowUnits units =
-      UnitsOf(context.table, context.unit, is_binomial ? context.rows.counted_index : context.rows.fit_index);
+  std::optional<RowUnits>& found = is_binomial ? context.units_of_counted : context.units_of_fit;
+  if (!found)
+    found = UnitsOf(context.table, context.unit, is_binomial ? context.rows.counted_index : context.rows.fit_index);
+  const RowUnits& units = *found;
   fit.unit = units.name;
   fit.unit_note = units.note;
   if (!units.is_clustered()) return;
   const FitRows& rows = is_binomial ? context.rows.counted : context.rows.fit;
-  fit.robust = RobustOf(context.law, rows, std::move(units), context.inverse, fit, fit.why_no_robust);
+  fit.robust = RobustOf(context.law, rows, units, context.inverse, fit, fit.why_no_robust);
   if (fit.robust == nullptr) return;
   for (size_t j = 0; j < fit.parameters.size(); ++j) {
     ParameterEstimate& estimate = fit.parameters[j];

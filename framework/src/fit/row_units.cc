@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace bitlaw {
 
@@ -41,7 +41,7 @@ RowUnits ByTrial(const Table& table, std::span<const size_t> rows) {
 std::string SizesNote(const Table& table, std::span<const size_t> rows) {
   const TableColumn* size = table.Find("N");
   if (size == nullptr || size->is_text) return "";
-  std::set<double> sizes;
+  std::unordered_set<double> sizes;
   for (const size_t row : rows) sizes.insert(size->numbers[row]);
   if (2 * sizes.size() > rows.size()) return "";
   return fmt::format(

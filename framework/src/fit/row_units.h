@@ -15,10 +15,10 @@ inline constexpr size_t kFewUnits = 8;
 
 /// Which rows count as one observation: those of a unit may deviate together, units do not.
 struct BITLAW_EXPORT RowUnits {
-  std::string name;                  ///< "model", "trials" or another column.
-  std::vector<std::string> labels;   ///< Of the units, in order of appearance.
-  std::vector<size_t> unit_of_row;   ///< Of the rows that were asked for.
-  std::string note;                  ///< What a reader must know about the choice; "" for nothing.
+  std::string name;                 ///< "model", "trials" or another column.
+  std::vector<std::string> labels;  ///< Of the units, in order of appearance.
+  std::vector<size_t> unit_of_row;  ///< Of the rows that were asked for.
+  std::string note;                 ///< What a reader must know about the choice; "" for nothing.
   size_t size() const { return labels.size(); }
   /// Whether a unit has several of the rows.
   bool is_clustered() const { return labels.size() < unit_of_row.size(); }

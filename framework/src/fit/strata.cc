@@ -38,10 +38,10 @@ struct FittedStratum {
   const StratumData* data = nullptr;
   const MethodFit* method = nullptr;
   Refitter refitter;
-  RowUnits units;                             // Of refitter.rows().
+  RowUnits units;                               // Of refitter.rows().
   std::shared_ptr<const ClusterRobust> robust;  // Over these units, one row each or not.
   UncertaintyReport headline;
-  std::vector<size_t> common_units;             // Of refitter.rows(), among the units of all strata.
+  std::vector<size_t> common_units;  // Of refitter.rows(), among the units of all strata.
 };
 
 double Deviation(const std::vector<double>& values) {

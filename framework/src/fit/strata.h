@@ -61,9 +61,9 @@ struct BITLAW_EXPORT StrataTests {
 };
 
 /// `strata` from SplitStrata(). Units are drawn jointly: a model (or trial) that is drawn twice counts twice in every
-/// stratum, so that what strata share cancels in their differences. With the unit "items" new items are drawn, of `items`
-/// where given, for each stratum by itself, since strata share no items; errors beside the bootstrap are over "auto".
-/// `fits`: FitLaw() of the law on strata of these names; those that are not there are made.
+/// stratum, so that what strata share cancels in their differences. With the unit "items" new items are drawn, of
+/// `items` where given, for each stratum by itself, since strata share no items; errors beside the bootstrap are over
+/// "auto". `fits`: FitLaw() of the law on strata of these names; those that are not there are made.
 BITLAW_EXPORT StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettings& settings,
                                      std::span<const LawFit> fits = {}, const ItemScores* items = nullptr);
 
@@ -82,8 +82,9 @@ struct BITLAW_EXPORT Zone {
   size_t rows = 0, at_chance = 0;
   std::string why_none;
   double adjusted_r2 = kUnset;
-  /// Sum of acc_adj over the sum of its reference, over the zone's rows with a reference above 0: `baseline_acc_adj`, or
-  /// the mean acc_adj of the same model (same N, where there is no column `model`) at the largest B. NaN: no reference.
+  /// Sum of acc_adj over the sum of its reference, over the zone's rows with a reference above 0: `baseline_acc_adj`,
+  /// or the mean acc_adj of the same model (same N, where there is no column `model`) at the largest B. NaN: no
+  /// reference.
   double kept = kUnset;
   double lost_share = kUnset;  ///< Share of those rows that are at or below chance.
   struct Exponent {
@@ -97,19 +98,22 @@ struct BITLAW_EXPORT Zone {
 };
 
 /// Thresholds of the flags.
-inline constexpr double kZoneLoses = 0.9;      ///< Below this share kept a zone has lost accuracy ...
-inline constexpr double kZoneRowsLost = 0.1;   ///< ... or from this share of rows at or below chance on.
-inline constexpr double kZoneCollapses = 0.5;  ///< The same two for a collapse: kept below, rows at chance from here on.
+inline constexpr double kZoneLoses = 0.9;     ///< Below this share kept a zone has lost accuracy ...
+inline constexpr double kZoneRowsLost = 0.1;  ///< ... or from this share of rows at or below chance on.
+inline constexpr double kZoneCollapses =
+    0.5;  ///< The same two for a collapse: kept below, rows at chance from here on.
 inline constexpr double kZoneExplained = 0.9;  ///< Adjusted R^2 from which the law explains a zone.
 
 /// Zones side by side: those of settings.zones, or one for each value of B. OLS, errors over the units.
 ///
 /// A flag needs accuracy that is gone: a zone that keeps 90 % of the reference, with fewer than 10 % of its rows at or
 /// below chance, has none, whatever its R^2; nor has one without a reference (no accuracy, no B). Of a zone that lost:
-///   structural collapse  half of the accuracy is gone (or half of the rows are at chance) and the law explains nothing:
+///   structural collapse  half of the accuracy is gone (or half of the rows are at chance) and the law explains
+///   nothing:
 ///                        adj. R^2 below 0, no factor is left, or too few rows are left to fit it
 ///   gap                  a factor is left and adj. R^2 is below 0.90, without structural collapse
-///   precision collapse   beside a gap: half of the accuracy is gone and the exponent of G, which the zone has, does not
+///   precision collapse   beside a gap: half of the accuracy is gone and the exponent of G, which the zone has, does
+///   not
 ///                        differ from 0 at settings.confidence
 /// Empty without a linear form.
 BITLAW_EXPORT std::vector<Zone> Regimes(const Law& law, const Table& table, const FitSettings& settings);

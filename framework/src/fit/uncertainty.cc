@@ -241,17 +241,18 @@ void AddWarnings(const MethodFit& method, UncertaintyReport& report) {
   if (!method.robust) return;
   std::string none;
   for (const Uncertainty& one : report.quantities) {
-    if (std::isnan(one.delta_error) && !std::isnan(one.independent_error)) none += (none.empty() ? "" : ", ") + one.name;
+    if (std::isnan(one.delta_error) && !std::isnan(one.independent_error))
+      none += (none.empty() ? "" : ", ") + one.name;
   }
   const size_t units = method.robust->units().size();
   if (!none.empty()) {
-    report.warnings.push_back(
-        fmt::format("no error of {}: {} units of '{}' are no more than what varies only between them", none, units,
-                    method.unit));
+    report.warnings.push_back(fmt::format(
+        "no error of {}: {} units of '{}' are no more than what varies only between them", none, units, method.unit));
   }
   if (units < kFewUnits) {
     report.warnings.push_back(fmt::format(
-        "only {} units of '{}': errors are corrected for it (CR2, degrees of freedom of each quantity), but what varies "
+        "only {} units of '{}': errors are corrected for it (CR2, degrees of freedom of each quantity), but what "
+        "varies "
         "only between units rests on {} points; --groups {} gives each its own amplitude with shared exponents",
         units, method.unit, units, method.unit));
   }
@@ -323,8 +324,8 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
     report.unit = drawn.name;
     report.units = units.size();
     if (units.size() < 2) {
-      report.note = fmt::format("'{}' has {} value in the fitted rows: there is nothing to draw from", report.unit,
-                                units.size());
+      report.note =
+          fmt::format("'{}' has {} value in the fitted rows: there is nothing to draw from", report.unit, units.size());
       return report;
     }
   }

@@ -31,8 +31,8 @@ struct BITLAW_EXPORT BootstrapOptions {
   int threads = 0;  ///< 0: one a core. The result is the same for any number.
 };
 
-/// Ends of a bootstrap interval as quantiles of the replicates, wider than (1 -+ level) / 2 by what a bootstrap of n units
-/// lacks: the normal's levels at t_{n-1} sqrt(n / (n - 1)) (Hesterberg 2015, "expanded percentile").
+/// Ends of a bootstrap interval as quantiles of the replicates, wider than (1 -+ level) / 2 by what a bootstrap of n
+/// units lacks: the normal's levels at t_{n-1} sqrt(n / (n - 1)) (Hesterberg 2015, "expanded percentile").
 BITLAW_EXPORT Interval ExpandedLevels(double level, size_t units);
 
 /// A function of the parameters with its own interval: "doubling = 2^alpha".
@@ -47,10 +47,11 @@ BITLAW_EXPORT DerivedQuantity ParseDerived(const std::string& text);
 struct BITLAW_EXPORT Uncertainty {
   std::string name;
   double value = kUnset;
-  /// The headline: by MethodFit::robust where rows belong to units, otherwise from the covariance of independent rows; of
-  /// a derived quantity by the delta method.
+  /// The headline: by MethodFit::robust where rows belong to units, otherwise from the covariance of independent rows;
+  /// of a derived quantity by the delta method.
   double delta_error = kUnset, degrees_of_freedom = kUnset;
-  /// value -+ t error; of a parameter that is at least 0 by its bounds, on the logarithm: value exp(-+ t error / value).
+  /// value -+ t error; of a parameter that is at least 0 by its bounds, on the logarithm: value exp(-+ t error /
+  /// value).
   Interval delta;
   /// The same were all rows independent, with n - k degrees of freedom.
   double independent_error = kUnset;
@@ -66,7 +67,7 @@ struct BITLAW_EXPORT UncertaintyReport {
   double level = kUnset;
   std::string independent;  ///< MethodFit::unit: what the headline errors take for independent.
   size_t independent_units = 0;
-  bool is_clustered = false;  ///< Whether such a unit has several rows.
+  bool is_clustered = false;          ///< Whether such a unit has several rows.
   std::vector<std::string> warnings;  ///< Of the units: few of them, errors that they do not give.
   std::string unit;  ///< Of the bootstrap; empty: none was made.
   int replicates = 0, failed = 0;
@@ -78,12 +79,12 @@ struct BITLAW_EXPORT UncertaintyReport {
 
 /// Bootstrap of the parameters and of `derived`.
 ///
-/// Percentile: quantiles of the replicates at ExpandedLevels() (of items, which are many, at the plain ones). BCa (Efron 1987): with z0 from the share of replicates below the estimate,
-/// the same levels, and the acceleration from leaving out one unit at a time (for items at most 50 blocks a task, as several samples,
-/// Efron 1987, section 8; without `items` the acceleration is 0). A resample that does
-/// not determine the parameters is left out and counted as failed; above 10 % no interval is given, nor is one of a
-/// derived quantity that is NaN in a replicate.
-/// Error(kSpec) for an unknown column or expression.
+/// Percentile: quantiles of the replicates at ExpandedLevels() (of items, which are many, at the plain ones). BCa
+/// (Efron 1987): with z0 from the share of replicates below the estimate, the same levels, and the acceleration from
+/// leaving out one unit at a time (for items at most 50 blocks a task, as several samples, Efron 1987, section 8;
+/// without `items` the acceleration is 0). A resample that does not determine the parameters is left out and counted as
+/// failed; above 10 % no interval is given, nor is one of a derived quantity that is NaN in a replicate. Error(kSpec)
+/// for an unknown column or expression.
 BITLAW_EXPORT UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const MethodFit& method,
                                           const BootstrapOptions& options,
                                           std::span<const DerivedQuantity> derived = {});
@@ -93,10 +94,10 @@ BITLAW_EXPORT UncertaintyReport DeltaIntervals(const Law& law, const MethodFit& 
                                                std::span<const DerivedQuantity> derived = {});
 
 /// Where the objective, minimized over the other parameters, rises from its minimum by t^2 s^2 (squares), or the
-/// deviance by t^2 phi (binomial): t is Student's of the level with n - k degrees of freedom. Where rows belong to units,
-/// s^2 and phi are multiplied by (robust error / error of independent rows)^2 and t has the robust degrees of freedom:
-/// the rise is then in the units of the headline error. An end beyond a bound, or
-/// one that is not reached within 30 standard errors, is infinite. NaN for other methods.
+/// deviance by t^2 phi (binomial): t is Student's of the level with n - k degrees of freedom. Where rows belong to
+/// units, s^2 and phi are multiplied by (robust error / error of independent rows)^2 and t has the robust degrees of
+/// freedom: the rise is then in the units of the headline error. An end beyond a bound, or one that is not reached
+/// within 30 standard errors, is infinite. NaN for other methods.
 BITLAW_EXPORT std::vector<Interval> ProfileIntervals(const Law& law, const Table& table, const FitSettings& settings,
                                                      const MethodFit& method, double level);
 

@@ -55,9 +55,8 @@ std::vector<std::string> BitZones(const Law& law, const Table& table, const Line
   for (const size_t row : design.rows()) values.insert(bits[row]);
   for (size_t row = 0; row < table.rows() && !accuracy.empty(); ++row) {
     if (!fits[row] || !(accuracy[row] <= 0)) continue;
-    const bool complete = std::all_of(covariates.begin(), covariates.end(), [&](const std::string& name) {
-      return std::isfinite(table.Numbers(name)[row]);
-    });
+    const bool complete = std::all_of(covariates.begin(), covariates.end(),
+                                      [&](const std::string& name) { return std::isfinite(table.Numbers(name)[row]); });
     if (complete) values.insert(bits[row]);
   }
   if (values.size() < 2) return conditions;
@@ -91,8 +90,7 @@ std::vector<Zone> Regimes(const Law& law, const Table& table, const FitSettings&
   const auto accuracy = NumbersOf(table, "acc_adj");
   const std::vector<std::string> conditions =
       settings.zones.empty() ? BitZones(law, table, design, accuracy, fits) : settings.zones;
-  const std::vector<double> reference =
-      accuracy.empty() ? std::vector<double>() : References(table, accuracy, fits);
+  const std::vector<double> reference = accuracy.empty() ? std::vector<double>() : References(table, accuracy, fits);
   const RowUnits units = UnitsOf(table, settings.bootstrap_unit, design.rows());
   std::vector<size_t> all(design.columns());
   for (size_t j = 0; j < all.size(); ++j) all[j] = j;
@@ -138,10 +136,9 @@ std::vector<Zone> Regimes(const Law& law, const Table& table, const FitSettings&
         Zone::Exponent exponent;
         exponent.parameter = law.parameters()[design.parameter(columns[j])].name;
         exponent.value = fit.coefficients[j].value;
-        const RobustError error =
-            robust.units().is_clustered()
-                ? robust.Error(j)
-                : RobustError{fit.coefficients[j].standard_error, static_cast<double>(fit.df_residual)};
+        const RobustError error = robust.units().is_clustered() ? robust.Error(j)
+                                                                : RobustError{fit.coefficients[j].standard_error,
+                                                                              static_cast<double>(fit.df_residual)};
         exponent.standard_error = error.error;
         exponent.degrees_of_freedom = error.degrees_of_freedom;
         const double half = error.error * StudentQuantile(settings.confidence, error.degrees_of_freedom);

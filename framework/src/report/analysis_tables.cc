@@ -67,9 +67,12 @@ ReportTable IntervalTable(const std::vector<const LawAnalysis*>& analyses) {
   for (const LawAnalysis* analysis : analyses) {
     const UncertaintyReport& report = analysis->uncertainty;
     for (const Uncertainty& one : report.quantities) {
-      std::vector<ReportCell> row = {analysis->stratum,         one.name,
-                                     Significant(one.value),    Significant(one.delta_error, 2),
-                                     Fixed(one.degrees_of_freedom, 1), Between(one.delta)};
+      std::vector<ReportCell> row = {analysis->stratum,
+                                     one.name,
+                                     Significant(one.value),
+                                     Significant(one.delta_error, 2),
+                                     Fixed(one.degrees_of_freedom, 1),
+                                     Between(one.delta)};
       if (has_bootstrap) {
         row.push_back(Between(one.percentile));
         row.push_back(Between(one.bca));
@@ -193,8 +196,8 @@ ReportTable ChowTable(const std::string& name, const std::string& title) {
   ReportTable table;
   table.name = name;
   table.title = title;
-  table.header = {"stratum", "groups", "test", "F", "df1", "df2", "p", "adj. R2 small", "adj. R2 large",
-                  "F over units", "p over units"};
+  table.header = {"stratum",       "groups",        "test",         "F",           "df1", "df2", "p",
+                  "adj. R2 small", "adj. R2 large", "F over units", "p over units"};
   return table;
 }
 
@@ -216,8 +219,8 @@ ReportTable ZoneTable(const std::vector<const LawAnalysis*>& analyses) {
   table.header.emplace_back("flags");
   for (const LawAnalysis* analysis : analyses) {
     for (const Zone& zone : analysis->zones) {
-      std::vector<ReportCell> row = {analysis->stratum, zone.name, Size(zone.rows), Size(zone.at_chance),
-                                     Fixed(zone.kept, 3), Fixed(zone.adjusted_r2, 4)};
+      std::vector<ReportCell> row = {analysis->stratum,    zone.name,           Size(zone.rows),
+                                     Size(zone.at_chance), Fixed(zone.kept, 3), Fixed(zone.adjusted_r2, 4)};
       for (const std::string& parameter : parameters) {
         ReportCell cell("-");
         for (const auto& exponent : zone.exponents) {
@@ -316,15 +319,17 @@ ReportSection ComparisonSection(const AnalysisReport& analysis) {
                                         test.value, test.df1, test.df2, test.p));
       if (test.unit.empty()) continue;
       const ClusterRobust::Test& over = test.over_units;
-      table.notes.back() += over.why_none.empty() ? fmt::format("; over {}: F = {:.4g} on {} and {:.1f}, p = {:.2g}",
-                                                                test.unit, over.f, over.df1, over.df2, over.p)
-                                                  : fmt::format("; over {}: none, because {}", test.unit, over.why_none);
+      table.notes.back() += over.why_none.empty()
+                                ? fmt::format("; over {}: F = {:.4g} on {} and {:.1f}, p = {:.2g}", test.unit, over.f,
+                                              over.df1, over.df2, over.p)
+                                : fmt::format("; over {}: none, because {}", test.unit, over.why_none);
     }
     if (comparison.is_clustered) {
-      table.notes.push_back(fmt::format(
-          "AICc, its weights and BIC take the {} rows for independent; they are of {} units of '{}', over which folds and "
-          "intervals of the MAE are: read the held-out errors.",
-          comparison.rows, comparison.units, comparison.unit));
+      table.notes.push_back(
+          fmt::format("AICc, its weights and BIC take the {} rows for independent; they are of {} units of '{}', over "
+                      "which folds and "
+                      "intervals of the MAE are: read the held-out errors.",
+                      comparison.rows, comparison.units, comparison.unit));
     }
     AddTable(section, std::move(table));
   }
@@ -361,10 +366,11 @@ ReportSection StrataSection(const AnalysisReport& analysis) {
       std::string methods;
       for (const std::string& one : tests.methods) methods += (methods.empty() ? "" : ", ") + one;
       pairs.notes.push_back(methods + ".");
-      pairs.notes.push_back(fmt::format(
-          "Errors, degrees of freedom and p: {}, by CR2 and Student's t; what strata share of a unit cancels. The t is an "
-          "approximation far out: a p that {} replicates could not show is printed as such.",
-          Over(tests.unit, tests.units), tests.replicates));
+      pairs.notes.push_back(
+          fmt::format("Errors, degrees of freedom and p: {}, by CR2 and Student's t; what strata share of a unit "
+                      "cancels. The t is an "
+                      "approximation far out: a p that {} replicates could not show is printed as such.",
+                      Over(tests.unit, tests.units), tests.replicates));
       if (tests.replicates > 0) {
         pairs.notes.push_back(fmt::format(
             "Bootstrap: {} replicates over {}, {}, {} failed.", tests.replicates, tests.drawn,
@@ -372,14 +378,14 @@ ReportSection StrataSection(const AnalysisReport& analysis) {
       }
       if (!tests.note.empty()) pairs.notes.push_back(tests.note + ".");
       if (tests.units < kFewUnits) {
-        pairs.notes.push_back(fmt::format("{} units of '{}' are few: what varies only between them (N, say) has few degrees "
-                                          "of freedom, whatever the number of rows and replicates.",
-                                          tests.units, tests.unit));
+        pairs.notes.push_back(
+            fmt::format("{} units of '{}' are few: what varies only between them (N, say) has few degrees "
+                        "of freedom, whatever the number of rows and replicates.",
+                        tests.units, tests.unit));
       }
     }
     permutation.name = "permutation_" + tests.law;
-    permutation.title =
-        tests.law + ": spread of exponents (OLS) over the strata against random groupings of the tasks";
+    permutation.title = tests.law + ": spread of exponents (OLS) over the strata against random groupings of the tasks";
     permutation.header = {"parameter", "spread", "median of random groupings", "p"};
     for (const PermutationTest& one : tests.permutation) {
       permutation.rows.push_back(
@@ -391,7 +397,8 @@ ReportSection StrataSection(const AnalysisReport& analysis) {
     ReportTable shared = ChowTable("shared_" + tests.law, tests.law + ": one law for all strata?");
     AddChow(shared, "all", analysis.shared_over_strata[i]);
     if (!shared.rows.empty())
-      shared.notes.emplace_back("Strata share their trials: F and p take their rows for independent, those over units do not.");
+      shared.notes.emplace_back(
+          "Strata share their trials: F and p take their rows for independent, those over units do not.");
     AddTable(section, std::move(ranks));
     AddTable(section, std::move(pairs));
     AddTable(section, std::move(permutation));

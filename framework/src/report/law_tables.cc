@@ -72,6 +72,14 @@ ReportTable ExponentTable(const std::vector<const LawFit*>& fits) {
       table.rows.push_back(std::move(row));
     }
   }
+  const bool is_choice =
+      std::any_of(fits.begin(), fits.end(), [](const LawFit* fit) { return fit->Methods().size() > 1; });
+  if (is_choice) {
+    table.notes.emplace_back(
+        "The first method of a stratum is its headline: intervals, validation, ranking and differences between strata "
+        "are "
+        "its own.");
+  }
   return table;
 }
 
@@ -235,7 +243,8 @@ ReportSection LawSection(const FitReport& report, const std::string& law) {
   for (const LawFit* fit : fits) {
     if (fit->quantizers.size() < 2) continue;
     const std::string text = fmt::format(
-        "ONE LAW OF {} QUANTIZERS: {}. Its exponents are those of their mixture. Below: a test of one law against one for "
+        "ONE LAW OF {} QUANTIZERS: {}. Its exponents are those of their mixture. Below: a test of one law against one "
+        "for "
         "each, and each alone. One of them only: --where \"quantizer == '{}'\".",
         fit->quantizers.size(), QuantizerList(*fit), fit->quantizers[0].first);
     if (pooled.empty() || pooled.back().first != text) {

@@ -99,7 +99,8 @@ TEST(ExpandedLevels, WidenAsTheNumberOfUnitsFalls) {
   EXPECT_NEAR(ExpandedLevels(0.9, 1000000).low, 0.05, 1e-6);
 }
 
-// Models off by 10 %, rows by 1 %: errors of alpha come from eight points, those of beta from differences within models.
+// Models off by 10 %, rows by 1 %: errors of alpha come from eight points, those of beta from differences within
+// models.
 TEST(FitLaw, HasErrorsOverModelsBesideThoseOfIndependentRows) {
   const Table table = Models(8, 0.1, 0.01, 2);
   const LawFit fit = FitLaw(*FourFactorLaw(), table, FitSettings());
@@ -178,9 +179,10 @@ TEST(DeltaIntervals, PointToTheBootstrapWhereAHuberLossLeavesNoExpansion) {
   ASSERT_TRUE(fit.own.has_value()) << fit.why_no_own;
   const UncertaintyReport report = DeltaIntervals(law, *fit.own, 0.9);
   EXPECT_TRUE(std::isnan(report.quantities[1].delta_error));
-  EXPECT_EQ(report.warnings[0],
-            "no errors over model, because fewer than a quarter of the rows lie within the knee of the Huber loss: read "
-            "the bootstrap over model");
+  EXPECT_EQ(
+      report.warnings[0],
+      "no errors over model, because fewer than a quarter of the rows lie within the knee of the Huber loss: read "
+      "the bootstrap over model");
 }
 
 TEST(RandomFolds, KeepModelsTogether) {
@@ -209,7 +211,8 @@ TEST(RandomFolds, KeepModelsTogether) {
   EXPECT_TRUE(std::isfinite(one.accuracy_mae));
 }
 
-// Two strata whose models deviate by themselves: 10 % of a model, other in each stratum, is what their alphas differ by.
+// Two strata whose models deviate by themselves: 10 % of a model, other in each stratum, is what their alphas differ
+// by.
 Table TwoStrata(int models) {
   Table tables[2] = {Models(models, 0.15, 0.01, 8), Models(models, 0.15, 0.01, 9)};
   Table both("strata");
@@ -291,7 +294,8 @@ TEST(Ablations, TestAFactorOverTheModels) {
 TEST(CompareLaws, FoldsAndIntervalsAreByModel) {
   const Table table = Models(8, 0.1, 0.05, 11);
   const auto large = FourFactorLaw();
-  const auto small = MakeFormula("A * N^alpha * log2(B)^beta", {{"A", {0, 1e300}}, {"alpha", {0, 0}}, {"beta", {0, 0}}});
+  const auto small =
+      MakeFormula("A * N^alpha * log2(B)^beta", {{"A", {0, 1e300}}, {"alpha", {0, 0}}, {"beta", {0, 0}}});
   const std::vector<const Law*> laws = {small.get(), large.get()};
   const LawComparison comparison = CompareLaws(laws, table, FitSettings());
   EXPECT_EQ(comparison.unit, "model");
@@ -315,6 +319,17 @@ TEST(ChowTest, IsOverTheModelsToo) {
   EXPECT_EQ(test.amplitudes.over_units.df1, 1);
   EXPECT_EQ(test.chow.over_units.df1, 5);
   EXPECT_GT(test.exponents.over_units.p, 1e-3);
+}
+
+// delta is planted at 0.07: accepted, and 0 refused, over the models as by t.
+TEST(TestParameters, IsOverTheModelsToo) {
+  const Table table = Models(8, 0.1, 0.01, 2);
+  const auto law = FourFactorLaw();
+  const NestedTest zero = TestParameters(*law, table, FitSettings(), {kUnset, kUnset, kUnset, kUnset, 0});
+  const MethodFit fit = *FitLaw(*law, table, FitSettings()).ols;
+  EXPECT_EQ(zero.unit, "model");
+  EXPECT_NEAR(zero.over_units.p, fit.parameters[4].robust_p, 1e-9);
+  EXPECT_GT(TestParameters(*law, table, FitSettings(), {kUnset, kUnset, kUnset, kUnset, 0.07}).over_units.p, 0.01);
 }
 
 class Quantizers : public ::testing::Test {
@@ -362,7 +377,8 @@ TEST_F(Quantizers, ArePooledWithAWordATestAndALawEach) {
 
 TEST_F(Quantizers, OfOneKindAreNotSplit) {
   for (const std::vector<std::string>& names :
-       {std::vector<std::string>{"gptq"}, std::vector<std::string>{"gptq", "none"}, std::vector<std::string>{"gptq", ""}}) {
+       {std::vector<std::string>{"gptq"}, std::vector<std::string>{"gptq", "none"},
+        std::vector<std::string>{"gptq", ""}}) {
     const auto [analysis, text] = Analyzed(Study(names));
     EXPECT_THAT(text, Not(HasSubstr("QUANTIZERS"))) << names.back();
     EXPECT_TRUE(analysis.by_quantizer.empty());
