@@ -321,7 +321,7 @@ TEST(ChowTest, IsOverTheModelsToo) {
   EXPECT_GT(test.exponents.over_units.p, 1e-3);
 }
 
-// delta is planted at 0.07: accepted, and 0 refused, over the models as by t.
+// Of one parameter: the t of its robust error.
 TEST(TestParameters, IsOverTheModelsToo) {
   const Table table = Models(8, 0.1, 0.01, 2);
   const auto law = FourFactorLaw();
@@ -329,7 +329,9 @@ TEST(TestParameters, IsOverTheModelsToo) {
   const MethodFit fit = *FitLaw(*law, table, FitSettings()).ols;
   EXPECT_EQ(zero.unit, "model");
   EXPECT_NEAR(zero.over_units.p, fit.parameters[4].robust_p, 1e-9);
-  EXPECT_GT(TestParameters(*law, table, FitSettings(), {kUnset, kUnset, kUnset, kUnset, 0.07}).over_units.p, 0.01);
+  const NestedTest planted = TestParameters(*law, table, FitSettings(), {kUnset, kUnset, kUnset, kUnset, 0.07});
+  const ParameterEstimate& delta = fit.parameters[4];
+  EXPECT_NEAR(planted.over_units.p, StudentP((delta.value - 0.07) / delta.robust_error, delta.robust_df), 1e-9);
 }
 
 class Quantizers : public ::testing::Test {
