@@ -26,7 +26,8 @@ namespace {
 const std::set<std::string, std::less<>>& TaskColumns() {
   static const std::set<std::string, std::less<>> columns = {
       "task",  "stratum", "metric",  "metric_kind", "primary",        "value", "standard_error",
-      "items", "chance",  "acc_adj", "limit",       "baseline_value", "record"};
+      "items", "chance",  "acc_adj", "limit",       "baseline_value", "record",
+      "tasks", "baseline_acc_adj"};
   return columns;
 }
 

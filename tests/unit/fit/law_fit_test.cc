@@ -267,6 +267,16 @@ TEST(Strata, TakeForeignTablesAsTheyAre) {
   EXPECT_EQ(split.strata[2].table.rows(), 2u);
 }
 
+TEST(Strata, PutTheirOwnColumnsInPlaceOfThoseOfTheSameName) {
+  const Table table = ParseCsv(
+      "trial,task,acc_adj,tasks,baseline_acc_adj,N\na,arc,0.2,7,0.9,100\na,boolq,0.4,7,0.9,100\n", "obs.csv");
+  for (const bool average : {true, false}) {
+    const StratumData all = SplitStrata(table, average).strata[0];
+    EXPECT_EQ(all.table.Numbers("tasks")[0], average ? 2 : 1);
+    EXPECT_EQ(all.table.Numbers("N")[0], 100);
+  }
+}
+
 TEST(Strata, RefuseTwoPrimaryRowsForOneTask) {
   const Table twice = ParseCsv("trial,task,acc_adj\na,arc,0.1\na,arc,0.2\n", "obs.csv");
   try {
