@@ -47,8 +47,11 @@ void CheckSymbols(const fs::path& path, const std::string& host_fingerprint) {
   bool has_manifest = false, has_register = false;
   for (const ExportedSymbol& symbol : ReadExportedSymbols(path, "bitlaw_")) {
     if (symbol.name.starts_with(kFingerprintPrefix)) fingerprints.push_back(symbol.name);
-    if (symbol.name == kManifestSymbol)
-      has_manifest = !symbol.is_function && symbol.size_bytes == sizeof(PluginManifest);
+    if (symbol.name == kManifestSymbol) {
+      // clang's AddressSanitizer counts the guard zone behind a variable as part of it.
+      const bool is_padded = host_fingerprint.ends_with("san_asan") && symbol.size_bytes > sizeof(PluginManifest);
+      has_manifest = !symbol.is_function && (is_padded || symbol.size_bytes == sizeof(PluginManifest));
+    }
     if (symbol.name == kRegisterSymbol) has_register = symbol.is_function;
   }
   if (fingerprints.empty()) {

@@ -68,7 +68,7 @@ StudyDescription Describe(const Plan& plan) {
   for (const Trial& trial : plan.trials) {
     for (const auto& [name, value] : trial.axes) {
       auto axis = std::find_if(description.axes.begin(), description.axes.end(),
-                               [&](const auto& one) { return one.name == name; });
+                               [&name = name](const auto& one) { return one.name == name; });
       if (axis == description.axes.end()) {
         description.axes.push_back({name, {}});
         axis = description.axes.end() - 1;

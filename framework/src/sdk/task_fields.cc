@@ -35,7 +35,7 @@ bool HasFewShot(const Options& options) {
 Value Without(const Value& map, std::span<const std::string_view> names) {
   Value::Map kept;
   for (const auto& [key, value] : map.AsMap()) {
-    const auto is_in = [&](auto&& list) { return std::find(list.begin(), list.end(), key) != list.end(); };
+    const auto is_in = [&key = key](auto&& list) { return std::find(list.begin(), list.end(), key) != list.end(); };
     if (is_in(names) || (value.is_null() && is_in(std::span(kLaterOptions)))) continue;
     kept.emplace_back(key, value);
   }
