@@ -118,6 +118,7 @@ void GgufCheckpoint::ReadConfig() {
                                              " dimensions of a head. All of them must rotate.");
   }
   ReadRope();
+  RefuseUnknownMath();
   const auto embedding = tensors_.find("model.embed_tokens.weight");
   if (embedding != tensors_.end() && embedding->second->shape.size() == 2) {
     config_.vocab_size = embedding->second->shape[0];
@@ -131,6 +132,29 @@ void GgufCheckpoint::ReadConfig() {
   config_.mlp_bias = has("mlp.gate_proj.bias");
   config_.qk_norm = has("self_attn.q_norm.weight");
   CheckDecoderConfig(config_, file_.where());
+}
+
+// Settings that change what the model computes; llama.cpp reads them for other architectures.
+void GgufCheckpoint::RefuseUnknownMath() const {
+  const std::string prefix = config_.architecture + ".";
+  const auto unsupported = [&](const std::string& what) {
+    throw Error(ErrorKind::kUnsupported, file_.where() + ": " + what);
+  };
+  const int64_t window = file_.Int(prefix + "attention.sliding_window").value_or(0);
+  if (window > 0 && window < config_.max_positions) {
+    unsupported("'" + prefix + "attention.sliding_window' is " + std::to_string(window) +
+                ". Every token must see all " + std::to_string(config_.max_positions) + " positions.");
+  }
+  if (!file_.Bool(prefix + "attention.causal").value_or(true)) {
+    unsupported("'" + prefix + "attention.causal' is false. Only causal models are supported.");
+  }
+  for (const char* key : {"attention.scale", "attention.clamp_kqv", "attention.temperature_scale",
+                          "attn_logit_softcapping", "final_logit_softcapping", "logit_scale", "embedding_scale",
+                          "residual_scale"}) {
+    if (const double value = file_.Real(prefix + key).value_or(0.0); value != 0.0) {
+      unsupported("'" + prefix + key + "' is " + Value(value).Text() + ", which bitlaw does not compute.");
+    }
+  }
 }
 
 // llama.cpp's rules: a factor alone is linear, and so is the key from before there were types.

@@ -31,6 +31,7 @@ class GgufCheckpoint : public WeightSource {
  private:
   void ReadConfig();
   void ReadRope();
+  void RefuseUnknownMath() const;
   GgufFile file_;
   DecoderConfig config_;
   std::map<std::string, const GgufTensor*> tensors_;  ///< By Hugging Face name.

@@ -224,8 +224,8 @@ TEST(RoundToNearest, ReportsAScaleThatOverflowsItsTypeWithItsPlace) {
   at::Tensor w = RandomWeight(3, 32, 3);
   w[2][20] = 1e8f;
   EXPECT_EQ(TextOfNumericalError([&] { RoundToNearest(Rule(4, false, ScaleDtype::kFloat16), w, 16, "q_proj"); }),
-            "q_proj: the scale of row 2, group 1 is not finite in float16, whose largest number is 65504. Use scale_dtype: "
-            "float32, or look for weights of extreme size in the checkpoint.");
+            "q_proj: the scale of row 2, group 1 is not finite in float16, whose largest number is 65504. Use "
+            "scale_dtype: float32, or look for weights of extreme size in the checkpoint.");
   EXPECT_EQ(TextOfNumericalError([&] { RoundToNearest(Rule(4, false), w, 16, "q_proj"); }), "(no error)");
   w[2][20] = 3e38f;
   w[2][21] = -3e38f;

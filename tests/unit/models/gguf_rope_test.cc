@@ -62,7 +62,7 @@ TEST_F(GgufRope, NoFactorAFactorOfZeroAndTheTypeNoneScaleNothing) {
 }
 
 TEST_F(GgufRope, DivisorsMayBeStoredInAnyTypeThatCanBeRead) {
-  // 1, 2, 4, 8: exact in every type. Half: 0x3C00 and one exponent step of 0x400 each; bfloat16: the upper half of floats.
+  // 1, 2, 4, 8: exact in every type. Half: 0x3C00 and one exponent step of 0x400 each; bfloat16: upper halves.
   std::string floats, halves, bfloats, doubles;
   for (int j = 0; j < 4; ++j) {
     floats += Le(static_cast<float>(1 << j));
@@ -101,6 +101,17 @@ TEST_F(GgufRope, RefusesWhatItDoesNotComputeByName) {
   EXPECT_EQ(Refusal({Real("scaling.yarn_ext_factor", 1)}),
             "DIR/m.gguf: metadata key 'llama.rope.scaling.yarn_ext_factor' is a rotary setting that bitlaw does not "
             "compute.");
+  const auto refusal = [&](const std::string& key, float value) {
+    return Refusal({Key("llama." + key, kFloat32, Le(value))});
+  };
+  EXPECT_EQ(refusal("logit_scale", 0.5),
+            "DIR/m.gguf: 'llama.logit_scale' is 0.5, which bitlaw does not compute.");
+  EXPECT_EQ(refusal("attention.scale", 0.25),
+            "DIR/m.gguf: 'llama.attention.scale' is 0.25, which bitlaw does not compute.");
+  EXPECT_EQ(refusal("residual_scale", 0), "no error");
+  EXPECT_EQ(Refusal({Key("llama.attention.sliding_window", kUint32, Le<uint32_t>(64))}),
+            "DIR/m.gguf: 'llama.attention.sliding_window' is 64. Every token must see all 512 positions.");
+  EXPECT_EQ(Refusal({Key("llama.attention.sliding_window", kUint32, Le<uint32_t>(512))}), "no error");
   EXPECT_EQ(Refusal({Real("scaling.factor", -4)}),
             "DIR/m.gguf: a rotary divisor is -4.000000. It must be finite and positive.");
   EXPECT_EQ(Refusal({Word("scaling.factor", "4")}),

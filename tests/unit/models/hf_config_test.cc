@@ -6,8 +6,8 @@
 #include "support/models.h"
 #include "unit/models/file_fixture.h"
 
-// What a configuration means where it is silent, null or contradicts itself. The right answers are those of transformers
-// 5.24's configuration classes and models.
+// What a configuration means where it is silent, null or contradicts itself. The right answers are those of the
+// configuration classes and models of transformers 5.24.
 
 namespace bitlaw {
 namespace {
@@ -56,7 +56,8 @@ TEST_F(HfConfig, ARotaryScalingWithoutTheKeysOfItsTypeIsRefused) {
             "DIR/tiny/config.json: rope_scaling: 'factor' is null. It must be a number.");
   EXPECT_EQ(Text("tiny_llama", {{"rope_parameters", R"({"rope_type": "linear", "rope_theta": 10000.0})"}}),
             "DIR/tiny/config.json: rope_parameters: 'factor' is missing. It must be a number.");
-  const std::string llama3 = R"({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0)";
+  const std::string llama3 =
+      R"({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0)";
   EXPECT_EQ(Text("tiny_llama", Rope(llama3 + "}")),
             "DIR/tiny/config.json: rope_scaling: 'original_max_position_embeddings' is missing. It must be a number.");
   EXPECT_EQ(Text("tiny_llama", Rope(R"({"rope_type": "llama3", "factor": 8.0, "high_freq_factor": 4.0,
@@ -80,8 +81,8 @@ TEST_F(HfConfig, ARotaryScalingThatWouldBeOverlookedIsRefused) {
             "DIR/tiny/config.json: rope_scaling: factor = 4.0 has no rope_type that uses it. Name the type: linear, "
             "llama3.");
   EXPECT_EQ(Text("tiny_llama", Rope(R"({"full_attention": {"rope_type": "linear", "factor": 4.0}})")),
-            "DIR/tiny/config.json: rope_scaling: 'full_attention' is a map. Rotary settings for some blocks only are not "
-            "supported.");
+            "DIR/tiny/config.json: rope_scaling: 'full_attention' is a map. Rotary settings for some blocks only are "
+            "not supported.");
   EXPECT_EQ(Text("tiny_llama", Rope(R"({"rope_type": "default", "partial_rotary_factor": 0.5})")),
             "DIR/tiny/config.json: rope_scaling: partial_rotary_factor = 0.5 is not supported. All of a head must "
             "rotate.");
@@ -102,7 +103,8 @@ TEST_F(HfConfig, MistralHasAWindowOf4096UnlessItSaysNone) {
       "see all 8192 positions.";
   EXPECT_EQ(Text("tiny_llama", Mistral({{"max_position_embeddings", "8192"}})), absent);
   // The key that switches a window on and off is Qwen's.
-  EXPECT_EQ(Text("tiny_llama", Mistral({{"max_position_embeddings", "8192"}, {"use_sliding_window", "false"}})), absent);
+  EXPECT_EQ(Text("tiny_llama", Mistral({{"max_position_embeddings", "8192"}, {"use_sliding_window", "false"}})),
+            absent);
   EXPECT_EQ(Text("tiny_llama", Mistral({{"max_position_embeddings", "8192"}, {"sliding_window", "null"}})), "no error");
   EXPECT_EQ(Text("tiny_llama", Mistral({{"max_position_embeddings", "4096"}})), "no error") << "it hides nothing";
   EXPECT_EQ(Text("tiny_llama", Mistral({{"sliding_window", "64"}})),
@@ -119,7 +121,8 @@ TEST_F(HfConfig, QwenHasAWindowOf4096InItsUpperBlocksIfOneIsUsed) {
       "DIR/tiny/config.json: sliding_window = 4096 (the default of this model type) is not supported. Every token must "
       "see all 8192 positions.";
   // Two blocks; only those from max_window_layers on, 28 by default, have it.
-  EXPECT_EQ(Text("tiny_qwen2", with({{"sliding_window", ""}, {"max_window_layers", "1"}, {"layer_types", ""}})), absent);
+  EXPECT_EQ(Text("tiny_qwen2", with({{"sliding_window", ""}, {"max_window_layers", "1"}, {"layer_types", ""}})),
+            absent);
   EXPECT_EQ(Text("tiny_qwen2", with({{"sliding_window", ""}, {"max_window_layers", ""}, {"layer_types", ""}})),
             "no error");
   EXPECT_EQ(Text("tiny_qwen2", with({{"sliding_window", "null"}, {"max_window_layers", "0"}, {"layer_types", ""}})),
@@ -151,7 +154,8 @@ TEST_F(HfConfig, HeadsHaveTheDefaultsOfTheirModelType) {
             "self_attn.k_proj.weight is [24, 32] where the configuration says [48")
       << "4 by default, of 12 dimensions";
   EXPECT_EQ(Text("tiny_llama", {{"head_dim", "null"}}), "no error") << "32 / 4";
-  EXPECT_EQ(Text("tiny_qwen3", {{"head_dim", "null"}}), "DIR/tiny/config.json: 'head_dim' is null. It must be an integer.");
+  EXPECT_EQ(Text("tiny_qwen3", {{"head_dim", "null"}}),
+            "DIR/tiny/config.json: 'head_dim' is null. It must be an integer.");
   EXPECT_NE(Text("tiny_qwen3", {{"head_dim", ""}}).find("k_norm.weight is [12] where the configuration says [128]"),
             std::string::npos);
 }

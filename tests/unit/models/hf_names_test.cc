@@ -109,9 +109,9 @@ TEST_F(HfNames, ATiedHeadThatIsAnotherMatrixIsRefused) {
   // [300, 32] float32: byte 38399 is the last one of the last row.
   Copy("tiny_llama", with_head(38399));
   const std::string refusal =
-      "DIR/tiny: tie_word_embeddings is true, but the stored lm_head.weight differs from model.embed_tokens.weight in 1 "
-      "of 300 rows. Set tie_word_embeddings to false in config.json to use the stored head, or save the model without it "
-      "to use the embedding.";
+      "DIR/tiny: tie_word_embeddings is true, but the stored lm_head.weight differs from model.embed_tokens.weight in "
+      "1 of 300 rows. Set tie_word_embeddings to false in config.json to use the stored head, or save the model "
+      "without it to use the embedding.";
   EXPECT_EQ(Text(), refusal);
   // What it advises works.
   Copy("tiny_llama", with_head(38399), {{"\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false"}});

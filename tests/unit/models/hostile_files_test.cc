@@ -6,8 +6,8 @@
 #include "support/models.h"
 #include "unit/models/file_fixture.h"
 
-// What stands where a file of a checkpoint should: each is told from a file before a byte of it is read, and sizes that a
-// small file merely claims cost neither time nor memory.
+// What stands where a file of a checkpoint should: each is told from a file before a byte of it is read, and sizes that
+// a small file merely claims cost neither time nor memory.
 
 namespace bitlaw {
 namespace {
@@ -18,8 +18,8 @@ constexpr char kNotRegular[] =
     ", where a regular file is needed: its size is checked before it is read. Write the content to a file first.";
 constexpr char kPointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n";
 constexpr char kPointerText[] =
-    ": is a Git LFS pointer of 64 bytes that stands for a file of 7 bytes. Fetch the file itself: 'git lfs pull' in the "
-    "repository, or download it again.";
+    ": is a Git LFS pointer of 64 bytes that stands for a file of 7 bytes. Fetch the file itself: 'git lfs pull' in "
+    "the repository, or download it again.";
 
 class HostileFiles : public FileTest {
  protected:
@@ -88,12 +88,13 @@ TEST_F(HostileFiles, SizesThatAConfigurationClaimsCostNothing) {
   EXPECT_EQ(with({{"num_local_experts", "4096"}, {"num_hidden_layers", "4096"}}),
             "DIR/tiny/config.json: num_blocks * num_experts = 16777216. At most 131072 are accepted.");
   EXPECT_EQ(with({{"num_local_experts", "4096"}, {"num_hidden_layers", "32"}}),
-            "DIR/tiny: the configuration calls for 393506 tensors, the files hold 50. The checkpoint is incomplete or its "
-            "configuration is another model's.");
+            "DIR/tiny: the configuration calls for 393506 tensors, the files hold 50. The checkpoint is incomplete or "
+            "its configuration is another model's.");
   EXPECT_EQ(with({{"num_hidden_layers", "4096"}, {"vocab_size", "16777216"}}),
-            "DIR/tiny: the configuration calls for 98306 tensors, the files hold 50. The checkpoint is incomplete or its "
-            "configuration is another model's.");
-  EXPECT_EQ(with({{"num_local_experts", "100000"}}), "DIR/tiny/config.json: num_experts = 100000. It must lie in [1, 4096].");
+            "DIR/tiny: the configuration calls for 98306 tensors, the files hold 50. The checkpoint is incomplete or "
+            "its configuration is another model's.");
+  EXPECT_EQ(with({{"num_local_experts", "100000"}}),
+            "DIR/tiny/config.json: num_experts = 100000. It must lie in [1, 4096].");
   Write("tiny/config.json", "{\"a\":[" + std::string(5 << 20, '1') + "]}");
   EXPECT_EQ(Text(), "DIR/tiny/config.json: has 5242888 bytes. At most 4194304 are accepted.");
 }

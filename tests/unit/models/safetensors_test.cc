@@ -59,9 +59,9 @@ TEST_F(Safetensors, RefusesTensorsThatDoNotFitTheFile) {
   EXPECT_EQ(HeaderText(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8),
             "DIR/m.safetensors: tensor 'a': shape holds -2. It must hold integers of at least 0.");
   EXPECT_EQ(HeaderText(R"({"a":{"dtype":"F33","shape":[2],"data_offsets":[0,8]}})", 8),
-            "DIR/m.safetensors: tensor 'a' has dtype 'F33', which bitlaw does not know. Known: BOOL, F4, F6_E2M3, F6_E3M2, U8, "
-            "I8, F8_E4M3, F8_E5M2, F8_E8M0, F8_E4M3FNUZ, F8_E5M2FNUZ, I16, U16, F16, BF16, I32, U32, F32, C64, I64, U64, "
-            "F64.");
+            "DIR/m.safetensors: tensor 'a' has dtype 'F33', which bitlaw does not know. Known: BOOL, F4, F6_E2M3, "
+            "F6_E3M2, U8, I8, F8_E4M3, F8_E5M2, F8_E8M0, F8_E4M3FNUZ, F8_E5M2FNUZ, I16, U16, F16, BF16, I32, U32, F32, "
+            "C64, I64, U64, F64.");
   EXPECT_EQ(HeaderText(R"({"a":{"dtype":"F32","data_offsets":[0,8]}})", 8),
             "DIR/m.safetensors: tensor 'a' has no field 'shape'.");
 }

@@ -10,8 +10,8 @@ namespace bitlaw {
 
 /// A file opened for reading, whose type and size are known before a byte of it is read.
 ///
-/// Every reader of a file that a user names opens it here, because a path may lead to what has no end (/dev/zero), waits
-/// for a writer that never comes (a FIFO), or stands for another file (what Git leaves where Git LFS did not run).
+/// Every reader of a file that a user names opens it here, because a path may lead to what has no end (/dev/zero),
+/// waits for a writer that never comes (a FIFO), or stands for another file (what Git leaves if Git LFS did not run).
 ///
 /// Errors   Error(kIo) "path: what. ..." for a file that is missing or unreadable, a folder, FIFO, socket or device
 ///          (links are followed), and a Git LFS pointer.

@@ -150,7 +150,8 @@ ScaleCheck CheckScales(const GridRule& rule, const at::Tensor& scales, const std
                   fmt::format("{}: the scale of row {}, group {} is {} in {}, whose largest number is {}. {}", layer,
                               i / groups, i % groups, scale[i] == 0 ? "zero" : "not finite", Name(rule.scale_dtype),
                               is_half ? "65504" : "3.4e38",
-                              is_half ? "Use scale_dtype: float32, or look for weights of extreme size in the checkpoint."
+                              is_half ? "Use scale_dtype: float32, or look for weights of extreme size in the "
+                                        "checkpoint."
                                       : "Look for weights of extreme size in the checkpoint."));
     }
     if (is_half && scale[i] < 0x1p-14f) ++check.subnormal;
