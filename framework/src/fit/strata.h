@@ -79,7 +79,7 @@ BITLAW_EXPORT StrataTests TestStrata(const Law& law, const Table& table, const S
 /// A part of the configurations, fitted by itself without the factors that do not vary in it.
 struct BITLAW_EXPORT Zone {
   std::string name;  ///< "B == 3"
-  size_t rows = 0, at_chance = 0;
+  size_t rows = 0, at_chance = 0;  ///< Fitted; of those with the law's covariates, at or below chance.
   std::string why_none;
   double adjusted_r2 = kUnset;
   /// Sum of acc_adj over the sum of its reference, over the zone's rows with a reference above 0: `baseline_acc_adj`,

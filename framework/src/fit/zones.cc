@@ -44,6 +44,15 @@ std::vector<double> References(const Table& table, std::span<const double> accur
   return reference;
 }
 
+// Those of `fits` that have what the law needs, whatever their accuracy.
+std::vector<bool> RowsOf(const Law& law, const Table& table, std::vector<bool> fits) {
+  for (const std::string& name : law.covariates()) {
+    const std::vector<double>& values = table.Numbers(name);
+    for (size_t row = 0; row < fits.size(); ++row) fits[row] = fits[row] && std::isfinite(values[row]);
+  }
+  return fits;
+}
+
 // Values of B of the rows that are fitted, and of those that only the logarithm of the response could not take.
 std::vector<std::string> BitZones(const Law& law, const Table& table, const LinearDesign& design,
                                   std::span<const double> accuracy, const std::vector<bool>& fits) {
@@ -88,8 +97,9 @@ std::vector<Zone> Regimes(const Law& law, const Table& table, const FitSettings&
   std::vector<bool> fits(table.rows());
   for (size_t row = 0; row < table.rows(); ++row) fits[row] = !IsHeldOut(hold_out, table, row);
   const auto accuracy = NumbersOf(table, "acc_adj");
+  const std::vector<bool> of_law = RowsOf(law, table, fits);
   const std::vector<std::string> conditions =
-      settings.zones.empty() ? BitZones(law, table, design, accuracy, fits) : settings.zones;
+      settings.zones.empty() ? BitZones(law, table, design, accuracy, of_law) : settings.zones;
   const std::vector<double> reference = accuracy.empty() ? std::vector<double>() : References(table, accuracy, fits);
   const RowUnits units = UnitsOf(table, settings.bootstrap_unit, design.rows());
   std::vector<size_t> all(design.columns());
@@ -106,7 +116,7 @@ std::vector<Zone> Regimes(const Law& law, const Table& table, const FitSettings&
     const std::set<size_t> within(members.begin(), members.end());
     double sum = 0, reference_sum = 0, count = 0, lost = 0;
     for (const size_t row : members) {
-      if (accuracy.empty() || !fits[row] || std::isnan(accuracy[row])) continue;
+      if (accuracy.empty() || !of_law[row] || std::isnan(accuracy[row])) continue;
       zone.at_chance += accuracy[row] <= 0;
       if (!(reference[row] > 0)) continue;
       sum += accuracy[row];

@@ -462,5 +462,21 @@ TEST_F(ZoneFlags, OfRowsAtChanceAreACollapseThoughNoneIsFitted) {
   EXPECT_THAT(zones[0].flags, ElementsAre("structural collapse"));
 }
 
+// Rows that the law is not about (no G) say nothing of its zones; the 16-bit ones among them are the reference.
+TEST_F(ZoneFlags, AreOfTheRowsThatTheLawIsAbout) {
+  Table table("zones");
+  table.AddTexts("model", {"a", "a", "a", "a", "a", "a", "a", "a", "a"});
+  table.AddNumbers("B", {16, 2, 2, 2, 2, 2, 3, 3, 3});
+  table.AddNumbers("G", {kUnset, kUnset, 32, 64, 128, 256, 32, 64, 128});
+  table.AddNumbers("acc_adj", {0.8, -0.1, 0.72, 0.73, 0.74, 0.73, 0.79, 0.80, 0.81});
+  const auto law = MakeFormula("A * log2(B)^beta * G^delta", {{"A", {0, 1e300}}, {"beta", {0, 0}}, {"delta", {0, 0}}});
+  const auto zones = Regimes(*law, table, FitSettings());
+  ASSERT_EQ(zones.size(), 2u);
+  EXPECT_EQ(zones[0].at_chance, 0u);
+  EXPECT_NEAR(zones[0].kept, 2.92 / 3.2, 1e-12);
+  EXPECT_THAT(zones[0].flags, IsEmpty());
+  EXPECT_NEAR(zones[1].kept, 1, 1e-12);
+}
+
 }  // namespace
 }  // namespace bitlaw
