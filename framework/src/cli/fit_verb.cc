@@ -8,6 +8,7 @@
 #include "cli/verbs.h"
 #include "fit/analysis.h"
 #include "fit/column_map.h"
+#include "fit/row_predictions.h"
 #include "plan/plan.h"
 #include "records/durable_file.h"
 #include "records/observations.h"
@@ -20,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct FitArguments {
-  std::string source, data, map, where, json, csv, markdown, tables;
+  std::string source, data, map, where, json, csv, markdown, tables, predictions;
   std::vector<std::string> laws, derived, leave_out, hold_outs, zones, controls, strata;
   std::optional<std::string> chance_rule, weights, bootstrap_unit, groups;
   std::optional<int> random_starts, bootstrap, k_fold, permutations, threads;
@@ -182,10 +183,15 @@ int Fit(const FitArguments& arguments, Session& session) {
         WriteDurably(fs::path(arguments.tables) / (table.name + ".csv"), RenderCsv(table));
     }
   }
-  if (!arguments.csv.empty()) WriteDurably(arguments.csv, WriteCsv(FitReportTable(report)));
+  if (!arguments.csv.empty()) WriteDurably(arguments.csv, WriteCsv(FitReportTable(report, analysis)));
+  if (!arguments.predictions.empty())
+    WriteDurably(arguments.predictions, WriteCsv(RowPredictions(laws, input.table, settings, report)));
   if (!arguments.markdown.empty()) WriteDurably(arguments.markdown, RenderMarkdown(document));
   for (const LawFit& fit : report.fits) {
     if (!fit.Methods().empty()) return 0;
+  }
+  for (const LawFit& fit : report.fits) {
+    if (!fit.unusable.empty()) throw Error(ErrorKind::kSpec, fit.unusable + ".");
   }
   throw Error(ErrorKind::kNumerical, "fit: no law could be fitted to any stratum; the report says why for each.");
 }
@@ -200,7 +206,8 @@ void AddFitVerb(CLI::App& app, Session& session) {
   verb->add_option("--law", arguments->laws,
                    "A law file, or the name of one in configs/laws; may be repeated. Default: the study's");
   verb->add_option("--map", arguments->map,
-                   "Column names for the law: N=params_b*1e9,B=bits (name=column or name=expression)");
+                   "Column names for the law: N=params_b*1e9,B=bits (name=column or name=expression), read from left "
+                   "to right; names with spaces or commas in backquotes: 'acc=`acc,none`'");
   verb->add_option("--where", arguments->where,
                    "Keep the rows for which this holds: \"quantizer == 'gptq' and B >= 3\"");
   verb->add_option("--starts", arguments->random_starts, "Random starts of iterative fits");
@@ -236,6 +243,8 @@ void AddFitVerb(CLI::App& app, Session& session) {
   verb->add_option("--tables", arguments->tables, "Write each table of the report as CSV into this folder");
   verb->add_option("--json", arguments->json, "Write everything to this file");
   verb->add_option("--csv", arguments->csv, "Write one row a law, stratum, method and parameter to this file");
+  verb->add_option("--predictions", arguments->predictions,
+                   "Write each row's prediction, residual and leverage, by law, stratum and method, to this file");
   verb->add_option("--markdown", arguments->markdown, "Write the report as Markdown to this file");
   verb->callback(
       [arguments, &session] { session.action = [arguments, &session] { return Fit(*arguments, session); }; });

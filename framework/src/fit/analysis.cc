@@ -13,11 +13,13 @@ namespace bitlaw {
 
 namespace {
 
+bool IsOwn(const StratumData& stratum) { return stratum.name != kGeneralStratum && stratum.name != kAllRows; }
+
 // Rows of all strata but the pool, one under the other.
 Table Stacked(const StrataData& strata) {
   std::vector<const Table*> parts;
   for (const StratumData& stratum : strata.strata) {
-    if (stratum.name != kGeneralStratum) parts.push_back(&stratum.table);
+    if (IsOwn(stratum)) parts.push_back(&stratum.table);
   }
   Table stacked("strata");
   if (parts.empty()) return stacked;
@@ -130,8 +132,6 @@ LawAnalysis AnalyzeLaw(const Law& law, const StratumData& stratum, const FitSett
   return analysis;
 }
 
-bool IsOwn(const StratumData& stratum) { return stratum.name != kGeneralStratum && stratum.name != "all"; }
-
 // What the permutation test wants: a row a trial, and no controls, which belong to tasks.
 StrataData Averaged(const Table& table, const FitSettings& settings) {
   return settings.controls.empty() && settings.average_tasks ? StrataData() : SplitStrata(table);
@@ -146,7 +146,8 @@ StrataTests TestGroups(const Law& plain, const Law& law, const Table& table, con
 }
 
 GroupingAnalysis AnalyzeGrouping(std::span<const std::unique_ptr<Law>> laws, const ControlledStudy& study,
-                                 const Table& table, const FitSettings& settings, const Grouping& grouping) {
+                                 const Table& table, const FitSettings& settings, const FitReport& fits,
+                                 const Grouping& grouping) {
   GroupingAnalysis analysis;
   analysis.name = grouping.name;
   const Table regrouped = Regroup(table, grouping);
@@ -158,6 +159,10 @@ GroupingAnalysis AnalyzeGrouping(std::span<const std::unique_ptr<Law>> laws, con
   }
   for (size_t i = 0; i < laws.size(); ++i) {
     const Law& law = *study.laws()[i];
+    // A law that does not suit the table has said so already.
+    if (std::any_of(fits.fits.begin(), fits.fits.end(),
+                    [&](const LawFit& fit) { return fit.law == law.name() && !fit.unusable.empty(); }))
+      continue;
     for (const StratumData& stratum : strata.strata) {
       if (!IsOwn(stratum)) continue;
       analysis.fits.push_back(FitLaw(law, stratum.table, settings));
@@ -201,17 +206,17 @@ AnalysisReport Analyze(std::span<const std::unique_ptr<Law>> laws, const Table& 
     }
   }
   for (const std::string& text : settings.groupings)
-    report.groupings.push_back(AnalyzeGrouping(laws, study, table, settings, ParseGrouping(text)));
+    report.groupings.push_back(AnalyzeGrouping(laws, study, study.plain_table(), settings, fits, ParseGrouping(text)));
   const auto own = std::count_if(strata.strata.begin(), strata.strata.end(), IsOwn);
   if (own < 2) return report;
   const Table stacked = Stacked(strata);
-  const StrataData averaged = Averaged(table, settings);
+  const StrataData averaged = Averaged(study.plain_table(), settings);
   for (size_t i = 0; i < laws.size(); ++i) {
     const Law& law = *study.laws()[i];
     const bool is_fitted = std::any_of(report.laws.begin(), report.laws.end(),
                                        [&](const LawAnalysis& analysis) { return analysis.law == law.name(); });
     if (!is_fitted) continue;
-    report.strata.push_back(TestGroups(*laws[i], law, table, strata, averaged, settings, fits.fits, items));
+    report.strata.push_back(TestGroups(*laws[i], law, study.plain_table(), strata, averaged, settings, fits.fits, items));
     report.shared_over_strata.push_back(Chow(law, stacked, settings, "stratum"));
   }
   return report;

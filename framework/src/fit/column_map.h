@@ -9,9 +9,11 @@ namespace bitlaw {
 
 /// Gives a table the column names of a law: "N=params_b*1e9,B=bits,acc_adj=score".
 ///
-/// Each entry adds the column `name`, or replaces it: a copy of the column on the right, or an expression over columns
-/// of numbers. Entries see the columns of the table as it came. Error(kSpec) for an entry without '=' or with an
-/// unknown column.
+/// Each entry adds the column `name`, or replaces it: a copy of the column on the right, or an expression over columns,
+/// in which a condition is 1 or 0. Entries are read from left to right: each sees the columns that those before it made
+/// ("N=Model Size,C=FLOP,D=C/(6*N)"), and under a replaced name the new one. Names with spaces, commas or signs stand in
+/// backquotes on both sides (`acc,none`); a right side that is the name of a column needs none. Error(kSpec) for an
+/// entry without '=' or with an unknown column.
 BITLAW_EXPORT Table MapColumns(const Table& table, const std::string& map);
 
 }  // namespace bitlaw

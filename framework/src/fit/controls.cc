@@ -8,25 +8,23 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/expression.h"
 #include "bitlaw/sdk/unicode_text.h"
+#include "fit/dataset.h"
+#include "fit/quoted_text.h"
 #include "fit/task_lists.h"
 
 namespace bitlaw {
 
 namespace {
 
-bool IsName(const std::string& text) {
-  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  return !text.empty() && is_letter(text[0]) &&
-         std::all_of(text.begin(), text.end(), [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
-}
-
 // The values of a control, one a row.
 std::vector<double> ValuesOf(const Control& control, const Table& table) {
   const std::string where = "control '" + control.name + "'";
   if (control.of_task.empty()) {
-    const Expression expression = Expression::Parse(control.expression);
-    for (const std::string& name : expression.names()) table.Numbers(name, where);
-    return table.Evaluate(expression);
+    try {
+      return table.Evaluate(Expression::Parse(control.expression));
+    } catch (const Error& error) {
+      throw Error(ErrorKind::kSpec, where + ": " + error.what());
+    }
   }
   const TableColumn& task = table.At("task", where);
   std::vector<double> values;
@@ -44,8 +42,9 @@ std::vector<double> ValuesOf(const Control& control, const Table& table) {
 
 Control ParseControl(const std::string& text) {
   Control control;
-  const size_t colon = text.find(':'), equals = text.find('=');
-  control.name = Trim(std::string_view(text).substr(0, std::min(colon, equals)));
+  const size_t colon = FindUnquoted(text, ":"), equals = FindUnquoted(text, "=");
+  const std::string_view named = Trim(std::string_view(text).substr(0, std::min(colon, equals)));
+  control.name = UnquotedName(named);
   if (colon != std::string::npos && colon < equals) {
     for (const auto& [task, value] : ParseAssignments(text.substr(colon + 1), ',', "control '" + control.name + "'")) {
       size_t end = 0;
@@ -63,13 +62,14 @@ Control ParseControl(const std::string& text) {
     }
   } else {
     control.expression =
-        equals == std::string::npos ? control.name : std::string(Trim(std::string_view(text).substr(equals + 1)));
+        equals == std::string::npos ? QuotedName(control.name) : std::string(Trim(std::string_view(text).substr(equals + 1)));
   }
-  if (!IsName(control.name) || (control.of_task.empty() && control.expression.empty())) {
-    throw Error(
-        ErrorKind::kSpec,
-        "control '" + text +
-            "' is not a column, name = expression, or name: task = number, ... A name has letters, digits and _.");
+  // A plain name, or any in backquotes.
+  const bool is_name = !control.name.empty() && (QuotedName(control.name) == control.name || control.name != named);
+  if (!is_name || (control.of_task.empty() && control.expression.empty())) {
+    throw Error(ErrorKind::kSpec, "control '" + text +
+                                      "' is not a column, name = expression, or name: task = number, ... A name has "
+                                      "letters, digits and _, or stands in backquotes.");
   }
   if (control.of_task.empty()) Expression::Parse(control.expression);
   return control;
@@ -141,7 +141,8 @@ long double ControlledLaw::LinearFeaturesExtended(std::span<const double> x, std
 std::string ControlledLaw::formula_text() const {
   std::string sum;
   for (const Control& control : controls_) {
-    sum += fmt::format("{}c_{} * ({} - {:.6g})", sum.empty() ? "" : " + ", control.name, control.name, control.mean);
+    sum += fmt::format("{}{} * ({} - {:.6g})", sum.empty() ? "" : " + ", QuotedName("c_" + control.name),
+                       QuotedName(control.name), control.mean);
   }
   return is_additive_ ? law_.formula_text() + " + " + sum : "(" + law_.formula_text() + ") * exp(" + sum + ")";
 }
@@ -149,22 +150,35 @@ std::string ControlledLaw::formula_text() const {
 ControlledStudy::ControlledStudy(std::span<const std::unique_ptr<Law>> laws, const Table& table,
                                  const std::vector<std::string>& controls)
     : table_(table) {
-  for (const auto& law : laws) laws_.push_back(law.get());
+  for (const auto& law : laws) {
+    laws_.push_back(law.get());
+    for (const std::string& name : law->covariates()) {
+      if (plain_table().Find(name) != nullptr || !IsTextTest(name)) continue;
+      try {
+        std::vector<double> values = table.Evaluate(Expression::Parse(name));
+        if (!has_tests_) tested_table_ = table;
+        has_tests_ = true;
+        tested_table_.AddNumbers(name, std::move(values));
+      } catch (const Error&) {
+        // The law cannot be fitted to this table: SelectRows() says why, for this law alone.
+      }
+    }
+  }
   if (controls.empty()) return;
-  controlled_table_ = table;
+  controlled_table_ = plain_table();
   const TableColumn* hold_out = table.Find("hold_out");
   for (const std::string& text : controls) {
     Control control = ParseControl(text);
     std::vector<double> values = ValuesOf(control, table);
     double sum = 0, count = 0;
     for (size_t row = 0; row < values.size(); ++row) {
-      const bool is_held_out = hold_out != nullptr && !hold_out->is_text && hold_out->numbers[row] != 0;
+      const bool is_held_out = IsHeldOut(hold_out, table, row);
       if (std::isnan(values[row]) || is_held_out) continue;
       sum += values[row];
       ++count;
     }
     if (count > 0) control.mean = sum / count;
-    const bool is_column = control.of_task.empty() && control.expression == control.name;
+    const bool is_column = control.of_task.empty() && control.expression == QuotedName(control.name);
     if (!is_column) {
       if (table.Find(control.name) != nullptr) {
         throw Error(

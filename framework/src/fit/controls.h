@@ -36,6 +36,7 @@ class BITLAW_EXPORT ControlledLaw final : public Law {
 
   const std::string& name() const override { return law_.name(); }
   std::span<const LawParameter> parameters() const override { return parameters_; }
+  bool infers_parameters() const override { return law_.infers_parameters(); }
   std::span<const std::string> covariates() const override { return covariates_; }
   const std::string& response() const override { return law_.response(); }
   double Predict(std::span<const double> theta, std::span<const double> x, std::span<double> gradient) const override;
@@ -55,21 +56,25 @@ class BITLAW_EXPORT ControlledLaw final : public Law {
 };
 
 /// Laws and the table as they are fitted: with controls, each law in a ControlledLaw, and their columns in the table.
-/// Without, both as they came. Laws and table must outlive it.
+/// The table also has a column of 1 and 0 for each comparison with a text that a law has as a covariate, where it has
+/// what that compares. Laws and table must outlive it.
 class BITLAW_EXPORT ControlledStudy {
  public:
   ControlledStudy(std::span<const std::unique_ptr<Law>> laws, const Table& table,
                   const std::vector<std::string>& controls);
 
   const std::vector<const Law*>& laws() const { return laws_; }
-  const Table& table() const { return is_controlled() ? controlled_table_ : table_; }
+  const Table& table() const { return is_controlled() ? controlled_table_ : plain_table(); }
+  /// Without the columns of controls.
+  const Table& plain_table() const { return has_tests_ ? tested_table_ : table_; }
   const std::vector<Control>& controls() const { return controls_; }
   bool is_controlled() const { return !controls_.empty(); }
 
  private:
   const Table& table_;
   std::vector<Control> controls_;
-  Table controlled_table_;
+  bool has_tests_ = false;
+  Table tested_table_, controlled_table_;
   std::vector<std::unique_ptr<ControlledLaw>> controlled_;
   std::vector<const Law*> laws_;
 };

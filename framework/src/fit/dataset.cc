@@ -8,7 +8,10 @@
 #include <set>
 
 #include "bitlaw/base/error.h"
+#include "fit/accuracy_checks.h"
+#include "fit/law_domain.h"
 #include "fit/least_squares.h"
+#include "fit/quoted_text.h"
 
 namespace bitlaw {
 
@@ -48,7 +51,9 @@ double NumberAt(const Table& table, const char* column, size_t row) {
   return found == nullptr || found->is_text ? Missing() : found->numbers[row];
 }
 
-void Count(std::vector<Exclusion>& exclusions, const std::string& reason, const std::string& example) {
+}  // namespace
+
+void CountExclusion(std::vector<Exclusion>& exclusions, const std::string& reason, const std::string& example) {
   for (Exclusion& exclusion : exclusions) {
     if (exclusion.reason == reason) {
       ++exclusion.rows;
@@ -57,6 +62,18 @@ void Count(std::vector<Exclusion>& exclusions, const std::string& reason, const 
   }
   exclusions.push_back({reason, example, 1});
 }
+
+std::string RowLabel(const Table& table, size_t row) {
+  std::string name = TextAt(table, "label", row);
+  if (name.empty()) name = TextAt(table, "trial", row);
+  if (name.empty()) return table.RowName(row);
+  const std::string task = TextAt(table, "task", row);
+  if (!task.empty()) name += ", " + task;
+  const int line = table.SourceLine(row);
+  return name + (line > 0 ? fmt::format(" (line {})", line) : "");
+}
+
+namespace {
 
 // One row a trial: the means over `tasks`. Trials without all of them are counted, not averaged.
 StratumData MeanOverTasks(const Table& table, const std::string& name, const std::vector<size_t>& rows) {
@@ -102,7 +119,7 @@ StratumData MeanOverTasks(const Table& table, const std::string& name, const std
     const size_t first = row_of[trial].begin()->second;
     if (!absent.empty()) {
       const std::string label = TextAt(table, "label", first);
-      Count(stratum.incomplete, "no score for " + absent, label.empty() ? "trial " + trial : label);
+      CountExclusion(stratum.incomplete, "no score for " + absent, label.empty() ? "trial " + trial : label);
       continue;
     }
     first_rows.push_back(first);
@@ -154,6 +171,7 @@ StratumData RowsAsTheyAre(const Table& table, const std::string& name, const std
   stratum.incoming = rows.size();
   const Table kept = table.Rows(rows);
   stratum.table = Table(table.origin());
+  stratum.table.KeepRowNames(kept);
   for (const TableColumn& column : kept.columns()) {
     if (column.name != "standard_error" && column.name != "stratum" && column.name != "tasks")
       stratum.table.Add(column);
@@ -181,8 +199,9 @@ StrataData SplitObservations(const Table& table, bool average_tasks) {
   std::vector<std::string> order;
   std::vector<size_t> all;
   std::set<std::string> other_kinds, without_stratum;
+  const TableColumn* primary = table.Find("primary");
   for (size_t row = 0; row < table.rows(); ++row) {
-    if (table.Find("primary") != nullptr && NumberAt(table, "primary", row) == 0) continue;
+    if (primary != nullptr && !table.Flag(*primary, row, true)) continue;
     const std::string kind = TextAt(table, "metric_kind", row), task = TextAt(table, "task", row);
     if (!kind.empty() && kind != "accuracy") {
       other_kinds.insert(task + " (" + kind + ")");
@@ -216,9 +235,22 @@ StrataData SplitObservations(const Table& table, bool average_tasks) {
 
 }  // namespace
 
+std::string AccuracyFormula(const Table& table) {
+  const auto has = [&](const std::string& name) {
+    const TableColumn* column = table.Find(name);
+    return column != nullptr && !column->is_text;
+  };
+  if (table.Find("acc_adj") != nullptr || !has("chance")) return "";
+  if (has("acc")) return "(acc - chance) / (1 - chance)";
+  for (const std::string total : {"total", "items"}) {
+    if (has("correct") && has(total)) return "(correct / " + total + " - chance) / (1 - chance)";
+  }
+  return "";
+}
+
 Table WithAccuracy(Table table) {
-  if (table.Find("acc_adj") == nullptr && table.Find("acc") != nullptr && table.Find("chance") != nullptr)
-    table.AddNumbers("acc_adj", table.Evaluate(Expression::Parse("(acc - chance) / (1 - chance)")));
+  const std::string formula = AccuracyFormula(table);
+  if (!formula.empty()) table.AddNumbers("acc_adj", table.Evaluate(Expression::Parse(formula)));
   return table;
 }
 
@@ -226,7 +258,7 @@ StrataData SplitStrata(const Table& table, bool average_tasks) {
   StrataData data;
   const Table whole = WithAccuracy(table);
   if (whole.columns().size() > table.columns().size())
-    data.notes.emplace_back("acc_adj was computed as (acc - chance) / (1 - chance).");
+    data.notes.push_back("acc_adj was computed as " + AccuracyFormula(table) + ".");
   const bool observations =
       whole.Find("trial") != nullptr && whole.Find("task") != nullptr && whole.Find("acc_adj") != nullptr;
   if (observations) {
@@ -243,23 +275,20 @@ StrataData SplitStrata(const Table& table, bool average_tasks) {
   };
   std::vector<size_t> all(whole.rows());
   for (size_t row = 0; row < all.size(); ++row) all[row] = row;
-  const bool has_strata = whole.Find("stratum") != nullptr;
-  if (has_strata) {
+  if (whole.Find("stratum") != nullptr) {
     const std::vector<std::string> by = {"stratum"};
     for (const Table::Group& group : whole.GroupBy(by)) {
       if (!group.key[0].empty()) add(group.key[0], group.rows);
     }
   }
   if (data.strata.size() != 1 || data.strata[0].incoming != whole.rows()) {
-    add(has_strata && !data.strata.empty() ? kGeneralStratum : "all", all);
+    add(kAllRows, all);
   }
   return data;
 }
 
 bool IsHeldOut(const TableColumn* hold_out, const Table& table, size_t row) {
-  if (hold_out == nullptr) return false;
-  const std::string cell = table.CellText(*hold_out, row);
-  return !(cell.empty() || cell == "0" || cell == "false" || cell == "False" || cell == "FALSE");
+  return hold_out != nullptr && table.Flag(*hold_out, row, false);
 }
 
 namespace {
@@ -280,6 +309,13 @@ const std::vector<double>* FirstNumbers(const Table& table, std::initializer_lis
 
 Counts CountsOf(const Table& table) {
   Counts counts;
+  for (const char* name : {"correct", "total"}) {
+    const TableColumn* column = table.Find(name);
+    if (column == nullptr || !column->is_text) continue;
+    counts.why_none = fmt::format("column '{}' holds texts{}", name,
+                                  column->first_text.empty() ? "" : " (" + column->first_text + ")");
+    return counts;
+  }
   const auto* total = FirstNumbers(table, {"total", "items"});
   const auto* correct = FirstNumbers(table, {"correct"});
   const auto* value = FirstNumbers(table, {"value", "acc"});
@@ -339,17 +375,88 @@ std::vector<double> WeightsOf(const Law& law, const Table& table, const std::str
   return values;
 }
 
+// Why an accuracy can be none, whatever was evaluated; "" if it can.
+std::string ExplainImpossible(double acc_adj, double chance) {
+  if (std::isinf(acc_adj)) return "acc_adj is not finite";
+  if (acc_adj > 1 + 1e-9) return "impossible accuracy (acc_adj > 1)";
+  if (std::isnan(chance) ? acc_adj < -1 : chance + (1 - chance) * acc_adj < -1e-9)
+    return std::isnan(chance) ? "impossible accuracy (acc_adj < -1, of a chance level above a half)"
+                              : "impossible accuracy (chance + (1 - chance) acc_adj < 0)";
+  return "";
+}
+
+// Whether each row with counts is below chance beyond what guessing gives in so many rows.
+std::vector<bool> BelowChance(const Counts& counts, size_t rows) {
+  std::vector<bool> below(rows, false);
+  if (counts.total.empty()) return below;
+  const auto compared = static_cast<double>(
+      std::count_if(counts.total.begin(), counts.total.end(), [](double total) { return !std::isnan(total); }));
+  for (size_t row = 0; row < rows; ++row) {
+    below[row] =
+        GuessTail(counts.correct[row], counts.total[row], counts.chance[row]) * compared < kBelowChanceLevel;
+  }
+  return below;
+}
+
+std::string BelowChanceWarning(const std::vector<std::string>& names, bool far) {
+  constexpr size_t kShown = 5;
+  std::string list;
+  for (size_t i = 0; i < std::min(kShown, names.size()); ++i) list += (i > 0 ? "; " : "") + names[i];
+  if (names.size() > kShown) list += fmt::format("; and {} more", names.size() - kShown);
+  return fmt::format(
+      "{} row{} {}below chance, which guessing does not explain (binomial tail): {}. {}", names.size(),
+      names.size() == 1 ? " is" : "s are", far ? "far " : "", list,
+      far ? "Answers were probably not extracted, or choices mixed up; no fit has them"
+          : "Look at how their answers are scored; the fits have them like other rows at chance");
+}
+
+std::vector<double> Responses(const Law& law, const Table& table, const Expression& response) {
+  try {
+    return table.Evaluate(response);
+  } catch (const Error& error) {
+    const std::vector<std::string> names = response.names();
+    const bool lacks = std::find(names.begin(), names.end(), "acc_adj") != names.end() && table.Find("acc_adj") == nullptr;
+    throw Error(ErrorKind::kSpec,
+                fmt::format("law '{}', response {}{}", law.name(), error.what(),
+                            lacks ? " acc_adj follows from chance (0 where nothing can be guessed) and acc, or correct and "
+                                    "total: add what is missing, with --map chance=0.25 for instance."
+                                  : ""));
+  }
+}
+
+// OutsideDomain() of the rows that have all covariates.
+std::vector<bool> RowsOutside(const Law& law, const std::vector<const std::vector<double>*>& columns, size_t rows) {
+  std::vector<double> x;
+  std::vector<size_t> complete;
+  for (size_t row = 0; row < rows; ++row) {
+    const auto is_missing = [&](const std::vector<double>* column) { return !std::isfinite((*column)[row]); };
+    if (std::any_of(columns.begin(), columns.end(), is_missing)) continue;
+    complete.push_back(row);
+    for (const std::vector<double>* column : columns) x.push_back((*column)[row]);
+  }
+  std::vector<bool> outside(rows, false);
+  if (columns.empty()) return outside;
+  const std::vector<bool> of_complete = OutsideDomain(law, x);
+  for (size_t i = 0; i < complete.size(); ++i) outside[complete[i]] = of_complete[i];
+  return outside;
+}
+
 }  // namespace
 
 LawRows SelectRows(const Law& law, const Table& table, const RowOptions& options) {
   LawRows selected;
   const Expression response = Expression::Parse(law.response());
-  for (const std::string& name : response.names()) {
-    table.Numbers(name, "law '" + law.name() + "', response " + response.Where(name));
-  }
-  const std::vector<double> y = table.Evaluate(response);
+  const std::vector<double> y = Responses(law, table, response);
   std::vector<const std::vector<double>*> columns;
   for (const std::string& name : law.covariates()) {
+    if (table.Find(name) == nullptr && IsTextTest(name)) {
+      // A comparison with a text that could not be made into a column.
+      try {
+        table.Evaluate(Expression::Parse(name));
+      } catch (const Error& error) {
+        throw Error(ErrorKind::kSpec, fmt::format("law '{}': {}", law.name(), error.what()));
+      }
+    }
     if (table.Find(name) == nullptr) {
       throw Error(ErrorKind::kSpec,
                   fmt::format("law '{}' needs the column '{}', which {} lacks.{} Columns: {}. Name it with --map "
@@ -369,28 +476,47 @@ LawRows SelectRows(const Law& law, const Table& table, const RowOptions& options
   const std::vector<double> weights = WeightsOf(law, table, options.weights);
 
   Counts counts = CountsOf(table);
+  const std::vector<bool> below = has_accuracy ? BelowChance(counts, table.rows()) : std::vector<bool>(table.rows());
+  const auto* chance = FirstNumbers(table, {"chance"});
+  std::vector<std::string> below_names, far_below_names;
+  const std::vector<bool> outside = form ? std::vector<bool>(table.rows(), false) : RowsOutside(law, columns, table.rows());
   if (options.rule == ChanceRule::kExclude) counts.why_none = "the rule for accuracies at chance is to exclude them";
   if (counts.why_none.empty() && !ResponseInverse(law.response()).exists())
     counts.why_none = "no accuracy follows from the response " + law.response();
   selected.why_no_counts = counts.why_none;
 
+  const auto shown = [](double value) { return fmt::format(": acc_adj = {:.6g}", value); };
   for (size_t row = 0; row < table.rows(); ++row) {
     const bool held_out = IsHeldOut(hold_out, table, row);
     (held_out ? selected.held_out_incoming : selected.incoming) += 1;
     auto& excluded = held_out ? selected.held_out_excluded : selected.excluded;
     const auto leave_out = [&](const std::string& reason, const std::string& value) {
-      const std::string label = TextAt(table, "label", row);
-      Count(excluded, reason, (label.empty() ? "row " + std::to_string(row + 1) : label) + value);
+      CountExclusion(excluded, reason, RowLabel(table, row) + value);
     };
 
     std::vector<double> x;
-    std::string missing;
+    std::string missing, infinite;
     for (size_t j = 0; j < columns.size(); ++j) {
       x.push_back((*columns[j])[row]);
       if (std::isnan(x.back())) missing += (missing.empty() ? "" : ", ") + law.covariates()[j];
+      if (std::isinf(x.back())) infinite += (infinite.empty() ? "" : ", ") + law.covariates()[j];
     }
     if (!missing.empty()) {
       leave_out("no value of " + missing, "");
+      continue;
+    }
+    if (!infinite.empty()) {
+      leave_out("no finite value of " + infinite, "");
+      continue;
+    }
+    const auto covariates = [&] {
+      std::string values;
+      for (size_t c = 0; c < x.size(); ++c)
+        values += (c > 0 ? ", " : ": ") + law.covariates()[c] + " = " + ShortestText(x[c]);
+      return values;
+    };
+    if (outside[row]) {
+      leave_out("no finite value of the law", covariates());
       continue;
     }
     bool finite = true;
@@ -400,15 +526,27 @@ LawRows SelectRows(const Law& law, const Table& table, const RowOptions& options
       for (size_t j = 0; j < features.size() && finite; ++j) {
         if (std::isfinite(features[j])) continue;
         finite = false;
-        std::string values;
-        for (size_t c = 0; c < x.size(); ++c)
-          values += (c > 0 ? ", " : ": ") + law.covariates()[c] + " = " + ShortestText(x[c]);
-        leave_out("no finite value of " + form->columns[j].name, values);
+        leave_out("no finite value of " + form->columns[j].name, covariates());
       }
-      if (!finite && !std::isfinite(offset)) leave_out("no finite value of the fixed part of the law", "");
+      if (!std::isfinite(offset)) leave_out("no finite value of the fixed part of the law", covariates());
     }
     if (!finite) continue;
-    selected.complete_index.push_back(row);
+    if (accuracy != nullptr) {
+      const double value = accuracy->numbers[row];
+      const std::string impossible = ExplainImpossible(value, chance == nullptr ? Missing() : (*chance)[row]);
+      if (!impossible.empty()) {
+        leave_out(impossible, shown(value));
+        continue;
+      }
+      if (below[row]) {
+        const bool far = value < kFarBelowChance;
+        (far ? far_below_names : below_names).push_back(RowLabel(table, row) + shown(value));
+        if (far) {
+          leave_out("accuracy far below chance, which guessing does not explain", shown(value));
+          continue;
+        }
+      }
+    }
     if (counts.why_none.empty() && !held_out && !std::isnan(counts.total[row])) {
       FitRows& into = selected.counted;
       into.x.insert(into.x.end(), x.begin(), x.end());
@@ -420,14 +558,18 @@ LawRows SelectRows(const Law& law, const Table& table, const RowOptions& options
     }
     if (accuracy != nullptr) {
       const double value = accuracy->numbers[row];
-      const std::string shown = ": acc_adj = " + ShortestText(value);
+      if (std::isnan(value)) {
+        leave_out("no value of acc_adj", "");
+        continue;
+      }
+      if (value <= 0 || value >= 1) selected.complete_index.push_back(row);
       if (value <= 0) {
         if (!held_out) ++selected.at_chance;
-        leave_out("accuracy at or below chance (acc_adj <= 0)", shown);
+        leave_out("accuracy at or below chance (acc_adj <= 0)", shown(value));
         continue;
       }
       if (value >= 1) {
-        leave_out("accuracy of 1 or more (acc_adj >= 1)", shown);
+        leave_out("accuracy of 1 or more (acc_adj >= 1)", shown(value));
         continue;
       }
     }
@@ -444,12 +586,15 @@ LawRows SelectRows(const Law& law, const Table& table, const RowOptions& options
       leave_out("no positive weight " + options.weights, ": " + ShortestText(weights[row]));
       continue;
     }
+    selected.complete_index.push_back(row);
     FitRows& into = held_out ? selected.held_out : selected.fit;
     into.x.insert(into.x.end(), x.begin(), x.end());
     into.y.push_back(y[row]);
     if (!weights.empty()) into.weights.push_back(weights[row]);
     (held_out ? selected.held_out_index : selected.fit_index).push_back(row);
   }
+  if (!far_below_names.empty()) selected.warnings.push_back(BelowChanceWarning(far_below_names, true));
+  if (!below_names.empty()) selected.warnings.push_back(BelowChanceWarning(below_names, false));
   if (selected.counted_index.empty() && selected.why_no_counts.empty())
     selected.why_no_counts = "no row has counts of a law's covariates";
   return selected;

@@ -16,13 +16,19 @@ namespace bitlaw {
 /// Rows left out for one reason.
 struct BITLAW_EXPORT Exclusion {
   std::string reason;   ///< "acc_adj is at or below chance", "G is missing", ...
-  std::string example;  ///< "row 3: acc_adj = -0.02"
+  std::string example;  ///< "row 3 (line 4): acc_adj = -0.02"
   size_t rows = 0;
 };
 
+/// Adds one row to the exclusion of this reason; `example` is kept for the first.
+BITLAW_EXPORT void CountExclusion(std::vector<Exclusion>& exclusions, const std::string& reason,
+                                  const std::string& example);
+/// How reports name a row: its label or trial (with its task, where rows are of tasks), or where it stands in the file.
+BITLAW_EXPORT std::string RowLabel(const Table& table, size_t row);
+
 /// The rows of one stratum, before any law has looked at them.
 struct BITLAW_EXPORT StratumData {
-  std::string name;                   ///< "KM"; "general" pools all; "all" when the table knows no strata.
+  std::string name;                   ///< "KM"; "general": all tasks; "all": all rows.
   std::vector<std::string> tasks;     ///< Whose mean acc_adj is; empty for tables without tasks.
   Table table;                        ///< One row a trial, or the caller's rows as they were.
   std::vector<Exclusion> incomplete;  ///< Trials without all of the tasks: a mean of others would not compare.
@@ -34,8 +40,10 @@ struct BITLAW_EXPORT StrataData {
   std::vector<std::string> notes;  ///< What was done to the table, for the report: one sentence each.
 };
 
-/// The name of the stratum that pools all tasks.
+/// The name of the stratum of observations that is the mean over all tasks.
 inline constexpr const char* kGeneralStratum = "general";
+/// The name of the stratum of other tables that has all rows, one under the other.
+inline constexpr const char* kAllRows = "all";
 
 /// Splits a table into strata.
 ///
@@ -44,8 +52,8 @@ inline constexpr const char* kGeneralStratum = "general";
 /// that of the mean acc_adj, sqrt(sum_t (se_t / (1 - chance_t))^2) / tasks. "general" is the mean over the tasks of all
 /// strata. Any other column of numbers that varies between the tasks of a trial becomes its mean too. With
 /// `average_tasks` false a row stays a row: one a trial and task, with the task's own counts. Other tables: rows stay
-/// as they are, split by the column `stratum` if there is one. Where there is no `acc_adj` but `acc` and `chance`,
-/// acc_adj = (acc - chance) / (1 - chance) is added.
+/// as they are, split by the column `stratum` if there is one, with all of them in the stratum "all". WithAccuracy() is
+/// applied first.
 BITLAW_EXPORT StrataData SplitStrata(const Table& table, bool average_tasks = true);
 
 /// What is done with accuracies at or below chance, for which -log(acc_adj) has no value.
@@ -56,9 +64,12 @@ enum class ChanceRule {
 };
 BITLAW_EXPORT std::string Name(ChanceRule rule);
 
-/// The table with acc_adj = (acc - chance) / (1 - chance), where it has acc and chance but not acc_adj.
+/// What acc_adj follows from in a table without that column: (acc - chance) / (1 - chance), or the same with
+/// correct / total (or correct / items) for acc. "" if it has acc_adj or nothing to compute it from.
+BITLAW_EXPORT std::string AccuracyFormula(const Table& table);
+/// The table with the column acc_adj, where AccuracyFormula() has it.
 BITLAW_EXPORT Table WithAccuracy(Table table);
-/// Whether a row is kept for validation: a cell of `hold_out` (may be null) that is neither empty, 0 nor false.
+/// Whether a row is kept for validation: Table::Flag() of `hold_out` (null: no), where a missing cell is no.
 BITLAW_EXPORT bool IsHeldOut(const TableColumn* hold_out, const Table& table, size_t row);
 
 /// The rows of a table that a law can be fitted to, and those that it is checked on.
@@ -71,13 +82,15 @@ struct BITLAW_EXPORT LawRows {
   std::vector<size_t> counted_index;
   FitRows held_out;  ///< Rows whose hold_out is not 0. They never enter a fit.
   std::vector<size_t> held_out_index;
-  /// Rows whose covariates are all there, held out or not and whatever the response: errors in accuracy are over these.
+  /// Rows, held out or not, that were not left out or only because of an accuracy at or below chance or of exactly 1,
+  /// which the logarithm cannot take: errors in accuracy are over these.
   std::vector<size_t> complete_index;
   std::vector<Exclusion> excluded;  ///< From fits to the response.
   std::vector<Exclusion> held_out_excluded;
   size_t incoming = 0, held_out_incoming = 0;
   size_t at_chance = 0;       ///< Rows to fit with acc_adj <= 0.
   std::string why_no_counts;  ///< Why `counted` is empty.
+  std::vector<std::string> warnings;  ///< Rows below chance beyond doubt, by name.
 };
 
 struct BITLAW_EXPORT RowOptions {
@@ -89,8 +102,8 @@ struct BITLAW_EXPORT RowOptions {
 };
 
 /// Applies the law's response and covariates, leaves out rows with a missing or not finite value (in order: missing
-/// covariate, linear features, chance rule, response, weight) and counts each. A column that the law needs and the
-/// table lacks is an Error(kSpec).
+/// covariate, linear features or the law's domain (law_domain.h), impossible accuracy, accuracy far below chance, chance
+/// rule, response, weight) and counts each. A column that the law needs and the table lacks is an Error(kSpec).
 ///
 /// Counts come from columns `correct` and `total`, or `value` (or `acc`) and `items`. A row that is a mean over several
 /// tasks (column `tasks` > 1) gets the counts with the same chance-adjusted accuracy and standard error: total =

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "fit/analysis.h"
 #include "fit/json_values.h"
 #include "fit/law_fit.h"
 
@@ -144,10 +145,13 @@ Value Json(const LawFit& fit) {
                            {"held_out_rows", fit.held_out_incoming},
                            {"held_out_rows_used", fit.held_out_used},
                            {"held_out_excluded", fit.held_out_excluded},
+                           {"warnings", fit.warnings},
+                           {"inferred_parameters", fit.inferred_parameters},
                            {"ols", fit.ols}});
   Value quantizers{Value::Map{}};
   for (const auto& [name, rows] : fit.quantizers) quantizers.Set(name, Json(rows));
   json.Set("quantizers", quantizers);
+  if (!fit.unusable.empty()) json.Set("unusable", fit.unusable);
   if (!fit.ols) json.Set("why_no_ols", fit.why_no_ols);
   if (fit.ols_detail) json.Set("ols_detail", Json(*fit.ols_detail));
   json.Set("least_squares", Json(fit.least_squares));
@@ -170,7 +174,24 @@ Value FitReportJson(const FitReport& report) {
                      {"fits", report.fits}});
 }
 
-Table FitReportTable(const FitReport& report) {
+namespace {
+
+// The uncertainty of a parameter, which only the method has that the report builds on; null for others.
+const Uncertainty* UncertaintyOf(const AnalysisReport& analysis, const LawFit& fit, const MethodFit& method,
+                                 const std::string& parameter) {
+  if (fit.is_null) return nullptr;
+  for (const LawAnalysis& law : analysis.laws) {
+    if (law.law != fit.law || law.stratum != fit.stratum || law.uncertainty.method != method.method) continue;
+    for (const Uncertainty& one : law.uncertainty.quantities) {
+      if (one.name == parameter) return &one;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Table FitReportTable(const FitReport& report, const AnalysisReport& analysis) {
   struct Row {
     const LawFit* law;
     const LawFit* fit;  // The law itself or one of its nulls.
@@ -215,14 +236,30 @@ Table FitReportTable(const FitReport& report) {
   numbers("robust_df", [](const Row& row) { return row.parameter->robust_df; });
   numbers("robust_p", [](const Row& row) { return row.parameter->robust_p; });
   texts("note", [](const Row& row) { return row.parameter->note; });
+  const auto bound = [&](const char* name, Interval Uncertainty::*interval, double Interval::*end) {
+    numbers(name, [&](const Row& row) {
+      const Uncertainty* one = UncertaintyOf(analysis, *row.fit, *row.method, row.parameter->name);
+      return one == nullptr ? kUnset : (one->*interval).*end;
+    });
+  };
+  bound("interval_low", &Uncertainty::delta, &Interval::low);
+  bound("interval_high", &Uncertainty::delta, &Interval::high);
+  bound("bootstrap_low", &Uncertainty::percentile, &Interval::low);
+  bound("bootstrap_high", &Uncertainty::percentile, &Interval::high);
+  bound("bca_low", &Uncertainty::bca, &Interval::low);
+  bound("bca_high", &Uncertainty::bca, &Interval::high);
+  bound("profile_low", &Uncertainty::profile, &Interval::low);
+  bound("profile_high", &Uncertainty::profile, &Interval::high);
   numbers("rows", [](const Row& row) { return row.method->rows; });
-  numbers("rows_excluded", [](const Row& row) { return row.law->incoming - row.law->used; });
+  numbers("rows_excluded", [](const Row& row) { return row.fit->incoming - row.method->rows; });
   numbers("r2", [](const Row& row) { return row.method->quality.r2; });
   numbers("adjusted_r2", [](const Row& row) { return row.method->quality.adjusted_r2; });
   numbers("response_r2", [](const Row& row) { return row.method->response_r2; });
   numbers("aic", [](const Row& row) { return row.method->quality.aic; });
   numbers("aicc", [](const Row& row) { return row.method->quality.aicc; });
   numbers("bic", [](const Row& row) { return row.method->quality.bic; });
+  numbers("response_mae", [](const Row& row) { return row.method->on_fit.mae; });
+  numbers("response_rmse", [](const Row& row) { return row.method->on_fit.rmse; });
   numbers("accuracy_mae", [](const Row& row) { return row.method->on_fit.accuracy_mae; });
   numbers("accuracy_rmse", [](const Row& row) { return row.method->on_fit.accuracy_rmse; });
   numbers("held_out_rows", [](const Row& row) { return row.method->on_held_out.accuracy_rows; });

@@ -48,7 +48,7 @@ ItemScores ReadItemScores(const Table& observations, const RecordStore& store) {
   const TableColumn *primary = observations.Find("primary"), *kind = observations.Find("metric_kind");
   std::vector<std::string> faults;
   for (size_t row = 0; row < observations.rows() && scores.why_none.empty(); ++row) {
-    if (primary != nullptr && !primary->is_text && primary->numbers[row] == 0) continue;
+    if (primary != nullptr && !observations.Flag(*primary, row, true)) continue;
     if (kind != nullptr && observations.CellText(*kind, row) != "accuracy") continue;
     const std::string name = observations.CellText(task, row), id = observations.CellText(digest, row);
     std::string why;

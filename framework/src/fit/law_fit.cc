@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
+#include "fit/accuracy_checks.h"
 #include "fit/null_law.h"
 #include "fit/task_lists.h"
 
@@ -71,15 +72,21 @@ FitSettings ReadFitSettings(const Value& given) {
   };
   settings.confidence = options.Real("confidence");
   settings.bootstrap = static_cast<int>(options.Int("bootstrap"));
-  settings.bootstrap_unit = options.String("bootstrap_unit");
+  settings.bootstrap_unit = UnquotedName(options.String("bootstrap_unit"));
   settings.profile = options.Bool("profile");
   settings.derived = texts("derived");
   settings.k_fold = static_cast<int>(options.Int("k_fold"));
+  if (settings.k_fold == 1) {
+    const std::string place = options.Raw("k_fold").mark().Text();
+    throw Error(ErrorKind::kSpec, (place.empty() ? "" : place + ": ") +
+                                      "fit: 'k_fold' is 1, which leaves no row to fit. Use 0 for none, or 2 to 100.");
+  }
   settings.leave_one_out = options.Bool("leave_one_out");
   settings.leave_out = texts("leave_out");
+  for (std::string& column : settings.leave_out) column = UnquotedName(column);
   settings.hold_outs = texts("hold_outs");
   settings.compare = options.Bool("compare");
-  settings.groups = options.String("groups");
+  settings.groups = UnquotedName(options.String("groups"));
   settings.permutations = static_cast<int>(options.Int("permutations"));
   settings.zones = texts("zones");
   settings.average_tasks = options.Bool("average_tasks");
@@ -141,15 +148,9 @@ PredictionErrors ErrorsOf(const Context& context, const std::vector<double>& the
   const TableColumn* hold_out = context.table.Find("hold_out");
   absolute = squared = 0;
   std::vector<double> x(c);
-  for (size_t row = 0; row < context.table.rows(); ++row) {
-    const bool is_held_out = IsHeldOut(hold_out, context.table, row);
-    if (is_held_out != held_out || std::isnan(accuracy->numbers[row])) continue;
-    bool complete = true;
-    for (size_t j = 0; j < c; ++j) {
-      x[j] = (*columns[j])[row];
-      complete = complete && !std::isnan(x[j]);
-    }
-    if (!complete) continue;
+  for (const size_t row : context.rows.complete_index) {
+    if (IsHeldOut(hold_out, context.table, row) != held_out || std::isnan(accuracy->numbers[row])) continue;
+    for (size_t j = 0; j < c; ++j) x[j] = (*columns[j])[row];
     const double predicted = context.inverse(context.law.Predict(theta, x, {}));
     if (std::isnan(predicted)) continue;
     const double error = predicted - accuracy->numbers[row];
@@ -207,6 +208,20 @@ void Finish(const Context& context, MethodFit& fit) {
   AddRobustErrors(context, fit);
 }
 
+// "A and C cannot be told apart ..." where two parameters have the same column, "" if none have.
+std::string ExplainSameColumns(const Law& law, const LinearForm& form) {
+  for (size_t i = 0; i < form.columns.size(); ++i) {
+    for (size_t j = i + 1; j < form.columns.size(); ++j) {
+      const auto &one = form.columns[i], &other = form.columns[j];
+      if (one.name != other.name || one.is_log != other.is_log) continue;
+      return fmt::format("parameters {} and {} cannot be told apart: only their {} is determined. Leave one out",
+                         law.parameters()[one.parameter].name, law.parameters()[other.parameter].name,
+                         one.is_log ? "product" : "sum");
+    }
+  }
+  return "";
+}
+
 // ln y (or y) on the features of the linear form.
 void FitLinearized(const Context& context, const LinearForm& form, LawFit& out) {
   const FitRows& rows = context.rows.fit;
@@ -221,7 +236,8 @@ void FitLinearized(const Context& context, const LinearForm& form, LawFit& out) 
   }
   std::vector<std::string> names;
   for (const auto& column : form.columns) names.push_back(column.name);
-  out.why_no_ols = ExplainDegenerate(std::span<const long double>(design), names);
+  out.why_no_ols = ExplainSameColumns(context.law, form);
+  if (out.why_no_ols.empty()) out.why_no_ols = ExplainDegenerate(std::span<const long double>(design), names);
   if (!out.why_no_ols.empty()) return;
   out.ols_detail = FitOls(std::span<const long double>(design), target, names, weights);
 
@@ -374,7 +390,7 @@ void FitCounts(const Context& context, const FitSettings& settings, LawFit& out)
 }
 
 // A fit of nothing but what the rows allow to be said.
-void Describe(const Law& law, const LawRows& rows, LawFit& fit) {
+void Describe(const Law& law, const Table& table, const LawRows& rows, LawFit& fit) {
   fit.law = law.name();
   fit.formula = law.formula_text();
   fit.response = law.response();
@@ -386,6 +402,22 @@ void Describe(const Law& law, const LawRows& rows, LawFit& fit) {
   fit.excluded = rows.excluded;
   fit.held_out_excluded = rows.held_out_excluded;
   fit.at_chance = rows.at_chance;
+  fit.warnings = rows.warnings;
+  const auto covariates = law.covariates();
+  for (const LawParameter& parameter : law.parameters()) {
+    const std::string& name = parameter.name;
+    if (law.infers_parameters()) fit.inferred_parameters.push_back(name);
+    if (table.Find(name) == nullptr || std::find(covariates.begin(), covariates.end(), name) != covariates.end()) continue;
+    const std::string origin = table.origin().empty() ? "the table" : table.origin();
+    if (law.infers_parameters()) {
+      throw Error(ErrorKind::kSpec, fmt::format("law '{}' does not say which of its names are parameters, and '{}' is a "
+                                                "column of {}. List the parameters: parameters: {{A: {{min: 0}}, "
+                                                "alpha: {{}}}}.",
+                                                law.name(), name, origin));
+    }
+    fit.warnings.push_back(fmt::format("'{}' is a parameter of the law; the column of that name in {} is not used", name,
+                                       origin));
+  }
 }
 
 void CountQuantizers(const Table& table, const std::vector<size_t>& rows, LawFit& fit) {
@@ -413,7 +445,7 @@ LawFit FitLaw(const Law& law, const Table& table, const FitSettings& settings, s
   const auto form = law.linear_form();
   const Table chosen = only.empty() ? table : table.Rows(only);
   const LawRows rows = SelectRows(law, chosen, {settings.chance_rule, form && form->of_log, settings.weights});
-  Describe(law, rows, fit);
+  Describe(law, chosen, rows, fit);
   const ResponseInverse inverse(law.response());
   const Context context{law, chosen, rows, inverse, settings.bootstrap_unit};
 
@@ -486,11 +518,98 @@ std::optional<MethodFit> FitMethod(const Law& law, const Table& table, const Fit
   return Iterate(context, used, procedure, options, detail, why);
 }
 
+namespace {
+
+bool UsesAccuracy(const Law& law) {
+  const std::vector<std::string> names = Expression::Parse(law.response()).names();
+  return std::find(names.begin(), names.end(), "acc_adj") != names.end();
+}
+
+// Which trials are of the unquantized model itself: by their quantizer, or by 16 bits or more with the baseline's own
+// accuracy.
+bool IsBaseline(const Table& table, const std::vector<double>& accuracy, const std::vector<double>& baseline,
+                size_t row) {
+  const TableColumn *quantizer = table.Find("quantizer"), *bits = table.Find("B");
+  if (quantizer != nullptr && quantizer->is_text && quantizer->texts[row] == "none") return true;
+  return bits != nullptr && !bits->is_text && bits->numbers[row] >= 16 && accuracy[row] == baseline[row];
+}
+
+// The formula of the law for the loss against the unquantized model. A loss of exactly 0 of a quantized one is a row
+// like others.
+std::optional<LawFit> FitAnchored(const Law& law, const Table& table, const FitSettings& settings) {
+  const TableColumn* baseline = table.Find("baseline_acc_adj");
+  if (baseline == nullptr || baseline->is_text || !AnchoredLaw::Fits(law)) return std::nullopt;
+  const std::vector<double>& accuracy = table.Numbers("acc_adj");
+  const TableColumn* hold_out = table.Find("hold_out");
+  std::vector<size_t> kept;
+  std::vector<Exclusion> excluded, held_out_excluded;
+  for (size_t row = 0; row < table.rows(); ++row) {
+    auto& to = IsHeldOut(hold_out, table, row) ? held_out_excluded : excluded;
+    if (!(baseline->numbers[row] > 0)) {
+      CountExclusion(to, "no baseline_acc_adj above 0",
+                     RowLabel(table, row) + ": baseline_acc_adj = " + ShortestText(baseline->numbers[row]));
+    } else if (IsBaseline(table, accuracy, baseline->numbers, row)) {
+      CountExclusion(to, "the unquantized model itself, whose loss is 0 by definition", RowLabel(table, row));
+    } else {
+      kept.push_back(row);
+    }
+  }
+  if (kept.empty()) return std::nullopt;
+  LawFit fit = FitLaw(AnchoredLaw(law), table, settings, kept);
+  for (const Exclusion& one : excluded) fit.incoming += one.rows;
+  for (const Exclusion& one : held_out_excluded) fit.held_out_incoming += one.rows;
+  fit.excluded.insert(fit.excluded.begin(), excluded.begin(), excluded.end());
+  fit.held_out_excluded.insert(fit.held_out_excluded.begin(), held_out_excluded.begin(), held_out_excluded.end());
+  fit.warnings.clear();  // The law itself says them.
+  return fit;
+}
+
+// The law's nulls, on exactly its rows.
+std::vector<LawFit> FitNulls(const Law& law, const StratumData& stratum, const FitSettings& settings,
+                             const ControlledStudy& study) {
+  std::vector<LawFit> nulls;
+  const auto form = law.linear_form();
+  const LawRows rows = SelectRows(law, stratum.table, {settings.chance_rule, form && form->of_log, settings.weights});
+  const std::vector<size_t>& used = rows.complete_index;
+  if (used.empty()) return nulls;
+  FitSettings null_settings = settings;
+  null_settings.bootstrap_unit = "trials";  // Nothing is said of the errors of a null.
+  // A null has a logarithm to start from, unless the law takes responses that have none: then neither takes it.
+  const bool positive = std::all_of(rows.fit.y.begin(), rows.fit.y.end(), [](double y) { return y > 0; });
+  if (positive) null_settings.random_starts = 0;
+  for (const auto& null : NullsOf(law)) {
+    null->TakeLog(positive);
+    nulls.push_back(study.is_controlled()
+                        ? FitLaw(ControlledLaw(*null, study.controls()), stratum.table, null_settings, used)
+                        : FitLaw(*null, stratum.table, null_settings, used));
+    nulls.back().warnings.clear();
+  }
+  return nulls;
+}
+
+LawFit FitWithNulls(const Law& law, const StratumData& stratum, const FitSettings& settings,
+                    const ControlledStudy& study) {
+  LawFit fit = FitLaw(law, stratum.table, settings);
+  if (settings.nulls) {
+    fit.nulls = FitNulls(law, stratum, settings, study);
+    if (auto anchored = FitAnchored(law, stratum.table, settings)) fit.nulls.push_back(std::move(*anchored));
+  }
+  for (LawFit& null : fit.nulls) {
+    null.stratum = stratum.name;
+    null.is_null = true;
+  }
+  return fit;
+}
+
+}  // namespace
+
 FitReport FitLaws(std::span<const std::unique_ptr<Law>> laws, const Table& table, const FitSettings& settings) {
   FitReport report;
   report.settings = settings;
   const ControlledStudy study(laws, table, settings.controls);
   report.controls = study.controls();
+  const auto usual = std::any_of(study.laws().begin(), study.laws().end(), [](const Law* law) { return UsesAccuracy(*law); });
+  if (usual) CheckAccuracies(study.table());
   StrataData data = SplitStrata(study.table(), settings.average_tasks);
   report.notes = data.notes;
   for (const StratumData& stratum : data.strata) {
@@ -498,42 +617,21 @@ FitReport FitLaws(std::span<const std::unique_ptr<Law>> laws, const Table& table
   }
   for (const Law* law : study.laws()) {
     for (const StratumData& stratum : data.strata) {
-      LawFit fit = FitLaw(*law, stratum.table, settings);
+      LawFit fit;
+      try {
+        fit = FitWithNulls(*law, stratum, settings, study);
+      } catch (const Error& error) {
+        // A law that does not suit the table costs its own fit and nothing else.
+        if (error.kind() != ErrorKind::kSpec) throw;
+        fit = LawFit();
+        fit.law = law->name(), fit.formula = law->formula_text();
+        fit.response = law->response(), fit.citation = law->citation();
+        fit.incoming = stratum.table.rows();
+        fit.unusable = error.what();
+        if (fit.unusable.ends_with('.')) fit.unusable.pop_back();
+        fit.why_no_ols = fit.why_no_least_squares = fit.why_no_binomial = fit.unusable;
+      }
       fit.stratum = stratum.name;
-      if (settings.nulls) {
-        const auto form = law->linear_form();
-        const LawRows rows =
-            SelectRows(*law, stratum.table, {settings.chance_rule, form && form->of_log, settings.weights});
-        // What a null leaves out by its own response the law leaves out as well: both have the same rows.
-        const std::vector<size_t>& used = rows.complete_index;
-        FitSettings null_settings = settings;
-        null_settings.random_starts = 0;
-        null_settings.bootstrap_unit = "trials";  // Nothing is said of the errors of a null.
-        for (const auto& null : NullsOf(*law)) {
-          if (used.empty()) break;
-          if (study.is_controlled()) {
-            fit.nulls.push_back(FitLaw(ControlledLaw(*null, study.controls()), stratum.table, null_settings, used));
-          } else {
-            fit.nulls.push_back(FitLaw(*null, stratum.table, null_settings, used));
-          }
-          fit.nulls.back().stratum = stratum.name;
-          fit.nulls.back().is_null = true;
-        }
-      }
-      const TableColumn* baseline = stratum.table.Find("baseline_acc_adj");
-      if (settings.nulls && baseline != nullptr && !baseline->is_text && AnchoredLaw::Fits(*law)) {
-        // Of the unquantized trials themselves the loss is 0 by definition: they say nothing here.
-        std::vector<size_t> quantized;
-        const std::vector<double>& accuracy = stratum.table.Numbers("acc_adj");
-        for (size_t row = 0; row < stratum.table.rows(); ++row) {
-          if (baseline->numbers[row] > 0 && accuracy[row] != baseline->numbers[row]) quantized.push_back(row);
-        }
-        if (!quantized.empty()) {
-          fit.nulls.push_back(FitLaw(AnchoredLaw(*law), stratum.table, settings, quantized));
-          fit.nulls.back().stratum = stratum.name;
-          fit.nulls.back().is_null = true;
-        }
-      }
       report.fits.push_back(std::move(fit));
     }
   }

@@ -66,7 +66,7 @@ struct BITLAW_EXPORT ParameterEstimate {
 struct BITLAW_EXPORT PredictionErrors {
   size_t rows = 0;                                       ///< Rows with a response.
   double mae = kUnset, rmse = kUnset;                    ///< In units of the response.
-  size_t accuracy_rows = 0;                              ///< Rows with covariates, those at or below chance included.
+  size_t accuracy_rows = 0;                              ///< LawRows::complete_index of the set.
   double accuracy_mae = kUnset, accuracy_rmse = kUnset;  ///< In units of acc_adj; NaN if the response has no inverse.
 };
 
@@ -95,15 +95,18 @@ struct BITLAW_EXPORT MethodFit {
 struct BITLAW_EXPORT LawFit {
   std::string law, formula, response, citation;
   std::string stratum;
+  std::vector<std::string> inferred_parameters;  ///< Law::infers_parameters(): their names.
   bool is_null = false;
   size_t incoming = 0, used = 0;
   size_t held_out_incoming = 0, held_out_used = 0;
   std::vector<Exclusion> excluded, held_out_excluded;
+  std::vector<std::string> warnings;  ///< What a reader must know before believing the fit.
   size_t at_chance = 0;  ///< Rows with acc_adj <= 0; in `excluded` too, but the binomial fit has them.
   /// Of the fitted rows, each quantizer in the column `quantizer` and how many rows it has, unquantized ones apart.
   std::vector<std::pair<std::string, size_t>> quantizers;
   std::optional<MethodFit> ols, least_squares, binomial, own;
   std::string why_no_ols, why_no_least_squares, why_no_binomial, why_no_own;
+  std::string unusable;  ///< Why the table cannot be used by this law at all (a column it lacks); else "".
   std::optional<OlsResult> ols_detail;
   std::optional<NonlinearResult> least_squares_detail;
   /// Those that there are: own, binomial, ols, least_squares. The first is what the report builds on.
@@ -145,7 +148,8 @@ BITLAW_EXPORT FitReport FitLaws(std::span<const std::unique_ptr<Law>> laws, cons
 /// Everything, for programs: every number of the structs above; what is not known is null.
 BITLAW_EXPORT Value FitReportJson(const FitReport& report);
 
-/// One row a law, stratum, method and parameter.
-BITLAW_EXPORT Table FitReportTable(const FitReport& report);
+struct AnalysisReport;
+/// One row a law, stratum, method and parameter, with the bounds of the intervals of the method that has them.
+BITLAW_EXPORT Table FitReportTable(const FitReport& report, const AnalysisReport& analysis);
 
 }  // namespace bitlaw

@@ -35,6 +35,7 @@ double NullLaw::Predict(std::span<const double> theta, std::span<const double> x
 }
 
 std::optional<LinearForm> NullLaw::linear_form() const {
+  if (!takes_log_) return std::nullopt;
   LinearForm form;
   form.of_log = true;
   form.columns.push_back({"1", 0, true});

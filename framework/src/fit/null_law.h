@@ -28,11 +28,15 @@ class BITLAW_EXPORT NullLaw final : public Law {
   std::optional<LinearForm> linear_form() const override;
   double LinearFeatures(std::span<const double> x, std::span<double> features) const override;
   std::string formula_text() const override;
+  /// Whether it may be fitted to the logarithm of the response (it may, unless told otherwise): without, it has no
+  /// linear form, and responses that are not positive keep their rows.
+  void TakeLog(bool take_log) { takes_log_ = take_log; }
 
  private:
   double Base(size_t factor, double x) const;
 
   std::string name_, response_;
+  bool takes_log_ = true;
   std::vector<Factor> factors_;
   std::vector<LawParameter> parameters_;
   std::vector<std::string> columns_;

@@ -289,14 +289,12 @@ Refitter::Refitter(const Law& law, const Table& table, const FitSettings& settin
   state.x.resize(table.rows() * c);
   std::vector<const std::vector<double>*> columns;
   for (const std::string& name : law.covariates()) columns.push_back(&table.Numbers(name));
-  const TableColumn* hold_out = table.Find("hold_out");
   for (size_t row = 0; row < table.rows(); ++row) {
-    bool complete = !IsHeldOut(hold_out, table, row);
-    for (size_t j = 0; j < c; ++j) {
-      state.x[row * c + j] = (*columns[j])[row];
-      complete = complete && std::isfinite((*columns[j])[row]);
-    }
-    if (complete) state.cases.push_back(row);
+    for (size_t j = 0; j < c; ++j) state.x[row * c + j] = (*columns[j])[row];
+  }
+  const TableColumn* hold_out = table.Find("hold_out");
+  for (const size_t row : selected.complete_index) {
+    if (!IsHeldOut(hold_out, table, row)) state.cases.push_back(row);
   }
   if (state.inverse.exists()) {
     const std::vector<std::string> scope = {"acc_adj"};

@@ -139,7 +139,7 @@ TaskScores ScoresOf(const Table& table, const std::vector<std::string>& strata, 
   const std::vector<double>& accuracy = table.Numbers("acc_adj");
   const TableColumn* primary = table.Find("primary");
   for (size_t row = 0; row < table.rows(); ++row) {
-    if (primary != nullptr && !primary->is_text && primary->numbers[row] == 0) continue;
+    if (primary != nullptr && !table.Flag(*primary, row, true)) continue;
     const auto at = std::find(strata.begin(), strata.end(), table.CellText(stratum, row));
     if (at == strata.end() || std::isnan(accuracy[row])) continue;
     const std::string name = table.CellText(task, row);
@@ -165,7 +165,7 @@ void PermuteStrata(const Law& law, const Table& table, const StrataData& strata,
                    StrataTests& tests) {
   std::vector<std::string> names;
   for (const StratumData& stratum : strata.strata) {
-    if (stratum.name != kGeneralStratum && stratum.name != "all") names.push_back(stratum.name);
+    if (stratum.name != kGeneralStratum && stratum.name != kAllRows) names.push_back(stratum.name);
   }
   if (settings.permutations <= 0) {
     tests.why_no_permutation = "no permutation was asked for";
@@ -275,7 +275,7 @@ StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettin
   std::vector<FittedStratum> fitted;
   std::map<std::string, size_t> all_units;
   for (const StratumData& stratum : strata.strata) {
-    if (stratum.name == kGeneralStratum || stratum.name == "all") continue;
+    if (stratum.name == kGeneralStratum || stratum.name == kAllRows) continue;
     const auto found = std::find_if(fits.begin(), fits.end(), [&](const LawFit& fit) {
       return fit.law == law.name() && fit.stratum == stratum.name;
     });

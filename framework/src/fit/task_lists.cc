@@ -6,6 +6,7 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/unicode_text.h"
+#include "fit/quoted_text.h"
 
 namespace bitlaw {
 
@@ -50,9 +51,9 @@ void CheckTaskName(const std::string& name, const std::vector<std::string>& task
 
 Grouping ParseGrouping(const std::string& text) {
   Grouping grouping;
-  const size_t colon = text.find(':');
-  grouping.name = Trim(std::string_view(text).substr(0, colon));
-  if (grouping.name.empty() || (colon == std::string::npos && text.find('=') != std::string::npos)) {
+  const size_t colon = FindUnquoted(text, ":");
+  grouping.name = UnquotedName(std::string_view(text).substr(0, colon));
+  if (grouping.name.empty() || (colon == std::string::npos && FindUnquoted(text, "=") != std::string::npos)) {
     throw Error(ErrorKind::kSpec, "grouping '" + text +
                                       "' is neither a column nor of the form name: stratum = task, task; stratum = "
                                       "task.");
@@ -96,6 +97,7 @@ Table Regroup(const Table& table, const Grouping& grouping) {
     for (size_t row = 0; row < table.rows(); ++row) strata.push_back(stratum_of[table.CellText(task, row)]);
   }
   Table regrouped(table.origin());
+  regrouped.KeepRowNames(table);
   for (const TableColumn& column : table.columns()) {
     if (column.name != "stratum") regrouped.Add(column);
   }

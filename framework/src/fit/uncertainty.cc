@@ -401,6 +401,11 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
     }
   }
   const size_t kept = replicates - static_cast<size_t>(report.failed);
+  if (replicates < 20) {
+    report.note = fmt::format("no bootstrap interval from {} replicate{}: at least 20 are needed", replicates,
+                              replicates == 1 ? "" : "s");
+    return report;
+  }
   if (kept < 20 || static_cast<double>(report.failed) > 0.1 * static_cast<double>(replicates)) {
     report.note = fmt::format("{} of {} resamples by {} do not determine the parameters: no interval is given",
                               report.failed, replicates, report.unit);

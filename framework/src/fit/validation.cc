@@ -35,9 +35,6 @@ Errors Summarize(const std::vector<double>& truth, const std::vector<double>& pr
   return errors;
 }
 
-// So many units make a mean normal; drawing them would only take long.
-constexpr size_t kManyUnits = 5000;
-
 // Of the mean of all values, by drawing whole units.
 Interval MeanInterval(const std::vector<double>& values, const std::vector<size_t>& unit_of_value, size_t units,
                       double level, uint64_t seed) {
@@ -46,14 +43,6 @@ Interval MeanInterval(const std::vector<double>& values, const std::vector<size_
   for (size_t i = 0; i < values.size(); ++i) {
     sum_of[unit_of_value[i]] += values[i];
     ++count_of[unit_of_value[i]];
-  }
-  if (units > kManyUnits) {
-    double sum = 0, squares = 0;
-    for (const double value : values) sum += value;
-    const auto count = static_cast<double>(values.size());
-    for (size_t unit = 0; unit < units; ++unit) squares += std::pow(sum_of[unit] - sum / count * count_of[unit], 2);
-    const double half = NormalQuantile((1 + level) / 2) * std::sqrt(squares) / count;
-    return {sum / count - half, sum / count + half};
   }
   Rng rng = Rng(seed).Fork(UINT64_MAX - 1);
   for (int b = 0; b < 1000; ++b) {

@@ -23,8 +23,7 @@ struct BITLAW_EXPORT ValidationResult {
   double mae = kUnset, rmse = kUnset, r2 = kUnset;  ///< In units of the response; R^2 about the mean of these rows.
   size_t accuracy_rows = 0;
   double accuracy_mae = kUnset, accuracy_rmse = kUnset, accuracy_r2 = kUnset;  ///< In units of acc_adj.
-  /// Percentile bootstrap (ExpandedLevels()) over `interval_units` units of the predicted rows; of more than 5,000 units
-  /// the normal's; none of one unit.
+  /// Percentile bootstrap (ExpandedLevels()) over `interval_units` units of the predicted rows; none of one unit.
   Interval accuracy_mae_interval;
   std::string interval_unit;
   size_t interval_units = 0;

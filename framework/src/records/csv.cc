@@ -7,22 +7,25 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"
 #include "bitlaw/sdk/csv_scanner.h"
+#include "bitlaw/sdk/unicode_text.h"
 #include "records/durable_file.h"
 #include "records/table.h"
 
 namespace bitlaw {
 
-namespace {
-
 bool IsMissingMark(std::string_view text) {
-  static constexpr std::string_view kMarks[] = {"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"};
-  return std::find(std::begin(kMarks), std::end(kMarks), text) != std::end(kMarks);
+  static constexpr std::string_view kMarks[] = {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"};
+  std::string lower;
+  for (const char c : Trim(text)) lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return std::find(std::begin(kMarks), std::end(kMarks), lower) != std::end(kMarks);
 }
+
+namespace {
 
 std::optional<double> ParseNumber(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  if (IsMissingMark(text)) return std::numeric_limits<double>::quiet_NaN();
+  if (text.size() < 5 && IsMissingMark(text)) return std::numeric_limits<double>::quiet_NaN();
   if (text.front() == '+') text.remove_prefix(1);
   double number = 0;
   const auto [stop, status] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -60,8 +63,17 @@ TableColumn MakeColumn(const std::string& name, const std::string& origin, bool 
     column.numbers.clear();
     for (CsvCell& cell : cells) column.texts.push_back(std::move(cell.text));
   }
+  auto places = std::make_shared<std::vector<CellPlace>>();
+  for (const CsvCell& cell : cells) places->push_back({cell.line, cell.column});
+  column.places = std::move(places);
   return column;
 }
+
+}  // namespace
+
+namespace {
+
+bool IsBlank(const CsvCell& cell) { return Trim(cell.text).empty(); }
 
 }  // namespace
 
@@ -69,22 +81,27 @@ Table ParseCsv(std::string_view text, const std::string& origin, const CsvOption
   CsvScanner scanner(text, origin);
   if (scanner.AtEnd()) throw Error(ErrorKind::kIo, origin + ": the file is empty. A header line is needed.");
   const std::vector<CsvCell> header = scanner.ReadRecord();
-  CheckCsvHeader(scanner, header);
+  const std::vector<std::string> names = CsvColumnNames(scanner, header);
   std::vector<std::vector<CsvCell>> cells(header.size());
+  std::vector<int> lines;
   while (!scanner.AtEnd()) {
     std::vector<CsvCell> record = scanner.ReadRecord();
     // A blank last line is what some editors leave behind.
     const bool blank_end = scanner.AtEnd() && record.size() == 1 && record[0].text.empty() && header.size() > 1;
     if (blank_end) break;
-    CheckCsvWidth(scanner, header, record);
+    FitCsvWidth(scanner, header, record);
+    lines.push_back(record[0].line);
     for (size_t j = 0; j < record.size(); ++j) cells[j].push_back(std::move(record[j]));
   }
   Table table(origin);
   for (size_t j = 0; j < header.size(); ++j) {
-    const bool force_text = std::find(options.text_columns.begin(), options.text_columns.end(), header[j].text) !=
-                            options.text_columns.end();
-    table.Add(MakeColumn(header[j].text, origin, force_text, cells[j]));
+    // A column without name and content is a comma too many.
+    if (IsBlank(header[j]) && std::all_of(cells[j].begin(), cells[j].end(), IsBlank)) continue;
+    const bool force_text =
+        std::find(options.text_columns.begin(), options.text_columns.end(), names[j]) != options.text_columns.end();
+    table.Add(MakeColumn(names[j], origin, force_text, cells[j]));
   }
+  table.SetLines(std::move(lines));
   return table;
 }
 

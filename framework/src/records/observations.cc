@@ -56,7 +56,7 @@ void AddAxis(Table& table, const std::string& name, const std::vector<Row>& rows
     table.AddNumbers(name, std::move(column));
   } else {
     std::vector<std::string> column;
-    for (const Value* v : values) column.push_back(v == nullptr ? "" : v->is_string() ? v->AsString() : v->Text());
+    for (const Value* v : values) column.push_back(v == nullptr || v->is_null() ? "" : v->is_string() ? v->AsString() : v->Text());
     table.AddTexts(name, std::move(column));
   }
 }

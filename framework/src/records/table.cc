@@ -6,6 +6,7 @@
 #include <map>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/unicode_text.h"
 
 namespace bitlaw {
 
@@ -82,13 +83,90 @@ std::string Table::CellText(const TableColumn& column, size_t row) const {
   return column.is_text ? column.texts[row] : ShortestText(column.numbers[row]);
 }
 
+std::string Table::Place(const TableColumn& column, size_t row) const {
+  const size_t source = SourceRow(row);
+  if (column.places != nullptr && source < column.places->size()) {
+    const CellPlace& place = (*column.places)[source];
+    return SourceMark{origin_, place.line, place.column}.Text();
+  }
+  return (origin_.empty() ? "" : origin_ + ", ") + "row " + std::to_string(source + 1);
+}
+
+int Table::SourceLine(size_t row) const {
+  const size_t source = SourceRow(row);
+  return lines_ == nullptr || source >= lines_->size() ? 0 : (*lines_)[source];
+}
+
+std::string Table::RowName(size_t row) const {
+  const int line = SourceLine(row);
+  return "row " + std::to_string(SourceRow(row) + 1) + (line > 0 ? " (line " + std::to_string(line) + ")" : "");
+}
+
+void Table::KeepRowNames(const Table& table) {
+  source_rows_ = table.source_rows_;
+  lines_ = table.lines_;
+}
+
+void Table::SetLines(std::vector<int> lines) {
+  lines_ = std::make_shared<const std::vector<int>>(std::move(lines));
+}
+
+namespace {
+
+std::string LowerTrimmed(std::string_view text) {
+  std::string lower;
+  for (const char c : Trim(text)) lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return lower;
+}
+
+bool IsOneOf(std::string_view word, std::initializer_list<std::string_view> words) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+}  // namespace
+
+bool Table::Flag(const TableColumn& column, size_t row, bool if_missing) const {
+  if (!column.is_text) {
+    const double number = column.numbers[row];
+    if (std::isnan(number)) return if_missing;
+    if (number == 0 || number == 1) return number == 1;
+  } else {
+    const std::string word = LowerTrimmed(column.texts[row]);
+    if (IsMissingMark(word)) return if_missing;
+    if (IsOneOf(word, {"1", "1.0", "true", "yes", "y", "t", "on"})) return true;
+    if (IsOneOf(word, {"0", "0.0", "false", "no", "n", "f", "off"})) return false;
+  }
+  throw Error(ErrorKind::kIo, Place(column, row) + ": '" + CellText(column, row) + "' in column '" + column.name +
+                                  "' is neither true nor false. Write 1, true or yes, or 0, false or no; an empty "
+                                  "cell is missing.");
+}
+
+namespace {
+
+// The text columns that an expression uses otherwise than against a text.
+std::vector<std::string> UsedAsNumbers(const Expression& expression, const std::vector<ExpressionVariable>& scope) {
+  std::vector<std::string> found;
+  for (size_t j = 0; j < scope.size(); ++j) {
+    if (scope[j].type != ExpressionType::kText) continue;
+    std::vector<std::string> tests;
+    const std::vector<std::string> untested = expression.LiftTextTests(tests).names();
+    if (std::find(untested.begin(), untested.end(), scope[j].name) != untested.end()) found.push_back(scope[j].name);
+  }
+  return found;
+}
+
+}  // namespace
+
 Table Table::Rows(std::span<const size_t> rows) const {
   Table picked(origin_);
+  picked.lines_ = lines_;
+  for (const size_t row : rows) picked.source_rows_.push_back(SourceRow(row));
   for (const TableColumn& column : columns_) {
     TableColumn copy;
     copy.name = column.name;
     copy.is_text = column.is_text;
     copy.first_text = column.first_text;
+    copy.places = column.places;
     for (const size_t row : rows) {
       if (column.is_text) {
         copy.texts.push_back(column.texts[row]);
@@ -129,13 +207,31 @@ std::vector<size_t> Table::Where(const Expression& condition) const {
 
 std::vector<double> Table::Evaluate(const Expression& expression) const {
   const std::vector<std::string> names = expression.names();
-  std::vector<const std::vector<double>*> columns;
-  for (const std::string& name : names) columns.push_back(&Numbers(name, expression.Where(name)));
-  const CompiledExpression compiled = expression.Compile(names, "column");
+  std::vector<const TableColumn*> columns;
+  std::vector<ExpressionVariable> scope;
+  for (const std::string& name : names) {
+    columns.push_back(&At(name, expression.Where(name)));
+    scope.push_back({name, columns.back()->is_text ? ExpressionType::kText : ExpressionType::kNumber});
+  }
+  CompiledExpression compiled;
+  try {
+    compiled = expression.Compile(scope, ExpressionType::kNumber, "column");
+  } catch (const Error&) {
+    // Of a column that was meant to be one of numbers the first text says more than its type.
+    for (const std::string& name : UsedAsNumbers(expression, scope)) Numbers(name, expression.Where(name));
+    throw;
+  }
   std::vector<double> values(rows()), x(names.size());
+  std::vector<std::string_view> texts(names.size());
   for (size_t row = 0; row < rows(); ++row) {
-    for (size_t j = 0; j < names.size(); ++j) x[j] = (*columns[j])[row];
-    values[row] = compiled.Number(x);
+    for (size_t j = 0; j < names.size(); ++j) {
+      if (columns[j]->is_text) {
+        texts[j] = columns[j]->texts[row];
+      } else {
+        x[j] = columns[j]->numbers[row];
+      }
+    }
+    values[row] = compiled.NumberWithTexts(x, texts);
   }
   return values;
 }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,11 @@
 
 namespace bitlaw {
 
+/// Where a cell stands in the file it was read from; both count from 1.
+struct CellPlace {
+  int line = 0, column = 0;
+};
+
 /// One named column: numbers or texts, one a row. A missing number is NaN, a missing text is "".
 struct BITLAW_EXPORT TableColumn {
   std::string name;
@@ -22,6 +28,8 @@ struct BITLAW_EXPORT TableColumn {
   std::vector<std::string> texts;  ///< If is_text.
   /// Of a text column read from a file: what made it one, e.g. "table.csv:7:12: 'abc' is not a number".
   std::string first_text;
+  /// Of a column read from a file: its cells by row of the file (Table::SourceRow()). Null for others.
+  std::shared_ptr<const std::vector<CellPlace>> places;
 
   size_t size() const { return is_text ? texts.size() : numbers.size(); }
 };
@@ -50,6 +58,24 @@ class BITLAW_EXPORT Table {
   /// One cell as text: a number in its shortest form, missing as "".
   std::string CellText(const TableColumn& column, size_t row) const;
 
+  /// Whether a cell says yes: 1, true, yes, y, t, on against 0, false, no, n, f, off, in any case and with spaces
+  /// around; a number column's 1 and 0. A missing cell (empty, NA, NaN, null, none) is `if_missing`. Any other cell is
+  /// an Error(kIo) at file:line:column.
+  bool Flag(const TableColumn& column, size_t row, bool if_missing) const;
+
+  /// Which row of the file or table that was read `row` is; counts from 0. Rows() keeps it.
+  size_t SourceRow(size_t row) const { return source_rows_.empty() ? row : source_rows_[row]; }
+  /// "t.csv:14:3" of a cell, or "t.csv, row 13" for one that no file has.
+  std::string Place(const TableColumn& column, size_t row) const;
+  /// "row 13 (line 14)": the row as the reader of the file finds it, whatever was filtered since.
+  std::string RowName(size_t row) const;
+  /// The line of the file, 0 if there is none.
+  int SourceLine(size_t row) const;
+  /// Takes over what RowName() says from a table with the same rows.
+  void KeepRowNames(const Table& table);
+  /// The lines of the file, a row each.
+  void SetLines(std::vector<int> lines);
+
   /// The rows with these indices, in this order.
   Table Rows(std::span<const size_t> rows) const;
   /// Indices of the rows for which a condition over the columns holds. Missing values: expression.h.
@@ -70,7 +96,12 @@ class BITLAW_EXPORT Table {
 
   std::string origin_;
   std::vector<TableColumn> columns_;
+  std::vector<size_t> source_rows_;  // Empty: each row is its own.
+  std::shared_ptr<const std::vector<int>> lines_;  // By source row.
 };
+
+/// Whether a cell of numbers says that there is none: NA, N/A, #N/A, <NA>, NaN, null, None or nothing, in any case.
+BITLAW_EXPORT bool IsMissingMark(std::string_view text);
 
 /// How a CSV file is read.
 struct BITLAW_EXPORT CsvOptions {
@@ -81,7 +112,7 @@ struct BITLAW_EXPORT CsvOptions {
 /// Reads RFC 4180 CSV with a header line: comma, optional double quotes, LF or CRLF, optional byte order mark.
 ///
 /// A column is one of numbers if each of its cells is a number or missing; otherwise it is text. Missing: an empty
-/// cell, and in a column of numbers NA, N/A, NaN, nan, null, NULL, None. Numbers are decimal, with '.' and an optional
+/// cell, and in a column of numbers a mark of IsMissingMark(). Numbers are decimal, with '.' and an optional
 /// exponent. Errors: Error(kIo) with file:line:column for rows of another length than the header, unclosed or stray
 /// quotes, and empty or repeated column names.
 BITLAW_EXPORT Table ReadCsv(const std::filesystem::path& path, const CsvOptions& options = {});

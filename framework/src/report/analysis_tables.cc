@@ -11,10 +11,7 @@ namespace {
 
 std::string Level(double level) { return fmt::format("{:.3g} %", 100 * level); }
 
-ReportCell Between(const Interval& interval) {
-  if (std::isnan(interval.low) && std::isnan(interval.high)) return "-";
-  return fmt::format("[{:.4g}, {:.4g}]", interval.low, interval.high);
-}
+ReportCell Between(const Interval& interval) { return bitlaw::Between(interval.low, interval.high); }
 
 // A p-value; one that the replicates could not show is printed as that.
 ReportCell PValue(double p, int replicates) {
@@ -95,15 +92,20 @@ ReportTable IntervalTable(const std::vector<const LawAnalysis*>& analyses) {
   return table;
 }
 
-std::vector<ReportCell> ErrorCells(const ValidationResult& one) {
+// Errors of the accuracy; of the response where it has none (a law of a loss).
+std::vector<ReportCell> ErrorCells(const ValidationResult& one, bool of_accuracy) {
+  if (!of_accuracy)
+    return {Size(one.fit_rows), Size(one.validation_rows), Fixed(one.mae, 4), Fixed(one.rmse, 4), Fixed(one.r2, 4)};
   return {Size(one.fit_rows),          Size(one.validation_rows),
           Fixed(one.accuracy_mae, 4),  Between(one.accuracy_mae_interval),
           Fixed(one.accuracy_rmse, 4), Fixed(one.accuracy_r2, 4),
           Fixed(one.rmse, 4)};
 }
 
-const std::vector<std::string> kErrorHeader = {"n fit",        "n held out", "MAE acc_adj",  "interval",
-                                               "RMSE acc_adj", "R2 acc_adj", "RMSE response"};
+std::vector<std::string> ErrorHeader(bool of_accuracy) {
+  if (!of_accuracy) return {"n fit", "n held out", "MAE response", "RMSE response", "R2 response"};
+  return {"n fit", "n held out", "MAE acc_adj", "interval", "RMSE acc_adj", "R2 acc_adj", "RMSE response"};
+}
 
 std::string FailedFits(const ValidationResult& one) {
   return fmt::format("{}: {} of {} fits failed ({}).", one.scheme, one.failed, one.fits, one.failures[0]);
@@ -115,8 +117,12 @@ ReportTable ValidationTable(const std::vector<const LawAnalysis*>& analyses) {
   table.title = "Validation: errors on rows that the fit did not see";
   std::string unit;
   bool is_single = false;
+  bool of_accuracy = false;
+  for (const LawAnalysis* analysis : analyses) {
+    for (const ValidationResult& one : analysis->validation) of_accuracy = of_accuracy || one.accuracy_rows > 0;
+  }
   table.header = {"stratum", "scheme"};
-  table.header.insert(table.header.end(), kErrorHeader.begin(), kErrorHeader.end());
+  for (const std::string& name : ErrorHeader(of_accuracy)) table.header.push_back(name);
   for (const LawAnalysis* analysis : analyses) {
     for (const ValidationResult& one : analysis->validation) {
       if (!one.why_none.empty()) {
@@ -124,7 +130,7 @@ ReportTable ValidationTable(const std::vector<const LawAnalysis*>& analyses) {
         continue;
       }
       std::vector<ReportCell> row = {analysis->stratum, one.scheme};
-      const std::vector<ReportCell> errors = ErrorCells(one);
+      const std::vector<ReportCell> errors = ErrorCells(one, of_accuracy);
       row.insert(row.end(), errors.begin(), errors.end());
       table.rows.push_back(std::move(row));
       if (one.failed > 0) table.notes.push_back(analysis->stratum + ", " + FailedFits(one));
@@ -276,7 +282,13 @@ ReportSection ComparisonSection(const AnalysisReport& analysis) {
                     comparison.rows, comparison.left_out, comparison.response,
                     comparison.space == "counts" ? "likelihood of counts" : "squares of the " + comparison.space);
     table.header = {"law", "parameters", "adj. R2", "AICc", "delta AICc", "weight", "BIC", "held out"};
-    table.header.insert(table.header.end(), kErrorHeader.begin(), kErrorHeader.end());
+    bool of_accuracy = false;
+    for (const ComparedLaw& one : comparison.laws) of_accuracy = of_accuracy || one.folds.accuracy_rows > 0;
+    for (const ComparedLaw& one : comparison.laws) {
+      for (const ValidationResult& held_out : one.hold_outs)
+        of_accuracy = of_accuracy || held_out.accuracy_rows > 0;
+    }
+    for (const std::string& name : ErrorHeader(of_accuracy)) table.header.push_back(name);
     for (const ComparedLaw& one : comparison.laws) {
       if (!one.why_none.empty()) {
         table.notes.push_back(one.law + ": not fitted, because " + one.why_none + ".");
@@ -299,7 +311,7 @@ ReportSection ComparisonSection(const AnalysisReport& analysis) {
                                                                       Fixed(kUnset, 0),
                                                                       Fixed(kUnset, 0)};
         row.emplace_back(validation.scheme);
-        const std::vector<ReportCell> errors = ErrorCells(validation);
+        const std::vector<ReportCell> errors = ErrorCells(validation, of_accuracy);
         row.insert(row.end(), errors.begin(), errors.end());
         table.rows.push_back(std::move(row));
         first = false;

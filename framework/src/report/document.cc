@@ -64,7 +64,16 @@ ReportCell Whole(double number) {
   return NumberCell(number, (number < 0 ? "-" : "") + digits);
 }
 
-ReportCell Estimate(double value, double standard_error) {
+ReportCell Between(double low, double high) {
+  if (std::isnan(low) && std::isnan(high)) return "-";
+  ReportCell cell(fmt::format("[{:.4g}, {:.4g}]", low, high));
+  cell.parts = {{"low", low}, {"high", high}};
+  return cell;
+}
+
+namespace {
+
+ReportCell EstimateText(double value, double standard_error) {
   if (std::isnan(value)) return NumberCell(value, "-");
   if (std::isnan(standard_error)) return NumberCell(value, fmt::format("{:.4g} (-)", value));
   // Two significant digits of the error set the decimals of both; very large and small values go by exponent.
@@ -74,6 +83,14 @@ ReportCell Estimate(double value, double standard_error) {
   const int magnitude = standard_error > 0 ? static_cast<int>(std::floor(std::log10(standard_error))) : -5;
   const int places = std::clamp(1 - magnitude, 0, 6);
   return NumberCell(value, fmt::format("{:.{}f} ({:.{}f})", value, places, standard_error, places));
+}
+
+}  // namespace
+
+ReportCell Estimate(double value, double standard_error) {
+  ReportCell cell = EstimateText(value, standard_error);
+  cell.parts = {{"standard error", standard_error}};
+  return cell;
 }
 
 std::string RenderText(const ReportTable& table) {
@@ -125,14 +142,23 @@ std::string RenderMarkdown(const ReportTable& table) {
 std::string RenderCsv(const ReportTable& table) {
   Table csv(table.name);
   for (size_t j = 0; j < table.header.size(); ++j) {
+    const auto with_parts =
+        std::find_if(table.rows.begin(), table.rows.end(), [&](const auto& row) { return !row[j].parts.empty(); });
     if (IsNumberColumn(table, j)) {
       std::vector<double> numbers;
       for (const auto& row : table.rows) numbers.push_back(row[j].number);
       csv.AddNumbers(table.header[j], std::move(numbers));
-    } else {
+    } else if (with_parts == table.rows.end()) {
       std::vector<std::string> texts;
       for (const auto& row : table.rows) texts.push_back(row[j].text);
       csv.AddTexts(table.header[j], std::move(texts));
+    }
+    if (with_parts == table.rows.end()) continue;
+    for (size_t part = 0; part < (*with_parts)[j].parts.size(); ++part) {
+      std::vector<double> numbers;
+      for (const auto& row : table.rows)
+        numbers.push_back(part < row[j].parts.size() ? row[j].parts[part].second : kUnset);
+      csv.AddNumbers(table.header[j] + " " + (*with_parts)[j].parts[part].first, std::move(numbers));
     }
   }
   return WriteCsv(csv);

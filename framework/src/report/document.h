@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bitlaw/base/export.h"
@@ -13,6 +14,9 @@ struct BITLAW_EXPORT ReportCell {
   std::string text;  ///< What people see.
   double number = kUnset;
   bool is_number = false;  ///< CSV gets `number`; an unset one is empty.
+  /// Further numbers of the cell, each a column of its own in CSV, "<header> <name>": a standard error, or the bounds of
+  /// an interval, whose text then has no column.
+  std::vector<std::pair<std::string, double>> parts;
 
   ReportCell() = default;
   ReportCell(std::string shown) : text(std::move(shown)) {}  // NOLINT(google-explicit-constructor)
@@ -25,7 +29,9 @@ BITLAW_EXPORT ReportCell Significant(double number, int digits = 4);
 BITLAW_EXPORT ReportCell Fixed(double number, int places);
 /// "134,515,008"
 BITLAW_EXPORT ReportCell Whole(double number);
-/// "-0.359 (0.012)": an estimate with its standard error to the same number of decimals; CSV gets the estimate.
+/// "[-0.38, -0.34]": the bounds of an interval; CSV gets them as "low" and "high". "-" if both are NaN.
+BITLAW_EXPORT ReportCell Between(double low, double high);
+/// "-0.359 (0.012)": an estimate with its standard error to the same number of decimals; CSV gets both.
 BITLAW_EXPORT ReportCell Estimate(double value, double standard_error);
 
 struct BITLAW_EXPORT ReportTable {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "bitlaw/base/error.h"
 #include "report/analysis_tables.h"
 
 namespace bitlaw {
@@ -83,14 +84,35 @@ ReportTable ExponentTable(const std::vector<const LawFit*>& fits) {
   return table;
 }
 
-void AddComparison(ReportTable& table, const LawFit& fit, const std::string& stratum) {
+// Whether errors can be given in units of acc_adj.
+bool HasAccuracy(const LawFit& fit) {
+  for (const MethodFit* method : fit.Methods()) {
+    if (method->on_fit.accuracy_rows > 0) return true;
+  }
+  return std::any_of(fit.nulls.begin(), fit.nulls.end(), HasAccuracy);
+}
+
+void AddComparison(ReportTable& table, const LawFit& fit, const std::string& stratum, bool of_accuracy) {
+  const auto count = [](size_t rows) { return Whole(static_cast<double>(rows)); };
   for (const MethodFit* method : fit.Methods()) {
     const MethodFit& one = *method;
-    table.rows.push_back({stratum, fit.law, MethodName(one), Whole(static_cast<double>(one.rows)),
-                          Fixed(one.quality.adjusted_r2, 4), Fixed(one.response_r2, 4), Fixed(one.quality.aicc, 1),
-                          Fixed(one.quality.bic, 1), Fixed(one.on_fit.accuracy_mae, 4),
-                          Fixed(one.on_fit.accuracy_rmse, 4), Whole(static_cast<double>(one.on_held_out.accuracy_rows)),
-                          Fixed(one.on_held_out.accuracy_mae, 4), Fixed(one.on_held_out.accuracy_rmse, 4)});
+    const PredictionErrors &near = one.on_fit, &far = one.on_held_out;
+    std::vector<ReportCell> row = {stratum,
+                                   fit.law,
+                                   MethodName(one),
+                                   count(one.rows),
+                                   Fixed(one.quality.adjusted_r2, 4),
+                                   Fixed(one.response_r2, 4),
+                                   Fixed(one.quality.aicc, 1),
+                                   Fixed(one.quality.bic, 1)};
+    const std::vector<ReportCell> errors =
+        of_accuracy ? std::vector<ReportCell>{count(near.accuracy_rows), Fixed(near.accuracy_mae, 4),
+                                              Fixed(near.accuracy_rmse, 4), count(far.accuracy_rows),
+                                              Fixed(far.accuracy_mae, 4), Fixed(far.accuracy_rmse, 4)}
+                    : std::vector<ReportCell>{count(near.rows), Significant(near.mae), Significant(near.rmse),
+                                              count(far.rows), Significant(far.mae), Significant(far.rmse)};
+    row.insert(row.end(), errors.begin(), errors.end());
+    table.rows.push_back(std::move(row));
   }
   if (fit.Methods().empty()) {
     table.notes.push_back(fmt::format("{}, {}: not fitted, because {}.", stratum, fit.law, fit.why_no_least_squares));
@@ -101,16 +123,49 @@ ReportTable ComparisonTable(const std::vector<const LawFit*>& fits) {
   ReportTable table;
   table.name = FileName("comparison", fits[0]->law);
   table.title = "Beside its nulls, on the same rows";
-  table.header = {"stratum", "law",         "method",       "n",          "adj. R2",      "R2 response",  "AICc",
-                  "BIC",     "MAE acc_adj", "RMSE acc_adj", "held-out n", "held-out MAE", "held-out RMSE"};
+  const bool of_accuracy = std::any_of(fits.begin(), fits.end(), [](const LawFit* fit) { return HasAccuracy(*fit); });
+  const std::string what = of_accuracy ? "acc_adj" : "response";
+  table.header = {"stratum",     "law",         "method",       "n",          "adj. R2",      "R2 response", "AICc", "BIC",
+                  "n " + what, "MAE " + what, "RMSE " + what, "held-out n", "held-out MAE", "held-out RMSE"};
   for (const LawFit* fit : fits) {
-    AddComparison(table, *fit, fit->stratum);
-    for (const LawFit& null : fit->nulls) AddComparison(table, null, fit->stratum);
+    if (!fit->unusable.empty()) continue;
+    AddComparison(table, *fit, fit->stratum, of_accuracy);
+    for (const LawFit& null : fit->nulls) AddComparison(table, null, fit->stratum, of_accuracy);
+  }
+  if (table.rows.empty() && table.notes.empty()) return table;
+  if (of_accuracy) {
+    table.notes.emplace_back("n acc_adj counts rows at or below chance too, which the logarithm cannot take.");
   }
   table.notes.emplace_back(
-      "AICc and BIC compare fits of one method; OLS on logarithms and least squares square different residuals. R2 of "
-      "a "
+      "AICc and BIC compare fits of one method; OLS on logarithms and least squares square different residuals. R2 of a "
       "binomial fit is the share of deviance explained.");
+  return table;
+}
+
+// The law of the loss against the unquantized model, whose response is another than the law's.
+ReportTable AnchoredTable(const std::vector<const LawFit*>& fits) {
+  std::vector<LawFit> anchored;
+  for (const LawFit* fit : fits) {
+    for (const LawFit& null : fit->nulls) {
+      if (null.response != fit->response) anchored.push_back(null);
+    }
+  }
+  ReportTable table;
+  if (anchored.empty()) return table;
+  std::vector<const LawFit*> shown;
+  for (const LawFit& fit : anchored) shown.push_back(&fit);
+  table = ExponentTable(shown);
+  table.name = FileName("loss_against_16_bits", fits[0]->law);
+  table.title = "Loss against 16 bits, " + anchored[0].response + " = " + anchored[0].formula + ": exponents";
+  if (table.rows.empty()) return table;
+  table.header.insert(table.header.end(), {"MAE response", "RMSE response"});
+  size_t at = 0;
+  for (const LawFit& fit : anchored) {
+    for (const MethodFit* method : fit.Methods()) {
+      table.rows[at].push_back(Significant(method->on_fit.mae));
+      table.rows[at++].push_back(Significant(method->on_fit.rmse));
+    }
+  }
   return table;
 }
 
@@ -218,6 +273,35 @@ std::vector<std::string> LawNames(const FitReport& report) {
   return names;
 }
 
+namespace {
+
+// How many rows the fits have, and why a method is missing: reasons for rows stand under "What was left out".
+void AddFitBullets(const LawFit& fit, ReportSection& section) {
+  const auto add = [&](const std::string& text) { section.bullets.push_back(fit.stratum + ": " + text); };
+  if (!fit.unusable.empty()) {
+    add("not fitted. " + fit.unusable + ".");
+    return;
+  }
+  add(fmt::format("{} of {} rows usable{}.", fit.used, fit.incoming,
+                  fit.held_out_incoming > 0 ? fmt::format(", {} held out", fit.held_out_incoming) : ""));
+  if (fit.Methods().empty()) {
+    add("not fitted: " + fit.why_no_least_squares + ".");
+  } else if (!fit.least_squares) {
+    add("no least-squares fit: " + fit.why_no_least_squares + ".");
+  } else if (!fit.ols) {
+    add("no OLS: " + fit.why_no_ols + ".");
+  }
+  if (fit.at_chance > 0) {
+    add(fmt::format("{} row{} at or below chance, which {}.", fit.at_chance, fit.at_chance == 1 ? "" : "s",
+                    fit.binomial ? "only the binomial fit has" : "no fit has"));
+    if (!fit.binomial && !fit.Methods().empty()) add("no binomial fit: " + fit.why_no_binomial + ".");
+  }
+  for (const std::string& warning : fit.warnings) add("warning: " + warning + ".");
+  if (!fit.why_no_own.empty()) add("no fit by the law's own procedure: " + fit.why_no_own + ".");
+}
+
+}  // namespace
+
 ReportSection LawSection(const FitReport& report, const std::string& law) {
   ReportSection section;
   section.title = "Law " + law;
@@ -228,10 +312,14 @@ ReportSection LawSection(const FitReport& report, const std::string& law) {
   if (fits.empty()) return section;
   section.paragraphs.push_back(fits[0]->response + " = " + fits[0]->formula);
   if (!fits[0]->citation.empty()) section.paragraphs.push_back(fits[0]->citation);
+  if (!fits[0]->inferred_parameters.empty()) {
+    section.paragraphs.push_back("Parameters, told by their names: " + JoinNames(fits[0]->inferred_parameters) +
+                                 ". The other names are columns.");
+  }
   if (!report.controls.empty()) {
     std::string names;
     for (const Control& control : report.controls) {
-      const bool is_column = control.expression.empty() || control.expression == control.name;
+      const bool is_column = control.expression.empty() || control.expression == QuotedName(control.name);
       names += (names.empty() ? "" : ", ") + control.name + (is_column ? "" : " = " + control.expression) +
                fmt::format(" (mean {:.6g})", control.mean);
     }
@@ -254,27 +342,8 @@ ReportSection LawSection(const FitReport& report, const std::string& law) {
     }
   }
   for (const auto& [text, strata] : pooled) section.paragraphs.push_back(strata + ": " + text);
-  for (const LawFit* fit : fits) {
-    const std::string sizes = fmt::format("{}: {} of {} rows fitted", fit->stratum, fit->used, fit->incoming) +
-                              (fit->held_out_incoming > 0 ? fmt::format(", {} held out", fit->held_out_incoming) : "");
-    if (fit->Methods().empty()) {
-      section.bullets.push_back(sizes + ". Not fitted: " + fit->why_no_least_squares + ".");
-    } else if (!fit->least_squares) {
-      section.bullets.push_back(sizes + ". No least-squares fit: " + fit->why_no_least_squares + ".");
-    } else if (!fit->ols) {
-      section.bullets.push_back(sizes + ". No OLS: " + fit->why_no_ols + ".");
-    } else {
-      section.bullets.push_back(sizes + ".");
-    }
-    if (fit->at_chance > 0) {
-      section.bullets.push_back(
-          fmt::format("{}: {} rows at or below chance, {}", fit->stratum, fit->at_chance,
-                      fit->binomial ? "which only the binomial fit has." : "left out: " + fit->why_no_binomial + "."));
-    }
-    if (!fit->why_no_own.empty())
-      section.bullets.push_back(fit->stratum + ": no fit by the law's own procedure: " + fit->why_no_own + ".");
-  }
-  for (ReportTable table : {ExponentTable(fits), ComparisonTable(fits), DiagnosticsTable(fits)}) {
+  for (const LawFit* fit : fits) AddFitBullets(*fit, section);
+  for (ReportTable table : {ExponentTable(fits), ComparisonTable(fits), AnchoredTable(fits), DiagnosticsTable(fits)}) {
     if (!table.rows.empty() || !table.notes.empty()) section.tables.push_back(std::move(table));
   }
   return section;
@@ -316,13 +385,20 @@ ReportSection ExclusionSection(const FitReport& report) {
                             exclusion.example});
     }
   }
-  for (const LawFit& fit : report.fits) {
+  const auto add = [&](const std::string& law, const LawFit& fit, const std::string& stratum) {
     for (const auto& [set, exclusions] :
          {std::pair{"fit", &fit.excluded}, std::pair{"held out", &fit.held_out_excluded}}) {
       for (const Exclusion& exclusion : *exclusions) {
-        table.rows.push_back({fit.law, fit.stratum, set, Whole(static_cast<double>(exclusion.rows)), exclusion.reason,
-                              exclusion.example});
+        table.rows.push_back(
+            {law, stratum, set, Whole(static_cast<double>(exclusion.rows)), exclusion.reason, exclusion.example});
       }
+    }
+  };
+  for (const LawFit& fit : report.fits) {
+    add(fit.law, fit, fit.stratum);
+    // Nulls have the law's rows; only what they leave out beyond those is said.
+    for (const LawFit& null : fit.nulls) {
+      if (null.used != fit.used) add(fit.law + ", " + null.law, null, fit.stratum);
     }
   }
   if (table.rows.empty()) {

@@ -18,7 +18,7 @@ namespace {
 
 bool IsPrimary(const Table& observations, size_t row) {
   const TableColumn* primary = observations.Find("primary");
-  return primary == nullptr || primary->is_text || primary->numbers[row] != 0;
+  return primary == nullptr || observations.Flag(*primary, row, true);
 }
 
 std::string TextAt(const Table& table, const char* name, size_t row) {
@@ -241,8 +241,8 @@ std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& specs, co
 
 namespace {
 
-void Fit(const std::vector<LawSpec>& specs, const Value& given, const PluginHost& host,
-         const std::filesystem::path& output, StudyReport& report) {
+void FitTo(const std::vector<LawSpec>& specs, const Value& given, const PluginHost& host,
+           const std::filesystem::path& output, StudyReport& report) {
   const std::vector<std::unique_ptr<Law>> laws = OpenLaws(specs, host);
   const FitSettings settings = ReadFitSettings(given);
   report.fits = FitLaws(laws, report.observations, settings);
@@ -250,6 +250,18 @@ void Fit(const std::vector<LawSpec>& specs, const Value& given, const PluginHost
   if (settings.bootstrap_unit == "items") items = ReadItemScores(report.observations, RecordStore(output));
   report.analysis =
       Analyze(laws, report.observations, settings, report.fits, items.tasks.empty() ? nullptr : &items);
+}
+
+// What a study measured is reported whatever its laws and settings ask for: a column that is not there is a warning.
+void Fit(const std::vector<LawSpec>& specs, const Value& given, const PluginHost& host,
+         const std::filesystem::path& output, StudyReport& report) {
+  try {
+    FitTo(specs, given, host, output, report);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kSpec && error.kind() != ErrorKind::kNumerical) throw;
+    report.warnings.push_back(std::string(report.fits.fits.empty() ? "No law was fitted: " : "The fits were not examined: ") +
+                              error.what());
+  }
 }
 
 }  // namespace
@@ -335,7 +347,7 @@ std::vector<std::filesystem::path> WriteStudyReport(const StudyReport& report, c
       {"study.json", WriteStudyDescription(report.description)},
       {"observations.csv", WriteCsv(report.observations)},
       {"fits.json", PrettyJson(fits)},
-      {"fits.csv", WriteCsv(FitReportTable(report.fits))},
+      {"fits.csv", WriteCsv(FitReportTable(report.fits, report.analysis))},
       {"report.txt", RenderText(document)},
       {"report.md", RenderMarkdown(document)}};
   std::vector<std::filesystem::path> written;

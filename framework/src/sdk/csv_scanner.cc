@@ -1,7 +1,10 @@
 #include "bitlaw/sdk/csv_scanner.h"
 
+#include <algorithm>
+
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"
+#include "bitlaw/sdk/unicode_text.h"
 
 namespace bitlaw {
 
@@ -76,21 +79,38 @@ void CsvScanner::ReadQuoted(CsvCell& cell) {
   if (!AtCellEnd()) Fail(line_, column_, "text after the closing quote of a field. Double quotes that are part of it.");
 }
 
-void CheckCsvHeader(const CsvScanner& scanner, const std::vector<CsvCell>& header) {
-  for (size_t j = 0; j < header.size(); ++j) {
-    if (header[j].text.empty()) {
-      scanner.Fail(header[j].line, header[j].column, "column " + std::to_string(j + 1) + " of the header has no name.");
-    }
-    for (size_t i = 0; i < j; ++i) {
-      if (header[i].text == header[j].text) {
-        scanner.Fail(header[j].line, header[j].column,
-                     "column name '" + header[j].text + "' stands in the header twice.");
-      }
-    }
+namespace {
+
+bool IsBlank(const CsvCell& cell) { return Trim(cell.text).empty(); }
+
+}  // namespace
+
+std::vector<std::string> CsvColumnNames(const CsvScanner& scanner, const std::vector<CsvCell>& header) {
+  std::vector<std::string> given;
+  for (const CsvCell& cell : header) given.emplace_back(cell.is_quoted ? cell.text : std::string(Trim(cell.text)));
+  if (std::all_of(given.begin(), given.end(), [](const std::string& name) { return name.empty(); }))
+    scanner.Fail(header[0].line, header[0].column, "no column of the header has a name. A header line is needed.");
+  std::vector<std::string> names;
+  for (size_t j = 0; j < given.size(); ++j) {
+    const std::string place = "column " + std::to_string(j + 1);
+    const bool is_shared = std::count(given.begin(), given.end(), given[j]) > 1;
+    std::string name = given[j].empty() ? place : is_shared ? given[j] + " (" + place + ")" : given[j];
+    const auto is_taken = [&] {
+      return std::find(names.begin(), names.end(), name) != names.end() ||
+             (name != given[j] && std::find(given.begin(), given.end(), name) != given.end());
+    };
+    while (is_taken()) name += "'";
+    names.push_back(std::move(name));
   }
+  return names;
 }
 
-void CheckCsvWidth(const CsvScanner& scanner, const std::vector<CsvCell>& header, const std::vector<CsvCell>& record) {
+void FitCsvWidth(const CsvScanner& scanner, const std::vector<CsvCell>& header, std::vector<CsvCell>& record) {
+  while (record.size() > header.size() && IsBlank(record.back())) record.pop_back();
+  const size_t given = record.size();
+  const bool is_short = given < header.size() && std::all_of(header.begin() + static_cast<std::ptrdiff_t>(given),
+                                                             header.end(), IsBlank);
+  if (is_short) record.resize(header.size(), {"", record.back().line, record.back().column});
   if (record.size() == header.size()) return;
   scanner.Fail(record[0].line, 1,
                "the row has " + std::to_string(record.size()) + (record.size() == 1 ? " field" : " fields") +

@@ -59,13 +59,13 @@ std::vector<Value> ReadRows(const std::filesystem::path& path) {
   const std::vector<std::vector<CsvCell>> records = ending == ".csv" ? SplitCsv(scanner) : SplitTsv(text);
   std::vector<Value> rows;
   if (records.empty()) return rows;
-  const std::vector<CsvCell>& names = records.front();
-  CheckCsvHeader(scanner, names);
+  const std::vector<CsvCell>& header = records.front();
+  const std::vector<std::string> names = CsvColumnNames(scanner, header);
   for (size_t r = 1; r < records.size(); ++r) {
-    const std::vector<CsvCell>& record = records[r];
-    CheckCsvWidth(scanner, names, record);
+    std::vector<CsvCell> record = records[r];
+    FitCsvWidth(scanner, header, record);
     Value::Map row;
-    for (size_t i = 0; i < names.size(); ++i) row.emplace_back(names[i].text, CellValue(record[i].text));
+    for (size_t i = 0; i < names.size(); ++i) row.emplace_back(names[i], CellValue(record[i].text));
     rows.emplace_back(std::move(row));
     rows.back().set_mark({origin, record[0].line, 1});
   }

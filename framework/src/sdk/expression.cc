@@ -42,7 +42,7 @@ class ExpressionCompiler {
     of_.resize(tree_.nodes.size());
     for (size_t i = 0; i < tree_.nodes.size(); ++i) of_[i] = Lower(tree_.nodes[i]);
     const Lowered& root = of_[tree_.root];
-    if (root.type != wanted) {
+    if (!CountsAs(root.type, wanted)) {
       const std::string place = tree_.mark.Text();
       throw Error(ErrorKind::kSpec, (place.empty() ? "" : place + ": ") + "'" + tree_.text + "' is " +
                                         std::string(TypeName(root.type)) + ", but " + std::string(TypeName(wanted)) +
@@ -85,9 +85,14 @@ class ExpressionCompiler {
     }
   }
 
+  // A condition is 1 or 0 where a number is needed.
+  static bool CountsAs(ExpressionType type, ExpressionType wanted) {
+    return type == wanted || (type == ExpressionType::kBool && wanted == ExpressionType::kNumber);
+  }
+
   uint16_t Arg(const Tree::Node& node, size_t i, ExpressionType type) {
     const Lowered& arg = of_[node.args[i]];
-    if (arg.type != type) {
+    if (!CountsAs(arg.type, type)) {
       Fail(node, "needs " + std::string(TypeName(type)) + ", but '" + Label(tree_.nodes[node.args[i]]) + "' is " +
                      std::string(TypeName(arg.type)) + ".");
     }
@@ -134,11 +139,13 @@ class ExpressionCompiler {
   }
 
   Lowered Compare(const Tree::Node& node) {
-    const ExpressionType left = of_[node.args[0]].type;
+    const ExpressionType left = of_[node.args[0]].type, right = of_[node.args[1]].type;
     const bool equality = node.kind == Kind::kEqual || node.kind == Kind::kNotEqual;
-    if (equality && left != ExpressionType::kNumber) {
-      const uint16_t a = Arg(node, 0, left), b = Arg(node, 1, left);
-      if (left == ExpressionType::kText) {
+    const bool of_texts = left == ExpressionType::kText || right == ExpressionType::kText;
+    if (equality && (of_texts || left == right)) {
+      const ExpressionType type = of_texts ? ExpressionType::kText : left;
+      const uint16_t a = Arg(node, 0, type), b = Arg(node, 1, type);
+      if (of_texts) {
         Operation operation{node.kind == Kind::kEqual ? Code::kTextEqual : Code::kTextNotEqual};
         operation.text_a = a;
         operation.text_b = b;
@@ -188,6 +195,18 @@ class ExpressionCompiler {
         return {ExpressionType::kBool, Emit(operation)};
       }
       return {ExpressionType::kBool, Emit(Code::kMissing, number(0))};
+    }
+    if (node.text == "if") {
+      const Lowered &yes = of_[node.args[1]], &no = of_[node.args[2]];
+      const bool of_conditions = yes.type == ExpressionType::kBool && no.type == ExpressionType::kBool;
+      Operation operation{Code::kIf};
+      operation.condition = Arg(node, 0, ExpressionType::kBool);
+      operation.a = number(1);
+      operation.b = number(2);
+      operation.depends_from = UINT16_MAX;
+      for (const uint16_t part : {operation.condition, operation.a, operation.b})
+        operation.depends_from = std::min(operation.depends_from, out_.operations_[part].depends_from);
+      return {of_conditions ? ExpressionType::kBool : ExpressionType::kNumber, Emit(operation)};
     }
     if (node.text == "pow") return {ExpressionType::kNumber, Emit(Code::kPower, number(0), number(1))};
     if (node.text == "min" || node.text == "max") {
@@ -239,6 +258,7 @@ class ExpressionCompiler {
       if (!needed[i] || IsLeaf(operations[i].code)) continue;
       needed[operations[i].a] = true;
       needed[operations[i].b] = true;
+      if (operations[i].code == Code::kIf) needed[operations[i].condition] = true;
     }
     std::vector<uint16_t> moved(operations.size(), 0);
     size_t kept = 0;
@@ -248,6 +268,7 @@ class ExpressionCompiler {
       if (!IsLeaf(operation.code)) {
         operation.a = moved[operation.a];
         operation.b = moved[operation.b];
+        operation.condition = moved[operation.condition];
       }
       moved[i] = static_cast<uint16_t>(kept);
       operations[kept++] = operation;
@@ -330,6 +351,7 @@ void CompiledExpression::Run(std::span<const double> first, std::span<const doub
         break;
       }
       case Code::kTextMissing: result = TextOperand(op.text_a, texts).empty(); break;
+      case Code::kIf: result = value[op.condition] != 0 ? a : b; break;
     }
     value[i] = result;
   }
@@ -401,10 +423,18 @@ double CompiledExpression::Number(std::span<const double> first, std::span<const
       case Code::kAtan: adjoint[op.a] += up / (1 + a * a); break;
       case Code::kSigmoid: adjoint[op.a] += up * f * (1 - f); break;
       case Code::kLogit: adjoint[op.a] += up / (a * (1 - a)); break;
+      case Code::kIf: adjoint[value[op.condition] != 0 ? op.a : op.b] += up; break;
       default: break;
     }
   }
   return value[count - 1];
+}
+
+double CompiledExpression::NumberWithTexts(std::span<const double> numbers,
+                                           std::span<const std::string_view> texts) const {
+  double value[kMaxOperations];
+  Run(numbers, {}, texts, value);
+  return value[operations_.size() - 1];
 }
 
 bool CompiledExpression::Truth(std::span<const double> numbers, std::span<const std::string_view> texts) const {

@@ -14,10 +14,13 @@ namespace {
 using Tree = Expression::Tree;
 using Kind = Tree::Kind;
 
-enum class Token { kEnd, kNumber, kText, kName, kSymbol };
+enum class Token { kEnd, kNumber, kText, kName, kQuotedName, kSymbol };
 
 bool StartsName(char c) { return std::isalpha(static_cast<unsigned char>(c)) || c == '_'; }
 bool ContinuesName(char c) { return StartsName(c) || std::isdigit(static_cast<unsigned char>(c)); }
+bool IsWord(std::string_view name) {
+  return name == "and" || name == "or" || name == "not" || name == "true" || name == "false";
+}
 bool IsDigit(char c) { return std::isdigit(static_cast<unsigned char>(c)); }
 
 // Recursive descent, one function a level of precedence:
@@ -38,8 +41,8 @@ class Parser {
     tree_->root = Or();
     if (token_ != Token::kEnd)
       Fail(begin_, Shown(),
-           "does not continue the expression. An operator is missing before it, "
-           "or a parenthesis is closed twice.");
+           "does not continue the expression. An operator is missing before it, a parenthesis is closed twice, or a "
+           "name with spaces lacks its backquotes.");
     return tree_;
   }
 
@@ -72,7 +75,12 @@ class Parser {
       }
       word_ = text_.substr(begin_, next_ - begin_);
     } else if (c == '\'' || c == '"') {
-      ReadText(c);
+      token_ = Token::kText;
+      ReadQuoted("the text");
+    } else if (c == '`') {
+      token_ = Token::kQuotedName;
+      ReadQuoted("the name");
+      if (word_.empty()) Fail(begin_, "'``'", "is a name without a character.");
     } else {
       ReadSymbol();
     }
@@ -92,8 +100,8 @@ class Parser {
     }
   }
 
-  void ReadText(char quote) {
-    token_ = Token::kText;
+  void ReadQuoted(const std::string& what) {
+    const char quote = text_[begin_];
     word_.clear();
     for (++next_; next_ < text_.size(); ++next_) {
       if (text_[next_] != quote) {
@@ -106,7 +114,7 @@ class Parser {
         return;
       }
     }
-    Fail(begin_, "the text", "has no closing quote.");
+    Fail(begin_, what, "has no closing quote.");
   }
 
   void ReadSymbol() {
@@ -133,7 +141,8 @@ class Parser {
       // A whole UTF-8 character is shown, not its first byte.
       while (next_ < text_.size() && (static_cast<unsigned char>(text_[next_]) & 0xC0) == 0x80) ++next_;
       Fail(begin_, Shown(),
-           "is not a character of this language. Operators are + - * / ^ < <= > >= == != and, or, not.");
+           "is not a character of this language. Operators are + - * / ^ < <= > >= == != and, or, not; a name with other "
+           "characters stands in backquotes: `acc,none`.");
     }
   }
 
@@ -256,6 +265,11 @@ class Parser {
       std::string text = word_;
       Advance();
       return Add({Kind::kText, 0, std::move(text), {}, place});
+    }
+    if (token_ == Token::kQuotedName) {
+      std::string name = word_;
+      Advance();
+      return Add({Kind::kName, 0, std::move(name), {}, place});
     }
     if (token_ == Token::kName) {
       std::string name = word_;
@@ -394,7 +408,7 @@ std::string Print(const Tree& tree, uint32_t index) {
       for (const char c : node.text) quoted += c == '\'' ? std::string("''") : std::string(1, c);
       return quoted + "'";
     }
-    case Kind::kName: return node.text;
+    case Kind::kName: return QuotedName(node.text);
     case Kind::kCall: {
       std::string text = node.text + "(";
       for (size_t i = 0; i < node.args.size(); ++i) text += (i > 0 ? ", " : "") + Print(tree, node.args[i]);
@@ -471,6 +485,46 @@ Expression Expression::Rename(std::span<const std::pair<std::string, std::string
     }
   }
   return Expression(std::move(tree));
+}
+
+Expression Expression::LiftTextTests(std::vector<std::string>& tests) const {
+  auto tree = std::make_shared<Tree>(*tree_);
+  for (Tree::Node& node : tree->nodes) {
+    if (node.kind != Kind::kEqual && node.kind != Kind::kNotEqual) continue;
+    const auto is_text = [&](uint32_t arg) { return tree->nodes[arg].kind == Kind::kText; };
+    if (std::none_of(node.args.begin(), node.args.end(), is_text)) continue;
+    const std::string test = Print(*tree, static_cast<uint32_t>(&node - tree->nodes.data()));
+    if (std::find(tests.begin(), tests.end(), test) == tests.end()) tests.push_back(test);
+    for (const uint32_t arg : node.args) tree->nodes[arg] = {};  // Their names are not the expression's any more.
+    node.kind = Kind::kName;
+    node.text = test;
+    node.args.clear();
+  }
+  return Expression(std::move(tree));
+}
+
+std::string QuotedName(std::string_view name) {
+  bool plain = !name.empty() && StartsName(name[0]) && !IsWord(name);
+  for (size_t i = 0; i < name.size() && plain; ++i) {
+    plain = ContinuesName(name[i]) || (name[i] == '.' && i + 1 < name.size() && StartsName(name[i + 1]));
+  }
+  if (plain) return std::string(name);
+  std::string quoted = "`";
+  for (const char c : name) quoted += c == '`' ? std::string("``") : std::string(1, c);
+  return quoted + "`";
+}
+
+std::string UnquotedName(std::string_view text) {
+  const auto is_space = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  if (text.size() < 3 || text.front() != '`' || text.back() != '`') return std::string(text);
+  std::string name;
+  for (size_t i = 1; i + 1 < text.size(); ++i) {
+    if (text[i] == '`' && (i + 2 >= text.size() || text[++i] != '`')) return std::string(text);  // Not one name.
+    name += text[i];
+  }
+  return name;
 }
 
 std::string Expression::Text() const { return Print(*tree_, tree_->root); }

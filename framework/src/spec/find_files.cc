@@ -41,7 +41,7 @@ std::vector<fs::path> Glob(const fs::path& pattern) {
   std::error_code status;
   if (fs::exists(pattern, status)) return {pattern};
   if (pattern.string().find_first_of("*?[") == std::string::npos) return {};
-  glob_t matches{};  // globfree() follows a glob() that failed, too.
+  glob_t matches;
   if (::glob(pattern.c_str(), GLOB_NOSORT, nullptr, &matches) == 0) {
     for (size_t i = 0; i < matches.gl_pathc; ++i) found.emplace_back(matches.gl_pathv[i]);
   }

@@ -27,7 +27,11 @@ OptionSchema FormulaLaw::Schema() {
       .Default("-log(acc_adj)")
       .Doc("What the formula predicts, as an expression over columns of the table.");
   schema.String("formula").Doc("f(x; parameters). Names that are not parameters are columns of the table.");
-  schema.GroupMap("parameters", parameter).MinItems(1).Doc("The unknowns, by name; {} for one without bounds.");
+  schema.GroupMap("parameters", parameter)
+      .MinItems(1)
+      .Optional()
+      .Doc("The unknowns, by name; {} for one without bounds. Not given: the names of the formula that are Greek letters "
+           "or single letters, where its other names are columns of observations.csv.");
   schema.GroupMap("covariates", covariate).Optional().Doc("Names of the formula that are not names of columns.");
   schema.String("citation").Default("").Doc("Where the form comes from.");
 
@@ -44,10 +48,16 @@ OptionSchema FormulaLaw::Schema() {
 
 FormulaLaw::FormulaLaw(std::string name, const Options& options)
     : name_(std::move(name)), response_(options.String("response")), citation_(options.String("citation")) {
-  const Expression formula = Expression::Parse(options.String("formula"), options.Raw("formula").mark());
-  formula_text_ = formula.Text();
+  const Expression written = Expression::Parse(options.String("formula"), options.Raw("formula").mark());
+  formula_text_ = written.Text();
+  std::vector<std::string> tests;
+  const Expression formula = written.LiftTextTests(tests);
   Expression::Parse(response_, options.Raw("response").mark());  // A malformed response fails here, not in the fit.
-  FindParameters(options, formula);
+  if (options.Has("parameters")) {
+    FindParameters(options, formula);
+  } else {
+    InferParameters(options, formula);
+  }
   FindCovariates(options, formula);
   const Options procedure = options.Group("procedure");
   const std::string& loss = procedure.String("loss");
@@ -105,6 +115,68 @@ void FormulaLaw::FindParameters(const Options& options, const Expression& formul
     parameters_.push_back(std::move(parameter));
   }
   if (!faults.empty()) throw Error(ErrorKind::kSpec, faults);
+}
+
+namespace {
+
+// Columns of observations.csv that laws are made of.
+const std::vector<std::string>& UsualColumns() {
+  static const std::vector<std::string> columns = {"N", "B", "G", "Cb", "T", "bits_effective", "parameters_total"};
+  return columns;
+}
+
+// A, k, alpha, beta_2, c1: a Greek letter or one of the Latin alphabet that is no column's, with digits or a suffix.
+bool LooksLikeParameter(const std::string& name) {
+  static const std::vector<std::string> greek = {
+      "alpha", "beta", "gamma", "delta", "epsilon", "eps", "zeta", "eta",   "theta", "iota", "kappa", "lambda", "mu",
+      "nu",    "xi",   "omicron", "pi",  "rho",     "sigma", "tau", "upsilon", "phi", "chi",  "psi",   "omega"};
+  const size_t end = name.find_first_of("_0123456789");
+  const std::string stem = name.substr(0, end);
+  const std::string capitals_of_columns = "BCDGLNPST";
+  if (stem.size() == 1) return capitals_of_columns.find(stem[0]) == std::string::npos;
+  return std::find(greek.begin(), greek.end(), stem) != greek.end();
+}
+
+std::string Upper(std::string text) {
+  for (char& c : text) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return text;
+}
+
+}  // namespace
+
+void FormulaLaw::InferParameters(const Options& options, const Expression& formula) {
+  infers_parameters_ = true;
+  const std::vector<std::string> used = formula.names();
+  const auto is_column = [](const std::string& name) {
+    return std::find(UsualColumns().begin(), UsualColumns().end(), name) != UsualColumns().end();
+  };
+  const auto given_as_covariate = [&](const std::string& name) {
+    if (!options.Has("covariates")) return false;
+    for (const auto& [symbol, unused] : options.GroupMap("covariates")) {
+      if (symbol == name) return true;
+    }
+    return false;
+  };
+  for (const std::string& name : used) {
+    const bool is_test = QuotedName(name) != name;
+    if (is_column(name) || is_test || given_as_covariate(name)) continue;
+    // n where N is meant is a slip, unless N is there too.
+    const std::string capital = Upper(name);
+    const bool is_slip = capital != name && is_column(capital) && std::find(used.begin(), used.end(), capital) == used.end();
+    if (!LooksLikeParameter(name) || is_slip) {
+      throw Error(ErrorKind::kSpec,
+                  formula.Where(name) + " is neither a usual column (" + JoinNames(UsualColumns()) +
+                      ") nor looks like a parameter." + (is_slip ? " Did you mean '" + capital + "'?" : "") +
+                      " Say which names are parameters, the others are columns: parameters: {A: {min: 0}, alpha: {}}.");
+    }
+    LawParameter parameter;
+    parameter.name = name;
+    parameters_.push_back(std::move(parameter));
+  }
+  if (!parameters_.empty()) return;
+  const std::string place = options.Raw("formula").mark().Text();
+  throw Error(ErrorKind::kSpec, (place.empty() ? "" : place + ": ") + "the formula '" + formula_text_ +
+                                    "' has no name that looks like a parameter. Name one in 'parameters'.");
 }
 
 void FormulaLaw::FindCovariates(const Options& options, const Expression& formula) {

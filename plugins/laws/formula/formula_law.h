@@ -24,6 +24,7 @@ class FormulaLaw final : public Law {
 
   const std::string& name() const override { return name_; }
   std::span<const LawParameter> parameters() const override { return parameters_; }
+  bool infers_parameters() const override { return infers_parameters_; }
   std::span<const std::string> covariates() const override { return columns_; }
   const std::string& response() const override { return response_; }
   double Predict(std::span<const double> theta, std::span<const double> x, std::span<double> gradient) const override {
@@ -39,10 +40,12 @@ class FormulaLaw final : public Law {
  private:
   void FindCovariates(const Options& options, const Expression& formula);
   void FindParameters(const Options& options, const Expression& formula);
+  void InferParameters(const Options& options, const Expression& formula);
 
   std::string name_, response_, formula_text_, citation_;
   FitProcedure procedure_;
   std::vector<LawParameter> parameters_;
+  bool infers_parameters_ = false;
   std::vector<std::string> symbols_;  // Covariates as the formula names them,
   std::vector<std::string> columns_;  // and the columns that they are.
   CompiledExpression compiled_;

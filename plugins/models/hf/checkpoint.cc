@@ -118,8 +118,7 @@ HfCheckpoint::HfCheckpoint(const fs::path& folder) : folder_(folder) {
                                     ": holds neither model.safetensors nor model.safetensors.index.json. The "
                                     "checkpoint is incomplete.");
   }
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-                           "generation_config.json"}) {
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
     if (fs::exists(folder / name)) files_.push_back(folder / name);
   }
   UseStandardNames();

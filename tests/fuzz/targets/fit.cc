@@ -45,7 +45,7 @@ void Fit(std::string_view input) {
   RenderMarkdown(document);
   FitReportJson(report).CanonicalJson();
   AnalysisJson(analysis).CanonicalJson();
-  WriteCsv(FitReportTable(report));
+  WriteCsv(FitReportTable(report, analysis));
 }
 
 const Register kFit("fit", Fit);

@@ -57,6 +57,59 @@ TEST(Expression, ComputesEachFunction) {
   EXPECT_DOUBLE_EQ(Value("logit(0.25)"), std::log(1.0 / 3));
 }
 
+TEST(Expression, CountsConditionsAsOneOrZeroWhereANumberIsNeeded) {
+  EXPECT_EQ(Value("(B == 3) * 2 + (B > 2)", {"B"}, {3}), 3);
+  EXPECT_EQ(Value("B > 5", {"B"}, {3}), 0);
+  EXPECT_EQ(Value("(B > 2) == 1", {"B"}, {3}), 1);
+  EXPECT_EQ(Value("B == 3", {"B"}, {kNaN}), 0);
+  std::vector<double> slope(1);
+  const std::vector<std::string> scope = {"c", "B"};
+  const std::vector<double> c = {0.5}, b = {3};
+  EXPECT_DOUBLE_EQ(Expression::Parse("exp(c * (B == 3))").Compile(scope).Number(c, b, slope), std::exp(0.5));
+  EXPECT_DOUBLE_EQ(slope[0], std::exp(0.5));
+}
+
+TEST(Expression, ChoosesBetweenBranches) {
+  EXPECT_EQ(Value("if(B < 4, 10, 20)", {"B"}, {3}), 10);
+  EXPECT_EQ(Value("if(B < 4, 10, 20)", {"B"}, {4}), 20);
+  EXPECT_EQ(Value("if(x > 0, log(x), 0)", {"x"}, {-1}), 0);  // The other branch is NaN.
+  EXPECT_EQ(Value("if(missing(x), 7, x)", {"x"}, {kNaN}), 7);
+  std::vector<double> slopes(2);
+  const std::vector<std::string> scope = {"a", "b", "x"};
+  const std::vector<double> theta = {2, 5}, x = {-1};
+  EXPECT_EQ(Expression::Parse("if(x > 0, a * log(x), 3 * b)").Compile(scope).Number(theta, x, slopes), 15);
+  EXPECT_EQ(slopes, (std::vector<double>{0, 3}));
+  EXPECT_EQ(Expression::Parse("if(a, 1, 2)").Text(), "if(a, 1, 2)");
+  EXPECT_EQ(FaultOf([] { Value("if(B, 1, 2)", {"B"}, {1}); }),
+            "'if' at character 1 of 'if(B, 1, 2)' needs a condition, but 'B' is a number.");
+  EXPECT_EQ(FaultOf([] { Value("if(1 < 2, 'a', 2)"); }),
+            "'if' at character 1 of 'if(1 < 2, 'a', 2)' needs a number, but 'a' is a text.");
+}
+
+TEST(Expression, ReadsNamesInBackquotes) {
+  EXPECT_EQ(Value("`Training FLOP` / (6 * `Model Size`)", {"Training FLOP", "Model Size"}, {12, 2}), 1);
+  EXPECT_EQ(Value("`acc,none` + `100%` + `a``b` + `N`", {"acc,none", "100%", "a`b", "N"}, {1, 2, 3, 4}), 10);
+  EXPECT_EQ(Value("`true` + `and`", {"true", "and"}, {1, 2}), 3);
+  EXPECT_THAT(Expression::Parse("`a b` * N").names(), testing::ElementsAre("a b", "N"));
+  EXPECT_EQ(Expression::Parse("`a b`*`N`^`not` + `true`").Text(), "`a b` * N^`not` + `true`");
+  EXPECT_EQ(FaultOf([] { Expression::Parse("`a b"); }), "the name at character 1 of '`a b' has no closing quote.");
+  EXPECT_EQ(FaultOf([] { Expression::Parse("``"); }), "'``' at character 1 of '``' is a name without a character.");
+  for (const std::string name : {"N", "acc,none", "Model Size", "a`b", "or", "100%", "calibration.sequences", "é"}) {
+    EXPECT_EQ(Expression::Parse(QuotedName(name)).names(), std::vector<std::string>{name});
+    EXPECT_EQ(UnquotedName(" " + QuotedName(name) + " "), name);
+  }
+  EXPECT_EQ(UnquotedName("`a` + `b`"), "`a` + `b`");
+}
+
+TEST(Expression, LiftsComparisonsWithTextsOutOfAFormula) {
+  std::vector<std::string> tests;
+  const Expression lifted = Expression::Parse("A * exp(c * (method == 'gptq') + d * ('a b' != kind)) * N + (method=='gptq')")
+                                .LiftTextTests(tests);
+  EXPECT_THAT(tests, testing::ElementsAre("method == 'gptq'", "'a b' != kind"));
+  EXPECT_THAT(lifted.names(), testing::ElementsAre("A", "c", "method == 'gptq'", "d", "'a b' != kind", "N"));
+  EXPECT_EQ(lifted.Compile(lifted.names()).Number(std::vector<double>{2, 1, 0, 1, 0, 3}), 6);
+}
+
 TEST(Expression, IsNaNOutsideADomainRatherThanAnError) {
   EXPECT_TRUE(std::isnan(Value("log(x)", {"x"}, {-1})));
   EXPECT_TRUE(std::isnan(Value("max(x, 1)", {"x"}, {kNaN})));
@@ -137,7 +190,7 @@ TEST(ExpressionErrors, PointAtTheCharacterAndSayWhatToDo) {
   EXPECT_EQ(
       FaultOf([&] { Expression::Parse("lg2(N)"); }),
       "'lg2' at character 1 of 'lg2(N)' is not a function. Did you mean 'log2'? Functions: log, log2, log10, exp, "
-      "sqrt, abs, min, max, tanh, sin, cos, atan, sigmoid, logit, pow, missing.");
+      "sqrt, abs, min, max, tanh, sin, cos, atan, sigmoid, logit, pow, missing, if.");
   EXPECT_EQ(FaultOf([&] { Expression::Parse("pow(2)"); }),
             "'pow' at character 1 of 'pow(2)' is called with 1 argument; it takes 2.");
   EXPECT_EQ(FaultOf([&] { Expression::Parse("(1 + 2"); }), "'(' at character 1 of '(1 + 2' is not closed.");

@@ -99,7 +99,7 @@ TEST(LawFit, CountsWhatItLeavesOutByReason) {
   EXPECT_EQ(rows.excluded[0].rows, 2u);
   EXPECT_EQ(rows.excluded[0].example, "row 2: acc_adj = -0.01");
   EXPECT_EQ(rows.excluded[1].reason, "accuracy of 1 or more (acc_adj >= 1)");
-  EXPECT_EQ(rows.excluded[2].reason, "no finite response -log(acc_adj)");
+  EXPECT_EQ(rows.excluded[2].reason, "no value of acc_adj");
   const auto bits = MakeFormula("A * log2(B)^b", {{"A", {0, 0}}, {"b", {0, 0}}});
   EXPECT_EQ(SelectRows(*bits, table, {ChanceRule::kExclude, true, ""}).excluded[3].reason, "no value of B");
 }
@@ -263,7 +263,7 @@ TEST(Strata, TakeForeignTablesAsTheyAre) {
   EXPECT_THAT(plain.notes, ElementsAre("acc_adj was computed as (acc - chance) / (1 - chance)."));
   const StrataData split = SplitStrata(ParseCsv("stratum,acc_adj\nKM,0.5\nKR,0.2\n", "t.csv"));
   ASSERT_EQ(split.strata.size(), 3u);
-  EXPECT_EQ(split.strata[2].name, "general");
+  EXPECT_EQ(split.strata[2].name, "all");  // "general" is a mean over tasks.
   EXPECT_EQ(split.strata[2].table.rows(), 2u);
 }
 

@@ -47,7 +47,11 @@ TEST(ParseControl, ReadsColumnsExpressionsAndNumbersByTask) {
 TEST(ParseControl, RefusesOtherTexts) {
   EXPECT_EQ(ErrorOf([] { ParseControl("2 * items"); }),
             "control '2 * items' is not a column, name = expression, or name: task = number, ... A name has letters, "
-            "digits and _.");
+            "digits and _, or stands in backquotes.");
+  const Control quoted = ParseControl("`acc,none`");
+  EXPECT_EQ(quoted.name, "acc,none");
+  EXPECT_EQ(quoted.expression, "`acc,none`");
+  EXPECT_EQ(ParseControl("is_gptq = method == 'a:b=c'").expression, "method == 'a:b=c'");
   EXPECT_EQ(ErrorOf([] { ParseControl("length: arc = long"); }),
             "control 'length': 'long' of task 'arc' is not a number.");
   EXPECT_EQ(ErrorOf([] { ParseControl("length: arc"); }), "control 'length': 'arc' is not of the form name = value.");

@@ -34,7 +34,7 @@ Table Models(int models, double effect, double noise, uint64_t seed) {
   const auto law = FourFactorLaw();
   for (int m = 0; m < models; ++m) {
     const double off = effect * rng.Normal();
-    for (const Configuration& one : FullGrid({1.35e8 * std::pow(2.0, m % 40)}, {3, 4, 8}, {8, 128}, {32, 128})) {
+    for (const Configuration& one : FullGrid({1.35e8 * std::pow(2.0, m)}, {3, 4, 8}, {8, 128}, {32, 128})) {
       rows.push_back(one);
       model.push_back("m" + std::to_string(m));
       accuracy.push_back(
@@ -209,25 +209,6 @@ TEST(RandomFolds, KeepModelsTogether) {
   EXPECT_EQ(one.interval_units, 1u);
   EXPECT_TRUE(std::isnan(one.accuracy_mae_interval.low));
   EXPECT_TRUE(std::isfinite(one.accuracy_mae));
-}
-
-// 6,000 rows: the normal interval of a mean, within what 1,000 draws of the bootstrap would scatter.
-TEST(Validate, TakesTheMeanOfManyUnitsForNormal) {
-  const Table table = Models(500, 0, 0.1, 20);
-  const auto law = FourFactorLaw();
-  FitSettings settings;
-  settings.bootstrap_unit = "trials";
-  settings.random_starts = 0;
-  const LawFit fit = FitLaw(*law, table, settings);
-  const Refitter refitter(*law, table, settings, *fit.ols);
-  const ValidationResult held = Validate(refitter, "x", RandomFolds(refitter, 2, 0), 0.9, 0, 1);
-  ASSERT_EQ(held.interval_units, 6000u);
-  double squares = 0;
-  for (size_t i = 0; i < held.rows.size(); ++i) {
-    const double error = std::fabs(held.predicted_accuracy[i] - refitter.Accuracy(held.rows[i]));
-    squares += std::pow(error - held.accuracy_mae, 2);
-  }
-  EXPECT_NEAR(held.accuracy_mae_interval.high - held.accuracy_mae, 1.64485 * std::sqrt(squares) / 6000, 1e-7);
 }
 
 // Two strata whose models deviate by themselves: 10 % of a model, other in each stratum, is what their alphas differ

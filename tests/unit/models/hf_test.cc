@@ -33,44 +33,6 @@ class HfBackendTest : public FileTest {
   std::unique_ptr<ModelBackend> hf_ = MakeModelBackend("hf");
 };
 
-TEST_F(HfBackendTest, StopsAreTheUnionOfAllFilesAndBosAndEosTheTokenizersOwn) {
-  Copy(kTiny);  // Its config.json says 0 for both.
-  const auto tokenizer = [&] { return hf_->OpenTokenizer(folder_ / "tiny"); };
-  EXPECT_EQ(tokenizer()->bos_id(), 0);
-  EXPECT_EQ(tokenizer()->stop_ids(), std::vector<int32_t>({0}));
-  Write("tiny/generation_config.json", R"({"bos_token_id": 7, "eos_token_id": [5, 6]})");
-  EXPECT_EQ(tokenizer()->bos_id(), 7);
-  EXPECT_EQ(tokenizer()->stop_ids(), std::vector<int32_t>({5, 6, 0}));
-  Write("tiny/special_tokens_map.json", R"({"eos_token": "<eot>"})");
-  Write("tiny/added_tokens.json", R"({"<eot>": 300})");
-  EXPECT_EQ(tokenizer()->bos_id(), std::nullopt);
-  EXPECT_EQ(tokenizer()->eos_id(), 300);
-  EXPECT_EQ(tokenizer()->stop_ids(), std::vector<int32_t>({300, 5, 6, 0}));
-  Write("tiny/generation_config.json", R"({"eos_token_id": [5, 301]})");
-  const std::string folder = (folder_ / "tiny").string();
-  try {
-    tokenizer();
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(std::string(error.what()), folder + "/generation_config.json, " + folder +
-                                             "/config.json: stop token id 301 is no token of the vocabulary, which has "
-                                             "ids 0 to 300.");
-  }
-  const auto files = hf_->Files(folder_ / "tiny");
-  for (const char* name : {"special_tokens_map.json", "added_tokens.json", "generation_config.json"}) {
-    EXPECT_NE(std::find(files.begin(), files.end(), folder_ / "tiny" / name), files.end()) << name;
-  }
-}
-
-TEST_F(HfBackendTest, AKeyThatStandsTwiceInAConfigurationIsAnError) {
-  Copy(kTiny);
-  const std::string text = TextWith("config.json", "{", R"({"vocab_size": 300, )");
-  const size_t bytes = Read(folder_ / "tiny" / "config.json").size() - 1 +  // Without the last line feed.
-                       std::string(R"("vocab_size": 300, )").size();
-  EXPECT_EQ(text, "DIR/tiny/config.json: not JSON at byte " + std::to_string(bytes) +
-                      ": the object that ends here has the key 'vocab_size' twice.");
-}
-
 TEST_F(HfBackendTest, ClaimsFoldersWithAConfiguration) {
   EXPECT_TRUE(hf_->Claims(kTiny));
   EXPECT_TRUE(hf_->Claims(kTiny.string() + "/"));

@@ -58,5 +58,14 @@ TEST(ReportTables, KeepEveryDigitInCsv) {
   EXPECT_EQ(RenderCsv(Sample()), "trial,n,bits|weight\ngptq b=3 ±,1234,3.14159265358979\nrtn,,4\n");
 }
 
+TEST(ReportTables, GiveBoundsAndErrorsColumnsOfTheirOwnInCsv) {
+  ReportTable table;
+  table.header = {"name", "value", "delta"};
+  table.rows = {{"A", Estimate(1.25, 0.5), Between(0.4273190, 2.07)}, {"b", Estimate(2, kUnset), Between(kUnset, kUnset)}};
+  EXPECT_EQ(RenderCsv(table),
+            "name,value,value standard error,delta low,delta high\nA,1.25,0.5,0.427319,2.07\nb,2,,,\n");
+  EXPECT_THAT(RenderText(table), testing::HasSubstr("[0.4273, 2.07]"));
+}
+
 }  // namespace
 }  // namespace bitlaw

@@ -38,6 +38,41 @@ TEST(Csv, ReadsCommonMarksOfMissingNumbers) {
   EXPECT_EQ(table.Numbers("x")[4], 4);
 }
 
+TEST(Table, ReadsTrueAndFalseInTheWordsThatFilesHave) {
+  const Table table = ParseCsv(
+      "a,b\nno,1\nN,1.0\noff,0\n FALSE ,0.0\nf,NA\nyes,\nY,1\nOn,1\nTRUE,1\nt,1\nNA,0\n,0\n", "t.csv");
+  const TableColumn &a = table.At("a"), &b = table.At("b");
+  const std::vector<bool> wanted = {false, false, false, false, false, true, true, true, true, true, true, true};
+  for (size_t row = 0; row < wanted.size(); ++row) EXPECT_EQ(table.Flag(a, row, true), wanted[row]) << row;
+  EXPECT_FALSE(table.Flag(a, 10, false));
+  EXPECT_TRUE(table.Flag(b, 1, false));
+  EXPECT_FALSE(table.Flag(b, 3, true));
+  EXPECT_FALSE(table.Flag(b, 4, false));
+}
+
+TEST(Table, RefusesWhatIsNeitherTrueNorFalseWithItsPlace) {
+  const Table table = ParseCsv("x,split,part\n1,yes,0\n2,\"a\nb\",1\n3,maybe,0.5\n", "t.csv");
+  EXPECT_EQ(FaultOf([&] { table.Flag(table.At("split"), 2, false); }),
+            "io: t.csv:5:3: 'maybe' in column 'split' is neither true nor false. Write 1, true or yes, or 0, false or "
+            "no; an empty cell is missing.");
+  EXPECT_EQ(FaultOf([&] { table.Flag(table.At("part"), 2, false); }),
+            "io: t.csv:5:9: '0.5' in column 'part' is neither true nor false. Write 1, true or yes, or 0, false or no; "
+            "an empty cell is missing.");
+}
+
+TEST(Table, NamesRowsAsTheFileHasThemAfterTheyWereFiltered) {
+  const Table table = ParseCsv("x,y\n1,5\n\"2\",\"a\nb\"\n3,7\n4,8\n", "t.csv");
+  const std::vector<size_t> last = {2, 3};
+  const Table kept = table.Rows(last);
+  EXPECT_EQ(kept.RowName(0), "row 3 (line 5)");
+  const std::vector<size_t> second = {1};
+  EXPECT_EQ(kept.Rows(second).RowName(0), "row 4 (line 6)");
+  EXPECT_EQ(kept.Place(kept.At("y"), 1), "t.csv:6:3");
+  Table made("made");
+  made.AddNumbers("x", {1, 2, 3});
+  EXPECT_EQ(made.Rows(second).RowName(0), "row 2");
+}
+
 TEST(Csv, KeepsIdentifiersOfDigitsAsTextWhenToldTo) {
   const Table table = ParseCsv("trial,x\n12e456789012,1\n000000000012,2\n", "t.csv", {{"trial"}});
   EXPECT_THAT(table.At("trial").texts, ElementsAre("12e456789012", "000000000012"));
@@ -66,9 +101,10 @@ TEST(Csv, WritesWhatReadsBackTheSame) {
 
 TEST(Csv, RefusesMalformedFilesWithLineAndColumn) {
   EXPECT_EQ(FaultOf([] { ParseCsv("", "t.csv"); }), "io: t.csv: the file is empty. A header line is needed.");
-  EXPECT_EQ(FaultOf([] { ParseCsv("a,,b\n", "t.csv"); }), "io: t.csv:1:3: column 2 of the header has no name.");
-  EXPECT_EQ(FaultOf([] { ParseCsv("a,b,a\n", "t.csv"); }),
-            "io: t.csv:1:5: column name 'a' stands in the header twice.");
+  EXPECT_EQ(FaultOf([] { ParseCsv(",,\n1,2,3\n", "t.csv"); }),
+            "io: t.csv:1:1: no column of the header has a name. A header line is needed.");
+  EXPECT_EQ(FaultOf([] { ParseCsv("a,b\n1,2,3\n", "t.csv"); }),
+            "io: t.csv:2:1: the row has 3 fields, the header has 2.");
   EXPECT_EQ(FaultOf([] { ParseCsv("a,b\n1,2\n3\n4,5\n", "t.csv"); }),
             "io: t.csv:3:1: the row has 1 field, the header has 2.");
   EXPECT_EQ(FaultOf([] { ParseCsv("a,b\n1,\"2\n", "t.csv"); }), "io: t.csv:2:3: a quoted field that is not closed.");
@@ -78,6 +114,44 @@ TEST(Csv, RefusesMalformedFilesWithLineAndColumn) {
             "io: t.csv:2:4: text after the closing quote of a field. Double quotes that are part of it.");
   EXPECT_EQ(FaultOf([] { ParseCsv("a,b\r1,2\r", "t.csv"); }),
             "io: t.csv:1:4: a carriage return that no line feed follows. Lines end in LF or CRLF.");
+}
+
+TEST(Csv, CallsColumnsWithoutANameByTheirPlace) {
+  const Table index = ParseCsv(",model,N\n0,a,1\n1,b,2\n", "t.csv");  // As pandas writes it.
+  EXPECT_THAT(index.names(), ElementsAre("column 1", "model", "N"));
+  EXPECT_THAT(index.Numbers("column 1"), ElementsAre(0, 1));
+  EXPECT_THAT(ParseCsv("\"\",N, ,column 1\n0,1,x,2\n", "t.csv").names(),
+              ElementsAre("column 1'", "N", "column 3", "column 1"));
+  EXPECT_THAT(ParseCsv(" N , acc\n1, 2\n", "t.csv").names(), ElementsAre("N", "acc"));
+}
+
+TEST(Csv, DropsWhatACommaAtTheEndOfLinesMakes) {
+  for (const std::string text : {"a,b,\n1,2,\n3,4,\n", "a,b,\n1,2\n3,4\n", "a,b\n1,2,\n3,4,\n", "a,b,,\n1,2\n3,4,\n"}) {
+    const Table table = ParseCsv(text, "t.csv");
+    EXPECT_THAT(table.names(), ElementsAre("a", "b")) << text;
+    EXPECT_THAT(table.Numbers("b"), ElementsAre(2, 4)) << text;
+  }
+}
+
+TEST(Csv, GivesNoColumnTheNameThatTwoHave) {
+  const Table table = ParseCsv("acc,N,acc\n0.5,1,0.6\n", "t.csv");
+  EXPECT_THAT(table.names(), ElementsAre("acc (column 1)", "N", "acc (column 3)"));
+  EXPECT_EQ(FaultOf([&] { table.Numbers("acc", "law"); }),
+            "spec: law: 'acc' is not a column of t.csv. Columns: acc (column 1), N, acc (column 3).");
+}
+
+TEST(Table, EvaluatesConditionsOverTexts) {
+  const Table table = ParseCsv("method,group,hidden\ngptq,per_channel,2048\nrtn,128,2048\n,128,4096\n", "t.csv");
+  EXPECT_THAT(table.Evaluate(Expression::Parse("method == 'gptq'")), ElementsAre(1, 0, 0));
+  EXPECT_THAT(table.Evaluate(Expression::Parse("(group == 'per_channel') * hidden + (group == '128') * 128")),
+              ElementsAre(2048, 128, 128));
+  EXPECT_THAT(table.Evaluate(Expression::Parse("if(missing(method), 0, if(method != 'gptq', 2, 1))")),
+              ElementsAre(1, 2, 0));
+  EXPECT_EQ(FaultOf([&] { table.Evaluate(Expression::Parse("2 * method")); }),
+            "spec: 'method' at character 5 of '2 * method': column 'method' of t.csv holds texts, but numbers are "
+            "needed (t.csv:2:1: 'gptq' is not a number).");
+  EXPECT_EQ(FaultOf([&] { table.Evaluate(Expression::Parse("hidden == 'x'")); }),
+            "spec: '==' at character 8 of 'hidden == 'x'' needs a text, but 'hidden' is a number.");
 }
 
 TEST(Table, NamesCloseColumnsAndTheFirstTextInErrors) {

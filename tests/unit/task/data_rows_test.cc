@@ -36,6 +36,13 @@ TEST_F(DataRows, SkipEmptyLinesButNotEmptyFields) {
   EXPECT_EQ(ReadRows(Write("a.csv", "q\n\n\"\"\nx\n")).size(), 2u);
 }
 
+TEST_F(DataRows, CallColumnsWithoutANameByTheirPlace) {
+  const auto rows = ReadRows(Write("pandas.csv", ",q,a,\n0,x,1\n1,y,2,\n"));
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[1].Find("column 1")->AsInt(), 1);
+  EXPECT_EQ(rows[1].Find("a")->AsInt(), 2);
+}
+
 TEST_F(DataRows, AreJsonLinesOtherwise) {
   EXPECT_EQ(ReadRows(Write("a.jsonl", "{\"q\": 3}\n")).at(0).Find("q")->AsInt(), 3);
 }
@@ -50,8 +57,7 @@ TEST_F(DataRows, PointToTheBadLine) {
   EXPECT_EQ(error("a,b\n1,\"2\n"), ":2:3: a quoted field that is not closed.");
   EXPECT_EQ(error("a,b\n1,x\"2\n"), ":2:4: a quote inside an unquoted field. Quote the whole field and double the quote.");
   EXPECT_EQ(error("a,b\n\"1\"x,2\n"), ":2:4: text after the closing quote of a field. Double quotes that are part of it.");
-  EXPECT_EQ(error("a,a\n"), ":1:3: column name 'a' stands in the header twice.");
-  EXPECT_EQ(error("a,\n"), ":1:3: column 2 of the header has no name.");
+  EXPECT_EQ(error(",\n1,2\n"), ":1:1: no column of the header has a name. A header line is needed.");
 }
 
 }  // namespace

@@ -27,15 +27,6 @@ TEST_F(Jsonl, PointsToTheBadLine) {
   EXPECT_EQ(ErrorOf([&] { ReadJsonl(cut); }).substr(0, cut.size() + 3), cut + ":2:");
 }
 
-TEST_F(Jsonl, AKeyThatStandsTwiceInOneObjectIsAnErrorAtAnyDepth) {
-  const std::string twice = Write("twice.jsonl", "{\"a\": 1}\n{\"a\": 1, \"a\": 2}\n");
-  EXPECT_EQ(ErrorOf([&] { ReadJsonl(twice); }),
-            twice + ":2: not JSON at byte 16: the object that ends here has the key 'a' twice.");
-  const std::string inner = Write("inner.jsonl", "{\"a\": [{\"b\": {}, \"\\u0062\": {}}]}\n");
-  EXPECT_EQ(ErrorOf([&] { ReadJsonl(inner); }),
-            inner + ":1: not JSON at byte 30: the object that ends here has the key 'b' twice.");
-}
-
 TEST_F(Jsonl, KeepsToItsLimits) {
   const std::string path = Write("a.jsonl", "{\"x\": \"aaaaaaaaaaaaaaaa\"}\n");
   EXPECT_EQ(ErrorOf([&] { ReadJsonl(path, {1000, 10}); }), path + ":1: the line has 25 bytes. The limit is 10.");

@@ -64,7 +64,11 @@ class BITLAW_EXPORT Law {
 
   virtual const std::string& name() const = 0;
   virtual std::span<const LawParameter> parameters() const = 0;
-  virtual std::span<const std::string> covariates() const = 0;  ///< Column names, in the order of x.
+  /// Whether its author left the parameters to be told from the columns by their names: reports then list them, and a
+  /// table with a column of such a name is refused.
+  virtual bool infers_parameters() const { return false; }
+  /// Column names, in the order of x; or comparisons with a text ("quantizer == 'gptq'"), which are 1 or 0.
+  virtual std::span<const std::string> covariates() const = 0;
 
   /// The response as an expression over table columns, e.g. "-log(acc_adj)".
   virtual const std::string& response() const = 0;

@@ -49,11 +49,14 @@ class BITLAW_EXPORT CsvScanner {
   int line_ = 1, column_ = 1;
 };
 
-/// Refuses a header whose names are not all there and different: Error(kIo) at the offending cell.
-BITLAW_EXPORT void CheckCsvHeader(const CsvScanner& scanner, const std::vector<CsvCell>& header);
+/// The names of the columns, all there and different. One without a name (the index that pandas writes) is "column 1" by
+/// its place, and each of several that share a name is "acc (column 3)": a name never means two columns. Spaces around
+/// an unquoted name are not part of it. Error(kIo) for a header without any name.
+BITLAW_EXPORT std::vector<std::string> CsvColumnNames(const CsvScanner& scanner, const std::vector<CsvCell>& header);
 
-/// Error(kIo) if `record` has another number of fields than `header`.
-BITLAW_EXPORT void CheckCsvWidth(const CsvScanner& scanner, const std::vector<CsvCell>& header,
-                                 const std::vector<CsvCell>& record);
+/// Makes `record` as wide as `header` where commas at the end of lines are all that differs: empty cells too many go,
+/// and those that stand under names that are not there come. Error(kIo) if it has another number of fields.
+BITLAW_EXPORT void FitCsvWidth(const CsvScanner& scanner, const std::vector<CsvCell>& header,
+                               std::vector<CsvCell>& record);
 
 }  // namespace bitlaw

@@ -43,6 +43,9 @@ class BITLAW_EXPORT CompiledExpression {
   /// branch that gave the value; abs(0) gives 0.
   double Number(std::span<const double> first, std::span<const double> rest, std::span<double> gradient) const;
 
+  /// The value, where text variables are used too: slots as for Truth().
+  double NumberWithTexts(std::span<const double> numbers, std::span<const std::string_view> texts) const;
+
   /// The value computed in extended precision: for designs whose columns nearly cancel.
   long double NumberExtended(std::span<const double> values) const;
 
@@ -91,10 +94,12 @@ class BITLAW_EXPORT CompiledExpression {
     kTextEqual,
     kTextNotEqual,
     kTextMissing,
+    kIf,
   };
   struct Operation {
     Code code;
     uint16_t a = 0, b = 0;            // Operations that are the operands; 0 for leaves.
+    uint16_t condition = 0;           // kIf: the operation that chooses between a and b.
     uint16_t text_a = 0, text_b = 0;  // Text operands: 2 * variable index, or 2 * literal index + 1.
     uint16_t variable = 0;
     // The smallest variable index that the value depends on: the operation is worth a derivative by variables below k
@@ -115,13 +120,16 @@ class BITLAW_EXPORT CompiledExpression {
 
 /// A parsed formula or condition, as users write it in law files, filters and on the command line.
 ///
-///     numbers     12  0.5  1e-3            names    N, bits, calibration.sequences
+///     numbers     12  0.5  1e-3            names    N, bits, calibration.sequences, `any text` (a backquote doubled)
 ///     arithmetic  + - * / ^ and unary -    (^ binds tightest and to the right: -x^2 = -(x^2), 2^3^2 = 2^9)
 ///     functions   log (natural) log2 log10 exp sqrt abs sin cos atan tanh, sigmoid(x) = 1 / (1 + e^-x), logit(p) =
 ///     log(p / (1 - p)),
-///                 min(a, b, ...) max(a, b, ...) pow(a, b), missing(x)
+///                 min(a, b, ...) max(a, b, ...) pow(a, b), missing(x), if(condition, a, b)
 ///     conditions  < <= > >= == != between numbers, == != between texts ('gptq') and truth values, and, or, not, true,
 ///     false
+///
+/// Where a number is needed a condition counts as 1 or 0. if() has the value of the branch that its condition chooses,
+/// whatever the other one is.
 ///
 /// Nothing else is accepted. Every error is Error(kSpec), points at the character, quotes the text and names a close
 /// alternative for an unknown name.
@@ -149,6 +157,10 @@ class BITLAW_EXPORT Expression {
   /// The expression with every name that stands as first in a pair replaced by the second.
   Expression Rename(std::span<const std::pair<std::string, std::string>> names) const;
 
+  /// The expression without its comparisons of names with texts (quantizer == 'gptq'): each becomes a name, whose text
+  /// is the comparison, and is listed in `tests`, once. For whoever can give numbers only to names.
+  Expression LiftTextTests(std::vector<std::string>& tests) const;
+
   /// The expression written out with single spaces and the fewest parentheses. Parse(Text()) is the same expression.
   std::string Text() const;
 
@@ -159,6 +171,11 @@ class BITLAW_EXPORT Expression {
  private:
   std::shared_ptr<const Tree> tree_;
 };
+
+/// A name as it stands in an expression: in backquotes unless it is a plain one, `acc,none`.
+BITLAW_EXPORT std::string QuotedName(std::string_view name);
+/// The name that a text stands for where a name alone is expected: without spaces around it and without backquotes.
+BITLAW_EXPORT std::string UnquotedName(std::string_view text);
 
 /// A formula that is linear in its parameters, as it stands or after a logarithm:
 ///
