@@ -230,7 +230,7 @@ def model_seeds():
     # hf_folder: every weight of a llama with one block, D = 4, F = 4, V = 7.
     config = {"architectures": ["LlamaForCausalLM"], "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1,
               "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 7, "max_position_embeddings": 16, "bos_token_id": 4,
-              "eos_token_id": [4, 6], "tie_word_embeddings": True, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu"}
+              "eos_token_id": [4, 1], "tie_word_embeddings": True, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu"}
     shapes = {"model.embed_tokens.weight": [7, 4], "model.norm.weight": [4]}
     for name, shape in {"input_layernorm": [4], "post_attention_layernorm": [4], "self_attn.q_proj": [4, 4], "self_attn.k_proj": [2, 4],
                         "self_attn.v_proj": [2, 4], "self_attn.o_proj": [4, 4], "mlp.gate_proj": [4, 4], "mlp.up_proj": [4, 4],
