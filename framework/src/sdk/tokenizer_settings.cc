@@ -165,7 +165,7 @@ class Reader {
       token.where = where;
       token.token.id = static_cast<int32_t>(id.AsInt());
       token.token.text = text;
-      const auto is_text = [&](const TokenizerSettings::Token& other) { return other.token.text == text; };
+      const auto is_text = [&text = text](const TokenizerSettings::Token& other) { return other.token.text == text; };
       token.token.special = std::any_of(settings_.extra.begin(), settings_.extra.end(), is_text);
       for (const auto& [name, special] : named_) token.token.special = token.token.special || is_text(special);
       token.token.normalized = !token.token.special;
