@@ -20,6 +20,14 @@ set(CMAKE_INSTALL_RPATH "$ORIGIN;$ORIGIN/${BITLAW_BIN_TO_LIB}")
 file(RELATIVE_PATH BITLAW_PROGRAM_TO_LIB /prefix/lib/bitlaw /prefix/${CMAKE_INSTALL_LIBDIR})
 set(BITLAW_PROGRAM_INSTALL_RPATH "$ORIGIN/${BITLAW_PROGRAM_TO_LIB}")
 set(BITLAW_PLUGIN_INSTALL_RPATH "$ORIGIN/${BITLAW_PLUGIN_TO_LIB}")
+# What is installed is linked with its final search path at once, for the build tree has the installed layout: a path that
+# is to be changed later gets a ':' behind it from CMake, and the loader reads the empty entry as the working directory.
+set(CMAKE_BUILD_WITH_INSTALL_RPATH ON)
+if(NOT CMAKE_INSTALL_LIBDIR STREQUAL "lib")  # The build tree's is.
+  list(APPEND CMAKE_INSTALL_RPATH "$ORIGIN/../lib")
+  list(APPEND BITLAW_PROGRAM_INSTALL_RPATH "$ORIGIN/..")
+  list(APPEND BITLAW_PLUGIN_INSTALL_RPATH "$ORIGIN/../..")
+endif()
 # Folders of libraries outside the project (a libtorch of one's own) stay in the search path.
 set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
 

@@ -35,6 +35,8 @@ function(bitlaw_add_plugin name)
     endif()
     set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${BITLAW_PLUGIN_DIR})
   endif()
-  set_target_properties(${name} PROPERTIES INSTALL_RPATH "${BITLAW_PLUGIN_INSTALL_RPATH}")
+  # Linked with its final search path: one that is to be changed by the installation ends in an empty entry, which the
+  # loader reads as the working directory. The program has bitlaw's libraries loaded before any plugin.
+  set_target_properties(${name} PROPERTIES INSTALL_RPATH "${BITLAW_PLUGIN_INSTALL_RPATH}" BUILD_WITH_INSTALL_RPATH ON)
   install(TARGETS ${name} LIBRARY DESTINATION ${BITLAW_INSTALL_PLUGIN_DIR})
 endfunction()
