@@ -24,7 +24,7 @@ const std::map<std::string, std::vector<std::string>> kUses = {
     {kInternal + "api", {kPublic + "api", kInternal + "base"}},
     {kInternal + "sdk", {kPublic + "sdk", kInternal + "base"}},
     {kInternal + "testing", {kPublic + "testing"}},
-    {kInternal + "plugin", {kPublic + "sdk"}},
+    {kInternal + "plugin", {kPublic + "sdk", kInternal + "base"}},
     {kInternal + "spec", {kInternal + "plugin", kInternal + "api"}},
     {kInternal + "plan", {kInternal + "spec"}},
     {kInternal + "records", {kInternal + "plan"}},

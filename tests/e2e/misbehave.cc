@@ -1,10 +1,16 @@
 #include <ATen/ATen.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <memory>
+#include <string>
+#include <thread>
 
 #include "bitlaw/api/plugin.h"
 #include "bitlaw/api/quantized_linear.h"
@@ -13,6 +19,16 @@
 #include "bitlaw/sdk/integer_grid.h"
 
 namespace {
+
+namespace fs = std::filesystem;
+
+bool IsWorker() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  for (std::string word; std::getline(file, word, '\0');) {
+    if (word == "worker") return true;
+  }
+  return false;
+}
 
 // Rounds to nearest, unless it was told to do something else on the way.
 class Misbehave final : public bitlaw::Quantizer {
@@ -35,18 +51,70 @@ class Misbehave final : public bitlaw::Quantizer {
     if (act_ == "sleep") ::sleep(600);
     if (act_ == "throw") throw bitlaw::Error(bitlaw::ErrorKind::kNumerical, layer.name + ": told to throw.");
     if (act_ == "throw_int") throw 7;
+    // A child that keeps the pipes open outlives the worker.
+    if (act_ == "fork_exit" && ::fork() != 0) std::_Exit(77);
+    if (act_ == "fork_exit") ::sleep(600), ::_exit(0);
+    if (act_ == "close_all") for (int fd = 0; fd < 1000; ++fd) ::close(fd);
+    if (act_ == "close_all") ::sleep(600);
+    if (act_ == "say_done") SayDone();
+    if (act_ == "replace") Replace();
+    if (act_ == "touch") fs::last_write_time(Path("BITLAW_E2E_VICTIM"), fs::file_time_type::clock::now());
+    if (act_ == "remove") fs::remove_all(Path("BITLAW_E2E_VICTIM"));
+    if (act_ == "die_late" && !late_.exchange(true)) std::thread(DieLate).detach();
     return bitlaw::RoundToNearest(rule_, weight, -1, layer.name);
   }
 
  private:
+  static fs::path Path(const char* variable) { return std::getenv(variable); }
+
+  // Noise, half a line, and a message that is a lie, into whatever is open.
+  static void SayDone() {
+    const std::string text = "garbage \x01\xff{\n{\"bitlaw\":\n{\"bitlaw\":\"done\"}\n";
+    for (int fd = 3; fd < 30; ++fd) {
+      if (::write(fd, text.data(), text.size()) < 0) errno = 0;
+    }
+    ::sleep(600);
+  }
+
+  // Another file of the same size and time in the place of one that is in use.
+  static void Replace() {
+    const fs::path victim = Path("BITLAW_E2E_VICTIM"), other = Path("BITLAW_E2E_REPLACEMENT");
+    if (!fs::exists(other)) return;
+    fs::last_write_time(other, fs::last_write_time(victim));
+    fs::rename(other, victim);
+  }
+
+  // As soon as the last record stands: the unquantized model's, the quantization's and its task's.
+  static void DieLate() {
+    const fs::path records = Path("BITLAW_E2E_VICTIM");
+    for (;;) {
+      size_t count = 0;
+      std::error_code ignored;
+      for (fs::recursive_directory_iterator entry(records, ignored), end; !ignored && entry != end; entry.increment(ignored))
+        count += entry->path().extension() == ".json";
+      if (count >= 3) ::raise(SIGKILL);
+    }
+  }
+
+  static inline std::atomic<bool> late_ = false;
   std::string act_;
   bitlaw::GridRule rule_;
 };
 
 void Register(bitlaw::Registrar& registrar) {
+  // Killed before it could say that it is ready: as many workers as the file has bytes.
+  if (const char* kills = std::getenv("BITLAW_E2E_KILLS"); kills != nullptr && ::getpgrp() == ::getpid() && IsWorker()) {
+    std::error_code ignored;
+    const auto left = fs::file_size(kills, ignored);
+    if (!ignored && left > 0) {
+      fs::resize_file(kills, left - 1);
+      ::raise(SIGKILL);
+    }
+  }
   bitlaw::OptionSchema schema;
   schema.Int("bits").Range(2, 8).Default(4).Unit("bits").Doc("Width of one weight code.");
-  schema.Choice("act", {"well", "segfault", "abort", "exit", "memory", "sleep", "throw", "throw_int"})
+  schema.Choice("act", {"well", "segfault", "abort", "exit", "memory", "sleep", "throw", "throw_int", "fork_exit",
+                        "close_all", "say_done", "replace", "touch", "remove", "die_late"})
       .Default("well")
       .Doc("What to do instead of rounding.");
   registrar.AddQuantizer({"misbehave", "Does what no quantizer should.", ""}, schema,

@@ -53,6 +53,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Fault{"abort", "crash", "SIGABRT (it gave up: an uncaught exception or a failed assertion)"},
                     Fault{"memory", "crash", "SIGKILL (most often the system's memory ran out: see dmesg)"},
                     Fault{"exit", "crash", "exit code 77"},
+                    Fault{"fork_exit", "crash", "exit code 77"},
+                    Fault{"close_all", "crash", "it closed its output and went on, and was killed."},
+                    Fault{"say_done", "crash", "its worker said that it was done, but there is no record of task 'endings'."},
                     Fault{"sleep", "timeout", "it took longer than the 2 s of --trial-timeout."},
                     Fault{"throw", "numerical", "told to throw."}),
     [](const auto& info) { return std::string(info.param.act); });

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bitlaw/base/error.h"
+#include "cli/output.h"
 #include "bitlaw/base/fingerprint.h"
 #include "cli/verbs.h"
 
@@ -99,7 +100,7 @@ int List(Session& session, bool as_json) {
     if (host.components().empty()) std::printf("No plugin is loaded.\n");
   }
   std::fflush(stdout);
-  for (const std::string& fault : faults) std::fprintf(stderr, "bitlaw: %s\n", fault.c_str());
+  for (const std::string& fault : faults) Complain("bitlaw: " + fault + "\n");
   return faults.empty() ? 0 : kExitPluginFault;
 }
 

@@ -1,19 +1,51 @@
+#include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
+#include <functional>
+#include <system_error>
 
 #include "bitlaw/base/error.h"
+#include "cli/output.h"
 #include "cli/verbs.h"
 
 namespace {
 
-// Exit codes: 0 done, 1 bug, 2-7 by ErrorKind (bitlaw/base/error.h), 8 a study that ended with failed trials.
-int ExitCode(bitlaw::ErrorKind kind) { return 2 + static_cast<int>(kind); }
+using bitlaw::ExitCode;
+
+// What a verb throws, as an exit code and a line on standard error.
+int RunAction(const std::function<int()>& action) {
+  using bitlaw::Complain;
+  try {
+    return action ? action() : 0;
+  } catch (const bitlaw::Error& error) {
+    Complain(std::string("bitlaw: ") + error.what() + "\n");
+    return ExitCode(error.kind());
+  } catch (const std::filesystem::filesystem_error& error) {
+    std::error_code gone;
+    const bool is_gone = std::filesystem::current_path(gone).empty();
+    Complain(is_gone ? "bitlaw: the working directory cannot be found (" + gone.message() +
+                           "): it was deleted or moved. Change to a folder that exists.\n"
+                     : std::string("bitlaw: ") + error.what() + ".\n");
+    return ExitCode(bitlaw::ErrorKind::kIo);
+  } catch (const std::system_error& error) {
+    // fmt says so when standard output takes no more; FinishOutput() tells it.
+    if (std::ferror(stdout) != 0) return 0;
+    Complain(std::string("bitlaw: internal error, please report it: ") + error.what() + "\n");
+    return 1;
+  } catch (const std::exception& error) {
+    Complain(std::string("bitlaw: internal error, please report it: ") + error.what() + "\n");
+    return 1;
+  }
+}
 
 }  // namespace
 
 /// The program: bin/bitlaw (cli/start/main.cc) loads this library and calls it with its own arguments.
 extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, char** argv) {
   using bitlaw::Session;
+  bitlaw::OpenClosedStreams();
+  ::signal(SIGPIPE, SIG_IGN);  // A log whose reader died is no reason to stop: FinishOutput() sees to standard output.
   CLI::App app{"bitlaw: which law does post-training quantization follow?", "bitlaw"};
   app.set_version_flag("--version", BITLAW_VERSION);
   app.require_subcommand(1);
@@ -40,17 +72,14 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
   bitlaw::AddQuantizeVerb(app, session);
   bitlaw::AddEvaluateVerb(app, session);
 #endif
-  try {
-    app.parse(argc, argv);
+  const auto parse_and_run = [&] {
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      // CLI11 returns 0 for --help and --version, which it reports this way too.
+      return app.exit(error) == 0 ? 0 : ExitCode(bitlaw::ErrorKind::kSpec);
+    }
     return session.action ? session.action() : 0;
-  } catch (const CLI::ParseError& error) {
-    // CLI11 returns 0 for --help and --version, which it reports this way too.
-    return app.exit(error) == 0 ? 0 : ExitCode(bitlaw::ErrorKind::kSpec);
-  } catch (const bitlaw::Error& error) {
-    std::fprintf(stderr, "bitlaw: %s\n", error.what());
-    return ExitCode(error.kind());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "bitlaw: internal error, please report it: %s\n", error.what());
-    return 1;
-  }
+  };
+  return bitlaw::FinishOutput(RunAction(parse_and_run));
 }

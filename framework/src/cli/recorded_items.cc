@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "bitlaw/base/error.h"
+#include "cli/output.h"
 #include "plan/plan.h"
 #include "records/observations.h"
 #include "report/document.h"
@@ -29,7 +30,7 @@ Table ReadObservations(const std::string& source, Session& session, fs::path& ou
   output = study.output;
   std::vector<std::string> warnings;
   Table table = Observations(MakePlan(study, session.plugins()), session.plugins(), {}, &warnings);
-  for (const std::string& warning : warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  for (const std::string& warning : warnings) Complain("warning: " + warning + "\n");
   return table;
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "bitlaw/base/error.h"
+#include "cli/output.h"
 #include "cli/verbs.h"
 #include "plan/plan.h"
 #include "records/durable_file.h"
@@ -48,7 +49,8 @@ int Report(const ReportArguments& arguments, Session& session) {
       if (arguments.format == "csv") std::fputs("\n", stdout);
     }
   }
-  return 0;
+  for (const FitFault& fault : report.fit_faults) Complain("bitlaw: " + fault.text + "\n");
+  return report.fit_faults.empty() ? 0 : ExitCode(report.fit_faults.front().kind);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "bitlaw/base/error.h"
 #include "plan/grid.h"
 #include "plan/layer_survey.h"
+#include "plan/supported_model.h"
 #include "plugin/host.h"
 #include "spec/decoder.h"
 
@@ -107,8 +108,7 @@ class Planner {
         const Component& component = host_.Find(ComponentKind::kModel, spec.backend, spec.mark.Text());
         const Options options = component.schema.Resolve(spec.backend_options, "model '" + component.info.name + "'");
         const auto backend = host_.MakeModelBackend(component.info.name, options);
-        const std::string reason = backend->ExplainUnsupported(spec.path);
-        if (!reason.empty()) throw Error(ErrorKind::kUnsupported, spec.path.string() + ": " + reason);
+        RequireSupported(*backend, spec.path);
         PlannedModel model{spec, backend->Inspect(spec.path), ""};
         model.headers_digest = HeadersDigest(model.summary, backend->Files(spec.path));
         if (model.spec.family.empty()) model.spec.family = model.summary.architecture;

@@ -268,9 +268,11 @@ void PluginHost::LoadFile(const fs::path& given_path) {
                                    [&](const LoadedPlugin& plugin) { return plugin.path == path; });
   if (loaded != state_->plugins.end()) return;
 
+  const FileStamp stamp = StampOf(path);
   CheckSymbols(path, state_->fingerprint);
   boost::dll::shared_library& library = OpenForever(path);
   LoadedPlugin plugin = ReadManifest(path, library.get<const PluginManifest>(kManifestSymbol));
+  plugin.stamp = stamp;
   for (const LoadedPlugin& other : state_->plugins) {
     if (other.id == plugin.id)
       Refuse(path, "plugin '" + plugin.id + "' is already loaded, from " + other.path.string() + ".");

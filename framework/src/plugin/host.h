@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file_watch.h"
 #include "bitlaw/api/plugin.h"
 #include "bitlaw/base/export.h"
 
@@ -29,6 +30,7 @@ struct BITLAW_EXPORT Component {
 /// One opened plugin.
 struct BITLAW_EXPORT LoadedPlugin {
   std::filesystem::path path;
+  FileStamp stamp;  ///< Of the file, from before it was opened.
   std::string id, version, licence, summary;
   std::vector<std::string> components;  ///< Full names.
 };

@@ -8,6 +8,7 @@
 #include "bitlaw/base/value.h"
 #include "bitlaw/sdk/csv_scanner.h"
 #include "bitlaw/sdk/unicode_text.h"
+#include "records/csv_text.h"
 #include "records/durable_file.h"
 #include "records/table.h"
 
@@ -35,6 +36,16 @@ std::optional<double> ParseNumber(std::string_view text) {
 
 bool NeedsQuotes(const std::string& text) { return text.find_first_of(",\"\r\n") != std::string::npos; }
 
+// Spreadsheets run what begins like a formula. One apostrophe before it makes a text of it, as it would in a cell, and
+// is taken away when the file is read; a text that would read as guarded gets another. Numbers are no formulas.
+bool BeginsLikeAFormula(std::string_view text) {
+  const size_t start = text.find_first_not_of('\'');
+  if (start == std::string_view::npos) return false;
+  const std::string_view rest = text.substr(start);
+  static constexpr std::string_view kStarts = "=+-@\t\r";
+  return rest.size() > 1 && kStarts.find(rest.front()) != std::string_view::npos && !ParseNumber(rest);
+}
+
 void AppendField(std::string& out, const std::string& text) {
   if (!NeedsQuotes(text)) {
     out += text;
@@ -61,7 +72,7 @@ TableColumn MakeColumn(const std::string& name, const std::string& origin, bool 
   }
   if (column.is_text) {
     column.numbers.clear();
-    for (CsvCell& cell : cells) column.texts.push_back(std::move(cell.text));
+    for (CsvCell& cell : cells) column.texts.push_back(UnguardedCsvText(std::move(cell.text)));
   }
   auto places = std::make_shared<std::vector<CellPlace>>();
   for (const CsvCell& cell : cells) places->push_back({cell.line, cell.column});
@@ -76,6 +87,19 @@ namespace {
 bool IsBlank(const CsvCell& cell) { return Trim(cell.text).empty(); }
 
 }  // namespace
+
+std::string GuardedCsvText(const std::string& text) { return BeginsLikeAFormula(text) ? "'" + text : text; }
+
+std::string CsvField(const std::string& text) {
+  std::string field;
+  AppendField(field, GuardedCsvText(text));
+  return field;
+}
+
+std::string UnguardedCsvText(std::string text) {
+  if (text.starts_with('\'') && BeginsLikeAFormula(text)) text.erase(0, 1);
+  return text;
+}
 
 Table ParseCsv(std::string_view text, const std::string& origin, const CsvOptions& options) {
   CsvScanner scanner(text, origin);
@@ -99,7 +123,7 @@ Table ParseCsv(std::string_view text, const std::string& origin, const CsvOption
     if (IsBlank(header[j]) && std::all_of(cells[j].begin(), cells[j].end(), IsBlank)) continue;
     const bool force_text =
         std::find(options.text_columns.begin(), options.text_columns.end(), names[j]) != options.text_columns.end();
-    table.Add(MakeColumn(names[j], origin, force_text, cells[j]));
+    table.Add(MakeColumn(UnguardedCsvText(names[j]), origin, force_text, cells[j]));
   }
   table.SetLines(std::move(lines));
   return table;
@@ -114,7 +138,7 @@ std::string WriteCsv(const Table& table) {
   const auto& columns = table.columns();
   for (size_t j = 0; j < columns.size(); ++j) {
     if (j > 0) out += ',';
-    AppendField(out, columns[j].name);
+    AppendField(out, GuardedCsvText(columns[j].name));
   }
   out += '\n';
   for (size_t row = 0; row < table.rows(); ++row) {
@@ -123,7 +147,7 @@ std::string WriteCsv(const Table& table) {
       const std::string cell = table.CellText(columns[j], row);
       // A line with nothing on it would read as no row at all.
       if (columns.size() == 1 && cell.empty()) out += "\"\"";
-      AppendField(out, cell);
+      AppendField(out, columns[j].is_text ? GuardedCsvText(cell) : cell);
     }
     out += '\n';
   }

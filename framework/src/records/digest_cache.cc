@@ -1,7 +1,6 @@
 #include "records/digest_cache.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
@@ -13,20 +12,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Stamp {
-  int64_t size_bytes = -1, modified_ns = -1;
-};
-
-Stamp StampOf(const fs::path& file) {
-  struct stat status;
-  if (::stat(file.c_str(), &status) != 0) return {};
-  return {status.st_size, int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
-}
-
 std::string Combined(const std::vector<std::string>& digests) {
   Digest combined;
   for (const std::string& digest : digests) combined.Add(digest).Add("\n");
   return combined.Hex();
+}
+
+std::string ContentDigest(const Value& files, const Value& entries) {
+  return DigestOf(Value(Value::Map{{"files", files}, {"entries", entries}}).CanonicalJson());
 }
 
 bool IsDigest(const Value* value) { return value != nullptr && value->is_string() && value->AsString().size() == 64; }
@@ -38,31 +31,41 @@ DigestCache::DigestCache(fs::path file) : file_(std::move(file)) {
   Value cache;
   try {
     cache = ParseJson(ReadWholeFile(file_), file_.string());
-  } catch (const Error&) {
-    return;  // Every digest is then taken anew.
+  } catch (const Error& error) {
+    fault_ = fmt::format("{} Its digests are taken anew.", error.what());
+    return;
   }
-  if (const Value* files = cache.Find("files"); files != nullptr && files->is_map()) {
-    for (const auto& [path, known] : files->AsMap()) {
-      const Value* size = known.Find("size_bytes");
-      const Value* modified = known.Find("modified_ns");
-      const Value* digest = known.Find("digest");
-      if (size && size->is_int() && modified && modified->is_int() && IsDigest(digest)) {
-        files_[path] = {size->AsInt(), modified->AsInt(), digest->AsString()};
-      }
-    }
+  const Value* files = cache.Find("files");
+  const Value* entries = cache.Find("entries");
+  const Value* digest = cache.Find("digest");
+  if (files == nullptr || !files->is_map() || entries == nullptr || !entries->is_map() || !IsDigest(digest) ||
+      digest->AsString() != ContentDigest(*files, *entries)) {
+    fault_ = fmt::format("{}: its content does not give the digest in it: the file was edited, or an older bitlaw wrote "
+                         "it. Its digests are taken anew.",
+                         file_.string());
+    return;
   }
-  if (const Value* entries = cache.Find("entries"); entries != nullptr && entries->is_map()) {
-    for (const auto& [key, digest] : entries->AsMap()) {
-      if (IsDigest(&digest)) entries_[key] = digest.AsString();
-    }
+  for (const auto& [path, known] : files->AsMap()) {
+    const auto number = [&known = known](const char* name) {
+      const Value* value = known.Find(name);
+      return value != nullptr && value->is_int() ? value->AsInt() : -1;
+    };
+    const Value* settled = known.Find("settled");
+    const Value* content = known.Find("digest");
+    if (!IsDigest(content)) continue;
+    files_[path] = {path,
+                    {number("size_bytes"), number("modified_ns"), number("changed_ns"), number("inode")},
+                    content->AsString(),
+                    settled != nullptr && *settled == Value(true)};
+  }
+  for (const auto& [key, known] : entries->AsMap()) {
+    if (IsDigest(&known)) entries_[key] = known.AsString();
   }
 }
 
 std::optional<std::string> DigestCache::CachedFile(const fs::path& file) const {
   const auto known = files_.find(fs::absolute(file).string());
-  if (known == files_.end()) return std::nullopt;
-  const Stamp stamp = StampOf(file);
-  if (stamp.size_bytes != known->second.size_bytes || stamp.modified_ns != known->second.modified_ns) return std::nullopt;
+  if (known == files_.end() || !StampOf(file).SameButForStatus(known->second.stamp)) return std::nullopt;
   return known->second.digest;
 }
 
@@ -76,22 +79,20 @@ std::optional<std::string> DigestCache::CachedFiles(const std::vector<fs::path>&
   return Combined(digests);
 }
 
-std::string DigestCache::Files(const std::vector<fs::path>& files) {
+std::string DigestCache::Files(const std::vector<fs::path>& files, FileWatch* watch) {
   std::vector<std::string> digests;
+  std::vector<WatchedFile> watched;
   for (const fs::path& file : files) {
-    auto digest = CachedFile(file);
-    if (!digest) {
-      const Stamp before = StampOf(file);
-      digest = DigestOfFile(file);
-      // A file that changes while it is read is not remembered.
-      const Stamp after = StampOf(file);
-      if (before.size_bytes == after.size_bytes && before.modified_ns == after.modified_ns) {
-        files_[fs::absolute(file).string()] = {before.size_bytes, before.modified_ns, *digest};
-        changed_ = true;
-      }
+    WatchedFile& known = files_[fs::absolute(file).string()];
+    if (known.digest.empty() || !known.settled || StampOf(file) != known.stamp) {
+      known = Watch(file);
+      changed_ = true;
     }
-    digests.push_back(*digest);
+    known.path = file;
+    watched.push_back(known);
+    digests.push_back(known.digest);
   }
+  if (watch != nullptr) *watch = FileWatch(std::move(watched));
   return Combined(digests);
 }
 
@@ -111,12 +112,17 @@ void DigestCache::Save() {
   if (!changed_) return;
   Value::Map files, entries;
   for (const auto& [path, known] : files_) {
-    files.emplace_back(path, Value::Map{{"size_bytes", known.size_bytes},
-                                        {"modified_ns", known.modified_ns},
+    if (known.digest.empty()) continue;
+    files.emplace_back(path, Value::Map{{"size_bytes", known.stamp.size_bytes},
+                                        {"modified_ns", known.stamp.modified_ns},
+                                        {"changed_ns", known.stamp.changed_ns},
+                                        {"inode", known.stamp.inode},
+                                        {"settled", known.settled},
                                         {"digest", known.digest}});
   }
   for (const auto& [key, digest] : entries_) entries.emplace_back(key, digest);
-  WriteDurably(file_, PrettyJson(Value::Map{{"files", files}, {"entries", entries}}));
+  const std::string digest = ContentDigest(files, entries);
+  WriteDurably(file_, PrettyJson(Value::Map{{"files", files}, {"entries", entries}, {"digest", digest}}));
   changed_ = false;
 }
 

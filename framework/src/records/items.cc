@@ -4,21 +4,12 @@
 #include <charconv>
 
 #include "bitlaw/base/error.h"
+#include "records/csv_text.h"
 #include "records/record.h"
 #include "records/table.h"
 
 namespace bitlaw {
 namespace {
-
-std::string Quoted(const std::string& field) {
-  if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
-  std::string quoted = "\"";
-  for (const char c : field) {
-    if (c == '"') quoted += '"';
-    quoted += c;
-  }
-  return quoted + '"';
-}
 
 // Which metrics need a weight column.
 std::vector<bool> Weighted(const TaskCard& card, const std::vector<ItemScore>& items) {
@@ -70,8 +61,8 @@ std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items
   const std::vector<bool> weighted = Weighted(card, items);
   std::string text = "id";
   for (size_t m = 0; m < card.metrics.size(); ++m) {
-    text += "," + Quoted(card.metrics[m].name);
-    if (weighted[m]) text += "," + Quoted(card.metrics[m].name + "_weight");
+    text += "," + CsvField(card.metrics[m].name);
+    if (weighted[m]) text += "," + CsvField(card.metrics[m].name + "_weight");
   }
   const auto any = [&](auto&& has) { return std::any_of(items.begin(), items.end(), has); };
   const bool groups = any([](const ItemScore& item) { return !item.group.empty(); });
@@ -83,13 +74,13 @@ std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items
   if (lengths) text += fmt::format(",{}", kLengths);
   text += "\n";
   for (const ItemScore& item : items) {
-    text += Quoted(item.id);
+    text += CsvField(item.id);
     for (size_t m = 0; m < card.metrics.size(); ++m) {
       text += "," + ShortestText(item.values[m].value);
       if (weighted[m]) text += "," + ShortestText(item.values[m].weight);
     }
     text += "," + ShortestText(item.chance);
-    if (groups) text += "," + Quoted(item.group);
+    if (groups) text += "," + CsvField(item.group);
     if (likelihoods) text += "," + JoinNumbers(item.loglikelihoods_nats);
     if (lengths) text += "," + JoinNumbers(item.lengths);
     text += "\n";

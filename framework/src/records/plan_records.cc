@@ -17,7 +17,8 @@ PlanContents::PlanContents(const Plan& plan, const PluginHost& host, DigestCache
       cache_(cache),
       tasks_(plan.study.tasks.size()),
       task_contents_(plan.study.tasks.size()),
-      weights_digests_(plan.models.size()) {}
+      weights_digests_(plan.models.size()),
+      model_watches_(plan.models.size()) {}
 
 PlanContents::~PlanContents() = default;
 
@@ -46,20 +47,44 @@ const TaskContent& PlanContents::task_content(size_t index) {
   return *task_contents_[index];
 }
 
+void PlanContents::CheckTask(size_t index) {
+  const TaskContent& content = task_content(index);
+  if (task(index).digest() == content.digest) return;
+  throw Error(ErrorKind::kIo, fmt::format("task '{}': its definition or data changed while the trial ran. Nothing of it "
+                                          "was recorded; run again.",
+                                          content.name));
+}
+
+std::unique_ptr<Corpus> PlanContents::MakeCorpus(const std::string& name) const {
+  for (const CorpusSpec& spec : plan_.study.corpora) {
+    if (spec.name != name) continue;
+    const Component& component = host_.Find(ComponentKind::kCorpus, spec.component, spec.mark.Text());
+    return host_.MakeCorpus(spec.component,
+                            component.schema.Resolve(spec.options, fmt::format("corpus '{}'", spec.name)));
+  }
+  throw InternalError(fmt::format("the plan names corpus '{}', the study has none of that name", name));
+}
+
 const Corpus& PlanContents::corpus(const std::string& name) {
   std::unique_ptr<Corpus>& corpus = corpora_[name];
   if (!corpus) {
+    corpus = MakeCorpus(name);
     for (const CorpusSpec& spec : plan_.study.corpora) {
       if (spec.name != name) continue;
       const Component& component = host_.Find(ComponentKind::kCorpus, spec.component, spec.mark.Text());
-      corpus = host_.MakeCorpus(spec.component,
-                                component.schema.Resolve(spec.options, fmt::format("corpus '{}'", spec.name)));
       corpus_digests_[name] =
           DigestOf(component.info.name + "\n" + component.plugin_version + "\n" + corpus->digest());
     }
-    if (!corpus) throw InternalError(fmt::format("the plan names corpus '{}', the study has none of that name", name));
   }
   return *corpus;
+}
+
+void PlanContents::CheckCorpus(const std::string& name) {
+  // A corpus may keep its digest: another object reads the text again.
+  if (MakeCorpus(name)->digest() == corpus(name).digest()) return;
+  throw Error(ErrorKind::kIo, fmt::format("corpus '{}': its text changed while calibration tokens were drawn. Nothing "
+                                          "was recorded of them; run again.",
+                                          name));
 }
 
 std::vector<fs::path> PlanContents::ModelFiles(size_t model) const {
@@ -70,8 +95,12 @@ std::vector<fs::path> PlanContents::ModelFiles(size_t model) const {
 }
 
 const std::string& PlanContents::WeightsDigest(size_t model) {
-  if (weights_digests_[model].empty()) weights_digests_[model] = cache_.Files(ModelFiles(model));
-  return weights_digests_[model];
+  const bool known = !weights_digests_[model].empty() && !model_watches_[model].files().empty();
+  return known ? weights_digests_[model] : TakeWeightsDigest(model);
+}
+
+const std::string& PlanContents::TakeWeightsDigest(size_t model) {
+  return weights_digests_[model] = cache_.Files(ModelFiles(model), &model_watches_[model]);
 }
 
 TrialContent PlanContents::Base(const Trial& trial, std::string weights_digest) {

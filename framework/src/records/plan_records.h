@@ -36,6 +36,15 @@ class BITLAW_EXPORT PlanContents {
 
   /// Digest of a model's files; reads them when the cache does not know them.
   const std::string& WeightsDigest(size_t model);
+  /// The digest of the files as they are now; WeightsDigest() gives it from then on.
+  const std::string& TakeWeightsDigest(size_t model);
+  /// Watches these files since the digest was taken.
+  FileWatch& model_watch(size_t model) { return model_watches_[model]; }
+
+  /// Error(kIo) if the task's definition or data are no longer those of task_content().
+  void CheckTask(size_t index);
+  /// Error(kIo) if the corpus is no longer the one that corpus() opened.
+  void CheckCorpus(const std::string& name);
 
   /// What determines a trial's numbers. nullopt if the cache lacks a digest.
   std::optional<TrialContent> Cached(const Trial& trial);
@@ -50,6 +59,7 @@ class BITLAW_EXPORT PlanContents {
   const PluginHost& host() const { return host_; }
 
  private:
+  std::unique_ptr<Corpus> MakeCorpus(const std::string& name) const;
   TrialContent Base(const Trial& trial, std::string weights_digest);
   std::vector<std::filesystem::path> ModelFiles(size_t model) const;
 
@@ -61,6 +71,7 @@ class BITLAW_EXPORT PlanContents {
   std::map<std::string, std::unique_ptr<Corpus>> corpora_;
   std::map<std::string, std::string> corpus_digests_;
   std::vector<std::string> weights_digests_;
+  std::vector<FileWatch> model_watches_;
 };
 
 /// Which (trial, task) pairs of a plan have a record.

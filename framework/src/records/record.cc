@@ -136,6 +136,17 @@ constexpr std::pair<const char*, MetricKind> kMetricKinds[] = {
     {"mean", MetricKind::kMean},
     {"ratio", MetricKind::kRatio}};
 
+constexpr char kContentDigest[] = "content_digest";
+
+// Over all fields but the digest itself; white space and the order of fields do not count.
+std::string ContentDigest(const Value& record) {
+  Value::Map fields;
+  for (const auto& field : record.AsMap()) {
+    if (field.first != kContentDigest) fields.push_back(field);
+  }
+  return DigestOf(Value(std::move(fields)).CanonicalJson());
+}
+
 class Writer {
  public:
   template <class T>
@@ -214,7 +225,7 @@ class Reader {
  private:
   Reader(const Value& value, std::string path, std::vector<std::string>& faults)
       : value_(value), path_(std::move(path)), faults_(faults) {
-    if (path_.empty()) known_ = {"format", "kind"};
+    if (path_.empty()) known_ = {"format", "kind", kContentDigest};
   }
 
   static void Mistyped(const Value& value, const std::string& path, const char* wanted, std::vector<std::string>& faults) {
@@ -295,7 +306,10 @@ std::string WriteAs(const char* kind, const T& record) {
   Value::Map map = {{"format", kRecordFormat}, {"kind", kind}};
   const Value body = Writer::Object(record);
   for (const auto& field : body.AsMap()) map.push_back(field);
-  return PrettyJson(map);
+  // Of the text, not of the object: what a reader of the text will see.
+  Value written = ParseJson(PrettyJson(map), "record");
+  written.Set(kContentDigest, ContentDigest(written));
+  return PrettyJson(written);
 }
 
 template <class T>
@@ -316,6 +330,10 @@ T ReadAs(const char* kind, std::string_view text, const std::string& digest, con
   Reader::Object(value, "", faults, record);
   if (faults.empty() && RecordDigest(record.key) != digest) {
     faults.push_back("its key does not give its file name: the file was edited or renamed");
+  }
+  const Value* content = value.Find(kContentDigest);
+  if (faults.empty() && (content == nullptr || !(*content == Value(ContentDigest(value))))) {
+    faults.push_back(fmt::format("its content does not give its '{}': the file was edited", kContentDigest));
   }
   if (!faults.empty()) {
     throw Error(ErrorKind::kIo, fmt::format("{}: not a whole record: {}.", origin, fmt::join(faults, "; ")));

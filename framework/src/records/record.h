@@ -17,7 +17,7 @@ namespace bitlaw {
 
 /// Raised when a record's fields change, or when bitlaw's own arithmetic (quantization walk, scoring) changes so that
 /// the same key could give other numbers. Part of every key: old records are then simply not found.
-inline constexpr int64_t kRecordFormat = 1;
+inline constexpr int64_t kRecordFormat = 2;
 
 /// What determines the numbers of a trial, by content: no path, no file date, no machine.
 struct BITLAW_EXPORT TrialContent {
@@ -120,8 +120,9 @@ struct BITLAW_EXPORT TaskRecord {
 };
 
 /// Record <-> file text. Same record, same bytes. NaN is written as null and read as NaN.
-/// Reading is strict: malformed JSON, missing, unknown or mistyped fields, another format and a key that does not
-/// give `digest` are one Error(kIo) that begins with `origin` and names every fault.
+/// The text holds a SHA-256 of its own content. Reading is strict: malformed JSON, missing, unknown or mistyped fields,
+/// another format, a key that does not give `digest` and a content that does not give the SHA-256 in it are one Error(kIo)
+/// that begins with `origin` and names every fault.
 BITLAW_EXPORT std::string WriteRecord(const TaskRecord& record);
 BITLAW_EXPORT std::string WriteRecord(const QuantizationRecord& record);
 BITLAW_EXPORT TaskRecord ReadTaskRecord(std::string_view text, const std::string& digest, const std::string& origin);

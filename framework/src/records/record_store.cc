@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
+#include <fstream>
+
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "records/durable_file.h"
@@ -31,7 +34,33 @@ fs::path RecordStore::ItemsPath(const std::string& digest) const {
 fs::path RecordStore::TimingsPath(const std::string& digest) const { return Filed(output_, "timings", digest, ".json"); }
 fs::path RecordStore::FailurePath(const std::string& trial) const { return output_ / "failures" / (trial + ".json"); }
 
+void RecordStore::CheckFolder() const {
+  std::error_code error;
+  if (fs::is_directory(output_, error)) return;
+  throw Error(ErrorKind::kIo, fmt::format("{}: the output folder is gone: it was deleted or moved while it was in use.",
+                                          output_.string()));
+}
+
+size_t RecordStore::CountOtherFormats() const {
+  size_t count = 0;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(output_ / "records", error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().extension() != ".json") continue;
+    // The format is the first thing in a record.
+    std::ifstream file(entry->path(), std::ios::binary);
+    std::string start(40, '\0');
+    file.read(start.data(), static_cast<std::streamsize>(start.size()));
+    start.resize(static_cast<size_t>(file.gcount()));
+    static const std::string kField = "\"format\":";
+    const size_t at = start.find(kField);
+    if (at != std::string::npos && std::atoll(start.c_str() + at + kField.size()) != kRecordFormat) ++count;
+  }
+  return count;
+}
+
 std::string RecordStore::Write(TaskRecord& record, const std::vector<ItemScore>& items) const {
+  CheckFolder();
   const std::string digest = RecordDigest(record.key);
   const std::string text = WriteItems(record.card, items);
   record.items.rows = static_cast<int64_t>(items.size());
@@ -43,6 +72,7 @@ std::string RecordStore::Write(TaskRecord& record, const std::vector<ItemScore>&
 }
 
 std::string RecordStore::Write(const QuantizationRecord& record) const {
+  CheckFolder();
   const std::string digest = RecordDigest(record.key);
   WriteDurably(RecordPath(digest), WriteRecord(record));
   return digest;
@@ -54,14 +84,7 @@ std::optional<TaskRecord> RecordStore::FindTask(const std::string& digest, std::
     const auto text = TextOf(path);
     if (!text) return std::nullopt;
     TaskRecord record = ReadTaskRecord(*text, digest, path.string());
-    const fs::path items = ItemsPath(digest);
-    std::error_code error;
-    const auto size = fs::file_size(items, error);
-    if (error) throw Error(ErrorKind::kIo, fmt::format("{}: the items of a record are missing.", items.string()));
-    if (static_cast<int64_t>(size) != record.items.size_bytes) {
-      throw Error(ErrorKind::kIo, fmt::format("{}: the file has {} bytes, its record says {}.", items.string(), size,
-                                              record.items.size_bytes));
-    }
+    ItemsText(record);
     return record;
   } catch (const Error& error) {
     faults.emplace_back(error.what());
@@ -82,13 +105,26 @@ std::optional<QuantizationRecord> RecordStore::FindQuantization(const std::strin
   }
 }
 
-std::vector<ItemScore> RecordStore::Items(const TaskRecord& record) const {
+std::string RecordStore::ItemsText(const TaskRecord& record) const {
   const fs::path path = ItemsPath(RecordDigest(record.key));
-  const std::string text = ReadWholeFile(path);
+  std::error_code error;
+  const auto size = fs::file_size(path, error);
+  if (error) throw Error(ErrorKind::kIo, fmt::format("{}: the items of a record are missing.", path.string()));
+  if (static_cast<int64_t>(size) != record.items.size_bytes) {
+    throw Error(ErrorKind::kIo, fmt::format("{}: the file has {} bytes, its record says {}.", path.string(), size,
+                                            record.items.size_bytes));
+  }
+  std::string text = ReadWholeFile(path);
   if (DigestOf(text) != record.items.digest) {
     throw Error(ErrorKind::kIo, fmt::format("{}: the items are not those of their record: the file was changed.",
                                             path.string()));
   }
+  return text;
+}
+
+std::vector<ItemScore> RecordStore::Items(const TaskRecord& record) const {
+  const fs::path path = ItemsPath(RecordDigest(record.key));
+  const std::string text = ItemsText(record);
   std::vector<ItemScore> items = ReadItems(record.card, text, path.string());
   if (static_cast<int64_t>(items.size()) != record.items.rows) {
     throw Error(ErrorKind::kIo, fmt::format("{}: {} items, the record says {}.", path.string(), items.size(),
@@ -112,10 +148,12 @@ void RecordStore::Quarantine(const std::string& digest) const {
 }
 
 void RecordStore::WriteTimings(const std::string& digest, const Value& timings) const {
+  CheckFolder();
   WriteDurably(TimingsPath(digest), PrettyJson(timings));
 }
 
 void RecordStore::WriteFailure(const FailureRecord& failure) const {
+  CheckFolder();
   const Value value = Value::Map{{"trial", failure.trial},   {"label", failure.label},
                                  {"stage", failure.stage},   {"kind", failure.kind},
                                  {"reason", failure.reason}, {"stderr_tail", failure.stderr_tail},

@@ -39,17 +39,24 @@ class BITLAW_EXPORT RecordStore {
   std::filesystem::path TimingsPath(const std::string& digest) const;
   std::filesystem::path FailurePath(const std::string& trial) const;
 
+  /// Error(kIo) if the output folder is gone. What writes asks first: a folder that somebody deleted must not come back
+  /// with half of its records.
+  void CheckFolder() const;
+
   /// Puts items and then the record on the disk; fills record.items. Returns the record's digest.
   std::string Write(TaskRecord& record, const std::vector<ItemScore>& items) const;
   std::string Write(const QuantizationRecord& record) const;
 
-  /// The record, or nullopt if there is none. A file that is no whole record, or whose items file is missing or has
-  /// another size, counts as none; why is appended to `faults`.
+  /// The record, or nullopt if there is none. A file that is no whole record, or whose items file is missing or not the
+  /// one that the record names by size and digest, counts as none; why is appended to `faults`.
   std::optional<TaskRecord> FindTask(const std::string& digest, std::vector<std::string>& faults) const;
   std::optional<QuantizationRecord> FindQuantization(const std::string& digest, std::vector<std::string>& faults) const;
 
   /// The items of a record. Error(kIo) if they are not those whose digest the record holds.
   std::vector<ItemScore> Items(const TaskRecord& record) const;
+
+  /// Records of a format that this bitlaw does not read. They are left where they are.
+  size_t CountOtherFormats() const;
 
   /// Moves whatever stands under `digest` out of the way, so that the trial can be done again.
   void Quarantine(const std::string& digest) const;
@@ -62,6 +69,7 @@ class BITLAW_EXPORT RecordStore {
   void RemoveTemporaries() const;
 
  private:
+  std::string ItemsText(const TaskRecord& record) const;
   std::filesystem::path output_;
 };
 

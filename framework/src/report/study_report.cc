@@ -217,6 +217,7 @@ ReportSection WarningSection(const StudyReport& report, const ScoreIndex& index)
     section.bullets.push_back(
         fmt::format("Failed: {}, at {} ({}): {}", failure.label, failure.stage, failure.kind, failure.reason));
   }
+  for (const FitFault& fault : report.fit_faults) section.bullets.push_back(fault.text);
   section.bullets.insert(section.bullets.end(), report.warnings.begin(), report.warnings.end());
   section.bullets.insert(section.bullets.end(), report.fits.notes.begin(), report.fits.notes.end());
   return section;
@@ -241,27 +242,53 @@ std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& specs, co
 
 namespace {
 
-void FitTo(const std::vector<LawSpec>& specs, const Value& given, const PluginHost& host,
-           const std::filesystem::path& output, StudyReport& report) {
-  const std::vector<std::unique_ptr<Law>> laws = OpenLaws(specs, host);
-  const FitSettings settings = ReadFitSettings(given);
-  report.fits = FitLaws(laws, report.observations, settings);
-  ItemScores items;
-  if (settings.bootstrap_unit == "items") items = ReadItemScores(report.observations, RecordStore(output));
-  report.analysis =
-      Analyze(laws, report.observations, settings, report.fits, items.tasks.empty() ? nullptr : &items);
+// Calls `step`; what it throws becomes a fault of the report, for the rest of a report is not to be lost with one law.
+template <class Step>
+bool Try(StudyReport& report, const std::string& what, Step&& step) {
+  try {
+    step();
+    return true;
+  } catch (const Error& error) {
+    report.fit_faults.push_back({error.kind(), what + ": " + error.what()});
+    return false;
+  }
 }
 
-// What a study measured is reported whatever its laws and settings ask for: a column that is not there is a warning.
 void Fit(const std::vector<LawSpec>& specs, const Value& given, const PluginHost& host,
          const std::filesystem::path& output, StudyReport& report) {
-  try {
-    FitTo(specs, given, host, output, report);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kSpec && error.kind() != ErrorKind::kNumerical) throw;
-    report.warnings.push_back(std::string(report.fits.fits.empty() ? "No law was fitted: " : "The fits were not examined: ") +
-                              error.what());
+  FitSettings settings;
+  if (!Try(report, "no law was fitted", [&] { settings = ReadFitSettings(given); })) return;
+  std::vector<std::unique_ptr<Law>> laws;
+  for (const LawSpec& spec : specs) {
+    Try(report, "law '" + spec.name + "' was not fitted",
+        [&] { laws.push_back(std::move(OpenLaws({spec}, host).front())); });
   }
+  try {
+    report.fits = FitLaws(laws, report.observations, settings);
+  } catch (const Error&) {
+    // Which laws it is that cannot be fitted, at little cost; the others once more, together.
+    FitSettings quick = settings;
+    quick.random_starts = std::min(1, settings.random_starts);
+    quick.bootstrap = quick.k_fold = quick.permutations = 0;
+    quick.nulls = quick.compare = quick.profile = quick.leave_one_out = false;
+    std::vector<std::unique_ptr<Law>> fitted;
+    for (std::unique_ptr<Law>& law : laws) {
+      std::vector<std::unique_ptr<Law>> one;
+      one.push_back(std::move(law));
+      const std::string name = one.front()->name();
+      if (Try(report, "law '" + name + "' was not fitted", [&] { FitLaws(one, report.observations, quick); })) {
+        fitted.push_back(std::move(one.front()));
+      }
+    }
+    laws = std::move(fitted);
+    if (!Try(report, "no law was fitted", [&] { report.fits = FitLaws(laws, report.observations, settings); })) return;
+  }
+  Try(report, "the fits were not examined further", [&] {
+    ItemScores items;
+    if (settings.bootstrap_unit == "items") items = ReadItemScores(report.observations, RecordStore(output));
+    report.analysis =
+        Analyze(laws, report.observations, settings, report.fits, items.tasks.empty() ? nullptr : &items);
+  });
 }
 
 }  // namespace

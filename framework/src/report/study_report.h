@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "bitlaw/base/error.h"
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/value.h"
 #include "fit/analysis.h"
@@ -53,6 +54,12 @@ struct BITLAW_EXPORT FailureLine {
 /// Every failure of an output folder, in order of labels. A file that cannot be read is itself a line.
 BITLAW_EXPORT std::vector<FailureLine> ReadFailures(const std::filesystem::path& output);
 
+/// Why a law is not in a report, or its examination is not.
+struct BITLAW_EXPORT FitFault {
+  ErrorKind kind;
+  std::string text;
+};
+
 /// Everything that a study's report is made of. Same inputs, same bytes: no dates, no machine.
 struct BITLAW_EXPORT StudyReport {
   StudyDescription description;
@@ -60,6 +67,7 @@ struct BITLAW_EXPORT StudyReport {
   FitReport fits;
   AnalysisReport analysis;
   std::vector<FailureLine> failures;
+  std::vector<FitFault> fit_faults;  ///< The other laws are fitted all the same.
   std::vector<std::string> warnings;
 };
 

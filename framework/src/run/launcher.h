@@ -9,6 +9,7 @@
 #include "bitlaw/base/export.h"
 #include "plan/plan.h"
 #include "plugin/host.h"
+#include "run/output_lock.h"
 
 namespace bitlaw {
 
@@ -18,6 +19,7 @@ struct BITLAW_EXPORT LaunchOptions {
   double trial_timeout_s = 0;               ///< 0: none.
   /// argv of a worker process, which speaks worker_message.h: Serve() in worker.h.
   std::vector<std::string> worker_command;
+  const OutputLock* lock = nullptr;         ///< Of the output; asked now and then whether it is still held.
   /// Trials to do; empty: those of the plan. Indices into Plan::trials.
   std::vector<size_t> trials;
 };
@@ -48,15 +50,16 @@ struct BITLAW_EXPORT LaunchResult {
   size_t trials_done = 0;     ///< Complete at the end, those recorded before included.
   size_t tasks_recorded = 0;  ///< New.
   std::vector<TrialFailure> failures;
-  int stopped_by = 0;         ///< SIGINT or SIGTERM, or 0.
+  int stopped_by = 0;         ///< SIGINT, SIGTERM or SIGHUP, or 0.
 };
 
-/// Does what is not yet recorded of a plan, in worker processes, and returns when nothing is left, or soon after SIGINT
-/// or SIGTERM. The caller holds the output's lock. A trial that throws, crashes its worker or takes too long is a
-/// failure of the result and a file in <output>/failures; the others go on in a new worker.
+/// Does what is not yet recorded of a plan, in worker processes, and returns when nothing is left, or soon after SIGINT,
+/// SIGTERM or SIGHUP. The caller holds the output's lock. A trial that throws, crashes its worker or takes too long is a
+/// failure of the result and a file in <output>/failures; the others go on in a new worker. What counts as done is in the
+/// records when Launch() returns, whatever a worker said.
 ///
-/// Errors  Error(kIo) for unreadable weights or an output that cannot be written; Error(kPlugin) if a worker ends before
-///         it could take a trial, with what it wrote.
+/// Errors  Error(kIo) for unreadable weights or an output that cannot be written or is gone; Error(kPlugin) if workers end
+///         before they could take a trial, three in a row, with what the last one wrote.
 /// Threads One launch a process: it handles signals while it runs.
 BITLAW_EXPORT LaunchResult Launch(const Plan& plan, const PluginHost& host, const LaunchOptions& options,
                                   const LaunchSink& sink);

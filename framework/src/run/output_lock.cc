@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -15,7 +16,7 @@
 
 namespace bitlaw {
 
-OutputLock::OutputLock(const std::filesystem::path& output) {
+OutputLock::OutputLock(const std::filesystem::path& output) : output_(output) {
   std::error_code error;
   std::filesystem::create_directories(output, error);
   if (error) throw Error(ErrorKind::kIo, fmt::format("{}: the output folder cannot be made: {}.", output.string(), error.message()));
@@ -49,6 +50,16 @@ OutputLock::OutputLock(const std::filesystem::path& output) {
     ::close(fd_);
     throw Error(ErrorKind::kIo, fmt::format("{}: the lock file cannot be written: {}.", path, reason));
   }
+}
+
+void OutputLock::CheckHeld() const {
+  struct stat held{}, named{};
+  const bool same = ::fstat(fd_, &held) == 0 && ::stat((output_ / "lock").c_str(), &named) == 0 &&
+                    held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+  if (same) return;
+  throw Error(ErrorKind::kIo, fmt::format("{}: the output folder was deleted, moved or replaced while the study ran. What "
+                                          "was recorded in it went with it. Run again, and leave the folder alone.",
+                                          output_.string()));
 }
 
 OutputLock::~OutputLock() {

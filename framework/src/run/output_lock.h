@@ -13,10 +13,13 @@ class BITLAW_EXPORT OutputLock {
   /// Makes the folder if it is missing. Error(kIo) that names the process and host that hold the lock.
   explicit OutputLock(const std::filesystem::path& output);
   ~OutputLock();
+  /// Error(kIo) if the locked file is no longer the one of that name: the folder was deleted, moved or replaced.
+  void CheckHeld() const;
   OutputLock(const OutputLock&) = delete;
   OutputLock& operator=(const OutputLock&) = delete;
 
  private:
+  std::filesystem::path output_;
   int fd_ = -1;
 };
 

@@ -14,6 +14,13 @@ size_t TerminalWidth(int fd) {
   return ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
+// A log that cannot be written (a full disk, a reader that went away) is no reason to end a study.
+void Say(std::FILE* file, const std::string& text) {
+  std::fputs(text.c_str(), file);
+  std::fflush(file);
+  std::clearerr(file);
+}
+
 }  // namespace
 
 std::string DurationText(double seconds) {
@@ -49,17 +56,15 @@ LaunchSink ProgressDisplay::sink() {
 }
 
 void ProgressDisplay::Clear() {
-  if (line_shown_) std::fputs("\r\033[K", file_);
+  if (line_shown_) Say(file_, "\r\033[K");
   line_shown_ = false;
-  std::fflush(file_);
 }
 
 void ProgressDisplay::Tick(const LaunchProgress& progress) {
   const auto now = std::chrono::steady_clock::now();
   if (terminal_) {
-    fmt::print(file_, "\r\033[K{}", ProgressLine(progress, TerminalWidth(::fileno(file_)) - 1));
+    Say(file_, "\r\033[K" + ProgressLine(progress, TerminalWidth(::fileno(file_)) - 1));
     line_shown_ = true;
-    std::fflush(file_);
   } else if (now - last_line_ >= std::chrono::minutes(1)) {
     Event(ProgressLine(progress, 1000), false);
   }
@@ -69,8 +74,7 @@ void ProgressDisplay::Event(const std::string& line, bool detail) {
   const auto now = std::chrono::steady_clock::now();
   if (detail && (terminal_ || now - last_line_ < std::chrono::seconds(10))) return;
   Clear();
-  fmt::print(file_, "{}\n", line);
-  std::fflush(file_);
+  Say(file_, line + "\n");
   last_line_ = now;
 }
 

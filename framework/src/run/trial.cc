@@ -10,6 +10,7 @@
 
 #include "bitlaw/api/corpus.h"
 #include "bitlaw/api/model.h"
+#include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "evaluate/evaluate.h"
 #include "quantize/quantize_model.h"
@@ -26,15 +27,19 @@ double Seconds(Clock::time_point since) { return std::chrono::duration<double>(C
 
 Value Rounded(double seconds) { return std::stod(fmt::format("{:.3f}", seconds)); }
 
+// Thrown where the model's files were written to and are what they were: what was read meanwhile is unknown.
+struct InputsTouched {};
+
 // One trial from its first missing task to its last.
 class TrialRun {
  public:
-  TrialRun(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache, int threads,
-           const Tell& tell)
+  TrialRun(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache,
+           FileWatch& code, int threads, const Tell& tell)
       : contents_(contents),
         trial_(trial),
         store_(store),
         cache_(cache),
+        code_(code),
         threads_(threads),
         tell_(tell),
         spec_(contents.plan().models[trial.model].spec),
@@ -49,11 +54,12 @@ class TrialRun {
     if (trial_.calibration) FindCalibrationDigest();
     const fs::path artifact = ArtifactPath(store_, content_);
     const std::vector<size_t> missing = MissingTasks();
-    if (!missing.empty()) {
+    if (!missing.empty() || LacksQuantizationRecord()) {
       Stage("open the model");
       const auto began = Clock::now();
       model_ = backend_->Open(spec_.path, trial_.compute);
       open_s_ = Seconds(began);
+      CheckInputs();
       if (trial_.quantizer != "none") Quantize(artifact);
       for (const size_t task : missing) Score(task);
     }
@@ -82,6 +88,23 @@ class TrialRun {
     tell_(message);
   }
 
+  // Before anything is kept that was computed of the model: the key was taken of what its files held then.
+  void CheckInputs() {
+    std::string why;
+    const FileWatch::State model = contents_.model_watch(trial_.model).Check(why);
+    if (model == FileWatch::State::kOther) {
+      throw Error(ErrorKind::kIo, fmt::format("model '{}' was replaced while the trial ran: {} What was computed since is "
+                                              "not recorded. Run again for the model that is there now.",
+                                              spec_.name, why));
+    }
+    if (code_.Check(why) == FileWatch::State::kOther) {
+      throw Error(ErrorKind::kPlugin, fmt::format("a program or plugin was replaced while the trial ran: {} What was "
+                                                  "computed since is not recorded. Run again.",
+                                                  why));
+    }
+    if (model == FileWatch::State::kTouched) throw InputsTouched();
+  }
+
   const TokenSequences& Calibration() {
     if (!calibration_) {
       Stage("draw calibration tokens");
@@ -99,6 +122,8 @@ class TrialRun {
       return;
     }
     content_.calibration_digest = Calibration().digest();
+    CheckInputs();
+    contents_.CheckCorpus(trial_.calibration->corpus);
     cache_.SetEntry(entry, content_.calibration_digest);
     WorkerMessage message;
     message.kind = WorkerMessage::Kind::kCalibration;
@@ -118,6 +143,7 @@ class TrialRun {
         missing.push_back(t);
         continue;
       }
+      if (record->quantization) recorded_codes_digest_ = record->quantization->codes_digest;
       WorkerMessage message;
       message.kind = WorkerMessage::Kind::kTask;
       message.task = study_.tasks[t].name;
@@ -127,10 +153,21 @@ class TrialRun {
     return missing;
   }
 
+  // Task records name the record of their quantization: where it is lost or damaged, it is made again.
+  bool LacksQuantizationRecord() const {
+    std::vector<std::string> faults;
+    return trial_.quantizer != "none" && !store_.FindQuantization(RecordDigest(QuantizationKey(content_)), faults);
+  }
+
   void Quantize(const fs::path& artifact) {
     std::optional<QuantizedModel> quantized = LoadArtifact(artifact);
     if (!quantized) quantized = QuantizeAnew(artifact);
     header_ = Header(*quantized);
+    if (!recorded_codes_digest_.empty() && recorded_codes_digest_ != header_.codes_digest) {
+      Warn(fmt::format("{}: its codes have SHA-256 {}, and those of its recorded tasks have {}: another machine or number "
+                       "of threads made them.",
+                       trial_.label, ShortDigest(header_.codes_digest), ShortDigest(recorded_codes_digest_)));
+    }
   }
 
   // Codes that an earlier try left behind; anything wrong with them costs their time, no more.
@@ -173,6 +210,7 @@ class TrialRun {
             return fmt::format("quantize {} ({}/{})", progress.layer, progress.layers_done, progress.layers_total);
           });
         });
+    CheckInputs();
     // The record first: where there is an artifact there is a record.
     WriteQuantizationRecord(quantized);
     Stage("save quantized weights");
@@ -238,6 +276,8 @@ class TrialRun {
     TaskResult result = Evaluate(*model_, contents_.task(index), Options(), [&](const EvaluateProgress& progress) {
       StageAtTimes([&] { return fmt::format("evaluate {} ({}/{})", name, progress.done, progress.total); });
     });
+    CheckInputs();
+    contents_.CheckTask(index);
     TaskRecord record;
     record.key = TaskKey(content_, contents_.task_content(index));
     record.trial = {trial_.id, trial_.label, trial_.axes};
@@ -275,6 +315,7 @@ class TrialRun {
   const Trial& trial_;
   const RecordStore& store_;
   DigestCache& cache_;
+  FileWatch& code_;
   const int threads_;
   const Tell& tell_;
   const ModelSpec& spec_;
@@ -284,6 +325,7 @@ class TrialRun {
   std::optional<TokenSequences> calibration_;
   std::unique_ptr<Model> model_;
   QuantizationHeader header_;
+  std::string recorded_codes_digest_;  ///< In the task records that are there; "" if none is.
   double open_s_ = 0;
   Clock::time_point last_stage_;
 };
@@ -294,9 +336,22 @@ std::filesystem::path ArtifactPath(const RecordStore& store, const TrialContent&
   return store.output() / "artifacts" / (RecordDigest(QuantizationKey(content)) + ".safetensors");
 }
 
-void RunTrial(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache, int threads,
-              const Tell& tell) {
-  TrialRun(contents, trial, store, cache, threads, tell).Run();
+void RunTrial(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache, FileWatch& code,
+              int threads, const Tell& tell) {
+  for (int tries = 0; tries < 3; ++tries) {
+    try {
+      return TrialRun(contents, trial, store, cache, code, threads, tell).Run();
+    } catch (const InputsTouched&) {
+      WorkerMessage message;
+      message.kind = WorkerMessage::Kind::kWarning;
+      message.text = fmt::format("{}: the model's files were written to while it ran, and hold what they held. It begins "
+                                 "again.",
+                                 trial.label);
+      tell(message);
+    }
+  }
+  throw Error(ErrorKind::kIo, fmt::format("model '{}': its files were written to again and again. Let them stand still.",
+                                          contents.plan().models[trial.model].spec.name));
 }
 
 }  // namespace bitlaw

@@ -20,9 +20,12 @@ BITLAW_EXPORT std::filesystem::path ArtifactPath(const RecordStore& store, const
 /// <output>/artifacts, score each missing task, put its record on the disk at once. Opens nothing if all is recorded.
 ///
 /// Tells stages, the calibration digest if it was not known, and every task; not the end. `threads` goes into timings.
+/// What numbers are made of is compared with what their key was taken of before each record is written: a model, plugin,
+/// task or text that was replaced meanwhile ends the trial; after a mere touch the trial begins anew.
 /// A resumed trial gives the same bytes as one that was never stopped, on the same machine with as many threads.
-/// Errors: those of the model, corpus, quantizer and tasks; Error(kNumerical) for a fallback that the study forbids.
+/// Errors: those of the model, corpus, quantizer and tasks; Error(kNumerical) for a fallback that the study forbids;
+/// Error(kIo, kPlugin) for what was replaced.
 BITLAW_EXPORT void RunTrial(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache,
-                            int threads, const Tell& tell);
+                            FileWatch& code, int threads, const Tell& tell);
 
 }  // namespace bitlaw

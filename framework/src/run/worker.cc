@@ -10,6 +10,7 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/torch_threads.h"
+#include "run/code_watch.h"
 #include "run/trial.h"
 
 namespace bitlaw {
@@ -45,6 +46,17 @@ WorkerMessage Failure(const std::string& kind, const std::string& text) {
   return message;
 }
 
+// A worker that starts late may find another model or other code than its launcher did.
+void CheckOrder(const TrialOrder& order, const std::string& code_digest, PlanContents& contents, const Trial& trial) {
+  if (order.code_digest != code_digest) {
+    throw Error(ErrorKind::kPlugin, "bitlaw or a plugin was replaced while the study ran. Run again.");
+  }
+  if (order.weights_digest != contents.WeightsDigest(trial.model)) {
+    throw Error(ErrorKind::kIo, "model '" + contents.plan().models[trial.model].spec.name +
+                                    "' was replaced while the study ran. Run again for the model that is there now.");
+  }
+}
+
 }  // namespace
 
 int ServeTrials(const Plan& plan, const PluginHost& host, const WorkerOptions& options) {
@@ -52,9 +64,13 @@ int ServeTrials(const Plan& plan, const PluginHost& host, const WorkerOptions& o
   const RecordStore store(options.output);
   DigestCache cache = CacheOf(options.output);
   PlanContents contents(plan, host, cache);
+  FileWatch code = WatchCode(host);
+  const std::string code_digest = DigestOf(code);
   const Tell tell = [&](const WorkerMessage& message) { WriteAll(options.out, ToLine(message)); };
   tell({});
-  for (std::string id; ReadLine(options.in, id);) {
+  for (std::string line; ReadLine(options.in, line);) {
+    const TrialOrder order = FromOrderLine(line);
+    const std::string& id = order.trial;
     const auto trial = std::find_if(plan.trials.begin(), plan.trials.end(), [&](const Trial& t) { return t.id == id; });
     if (trial == plan.trials.end()) {
       tell(Failure("spec",
@@ -62,7 +78,8 @@ int ServeTrials(const Plan& plan, const PluginHost& host, const WorkerOptions& o
       continue;
     }
     try {
-      RunTrial(contents, *trial, store, cache, threads, tell);
+      CheckOrder(order, code_digest, contents, *trial);
+      RunTrial(contents, *trial, store, cache, code, threads, tell);
       WorkerMessage done;
       done.kind = WorkerMessage::Kind::kDone;
       tell(done);

@@ -11,7 +11,7 @@ namespace bitlaw {
 struct BITLAW_EXPORT WorkerOptions {
   std::filesystem::path output;
   int threads = 0;  ///< As libtorch uses them; 0: every core that the process may use.
-  int in = 0;       ///< Descriptor: one trial id a line.
+  int in = 0;       ///< Descriptor: one TrialOrder a line.
   int out = 1;      ///< Descriptor: worker_message.h.
 };
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <sstream>
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"
@@ -68,6 +69,17 @@ std::optional<WorkerMessage> FromLine(std::string_view line) {
     return message;
   }
   return std::nullopt;
+}
+
+std::string ToOrderLine(const TrialOrder& order) {
+  return order.trial + " " + order.weights_digest + " " + order.code_digest;
+}
+
+TrialOrder FromOrderLine(const std::string& line) {
+  TrialOrder order;
+  std::istringstream words(line);
+  words >> order.trial >> order.weights_digest >> order.code_digest;
+  return order;
 }
 
 }  // namespace bitlaw

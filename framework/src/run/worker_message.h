@@ -32,4 +32,13 @@ BITLAW_EXPORT std::string ToLine(const WorkerMessage& message);  ///< With the l
 /// nullopt for a line that is no message (a plugin may print).
 BITLAW_EXPORT std::optional<WorkerMessage> FromLine(std::string_view line);
 
+/// A trial that a launcher gives, one line, with what the launcher found its inputs to be.
+struct BITLAW_EXPORT TrialOrder {
+  std::string trial;           ///< Id.
+  std::string weights_digest;  ///< Of the trial's model.
+  std::string code_digest;     ///< Of program and plugins: code_watch.h.
+};
+BITLAW_EXPORT std::string ToOrderLine(const TrialOrder& order);  ///< Without the line end.
+BITLAW_EXPORT TrialOrder FromOrderLine(const std::string& line);
+
 }  // namespace bitlaw

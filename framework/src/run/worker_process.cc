@@ -16,6 +16,7 @@ namespace bitlaw {
 namespace {
 
 constexpr size_t kTailBytes = 4096;
+constexpr size_t kMostBytes = 1 << 20;  // Of one read, and of one line: whoever floods a pipe must not keep the others waiting.
 
 void CloseFd(int& fd) {
   if (fd >= 0) ::close(fd);
@@ -31,6 +32,7 @@ void CloseFd(int& fd) {
   ::dup2(in, STDIN_FILENO);
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
+  ::signal(SIGHUP, SIG_DFL);
   ::signal(SIGINT, SIG_DFL);
   ::signal(SIGTERM, SIG_DFL);
   ::signal(SIGPIPE, SIG_DFL);
@@ -72,6 +74,8 @@ WorkerProcess::WorkerProcess(const std::vector<std::string>& command) {
   if (piped) pid_ = ::fork();
   if (piped && pid_ == 0) Become(argv.data(), in[0], out[1], err[1], launcher);
   const int reason = errno;
+  // Both sides of the fork set the group: whoever comes second finds it done.
+  if (pid_ > 0) ::setpgid(pid_, pid_);
   for (int* fd : {&in[0], &out[1], &err[1]}) CloseFd(*fd);
   if (pid_ < 0) {
     for (int* fd : {&in[1], &out[0], &err[0]}) CloseFd(*fd);
@@ -103,34 +107,56 @@ void WorkerProcess::Send(const std::string& line) {
   }
 }
 
-bool WorkerProcess::ReadOutput(std::vector<WorkerMessage>& messages) {
+WorkerProcess::Life WorkerProcess::life() const {
+  if (pid_ <= 0) return Life::kEnded;
+  siginfo_t state{};
+  if (::waitid(P_PID, static_cast<id_t>(pid_), &state, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) != 0) return Life::kEnded;
+  if (state.si_pid == 0) return Life::kRuns;
+  return state.si_code == CLD_STOPPED || state.si_code == CLD_TRAPPED ? Life::kStopped : Life::kEnded;
+}
+
+bool WorkerProcess::ReadOutput(std::vector<WorkerMessage>& messages, bool* more) {
   char buffer[1 << 14];
-  for (;;) {
+  size_t total = 0;
+  while (out_ >= 0 && total < kMostBytes) {
     const ssize_t got = ReadSome(out_, buffer, sizeof buffer);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
     if (got <= 0) {
       CloseFd(out_);
       break;
     }
+    total += static_cast<size_t>(got);
     pending_.append(buffer, static_cast<size_t>(got));
   }
   size_t start = 0;
   for (size_t end; (end = pending_.find('\n', start)) != std::string::npos; start = end + 1) {
-    if (auto message = FromLine(std::string_view(pending_).substr(start, end - start))) messages.push_back(std::move(*message));
+    if (!skips_line_) {
+      if (auto message = FromLine(std::string_view(pending_).substr(start, end - start))) {
+        messages.push_back(std::move(*message));
+      }
+    }
+    skips_line_ = false;
   }
   pending_.erase(0, start);
+  if (pending_.size() > kMostBytes) {
+    skips_line_ = true;
+    pending_.clear();
+  }
+  if (more != nullptr) *more = total > 0;
   return out_ >= 0;
 }
 
 void WorkerProcess::ReadErrors() {
   char buffer[1 << 12];
-  while (err_ >= 0) {
+  size_t total = 0;
+  while (err_ >= 0 && total < kMostBytes) {
     const ssize_t got = ReadSome(err_, buffer, sizeof buffer);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
     if (got <= 0) {
       CloseFd(err_);
       break;
     }
+    total += static_cast<size_t>(got);
     stderr_tail_.append(buffer, static_cast<size_t>(got));
     if (stderr_tail_.size() > kTailBytes) stderr_tail_.erase(0, stderr_tail_.size() - kTailBytes);
   }
@@ -139,11 +165,18 @@ void WorkerProcess::ReadErrors() {
 void WorkerProcess::CloseInput() { CloseFd(in_); }
 
 void WorkerProcess::Kill() {
-  if (pid_ > 0) ::kill(pid_, SIGKILL);
+  if (pid_ <= 0) return;
+  ::kill(-pid_, SIGKILL);
+  ::kill(pid_, SIGKILL);
 }
 
 std::string WorkerProcess::Reap() {
   if (pid_ <= 0) return "";
+  // Until it is reaped the number of its group belongs to nobody else.
+  siginfo_t end{};
+  while (::waitid(P_PID, static_cast<id_t>(pid_), &end, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+  }
+  ::kill(-pid_, SIGKILL);
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }

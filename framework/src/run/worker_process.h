@@ -26,25 +26,31 @@ class BITLAW_EXPORT WorkerProcess {
   int errors() const { return err_; }
   pid_t pid() const { return pid_; }
 
+  enum class Life { kRuns, kStopped, kEnded };
+  /// Asks the kernel: a pipe may outlive its process, in the hands of a child, and a process its pipe.
+  Life life() const;
+
   /// Sends one line. A worker that is gone is noticed when its output ends.
   void Send(const std::string& line);
 
-  /// Reads what is there, appends whole messages. False once the worker has closed its output.
-  bool ReadOutput(std::vector<WorkerMessage>& messages);
-  /// Reads what is there; what the last 4 kB were is in stderr_tail().
+  /// Reads what is there, a megabyte at most, and appends whole messages; lines longer than that are no messages. False
+  /// once the worker has closed its output. `more`: whether anything was read.
+  bool ReadOutput(std::vector<WorkerMessage>& messages, bool* more = nullptr);
+  /// Reads what is there, a megabyte at most; what the last 4 kB were is in stderr_tail().
   void ReadErrors();
   const std::string& stderr_tail() const { return stderr_tail_; }
 
   /// No more trials: the worker ends by itself.
   void CloseInput();
-  void Kill();
-  /// Waits for the end and says how it came: "" after exit code 0, else "exit code 3", "SIGSEGV (segmentation fault)".
+  void Kill();  ///< With its children.
+  /// Waits for the end, kills children that are left, and says how it came: "" after exit code 0, else "exit code 3", "SIGSEGV (segmentation fault)".
   std::string Reap();
 
  private:
   pid_t pid_ = -1;
   int in_ = -1, out_ = -1, err_ = -1;
   std::string pending_, stderr_tail_;
+  bool skips_line_ = false;  ///< What is read belongs to a line that was too long.
 };
 
 /// "SIGKILL" and what usually sends it.

@@ -105,6 +105,50 @@ TEST_F(RecordStoreTest, RefusesItemsThatWereChanged) {
   }
 }
 
+TEST_F(RecordStoreTest, TakesARecordWithEditedItemsOfTheSameSizeForNone) {
+  const RecordStore store(folder_);
+  TaskRecord record = SampleRecord();
+  const std::string digest = store.Write(record, SampleItems());
+  std::string text = ReadWholeFile(store.ItemsPath(digest));
+  text[text.find("1,2.5")] = '0';
+  WriteDurably(store.ItemsPath(digest), text);
+  std::vector<std::string> faults;
+  EXPECT_FALSE(store.FindTask(digest, faults).has_value());
+  EXPECT_THAT(faults, ElementsAre(store.ItemsPath(digest).string() +
+                                  ": the items are not those of their record: the file was changed."));
+}
+
+TEST_F(RecordStoreTest, DoesNotBringBackAFolderThatWasDeleted) {
+  const RecordStore store(folder_ / "out");
+  TaskRecord record = SampleRecord();
+  fs::create_directories(folder_ / "out");
+  const std::string digest = store.Write(record, SampleItems());
+  fs::remove_all(folder_ / "out");
+  const std::string gone = (folder_ / "out").string() +
+                           ": the output folder is gone: it was deleted or moved while it was in use.";
+  const auto error_of = [](auto&& write) -> std::string {
+    try {
+      write();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  EXPECT_EQ(error_of([&] { store.Write(record, SampleItems()); }), gone);
+  EXPECT_EQ(error_of([&] { store.WriteTimings(digest, Value()); }), gone);
+  EXPECT_EQ(error_of([&] { store.WriteFailure({}); }), gone);
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
+TEST_F(RecordStoreTest, CountsRecordsOfAnotherFormat) {
+  const RecordStore store(folder_);
+  TaskRecord record = SampleRecord();
+  store.Write(record, SampleItems());
+  EXPECT_EQ(store.CountOtherFormats(), 0u);
+  WriteDurably(store.RecordPath(std::string(64, '0')), "{\n  \"format\": 1,\n  \"kind\": \"task\"\n}\n");
+  EXPECT_EQ(store.CountOtherFormats(), 1u);
+}
+
 TEST_F(RecordStoreTest, MovesACorruptRecordToQuarantine) {
   const RecordStore store(folder_);
   TaskRecord record = SampleRecord();
@@ -156,6 +200,33 @@ TEST_F(DigestCacheTest, DependsOnBytesNotOnNames) {
   WriteDurably(folder_ / "b", "same");
   DigestCache cache(folder_ / "digests.json");
   EXPECT_EQ(cache.Files({folder_ / "a"}), cache.Files({folder_ / "b"}));
+}
+
+TEST_F(DigestCacheTest, BelievesNothingOfAnEditedFile) {
+  const fs::path file = folder_ / "digests.json";
+  DigestCache cache(file);
+  cache.SetEntry("x", std::string(64, 'f'));
+  cache.SetEntry("y", std::string(64, 'e'));
+  cache.Save();
+  EXPECT_EQ(DigestCache(file).fault(), "");
+  std::string text = ReadWholeFile(file);
+  text[text.find("eeee")] = 'd';
+  WriteDurably(file, text);
+  DigestCache edited(file);
+  EXPECT_FALSE(edited.CachedEntry("x").has_value());
+  EXPECT_EQ(edited.fault(), file.string() + ": its content does not give the digest in it: the file was edited, or an "
+                                            "older bitlaw wrote it. Its digests are taken anew.");
+}
+
+TEST_F(DigestCacheTest, DigestsAgainWhatWasReplacedUnderTheSameSizeAndTime) {
+  const fs::path weights = folder_ / "w";
+  WriteDurably(weights, "one");
+  DigestCache cache(folder_ / "digests.json");
+  const std::string digest = cache.Files({weights});
+  const auto time = fs::last_write_time(weights);
+  WriteDurably(weights, "two");
+  fs::last_write_time(weights, time);
+  EXPECT_NE(cache.Files({weights}), digest);
 }
 
 TEST_F(DigestCacheTest, StartsAnewFromAMalformedFile) {

@@ -82,8 +82,59 @@ TEST(TaskRecord, RefusesAKeyThatDoesNotGiveTheFileName) {
 
 TEST(TaskRecord, RefusesAnotherFormat) {
   const TaskRecord record = SampleRecord();
-  const std::string text = Replaced(WriteRecord(record), "\"format\": 1", "\"format\": 99");
-  EXPECT_EQ(ErrorOf(text, RecordDigest(record.key)), "r.json: the record's format is 99. This bitlaw reads format 1.");
+  const std::string text = Replaced(WriteRecord(record), "\"format\": 2", "\"format\": 99");
+  EXPECT_EQ(ErrorOf(text, RecordDigest(record.key)), "r.json: the record's format is 99. This bitlaw reads format 2.");
+}
+
+constexpr char kEdited[] =
+    "r.json: not a whole record: its content does not give its 'content_digest': the file was edited.";
+
+TEST(TaskRecord, RefusesEveryEditOfItsContent) {
+  const TaskRecord record = SampleRecord();
+  const std::string text = WriteRecord(record), digest = RecordDigest(record.key);
+  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{{"\"value\": 0.5", "\"value\": 0.6"},
+                                                                                 {"\"value\": 12.5", "\"value\": null"},
+                                                                                 {"\"rows\": 0", "\"rows\": 1"},
+                                                                                 {"\"chance\": 0.25", "\"chance\": 0.2"},
+                                                                                 {"\"KM\"", "\"KR\""},
+                                                                                 {"\"requests\": 8", "\"requests\": 9"}}) {
+    EXPECT_EQ(ErrorOf(Replaced(text, from, to), digest), kEdited) << from;
+  }
+}
+
+TEST(TaskRecord, RefusesAContentWithoutItsDigest) {
+  const TaskRecord record = SampleRecord();
+  const std::string text = WriteRecord(record);
+  const size_t begin = text.find(",\n", text.find("\"counts\"")), end = text.rfind("\n}");
+  EXPECT_EQ(ErrorOf(text.substr(0, begin) + text.substr(end), RecordDigest(record.key)), kEdited);
+}
+
+TEST(TaskRecord, TakesNoNoticeOfWhiteSpace) {
+  const TaskRecord record = SampleRecord();
+  EXPECT_EQ(ErrorOf(Replaced(WriteRecord(record), "\n", "\n\n  "), RecordDigest(record.key)), "no error");
+}
+
+TEST(QuantizationRecord, RefusesLayersThatWereTakenOut) {
+  const TaskRecord task = SampleRecord();
+  QuantizationRecord record;
+  record.key = task.key;
+  record.quantization = *task.quantization;
+  record.layers = {{"q_proj", 3.25, "", {}}};
+  const std::string text = WriteRecord(record);
+  EXPECT_EQ(ReadQuantizationRecord(text, RecordDigest(record.key), "r.json").layers.size(), 1u);
+  record.layers.clear();
+  const std::string empty = WriteRecord(record);
+  // The emptied content with the digest of the whole one.
+  const std::string field = "\"content_digest\": \"";
+  const size_t mine = text.find(field) + field.size(), theirs = empty.find(field) + field.size();
+  std::string edited = empty;
+  edited.replace(theirs, 64, text.substr(mine, 64));
+  try {
+    ReadQuantizationRecord(edited, RecordDigest(record.key), "r.json");
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), kEdited);
+  }
 }
 
 TEST(TaskRecord, RefusesEveryFileThatWasCutOff) {
@@ -187,6 +238,19 @@ TEST(ItemsFile, RefusesColumnsThatAreNotTheRecords) {
     EXPECT_STREQ(error.what(),
                  "i.csv: the columns are id, acc, chance, the record's metrics need id, acc, perplexity, chance.");
   }
+}
+
+TEST(ItemsFile, HoldsNoIdThatASpreadsheetWouldRun) {
+  TaskCard card;
+  card.metrics = {{"acc", MetricKind::kAccuracy, true}};
+  std::vector<ItemScore> items = {{"=1+1", {{1, 1}}, 0.5}, {"'@A1", {{0, 1}}, 0.5}};
+  items[0].group = "-x,y";
+  const std::string text = WriteItems(card, items);
+  EXPECT_EQ(text, "id,acc,chance,group\n'=1+1,1,0.5,\"'-x,y\"\n''@A1,0,0.5,\n");
+  const auto read = ReadItems(card, text, "i.csv");
+  EXPECT_EQ(read[0].id, "=1+1");
+  EXPECT_EQ(read[0].group, "-x,y");
+  EXPECT_EQ(read[1].id, "'@A1");
 }
 
 }  // namespace

@@ -62,5 +62,26 @@ TEST_F(OutputLockTest, MakesTheFolder) {
   EXPECT_TRUE(fs::is_directory(folder_ / "a" / "b"));
 }
 
+TEST_F(OutputLockTest, KnowsThatItsFolderWasDeletedOrReplaced) {
+  const fs::path output = folder_ / "out";
+  const OutputLock lock(output);
+  EXPECT_NO_THROW(lock.CheckHeld());
+  const auto expect_lost = [&] {
+    try {
+      lock.CheckHeld();
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kIo);
+      EXPECT_EQ(std::string(error.what()),
+                output.string() + ": the output folder was deleted, moved or replaced while the study ran. What was "
+                                  "recorded in it went with it. Run again, and leave the folder alone.");
+    }
+  };
+  fs::rename(output, folder_ / "moved");
+  expect_lost();
+  const OutputLock other(output);
+  expect_lost();
+}
+
 }  // namespace
 }  // namespace bitlaw

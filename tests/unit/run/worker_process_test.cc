@@ -137,5 +137,60 @@ TEST(WorkerProcess, SurvivesAWorkerThatDoesNotListen) {
   EXPECT_EQ(process.Reap(), "");
 }
 
+// Waits until the kernel says so, ten seconds at most.
+bool BecomesLife(const WorkerProcess& process, WorkerProcess::Life life) {
+  for (int i = 0; i < 1000 && process.life() != life; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  return process.life() == life;
+}
+
+// A child of the worker keeps its pipes open: their end would never come.
+TEST(WorkerProcess, KnowsOfAnEndThatAChildHides) {
+  WorkerProcess process({"/bin/sh", "-c", "sleep 100 & echo '{\"bitlaw\":\"stage\",\"text\":\"last\"}'; exit 4"});
+  ASSERT_TRUE(BecomesLife(process, WorkerProcess::Life::kEnded));
+  std::vector<WorkerMessage> messages;
+  EXPECT_TRUE(process.ReadOutput(messages));
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(messages[0].text, "last");
+  EXPECT_EQ(process.Reap(), "exit code 4");
+  // Reaping killed the child; with it the last writer of the pipe goes.
+  bool open = true;
+  for (int i = 0; i < 1000 && open; ++i) {
+    open = process.ReadOutput(messages);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_FALSE(open);
+}
+
+TEST(WorkerProcess, KnowsAStoppedProcessFromARunningOne) {
+  WorkerProcess process({"/bin/sleep", "100"});
+  EXPECT_EQ(process.life(), WorkerProcess::Life::kRuns);
+  ::kill(process.pid(), SIGSTOP);
+  EXPECT_TRUE(BecomesLife(process, WorkerProcess::Life::kStopped));
+  ::kill(process.pid(), SIGCONT);
+  EXPECT_TRUE(BecomesLife(process, WorkerProcess::Life::kRuns));
+  process.Kill();
+  EXPECT_EQ(process.Reap(), "SIGKILL (most often the system's memory ran out: see dmesg)");
+}
+
+TEST(WorkerProcess, DropsALineWithoutEndAndReadsTheNext) {
+  WorkerProcess process({"/bin/sh", "-c",
+                         "head -c 20000000 /dev/zero | tr '\\0' x; echo; echo '{\"bitlaw\":\"stage\",\"text\":\"next\"}'"});
+  const auto messages = MessagesOf(process);
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(messages[0].text, "next");
+}
+
+TEST(WorkerProcess, TakesHalfALineForNoMessage) {
+  WorkerProcess process({"/bin/sh", "-c", "printf '{\"bitlaw\":\"done\"}'"});
+  EXPECT_TRUE(MessagesOf(process).empty());
+}
+
+TEST(TrialOrder, ReadsBackFromItsLine) {
+  const TrialOrder order = FromOrderLine(ToOrderLine({"0123456789ab", std::string(64, 'a'), std::string(64, 'b')}));
+  EXPECT_EQ(order.trial, "0123456789ab");
+  EXPECT_EQ(order.weights_digest, std::string(64, 'a'));
+  EXPECT_EQ(order.code_digest, std::string(64, 'b'));
+}
+
 }  // namespace
 }  // namespace bitlaw

@@ -99,6 +99,21 @@ TEST(Csv, WritesWhatReadsBackTheSame) {
   EXPECT_EQ(ParseCsv(WriteCsv(single), "t.csv").rows(), 2u);
 }
 
+TEST(Csv, GuardsTextsThatASpreadsheetWouldRunAndReadsThemBack) {
+  const std::vector<std::string> names = {"=1+1", "+x", "-x", "@SUM(A1)", "\t=1", "'=1+1", "''@a", "-", "-0.5", "it's", "'a"};
+  Table table("t");
+  table.AddTexts("=name", names);
+  table.AddNumbers("value", {-1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11});
+  const std::string text = WriteCsv(table);
+  EXPECT_EQ(text,
+            "'=name,value\n'=1+1,-1\n'+x,-2\n'-x,-3\n'@SUM(A1),-4\n'\t=1,-5\n''=1+1,-6\n'''@a,-7\n-,-8\n-0.5,-9\n"
+            "it's,-10\n'a,-11\n");
+  const Table read = ParseCsv(text, "t");
+  EXPECT_EQ(read.columns()[0].name, "=name");
+  EXPECT_EQ(read.columns()[0].texts, names);
+  EXPECT_EQ(read.columns()[1].numbers, table.columns()[1].numbers);
+}
+
 TEST(Csv, RefusesMalformedFilesWithLineAndColumn) {
   EXPECT_EQ(FaultOf([] { ParseCsv("", "t.csv"); }), "io: t.csv: the file is empty. A header line is needed.");
   EXPECT_EQ(FaultOf([] { ParseCsv(",,\n1,2,3\n", "t.csv"); }),

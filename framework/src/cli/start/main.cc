@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -10,7 +11,7 @@
 
 namespace {
 
-constexpr int kPluginError = 4;  // ErrorKind::kPlugin, as in the footer of --help
+constexpr int kPluginError = 4, kFileError = 5;  // ErrorKind::kPlugin and kIo, as in the footer of --help
 
 // libgomp's threads spin for milliseconds at the end of each parallel region. On cores that other programs use too,
 // small regions then cost many times their work. libgomp reads the environment once, when it is loaded; workers inherit it.
@@ -37,7 +38,9 @@ std::string LibraryPath() {
 
 int main(int argc, char** argv) {
   if (argc == 2 && std::strcmp(argv[1], "--version") == 0) {
-    return std::puts(BITLAW_VERSION) < 0 || std::fflush(stdout) != 0 ? 5 : 0;
+    if (std::puts(BITLAW_VERSION) >= 0 && std::fflush(stdout) == 0) return 0;
+    std::fprintf(stderr, "bitlaw: standard output cannot be written: %s.\n", std::strerror(errno));
+    return kFileError;
   }
   LetThreadsWaitQuietly();
   const std::string path = LibraryPath();

@@ -8,6 +8,7 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/torch_threads.h"
 #include "cli/tensor/against_unquantized.h"
+#include "cli/output.h"
 #include "cli/tensor/model_argument.h"
 #include "cli/verbs.h"
 #include "evaluate/evaluate.h"
@@ -38,8 +39,7 @@ class RequestProgress {
   }
   void Show(const EvaluateProgress& progress) {
     if (!is_terminal_) return;
-    fmt::print(stderr, "\r\x1b[K{}: {} of {} requests", progress.task, progress.done, progress.total);
-    std::fflush(stderr);
+    Complain(fmt::format("\r\x1b[K{}: {} of {} requests", progress.task, progress.done, progress.total));
     is_shown_ = true;
   }
 
@@ -301,6 +301,8 @@ int EvaluateModel(Session& session, const EvaluateArguments& arguments) {
       results.push_back(std::move(result));
     }
   }
+  opened.CheckUnchanged();
+  unquantized.CheckUnchanged();
   if (!arguments.json.empty()) {
     const Value json = Value::Map{{"bitlaw", BITLAW_VERSION},
                                   {"model", summary.name},

@@ -9,6 +9,7 @@
 #include <chrono>
 
 #include "bitlaw/base/error.h"
+#include "plan/supported_model.h"
 #include "spec/study_spec.h"
 
 namespace bitlaw {
@@ -41,13 +42,20 @@ OpenedModel OpenModelArgument(const PluginHost& host, const std::filesystem::pat
   const Options defaults =
       host.Find(ComponentKind::kModel, opened.backend).schema.Resolve(Value(), "model '" + opened.backend + "'");
   opened.component = host.MakeModelBackend(opened.backend, defaults);
-  if (const std::string reason = opened.component->ExplainUnsupported(path); !reason.empty()) {
-    throw Error(ErrorKind::kUnsupported, reason);
-  }
+  RequireSupported(*opened.component, path);
+  for (const std::filesystem::path& file : opened.component->Files(path)) opened.files.emplace_back(file, StampOf(file));
   const auto begin = std::chrono::steady_clock::now();
   opened.model = opened.component->Open(path, compute);
   opened.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return opened;
+}
+
+void OpenedModel::CheckUnchanged() const {
+  for (const auto& [file, stamp] : files) {
+    if (StampOf(file) == stamp) continue;
+    throw Error(ErrorKind::kIo, file.string() + ": the file was written to or replaced while the model was in use. Its "
+                                                "numbers are not given; run again.");
+  }
 }
 
 Value OptionsFromArguments(const std::vector<std::string>& arguments, const std::string& flag) {

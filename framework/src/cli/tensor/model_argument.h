@@ -3,8 +3,10 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/file_watch.h"
 #include "bitlaw/api/model.h"
 #include "cli/session.h"
 
@@ -16,6 +18,10 @@ struct OpenedModel {
   std::unique_ptr<ModelBackend> component;
   std::unique_ptr<Model> model;
   double seconds = 0;  ///< What opening took.
+  std::vector<std::pair<std::filesystem::path, FileStamp>> files;  ///< As they were before it was opened.
+
+  /// Error(kIo) if a file of the model was written to or replaced since: what was computed may be of two models.
+  void CheckUnchanged() const;
 };
 
 /// The backend that claims `path`, or `backend` if that is not empty. Error(kSpec) if none or several claim it.

@@ -14,7 +14,9 @@
 #include "cli/tensor/model_argument.h"
 #include "cli/verbs.h"
 #include "quantize/quantized_file.h"
+#include "records/csv_text.h"
 #include "records/durable_file.h"
+#include "records/table.h"
 #include "run/progress.h"
 
 namespace bitlaw {
@@ -70,10 +72,10 @@ std::vector<std::string> DiagnosticNames(const QuantizedModel& quantized) {
 std::string LayerTable(const QuantizedModel& quantized) {
   const std::vector<std::string> diagnostics = DiagnosticNames(quantized);
   std::string table = "layer,block,in_features,out_features,bits,group_size,bits_per_weight,fallback,elapsed_s";
-  for (const std::string& name : diagnostics) table += "," + name;
+  for (const std::string& name : diagnostics) table += "," + CsvField(name);
   table += "\n";
   for (const QuantizedLayer& layer : quantized.layers) {
-    table += fmt::format("{},{},{},{},{},{},{},{},{:.4f}", layer.shape.name, layer.shape.block, layer.shape.in_features,
+    table += fmt::format("{},{},{},{},{},{},{},{},{:.4f}", CsvField(layer.shape.name), layer.shape.block, layer.shape.in_features,
                          layer.shape.out_features, layer.linear.bits, layer.linear.group_size, layer.bits_per_weight,
                          Name(layer.linear.fallback), layer.elapsed_s);
     for (const std::string& name : diagnostics) {
@@ -227,6 +229,7 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
                                         {"seed", static_cast<int64_t>(arguments.seed)},
                                         {"digest", sequences->digest()}});
   }
+  opened.CheckUnchanged();
   if (!arguments.output.empty()) SaveQuantized(arguments.output, quantized, about);
   if (!arguments.csv.empty()) WriteDurably(arguments.csv, LayerTable(quantized));
   if (arguments.json) {

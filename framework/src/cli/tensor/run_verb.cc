@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "bitlaw/base/error.h"
+#include "cli/output.h"
 #include "cli/verbs.h"
 #include "records/durable_file.h"
 #include "records/observations.h"
@@ -72,22 +73,22 @@ std::vector<std::string> WorkerCommand(const Session& session, const RunVerb& gi
 
 void PrintPlan(const Plan& plan, const std::vector<size_t>& trials, const RecordedPairs& recorded) {
   for (const size_t i : trials) {
-    fmt::print("{}  {}/{} tasks recorded  {}\n", plan.trials[i].id, recorded.done_of(i), plan.study.tasks.size(),
-               plan.trials[i].label);
+    Say(fmt::format("{}  {}/{} tasks recorded  {}\n", plan.trials[i].id, recorded.done_of(i), plan.study.tasks.size(),
+               plan.trials[i].label));
   }
-  for (const SkippedCell& cell : plan.skipped) fmt::print("skipped       {}: {}\n", cell.label, cell.reason);
+  for (const SkippedCell& cell : plan.skipped) Say(fmt::format("skipped       {}: {}\n", cell.label, cell.reason));
 }
 
 void PrintSummary(const Plan& plan, const LaunchResult& result, size_t wanted, const fs::path& output) {
-  fmt::print("{}: {} of {} trials complete, {} tasks scored now, {} trials failed.\n", plan.study.name,
-             result.trials_done, wanted, result.tasks_recorded, result.failures.size());
+  Say(fmt::format("{}: {} of {} trials complete, {} tasks scored now, {} trials failed.\n", plan.study.name,
+             result.trials_done, wanted, result.tasks_recorded, result.failures.size()));
   for (const TrialFailure& failure : result.failures) {
     const Trial& trial = plan.trials[failure.trial];
-    fmt::print("  failed: {} {} [{}] {}{}\n", trial.id, trial.label, failure.kind,
-               failure.stage.empty() ? "" : failure.stage + ": ", failure.reason);
+    Say(fmt::format("  failed: {} {} [{}] {}{}\n", trial.id, trial.label, failure.kind,
+               failure.stage.empty() ? "" : failure.stage + ": ", failure.reason));
   }
   if (!result.failures.empty()) {
-    fmt::print("  more in {}; run again to try them again.\n", (output / "failures").string());
+    Say(fmt::format("  more in {}; run again to try them again.\n", (output / "failures").string()));
   }
 }
 
@@ -115,6 +116,7 @@ int Run(Session& session, const RunVerb& given) {
   const OutputLock lock(output);
   LaunchOptions options;
   options.output = output;
+  options.lock = &lock;
   options.trial_timeout_s = given.trial_timeout_s;
   options.trials = trials;
   const int threads = given.threads > 0 ? given.threads : AllowedCores();
@@ -126,21 +128,28 @@ int Run(Session& session, const RunVerb& given) {
     result = Launch(plan, session.plugins(), options, display.sink());
   }
   std::vector<std::string> warnings;
+  lock.CheckHeld();
   const Table observations = Observations(plan, session.plugins(), output, &warnings);
   WriteDurably(output / "observations.csv", WriteCsv(observations));
   if (result.stopped_by != 0) {
-    fmt::print(stderr, "bitlaw: stopped by {}; run again to go on.\n",
-               result.stopped_by == SIGINT ? "Ctrl-C" : "SIGTERM");
+    Complain(fmt::format("bitlaw: stopped by {}; run again to go on.\n",
+                         result.stopped_by == SIGINT   ? "Ctrl-C"
+                         : result.stopped_by == SIGHUP ? "SIGHUP"
+                                                       : "SIGTERM"));
     return 128 + result.stopped_by;
   }
-  for (const std::string& warning : warnings) fmt::print(stderr, "warning: {}\n", warning);
+  for (const std::string& warning : warnings) Complain("warning: " + warning + "\n");
   PrintSummary(plan, result, trials.size(), output);
   if (given.no_fit) {
-    fmt::print("observations: {}\n", (output / "observations.csv").string());
+    Say(fmt::format("observations: {}\n", (output / "observations.csv").string()));
   } else {
     const StudyReport report = MakeStudyReport(plan, session.plugins(), output);
-    fmt::print("\n{}\nWritten, the whole report among them:\n", RenderText(SummaryDocument(report)));
-    for (const fs::path& file : WriteStudyReport(report, output)) fmt::print("{}\n", file.string());
+    lock.CheckHeld();
+    const std::vector<fs::path> written = WriteStudyReport(report, output);
+    Say(fmt::format("\n{}\nWritten, the whole report among them:\n", RenderText(SummaryDocument(report))));
+    for (const fs::path& file : written) Say(file.string() + "\n");
+    for (const FitFault& fault : report.fit_faults) Complain("bitlaw: " + fault.text + "\n");
+    if (!report.fit_faults.empty() && result.failures.empty()) return ExitCode(report.fit_faults.front().kind);
   }
   return result.failures.empty() ? 0 : kExitFailedTrials;
 }

@@ -1,0 +1,18 @@
+#include "plan/supported_model.h"
+
+#include "bitlaw/api/tokenizer.h"
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+
+void RequireSupported(const ModelBackend& backend, const std::filesystem::path& path) {
+  const std::string reason = backend.ExplainUnsupported(path);
+  if (reason.empty()) return;
+  backend.Inspect(path);
+  backend.OpenTokenizer(path);
+  throw Error(ErrorKind::kUnsupported, reason.find(path.string()) == std::string::npos
+                                           ? path.string() + ": " + reason
+                                           : reason);
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,109 @@
+#include <gmock/gmock.h>
+
+#include "study_fixture.h"
+
+// Standard streams that are closed, full or gone, a working directory that is gone, files that are broken.
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class Streams : public StudyFolder {
+ protected:
+  /// What a shell makes of `bitlaw` with these words and redirections.
+  ProgramEnd Shell(const std::string& rest, const std::string& before = "") const {
+    const fs::path out = folder_ / "shell.out", err = folder_ / "shell.err";
+    const std::string line = "cd " + folder_.string() + " && " + before + " { " BITLAW_PROGRAM " " + rest + "; } >" +
+                             out.string() + " 2>" + err.string();
+    ProgramEnd end;
+    const int status = std::system(("bash -c '" + line + "'").c_str());
+    end.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    end.out = StartedProgram::Text(out);
+    end.err = StartedProgram::Text(err);
+    return end;
+  }
+
+  std::string RunWords(const std::string& output) const {
+    WriteStudy("  - none\n", "[endings]");
+    std::string words;
+    for (const std::string& word : RunArguments(folder_ / "study.yaml", output)) words += word + " ";
+    return words;
+  }
+};
+
+TEST_F(Streams, AFullDiskUnderStandardOutputIsAnErrorOfEveryVerb) {
+  WriteStudy("  - none\n", "[endings]");
+  const std::string configs = "--configs " BITLAW_SOURCE_DIR "/tests/support ";
+  for (const std::string& verb :
+       {std::string("--version"), std::string("--help"), std::string("plugins list"), configs + "check study.yaml",
+        configs + "plan study.yaml", configs + "tasks list", RunWords("out")}) {
+    const ProgramEnd end = Shell(verb + " >/dev/full");
+    EXPECT_EQ(end.exit_code, 5) << verb;
+    EXPECT_THAT(end.err, HasSubstr("bitlaw: standard output cannot be written")) << verb;
+  }
+  // The study itself was done all the same.
+  EXPECT_FALSE(FilesOf("out/records").empty());
+  EXPECT_TRUE(fs::exists(folder_ / "out/observations.csv"));
+}
+
+TEST_F(Streams, AStudyDoesNotNeedItsLog) {
+  EXPECT_EQ(Shell(RunWords("full") + " 2>/dev/full").exit_code, 0);
+  EXPECT_EQ(Shell(RunWords("tee") + " 2> >(exit 0)").exit_code, 0);
+  EXPECT_EQ(FilesOf("full/records"), FilesOf("tee/records"));
+  EXPECT_EQ(FilesOf("full/records").size(), 2u);
+}
+
+TEST_F(Streams, ClosedStreamsAreNotTakenForOthers) {
+  EXPECT_EQ(Shell(RunWords("open")).exit_code, 0);
+  EXPECT_EQ(Shell(RunWords("closed") + " 0<&- 1>&- 2>&-").exit_code, 0);
+  EXPECT_EQ(FilesOf("closed/records"), FilesOf("open/records"));
+  EXPECT_EQ(StartedProgram::Text(folder_ / "closed/lock"), "");
+}
+
+TEST_F(Streams, ADeletedWorkingDirectoryIsNoFaultOfBitlaw) {
+  const std::string gone = "mkdir gone && cd gone && rmdir ../gone &&";
+  const ProgramEnd end = Shell("check study.yaml", gone);
+  EXPECT_NE(end.exit_code, 0);
+  EXPECT_NE(end.exit_code, 1);
+  EXPECT_THAT(end.err, testing::Not(HasSubstr("internal error")));
+  // Whole paths need no working directory.
+  const ProgramEnd run = Shell(RunWords("out"), gone);
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+}
+
+TEST_F(Streams, ABrokenFileIsAFileErrorAndNothingUnsupported) {
+  for (const char* name : {"model.safetensors", "config.json", "tokenizer.json"}) {
+    const fs::path file = folder_ / "tiny" / name;
+    const std::string whole = StartedProgram::Text(file);
+    fs::resize_file(file, whole.size() / 2);
+    const ProgramEnd end = Shell("quantize tiny --quantizer rtn");
+    EXPECT_EQ(end.exit_code, 5) << name << "\n" << end.err;
+    std::ofstream(file, std::ios::binary) << whole;
+  }
+}
+
+// A law that cannot be fitted costs its own part of the report and nothing else.
+TEST_F(Streams, AnUnknownColumnOfALawDoesNotDiscardTheReport) {
+  std::ofstream(folder_ / "bad.yaml") << "formula: A * nosuch^alpha\nparameters: {A: {min: 0}, alpha: {}}\n";
+  std::ofstream(folder_ / "good.yaml") << "formula: A * B^alpha\nparameters: {A: {min: 0}, alpha: {}}\n";
+  const auto study = WriteStudy("  - none\n  - {quantizer: rtn, bits: [2, 3, 4], group_size: 32}\n", "[endings, uses]");
+  std::ofstream(study, std::ios::app) << "laws: [bad.yaml, good.yaml]\n";
+  std::vector<std::string> words = RunArguments(study, "out");
+  words.pop_back();  // --no-fit
+  const ProgramEnd end = StartedProgram(words, folder_).Wait();
+  EXPECT_NE(end.exit_code, 0);
+  EXPECT_NE(end.exit_code, 1);
+  EXPECT_THAT(end.err, HasSubstr("bitlaw: law 'bad' was not fitted: "));
+  const auto files = FilesOf("out");
+  for (const char* name : {"study.json", "observations.csv", "fits.json", "fits.csv", "report.txt", "report.md"}) {
+    EXPECT_TRUE(files.contains(name)) << name;
+  }
+  ASSERT_TRUE(files.contains("report.txt"));
+  EXPECT_THAT(files.at("report.txt"), HasSubstr("law 'bad' was not fitted: "));
+  EXPECT_THAT(files.at("report.txt"), HasSubstr("B^alpha"));
+}
+
+}  // namespace
+}  // namespace bitlaw
