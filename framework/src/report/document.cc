@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 
 #include "records/table.h"
@@ -36,19 +37,54 @@ bool IsNumberColumn(const ReportTable& table, size_t column) {
   return any;
 }
 
+bool IsWordCharacter(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; }
+
+// A text that renders as itself, on one line: names come from whoever wrote the study and its data files. Control
+// characters become spaces; what Markdown, HTML or formulas would take for their own is escaped.
 std::string MarkdownCell(const std::string& text) {
-  std::string escaped;
-  for (const char c : text) {
-    if (c == '|') escaped += '\\';
-    escaped += c == '\n' ? ' ' : c;
-  }
-  // A formula's asterisks would turn into emphasis.
   std::string out;
-  for (const char c : escaped) {
-    if (c == '*') out += '\\';
-    out += c;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    // Within a word an underscore is plain.
+    const bool in_word = i > 0 && i + 1 < text.size() && IsWordCharacter(text[i - 1]) && IsWordCharacter(text[i + 1]);
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '_':
+        if (!in_word) out += '\\';
+        out += c;
+        break;
+      case '\\': case '`': case '*': case '[': case ']': case '|': case '$': out += '\\', out += c; break;
+      case '~':
+        // Two of them strike out.
+        if ((i > 0 && text[i - 1] == c) || (i + 1 < text.size() && text[i + 1] == c)) out += '\\';
+        out += c;
+        break;
+      default: out += static_cast<unsigned char>(c) < ' ' || c == 0x7f ? ' ' : c;
+    }
   }
   return out;
+}
+
+// The same where it begins a line: a heading, list or line of another kind is not meant.
+std::string MarkdownLine(const std::string& text) {
+  std::string out = MarkdownCell(text);
+  const size_t digits = out.find_first_not_of("0123456789");
+  if (!out.empty() && (out[0] == '#' || out[0] == '+' || out[0] == '-' || out[0] == '=' || out[0] == '~')) {
+    out.insert(0, 1, '\\');
+  } else if (digits != 0 && digits != std::string::npos && (out[digits] == '.' || out[digits] == ')')) {
+    out.insert(digits, 1, '\\');
+  }
+  return out;
+}
+
+// For a terminal: names must not move the cursor or begin a line.
+std::string PlainLine(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = ' ';
+  }
+  return text;
 }
 
 }  // namespace
@@ -103,11 +139,11 @@ std::string RenderText(const ReportTable& table) {
     for (const auto& row : table.rows) width[j] = std::max(width[j], WidthOf(row[j].text));
   }
   std::string out;
-  if (!table.title.empty()) out += table.title + "\n";
+  if (!table.title.empty()) out += PlainLine(table.title) + "\n";
   const auto line = [&](auto&& cell_of) {
     std::string text = " ";
     for (size_t j = 0; j < columns; ++j) {
-      const std::string cell = cell_of(j);
+      const std::string cell = PlainLine(cell_of(j));
       const std::string pad(width[j] - WidthOf(cell), ' ');
       text += " " + (right[j] ? pad + cell : cell + pad) + " ";
     }
@@ -117,7 +153,7 @@ std::string RenderText(const ReportTable& table) {
   line([&](size_t j) { return table.header[j]; });
   line([&](size_t j) { return std::string(width[j], '-'); });
   for (const auto& row : table.rows) line([&](size_t j) { return row[j].text; });
-  for (const std::string& note : table.notes) out += "  " + note + "\n";
+  for (const std::string& note : table.notes) out += "  " + PlainLine(note) + "\n";
   return out;
 }
 
@@ -135,7 +171,7 @@ std::string RenderMarkdown(const ReportTable& table) {
     out += "\n";
   }
   if (!table.notes.empty()) out += "\n";
-  for (const std::string& note : table.notes) out += MarkdownCell(note) + "  \n";
+  for (const std::string& note : table.notes) out += MarkdownLine(note) + "  \n";
   return out;
 }
 
@@ -165,11 +201,11 @@ std::string RenderCsv(const ReportTable& table) {
 }
 
 std::string RenderText(const ReportDocument& document) {
-  std::string out = document.title + "\n" + std::string(WidthOf(document.title), '=') + "\n";
+  std::string out = PlainLine(document.title) + "\n" + std::string(WidthOf(document.title), '=') + "\n";
   for (const ReportSection& section : document.sections) {
-    out += "\n" + section.title + "\n" + std::string(WidthOf(section.title), '-') + "\n";
-    for (const std::string& paragraph : section.paragraphs) out += paragraph + "\n";
-    for (const std::string& bullet : section.bullets) out += "- " + bullet + "\n";
+    out += "\n" + PlainLine(section.title) + "\n" + std::string(WidthOf(section.title), '-') + "\n";
+    for (const std::string& paragraph : section.paragraphs) out += PlainLine(paragraph) + "\n";
+    for (const std::string& bullet : section.bullets) out += "- " + PlainLine(bullet) + "\n";
     for (size_t i = 0; i < section.tables.size(); ++i) {
       if (i > 0 || !section.paragraphs.empty() || !section.bullets.empty()) out += "\n";
       out += RenderText(section.tables[i]);
@@ -182,9 +218,9 @@ std::string RenderMarkdown(const ReportDocument& document) {
   std::string out = "# " + MarkdownCell(document.title) + "\n";
   for (const ReportSection& section : document.sections) {
     out += "\n## " + MarkdownCell(section.title) + "\n";
-    for (const std::string& paragraph : section.paragraphs) out += "\n" + MarkdownCell(paragraph) + "\n";
+    for (const std::string& paragraph : section.paragraphs) out += "\n" + MarkdownLine(paragraph) + "\n";
     if (!section.bullets.empty()) out += "\n";
-    for (const std::string& bullet : section.bullets) out += "- " + MarkdownCell(bullet) + "\n";
+    for (const std::string& bullet : section.bullets) out += "- " + MarkdownLine(bullet) + "\n";
     for (const ReportTable& table : section.tables) out += "\n" + RenderMarkdown(table);
   }
   return out;

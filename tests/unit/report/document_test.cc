@@ -54,6 +54,25 @@ TEST(ReportTables, EscapeWhatMarkdownWouldRead) {
             "\nA note.  \n");
 }
 
+TEST(ReportTables, LetNoNameBecomeMarkupALinkOrAnotherLine) {
+  ReportTable table = Sample();
+  table.rows[0][0] = "<img src=x>|`a`[b](c)_d_ e_f $g$ ~~h~~ &amp;\n| i\r\x1b";
+  const std::string text = RenderMarkdown(table);
+  EXPECT_NE(text.find("| &lt;img src=x&gt;\\|\\`a\\`\\[b\\](c)\\_d\\_ e_f \\$g\\$ \\~\\~h\\~\\~ &amp;amp; \\| i   | 1,234 |"),
+            std::string::npos)
+      << text;
+  // In text a name keeps to its line, too, and moves no cursor.
+  EXPECT_NE(RenderText(table).find("&amp; | i  "), std::string::npos) << RenderText(table);
+}
+
+TEST(ReportDocument, LetsNoTextBeginAHeadingOrAList) {
+  ReportDocument document;
+  document.title = "<b>";
+  document.sections = {{"s", {"# not a heading", "1. not a list"}, {"- not a list", "=="}, {}}};
+  EXPECT_EQ(RenderMarkdown(document),
+            "# &lt;b&gt;\n\n## s\n\n\\# not a heading\n\n1\\. not a list\n\n- \\- not a list\n- \\==\n");
+}
+
 TEST(ReportTables, KeepEveryDigitInCsv) {
   EXPECT_EQ(RenderCsv(Sample()), "trial,n,bits|weight\ngptq b=3 ±,1234,3.14159265358979\nrtn,,4\n");
 }
