@@ -57,8 +57,7 @@ const std::vector<Home> kHomes = {
     {"yaml-cpp/", {kInternal + "spec/"}},
     {"boost/dll/", {kInternal + "plugin/"}},
     {"boost/math/", {kInternal + "fit/"}},
-    {"ceres/", {kInternal + "fit/", kPublic + "sdk/autodiff_law.h"}},
-    {"glog/", {kInternal + "fit/"}},  // Ceres speaks through it; bitlaw tells it to be silent.
+    {"ceres/", {kPublic + "sdk/autodiff_law.h"}},
     {"Eigen/", {kInternal + "fit/"}},
     {"nlohmann/", {kInternal + "*.cc", kInternal + "sdk/tokenizer_json_reader.h", "examples/*.cc"}},
     {"fmt/", {kInternal + "*.cc", "plugins/*.cc", "examples/*.cc"}},

@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 struct FitArguments {
   std::string source, data, map, where, json, csv, markdown, tables, predictions;
-  std::vector<std::string> laws, derived, leave_out, hold_outs, zones, controls, strata;
+  std::vector<std::string> laws, derived, leave_out, hold_outs, zones, controls, strata, fixed;
   std::optional<std::string> chance_rule, weights, bootstrap_unit, groups;
   std::optional<int> random_starts, bootstrap, k_fold, permutations, threads;
   std::optional<int64_t> seed;
@@ -161,7 +161,7 @@ int Fit(const FitArguments& arguments, Session& session) {
                     std::to_string(input.table.rows()) + " rows.");
     input.table = input.table.Rows(rows);
   }
-  const std::vector<std::unique_ptr<Law>> laws = OpenLaws(input.laws, session.plugins());
+  const std::vector<std::unique_ptr<Law>> laws = OpenLaws(input.laws, session.plugins(), arguments.fixed);
   const FitSettings settings = Settings(arguments, input);
   FitReport report = FitLaws(laws, input.table, settings);
   ItemScores items;
@@ -222,6 +222,7 @@ void AddFitVerb(CLI::App& app, Session& session) {
                    "table has such a column");
   verb->add_flag("--profile", arguments->profile, "Profile intervals of the parameters");
   verb->add_option("--derive", arguments->derived, "A function of the parameters: 'doubling = 2^alpha'; repeatable");
+  verb->add_option("--fix", arguments->fixed, "Hold a parameter: alpha=0.34, and test it; repeatable");
   verb->add_option("--folds", arguments->k_fold, "Folds of the cross-validation, 5; 0: none");
   verb->add_flag("--leave-one-out", arguments->leave_one_out, "Predict each row by a fit without it");
   verb->add_option("--leave-out", arguments->leave_out,

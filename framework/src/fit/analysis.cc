@@ -7,6 +7,7 @@
 #include <set>
 
 #include "bitlaw/base/error.h"
+#include "fit/restricted_law.h"
 #include "fit/task_lists.h"
 
 namespace bitlaw {
@@ -132,6 +133,30 @@ LawAnalysis AnalyzeLaw(const Law& law, const StratumData& stratum, const FitSett
   return analysis;
 }
 
+// Not for a law that is cleared of controls: what was fixed or published is of the law without them.
+std::vector<NestedTest> TestHeld(const Law& law, const Table& table, const FitSettings& settings,
+                                 std::vector<std::string>& notes) {
+  std::vector<NestedTest> tests;
+  const auto test = [&](const Law& whole, const std::vector<double>& fixed) {
+    try {
+      tests.push_back(TestParameters(whole, table, settings, fixed));
+      return true;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kNumerical) throw;
+      notes.push_back(std::string("held parameters are not tested: ") + error.what());
+      return false;
+    }
+  };
+  const auto* restricted = dynamic_cast<const RestrictedLaw*>(&law);
+  const Law& whole = restricted != nullptr ? restricted->law() : law;
+  if (restricted != nullptr) test(whole, restricted->fixed());
+  std::vector<double> published;
+  for (const LawParameter& parameter : whole.parameters()) published.push_back(parameter.published);
+  const bool is_published = std::none_of(published.begin(), published.end(), [](double value) { return std::isnan(value); });
+  if (is_published && test(whole, published)) tests.back().small = "published values";
+  return tests;
+}
+
 // What the permutation test wants: a row a trial, and no controls, which belong to tasks.
 StrataData Averaged(const Table& table, const FitSettings& settings) {
   return settings.controls.empty() && settings.average_tasks ? StrataData() : SplitStrata(table);
@@ -187,7 +212,11 @@ AnalysisReport Analyze(std::span<const std::unique_ptr<Law>> laws, const Table& 
     for (const StratumData& stratum : strata.strata) {
       if (at == fits.fits.size()) throw InternalError("Analyze: the fits are of other laws or another table");
       const LawFit& fit = fits.fits[at++];
-      if (!fit.Methods().empty()) report.laws.push_back(AnalyzeLaw(*law, stratum, settings, fit, items, derived));
+      if (fit.Methods().empty()) continue;
+      report.laws.push_back(AnalyzeLaw(*law, stratum, settings, fit, items, derived));
+      LawAnalysis& analysis = report.laws.back();
+      if (settings.compare && !study.is_controlled())
+        analysis.held = TestHeld(*law, stratum.table, settings, analysis.why_not_held);
     }
   }
   if (settings.compare && laws.size() > 1) {

@@ -26,6 +26,10 @@ struct BITLAW_EXPORT LawAnalysis {
   ChowTest quantizers;
   std::vector<LawFit> by_quantizer;
   std::vector<Zone> zones;
+  /// Parameters held at given values against the law with them free: those of a law with fixed parameters, and all at
+  /// the published values where it has them.
+  std::vector<NestedTest> held;
+  std::vector<std::string> why_not_held;  ///< Such tests that could not be made.
 };
 
 /// The laws on other strata of the same tasks.

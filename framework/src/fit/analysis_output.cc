@@ -71,6 +71,8 @@ static Value Json(const NestedTest& test) {
                      {"df1", test.df1},
                      {"df2", test.df2},
                      {"p", test.p},
+                     {"small_objective", test.small_objective},
+                     {"large_objective", test.large_objective},
                      {"over_units", over_units}});
 }
 
@@ -82,7 +84,10 @@ static Value Json(const ChowTest& test) {
   }
   Value sizes;
   for (size_t g = 0; g < test.names.size(); ++g) sizes.Set(test.names[g], Json(test.sizes[g]));
+  if (!test.why_no_shared.empty()) json.Set("why_no_shared", test.why_no_shared);
+  if (!test.why_no_separate.empty()) json.Set("why_no_separate", test.why_no_separate);
   AddFields(json, {{"rows", sizes},
+                   {"dropped", test.dropped},
                    {"pooled", test.pooled},
                    {"shared", test.shared},
                    {"separate", test.separate},
@@ -128,6 +133,8 @@ static Value Json(const LawAnalysis& analysis) {
                      {"chow", analysis.chow.groups.empty() ? Value() : Json(analysis.chow)},
                      {"quantizers", analysis.quantizers.groups.empty() ? Value() : Json(analysis.quantizers)},
                      {"by_quantizer", analysis.by_quantizer},
+                     {"held", analysis.held},
+                     {"why_not_held", analysis.why_not_held},
                      {"zones", analysis.zones}});
 }
 
@@ -137,6 +144,8 @@ static Value Json(const ComparedLaw& one) {
   AddFields(json, {{"parameters", one.parameters},
                    {"adjusted_r2", one.adjusted_r2},
                    {"aicc", one.aicc},
+                   {"qaicc", one.qaicc},
+                   {"dispersion", one.dispersion},
                    {"delta_aicc", one.delta_aicc},
                    {"weight", one.weight},
                    {"bic", one.bic},
@@ -152,6 +161,7 @@ static Value Json(const LawComparison& comparison) {
                      {"space", comparison.space},
                      {"independent_units", comparison.unit},
                      {"number_of_units", comparison.units},
+                     {"dispersion", comparison.dispersion},
                      {"rows", comparison.rows},
                      {"rows_left_out", comparison.left_out},
                      {"laws", comparison.laws},

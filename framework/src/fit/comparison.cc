@@ -9,6 +9,7 @@
 
 #include "bitlaw/base/error.h"
 #include "fit/linear_design.h"
+#include "fit/objective.h"
 #include "fit/restricted_law.h"
 
 namespace bitlaw {
@@ -39,23 +40,39 @@ NestedTest LikelihoodRatio(const FitQuality& small, const FitQuality& large, dou
 
 NestedTest TestParameters(const Law& law, const Table& table, const FitSettings& settings,
                           const std::vector<double>& fixed) {
-  const LawRows rows = SelectRows(law, table, {settings.chance_rule, false, settings.weights});
-  const bool is_binomial = !rows.counted_index.empty();
-  FitProcedure procedure;
   // As CompareLaws() does: scatter of such responses is relative, and squares of the response would refuse true nulls.
-  const bool positive = std::all_of(rows.fit.y.begin(), rows.fit.y.end(), [](double y) { return y > 0; });
-  if (is_binomial) {
-    procedure.loss = FitProcedure::Loss::kBinomial;
-  } else if (positive) {
-    procedure.space = FitProcedure::Space::kLog;
-  }
-  const RestrictedLaw restricted(law, fixed);
+  std::vector<size_t> rows;
+  FitProcedure procedure = ComparisonProcedure(law, table, settings, rows);
+  const bool is_likelihood = law.procedure().loss == FitProcedure::Loss::kHuberLikelihood &&
+                             (procedure.space == FitProcedure::Space::kLog || law.procedure().space == procedure.space);
+  if (is_likelihood) procedure = law.procedure();
+  const bool is_binomial = procedure.loss == FitProcedure::Loss::kBinomial;
   std::string why;
   const auto large = FitMethod(law, table, settings, procedure, why);
-  const auto small = large ? FitMethod(restricted, table, settings, procedure, why) : std::nullopt;
-  if (!small) throw Error(ErrorKind::kNumerical, "law '" + law.name() + "': " + why + ".");
-  NestedTest test =
-      LikelihoodRatio(small->quality, large->quality, is_binomial ? large->quality.residual_variance : kUnset);
+  if (!large) throw Error(ErrorKind::kNumerical, "law '" + law.name() + "': " + why + ".");
+  FitQuality small;
+  double objective = kUnset;
+  if (std::none_of(fixed.begin(), fixed.end(), [](double value) { return std::isnan(value); })) {
+    const LawRows selected = SelectRows(law, table,
+                                        {settings.chance_rule, procedure.space == FitProcedure::Space::kLog,
+                                         settings.weights});
+    const ResponseInverse inverse(law.response());
+    objective = Objective(law, is_binomial ? selected.counted : selected.fit, procedure, &inverse).Value(fixed);
+    small = QualityOf(large->quality.rows, 0, objective, large->quality.ssr / (1 - large->quality.r2));
+    if (is_likelihood) small.log_likelihood = -objective;
+  } else {
+    const auto fit = FitMethod(RestrictedLaw(law, fixed), table, settings, procedure, why);
+    if (!fit) throw Error(ErrorKind::kNumerical, "law '" + law.name() + "': " + why + ".");
+    small = fit->quality;
+    objective = fit->objective;
+  }
+  NestedTest test = LikelihoodRatio(small, large->quality, is_binomial ? large->quality.residual_variance : kUnset);
+  if (is_likelihood) {
+    test.value = 2 * (large->quality.log_likelihood - small.log_likelihood);
+    test.p = ChiSquaredP(test.value, test.df1);
+  }
+  test.small_objective = objective;
+  test.large_objective = large->objective;
   std::vector<double> contrasts, differences;
   for (size_t j = 0; j < fixed.size(); ++j) {
     if (std::isnan(fixed[j])) continue;
@@ -142,15 +159,13 @@ std::vector<Ablation> Ablations(const Law& law, const Table& table, const FitSet
   return steps;
 }
 
-ChowTest Chow(const Law& law, const Table& table, const FitSettings& settings, const std::string& groups) {
-  ChowTest test;
-  test.groups = groups;
-  const LinearDesign design(law, table, settings);
-  test.why_none = design.why_none();
-  if (!test.why_none.empty()) return test;
-  const TableColumn& column = table.At(groups, "Chow test");
+namespace {
+
+// Groups of these rows of the table, by first occurrence.
+std::vector<size_t> GroupRows(const Table& table, const std::vector<size_t>& rows, ChowTest& test) {
+  const TableColumn& column = table.At(test.groups, "Chow test");
   std::vector<size_t> group_of_row;
-  for (const size_t row : design.rows()) {
+  for (const size_t row : rows) {
     const std::string name = table.CellText(column, row);
     const auto at = static_cast<size_t>(std::find(test.names.begin(), test.names.end(), name) - test.names.begin());
     if (at == test.names.size()) {
@@ -160,49 +175,141 @@ ChowTest Chow(const Law& law, const Table& table, const FitSettings& settings, c
     ++test.sizes[at];
     group_of_row.push_back(at);
   }
-  if (test.names.size() < 2) {
-    test.why_none = "'" + groups + "' has one value in the fitted rows";
+  if (test.names.size() < 2) test.why_none = "'" + test.groups + "' has one value in the fitted rows";
+  return group_of_row;
+}
+
+NestedTest Named(NestedTest test, const char* small, const char* large) {
+  test.small = small;
+  test.large = large;
+  return test;
+}
+
+// A law that is not linear: pooled against separate.
+void ChowByIteration(const Law& law, const Table& table, const FitSettings& settings, ChowTest& test) {
+  std::vector<size_t> rows;
+  const FitProcedure procedure = ComparisonProcedure(law, table, settings, rows);
+  const std::vector<size_t> group_of_row = GroupRows(table, rows, test);
+  if (!test.why_none.empty()) return;
+  test.why_no_shared = "the formula is not linear in its parameters, nor is its logarithm";
+  const auto pooled = FitMethod(law, table.Rows(rows), settings, procedure, test.why_none);
+  if (!pooled) return;
+  test.pooled = pooled->quality;
+  double ssr = 0, log_likelihood = 0;
+  for (size_t g = 0; g < test.names.size(); ++g) {
+    std::vector<size_t> own;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (group_of_row[i] == g) own.push_back(rows[i]);
+    }
+    std::string why;
+    const auto fit = FitMethod(law, table.Rows(own), settings, procedure, why);
+    if (!fit) {
+      test.why_no_separate = test.names[g] + ": " + why;
+      test.why_none = test.why_no_separate;
+      return;
+    }
+    ssr += fit->quality.ssr;
+    log_likelihood += fit->quality.log_likelihood;
+  }
+  const size_t k = law.parameters().size() * test.names.size();
+  if (test.pooled.rows <= k) {
+    test.why_none = fmt::format("{} rows for {} parameters of the separate fits", test.pooled.rows, k);
+    return;
+  }
+  test.separate = QualityOf(test.pooled.rows, k, ssr, test.pooled.ssr / (1 - test.pooled.r2));
+  NestedTest chow = NestedF(test.pooled, test.separate);
+  if (procedure.loss == FitProcedure::Loss::kBinomial) {
+    // The deviance in F's place: its ratio allows for scatter beyond the binomial's.
+    const double dispersion = std::max(1.0, ssr / static_cast<double>(test.pooled.rows - k));
+    test.separate.log_likelihood = log_likelihood;
+    chow.value = (test.pooled.ssr - ssr) / chow.df1 / dispersion;
+    chow.p = FisherP(chow.value, chow.df1, chow.df2);
+  }
+  test.chow = Named(chow, "pooled", "separate");
+}
+
+}  // namespace
+
+FitProcedure ComparisonProcedure(const Law& law, const Table& table, const FitSettings& settings,
+                                 std::vector<size_t>& rows) {
+  const LawRows selected = SelectRows(law, table, {settings.chance_rule, false, settings.weights});
+  FitProcedure procedure;
+  rows = selected.fit_index;
+  if (!selected.counted_index.empty()) {
+    procedure.loss = FitProcedure::Loss::kBinomial;
+    rows = selected.counted_index;
+  } else if (std::all_of(selected.fit.y.begin(), selected.fit.y.end(), [](double y) { return y > 0; })) {
+    procedure.space = FitProcedure::Space::kLog;
+  }
+  return procedure;
+}
+
+ChowTest Chow(const Law& law, const Table& table, const FitSettings& settings, const std::string& groups) {
+  ChowTest test;
+  test.groups = groups;
+  const LinearDesign design(law, table, settings);
+  if (!law.linear_form()) {
+    ChowByIteration(law, table, settings, test);
     return test;
   }
+  test.why_none = design.why_none();
+  if (!test.why_none.empty()) return test;
+  const std::vector<size_t> group_of_row = GroupRows(table, design.rows(), test);
+  if (!test.why_none.empty()) return test;
   std::vector<size_t> all(design.columns());
   for (size_t j = 0; j < all.size(); ++j) all[j] = j;
-  test.pooled = design.Fit(all).quality;
-  test.separate = test.pooled;
-  test.separate.ssr = 0;
-  test.separate.parameters = 0;
-  for (size_t g = 0; g < test.names.size(); ++g) {
+  const std::string why_no_pooled = design.ExplainColumns(all);
+  if (why_no_pooled.empty()) test.pooled = design.Fit(all).quality;
+  const auto shared = design.FitWithIntercepts(group_of_row, test.names, test.dropped, test.why_no_shared);
+  if (shared) {
+    test.shared = shared->quality;
+    test.shared_coefficients = shared->coefficients;
+  }
+  double ssr = 0;
+  size_t parameters = 0;
+  for (size_t g = 0; g < test.names.size() && test.why_no_separate.empty(); ++g) {
     const std::string why = design.ExplainColumns(all, &group_of_row, g);
     if (!why.empty()) {
-      test.why_none = test.names[g] + ": " + why;
-      return test;
+      test.why_no_separate = test.names[g] + ": " + why;
+      break;
     }
     const FitQuality own = design.Fit(all, &group_of_row, g).quality;
-    test.separate.ssr += own.ssr;
-    test.separate.parameters += own.parameters;
+    ssr += own.ssr;
+    parameters += own.parameters;
   }
-  const double tss = test.pooled.ssr / (1 - test.pooled.r2);
-  test.separate = QualityOf(test.pooled.rows, test.separate.parameters, test.separate.ssr, tss);
-  test.chow = NestedF(test.pooled, test.separate);
-  test.chow.small = "pooled", test.chow.large = "separate";
-  const OlsResult shared = design.FitWithIntercepts(group_of_row, test.names);
-  test.shared = shared.quality;
-  test.shared_coefficients = shared.coefficients;
-  test.amplitudes = NestedF(test.pooled, test.shared);
-  test.amplitudes.small = "pooled", test.amplitudes.large = "shared exponents";
-  test.exponents = NestedF(test.shared, test.separate);
-  test.exponents.small = "shared exponents", test.exponents.large = "separate";
+  if (!shared && !test.why_no_separate.empty()) {
+    test.why_none = test.why_no_separate;
+    return test;
+  }
+  if (!why_no_pooled.empty()) test.why_no_separate = "all groups: " + why_no_pooled;
+  if (shared && why_no_pooled.empty() && test.shared.parameters > test.pooled.parameters)
+    test.amplitudes = Named(NestedF(test.pooled, test.shared), "pooled", "shared exponents");
+  const bool has_amplitudes = shared && !std::isnan(test.amplitudes.value);
+  if (test.why_no_separate.empty()) {
+    const double tss = test.pooled.ssr / (1 - test.pooled.r2);
+    test.separate = QualityOf(test.pooled.rows, parameters, ssr, tss);
+    test.chow = Named(NestedF(test.pooled, test.separate), "pooled", "separate");
+    if (shared) test.exponents = Named(NestedF(test.shared, test.separate), "shared exponents", "separate");
+  }
   const RowUnits units = UnitsOf(table, settings.bootstrap_unit, design.rows());
   if (units.is_clustered()) {
     std::vector<size_t> exponents, intercepts;
-    for (const size_t column : all) (design.covariates_of(column).empty() ? intercepts : exponents).push_back(column);
+    for (const size_t column : all) {
+      if (design.covariates_of(column).empty()) {
+        intercepts.push_back(column);
+      } else if (std::find(test.dropped.begin(), test.dropped.end(), design.name(column)) == test.dropped.end()) {
+        exponents.push_back(column);
+      }
+    }
     const size_t groups_count = test.names.size();
     const auto over = [&](const std::vector<size_t>& own, const std::vector<size_t>& common,
                           const std::vector<size_t>& tested) {
       return design.GroupsAreEqual(own, common, tested, group_of_row, groups_count, units);
     };
     test.chow.unit = test.amplitudes.unit = test.exponents.unit = units.name;
+    if (has_amplitudes) test.amplitudes.over_units = over(intercepts, exponents, intercepts);
+    if (!test.why_no_separate.empty()) return test;
     test.chow.over_units = over(all, {}, all);
-    test.amplitudes.over_units = over(intercepts, exponents, intercepts);
     test.exponents.over_units = over(all, {}, exponents);
   }
   return test;
@@ -311,6 +418,8 @@ LawComparison CompareLaws(std::span<const Law* const> laws, const Table& table, 
       one.adjusted_r2 = method->quality.adjusted_r2;
       one.aicc = method->quality.aicc;
       one.bic = method->quality.bic;
+      one.log_likelihood = method->quality.log_likelihood;
+      if (counts) one.dispersion = method->quality.residual_variance;
       const Refitter refitter(*law, shared, settings, *method);
       units = UnitsOf(shared, settings.bootstrap_unit, refitter.cases());
       if (folds.empty()) folds = RandomFolds(refitter, std::max(2, settings.k_fold), settings.seed, &units);
@@ -327,15 +436,31 @@ LawComparison CompareLaws(std::span<const Law* const> laws, const Table& table, 
     }
     comparison.laws.push_back(std::move(one));
   }
+  if (counts) {
+    // Scatter beyond the binomial's as the law with most parameters sees it (Burnham and Anderson 2002, ch. 2.5).
+    size_t most = 0;
+    for (const ComparedLaw& one : comparison.laws) {
+      if (std::isnan(one.dispersion) || one.parameters < most) continue;
+      if (one.parameters > most || !(one.dispersion >= comparison.dispersion)) comparison.dispersion = one.dispersion;
+      most = one.parameters;
+    }
+    comparison.dispersion = std::max(1.0, comparison.dispersion);
+    for (ComparedLaw& one : comparison.laws) {
+      const double n = static_cast<double>(comparison.rows), count = static_cast<double>(one.parameters) + 1;
+      if (comparison.dispersion > 1 && n > count + 1)
+        one.qaicc = 2 * count * n / (n - count - 1) - 2 * one.log_likelihood / comparison.dispersion;
+    }
+  }
+  const auto criterion = [&](const ComparedLaw& one) { return comparison.dispersion > 1 ? one.qaicc : one.aicc; };
   double best = std::numeric_limits<double>::infinity(), sum = 0;
-  for (const ComparedLaw& one : comparison.laws) best = std::isnan(one.aicc) ? best : std::min(best, one.aicc);
+  for (const ComparedLaw& one : comparison.laws) best = std::isnan(criterion(one)) ? best : std::min(best, criterion(one));
   for (ComparedLaw& one : comparison.laws) {
-    one.delta_aicc = one.aicc - best;
-    if (!std::isnan(one.aicc)) sum += std::exp(-one.delta_aicc / 2);
+    one.delta_aicc = criterion(one) - best;
+    if (!std::isnan(one.delta_aicc)) sum += std::exp(-one.delta_aicc / 2);
   }
   for (ComparedLaw& one : comparison.laws) one.weight = std::exp(-one.delta_aicc / 2) / sum;
   std::stable_sort(comparison.laws.begin(), comparison.laws.end(), [](const auto& a, const auto& b) {
-    return std::isnan(b.aicc) ? !std::isnan(a.aicc) : a.aicc < b.aicc;
+    return std::isnan(b.delta_aicc) ? !std::isnan(a.delta_aicc) : a.delta_aicc < b.delta_aicc;
   });
   comparison.unit = units.name;
   comparison.units = units.size();

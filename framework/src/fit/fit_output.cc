@@ -94,13 +94,18 @@ static Value Json(const StartStatus& start) {
                      {"iterations", start.iterations},
                      {"initial_objective", start.initial_objective},
                      {"final_objective", start.final_objective},
+                     {"agrees", start.agrees},
                      {"start", start.start},
                      {"end", start.end}});
 }
 
 static Value Json(const NonlinearResult& fit) {
+  std::vector<double> multipliers;
+  for (const NonlinearParameter& parameter : fit.parameters) multipliers.push_back(parameter.multiplier);
   return JsonObject({{"best_start", fit.best},
                      {"agreeing_starts", fit.agreeing},
+                     {"kkt", fit.kkt},
+                     {"multipliers", multipliers},
                      {"covariance", fit.covariance},
                      {"starts", fit.starts}});
 }
@@ -159,7 +164,9 @@ Value Json(const LawFit& fit) {
   if (fit.least_squares_detail) json.Set("least_squares_detail", Json(*fit.least_squares_detail));
   AddFields(json, {{"rows_at_or_below_chance", fit.at_chance}, {"binomial", fit.binomial}});
   if (!fit.binomial) json.Set("why_no_binomial", fit.why_no_binomial);
+  if (fit.binomial_detail) json.Set("binomial_detail", Json(*fit.binomial_detail));
   json.Set("own_procedure", Json(fit.own));
+  if (fit.own_detail) json.Set("own_procedure_detail", Json(*fit.own_detail));
   if (!fit.why_no_own.empty()) json.Set("why_no_own_procedure", fit.why_no_own);
   json.Set("nulls", Json(fit.nulls));
   return json;

@@ -113,6 +113,13 @@ std::vector<const MethodFit*> LawFit::Methods() const {
   return methods;
 }
 
+const NonlinearResult* LawFit::DetailOf(const MethodFit& method) const {
+  const auto found = [](const std::optional<NonlinearResult>& detail) { return detail ? &*detail : nullptr; };
+  if (own && method.method == own->method && method.space == own->space) return found(own_detail);
+  if (method.method == "binomial") return found(binomial_detail);
+  return method.method == "least_squares" ? found(least_squares_detail) : nullptr;
+}
+
 namespace {
 
 struct Context {
@@ -259,7 +266,7 @@ void FitLinearized(const Context& context, const LinearForm& form, LawFit& out) 
       // The delta method: sd(exp c) = exp(c) sd(c).
       estimate.value = std::exp(coefficient.value);
       estimate.standard_error = estimate.value * coefficient.standard_error;
-      estimate.note = "from its logarithm";
+      estimate.note = kFromLogarithm;
     } else {
       estimate.value = coefficient.value;
       estimate.standard_error = coefficient.standard_error;
@@ -335,7 +342,10 @@ void FitIteratively(const Context& context, const FitSettings& settings, LawFit&
   NonlinearOptions options;
   options.random_starts = settings.random_starts;
   options.seed = settings.seed;
-  if (out.ols) options.given_starts.emplace_back("ols", out.ols->theta());
+  if (out.ols) {
+    options.given_starts.emplace_back("ols", out.ols->theta());
+    options.enough_agreeing = 2;  // It starts them well: random ones only confirm.
+  }
   std::vector<double> start, published;
   for (const LawParameter& parameter : context.law.parameters()) {
     start.push_back(parameter.start);
@@ -350,7 +360,6 @@ void FitIteratively(const Context& context, const FitSettings& settings, LawFit&
       Iterate(context, rows, FitProcedure(), options, out.least_squares_detail, out.why_no_least_squares);
   if (!out.least_squares) out.least_squares_detail.reset();
 
-  std::optional<NonlinearResult> detail;
   const FitProcedure own = context.law.procedure();
   const bool is_ols = own.loss == FitProcedure::Loss::kSquares && own.space == FitProcedure::Space::kLog && out.ols &&
                       out.ols->space == "log response";
@@ -360,7 +369,8 @@ void FitIteratively(const Context& context, const FitSettings& settings, LawFit&
       out.why_no_own = "its procedure takes the logarithm of the response, which is not positive in all rows";
     } else {
       if (out.least_squares) options.given_starts.emplace_back("least squares", out.least_squares->theta());
-      out.own = Iterate(context, rows, own, options, detail, out.why_no_own);
+      out.own = Iterate(context, rows, own, options, out.own_detail, out.why_no_own);
+      if (!out.own) out.own_detail.reset();
     }
   }
 }
@@ -385,8 +395,8 @@ void FitCounts(const Context& context, const FitSettings& settings, LawFit& out)
   options.random_starts = options.given_starts.empty() ? settings.random_starts : std::min(settings.random_starts, 2);
   FitProcedure procedure;
   procedure.loss = FitProcedure::Loss::kBinomial;
-  std::optional<NonlinearResult> detail;
-  out.binomial = Iterate(context, rows, procedure, options, detail, out.why_no_binomial);
+  out.binomial = Iterate(context, rows, procedure, options, out.binomial_detail, out.why_no_binomial);
+  if (!out.binomial) out.binomial_detail.reset();
 }
 
 // A fit of nothing but what the rows allow to be said.

@@ -51,6 +51,9 @@ BITLAW_EXPORT OptionSchema FitSchema();
 /// Error(kSpec) by the schema. Null: defaults.
 BITLAW_EXPORT FitSettings ReadFitSettings(const Value& given);
 
+/// ParameterEstimate::note of an amplitude whose logarithm is a coefficient of OLS.
+inline constexpr const char* kFromLogarithm = "from its logarithm";
+
 struct BITLAW_EXPORT ParameterEstimate {
   std::string name, unit;
   double value = kUnset;
@@ -108,7 +111,9 @@ struct BITLAW_EXPORT LawFit {
   std::string why_no_ols, why_no_least_squares, why_no_binomial, why_no_own;
   std::string unusable;  ///< Why the table cannot be used by this law at all (a column it lacks); else "".
   std::optional<OlsResult> ols_detail;
-  std::optional<NonlinearResult> least_squares_detail;
+  std::optional<NonlinearResult> least_squares_detail, binomial_detail, own_detail;
+  /// Of a method: how its starts ended; null for OLS.
+  const NonlinearResult* DetailOf(const MethodFit& method) const;
   /// Those that there are: own, binomial, ols, least_squares. The first is what the report builds on.
   std::vector<const MethodFit*> Methods() const;
   std::vector<LawFit> nulls;  ///< Fitted to exactly the rows of the law.

@@ -110,7 +110,7 @@ FitQuality QualityOf(size_t rows, size_t parameters, double ssr, double tss) {
   if (rows > parameters) quality.residual_variance = ssr / (n - k);
   quality.log_likelihood = -n / 2 * (std::log(2 * M_PI * ssr / n) + 1);
   quality.aic = 2 * k - 2 * quality.log_likelihood;
-  if (n > k + 1) quality.aicc = quality.aic + 2 * k * (k + 1) / (n - k - 1);
+  if (n > k + 2) quality.aicc = 2 * (k + 1) * n / (n - k - 2) - 2 * quality.log_likelihood;
   quality.bic = k * std::log(n) - 2 * quality.log_likelihood;
   return quality;
 }

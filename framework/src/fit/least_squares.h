@@ -22,8 +22,10 @@ struct BITLAW_EXPORT FitQuality {
   double adjusted_r2 = kUnset;        ///< 1 - (1 - R^2) (n - 1) / (n - k)
   double residual_variance = kUnset;  ///< SSR / (n - k)
   double log_likelihood = kUnset;     ///< -n/2 (ln(2 pi SSR / n) + 1)
-  double aic = kUnset;                ///< 2 k - 2 ln L. k counts the law's parameters, not the variance.
-  double aicc = kUnset;               ///< AIC + 2 k (k + 1) / (n - k - 1); NaN if n <= k + 1.
+  double aic = kUnset;                ///< 2 k - 2 ln L. k counts the law's parameters, not the variance (statsmodels).
+  /// 2 K n / (n - K - 1) - 2 ln L, K = k + 1: with the variance, as Hurvich and Tsai (1989) derive it and R's AICcmodavg
+  /// and MuMIn have it; its count matters here, where in AIC it is the same for all laws. NaN if n <= K + 1.
+  double aicc = kUnset;
   double bic = kUnset;                ///< k ln n - 2 ln L
 };
 

@@ -144,21 +144,42 @@ ClusterRobust::Test LinearDesign::GroupsAreEqual(const std::vector<size_t>& own,
   return robust.AreZero(contrasts, values);
 }
 
-OlsResult LinearDesign::FitWithIntercepts(const std::vector<size_t>& group_of_row,
-                                          const std::vector<std::string>& groups) const {
+std::optional<OlsResult> LinearDesign::FitWithIntercepts(const std::vector<size_t>& group_of_row,
+                                                         const std::vector<std::string>& groups,
+                                                         std::vector<std::string>& dropped, std::string& why) const {
+  const auto with = [&](const std::vector<size_t>& columns) {
+    const Part part = Select(columns, nullptr, 0);
+    Part whole;
+    whole.target = part.target;
+    whole.weights = part.weights;
+    whole.names = part.names;
+    for (const std::string& group : groups) whole.names.push_back("1 [" + group + "]");
+    for (size_t i = 0; i < row_index_.size(); ++i) {
+      for (size_t j = 0; j < columns.size(); ++j) whole.design.push_back(part.design[i * columns.size() + j]);
+      for (size_t g = 0; g < groups.size(); ++g) whole.design.push_back(group_of_row[i] == g ? 1 : 0);
+    }
+    return whole;
+  };
   std::vector<size_t> columns;
+  Part part = with({});
+  why = ExplainDegenerate(std::span<const long double>(part.design), part.names);
+  if (!why.empty()) return std::nullopt;
   for (size_t j = 0; j < names_.size(); ++j) {
-    if (!covariates_of_[j].empty()) columns.push_back(j);
+    if (covariates_of_[j].empty()) continue;
+    columns.push_back(j);
+    Part more = with(columns);
+    const std::string collinear = ExplainDegenerate(std::span<const long double>(more.design), more.names);
+    if (collinear.empty()) {
+      part = std::move(more);
+      continue;
+    }
+    columns.pop_back();
+    dropped.push_back(names_[j]);
+    why = collinear;
   }
-  const Part part = Select(columns, nullptr, 0);
-  std::vector<std::string> names = part.names;
-  for (const std::string& group : groups) names.push_back("1 [" + group + "]");
-  std::vector<long double> design;
-  for (size_t i = 0; i < row_index_.size(); ++i) {
-    for (size_t j = 0; j < columns.size(); ++j) design.push_back(part.design[i * columns.size() + j]);
-    for (size_t g = 0; g < groups.size(); ++g) design.push_back(group_of_row[i] == g ? 1 : 0);
-  }
-  return FitOls(std::span<const long double>(design), part.target, names, part.weights);
+  if (columns.empty()) return std::nullopt;
+  why.clear();
+  return FitOls(std::span<const long double>(part.design), part.target, part.names, part.weights);
 }
 
 std::vector<size_t> LinearDesign::VaryingColumns(const std::vector<size_t>& group_of_row, size_t group) const {

@@ -39,8 +39,11 @@ class BITLAW_EXPORT LinearDesign {
   ClusterRobust::Test GroupsAreEqual(const std::vector<size_t>& own, const std::vector<size_t>& common,
                                      const std::vector<size_t>& tested, const std::vector<size_t>& group_of_row,
                                      size_t groups, const RowUnits& units) const;
-  /// All columns but the intercept, and an intercept for each group.
-  OlsResult FitWithIntercepts(const std::vector<size_t>& group_of_row, const std::vector<std::string>& groups) const;
+  /// All columns but the intercept, and an intercept for each group. Columns that the intercepts, with the columns
+  /// before, already span are left out and named in `dropped`. None, with `why`, if that leaves no column or too few rows.
+  std::optional<OlsResult> FitWithIntercepts(const std::vector<size_t>& group_of_row,
+                                             const std::vector<std::string>& groups, std::vector<std::string>& dropped,
+                                             std::string& why) const;
   /// Columns that take more than one value in a group, and the intercept.
   std::vector<size_t> VaryingColumns(const std::vector<size_t>& group_of_row, size_t group) const;
 

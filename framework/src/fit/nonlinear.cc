@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/base/rng.h"
 #include "fit/starts.h"
 
 namespace bitlaw {
@@ -92,7 +93,9 @@ void FillInference(const Objective& objective, NonlinearResult& result) {
     const double shift = quality.log_likelihood - log_likelihood;
     quality.log_likelihood = log_likelihood;
     quality.aic += 2 * shift;
-    quality.aicc += 2 * shift;
+    // Counts have no variance of their own to be estimated.
+    const double count = static_cast<double>(k), rest = static_cast<double>(n) - count - 1;
+    quality.aicc = rest > 0 ? quality.aic + 2 * count * (count + 1) / rest : kUnset;
     quality.bic += 2 * shift;
     variance = std::max(1.0, dispersion);
   } else {
@@ -134,8 +137,43 @@ void FillInference(const Objective& objective, NonlinearResult& result) {
   }
 }
 
-std::vector<StartStatus> Starts(const Objective& objective, const StartSampler& sampler,
-                                const NonlinearOptions& options) {
+// Fills `kkt` and the multipliers of parameters at a bound, from the slopes of the objective.
+void FillConditions(const Objective& objective, NonlinearResult& result) {
+  const Law& law = objective.law();
+  const FitProcedure& procedure = objective.procedure();
+  const size_t n = objective.rows().size(), k = law.parameters().size();
+  const bool is_huber = procedure.loss == Loss::kHuber || procedure.loss == Loss::kHuberLikelihood;
+  const double scale = procedure.loss == Loss::kHuberLikelihood ? result.scale : 1;
+  const std::vector<double> theta = result.theta();
+  std::vector<double> gradient(k), curvature(k, 0);
+  std::vector<long double> slope(k, 0);
+  long double value = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const double r = objective.Residual(theta, i, gradient) / scale, size = std::fabs(r);
+    const bool is_far = is_huber && size > procedure.delta;
+    const double weight = is_far ? procedure.delta / size : 1;
+    value += is_far ? procedure.delta * (size - procedure.delta / 2) : r * r / 2;
+    for (size_t j = 0; j < k; ++j) {
+      slope[j] += static_cast<long double>(weight) * r * gradient[j] / scale;
+      curvature[j] += weight * gradient[j] * gradient[j] / (scale * scale);
+    }
+  }
+  result.kkt = 0;
+  // Squares and the binomial are written without the half.
+  const double factor = is_huber ? 1 : 2;
+  for (size_t j = 0; j < k; ++j) {
+    const double here = static_cast<double>(slope[j]);
+    NonlinearParameter& parameter = result.parameters[j];
+    const bool is_low = theta[j] <= law.parameters()[j].min, is_high = theta[j] >= law.parameters()[j].max;
+    if (is_low || is_high) parameter.multiplier = factor * std::fabs(here);
+    if ((is_low && here > 0) || (is_high && here < 0)) continue;
+    if (is_low || is_high) parameter.multiplier = 0;
+    const double most = std::sqrt(2 * static_cast<double>(value) * curvature[j]);
+    if (most > 0) result.kkt = std::max(result.kkt, std::fabs(here) / most);
+  }
+}
+
+std::vector<StartStatus> Starts(const Objective& objective, const NonlinearOptions& options) {
   const Law& law = objective.law();
   std::vector<StartStatus> starts;
   for (const auto& [origin, start] : options.given_starts) {
@@ -148,10 +186,33 @@ std::vector<StartStatus> Starts(const Objective& objective, const StartSampler& 
   for (int i = 0; i < options.random_starts; ++i) {
     StartStatus status;
     status.origin = "random " + std::to_string(i + 1);
-    status.start = sampler.Draw(static_cast<uint64_t>(i));
     starts.push_back(std::move(status));
   }
   return starts;
+}
+
+// So many rows tell where the minimum is; all of them then say exactly.
+constexpr size_t kManyRows = 50000, kSearchRows = 10000;
+
+// Rows for the search, one out of each of kSearchRows stretches.
+FitRows SearchRows(const FitRows& rows, size_t covariates, uint64_t seed) {
+  Rng rng = Rng(seed).Fork(UINT64_MAX - 1);
+  FitRows some;
+  const auto take = [](const std::vector<double>& from, size_t row, std::vector<double>& to) {
+    if (!from.empty()) to.push_back(from[row]);
+  };
+  for (size_t i = 0; i < kSearchRows; ++i) {
+    const double at = (static_cast<double>(i) + rng.Uniform()) / kSearchRows * static_cast<double>(rows.size());
+    const size_t row = std::min(static_cast<size_t>(at), rows.size() - 1);
+    const auto x = rows.row(row, covariates);
+    some.x.insert(some.x.end(), x.begin(), x.end());
+    take(rows.y, row, some.y);
+    take(rows.weights, row, some.weights);
+    take(rows.correct, row, some.correct);
+    take(rows.total, row, some.total);
+    take(rows.chance, row, some.chance);
+  }
+  return some;
 }
 
 }  // namespace
@@ -170,18 +231,35 @@ NonlinearResult FitNonlinear(const Law& law, const FitRows& rows, const Nonlinea
     throw Error(ErrorKind::kNumerical, fmt::format("law '{}': {} rows for {} parameters: at least {} are needed.",
                                                    law.name(), rows.size(), k, k + 1));
   }
+  if (rows.size() > kManyRows && options.random_starts > 0) {
+    NonlinearOptions on_all = options;
+    on_all.random_starts = 0;
+    try {
+      const FitRows some = SearchRows(rows, law.covariates().size(), options.seed);
+      on_all.given_starts = {{fmt::format("best of all starts on {} rows", kSearchRows),
+                              FitNonlinear(law, some, options).theta()}};
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kNumerical) throw;
+      on_all.random_starts = 0;
+    }
+    if (!on_all.given_starts.empty()) return FitNonlinear(law, rows, on_all);
+  }
   const Objective objective(law, rows, options.procedure, options.inverse);
   NonlinearResult result;
   const StartSampler sampler(objective, options.seed);
-  result.starts = Starts(objective, sampler, options);
+  result.starts = Starts(objective, options);
   double best = std::numeric_limits<double>::infinity();
   DescentOptions descent_options;
+  bool is_enough = false;
   descent_options.max_iterations = options.max_iterations;
   for (size_t i = 0; i < result.starts.size(); ++i) {
     StartStatus& status = result.starts[i];
     // A given start names values of the linear parameters too; projection would leave for others in its first step.
     if (options.project && i >= options.given_starts.size()) descent_options.linear = sampler.linear();
+    if (i >= options.given_starts.size())
+      status.start = sampler.Draw(static_cast<uint64_t>(i - options.given_starts.size()));
     status.initial_objective = objective.Value(status.start);
+    descent_options.is_far = i < options.given_starts.size() && rows.size() <= kManyRows;
     const Descent descent = Descend(objective, status.start, {}, descent_options);
     status.end = descent.theta;
     status.final_objective = descent.value;
@@ -189,12 +267,25 @@ NonlinearResult FitNonlinear(const Law& law, const FitRows& rows, const Nonlinea
     status.status = descent.status;
     status.converged = descent.converged;
     if (!std::isfinite(status.final_objective)) continue;
+    if (i >= options.given_starts.size() && options.enough_agreeing > 0) {
+      const double low = std::min(best, status.final_objective);
+      int agreeing = 0;
+      for (size_t s = options.given_starts.size(); s <= i; ++s) {
+        const StartStatus& one = result.starts[s];
+        agreeing += one.converged && one.final_objective <= low + 1e-6 * std::fabs(low);
+      }
+      is_enough = agreeing >= options.enough_agreeing;
+    }
     // A start that ended a rounding error lower but without converging is not preferred.
     const double score = status.final_objective + (status.converged ? 0 : 1e-9 * std::fabs(status.final_objective));
     if (score < best) {
       best = score;
       result.best = i;
       result.scale = descent.scale;
+    }
+    if (is_enough) {
+      result.starts.resize(i + 1);
+      break;
     }
   }
   if (!std::isfinite(best)) {
@@ -209,12 +300,13 @@ NonlinearResult FitNonlinear(const Law& law, const FitRows& rows, const Nonlinea
   }
   result.objective = result.starts[result.best].final_objective;
   FillInference(objective, result);
+  FillConditions(objective, result);
   // Where the law fits exactly, what is left of the objective is rounding; so TSS sets the scale too.
   const double tss = options.procedure.loss == Loss::kBinomial ? objective.NullDeviance()
                                                                 : TotalSumOfSquares(rows, options.procedure.space);
-  for (const StartStatus& status : result.starts) {
-    if (status.final_objective <= result.objective + 1e-6 * std::fabs(result.objective) + 1e-14 * tss)
-      ++result.agreeing;
+  for (StartStatus& status : result.starts) {
+    status.agrees = status.final_objective <= result.objective + 1e-6 * std::fabs(result.objective) + 1e-14 * tss;
+    result.agreeing += status.agrees;
   }
   return result;
 }

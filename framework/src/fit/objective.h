@@ -71,13 +71,17 @@ struct BITLAW_EXPORT Descent {
 struct BITLAW_EXPORT DescentOptions {
   int max_iterations = 500;
   bool refine = true;  ///< To the last digits; resamples need six.
+  /// Descend twice, damped by the slopes where it is and by the steepest so far (More 1978), and keep the better end:
+  /// from far away neither is always the one that arrives. Squares and binomial only.
+  bool is_far = false;
+  bool is_near = false;  ///< The start is a solution of nearly the same problem: a Huber's knee need not be led down.
   /// Parameters in which the law is linear, given the others. Squares of the response are first minimized over the
   /// others alone, with these solved for at every step (variable projection, Kaufman 1975), then over all. Other
   /// procedures ignore it.
   std::vector<size_t> linear{};
 };
 
-/// Levenberg-Marquardt (Ceres) from `start` within the parameters' bounds. Same inputs, same bytes.
+/// Levenberg-Marquardt from `start` within the parameters' bounds (DescendInBox). Same inputs, same bytes.
 BITLAW_EXPORT Descent Descend(const Objective& objective, std::span<const double> start,
                               std::span<const double> multiplicity = {}, const DescentOptions& options = {});
 

@@ -15,7 +15,7 @@ namespace bitlaw {
 namespace {
 
 // How far an iteration goes that starts at the solution on all rows.
-const DescentOptions kRough = {.max_iterations = 200, .refine = false};
+const DescentOptions kRough = {.max_iterations = 200, .refine = false, .is_near = true};
 
 // Number of correct answers among n, each with probability p. Beyond a variance of 50 a rounded normal, which differs
 // from the binomial by less than what other sources of error leave visible.
@@ -157,7 +157,7 @@ void SolveFactored(const double* factor, size_t k, double* right) {
   }
 }
 
-// Gauss-Newton with halved steps from a solution nearby, for sums of squares. False, which leaves the work to Ceres,
+// Gauss-Newton with halved steps from a solution nearby, for sums of squares. False, which leaves the work to Descend(),
 // where it leaves the bounds, loses a direction, or is not done in 30 steps.
 bool GaussNewton(const Objective& objective, std::span<const double> multiplicity, std::vector<double>& theta) {
   const size_t k = theta.size(), n = objective.rows().size();

@@ -1,8 +1,14 @@
 #include "fit/restricted_law.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <limits>
 
 #include "bitlaw/base/error.h"
+#include "records/table.h"
 
 namespace bitlaw {
 
@@ -23,6 +29,38 @@ RestrictedLaw::RestrictedLaw(const Law& law, std::vector<double> fixed, std::str
     column.parameter = before;
     form_->columns.push_back(std::move(column));
   }
+}
+
+RestrictedLaw::RestrictedLaw(std::unique_ptr<Law> law, std::vector<double> fixed)
+    : RestrictedLaw(*law, std::move(fixed)) {
+  owned_ = std::move(law);
+}
+
+std::string RestrictedLaw::formula_text() const {
+  std::string text = law_.formula_text();
+  const char* before = " with ";
+  for (size_t j = 0; j < fixed_.size(); ++j) {
+    if (std::isnan(fixed_[j])) continue;
+    text += before + law_.parameters()[j].name + " = " + ShortestText(fixed_[j]);
+    before = ", ";
+  }
+  return text;
+}
+
+long double RestrictedLaw::LinearFeaturesExtended(std::span<const double> x, std::span<long double> features) const {
+  long double whole[kMaxParameters];
+  long double offset = law_.LinearFeaturesExtended(x, {whole, whole_form_->columns.size()});
+  size_t at = 0;
+  for (size_t j = 0; j < whole_form_->columns.size(); ++j) {
+    const auto& column = whole_form_->columns[j];
+    const long double value = fixed_[column.parameter];
+    if (std::isnan(value)) {
+      features[at++] = whole[j];
+    } else {
+      offset += (column.is_log ? std::log(value) : value) * whole[j];
+    }
+  }
+  return offset;
 }
 
 double RestrictedLaw::LinearFeatures(std::span<const double> x, std::span<double> features) const {
@@ -68,6 +106,79 @@ std::vector<double> RestrictedLaw::Free(std::span<const double> whole) const {
     if (std::isnan(fixed_[j])) free.push_back(whole[j]);
   }
   return free;
+}
+
+namespace {
+
+struct Held {
+  std::string name;
+  double value = 0;
+};
+
+Held ParseHeld(const std::string& text) {
+  const size_t equals = text.find('=');
+  const auto trimmed = [](const std::string& part) {
+    const size_t begin = part.find_first_not_of(" \t");
+    return begin == std::string::npos ? "" : part.substr(begin, part.find_last_not_of(" \t") - begin + 1);
+  };
+  Held held;
+  held.value = std::numeric_limits<double>::quiet_NaN();
+  if (equals != std::string::npos) {
+    held.name = trimmed(text.substr(0, equals));
+    const std::string number = trimmed(text.substr(equals + 1));
+    char* end = nullptr;
+    const double value = std::strtod(number.c_str(), &end);
+    if (!number.empty() && *end == '\0' && std::isfinite(value)) held.value = value;
+  }
+  if (held.name.empty() || std::isnan(held.value))
+    throw Error(ErrorKind::kSpec, "fix '" + text + "' is not of the form name=number: write alpha=0.34.");
+  return held;
+}
+
+}  // namespace
+
+std::vector<std::unique_ptr<Law>> HoldParameters(std::vector<std::unique_ptr<Law>> laws,
+                                                 const std::vector<std::string>& fix) {
+  std::vector<Held> held;
+  for (const std::string& text : fix) held.push_back(ParseHeld(text));
+  std::vector<std::string> names;
+  for (const auto& law : laws) {
+    for (const LawParameter& parameter : law->parameters()) {
+      if (std::find(names.begin(), names.end(), parameter.name) == names.end()) names.push_back(parameter.name);
+    }
+  }
+  for (const Held& one : held) {
+    if (std::find(names.begin(), names.end(), one.name) != names.end()) continue;
+    std::string known;
+    for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+    throw Error(ErrorKind::kSpec, "fix: no law has a parameter '" + one.name + "'." + DidYouMean(one.name, names) +
+                                      " Parameters: " + known + ".");
+  }
+  for (auto& law : laws) {
+    std::vector<double> fixed;
+    bool is_any = false, is_all = true;
+    for (const LawParameter& parameter : law->parameters()) {
+      double value = parameter.min == parameter.max ? parameter.min : std::numeric_limits<double>::quiet_NaN();
+      for (const Held& one : held) {
+        if (one.name != parameter.name) continue;
+        if (std::isnan(value) && (one.value < parameter.min || one.value > parameter.max)) {
+          throw Error(ErrorKind::kSpec,
+                      fmt::format("fix: {} = {} is outside the bounds [{}, {}] of law '{}'. Give a value within them.",
+                                  one.name, one.value, parameter.min, parameter.max, law->name()));
+        }
+        value = one.value;
+      }
+      fixed.push_back(value);
+      is_any = is_any || !std::isnan(value);
+      is_all = is_all && !std::isnan(value);
+    }
+    if (is_all && is_any) {
+      throw Error(ErrorKind::kSpec, "law '" + law->name() +
+                                        "': all of its parameters are fixed, so there is nothing to fit. Leave one free.");
+    }
+    if (is_any) law = std::make_unique<RestrictedLaw>(std::move(law), std::move(fixed));
+  }
+  return laws;
 }
 
 }  // namespace bitlaw

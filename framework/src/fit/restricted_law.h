@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,15 +16,23 @@ class BITLAW_EXPORT RestrictedLaw final : public Law {
  public:
   /// fixed [k]: a value, or NaN for a parameter that stays free.
   RestrictedLaw(const Law& law, std::vector<double> fixed, std::string name = "");
+  /// The same, with a law of its own.
+  RestrictedLaw(std::unique_ptr<Law> law, std::vector<double> fixed);
+  const Law& law() const { return law_; }
+  const std::vector<double>& fixed() const { return fixed_; }
   const std::string& name() const override { return name_; }
   std::span<const LawParameter> parameters() const override { return parameters_; }
   std::span<const std::string> covariates() const override { return law_.covariates(); }
   const std::string& response() const override { return law_.response(); }
   double Predict(std::span<const double> theta, std::span<const double> x, std::span<double> gradient) const override;
-  std::string formula_text() const override { return law_.formula_text(); }
+  FitProcedure procedure() const override { return law_.procedure(); }
+  std::string citation() const override { return law_.citation(); }
+  /// "A * N^alpha with alpha = 0.34"
+  std::string formula_text() const override;
   /// Where the law has one: without the columns of fixed parameters, which go into the offset.
   std::optional<LinearForm> linear_form() const override { return form_; }
   double LinearFeatures(std::span<const double> x, std::span<double> features) const override;
+  long double LinearFeaturesExtended(std::span<const double> x, std::span<long double> features) const override;
 
   /// All parameters of the law, from the free ones.
   std::vector<double> Whole(std::span<const double> free) const;
@@ -31,11 +40,18 @@ class BITLAW_EXPORT RestrictedLaw final : public Law {
 
  private:
   static constexpr size_t kMaxParameters = 64;
+  std::unique_ptr<Law> owned_;
   const Law& law_;
   std::vector<double> fixed_;
   std::string name_;
   std::vector<LawParameter> parameters_;
   std::optional<LinearForm> form_, whole_form_;
 };
+
+/// Laws with parameters held: those whose min is their max, and those that `fix` names ("alpha=0.34"), each in every law
+/// that has it. Error(kSpec) for a text that is not name=number, a name that no law has (with those that there are), a
+/// value beyond the parameter's bounds, or a law with no parameter left.
+BITLAW_EXPORT std::vector<std::unique_ptr<Law>> HoldParameters(std::vector<std::unique_ptr<Law>> laws,
+                                                               const std::vector<std::string>& fix);
 
 }  // namespace bitlaw

@@ -81,7 +81,7 @@ struct BITLAW_EXPORT UncertaintyReport {
 ///
 /// Percentile: quantiles of the replicates at ExpandedLevels() (of items, which are many, at the plain ones). BCa
 /// (Efron 1987): with z0 from the share of replicates below the estimate, the same levels, and the acceleration from
-/// leaving out one unit at a time (for items at most 50 blocks a task, as several samples, Efron 1987, section 8;
+/// leaving out one unit at a time (of more than 2,000, one of 200 blocks; for items at most 50 blocks a task, as several samples, Efron 1987, section 8;
 /// without `items` the acceleration is 0). A resample that does not determine the parameters is left out and counted as
 /// failed; above 10 % no interval is given, nor is one of a derived quantity that is NaN in a replicate. Error(kSpec)
 /// for an unknown column or expression.
@@ -96,8 +96,9 @@ BITLAW_EXPORT UncertaintyReport DeltaIntervals(const Law& law, const MethodFit& 
 /// Where the objective, minimized over the other parameters, rises from its minimum by t^2 s^2 (squares), or the
 /// deviance by t^2 phi (binomial): t is Student's of the level with n - k degrees of freedom. Where rows belong to
 /// units, s^2 and phi are multiplied by (robust error / error of independent rows)^2 and t has the robust degrees of
-/// freedom: the rise is then in the units of the headline error. An end beyond a bound, or one that is not reached
-/// within 30 standard errors, is infinite. NaN for other methods.
+/// freedom: the rise is then in the units of the headline error. An end beyond a bound is the bound; one that is
+/// not reached within 30 standard errors is infinite. A parameter at its bound has an interval too, which begins there.
+/// NaN for other methods.
 BITLAW_EXPORT std::vector<Interval> ProfileIntervals(const Law& law, const Table& table, const FitSettings& settings,
                                                      const MethodFit& method, double level);
 

@@ -181,6 +181,7 @@ void AddChow(ReportTable& table, const std::string& label, const ChowTest& test)
   for (const auto& [what, one] : {std::pair{"Chow: one law or one for each", &test.chow},
                                   std::pair{"own amplitudes, shared exponents", &test.amplitudes},
                                   std::pair{"own exponents too", &test.exponents}}) {
+    if (std::isnan(one->df1)) continue;
     table.rows.push_back({label, test.groups, what, Significant(one->value), Size(static_cast<size_t>(one->df1)),
                           Size(static_cast<size_t>(one->df2)), Significant(one->p, 2), Fixed(one->small_adjusted_r2, 4),
                           Fixed(one->large_adjusted_r2, 4), Significant(one->over_units.f),
@@ -190,12 +191,39 @@ void AddChow(ReportTable& table, const std::string& label, const ChowTest& test)
       table.notes.push_back(fmt::format("{}, {}: no test over {}, because {}.", label, what, one->unit, why));
     }
   }
+  if (!test.why_no_separate.empty())
+    table.notes.push_back(label + ": no separate fits, because " + test.why_no_separate + ".");
+  if (!test.why_no_shared.empty()) {
+    table.notes.push_back(label + ": no own amplitudes with shared exponents, because " + test.why_no_shared + ".");
+    return;
+  }
+  if (!test.dropped.empty()) {
+    std::string names;
+    for (const std::string& name : test.dropped) names += (names.empty() ? "" : ", ") + name;
+    table.notes.push_back(label + ": " + names + " left out of the shared exponents, which own amplitudes take up.");
+  }
   std::string shared = label + ", shared exponents:";
   for (const OlsCoefficient& one : test.shared_coefficients) {
     if (one.name.rfind("1 [", 0) != 0)
       shared += fmt::format(" {} {:.4g} ({:.2g})", one.name, one.value, one.standard_error);
   }
   table.notes.push_back(shared + ".");
+}
+
+ReportTable HeldTable(const std::vector<const LawAnalysis*>& analyses) {
+  ReportTable table;
+  table.name = "held_" + analyses[0]->law;
+  table.title = "Values held, against all parameters free";
+  table.header = {"stratum", "held", "chi2", "df", "p", "objective held", "objective free"};
+  for (const LawAnalysis* analysis : analyses) {
+    for (const NestedTest& one : analysis->held) {
+      table.rows.push_back({analysis->stratum, one.small, Significant(one.value),
+                            Size(static_cast<size_t>(one.df1)), Significant(one.p, 2),
+                            Significant(one.small_objective, 9), Significant(one.large_objective, 9)});
+    }
+    for (const std::string& why : analysis->why_not_held) table.notes.push_back(analysis->stratum + ": " + why);
+  }
+  return table;
 }
 
 ReportTable ChowTable(const std::string& name, const std::string& title) {
@@ -258,6 +286,7 @@ void AddAnalysis(const AnalysisReport& analysis, const std::string& law, ReportS
   AddTable(section, IntervalTable(analyses));
   AddTable(section, ValidationTable(analyses));
   AddTable(section, AblationTable(analyses));
+  AddTable(section, HeldTable(analyses));
   ReportTable chow = ChowTable("chow_" + law, "Groups");
   for (const LawAnalysis* one : analyses) {
     if (!one->chow.groups.empty()) AddChow(chow, one->stratum, one->chow);
@@ -282,6 +311,14 @@ ReportSection ComparisonSection(const AnalysisReport& analysis) {
                     comparison.rows, comparison.left_out, comparison.response,
                     comparison.space == "counts" ? "likelihood of counts" : "squares of the " + comparison.space);
     table.header = {"law", "parameters", "adj. R2", "AICc", "delta AICc", "weight", "BIC", "held out"};
+    const bool is_quasi = comparison.dispersion > 1;
+    if (is_quasi) {
+      table.header[3] = "QAICc";
+      table.header[4] = "delta QAICc";
+      table.notes.push_back(fmt::format("The counts scatter {:.3g} times as much as binomial ones: laws are weighed by "
+                                        "QAICc, the log likelihood over that.",
+                                        comparison.dispersion));
+    }
     bool of_accuracy = false;
     for (const ComparedLaw& one : comparison.laws) of_accuracy = of_accuracy || one.folds.accuracy_rows > 0;
     for (const ComparedLaw& one : comparison.laws) {
@@ -299,7 +336,7 @@ ReportSection ComparisonSection(const AnalysisReport& analysis) {
         std::vector<ReportCell> row = first ? std::vector<ReportCell>{one.law,
                                                                       Size(one.parameters),
                                                                       Fixed(one.adjusted_r2, 4),
-                                                                      Fixed(one.aicc, 1),
+                                                                      Fixed(is_quasi ? one.qaicc : one.aicc, 1),
                                                                       Fixed(one.delta_aicc, 1),
                                                                       Fixed(one.weight, 3),
                                                                       Fixed(one.bic, 1)}

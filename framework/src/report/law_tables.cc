@@ -169,27 +169,48 @@ ReportTable AnchoredTable(const std::vector<const LawFit*>& fits) {
   return table;
 }
 
+// Where the starts that do not agree with the best ended: "2 of 17 starts ended elsewhere, at 0.0011 (random 3), ...".
+std::string OtherEnds(const NonlinearResult& detail) {
+  std::string ends;
+  size_t shown = 0;
+  for (const StartStatus& start : detail.starts) {
+    if (start.agrees || ++shown > 5) continue;
+    const std::string end = std::isfinite(start.final_objective) ? fmt::format("{:.6g}", start.final_objective) : "none";
+    ends += (ends.empty() ? "" : ", ") + end + " (" + start.origin + (start.converged ? "" : ", " + start.status) + ")";
+  }
+  const size_t others = detail.starts.size() - detail.agreeing;
+  if (others > 5) ends += fmt::format(" and {} more", others - 5);
+  return fmt::format("the objective is {:.9g}; {} of {} starts ended elsewhere, at {}", detail.objective, others,
+                     detail.starts.size(), ends);
+}
+
 // F, p and condition number of the linearized fits, and how the starts of the iterative ones ended.
 ReportTable DiagnosticsTable(const std::vector<const LawFit*>& fits) {
   ReportTable table;
   table.name = FileName("diagnostics", fits[0]->law);
   table.title = "Diagnostics";
-  table.header = {"stratum", "F", "p(F)", "condition number", "largest VIF", "starts", "agreeing"};
+  table.header = {"stratum", "method", "F", "p(F)", "condition number", "largest VIF", "starts", "agreeing", "KKT"};
   for (const LawFit* fit : fits) {
-    if (!fit->ols_detail && !fit->least_squares_detail) continue;
-    double vif = kUnset, f = kUnset, p = kUnset, condition = kUnset;
-    if (fit->ols_detail) {
-      for (const OlsCoefficient& coefficient : fit->ols_detail->coefficients) {
-        if (!(coefficient.vif <= vif)) vif = std::isnan(coefficient.vif) ? vif : coefficient.vif;
+    for (const MethodFit* method : fit->Methods()) {
+      double vif = kUnset, f = kUnset, p = kUnset, condition = kUnset;
+      if (fit->ols_detail && method->method == "ols") {
+        for (const OlsCoefficient& coefficient : fit->ols_detail->coefficients) {
+          if (!(coefficient.vif <= vif)) vif = std::isnan(coefficient.vif) ? vif : coefficient.vif;
+        }
+        f = fit->ols_detail->f;
+        p = fit->ols_detail->f_p;
+        condition = fit->ols_detail->condition_number;
       }
-      f = fit->ols_detail->f;
-      p = fit->ols_detail->f_p;
-      condition = fit->ols_detail->condition_number;
+      const NonlinearResult* detail = fit->DetailOf(*method);
+      table.rows.push_back({fit->stratum, MethodName(*method), Significant(f), Significant(p, 2),
+                            Significant(condition, 3), Significant(vif, 3),
+                            Whole(detail ? static_cast<double>(detail->starts.size()) : kUnset),
+                            Whole(detail ? static_cast<double>(detail->agreeing) : kUnset),
+                            detail != nullptr && detail->kkt < 1e-8 ? ReportCell("< 1e-8")
+                                                                    : Significant(detail ? detail->kkt : kUnset, 1)});
+      if (detail != nullptr && detail->agreeing < detail->starts.size())
+        table.notes.push_back(fit->stratum + ", " + MethodName(*method) + ": " + OtherEnds(*detail) + ".");
     }
-    const auto& detail = fit->least_squares_detail;
-    table.rows.push_back({fit->stratum, Significant(f), Significant(p, 2), Significant(condition, 3),
-                          Significant(vif, 3), Whole(detail ? static_cast<double>(detail->starts.size()) : kUnset),
-                          Whole(detail ? static_cast<double>(detail->agreeing) : kUnset)});
   }
   return table;
 }

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "bitlaw/base/error.h"
+#include "fit/restricted_law.h"
 #include "records/durable_file.h"
 #include "records/observations.h"
 #include "report/analysis_tables.h"
@@ -230,14 +231,15 @@ std::vector<std::string> ObservationTextColumns() {
           "dtype", "task",  "stratum", "metric", "metric_kind", "record"};
 }
 
-std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& specs, const PluginHost& host) {
+std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& specs, const PluginHost& host,
+                                           const std::vector<std::string>& fix) {
   std::vector<std::unique_ptr<Law>> laws;
   for (const LawSpec& spec : specs) {
     const Component& component = host.Find(ComponentKind::kLaw, spec.component, spec.mark.Text());
     laws.push_back(host.MakeLaw(component.info.name, spec.name,
                                 component.schema.Resolve(spec.options, "law '" + component.info.name + "'")));
   }
-  return laws;
+  return HoldParameters(std::move(laws), fix);
 }
 
 namespace {

@@ -12,6 +12,7 @@ OptionSchema FormulaLaw::Schema() {
   parameter.Real("min").Optional().Doc("Lower bound.");
   parameter.Real("max").Optional().Doc("Upper bound.");
   parameter.Real("start").Optional().Doc("Where one of the starts of an iterative fit begins.");
+  parameter.Real("fix").Optional().Doc("Held at this value; the law is tested with it against the law without.");
   parameter.Real("published").Optional().Doc("The value that the source prints.");
   parameter.String("unit").Default("").Doc("For tables; empty for exponents.");
   parameter.String("doc").Default("").Doc("What the parameter means.");
@@ -104,7 +105,15 @@ void FormulaLaw::FindParameters(const Options& options, const Expression& formul
     if (std::find(used.begin(), used.end(), name) == used.end()) {
       fault(mark, "parameter '" + name + "' is not in the formula '" + formula_text_ + "'." + DidYouMean(name, used));
     }
-    if (!(parameter.min < parameter.max)) {
+    const bool is_fixed = given.Has("fix");
+    if (is_fixed) {
+      const double value = given.Real("fix");
+      if (value < parameter.min || value > parameter.max || given.Has("start")) {
+        fault(mark, "parameter '" + name + "' has fix " + Value(value).Text() +
+                        (given.Has("start") ? " and a start. Leave the start out." : ", which is outside its bounds."));
+      }
+      parameter.min = parameter.max = value;
+    } else if (!(parameter.min < parameter.max)) {
       fault(mark, "parameter '" + name + "' has min " + Value(parameter.min).Text() + " and max " +
                       Value(parameter.max).Text() + ". min must be smaller.");
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,7 +10,8 @@
 
 namespace bitlaw {
 
-/// A formula law whose parameters are given as (name, {min, max}) pairs; equal bounds mean none.
+/// A formula law whose parameters are given as (name, {min, max}) pairs; equal bounds mean none, and
+/// an infinite upper one is left out.
 inline std::unique_ptr<FormulaLaw> MakeFormula(
     const std::string& formula, const std::vector<std::pair<std::string, std::pair<double, double>>>& parameters,
     const std::string& response = "-log(acc_adj)") {
@@ -18,7 +20,7 @@ inline std::unique_ptr<FormulaLaw> MakeFormula(
     Value one = Value::Map{};
     if (bounds.first != bounds.second) {
       one.Set("min", bounds.first);
-      one.Set("max", bounds.second);
+      if (std::isfinite(bounds.second)) one.Set("max", bounds.second);
     }
     map.Set(name, std::move(one));
   }

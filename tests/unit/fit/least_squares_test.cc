@@ -28,7 +28,7 @@ TEST(Ols, SolvesAFiveRowLineByHand) {
   EXPECT_NEAR(fit.coefficients[1].vif, 1, 1e-12);
   EXPECT_TRUE(std::isnan(fit.coefficients[0].vif));
   EXPECT_NEAR(fit.quality.aic, 5 * (std::log(2 * M_PI * 0.72) + 1) + 4, 1e-12);
-  EXPECT_NEAR(fit.quality.aicc, fit.quality.aic + 2.0 * 2 * 3 / (5 - 2 - 1), 1e-12);
+  EXPECT_NEAR(fit.quality.aicc, fit.quality.aic + 2 + 2.0 * 3 * 4 / (5 - 3 - 1), 1e-12);
 }
 
 TEST(Ols, CountsTssFromZeroWithoutAConstant) {

@@ -136,7 +136,7 @@ TEST(RefitLanes, KeepsItsDigitsWhereAResampleIsNearlyDegenerate) {
   EXPECT_NEAR(theta[1], -0.3, 1e-9);
 }
 
-TEST(RefitLanes, OfTheResponseReachesTheMinimumThatCeresReaches) {
+TEST(RefitLanes, OfTheResponseReachesTheMinimumThatADescentReaches) {
   const Fitted fitted = FitGrid(6);
   const Refitter refitter(*fitted.law, fitted.table, FitSettings(), *fitted.fit.least_squares);
   const LawRows rows = SelectRows(*fitted.law, fitted.table, RowOptions());
