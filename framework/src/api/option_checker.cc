@@ -106,7 +106,12 @@ Value OptionChecker::CheckMap(const std::vector<OptionField>& fields, const Valu
   for (const OptionField& field : fields) {
     const std::string field_path = path.empty() ? field.name : path + "." + field.name;
     const Value* entry = given.Find(field.name);
-    const bool is_given = entry != nullptr && !(entry->is_null() && IsOptional(field));
+    const bool is_null = entry != nullptr && entry->is_null() && IsOptional(field);
+    if (is_null && entry->mark().line > 0) {
+      // In a file null would undo what an included file says, and there is nothing of the kind.
+      Fault(entry->key_mark(), Owned("'" + field_path + "' is null. Write a value, or remove the key."));
+    }
+    const bool is_given = entry != nullptr && !is_null;
     result.emplace_back(field.name, is_given ? Check(field, *entry, field_path) : Missing(field, given, field_path));
   }
   return result;
@@ -244,7 +249,7 @@ std::string ExpandVariables(const std::string& text, std::string* unset) {
     const std::string variable = text.substr(open + 2, close - open - 2);
     const char* value = std::getenv(variable.c_str());
     if (value == nullptr || *value == '\0') {
-      *unset = variable;
+      *unset = variable.empty() ? "${}" : variable;
       return "";
     }
     expanded += text.substr(at, open - at) + value;

@@ -9,6 +9,11 @@
 
 namespace bitlaw {
 
+/// What becomes of a JSON integer that int64 does not hold: the nearest real, as ParseJson() has it, or a string of its
+/// digits, for data of which the digits count and not the size.
+enum class LargeIntegers { kReal, kText };
+Value ParseJson(std::string_view text, const std::string& origin, LargeIntegers large_integers);
+
 /// The shortest text that reads back to the same double, always with '.', 'e' or a name ("nan", "inf").
 std::string RealText(double value);
 

@@ -95,7 +95,8 @@ constexpr size_t kMaxDepth = 512;
 // Builds a Value from the parser's events.
 class ValueBuilder : public nlohmann::json_sax<nlohmann::json> {
  public:
-  ValueBuilder(const std::string& origin, const size_t& offset) : origin_(origin), offset_(offset) {}
+  ValueBuilder(const std::string& origin, const size_t& offset, LargeIntegers large_integers)
+      : origin_(origin), offset_(offset), large_integers_(large_integers) {}
 
   Value root;
 
@@ -104,9 +105,14 @@ class ValueBuilder : public nlohmann::json_sax<nlohmann::json> {
   bool number_integer(int64_t value) override { return Add(value); }
   bool number_unsigned(uint64_t value) override {
     constexpr auto kLargest = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
-    return value <= kLargest ? Add(static_cast<int64_t>(value)) : Add(static_cast<double>(value));
+    if (value <= kLargest) return Add(static_cast<int64_t>(value));
+    return large_integers_ == LargeIntegers::kText ? Add(std::to_string(value)) : Add(static_cast<double>(value));
   }
-  bool number_float(double value, const std::string&) override { return Add(value); }
+  bool number_float(double value, const std::string& digits) override {
+    // The parser reports an integer beyond 64 bits as a real, with its digits.
+    const bool is_integer = digits.find_first_of(".eE") == std::string::npos;
+    return is_integer && large_integers_ == LargeIntegers::kText ? Add(digits) : Add(value);
+  }
   bool string(std::string& value) override { return Add(std::move(value)); }
   bool binary(nlohmann::json::binary_t&) override { throw InternalError("binary value in JSON text"); }
 
@@ -170,17 +176,22 @@ class ValueBuilder : public nlohmann::json_sax<nlohmann::json> {
 
   const std::string& origin_;
   const size_t& offset_;
+  LargeIntegers large_integers_;
   std::vector<Value> open_;
 };
 
 }  // namespace
 
-Value ParseJson(std::string_view text, const std::string& origin) {
+Value ParseJson(std::string_view text, const std::string& origin, LargeIntegers large_integers) {
   size_t offset = 0;
-  ValueBuilder builder(origin, offset);
+  ValueBuilder builder(origin, offset, large_integers);
   nlohmann::json::sax_parse(CountingIterator(text.data(), &offset),
                             CountingIterator(text.data() + text.size(), &offset), &builder);
   return std::move(builder.root);
+}
+
+Value ParseJson(std::string_view text, const std::string& origin) {
+  return ParseJson(text, origin, LargeIntegers::kReal);
 }
 
 }  // namespace bitlaw

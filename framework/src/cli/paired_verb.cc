@@ -57,13 +57,15 @@ void AddPairedVerb(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<PairedArguments>();
   CLI::App* verb = app.add_subcommand("paired", "Compare quantized models with the unquantized one, item by item");
   verb->add_option("study", arguments->source, "A study file, or the output folder of one")->required();
-  verb->add_option("--trial", arguments->trial, "One trial, by label or id");
+  verb->add_option("--trial", arguments->trial, "Trials by label or id; * and ? stand for any letters");
   verb->add_option("--task", arguments->task, "One task");
   verb->add_option("--metric", arguments->metric, "Another metric than the task's first");
   verb->add_option("--resamples", arguments->settings.resamples, "Of the bootstrap")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
-  verb->add_option("--seed", arguments->settings.seed, "Of the bootstrap")->capture_default_str();
+  verb->add_option("--seed", arguments->settings.seed, "Of the bootstrap")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   verb->add_option("--confidence", arguments->settings.confidence, "Of the interval and of the test")
       ->capture_default_str()
       ->check(CLI::Range(0.5, 0.9999));

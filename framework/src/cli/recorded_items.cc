@@ -1,5 +1,7 @@
 #include "cli/recorded_items.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <cstdio>
 
@@ -57,14 +59,24 @@ RecordedItems::RecordedItems(const std::string& source, Session& session) : stor
   }
 }
 
+namespace {
+
+// By label or id; a pattern with * or ? by the whole of either. A label that holds such a sign is found as it stands.
+bool IsTrial(const RecordedItems::Entry& entry, const std::string& wanted) {
+  if (wanted.empty() || entry.trial == wanted || entry.label == wanted) return true;
+  if (wanted.find_first_of("*?") == std::string::npos) return false;
+  return ::fnmatch(wanted.c_str(), entry.label.c_str(), 0) == 0 || ::fnmatch(wanted.c_str(), entry.trial.c_str(), 0) == 0;
+}
+
+}  // namespace
+
 std::vector<RecordedItems::Entry> RecordedItems::Select(const std::string& trial, const std::string& task) const {
   std::vector<std::string> trials, tasks;
   std::vector<Entry> selected;
   for (const Entry& entry : entries_) {
     trials.push_back(entry.label);
     tasks.push_back(entry.task);
-    const bool of_trial = trial.empty() || entry.trial == trial || entry.label == trial;
-    if (of_trial && (task.empty() || entry.task == task)) selected.push_back(entry);
+    if (IsTrial(entry, trial) && (task.empty() || entry.task == task)) selected.push_back(entry);
   }
   if (!selected.empty()) return selected;
   const auto known = [](std::vector<std::string> names) {
@@ -73,7 +85,7 @@ std::vector<RecordedItems::Entry> RecordedItems::Select(const std::string& trial
     return names;
   };
   const bool trial_is_known = trial.empty() || std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-                                return entry.trial == trial || entry.label == trial;
+                                return IsTrial(entry, trial);
                               });
   if (!trial_is_known) {
     throw Error(ErrorKind::kSpec, "--trial " + trial + ": no such trial is recorded." + DidYouMean(trial, trials) +

@@ -121,7 +121,7 @@ void AddSamplesVerb(CLI::App& app, Session& session) {
   verb->add_option("source", arguments->source,
                    "File that 'evaluate --samples' wrote; or a study file, or the output folder of one")
       ->required();
-  verb->add_option("--trial", arguments->trial, "One trial of the study, by label or id");
+  verb->add_option("--trial", arguments->trial, "Trials of the study by label or id; * and ? stand for any letters");
   verb->add_option("--task", arguments->task, "One task");
   verb->add_option("--metric", arguments->metric, "The metric to show and to judge by; without it, the task's first");
   verb->add_option("--show", arguments->show, "all, right (value above 0) or wrong (value 0)")

@@ -173,7 +173,7 @@ void AddStrataVerb(CLI::App& app, Session& session) {
                    "adjusted (mean of chance-adjusted accuracies), accuracy, items or worst")
       ->capture_default_str()
       ->check(CLI::IsMember(StratumAggregateNames()));
-  verb->add_option("--trial", arguments->trial, "One trial, by label or id");
+  verb->add_option("--trial", arguments->trial, "Trials by label or id; * and ? stand for any letters");
   verb->add_option("--format", arguments->format, "text, markdown or csv")
       ->capture_default_str()
       ->check(CLI::IsMember({"text", "markdown", "csv"}));

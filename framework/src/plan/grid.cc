@@ -10,8 +10,8 @@ namespace bitlaw {
 namespace {
 
 constexpr std::string_view kCalibrationPrefix = "calibration.";
-// A spec with more cells is a slip of the pen; the largest published sweep has a few hundred.
-constexpr size_t kMaxCells = 1'000'000;
+// A spec with more cells is a slip of the pen; the largest published sweep has a few hundred. A cell takes about 1.5 kB.
+constexpr size_t kMaxCells = 100'000;
 
 size_t FieldIndex(const OptionSchema& schema, std::string_view name) {
   for (size_t i = 0; i < schema.fields().size(); ++i)
@@ -42,7 +42,10 @@ Grid::Grid(const QuantizeSpec& entry, const OptionSchema& schema) : entry_(entry
         resolved.values.push_back(
             OptionSchema::ResolveOne(own_schema.fields()[resolved.field], value, owner, nullptr));
       }
-      (resolved.is_calibration ? first_calibration : first).Set(name, axis.values.front());
+      // Null on an axis is the option that is not given.
+      if (!axis.values.front().is_null()) {
+        (resolved.is_calibration ? first_calibration : first).Set(name, axis.values.front());
+      }
       axis_names_.push_back(axis.name);
       groups_.back().push_back(std::move(resolved));
     }

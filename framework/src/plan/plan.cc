@@ -17,6 +17,8 @@
 namespace bitlaw {
 namespace {
 
+// A trial takes about 7 kB of a plan.
+constexpr size_t kMaxTrials = 100'000;
 constexpr std::string_view kCalibrationPrefix = "calibration.";
 
 std::string HeadersDigest(const ModelSummary& summary, const std::vector<std::filesystem::path>& files) {
@@ -132,6 +134,14 @@ class Planner {
     entry.grid = std::make_unique<Grid>(spec, entry.component->schema);
     entry.grid->ForEach([&](const Grid::Cell& cell) { entry.cells.push_back(cell); });
     entry.left_out = entry.grid->left_out();
+    planned_cells_ += entry.cells.size() * plan_.models.size();
+    if (planned_cells_ > kMaxTrials) {
+      const std::string where = spec.mark.Text();
+      throw Error(ErrorKind::kBudget, (where.empty() ? "" : where + ": ") + "up to this entry the study stands for " +
+                                          std::to_string(planned_cells_) + " trials (cells x models). At most " +
+                                          std::to_string(kMaxTrials) +
+                                          " are planned. Shorten lists, add a 'where', or make several studies.");
+    }
     const size_t combinations = entry.grid->num_combinations();
     entry.refusals.resize(combinations);
     entry.needs_calibration.resize(combinations);
@@ -319,6 +329,7 @@ class Planner {
   std::map<std::string, std::vector<std::string>> varying_;  // Quantizer -> options in its labels.
   std::map<std::string, std::string> corpus_digests_;
   std::unordered_set<std::string> ids_, skipped_labels_;
+  size_t planned_cells_ = 0;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/json_text.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/regular_file.h"
 #include "bitlaw/sdk/unicode_text.h"
@@ -12,10 +13,16 @@ namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
+void RefuseUtf16(const std::filesystem::path& path, std::string_view bytes) {
+  if (bytes.substr(0, 2) != "\xFF\xFE" && bytes.substr(0, 2) != "\xFE\xFF") return;
+  throw Error(ErrorKind::kIo, path.string() + ": the file is UTF-16. Convert it to UTF-8.");
+}
+
 }  // namespace
 
 std::vector<Value> ReadJsonl(const std::filesystem::path& path, const JsonlLimits& limits) {
   const std::string bytes = ReadRegularFile(path, static_cast<uint64_t>(limits.file_bytes));
+  RefuseUtf16(path, bytes);
   std::string_view rest = bytes;
   if (rest.substr(0, kByteOrderMark.size()) == kByteOrderMark) rest.remove_prefix(kByteOrderMark.size());
   std::vector<Value> rows;
@@ -34,7 +41,7 @@ std::vector<Value> ReadJsonl(const std::filesystem::path& path, const JsonlLimit
                                       " of the line is not UTF-8. Convert the file to UTF-8.");
     }
     if (Trim(text).empty()) continue;
-    Value row = ParseJson(text, where);
+    Value row = ParseJson(text, where, LargeIntegers::kText);
     if (!row.is_map()) {
       throw Error(ErrorKind::kIo, where + ": the line holds " + std::string(Article(row.type())) +
                                       ". Each line is one JSON object: {\"field\": value, ...}.");
@@ -45,8 +52,20 @@ std::vector<Value> ReadJsonl(const std::filesystem::path& path, const JsonlLimit
   return rows;
 }
 
+std::string ReadPlainText(const std::filesystem::path& path, int64_t file_bytes) {
+  std::string text = ReadTextFile(path, file_bytes);
+  if (const size_t at = text.find('\0'); at != std::string::npos) {
+    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<int64_t>(at), '\n');
+    throw Error(ErrorKind::kIo, path.string() + ":" + std::to_string(line) + ": the line has a zero byte, which no text has. " +
+                                    "Convert the file, which may be UTF-16, to UTF-8.");
+  }
+  std::replace(text.begin(), text.end(), '\r', '\n');
+  return text;
+}
+
 std::string ReadTextFile(const std::filesystem::path& path, int64_t file_bytes) {
   std::string text = ReadRegularFile(path, static_cast<uint64_t>(file_bytes));
+  RefuseUtf16(path, text);
   if (text.compare(0, kByteOrderMark.size(), kByteOrderMark) == 0) text.erase(0, kByteOrderMark.size());
   const size_t invalid = FindInvalidUtf8(text);
   if (invalid != std::string::npos) {

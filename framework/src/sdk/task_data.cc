@@ -1,9 +1,9 @@
 #include "bitlaw/sdk/task_data.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
+#include "api/option_checker.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/data_rows.h"
@@ -21,7 +21,12 @@ std::string Lead(const Value& name, const TaskContext& context) {
 
 // Where a file or pattern of that name may be, in the order in which it is looked for.
 std::vector<fs::path> PlacesOf(const Value& name, const TaskContext& context) {
-  const fs::path wanted = name.AsString();
+  std::string unset;
+  const fs::path wanted = ExpandVariables(name.AsString(), &unset);
+  if (!unset.empty()) {
+    throw Error(ErrorKind::kSpec, Lead(name, context) + "'" + name.AsString() + "' needs the environment variable " + unset +
+                                      ", which is not set. Set it, or write the path out.");
+  }
   if (wanted.is_absolute()) return {wanted};
   std::vector<fs::path> places;
   for (const std::string& folder : context.data_paths) places.push_back(fs::path(folder) / wanted);
@@ -122,11 +127,16 @@ std::vector<DataFile> FindDataFiles(const Options& holder, const TaskContext& co
                                       std::to_string(digests.size()) + " digests, and 'data' has " +
                                       std::to_string(found.size()) + " files. Give one digest a file, in their order.");
   }
-  std::set<fs::path> known;
   std::vector<DataFile> files;
   for (auto& [name, file] : found) {
-    if (!known.insert(file.path.lexically_normal()).second) {
-      throw Error(ErrorKind::kSpec, Lead(name, context) + "data file '" + file.name + "' is named twice.");
+    // By what the names lead to: a link and its target are one file, whose items would count twice.
+    const auto same = std::find_if(files.begin(), files.end(), [&](const DataFile& before) {
+      std::error_code ignored;
+      return fs::equivalent(before.path, file.path, ignored);
+    });
+    if (same != files.end()) {
+      throw Error(ErrorKind::kSpec, Lead(name, context) + "data file '" + file.name + "' is named twice" +
+                                        (same->name == file.name ? "." : ", first as '" + same->name + "'."));
     }
     if (!digests.empty()) CheckDigest(name, context, file.path, digests[files.size()]);
     files.push_back(std::move(file));

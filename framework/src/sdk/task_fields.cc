@@ -7,11 +7,16 @@
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/rng.h"
+#include "bitlaw/sdk/data_text.h"
 #include "bitlaw/sdk/task_data.h"
+#include "bitlaw/sdk/unicode_text.h"
 
 namespace bitlaw {
 
 namespace {
+
+// Raised when the same task file and data come to ask or score something else, so that records made before do not count.
+constexpr std::string_view kReading = "reading 2";
 
 // Texts for people, grouping and places: they change no score.
 constexpr std::string_view kNotInDigest[] = {"stratum", "description", "matches", "citation", "licence",
@@ -21,6 +26,11 @@ constexpr std::string_view kNotInDigest[] = {"stratum", "description", "matches"
 // these their records.
 constexpr std::string_view kLaterOptions[] = {"group_field", "example", "target", "metrics", "extract", "ignore",
                                               "detokenize"};
+
+// The field few_shot.match of a row for error texts: 'subject = "law"'.
+std::string MatchOf(const Value& row, const std::string& match) {
+  return match.empty() ? std::string() : FindField(row, match, "option 'few_shot.match'").CanonicalJson();
+}
 
 std::string Text(const Options& options, std::string_view name) {
   return options.Has(name) ? options.String(name) : std::string();
@@ -103,6 +113,7 @@ std::string TaskDigest(std::string_view component, const Options& options, const
   const auto add = [&](std::string_view text) {
     digest.Add(std::to_string(text.size())).Add(":").Add(text);
   };
+  add(kReading);
   add(component);
   Value definition = Without(options.map(), kNotInDigest);
   const bool few_shot = HasFewShot(options);
@@ -149,25 +160,30 @@ PromptedItems::PromptedItems(const Options& options, const TaskContext& context)
     if (few_shot.Has("example")) example_ = TemplateFromOption(few_shot, "example");
     const bool own = few_shot.Raw("data").AsList().empty();
     const std::vector<Value> pool = own ? rows : ReadDataRows(FindDataFiles(few_shot, context, get));
-    // Candidates by group, in file order; then the chosen ones in the order in which they are shown.
-    std::vector<std::pair<std::string, std::vector<size_t>>> groups;
+    // Candidates by group, in file order or drawn. Of a file of their own all stay, because one may be the scored item.
+    std::vector<std::vector<size_t>> candidates;
     for (size_t i = 0; i < pool.size(); ++i) {
       const std::string key = GroupOf(pool[i]);
-      auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& entry) { return entry.first == key; });
-      if (group == groups.end()) group = groups.insert(groups.end(), {key, {}});
-      group->second.push_back(i);
+      auto group = std::find_if(groups_.begin(), groups_.end(), [&](const Group& entry) { return entry.key == key; });
+      if (group == groups_.end()) {
+        group = groups_.insert(groups_.end(), Group{key, {}});
+        candidates.emplace_back();
+      }
+      candidates[static_cast<size_t>(group - groups_.begin())].push_back(i);
     }
     const Rng rng(static_cast<uint64_t>(few_shot.Int("seed")));
-    for (size_t g = 0; g < groups.size(); ++g) {
-      auto& [key, candidates] = groups[g];
-      if (few_shot.String("choose") == "random") rng.Fork(g).Shuffle(std::span<size_t>(candidates));
-      candidates.resize(std::min<size_t>(candidates.size(), count_));
-      examples_.emplace_back(key, std::vector<Value>());
-      for (const size_t i : candidates) {
-        examples_.back().second.push_back(pool[i]);
-        if (own) is_example[i] = true;
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      if (few_shot.String("choose") == "random") rng.Fork(g).Shuffle(std::span<size_t>(candidates[g]));
+      for (size_t c = 0; c < candidates[g].size(); ++c) {
+        const size_t i = candidates[g][c];
+        Example example;
+        example.row = pool[i];
+        groups_[g].examples.push_back(std::move(example));
+        if (own && c < static_cast<size_t>(count_)) is_example[i] = true;
       }
     }
+    sources_ = own ? "the data (" + DataNames(options) + ")"
+                   : "few_shot.data (" + DataNames(few_shot) + ") beside the data (" + DataNames(options) + ")";
   }
 
   const std::string id_field = options.String("id_field");
@@ -177,13 +193,12 @@ PromptedItems::PromptedItems(const Options& options, const TaskContext& context)
     if (is_example[i]) continue;
     std::string id = std::to_string(i);
     if (!id_field.empty()) {
-      const Value& named = FindField(rows[i], id_field, "option 'id_field'");
-      id = named.is_string() ? named.AsString() : named.Text();
+      id = DataTextOf(rows[i], FindField(rows[i], id_field, "option 'id_field'"), id_field, "option 'id_field'");
     }
     std::string group;
     if (!group_field.empty()) {
-      const Value& named = FindField(rows[i], group_field, "option 'group_field'");
-      group = named.is_string() ? named.AsString() : named.Text();
+      group = DataTextOf(rows[i], FindField(rows[i], group_field, "option 'group_field'"), group_field,
+                         "option 'group_field'");
     }
     all.push_back({std::move(id), std::move(group), std::move(rows[i])});
   }
@@ -203,26 +218,79 @@ PromptedItems::PromptedItems(const Options& options, const TaskContext& context)
 }
 
 std::string PromptedItems::GroupOf(const Value& row) const {
-  return match_.empty() ? std::string() : FindField(row, match_, "option 'few_shot.match'").CanonicalJson();
+  if (match_.empty()) return "";
+  const Value& field = FindField(row, match_, "option 'few_shot.match'");
+  // 7 of a CSV file and "7" of a JSON file are the same subject.
+  return HasDataText(field) ? DataText(field) : field.CanonicalJson();
+}
+
+PromptedItems::Asked PromptedItems::AskedBy(const Value& row) const {
+  Asked asked = asked_of_ ? asked_of_(row) : Asked{example_text_(row), {}};
+  asked.prompt = CollapseSpace(asked.prompt);
+  for (std::string& answer : asked.answers) answer = CollapseSpace(answer);
+  return asked;
+}
+
+void PromptedItems::Prepare(Example& example) const {
+  if (example.is_ready) return;
+  example.text = example_ ? example_->Render(example.row) : example_text_(example.row);
+  example.squeezed = CollapseSpace(example.text);
+  try {
+    example.asked = AskedBy(example.row);
+  } catch (const Error&) {
+    // A file of ready-made examples need not have the fields of the items.
+  }
+  example.is_ready = true;
+}
+
+bool PromptedItems::IsItem(const Example& example, const Asked& item) const {
+  const auto shows = [&](const std::string& answer) {
+    return example.squeezed == CollapseSpace(item.prompt + target_delimiter_ + answer);
+  };
+  if (std::any_of(item.answers.begin(), item.answers.end(), shows)) return true;
+  if (!example.asked || example.asked->prompt != item.prompt) return false;
+  const std::vector<std::string>& others = example.asked->answers;
+  if (others.empty() || item.answers.empty()) return true;
+  return std::any_of(item.answers.begin(), item.answers.end(), [&](const std::string& answer) {
+    return std::find(others.begin(), others.end(), answer) != others.end();
+  });
+}
+
+std::string PromptedItems::ExamplesFor(const Value& row) const {
+  const std::string key = GroupOf(row);
+  const auto group = std::find_if(groups_.begin(), groups_.end(), [&](const Group& entry) { return entry.key == key; });
+  const Asked item = AskedBy(row);
+  const size_t wanted = static_cast<size_t>(count_);
+  std::string text;
+  size_t found = 0, left_out = 0;
+  for (size_t i = 0; group != groups_.end() && i < group->examples.size() && found < wanted; ++i) {
+    Prepare(group->examples[i]);
+    if (IsItem(group->examples[i], item)) {
+      ++left_out;
+      continue;
+    }
+    text += group->examples[i].text + fewshot_delimiter_;
+    ++found;
+  }
+  if (found == wanted) return text;
+  const std::string self = left_out == 0 ? "" : " beside the item itself, which stands among them in " + sources_;
+  throw Error(ErrorKind::kSpec,
+              row.mark().Text() + ": there are " + std::to_string(found) + " few-shot examples" +
+                  (match_.empty() ? "" : " with " + match_ + " = " + MatchOf(row, match_)) + self +
+                  ", and few_shot.count is " + std::to_string(count_) + ". Lower the count or bring more examples.");
 }
 
 std::string PromptedItems::Context(const Value& row, const Value& locals) const {
   std::string context = preamble_.Render(row, locals);
-  if (count_ > 0) {
-    const std::string key = GroupOf(row);
-    const auto group =
-        std::find_if(examples_.begin(), examples_.end(), [&](const auto& entry) { return entry.first == key; });
-    const size_t found = group == examples_.end() ? 0 : group->second.size();
-    if (found < static_cast<size_t>(count_)) {
-      throw Error(ErrorKind::kSpec, row.mark().Text() + ": there are " + std::to_string(found) + " few-shot examples" +
-                                        (match_.empty() ? "" : " with " + match_ + " = " + key) + ", and few_shot.count is " +
-                                        std::to_string(count_) + ". Lower the count or bring more examples.");
-    }
-    for (const Value& example : group->second) {
-      context += (example_ ? example_->Render(example) : example_text_(example)) + fewshot_delimiter_;
-    }
+  if (count_ > 0) context += ExamplesFor(row);
+  context += prompt_.Render(row, locals);
+  context_bytes_ += static_cast<int64_t>(context.size());
+  if (context_bytes_ > kMaxTaskBytes) {
+    throw Error(ErrorKind::kBudget, row.mark().Text() + ": up to this item the task's prompts have " +
+                                        std::to_string(context_bytes_) + " bytes. The limit is " +
+                                        std::to_string(kMaxTaskBytes) + ". Lower few_shot.count or set a limit.");
   }
-  return context + prompt_.Render(row, locals);
+  return context;
 }
 
 }  // namespace bitlaw

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/data_text.h"
 #include "bitlaw/sdk/unicode_text.h"
 
 namespace bitlaw {
@@ -252,13 +253,25 @@ class Evaluation {
   }
 
   std::string Text(const Value& value) const {
-    switch (value.type()) {
-      case Value::Type::kString: return value.AsString();
-      case Value::Type::kInt:
-      case Value::Type::kReal:
-      case Value::Type::kBool: return value.Text();
-      default: Fail("the value is " + std::string(Article(value.type())) + ", where a text is needed");
-    }
+    if (!HasDataText(value)) Fail("the value is " + std::string(Article(value.type())) + ", where a text is needed");
+    return DataText(value);
+  }
+
+  // Before a text is made: filters that lengthen it can be chained until no memory holds it.
+  void CheckSize(const std::string& maker, double size_bytes) const {
+    if (size_bytes <= static_cast<double>(kMaxRenderedBytes)) return;
+    throw Error(ErrorKind::kBudget, Lead(item_.mark()) + maker + " makes a text of more than " +
+                                        std::to_string(kMaxRenderedBytes) + " bytes, which is the limit (template {{" +
+                                        expression_.text + "}}).");
+  }
+
+  std::string Replaced(const std::string& text, const std::string& from, const std::string& to) const {
+    if (from.empty()) return text;
+    size_t hits = 0;
+    for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += from.size()) ++hits;
+    CheckSize("filter 'replace'", static_cast<double>(text.size()) + static_cast<double>(hits) *
+                                      (static_cast<double>(to.size()) - static_cast<double>(from.size())));
+    return ReplaceAll(text, from, to);
   }
 
   const Value::List& List(const Filter& filter, const Value& value) const {
@@ -281,7 +294,7 @@ class Evaluation {
     if (name == "lower") return ToLower(Text(value));
     if (name == "upper") return ToUpper(Text(value));
     if (name == "capitalize") return Capitalize(Text(value));
-    if (name == "replace") return ReplaceAll(Text(value), filter.arguments[0], filter.arguments[1]);
+    if (name == "replace") return Replaced(Text(value), filter.arguments[0], filter.arguments[1]);
     if (name == "letter") {
       if (!value.is_int()) Fail("filter 'letter' got " + std::string(Article(value.type())) + ", where an integer is needed");
       return Letter(value.AsInt());
@@ -302,6 +315,7 @@ class Evaluation {
       if (i > 0) joined += name == "join" ? filter.arguments[0] : "\n";
       if (name == "lettered") joined += Letter(static_cast<int64_t>(i)) + ". ";
       joined += Text(list[i]);
+      CheckSize("filter '" + name + "'", static_cast<double>(joined.size()));
     }
     return joined;
   }
@@ -345,6 +359,10 @@ std::string Template::Render(const Value& item, const Value& locals) const {
   std::string out;
   for (const Piece& piece : parts_->pieces) {
     out += piece.expression ? Evaluation(item, *piece.expression).Run(locals) : piece.text;
+    if (out.size() > static_cast<size_t>(kMaxRenderedBytes)) {
+      throw Error(ErrorKind::kBudget, Lead(item.mark()) + "a template makes a text of more than " +
+                                          std::to_string(kMaxRenderedBytes) + " bytes, which is the limit.");
+    }
   }
   return out;
 }

@@ -4,6 +4,7 @@
 #include <pcre2.h>
 
 #include "bitlaw/base/error.h"
+#include "sdk/python_pattern.h"
 
 namespace bitlaw {
 
@@ -87,11 +88,12 @@ TextPattern::TextPattern(std::string_view pattern, SourceMark mark) : code_(std:
   int error = 0;
   PCRE2_SIZE offset = 0;
   // A generated text may end in the middle of a character: nothing matches there.
-  code_->compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                                  PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF, &error, &offset, nullptr);
+  const std::string translated = TranslatePythonPattern(pattern, code_->where);
+  code_->compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                                  PCRE2_UTF | PCRE2_MATCH_INVALID_UTF, &error, &offset, nullptr);
   if (code_->compiled == nullptr) {
-    throw Error(ErrorKind::kSpec, code_->where + "pattern '" + code_->text + "' is malformed at character " +
-                                      std::to_string(offset + 1) + ": " + Message(error) + ".");
+    throw Error(ErrorKind::kSpec, code_->where + "pattern '" + code_->text + "' is more than PCRE2 can do: " +
+                                      Message(error) + ". Write a simpler pattern.");
   }
   pcre2_pattern_info(code_->compiled, PCRE2_INFO_CAPTURECOUNT, &code_->groups);
 }

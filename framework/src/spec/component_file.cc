@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/option_checker.h"
 #include "spec/study_spec.h"
 
 namespace bitlaw {
@@ -26,7 +27,7 @@ ComponentFile Read(const std::filesystem::path& file, const std::string& kind, c
     return result;
   }
   const Value* include = map.Find("include");
-  if (include == nullptr || include->is_null()) {
+  if (include == nullptr) {
     result.map = std::move(map);
     result.is_read = true;
     return result;
@@ -36,7 +37,14 @@ ComponentFile Read(const std::filesystem::path& file, const std::string& kind, c
                                     ". It must be the path of a file. (" + chain + ")");
     return result;
   }
-  const auto next = (file.parent_path() / include->AsString()).lexically_normal();
+  std::string unset;
+  const std::string expanded = ExpandVariables(include->AsString(), &unset);
+  if (!unset.empty()) {
+    faults.Add(include->mark(), "'include' = '" + include->AsString() + "' needs the environment variable " + unset +
+                                    ", which is not set. Set it, or write the path out. (" + chain + ")");
+    return result;
+  }
+  const auto next = (file.parent_path() / expanded).lexically_normal();
   open.push_back(file.lexically_normal());
   if (std::find(open.begin(), open.end(), next) != open.end() || open.size() > kMaxIncludes) {
     faults.Add(include->mark(), "'include' of " + next.string() +
@@ -60,7 +68,13 @@ ComponentFile Read(const std::filesystem::path& file, const std::string& kind, c
 
 Value Overlay(const Value& base, const Value& over) {
   Value result = base;
-  for (const auto& [key, value] : over.AsMap()) result.Set(key, value);
+  for (const auto& [key, value] : over.AsMap()) {
+    if (value.is_null() && result.Find(key) != nullptr) {
+      std::erase_if(result.AsMap(), [&, &name = key](const auto& entry) { return entry.first == name; });
+    } else {
+      result.Set(key, value);
+    }
+  }
   return result;
 }
 

@@ -22,7 +22,8 @@ struct ComponentFile {
 ComponentFile ReadComponentFile(const std::filesystem::path& file, const std::string& kind, const std::string& chain,
                                 Faults& faults);
 
-/// `base` with the entries of `over` added or put in their place.
+/// `base` with the entries of `over` added or put in their place. Null in `over` takes the entry of `base` out, so that
+/// its default holds again.
 Value Overlay(const Value& base, const Value& over);
 
 }  // namespace bitlaw

@@ -63,8 +63,14 @@ void Faults::ThrowIfAny() const {
 
 MapReader::MapReader(const Value& map, std::string_view kind, std::string name, Faults& faults, bool takes_options)
     : map_(map), kind_(kind), name_(std::move(name)), faults_(faults) {
-  if (takes_options || !map.is_map()) return;
+  if (!map.is_map()) return;
   const std::vector<std::string>& known = SpecKeysOf(kind);
+  for (const std::string& key : known) {
+    const Value* value = map.Find(key);
+    if (value == nullptr || !value->is_null()) continue;
+    faults_.Add(value->key_mark(), "'" + key + "' of " + name_ + " is null. Write a value, or remove the key.");
+  }
+  if (takes_options) return;
   for (const auto& [key, value] : map.AsMap()) {
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
     faults_.Add(value.key_mark(),

@@ -91,8 +91,13 @@ std::vector<fs::path> StudyFolders(const fs::path& home) {
   return folders;
 }
 
-NamedFile FindNamedFile(const std::string& name, const std::string& kind, const fs::path& home,
+NamedFile FindNamedFile(const std::string& written, const std::string& kind, const fs::path& home,
                         const std::vector<fs::path>& folders) {
+  std::string unset;
+  const std::string name = ExpandVariables(written, &unset);
+  if (!unset.empty()) {
+    return {{}, "needs the environment variable " + unset + ", which is not set. Set it, or write the path out."};
+  }
   std::error_code status;
   if (name.find('/') != std::string::npos || name.ends_with(".yaml")) {
     const fs::path path = home / name;

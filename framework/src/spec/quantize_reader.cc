@@ -62,7 +62,6 @@ class EntryReader {
   }
 
   void ReadCalibration(const Value& value) {
-    if (value.is_null()) return;
     if (!value.is_map()) {
       faults_.Add(value.mark(), "'calibration' of " + place_ + " is " + std::string(Article(value.type())) +
                                     ". It must be a map with the keys corpus, sequences, tokens, seed.");
@@ -145,7 +144,8 @@ class EntryReader {
         if (spec_.fixed.Find(axis.name) != nullptr) {
           faults_.Add(axis.mark, "the option '" + axis.name + "' is given twice in " + place_ + ", once under 'zip'.");
         }
-        if (!axis.name.starts_with(kCalibrationPrefix)) first.Set(axis.name, axis.values.front());
+        const bool is_given = !axis.values.front().is_null();  // Null on an axis is the option that is not given.
+        if (is_given && !axis.name.starts_with(kCalibrationPrefix)) first.Set(axis.name, axis.values.front());
       }
     }
     try {

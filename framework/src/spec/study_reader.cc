@@ -79,7 +79,11 @@ void StudyReader::ReadHead(MapReader& study) {
     faults_.Add(study.Find("output")->mark(), "output = '" + output + "' needs the environment variable " + unset +
                                                   ", which is not set. Set it, or write the path out.");
   }
-  spec_.output = fs::absolute(expanded).lexically_normal();
+  if (!expanded.empty()) {
+    spec_.output = fs::absolute(expanded).lexically_normal();
+  } else if (unset.empty()) {
+    faults_.Add(study.Find("output")->mark(), "output is empty. Name a folder, or remove the key for results/<study>.");
+  }
   const Value* compute = study.Map("compute");
   if (compute == nullptr) return;
   MapReader setting(*compute, "compute", "'compute'", faults_);

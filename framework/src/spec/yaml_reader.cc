@@ -17,13 +17,89 @@ namespace {
 
 constexpr uintmax_t kMaxBytes = 16 << 20;
 constexpr size_t kMaxDepth = 100;
-constexpr size_t kMaxNodes = 1'000'000;  // What aliases stand for counts each time they are used.
+// What aliases stand for counts each time they are used.
+constexpr size_t kMaxNodes = 1'000'000;
+constexpr size_t kMaxTextBytes = size_t{64} << 20;
 constexpr size_t kMaxFaults = 50;
 
 [[noreturn]] void Throw(const std::vector<std::string>& faults) {
   std::string text;
   for (const std::string& fault : faults) text += (text.empty() ? "" : "\n") + fault;
   throw Error(ErrorKind::kSpec, text);
+}
+
+// YAML's own escape for characters beyond \uFFFF is \U0001F600; JSON, which is YAML, writes two halves, \ud83d\ude00, and
+// yaml-cpp refuses these. In the whole text each such pair becomes the long escape and two marks, of the same length
+// together, so that places stay right. In a double-quoted text the parser then makes the character of it, and
+// WithoutPairMarks() takes the marks out; everywhere else it puts back what was written. The marks are control characters,
+// which no YAML file may hold; they tell which of the pair's digits were capitals.
+constexpr char kPairMark = 0x0E;
+
+bool IsHexDigit(char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; }
+
+// The surrogate that "\uXXXX" at `at` stands for, or 0.
+unsigned SurrogateAt(std::string_view text, size_t at) {
+  if (text.substr(at, 2) != "\\u" || at + 6 > text.size()) return 0;
+  const std::string_view digits = text.substr(at + 2, 4);
+  if (!std::all_of(digits.begin(), digits.end(), IsHexDigit)) return 0;
+  const unsigned code = static_cast<unsigned>(std::stoul(std::string(digits), nullptr, 16));
+  return code >= 0xD800 && code <= 0xDFFF ? code : 0;
+}
+
+char CapitalsMark(std::string_view digits) {
+  int capitals = 0;
+  for (const char c : digits) capitals = capitals * 2 + (c >= 'A' && c <= 'F' ? 1 : 0);
+  return static_cast<char>(kPairMark + capitals);
+}
+
+std::string HexDigits(unsigned code, int count, int capitals) {
+  std::string digits;
+  for (int i = count - 1; i >= 0; --i) {
+    const bool is_capital = ((capitals >> i) & 1) != 0;
+    digits += (is_capital ? "0123456789ABCDEF" : "0123456789abcdef")[(code >> (4 * i)) & 15];
+  }
+  return digits;
+}
+
+std::string WithPairMarks(const std::string& text) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    if (text[at] != '\\') {
+      out += text[at++];
+      continue;
+    }
+    const unsigned high = SurrogateAt(text, at), low = SurrogateAt(text, at + 6);
+    if (high >= 0xD800 && high < 0xDC00 && low >= 0xDC00) {
+      out += "\\U" + HexDigits(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00), 8, 0);
+      out += CapitalsMark(std::string_view(text).substr(at + 2, 4));
+      out += CapitalsMark(std::string_view(text).substr(at + 8, 4));
+      at += 12;
+    } else {
+      // A backslash takes the character after it along: in "\\\\ud83d" there is no escape of a surrogate.
+      out += text.substr(at, 2);
+      at += 2;
+    }
+  }
+  return out;
+}
+
+std::string WithoutPairMarks(const std::string& scalar) {
+  const auto is_mark = [](char c) { return c >= kPairMark && c < kPairMark + 16; };
+  std::string out;
+  for (size_t at = 0; at < scalar.size(); ++at) {
+    if (!is_mark(scalar[at]) || at + 1 >= scalar.size() || !is_mark(scalar[at + 1])) {
+      out += scalar[at];
+      continue;
+    }
+    const int first = scalar[at++] - kPairMark, second = scalar[at] - kPairMark;
+    const bool is_escape = out.size() >= 10 && out.compare(out.size() - 10, 2, "\\U") == 0 &&
+                           std::all_of(out.end() - 8, out.end(), IsHexDigit);
+    if (!is_escape) continue;  // The parser has made the character of it.
+    const unsigned code = static_cast<unsigned>(std::stoul(out.substr(out.size() - 8), nullptr, 16)) - 0x10000;
+    out.resize(out.size() - 10);
+    out += "\\u" + HexDigits(0xD800 + (code >> 10), 4, first) + "\\u" + HexDigits(0xDC00 + (code & 0x3FF), 4, second);
+  }
+  return out;
 }
 
 /// Builds a Value tree from the parser's events; collects what is ambiguous and stops at what is broken.
@@ -71,20 +147,23 @@ class TreeBuilder : public YAML::EventHandler {
       AddFault(place, fault);
     }
     if (ExpectsKey()) Stop(place, "a key is empty or null. Write the key's name.");
+    const bool is_written = spelled == "~" || (Lower(spelled) == "null" && !ContinuesWord(word.substr(4)));
+    if (!is_written && !open_.empty()) AddMissing(place);
     value.set_mark(place);
-    Add(std::move(value), 1, anchor);
+    Add(std::move(value), {1, 0}, anchor);
   }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     if (ExpectsKey()) Stop(Place(mark), "an alias stands where a key is expected. Write the key's name.");
     const auto found = anchors_.find(anchor);
     if (found == anchors_.end()) Stop(Place(mark), "an alias stands inside the value that it refers to.");
-    Add(found->second.value, found->second.nodes, 0, Place(mark));
+    Add(found->second.value, found->second.size, 0, Place(mark));
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                const std::string& value) override {
+                const std::string& scalar) override {
     const SourceMark place = Place(mark);
+    const std::string value = WithoutPairMarks(scalar);
     CheckTag(place, tag);
     const bool is_plain = tag == "?";
     if (ExpectsKey()) {
@@ -95,7 +174,7 @@ class TreeBuilder : public YAML::EventHandler {
     Value read = is_plain ? ReadPlainScalar(value, &fault) : Value(value);
     if (!fault.empty()) AddFault(place, fault);
     read.set_mark(place);
-    Add(std::move(read), 1, anchor);
+    Add(std::move(read), {1, value.size()}, anchor);
   }
 
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -110,10 +189,14 @@ class TreeBuilder : public YAML::EventHandler {
   void OnMapEnd() override { Close(); }
 
  private:
+  // Of a subtree: its values, and the bytes of its keys and texts.
+  struct Size {
+    size_t nodes = 0, text_bytes = 0;
+  };
   struct OpenNode {
     Value value;
     YAML::anchor_t anchor = 0;
-    size_t nodes = 1;  // In this subtree so far.
+    Size size{1, 0};  // So far.
     bool has_key = false;
     std::string key;
     SourceMark key_place;
@@ -121,8 +204,30 @@ class TreeBuilder : public YAML::EventHandler {
   };
   struct Anchored {
     Value value;
-    size_t nodes = 0;
+    Size size;
   };
+
+  static std::string Lower(std::string_view text) {
+    std::string lower(text);
+    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    return lower;
+  }
+
+  // True if a word goes on: "null_mode" is not null, and neither is a key "null:".
+  static bool ContinuesWord(std::string_view rest) {
+    return !rest.empty() && rest[0] != ' ' && rest[0] != '\t' && rest[0] != '\n' && rest[0] != ',' && rest[0] != ']' &&
+           rest[0] != '}';
+  }
+
+  // A key or a list's dash with nothing after it: a line that was cut off, or a value that was forgotten.
+  void AddMissing(const SourceMark& place) {
+    const OpenNode& parent = open_.back();
+    if (parent.value.is_map()) {
+      AddFault(parent.key_place, "the key '" + parent.key + "' has no value. Write one, or remove the key.");
+    } else {
+      AddFault(place, "an entry of the list is empty. Write a value, or remove it.");
+    }
+  }
 
   void AddFault(const SourceMark& place, const std::string& fault) {
     faults.push_back(place.Text() + ": " + fault);
@@ -174,23 +279,30 @@ class TreeBuilder : public YAML::EventHandler {
   void Close() {
     OpenNode done = std::move(open_.back());
     open_.pop_back();
-    Add(std::move(done.value), done.nodes, done.anchor);
+    Add(std::move(done.value), done.size, done.anchor);
   }
 
   // `use`: where an alias stands; line 0 for a value that is written out.
-  void Add(Value value, size_t nodes, YAML::anchor_t anchor, const SourceMark& use = {}) {
-    total_nodes_ += use.line == 0 ? 1 : nodes;
-    if (total_nodes_ > kMaxNodes) {
-      Stop(use.line == 0 ? value.mark() : use,
+  void Add(Value value, Size size, YAML::anchor_t anchor, const SourceMark& use = {}) {
+    const bool is_alias = use.line != 0;
+    total_.nodes += is_alias ? size.nodes : 1;
+    total_.text_bytes += is_alias || !(value.is_list() || value.is_map()) ? size.text_bytes : 0;
+    if (total_.nodes > kMaxNodes) {
+      Stop(is_alias ? use : value.mark(),
            "the file stands for more than " + std::to_string(kMaxNodes) + " values. Aliases multiply; use fewer.");
     }
-    if (anchor != 0) anchors_[anchor] = {value, nodes};
+    if (total_.text_bytes > kMaxTextBytes) {
+      Stop(is_alias ? use : value.mark(), "the file stands for more than " + std::to_string(kMaxTextBytes) +
+                                              " bytes of text. Aliases multiply; use fewer.");
+    }
+    if (anchor != 0) anchors_[anchor] = {value, size};
     if (open_.empty()) {
       root = std::move(value);
       return;
     }
     OpenNode& parent = open_.back();
-    parent.nodes += nodes;
+    parent.size.nodes += size.nodes;
+    parent.size.text_bytes += size.text_bytes + parent.key.size();
     if (parent.value.is_list()) {
       parent.value.AsList().push_back(std::move(value));
       return;
@@ -205,7 +317,7 @@ class TreeBuilder : public YAML::EventHandler {
   std::vector<size_t> line_starts_;
   std::vector<OpenNode> open_;
   std::map<YAML::anchor_t, Anchored> anchors_;
-  size_t total_nodes_ = 0;
+  Size total_;
   int documents_ = 0;
 };
 
@@ -258,7 +370,7 @@ Value ParseYaml(const std::string& raw, const std::string& origin) {
     throw Error(ErrorKind::kSpec, origin + ": the file has " + std::to_string(raw.size()) + " bytes. The limit is " +
                                       std::to_string(kMaxBytes) + ".");
   }
-  const std::string text = Cleaned(raw, origin);
+  const std::string text = WithPairMarks(Cleaned(raw, origin));
   TreeBuilder builder(text, origin);
   std::istringstream stream(text);
   try {
@@ -267,7 +379,12 @@ Value ParseYaml(const std::string& raw, const std::string& origin) {
     }
   } catch (const YAML::Exception& error) {
     // After a scan error yaml-cpp may report a line past the last.
-    builder.faults.push_back(builder.Place(error.mark).Text() + ": not YAML: " + error.msg + ".");
+    const bool is_surrogate = std::string_view(error.msg).starts_with("invalid unicode");
+    builder.faults.push_back(builder.Place(error.mark).Text() + ": not YAML: " +
+                             (is_surrogate ? "the escape before this place is no character: half of a surrogate pair, or a "
+                                             "number above 10FFFF. Write both halves, as in \"\\ud83d\\ude00\", or the "
+                                             "character itself."
+                                           : error.msg + "."));
   }
   if (!builder.faults.empty()) Throw(builder.faults);
   if (builder.root.mark().line == 0) builder.root.set_mark({origin, 1, 1});

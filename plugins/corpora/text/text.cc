@@ -7,10 +7,14 @@
 
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/base/regular_file.h"
 #include "bitlaw/base/rng.h"
 
 namespace bitlaw {
 namespace {
+
+/// A gigabyte of ids, a thousand times what calibration takes.
+constexpr int64_t kMaxDrawnTokens = int64_t{1} << 28;
 
 /// All documents as one stream of tokens, of which only the documents asked for are encoded.
 class JoinedDocuments {
@@ -101,7 +105,10 @@ std::string TextCorpus::digest() const {
     // The field counts only where there are fields, the separator only where documents are joined.
     const std::string field = path_.extension() == ".jsonl" ? field_ : "";
     const std::string separator = mode_ == "concatenate" ? separator_ : "";
-    digest_ = DigestOf("corpus/text 1\n" + DigestOfFile(path_) + "\n" + path_.extension().string() + "\n" +
+    // What is read of a .txt file is not always its bytes; version 1 of the reading took them as they are.
+    const std::string bytes = path_.extension() == ".txt" ? ReadRegularFile(path_, uint64_t{4} << 30) : "";
+    const bool is_as_stored = bytes.find('\r') == std::string::npos && !bytes.starts_with("\xEF\xBB\xBF");
+    digest_ = DigestOf(std::string(is_as_stored ? "corpus/text 1\n" : "corpus/text 2\n") + DigestOfFile(path_) + "\n" + path_.extension().string() + "\n" +
                        std::to_string(field.size()) + " " + field + "\n" + mode_ + "\n" + separator + "\n");
   });
   return digest_;
@@ -111,6 +118,11 @@ TokenSequences TextCorpus::Draw(const Tokenizer& tokenizer, int64_t count, int64
   if (count < 1 || length_tokens < 1) {
     throw InternalError("TextCorpus::Draw(count = " + std::to_string(count) +
                         ", length_tokens = " + std::to_string(length_tokens) + ")");
+  }
+  if (count > kMaxDrawnTokens / length_tokens) {
+    throw Error(ErrorKind::kBudget, path_.string() + ": " + std::to_string(count) + " sequences of " +
+                                        std::to_string(length_tokens) + " tokens were asked for. At most " +
+                                        std::to_string(kMaxDrawnTokens) + " tokens are drawn together.");
   }
   TokenSequences drawn;
   drawn.count = count;

@@ -6,10 +6,10 @@
 #include <cerrno>
 #include <cstring>
 
-#include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/regular_file.h"
 #include "bitlaw/base/value.h"
+#include "bitlaw/sdk/jsonl.h"
 
 namespace bitlaw {
 namespace {
@@ -42,44 +42,45 @@ size_t FirstInvalidByte(std::string_view text) {
 
 TextFile::TextFile(const std::filesystem::path& path, const std::string& field)
     : path_(path.string()), field_(field), is_jsonl_(path.extension() == ".jsonl") {
-  const RegularFile file(path);
-  if (file.size_bytes() > 0) {
-    mapping_bytes_ = file.size_bytes();
-    mapping_ = ::mmap(nullptr, mapping_bytes_, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
+  if (!is_jsonl_) {
+    text_ = ReadPlainText(path);
+    if (!text_.empty()) documents_.push_back({text_, 1});
+  } else {
+    OpenLines(path);
   }
-  if (mapping_ == MAP_FAILED) {
-    mapping_ = nullptr;
+  if (documents_.empty()) throw Error(ErrorKind::kIo, path_ + ": holds no text.");
+}
+
+void TextFile::OpenLines(const std::filesystem::path& path) {
+  const RegularFile file(path);
+  if (file.size_bytes() == 0) return;
+  mapping_.size_bytes = file.size_bytes();
+  void* const mapped = ::mmap(nullptr, mapping_.size_bytes, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
+  if (mapped == MAP_FAILED) {
     throw Error(ErrorKind::kIo, path_ + ": cannot be mapped into memory: " + std::strerror(errno) + ".");
   }
-
-  try {
-    const std::string_view text(static_cast<const char*>(mapping_), mapping_bytes_);
-    if (const size_t at = FirstInvalidByte(text); at < text.size()) {
-      const int64_t line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
-      throw Error(ErrorKind::kIo, path_ + ":" + std::to_string(line) + ": byte " + std::to_string(at) +
-                                      " of the file is not UTF-8. Convert the file to UTF-8.");
-    }
-    if (!is_jsonl_) {
-      if (!text.empty()) documents_.push_back({text, 1});
-    } else {
-      int64_t line = 1;
-      for (size_t begin = 0; begin < text.size(); ++line) {
-        const size_t end = std::min(text.find('\n', begin), text.size());
-        const Document document{text.substr(begin, end - begin), line};
-        begin = end + 1;
-        if (document.bytes.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-        if (!TextOfLine(document).empty()) documents_.push_back(document);
-      }
-    }
-    if (documents_.empty()) throw Error(ErrorKind::kIo, path_ + ": holds no text.");
-  } catch (...) {
-    if (mapping_ != nullptr) ::munmap(mapping_, mapping_bytes_);
-    throw;
+  mapping_.bytes = mapped;
+  const std::string_view text(static_cast<const char*>(mapped), mapping_.size_bytes);
+  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) {
+    throw Error(ErrorKind::kIo, path_ + ": the file is UTF-16. Convert it to UTF-8.");
+  }
+  if (const size_t at = FirstInvalidByte(text); at < text.size()) {
+    const int64_t line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
+    throw Error(ErrorKind::kIo, path_ + ":" + std::to_string(line) + ": byte " + std::to_string(at) +
+                                    " of the file is not UTF-8. Convert the file to UTF-8.");
+  }
+  int64_t line = 1;
+  for (size_t begin = text.starts_with("\xEF\xBB\xBF") ? 3 : 0; begin < text.size(); ++line) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const Document document{text.substr(begin, end - begin), line};
+    begin = end + 1;
+    if (document.bytes.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    if (!TextOfLine(document).empty()) documents_.push_back(document);
   }
 }
 
-TextFile::~TextFile() {
-  if (mapping_ != nullptr) ::munmap(mapping_, mapping_bytes_);
+TextFile::Mapping::~Mapping() {
+  if (bytes != nullptr) ::munmap(bytes, size_bytes);
 }
 
 std::string TextFile::TextOfLine(const Document& document) const {
@@ -101,10 +102,6 @@ std::string TextFile::TextOfLine(const Document& document) const {
 std::string TextFile::Text(int64_t document) const {
   const Document& found = documents_[static_cast<size_t>(document)];
   return is_jsonl_ ? TextOfLine(found) : std::string(found.bytes);
-}
-
-std::string TextFile::digest() const {
-  return DigestOf(std::string_view(static_cast<const char*>(mapping_), mapping_bytes_));
 }
 
 }  // namespace bitlaw

@@ -10,12 +10,13 @@ namespace bitlaw {
 
 /// The documents of a .txt (one) or .jsonl file (one a line), checked whole when it is opened.
 ///
+/// A .txt file is read as a benchmark's is, by ReadPlainText(): byte-order mark and carriage returns are no part of it.
+///
 /// Errors   Error(kIo) with file:line for invalid UTF-8, malformed JSON, and a line without a string in the field;
 ///          Error(kIo) for a file that cannot be read or holds no text.
 class TextFile {
  public:
   TextFile(const std::filesystem::path& path, const std::string& field);
-  ~TextFile();
   TextFile(const TextFile&) = delete;
   TextFile& operator=(const TextFile&) = delete;
 
@@ -24,19 +25,23 @@ class TextFile {
   int64_t size_bytes(int64_t document) const { return static_cast<int64_t>(documents_[document].bytes.size()); }
   std::string Text(int64_t document) const;
 
-  std::string digest() const;  ///< Over the file's bytes.
-
  private:
   struct Document {
     std::string_view bytes;  // Within the mapping.
     int64_t line = 1;
   };
+  struct Mapping {
+    ~Mapping();
+    void* bytes = nullptr;
+    size_t size_bytes = 0;
+  };
+  void OpenLines(const std::filesystem::path& path);
   std::string TextOfLine(const Document& document) const;
 
   std::string path_, field_;
   bool is_jsonl_ = false;
-  void* mapping_ = nullptr;
-  size_t mapping_bytes_ = 0;
+  std::string text_;  // Of a .txt file.
+  Mapping mapping_;   // Of a .jsonl file.
   std::vector<Document> documents_;
 };
 

@@ -28,6 +28,9 @@ std::vector<TaskItem> Cloze::Items() const {
   prompted.set_example_text([&](const Value& row) {
     return prompted.Prompt(row) + prompted.target_delimiter() + target.Render(row);
   });
+  prompted.set_asked([&](const Value& row) {
+    return PromptedItems::Asked{prompted.Prompt(row), {target.Render(row)}};
+  });
   std::vector<TaskItem> items;
   for (const PromptedItems::Item& source : prompted.items()) {
     const std::string text = target.Render(source.row);

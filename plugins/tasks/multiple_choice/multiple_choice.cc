@@ -1,8 +1,13 @@
 #include "multiple_choice.h"
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string_view>
+#include <system_error>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/data_text.h"
 #include "bitlaw/sdk/task_fields.h"
 #include "bitlaw/sdk/template.h"
 #include "bitlaw/sdk/unicode_text.h"
@@ -11,7 +16,8 @@ namespace bitlaw {
 
 namespace {
 
-std::string TextOf(const Value& value) { return value.is_string() ? value.AsString() : value.Text(); }
+// The letters from A to Z; more choices than that have none.
+constexpr size_t kLetters = 26;
 
 // The choices of one row: a field of the data, or templates of the task file.
 class Choices {
@@ -31,11 +37,11 @@ class Choices {
         throw Error(ErrorKind::kSpec, row.mark().Text() + ": '" + field_ + "' is " + std::string(Article(field.type())) +
                                           ", where a list of choices is needed (option 'choices_field').");
       }
-      for (const Value& text : field.AsList()) texts.push_back(TextOf(text));
+      for (const Value& text : field.AsList()) texts.push_back(DataTextOf(row, text, field_, "option 'choices_field'"));
     }
-    if (texts.size() < 2 || texts.size() > 26) {
+    if (texts.size() < 2) {
       throw Error(ErrorKind::kSpec, row.mark().Text() + ": the item has " + std::to_string(texts.size()) +
-                                        " choices. There must be 2 to 26.");
+                                        " choices. There must be at least 2.");
     }
     return texts;
   }
@@ -45,37 +51,126 @@ class Choices {
   std::vector<Template> templates_;
 };
 
-int64_t RightIndex(const Value& row, const std::vector<std::string>& choices, const Options& options) {
-  const std::string& field = options.String("answer_field");
-  const std::string& form = options.String("answer_form");
-  const Value& answer = FindField(row, field, "option 'answer_field'");
-  const int64_t count = static_cast<int64_t>(choices.size());
-  const auto fail = [&](const std::string& needed) -> int64_t {
-    throw Error(ErrorKind::kSpec, row.mark().Text() + ": '" + field + "' is " + answer.Text() + ", where " + needed +
-                                      " is needed (answer_form: " + form + ").");
-  };
-  if (form == "text") {
-    const auto hit = std::find(choices.begin(), choices.end(), TextOf(answer));
-    return hit == choices.end() ? fail("one of the choices") : hit - choices.begin();
+// The whole number that `text` is: "2", "-1", "2.0" as tables write a column of numbers with gaps; otherwise nothing.
+std::optional<int64_t> WholeNumber(std::string_view text) {
+  const size_t point = text.find('.');
+  if (point != std::string_view::npos) {
+    const std::string_view fraction = text.substr(point + 1);
+    if (fraction.empty() || fraction.find_first_not_of('0') != std::string_view::npos) return std::nullopt;
+    text = text.substr(0, point);
   }
-  if (form == "letter") {
-    const std::string last = ChoiceLetter(count - 1);
-    for (int64_t i = 0; i < count; ++i) {
-      if (answer.is_string() && answer.AsString() == ChoiceLetter(i)) return i;
-    }
-    return fail("a letter from A to " + last);
-  }
-  const int64_t first = form == "index_from_1" ? 1 : 0;
-  if (!answer.is_int() || answer.AsInt() < first || answer.AsInt() >= count + first) {
-    return fail("an index from " + std::to_string(first) + " to " + std::to_string(count + first - 1));
-  }
-  return answer.AsInt() - first;
+  int64_t number = 0;
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (status != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
 }
+
+// Which choice is right, by the options answer_field, answer_form and labels_field.
+class RightChoice {
+ public:
+  explicit RightChoice(const Options& options)
+      : field_(options.String("answer_field")),
+        form_(options.String("answer_form")),
+        labels_field_(options.Has("labels_field") ? options.String("labels_field") : ""),
+        choices_field_(options.Has("choices") ? "" : options.String("choices_field")) {}
+
+  int64_t IndexOf(const Value& row, const std::vector<std::string>& choices) const {
+    const Value& answer = FindField(row, field_, "option 'answer_field'");
+    const std::string text = HasDataText(answer) ? std::string(Trim(DataText(answer))) : std::string();
+    const auto count = static_cast<int64_t>(choices.size());
+    if (form_ == "text") return ByText(row, answer, choices);
+    if (form_ == "letter") {
+      const std::vector<std::string> labels = Labels(row, choices.size());
+      return labels.empty() ? ByLetter(row, answer, text, choices.size()) : ByLabel(row, answer, text, labels);
+    }
+    const int64_t first = form_ == "index_from_1" ? 1 : 0;
+    const std::optional<int64_t> index = answer.is_bool() ? std::nullopt : WholeNumber(text);
+    if (!index || *index < first || *index >= count + first) {
+      Fail(row, answer, "an index from " + std::to_string(first) + " to " + std::to_string(count + first - 1));
+    }
+    return *index - first;
+  }
+
+ private:
+  [[noreturn]] void Fail(const Value& row, const Value& answer, const std::string& needed) const {
+    throw Error(ErrorKind::kSpec, row.mark().Text() + ": '" + field_ + "' is " + answer.Text() + ", where " + needed +
+                                      " is needed (answer_form: " + form_ + ").");
+  }
+
+  int64_t ByText(const Value& row, const Value& answer, const std::vector<std::string>& choices) const {
+    const std::string text = DataTextOf(row, answer, field_, "option 'answer_field'");
+    const auto hit = std::find(choices.begin(), choices.end(), text);
+    if (hit == choices.end()) Fail(row, answer, "one of the choices");
+    return hit - choices.begin();
+  }
+
+  // The labels of the item's own choices: those of labels_field, or the list 'label' or 'labels' beside the choices, as
+  // {"text": [...], "label": ["1", "2"]} has it. Nothing if there are none.
+  std::vector<std::string> Labels(const Value& row, size_t count) const {
+    const Value* list = nullptr;
+    std::string name = labels_field_;
+    if (!name.empty()) {
+      list = &FindField(row, name, "option 'labels_field'");
+      if (!list->is_list()) {
+        throw Error(ErrorKind::kSpec, row.mark().Text() + ": '" + name + "' is " + std::string(Article(list->type())) +
+                                          ", where a list of labels is needed (option 'labels_field').");
+      }
+    } else if (const size_t dot = choices_field_.rfind('.'); dot != std::string::npos) {
+      const std::string parent = choices_field_.substr(0, dot);
+      const Value& map = FindField(row, parent, "option 'choices_field'");
+      for (const char* key : {"label", "labels"}) {
+        if (const Value* found = map.Find(key); list == nullptr && found != nullptr && found->is_list()) {
+          list = found;
+          name = parent + "." + key;
+        }
+      }
+    }
+    if (list == nullptr) return {};
+    if (list->AsList().size() != count) {
+      throw Error(ErrorKind::kSpec, row.mark().Text() + ": '" + name + "' has " + std::to_string(list->AsList().size()) +
+                                        " labels, and the item has " + std::to_string(count) + " choices.");
+    }
+    std::vector<std::string> labels;
+    for (const Value& label : list->AsList()) {
+      labels.emplace_back(Trim(DataTextOf(row, label, name, "option 'labels_field'")));
+      if (std::find(labels.begin(), labels.end() - 1, labels.back()) != labels.end() - 1) {
+        throw Error(ErrorKind::kSpec,
+                    row.mark().Text() + ": '" + name + "' has the label '" + labels.back() + "' twice.");
+      }
+    }
+    return labels;
+  }
+
+  int64_t ByLabel(const Value& row, const Value& answer, const std::string& text,
+                  const std::vector<std::string>& labels) const {
+    auto hit = std::find(labels.begin(), labels.end(), text);
+    if (hit == labels.end() && text.size() == 1) {
+      const auto same = [&](const std::string& label) { return label == ToUpper(text) || label == ToLower(text); };
+      if (std::count_if(labels.begin(), labels.end(), same) == 1) hit = std::find_if(labels.begin(), labels.end(), same);
+    }
+    if (answer.is_bool() || hit == labels.end()) Fail(row, answer, "one of the item's labels (" + JoinNames(labels) + ")");
+    return hit - labels.begin();
+  }
+
+  int64_t ByLetter(const Value& row, const Value& answer, const std::string& text, size_t count) const {
+    const std::string upper = ToUpper(text);
+    for (size_t i = 0; answer.is_string() && i < std::min(count, kLetters); ++i) {
+      if (upper == ChoiceLetter(static_cast<int64_t>(i))) return static_cast<int64_t>(i);
+    }
+    const std::string last = ChoiceLetter(static_cast<int64_t>(std::min(count, kLetters)) - 1);
+    if (!answer.is_bool() && WholeNumber(text)) {
+      Fail(row, answer, "a letter from A to " + last + ", or labels_field, the item's list of labels, or another form,");
+    }
+    Fail(row, answer, "a letter from A to " + last);
+  }
+
+  std::string field_, form_, labels_field_, choices_field_;
+};
 
 Value Locals(const std::vector<std::string>& choices, int64_t index) {
   Value locals;
   locals.Set("choice", choices[index]);
-  locals.Set("letter", ChoiceLetter(index));
+  if (static_cast<size_t>(index) < kLetters) locals.Set("letter", ChoiceLetter(index));
   return locals;
 }
 
@@ -95,7 +190,10 @@ OptionSchema MultipleChoice::Schema() {
   schema.String("answer_field").Default("answer").Doc("Field that says which choice is right.");
   schema.Choice("answer_form", {"index", "index_from_1", "letter", "text"})
       .Default("index")
-      .Doc("What that field holds: an index from 0 or 1, a letter from A, or the text of the choice.");
+      .Doc("What that field holds: an index from 0 or 1, a letter from A or a label, or the text of the choice.");
+  schema.String("labels_field")
+      .Optional()
+      .Doc("Form letter: field with the choices' own labels; without it, 'label' or 'labels' beside choices_field.");
   OptionField metric;
   metric.type = OptionType::kChoice;
   metric.choices = {"acc", "acc_norm", "acc_bytes"};
@@ -125,19 +223,34 @@ MultipleChoice::MultipleChoice(Options options, TaskContext context)
 void MultipleChoice::Load() const {
   PromptedItems prompted(options_, context_);
   const Choices choices(options_);
+  const RightChoice right(options_);
   const Template target = TemplateFromOption(options_, "target");
+  const bool needs_letters = target.Uses("letter") || TemplateFromOption(options_, "prompt").Uses("letter");
+  const auto choices_of = [&](const Value& row) {
+    std::vector<std::string> texts = choices.Of(row);
+    if (needs_letters && texts.size() > kLetters) {
+      throw Error(ErrorKind::kSpec, row.mark().Text() + ": the item has " + std::to_string(texts.size()) +
+                                        " choices, and {{letter}} goes from A to Z. Write {{choice}} in prompt and target.");
+    }
+    return texts;
+  };
   prompted.set_example_text([&](const Value& row) {
-    const std::vector<std::string> texts = choices.Of(row);
-    const Value locals = Locals(texts, RightIndex(row, texts, options_));
+    const std::vector<std::string> texts = choices_of(row);
+    const Value locals = Locals(texts, right.IndexOf(row, texts));
     return prompted.Prompt(row, locals) + prompted.target_delimiter() + target.Render(row, locals);
+  });
+  prompted.set_asked([&](const Value& row) {
+    const std::vector<std::string> texts = choices_of(row);
+    const Value locals = Locals(texts, right.IndexOf(row, texts));
+    return PromptedItems::Asked{prompted.Prompt(row, locals), {target.Render(row, locals)}};
   });
   std::vector<TaskItem> items;
   std::vector<std::pair<std::string, Key>> keys;
   for (const PromptedItems::Item& source : prompted.items()) {
-    const std::vector<std::string> texts = choices.Of(source.row);
+    const std::vector<std::string> texts = choices_of(source.row);
     TaskItem item{source.id, {}};
     Key key;
-    key.right = RightIndex(source.row, texts, options_);
+    key.right = right.IndexOf(source.row, texts);
     key.group = source.group;
     for (size_t i = 0; i < texts.size(); ++i) {
       const Value locals = Locals(texts, static_cast<int64_t>(i));

@@ -166,7 +166,7 @@ std::vector<std::string> Perplexity::Documents() const {
   const std::string& join = options_.String("join");
   if (files.front().path.extension() != ".jsonl") {
     std::string text;  // Several files read on as one.
-    for (const DataFile& file : files) text += ReadTextFile(file.path);
+    for (const DataFile& file : files) text += ReadPlainText(file.path);
     if (text.empty()) {
       throw Error(ErrorKind::kSpec, files.front().path.string() + ": the text is empty. There is nothing to score.");
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/data_text.h"
 #include "bitlaw/sdk/task_fields.h"
 #include "bitlaw/sdk/template.h"
 #include "bitlaw/sdk/unicode_text.h"
@@ -12,15 +13,13 @@ namespace bitlaw {
 
 namespace {
 
-std::string TextOf(const Value& value) { return value.is_string() ? value.AsString() : value.Text(); }
-
 std::vector<std::string> AnswersOf(const Value& row, const std::string& field) {
   const Value& answers = FindField(row, field, "option 'answers_field'");
   std::vector<std::string> texts;
   if (answers.is_list()) {
-    for (const Value& text : answers.AsList()) texts.push_back(TextOf(text));
+    for (const Value& text : answers.AsList()) texts.push_back(DataTextOf(row, text, field, "option 'answers_field'"));
   } else {
-    texts.push_back(TextOf(answers));
+    texts.push_back(DataTextOf(row, answers, field, "option 'answers_field'"));
   }
   if (texts.empty()) {
     throw Error(ErrorKind::kSpec, row.mark().Text() + ": '" + field + "' is empty, so no answer can be right.");
@@ -113,6 +112,7 @@ void ShortAnswer::Load() const {
     return prompted.Prompt(row) + prompted.target_delimiter() +
            (target ? target->Render(row) : AnswersOf(row, field).front());
   });
+  prompted.set_asked([&](const Value& row) { return PromptedItems::Asked{prompted.Prompt(row), AnswersOf(row, field)}; });
   std::vector<TaskItem> items;
   std::vector<Key> keys;
   for (const PromptedItems::Item& source : prompted.items()) {

@@ -9,6 +9,7 @@
 
 #include "bitlaw/api/corpus.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/jsonl.h"
 #include "bitlaw/base/fingerprint.h"
 #include "plugin/host.h"
 
@@ -193,6 +194,34 @@ TEST_F(TextCorpusTest, RefusesFilesThatAreNoText) {
   const std::string table = Write("t.csv", "a");
   ExpectError(ErrorKind::kSpec, "corpus 'text': path '" + table + "' ends in '.csv'. It must be a .txt or .jsonl file.",
               [&] { Make(table, "documents"); });
+}
+
+TEST_F(TextCorpusTest, SeesATextWithoutByteOrderMarkAndCarriageReturns) {
+  const auto ids = [&](const std::string& path) { return Make(path, "concatenate")->Draw(tokenizer_, 1, 6, 1).ids; };
+  const auto wanted = ids(Write("lf.txt", "ab\n\ncd"));
+  EXPECT_EQ(wanted.size(), 6u);
+  for (const char* text : {"\xEF\xBB\xBF" "ab\n\ncd", "ab\r\n\r\ncd", "\xEF\xBB\xBF" "ab\r\n\r\ncd", "ab\r\rcd"}) {
+    const std::string path = Write("other.txt", text);
+    EXPECT_EQ(ids(path), wanted);
+    EXPECT_EQ(ReadPlainText(path), "ab\n\ncd") << "as a benchmark reads it";
+    ExpectError(ErrorKind::kSpec,
+                path + ": sequences of 7 tokens were asked for, and the whole text has 6. It can give 0 of that length. Ask "
+                       "for shorter ones or give more text.",
+                [&] { Make(path, "concatenate")->Draw(tokenizer_, 1, 7, 1); });
+  }
+  const std::string marked = Write("marked.jsonl", "\xEF\xBB\xBF\r\n{\"text\": \"ab\\r\\ncd\"}\r\n");
+  EXPECT_EQ(Make(marked, "documents")->Draw(tokenizer_, 1, 6, 1).ids.size(), 6u) << "what JSON says is kept";
+}
+
+TEST_F(TextCorpusTest, RefusesUtf16) {
+  const auto refused = [&](const std::string& path, const std::string& what) {
+    ExpectError(ErrorKind::kIo, path + what, [&] { Make(path, "documents")->Draw(tokenizer_, 1, 1, 1); });
+  };
+  refused(Write("le.txt", std::string("\xFF\xFE" "a\0", 4)), ": the file is UTF-16. Convert it to UTF-8.");
+  refused(Write("be.txt", std::string("\xFE\xFF\0a", 4)), ": the file is UTF-16. Convert it to UTF-8.");
+  refused(Write("le.jsonl", std::string("\xFF\xFE{\0", 4)), ": the file is UTF-16. Convert it to UTF-8.");
+  refused(Write("bare.txt", std::string("a\0\n\0b\0", 6)),
+          ":1: the line has a zero byte, which no text has. Convert the file, which may be UTF-16, to UTF-8.");
 }
 
 TEST_F(TextCorpusTest, NeedsAnEndTokenOnlyToSeparateSeveralDocuments) {

@@ -228,6 +228,31 @@ TEST_F(Planning, FillsInTheFamily) {
   EXPECT_EQ(Make("  - none\n").models[0].spec.family, "toy");
 }
 
+TEST_F(Planning, RefusesMoreTrialsThanMemoryShouldHold) {
+  std::string numbers = "[1";
+  for (int i = 2; i <= 1000; ++i) numbers += ", " + std::to_string(i);
+  numbers += "]";
+  const auto fault = [&](const std::string& quantize, const std::string& models) {
+    try {
+      Make(quantize, models);
+      return std::string("no error");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kBudget);
+      const std::string text = error.what();
+      return text.substr(text.find("s.yaml"));
+    }
+  };
+  EXPECT_EQ(fault("  - {quantizer: fixture_free, group_size: " + numbers + ", bits: [2, 3, 4, 5, 6, 7, 8],\n     calibration: "
+                  "{sequences: " + numbers + "}}\n", "[a.shapes.json]"),
+            "s.yaml:6:5: this entry stands for more than 100000 cells. Shorten its lists.");
+  folder_.Write("b.shapes.json", ShapesOfModel(64, 1));
+  std::string entries;
+  for (int i = 0; i < 9; ++i) entries += "  - {quantizer: fixture_free, group_size: " + numbers + ", bits: [2, 3, 4, 5, 6, 7, 8]}\n";
+  EXPECT_EQ(fault(entries, "['*.shapes.json']"),
+            "s.yaml:13:5: up to this entry the study stands for 112000 trials (cells x models). At most 100000 are planned. "
+            "Shorten lists, add a 'where', or make several studies.");
+}
+
 TEST_F(Planning, PlansAHundredThousandCellsInSeconds) {
   auto numbers = [](int from, int count, int step) {
     std::string list;

@@ -291,5 +291,53 @@ TEST_F(StudyReading, AddsTheDataFoldersOfTheEnvironmentLast) {
   EXPECT_THAT(study.data_paths, ElementsAre("/zero", "${BITLAW_TEST_NOT_SET}", "/one", "/two"));
 }
 
+TEST_F(StudyReading, WantsAValueBehindEveryKey) {
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\nallow_fallback:\n"),
+            "s.yaml:4:1: the key 'allow_fallback' has no value. Write one, or remove the key.");
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\nallow_fallback: null\n"),
+            "s.yaml:4:1: 'allow_fallback' of a study is null. Write a value, or remove the key.");
+  EXPECT_EQ(FaultOf("models: [{path: models/a.shapes.json, hold_out: null}]\n"),
+            "s.yaml:3:38: 'hold_out' of models[0] is null. Write a value, or remove the key.");
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ntasks: [{task: qa, as: null}]\n"),
+            "s.yaml:4:20: 'as' of tasks[0] is null. Write a value, or remove the key.");
+  EXPECT_THAT(FaultOf("models: [models/a.shapes.json]\nquantize: [{quantizer: fixture_free, calibration: null}]\n"),
+              HasSubstr("'calibration' of quantize[0] is null."));
+}
+
+TEST_F(StudyReading, LetsNullTakeOutWhatANamedFileSays) {
+  folder_.Write("tasks/base.yaml", "type: fixture\nversion: '2'\nquestion: Why?\nlimit: 3\n");
+  folder_.Write("tasks/over.yaml", "include: base.yaml\nlimit: null\n");
+  const StudySpec study = Read("models: [models/a.shapes.json]\ntasks: [over, {task: base, limit: null, as: other}]\n");
+  ASSERT_EQ(study.tasks.size(), 2u);
+  for (const TaskSpec& task : study.tasks) EXPECT_EQ(task.options.Find("limit"), nullptr);
+  folder_.Write("tasks/over.yaml", "include: base.yaml\nquestion: null\n");
+  EXPECT_THAT(FaultOf("models: [models/a.shapes.json]\ntasks: [over]\n"), HasSubstr("'question' is missing."));
+}
+
+TEST_F(StudyReading, NamesVariablesThatAreNotSet) {
+  ::unsetenv("BITLAW_TEST_UNSET");
+  ::setenv("BITLAW_TEST_EMPTY", "", 1);
+  ::setenv("BITLAW_TEST_TASKS", folder_.path().c_str(), 1);
+  const std::string needs = "needs the environment variable BITLAW_TEST_UNSET, which is not set. Set it, or write the path out.";
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\noutput: ${BITLAW_TEST_UNSET}\n"),
+            "s.yaml:4:9: output = '${BITLAW_TEST_UNSET}' " + needs);
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\noutput: ${BITLAW_TEST_EMPTY}\n"),
+            "s.yaml:4:9: output = '${BITLAW_TEST_EMPTY}' needs the environment variable BITLAW_TEST_EMPTY, which is not set. "
+            "Set it, or write the path out.");
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\noutput: ${}\n"),
+            "s.yaml:4:9: output = '${}' needs the environment variable ${}, which is not set. Set it, or write the path out.");
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\noutput: \"\"\n"),
+            "s.yaml:4:9: output is empty. Name a folder, or remove the key for results/<study>.");
+  EXPECT_EQ(FaultOf("models: [\"${BITLAW_TEST_UNSET}/a\"]\n"), "s.yaml:3:10: models[0].path = '${BITLAW_TEST_UNSET}/a' " + needs);
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ntasks: [\"${BITLAW_TEST_UNSET}/qa.yaml\"]\n"),
+            "s.yaml:4:9: task '${BITLAW_TEST_UNSET}/qa.yaml': " + needs);
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncorpora: {c: {type: fixture, path: \"${BITLAW_TEST_UNSET}\"}}\n"),
+            "s.yaml:4:36: corpus 'fixture': path = '${BITLAW_TEST_UNSET}' " + needs);
+  folder_.Write("tasks/over.yaml", "include: ${BITLAW_TEST_UNSET}/base.yaml\n");
+  EXPECT_THAT(FaultOf("models: [models/a.shapes.json]\ntasks: [over]\n"),
+              HasSubstr("tasks/over.yaml:1:10: 'include' = '${BITLAW_TEST_UNSET}/base.yaml' " + needs));
+  EXPECT_EQ(Read("models: [models/a.shapes.json]\ntasks: [\"${BITLAW_TEST_TASKS}/tasks/qa.yaml\"]\n").tasks.size(), 1u);
+}
+
 }  // namespace
 }  // namespace bitlaw

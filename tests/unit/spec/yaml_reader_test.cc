@@ -166,5 +166,70 @@ TEST(ReadYamlFile, SaysWhyAFileCannotBeRead) {
   EXPECT_THROW(ReadYamlFile("/"), Error);
 }
 
+TEST(ParseYaml, WantsAValueBehindEveryKeyAndDash) {
+  const auto fault = [](const std::string& text) { return FaultOf(text); };
+  const std::string missing = "the key 'limit' has no value. Write one, or remove the key.";
+  EXPECT_EQ(fault("a: 1\nlimit:\n"), "x.yaml:2:1: " + missing);
+  EXPECT_EQ(fault("a: 1\nlimit:"), "x.yaml:2:1: " + missing);
+  EXPECT_EQ(fault("limit:  # later\na: 1\n"), "x.yaml:1:1: " + missing);
+  EXPECT_EQ(fault("limit:\nnull_mode: 1\n"), "x.yaml:1:1: " + missing);
+  EXPECT_EQ(fault("a: {limit: }\n"), "x.yaml:1:5: " + missing);
+  EXPECT_EQ(fault("a: {limit: , b: 1}\n"), "x.yaml:1:5: " + missing);
+  EXPECT_EQ(fault("a: {limit}\n"), "x.yaml:1:5: " + missing);
+  EXPECT_EQ(fault("{\"limit\": }"), "x.yaml:1:2: " + missing);
+  EXPECT_EQ(fault("a:\n  b: 1\n  limit:\nc: 2\n"), "x.yaml:3:3: " + missing);
+  EXPECT_EQ(fault("limit: &x\na: 1\n"), "x.yaml:1:1: " + missing);
+  EXPECT_EQ(fault("- 1\n-\n- 2\n"), "x.yaml:3:1: an entry of the list is empty. Write a value, or remove it.");
+  EXPECT_EQ(fault("a: [1, , 2]\n"), "x.yaml:1:8: an entry of the list is empty. Write a value, or remove it.");
+  EXPECT_EQ(ParseYaml("{a: null, b: \"\", c: '', d: [null]}", "x").Text(), "{a: null, b: '', c: '', d: [null]}");
+}
+
+TEST(ParseYaml, ReadsTheEscapesThatJsonWrites) {
+  EXPECT_EQ(ParseYaml("\"\\ud83d\\ude00 \\uD83D\\uDE00\"", "x").AsString(), "\U0001F600 \U0001F600");
+  EXPECT_EQ(ParseYaml("{\"\\ud83d\\ude00\": [\"a\\ud834\\udd1eb\", \"\\u00e9\\/\\t\"]}", "x").Text(),
+            "{\U0001F600: ['a\U0001D11E" "b', '\u00e9/\t']}");
+  // Not escapes: after a doubled backslash, and in texts that are not in double quotes.
+  EXPECT_EQ(ParseYaml("\"\\\\ud83d\\\\ude00\"", "x").AsString(), "\\ud83d\\ude00");
+  EXPECT_EQ(ParseYaml("'\\uD83d\\udE0a'", "x").AsString(), "\\uD83d\\udE0a");
+  EXPECT_EQ(ParseYaml("a \\ud83d\\ude00 b", "x").AsString(), "a \\ud83d\\ude00 b");
+  EXPECT_EQ(ParseYaml("# \\ud83d\\ude00\n|\n  \\ud83D\\ude00\n", "x").AsString(), "\\ud83D\\ude00\n");
+  // What follows a pair keeps its place.
+  EXPECT_EQ(ParseYaml("[\"\\ud83d\\ude00\", 7]", "x").AsList()[1].mark().column, 18);
+}
+
+TEST(ParseYaml, RefusesHalvesOfPairs) {
+  const auto fault = [](const std::string& text) { return FaultOf(text); };
+  const std::string rest = "not YAML: the escape before this place is no character: half of a surrogate pair, or a number "
+                           "above 10FFFF. Write both halves, as in \"\\ud83d\\ude00\", or the character itself.";
+  EXPECT_EQ(fault("a: \"\\ud83d\"\n"), "x.yaml:1:11: " + rest);
+  EXPECT_EQ(fault("a: \"\\ude00\\ud83d\"\n"), "x.yaml:1:11: " + rest);
+  EXPECT_EQ(fault("a: \"\\ud83d \\ude00\"\n"), "x.yaml:1:11: " + rest);
+  EXPECT_EQ(fault("a: \"\\U00110000\"\n"), "x.yaml:1:15: " + rest);
+}
+
+TEST(ParseYaml, StopsAtTextThatAliasesMultiply) {
+  std::string text = "a: &a " + std::string(1 << 20, 'x') + "\nb: [";
+  for (int i = 0; i < 20000; ++i) text += "*a, ";
+  EXPECT_THAT(FaultOf(text + "1]\n"),
+              ::testing::EndsWith("the file stands for more than 67108864 bytes of text. Aliases multiply; use fewer."));
+  std::string laughs = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n";
+  for (int i = 1; i < 10; ++i) {
+    const std::string before = "*a" + std::to_string(i - 1);
+    laughs += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before;
+    for (int j = 1; j < 10; ++j) laughs += ", " + before;
+    laughs += "]\n";
+  }
+  EXPECT_EQ(FaultOf(laughs),
+            "x.yaml:6:51: the file stands for more than 1000000 values. Aliases multiply; use fewer.");
+}
+
+TEST(ParseYaml, StopsAtNestingBeforeTheStackEnds) {
+  for (const char* piece : {"[", "{a: ", "- ", "? ", "{[", "&a [", "\"a\": {"}) {
+    std::string text;
+    for (int i = 0; i < 100000; ++i) text += piece;
+    EXPECT_THAT(FaultOf(text), ::testing::Not(::testing::StartsWith("accepted"))) << piece;
+  }
+}
+
 }  // namespace
 }  // namespace bitlaw

@@ -100,7 +100,7 @@ TEST_F(TaskData, OfSeveralFilesIsCheckedFileByFile) {
   EXPECT_EQ(error(start + rest + "sha256: \"00\"\n"),
             where + ":5:9: 'sha256' has 1 digests, and 'data' has 2 files. Give one digest a file, in their order.");
   EXPECT_EQ(error("version: \"1\"\ndata: [a.jsonl, ./a.jsonl]\n" + rest),
-            where + ":2:17: data file './a.jsonl' is named twice.");
+            where + ":2:17: data file './a.jsonl' is named twice, first as 'a.jsonl'.");
   EXPECT_EQ(error("version: \"1\"\ndata: c*.jsonl\n" + rest),
             where + ":2:7: no data file matches 'c*.jsonl'.\n  looked for: " + (folder_ / "c*.jsonl").string() +
                 "\n  Name the folder that holds it with --data, with data_paths in the study, or in BITLAW_DATA_PATH.");

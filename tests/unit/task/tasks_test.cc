@@ -143,10 +143,88 @@ TEST_F(MultipleChoiceTask, ReadsAnswersInTheFormThatItWasTold) {
             place + "'q' is '?', where one of the choices is needed (answer_form: text).");
 }
 
+TEST_F(MultipleChoiceTask, ReadsLabelsLettersAndIndicesAsTheyAreFound) {
+  struct Case {
+    const char *row, *options;
+  };
+  // In each the third of four choices is right.
+  for (const Case& one : {
+           Case{R"({"c": {"text": ["p", "q", "r", "s"], "label": ["A", "B", "C", "D"]}, "answer": "C"})",
+                "choices_field: c.text\nanswer_form: letter\n"},
+           Case{R"({"c": {"text": ["p", "q", "r", "s"], "label": ["1", "2", "3", "4"]}, "answer": "3"})",
+                "choices_field: c.text\nanswer_form: letter\n"},
+           Case{R"({"c": {"text": ["p", "q", "r", "s"], "label": [1, 2, 3, 4]}, "answer": 3})",
+                "choices_field: c.text\nanswer_form: letter\n"},
+           Case{R"({"c": {"text": ["p", "q", "r", "s"], "labels": ["D", "C", "B", "A"]}, "answer": "b"})",
+                "choices_field: c.text\nanswer_form: letter\n"},
+           Case{R"({"c": ["p", "q", "r", "s"], "names": ["i", "ii", "iii", "iv"], "answer": "iii"})",
+                "choices_field: c\nanswer_form: letter\nlabels_field: names\n"},
+           Case{R"({"c": ["p", "q", "r", "s"], "answer": "c"})", "choices_field: c\nanswer_form: letter\n"},
+           Case{R"({"c": ["p", "q", "r", "s"], "answer": " C "})", "choices_field: c\nanswer_form: letter\n"},
+           Case{R"({"c": ["p", "q", "r", "s"], "answer": "2"})", "choices_field: c\n"},
+           Case{R"({"c": ["p", "q", "r", "s"], "answer": 2.0})", "choices_field: c\n"},
+           Case{R"({"c": ["p", "q", "r", "s"], "answer": "2.0"})", "choices_field: c\n"},
+           Case{R"({"c": ["p", "q", "r", "s"], "answer": "3"})", "choices_field: c\nanswer_form: index_from_1\n"},
+           Case{R"({"c": [1, 2, 3.0, 4], "answer": 3.0})", "choices_field: c\nanswer_form: text\n"},
+       }) {
+    SCOPED_TRACE(std::string(one.row) + "\n" + one.options);
+    Write("items.jsonl", one.row);
+    const auto task = MakeChoice(std::string("prompt: x\n") + one.options);
+    EXPECT_EQ(task.Score(task.Items()[0], std::vector<Response>{Nats(-2), Nats(-2), Nats(-1), Nats(-2)})[0].values[0].value,
+              1.0);
+  }
+}
+
+TEST_F(MultipleChoiceTask, RefusesAnswersThatNameNoChoice) {
+  const std::string place = (folder_ / "items.jsonl").string() + ":1:1: ";
+  const auto error = [&](const std::string& row, const std::string& options) {
+    Write("items.jsonl", row);
+    return ErrorOf([&] { MakeChoice("prompt: x\nchoices_field: c\n" + options).Items(); });
+  };
+  EXPECT_EQ(error(R"({"c": ["p", "q"], "answer": "2"})", "answer_form: letter\n"),
+            place + "'answer' is '2', where a letter from A to B, or labels_field, the item's list of labels, or another "
+                    "form, is needed (answer_form: letter).");
+  EXPECT_EQ(error(R"({"c": ["p", "q"], "l": ["1", "2"], "answer": "3"})", "answer_form: letter\nlabels_field: l\n"),
+            place + "'answer' is '3', where one of the item's labels (1, 2) is needed (answer_form: letter).");
+  EXPECT_EQ(error(R"({"c": ["p", "q"], "l": ["1"], "answer": "1"})", "answer_form: letter\nlabels_field: l\n"),
+            place + "'l' has 1 labels, and the item has 2 choices.");
+  EXPECT_EQ(error(R"({"c": ["p", "q"], "l": ["1", "1"], "answer": "1"})", "answer_form: letter\nlabels_field: l\n"),
+            place + "'l' has the label '1' twice.");
+  EXPECT_EQ(error(R"({"c": ["p", "q"], "answer": "1.5"})", ""),
+            place + "'answer' is '1.5', where an index from 0 to 1 is needed (answer_form: index).");
+  EXPECT_EQ(error(R"({"c": ["p", "q"], "answer": true})", ""),
+            place + "'answer' is true, where an index from 0 to 1 is needed (answer_form: index).");
+  EXPECT_EQ(error(R"({"c": ["p", "q"], "answer": -1})", ""),
+            place + "'answer' is -1, where an index from 0 to 1 is needed (answer_form: index).");
+}
+
+TEST_F(MultipleChoiceTask, HasAsManyChoicesAsAnItemUnlessLettersAreAskedFor) {
+  std::string choices, labels;
+  for (int i = 0; i < 30; ++i) {
+    choices += (i == 0 ? "\"c" : ", \"c") + std::to_string(i) + "\"";
+    labels += (i == 0 ? "\"" : ", \"") + std::to_string(100 + i) + "\"";
+  }
+  const std::string place = (folder_ / "items.jsonl").string() + ":1:1: ";
+  Write("items.jsonl", "{\"choices\": [" + choices + "], \"answer\": 29, \"l\": [" + labels + "], \"label\": \"129\"}");
+  for (const char* more : {"", "answer_form: letter\nlabels_field: l\nanswer_field: label\n"}) {
+    const auto task = MakeChoice(std::string("prompt: x\n") + more);
+    const auto items = task.Items();
+    ASSERT_EQ(items[0].requests.size(), 30u);
+    EXPECT_EQ(Pair(items[0], 29).continuation, " c29");
+    std::vector<Response> responses(30, Nats(-2));
+    responses[29] = Nats(-1);
+    EXPECT_EQ(task.Score(items[0], responses)[0].values[0].value, 1.0);
+  }
+  EXPECT_EQ(ErrorOf([&] { MakeChoice("prompt: x\ntarget: \"{{letter}}\"\n").Items(); }),
+            place + "the item has 30 choices, and {{letter}} goes from A to Z. Write {{choice}} in prompt and target.");
+  EXPECT_EQ(ErrorOf([&] { MakeChoice("prompt: \"{{choices|lettered}}\"\n").Items(); }),
+            place + "there is no letter for 26. Letters go from 0 to 25 (template {{choices|lettered}}).");
+}
+
 TEST_F(MultipleChoiceTask, RefusesItemsThatHaveNoChoice) {
   Write("items.jsonl", R"({"question": "?", "choices": ["a"], "answer": 0})");
   EXPECT_EQ(ErrorOf([&] { MakeChoice(kPrompt).Items(); }),
-            (folder_ / "items.jsonl").string() + ":1:1: the item has 1 choices. There must be 2 to 26.");
+            (folder_ / "items.jsonl").string() + ":1:1: the item has 1 choices. There must be at least 2.");
   Write("items.jsonl", R"({"question": "?", "choices": ["a", ""], "answer": 0})");
   EXPECT_EQ(ErrorOf([&] { MakeChoice(kPrompt).Items(); }),
             (folder_ / "items.jsonl").string() + ":1:1: the target of choice 1 is empty. There is no likelihood of "

@@ -1,5 +1,6 @@
 #include "bitlaw/sdk/template.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "task_test_support.h"
@@ -41,6 +42,20 @@ TEST(Template, AppliesFiltersFromLeftToRight) {
   EXPECT_EQ(Rendered("{{choices|join:\", \"}}"), "ant, Bee");
   EXPECT_EQ(Rendered("{{choices|lettered}}"), "A. ant\nB. Bee");
   EXPECT_EQ(Rendered("{{choices|join:'\\n\\''}}"), "ant\n'Bee");
+}
+
+TEST(Template, StopsBeforeATextGrowsWithoutBound) {
+  // 2^28 bytes, if nothing stopped it at 2^24.
+  std::string text = "{{'a'";
+  for (int i = 0; i < 28; ++i) text += "|replace:'a','aa'";
+  EXPECT_THAT(RenderFault(text + "}}"),
+              ::testing::StartsWith("items.jsonl:12:1: filter 'replace' makes a text of more than 16777216 bytes, which is "
+                                    "the limit (template {{'a'|replace"));
+  std::string many = "{{'a'";
+  for (int i = 0; i < 23; ++i) many += "|replace:'a','aa'";
+  many += "}}";
+  EXPECT_EQ(RenderFault(many + many + many),
+            "items.jsonl:12:1: a template makes a text of more than 16777216 bytes, which is the limit.");
 }
 
 TEST(Template, LocalNamesGoBeforeTheItems) {

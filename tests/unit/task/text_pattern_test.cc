@@ -39,9 +39,66 @@ TEST(TextPattern, StepsOverBytesThatAreNoText) {
   EXPECT_THAT(Pattern("[0-9]+").FindAll("1 \xE2\x82 2"), ElementsAre(ElementsAre("1"), ElementsAre("2")));
 }
 
+TEST(TextPattern, MeansWhatPythonMeans) {
+  const auto all = [](const char* pattern, std::string_view text) {
+    std::string found;
+    for (const auto& match : Pattern(pattern).FindAll(text)) {
+      for (const std::string& group : match) found += "<" + group + ">";
+    }
+    return found;
+  };
+  EXPECT_EQ(all("(\\d{,3})%", "42%"), "<42>");
+  EXPECT_EQ(all("x{,}y{a}", "xxy{a}"), "<xxy{a}>");
+  EXPECT_EQ(all("(\\w+)\\Z", "yes\n"), "");
+  EXPECT_EQ(all("(\\w+)$", "yes\n"), "<yes>");
+  EXPECT_EQ(all("(?m)^a", "a\nb\na\n"), "<a><a>");
+  EXPECT_EQ(all("(?m)^", "a\n"), "<><>");
+  EXPECT_EQ(all("([\\u4e00-\\u9fff]+)", "x中文"), "<中文>");
+  EXPECT_EQ(all("\\U0001F600|\\x41|\\101|\\0", std::string_view("A\0😀A", 7)), std::string("<A><\0><😀><A>", 15));
+  EXPECT_EQ(all("a\\vb", "a\nb a\vb"), "<a\vb>") << "\\v is the vertical tab alone";
+  EXPECT_EQ(all("\\s+", "a\x1C" "b\xE1\xA0\x8E"), "<\x1C>") << "as str.isspace(), and U+180E is none";
+  EXPECT_EQ(all("(?i)i+", "iI\xC4\xB0\xC4\xB1"), "<iI\xC4\xB0\xC4\xB1>") << "both letters of Turkish";
+  EXPECT_EQ(all("[\\W\\d]+", "a1-b_"), "<1->");
+  EXPECT_EQ(all("[^\\W_]+", "a1-b_"), "<a1><b>");
+  EXPECT_EQ(all("\\B", ""), "");
+  EXPECT_EQ(all("\\boxed\\{((?:[^{}]|\\{(?1)\\})*)\\}", "\\boxed{a{b{c}}d} \\boxed{e}"), "<a{b{c}}d><e>");
+  EXPECT_EQ(all("(?x) a b # c\n c", "abc"), "<abc>");
+}
+
 TEST(TextPattern, SaysWhereItIsMalformed) {
-  EXPECT_EQ(ErrorOf([] { Pattern("a(b"); }),
-            "task.yaml:3:7: pattern 'a(b' is malformed at character 4: missing closing parenthesis.");
+  const auto fault = [](const std::string& pattern) {
+    const std::string text = ErrorOf([&] { Pattern(pattern); });
+    const std::string lead = "task.yaml:3:7: pattern '" + pattern + "' at character ";
+    return text.starts_with(lead) ? text.substr(lead.size()) : text;
+  };
+  EXPECT_EQ(fault("a(b"), "2: the parenthesis is not closed.");
+  EXPECT_EQ(fault("a\\z"), "2: '\\z' is no escape of Python's re. Write \\Z for the end of the text.");
+  EXPECT_EQ(fault("\\h+"), "1: '\\h' is no escape of Python's re. Write [ \\t] for blanks.");
+  EXPECT_EQ(fault("\\R"), "1: '\\R' is no escape of Python's re. Write (?:\\r\\n|\\n|\\r) for a line end.");
+  EXPECT_EQ(fault("a\\Kb"), "2: '\\K' is no escape of Python's re. Put the part that is kept in a group: (...).");
+  EXPECT_EQ(fault("\\p{L}"), "1: '\\p' is no escape of Python's re. Write [^\\W\\d_] for letters, \\w for letters, digits and "
+                             "_, or the characters.");
+  EXPECT_EQ(fault("[[:alpha:]]"), "2: '[:alpha:]' is not a class in Python's re. Write \\d, \\s, \\w, [^\\W\\d_] for letters, "
+                                  "or the characters.");
+  EXPECT_EQ(fault("\\x{41}"), "1: \\x{...} is not part of Python's re. Write \\x41, \\u0041 or \\U00000041: two, four or "
+                              "eight digits.");
+  EXPECT_EQ(fault("\\ud83d\\ude00"), "1: '\\ud83d' is half of a surrogate pair, which no text holds. Write the character "
+                                     "itself, or \\U with eight digits: \\U0001F600.");
+  EXPECT_EQ(fault("a(?i)b"), "2: flags of the whole pattern stand at its beginning. Write (?i:...) for a part.");
+  EXPECT_EQ(fault("(?<n>a)"), "1: '(?<n' is not part of Python's re. Named groups are (?P<name>...), and a look-behind is "
+                              "(?<=...) or (?<!...).");
+  EXPECT_EQ(fault("(?R)"), "1: '(?R' is not part of Python's re. Write (?1) to call group 1.");
+  EXPECT_EQ(fault("(?|a|b)"), "1: '(?|' is not part of Python's re. Number the groups one by one.");
+  EXPECT_EQ(fault("(?P>n)"), "1: '(?P>' is not part of Python's re. Named groups are (?P<name>...).");
+  EXPECT_EQ(fault("(?<=a+)b"), "1: a look-behind has one length, and this one takes from 1 to any number of characters.");
+  EXPECT_EQ(fault("a**"), "3: '*' repeats what is repeated already. Put the repeated part in (?:...).");
+  EXPECT_EQ(fault("*a"), "1: '*' has nothing to repeat. Write \\* for the character.");
+  EXPECT_EQ(fault("[b-a]"), "2: 'b-a' is no range: it needs two characters in their order. Put a '-' that is meant as a "
+                            "character last.");
+  EXPECT_EQ(fault("a{70000}"), "2: the count 70000 is above 65535. Repeat a group that repeats.");
+  EXPECT_EQ(fault("\\1(a)"), "1: there is no group 1 before this place.");
+  EXPECT_EQ(fault("(*UTF)a"), "2: '*' has nothing to repeat. Write \\* for the character.");
+  EXPECT_EQ(fault(std::string(200, '(')), "102: groups are nested deeper than 100. Write a flatter pattern.");
 }
 
 TEST(TextPattern, AMatchThatEndsBeforeItBeginsIsRefusedInsteadOfGoingRoundInCircles) {

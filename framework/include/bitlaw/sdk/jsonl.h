@@ -23,6 +23,10 @@ struct BITLAW_EXPORT JsonlLimits {
 /// Error(kBudget) for a file or line above its limit.
 BITLAW_EXPORT std::vector<Value> ReadJsonl(const std::filesystem::path& path, const JsonlLimits& limits = {});
 
+/// The text of a .txt file as every reader of one sees it, a benchmark's as well as a corpus': ReadTextFile(), and a
+/// carriage return that stands alone becomes LF too. Error(kIo) for zero bytes, which UTF-16 and UTF-32 are full of.
+BITLAW_EXPORT std::string ReadPlainText(const std::filesystem::path& path, int64_t file_bytes = int64_t{4} << 30);
+
 /// A whole text file: ReadRegularFile(), and Error(kIo) if it is not UTF-8.
 /// CR LF becomes LF, and a byte-order mark is dropped.
 BITLAW_EXPORT std::string ReadTextFile(const std::filesystem::path& path, int64_t file_bytes = int64_t{4} << 30);

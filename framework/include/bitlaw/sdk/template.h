@@ -28,9 +28,9 @@ namespace bitlaw {
 ///              lettered                       a list as lines "A. text"
 /// Quoted text  in ' or ", with the escapes \n \t \\ \' \" ; {{'{{'}} gives literal braces. Single braces are
 ///              ordinary text.
-/// Values       Strings as they are, integers and reals in their shortest decimal form, booleans as true / false;
-///              null, maps and lists (without a filter that makes a text of them) are errors.
-/// Errors       Parse: Error(kSpec) at the place of the template. Render: Error(kSpec) at the place of the item.
+/// Values       As DataText(); null, maps and lists (without a filter that makes a text of them) are errors.
+/// Errors       Parse: Error(kSpec) at the place of the template. Render: Error(kSpec) at the place of the item, and
+///              Error(kBudget) for a text of more than kMaxRenderedBytes (data_text.h).
 class BITLAW_EXPORT Template {
  public:
   /// `mark`: where the template is written, for errors.

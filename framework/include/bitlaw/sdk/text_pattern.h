@@ -10,8 +10,9 @@
 
 namespace bitlaw {
 
-/// A regular expression over UTF-8 text (other bytes match nothing), as task files write it, in PCRE2's syntax; what
-/// published tasks use of it is Python's too. \w, \d, \s and \b know all of Unicode.
+/// A regular expression over UTF-8 text (other bytes match nothing), as task files write it: a pattern of Python's `re`
+/// (3.11) for str, because published tasks are written there, with the same matches and groups. docs/evaluation.md lists
+/// what is refused.
 ///
 /// Threads: const calls are safe from several threads.
 class BITLAW_EXPORT TextPattern {

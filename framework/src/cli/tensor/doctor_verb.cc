@@ -149,7 +149,7 @@ void AddDoctorVerb(CLI::App& app, Session& session) {
   verb->add_flag("--json", options->json, "Print the findings as JSON");
   verb->add_flag("--strict", options->strict, "Exit with 3 if there is a problem");
   verb->add_option("--threads", options->threads, "Threads for the measurements; 0: every core this process may use")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, 1024));
   verb->callback([&session, options] {
     session.action = [&session, options] {
       const Value report = Examine(session, *options);

@@ -354,7 +354,8 @@ void AddEvaluateVerb(CLI::App& app, Session& session) {
   verb->add_option("--backend", arguments->backend, "Model backend; without it, the one that knows the format");
   verb->add_option("--dtype", arguments->dtype, "float32 or bfloat16")->capture_default_str();
   verb->add_option("--device", arguments->device, "cpu, cuda, cuda:1")->capture_default_str();
-  verb->add_option("--threads", arguments->threads, "Threads of the tensor library; 0: its own choice");
+  verb->add_option("--threads", arguments->threads, "Threads of the tensor library; 0: its own choice")
+      ->check(CLI::Range(0, 1024));
   verb->add_option("--batch-tokens", arguments->evaluate.batch_tokens, "Tokens of one forward pass")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);

@@ -173,8 +173,14 @@ void PrintSummary(const QuantizedModel& quantized, const std::string& title, con
 
 std::unique_ptr<Corpus> OpenCorpus(const PluginHost& host, const QuantizeArguments& arguments) {
   Value given = OptionsFromArguments(arguments.corpus_options, "--corpus-option");
-  given.Set("path", std::filesystem::absolute(arguments.corpus).string());
   const Component& component = host.Find(ComponentKind::kCorpus, arguments.corpus_component, "--corpus-type");
+  if (!arguments.corpus.empty()) {
+    if (component.schema.Find("path") == nullptr) {
+      throw Error(ErrorKind::kSpec, "--corpus " + arguments.corpus + ": the corpus '" + component.info.name +
+                                        "' reads no file. Leave --corpus out; its options are given with --corpus-option.");
+    }
+    given.Set("path", std::filesystem::absolute(arguments.corpus).string());
+  }
   // A study must say how a text is cut; here, where one file is named, joining it is what people mean.
   if (component.info.name == "text" && given.Find("mode") == nullptr) given.Set("mode", "concatenate");
   return host.MakeCorpus(component.info.name, component.schema.Resolve(given, "corpus '" + component.info.name + "'"));
@@ -188,7 +194,9 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
                                                    "quantizer '" + component.info.name + "'");
   const std::unique_ptr<Quantizer> quantizer = host.MakeQuantizer(component.info.name, options);
   const bool needs_calibration = quantizer->needs().any();
-  if (needs_calibration && arguments.corpus.empty()) {
+  // A corpus component that reads no file needs none.
+  if (needs_calibration && arguments.corpus.empty() &&
+      host.Find(ComponentKind::kCorpus, arguments.corpus_component, "--corpus-type").schema.Find("path") != nullptr) {
     throw Error(ErrorKind::kSpec, fmt::format("quantizer '{}' needs calibration text. Give a .txt or .jsonl file with "
                                               "--corpus.",
                                               component.info.name));
@@ -223,7 +231,8 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
                          {"sequential", arguments.sequential},
                          {"dtype", arguments.dtype}});
   if (sequences) {
-    about.Set("calibration", Value::Map{{"corpus", std::filesystem::path(arguments.corpus).filename().string()},
+    about.Set("calibration", Value::Map{{"corpus", arguments.corpus.empty() ? arguments.corpus_component
+                                                                       : std::filesystem::path(arguments.corpus).filename().string()},
                                         {"sequences", sequences->count},
                                         {"tokens", sequences->length_tokens},
                                         {"seed", static_cast<int64_t>(arguments.seed)},
@@ -266,7 +275,7 @@ void AddQuantizeVerb(CLI::App& app, Session& session) {
   verb->add_option("--seed", arguments->seed, "Seed of the draw")->capture_default_str();
   verb->add_option("--dtype", arguments->dtype, "Compute dtype: float32 or bfloat16")->capture_default_str();
   verb->add_option("--device", arguments->device, "cpu, cuda, cuda:1")->capture_default_str();
-  verb->add_option("--threads", arguments->threads, "0: every core this process may use")->check(CLI::NonNegativeNumber);
+  verb->add_option("--threads", arguments->threads, "0: every core this process may use")->check(CLI::Range(0, 1024));
   verb->add_option("--sequential", arguments->sequential, "Inputs see quantized layers of the same block: stage, or block: no")
       ->check(CLI::IsMember({"stage", "block"}))
       ->capture_default_str();

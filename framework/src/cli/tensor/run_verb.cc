@@ -166,7 +166,7 @@ void AddRunVerb(CLI::App& app, Session& session) {
                    "small (20 million parameters) and on the CPU, at most 16; else one")
       ->check(CLI::NonNegativeNumber);
   verb->add_option("--threads", given->threads, "Threads of all workers together; 0: every core this process may use")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, 1024));
   verb->add_option("--only", given->only, "Trials whose id begins with this or whose label holds it (* and ? allowed)");
   verb->add_option("--trial-timeout", given->trial_timeout_s, "Seconds after which a trial has failed; 0: never")
       ->check(CLI::NonNegativeNumber);
