@@ -4,13 +4,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/variables.h"
 #include "bitlaw/api/option_schema.h"
 
 namespace bitlaw {
-
-/// Replaces every `${NAME}` by that environment variable. If one is not set or empty, returns "" and puts its name
-/// into `unset`.
-std::string ExpandVariables(const std::string& text, std::string* unset);
 
 /// Checks values against fields and normalizes them. Every fault becomes one line of `faults`:
 /// "g.yaml:3:9: quantizer 'gptq': bits = 9 is out of range. It must be an integer from 2 to 8."

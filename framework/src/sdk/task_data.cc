@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/option_checker.h"
+#include "base/variables.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/data_rows.h"

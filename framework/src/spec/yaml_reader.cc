@@ -39,7 +39,7 @@ bool IsHexDigit(char c) { return std::isxdigit(static_cast<unsigned char>(c)) !=
 
 // The surrogate that "\uXXXX" at `at` stands for, or 0.
 unsigned SurrogateAt(std::string_view text, size_t at) {
-  if (text.substr(at, 2) != "\\u" || at + 6 > text.size()) return 0;
+  if (at + 6 > text.size() || text.substr(at, 2) != "\\u") return 0;
   const std::string_view digits = text.substr(at + 2, 4);
   if (!std::all_of(digits.begin(), digits.end(), IsHexDigit)) return 0;
   const unsigned code = static_cast<unsigned>(std::stoul(std::string(digits), nullptr, 16));

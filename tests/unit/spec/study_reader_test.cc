@@ -297,7 +297,7 @@ TEST_F(StudyReading, WantsAValueBehindEveryKey) {
   EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\nallow_fallback: null\n"),
             "s.yaml:4:1: 'allow_fallback' of a study is null. Write a value, or remove the key.");
   EXPECT_EQ(FaultOf("models: [{path: models/a.shapes.json, hold_out: null}]\n"),
-            "s.yaml:3:38: 'hold_out' of models[0] is null. Write a value, or remove the key.");
+            "s.yaml:3:39: 'hold_out' of models[0] is null. Write a value, or remove the key.");
   EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ntasks: [{task: qa, as: null}]\n"),
             "s.yaml:4:20: 'as' of tasks[0] is null. Write a value, or remove the key.");
   EXPECT_THAT(FaultOf("models: [models/a.shapes.json]\nquantize: [{quantizer: fixture_free, calibration: null}]\n"),

@@ -220,7 +220,7 @@ TEST(ParseYaml, StopsAtTextThatAliasesMultiply) {
     laughs += "]\n";
   }
   EXPECT_EQ(FaultOf(laughs),
-            "x.yaml:6:51: the file stands for more than 1000000 values. Aliases multiply; use fewer.");
+            "x.yaml:6:45: the file stands for more than 1000000 values. Aliases multiply; use fewer.");
 }
 
 TEST(ParseYaml, StopsAtNestingBeforeTheStackEnds) {

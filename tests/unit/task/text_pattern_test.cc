@@ -61,7 +61,7 @@ TEST(TextPattern, MeansWhatPythonMeans) {
   EXPECT_EQ(all("[\\W\\d]+", "a1-b_"), "<1->");
   EXPECT_EQ(all("[^\\W_]+", "a1-b_"), "<a1><b>");
   EXPECT_EQ(all("\\B", ""), "");
-  EXPECT_EQ(all("\\boxed\\{((?:[^{}]|\\{(?1)\\})*)\\}", "\\boxed{a{b{c}}d} \\boxed{e}"), "<a{b{c}}d><e>");
+  EXPECT_EQ(all(R"(\\boxed\{((?:[^{}]|\{(?1)\})*)\})", R"(\boxed{a{b{c}}d} \boxed{e})"), "<a{b{c}}d><e>");
   EXPECT_EQ(all("(?x) a b # c\n c", "abc"), "<abc>");
 }
 
