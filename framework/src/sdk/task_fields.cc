@@ -245,7 +245,9 @@ void PromptedItems::Prepare(Example& example) const {
 
 bool PromptedItems::IsItem(const Example& example, const Asked& item) const {
   const auto shows = [&](const std::string& answer) {
-    return example.squeezed == CollapseSpace(item.prompt + target_delimiter_ + answer);
+    // Both ends first: most examples are other items, and a prompt is long.
+    return example.squeezed.starts_with(item.prompt) && example.squeezed.ends_with(answer) &&
+           example.squeezed == CollapseSpace(item.prompt + target_delimiter_ + answer);
   };
   if (std::any_of(item.answers.begin(), item.answers.end(), shows)) return true;
   if (!example.asked || example.asked->prompt != item.prompt) return false;
