@@ -34,7 +34,10 @@ std::optional<double> ParseNumber(std::string_view text) {
   return number;
 }
 
-bool NeedsQuotes(const std::string& text) { return text.find_first_of(",\"\r\n") != std::string::npos; }
+// White space at the ends of a column's name counts in quotes only.
+bool NeedsQuotes(const std::string& text) {
+  return text.find_first_of(",\"\r\n") != std::string::npos || Trim(text).size() != text.size();
+}
 
 // Spreadsheets run what begins like a formula. One apostrophe before it makes a text of it, as it would in a cell, and
 // is taken away when the file is read; a text that would read as guarded gets another. Numbers are no formulas.

@@ -114,6 +114,12 @@ TEST(Csv, GuardsTextsThatASpreadsheetWouldRunAndReadsThemBack) {
   EXPECT_EQ(read.columns()[1].numbers, table.columns()[1].numbers);
 }
 
+TEST(Csv, WritesWhiteSpaceAtTheEndsOfANameInQuotesSoThatItStays) {
+  const std::string text = "\" a\",\"b \"\n1,2\n";
+  EXPECT_THAT(ParseCsv(text, "t.csv").names(), ElementsAre(" a", "b "));
+  EXPECT_EQ(WriteCsv(ParseCsv(text, "t.csv")), text);
+}
+
 TEST(Csv, RefusesMalformedFilesWithLineAndColumn) {
   EXPECT_EQ(FaultOf([] { ParseCsv("", "t.csv"); }), "io: t.csv: the file is empty. A header line is needed.");
   EXPECT_EQ(FaultOf([] { ParseCsv(",,\n1,2,3\n", "t.csv"); }),
