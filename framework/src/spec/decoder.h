@@ -19,7 +19,7 @@ namespace bitlaw {
 BITLAW_EXPORT const std::vector<std::pair<std::string, std::vector<std::string>>>& SpecKeys();
 
 /// The keys of one kind of map.
-const std::vector<std::string>& SpecKeysOf(std::string_view kind);
+BITLAW_EXPORT const std::vector<std::string>& SpecKeysOf(std::string_view kind);
 
 /// Collects every fault of a study, so that its user mends them in one go.
 class BITLAW_EXPORT Faults {
@@ -40,7 +40,7 @@ class BITLAW_EXPORT Faults {
 };
 
 /// Reads one map of a study file. A wrong type is a fault, and the value counts as not given.
-class MapReader {
+class BITLAW_EXPORT MapReader {
  public:
   /// `kind` names the row of SpecKeys(); `name` is how sentences call the map: "models[1]". Unless `takes_options`,
   /// keys beside SpecKeysOf(kind) are faults.
