@@ -157,7 +157,8 @@ void GgufCheckpoint::RefuseUnknownMath() const {
   }
 }
 
-// llama.cpp's rules: a factor alone is linear, and so is the key from before there were types.
+// llama.cpp's rules: a factor alone is linear, and so is the key from before there were types. It also reads the type
+// linear without a factor as no scaling: there the factor may have been lost, so it is refused.
 void GgufCheckpoint::ReadRope() {
   const std::string prefix = config_.architecture + ".rope.";
   const auto unsupported = [&](const std::string& what) {
@@ -181,6 +182,10 @@ void GgufCheckpoint::ReadRope() {
   // A factor of 0 means none.
   std::optional<double> factor = file_.Real(prefix + "scaling.factor");
   if (!factor) factor = file_.Real(prefix + "scale_linear");
+  if (!factor && file_.String(prefix + "scaling.type") == "linear") {
+    throw Error(ErrorKind::kIo, file_.where() + ": '" + prefix + "scaling.type' is linear, and '" + prefix +
+                                    "scaling.factor' is missing. Convert the model again.");
+  }
   const auto pairs = static_cast<size_t>(std::clamp<int64_t>(config_.head_dim / 2, 0, 1 << 23));
   if (type == "linear" && factor.value_or(0.0) != 0.0 && *factor != 1.0) {
     config_.rope_divisors.assign(pairs, static_cast<float>(*factor));

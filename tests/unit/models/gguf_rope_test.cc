@@ -53,9 +53,8 @@ TEST_F(GgufRope, AFactorWithoutATypeAndTheOldKeyAreLinear) {
   EXPECT_TRUE(Hidden({Key("llama.rope.scaling.factor", kUint32, Le<uint32_t>(4))}).equal(linear)) << "an integer";
 }
 
-TEST_F(GgufRope, NoFactorAFactorOfZeroAndTheTypeNoneScaleNothing) {
+TEST_F(GgufRope, AFactorOfZeroAndTheTypeNoneScaleNothing) {
   const at::Tensor plain = HiddenOf(good_);
-  EXPECT_TRUE(Hidden({Word("scaling.type", "linear")}).equal(plain));
   EXPECT_TRUE(Hidden({Real("scaling.factor", 0)}).equal(plain));
   EXPECT_TRUE(Hidden({Word("scaling.type", "none"), Real("scaling.factor", 4)}).equal(plain));
   EXPECT_TRUE(Hidden({Real("scaling.attn_factor", 1)}).equal(plain));
@@ -114,6 +113,9 @@ TEST_F(GgufRope, RefusesWhatItDoesNotComputeByName) {
   EXPECT_EQ(Refusal({Key("llama.attention.sliding_window", kUint32, Le<uint32_t>(512))}), "no error");
   EXPECT_EQ(Refusal({Real("scaling.factor", -4)}),
             "DIR/m.gguf: a rotary divisor is -4.000000. It must be finite and positive.");
+  EXPECT_EQ(Refusal({Word("scaling.type", "linear")}),
+            "DIR/m.gguf: 'llama.rope.scaling.type' is linear, and 'llama.rope.scaling.factor' is missing. Convert the "
+            "model again.");
   EXPECT_EQ(Refusal({Word("scaling.factor", "4")}),
             "DIR/m.gguf: 'llama.rope.scaling.factor' is of type string. It must be a number.");
 }
