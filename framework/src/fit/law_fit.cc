@@ -364,9 +364,15 @@ void FitIteratively(const Context& context, const FitSettings& settings, LawFit&
   const bool is_ols = own.loss == FitProcedure::Loss::kSquares && own.space == FitProcedure::Space::kLog && out.ols &&
                       out.ols->space == "log response";
   if (own.loss != FitProcedure::Loss::kBinomial && own != FitProcedure() && !is_ols) {
-    const bool positive = std::all_of(rows.y.begin(), rows.y.end(), [](double y) { return y > 0; });
-    if (own.space == FitProcedure::Space::kLog && !positive) {
-      out.why_no_own = "its procedure takes the logarithm of the response, which is not positive in all rows";
+    const auto not_positive = [](double y) { return !(y > 0); };
+    const auto first = std::find_if(rows.y.begin(), rows.y.end(), not_positive);
+    if (own.space == FitProcedure::Space::kLog && first != rows.y.end()) {
+      const size_t row = context.rows.fit_index[static_cast<size_t>(first - rows.y.begin())];
+      out.why_no_own = fmt::format("its procedure takes the logarithm of the response, which is {} in {}", *first,
+                                   RowLabel(context.table, row));
+      if (const auto more = std::count_if(first + 1, rows.y.end(), not_positive); more > 0) {
+        out.why_no_own += fmt::format(" and not positive in {} more", more);
+      }
     } else {
       if (out.least_squares) options.given_starts.emplace_back("least squares", out.least_squares->theta());
       out.own = Iterate(context, rows, own, options, out.own_detail, out.why_no_own);

@@ -220,6 +220,27 @@ TEST(LawFit, ReportsParametersAtABoundWithoutAStandardError) {
   EXPECT_EQ(fit.ols->parameters[1].note, "outside its bounds [-0.2, 0.2], which ols cannot keep");
 }
 
+TEST(LawFit, NamesTheRowWhoseLogarithmItsProcedureCannotTake) {
+  Value given, map, procedure;
+  for (const char* name : {"E", "a"}) map.Set(name, Value(Value::Map{}));
+  procedure.Set("loss", "huber");
+  procedure.Set("space", "log");
+  given.Set("formula", "E + N^a");
+  given.Set("response", "loss");
+  given.Set("parameters", std::move(map));
+  given.Set("procedure", std::move(procedure));
+  const FormulaLaw law("test", FormulaLaw::Schema().Resolve(given, "law 'formula'"));
+  const auto why = [&](const std::string& last_rows) {
+    return FitLaw(law, ParseCsv("N,loss\n1,3\n2,2.5\n4,2.2\n8,2\n16,1.9\n" + last_rows, "t.csv"), FitSettings())
+        .why_no_own;
+  };
+  EXPECT_EQ(why("32,0\n"), "its procedure takes the logarithm of the response, which is 0 in row 6 (line 7)");
+  EXPECT_EQ(why("32,-0.5\n64,0\n"),
+            "its procedure takes the logarithm of the response, which is -0.5 in row 6 (line 7) and not positive in 1 "
+            "more");
+  EXPECT_EQ(why("32,1.8\n"), "");
+}
+
 Table TwoTasksTwoTrials() {
   return ParseCsv(
       "trial,label,N,task,stratum,metric_kind,primary,value,standard_error,items,chance,acc_adj,baseline_value\n"
