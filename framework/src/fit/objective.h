@@ -74,7 +74,7 @@ struct BITLAW_EXPORT DescentOptions {
   /// Descend twice, damped by the slopes where it is and by the steepest so far (More 1978), and keep the better end:
   /// from far away neither is always the one that arrives. Squares and binomial only.
   bool is_far = false;
-  bool is_near = false;  ///< The start is a solution of nearly the same problem: a Huber's knee need not be led down.
+  bool is_near = false;  ///< The start solves nearly the same problem: a Huber's knee is led down a part of the way.
   /// Parameters in which the law is linear, given the others. Squares of the response are first minimized over the
   /// others alone, with these solved for at every step (variable projection, Kaufman 1975), then over all. Other
   /// procedures ignore it.
