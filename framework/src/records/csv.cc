@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -40,13 +41,15 @@ bool NeedsQuotes(const std::string& text) {
 }
 
 // Spreadsheets run what begins like a formula. One apostrophe before it makes a text of it, as it would in a cell, and
-// is taken away when the file is read; a text that would read as guarded gets another. Numbers are no formulas.
+// is taken away when the file is read; a text that would read as guarded gets another. Numbers are no formulas, nor are
+// signs alone ("+-", the head of a column of errors).
 bool BeginsLikeAFormula(std::string_view text) {
   const size_t start = text.find_first_not_of('\'');
   if (start == std::string_view::npos) return false;
   const std::string_view rest = text.substr(start);
   static constexpr std::string_view kStarts = "=+-@\t\r";
-  return rest.size() > 1 && kStarts.find(rest.front()) != std::string_view::npos && !ParseNumber(rest);
+  const bool has_operand = std::any_of(rest.begin(), rest.end(), [](unsigned char c) { return c > 0x7f || std::isalnum(c); });
+  return has_operand && kStarts.find(rest.front()) != std::string_view::npos && !ParseNumber(rest);
 }
 
 void AppendField(std::string& out, const std::string& text) {

@@ -2,6 +2,7 @@
 // tokenizer_class PreTrainedTokenizerFast, a byte-level vocabulary, encode() and decode() with and without
 // skip_special_tokens. The ids here are those of the smaller vocabulary below.
 #include <gmock/gmock.h>
+#include <unistd.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -27,8 +28,11 @@ constexpr char kTokenizer[] = R"({
   "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, "d": 3, "Ġ": 4, "<e>": 5, "<f>": 6, "<g>": 7},
             "merges": []}})";
 
+// Of this process alone: tests run side by side.
+std::string Folder() { return testing::TempDir() + "bitlaw_tokenizer_settings_" + std::to_string(::getpid()) + "/"; }
+
 std::unique_ptr<ByteLevelBpe> Open(const Files& files, const SpecialTokenIds& special = {}) {
-  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "bitlaw_tokenizer_settings";
+  const std::filesystem::path folder = Folder();
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "tokenizer.json") << kTokenizer;
@@ -43,7 +47,7 @@ std::string ErrorOf(const Files& files, const SpecialTokenIds& special = {}) {
     Open(files, special);
   } catch (const Error& error) {
     std::string text = error.what();
-    const std::string folder = testing::TempDir() + "bitlaw_tokenizer_settings/";
+    const std::string folder = Folder();
     for (size_t at; (at = text.find(folder)) != std::string::npos;) text.erase(at, folder.size());
     return text;
   }
