@@ -81,11 +81,16 @@ void CsvScanner::ReadQuoted(CsvCell& cell) {
 
 namespace {
 
+constexpr size_t kMaxColumns = 10'000;
+
 bool IsBlank(const CsvCell& cell) { return Trim(cell.text).empty(); }
 
 }  // namespace
 
 std::vector<std::string> CsvColumnNames(const CsvScanner& scanner, const std::vector<CsvCell>& header) {
+  if (header.size() > kMaxColumns)
+    scanner.Fail(header[0].line, header[0].column, "the header has " + std::to_string(header.size()) +
+                                                       " columns. At most 10000 are read. Leave out what no law uses.");
   std::vector<std::string> given;
   for (const CsvCell& cell : header) given.emplace_back(cell.is_quoted ? cell.text : std::string(Trim(cell.text)));
   if (std::all_of(given.begin(), given.end(), [](const std::string& name) { return name.empty(); }))

@@ -99,6 +99,18 @@ TEST(Csv, WritesWhatReadsBackTheSame) {
   EXPECT_EQ(ParseCsv(WriteCsv(single), "t.csv").rows(), 2u);
 }
 
+TEST(Csv, RefusesMoreColumnsThanATableHas) {
+  std::string text = "c0";
+  for (int j = 1; j <= 10000; ++j) text += ",c" + std::to_string(j);
+  try {
+    ParseCsv(text + "\n", "t.csv");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "t.csv:1:1: the header has 10001 columns. At most 10000 are read. Leave out what no law uses.");
+  }
+}
+
 TEST(Csv, GuardsTextsThatASpreadsheetWouldRunAndReadsThemBack) {
   const std::vector<std::string> names = {"=1+1", "+x", "-x",   "@SUM(A1)", "\t=1", "'=1+1",
                                           "''@a", "-",  "-0.5", "it's",     "'a",   "+-"};
