@@ -94,7 +94,9 @@ TEST_F(Streams, AnUnknownColumnOfALawDoesNotDiscardTheReport) {
   std::vector<std::string> words = RunArguments(study, "out");
   words.pop_back();  // --no-fit
   const ProgramEnd end = StartedProgram(words, folder_).Wait();
-  EXPECT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_EQ(end.exit_code, 2);
+  EXPECT_THAT(end.err, HasSubstr("bitlaw: law 'bad' was not fitted: law 'bad' needs the column 'nosuch', which "
+                                 "observations lacks."));
   const auto files = FilesOf("out");
   for (const char* name : {"study.json", "observations.csv", "fits.json", "fits.csv", "report.txt", "report.md"}) {
     EXPECT_TRUE(files.contains(name)) << name;

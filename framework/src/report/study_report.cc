@@ -256,6 +256,18 @@ bool Try(StudyReport& report, const std::string& what, Step&& step) {
   }
 }
 
+// A law that no stratum's rows suit (a column they lack) is a fault of the study, once, beside what its section says.
+void AddUnusableLaws(StudyReport& report) {
+  std::map<std::string, std::string> reasons;
+  for (const LawFit& fit : report.fits.fits) {
+    const auto at = reasons.emplace(fit.law, fit.unusable).first;
+    if (fit.unusable.empty()) at->second.clear();
+  }
+  for (const auto& [law, reason] : reasons) {
+    if (!reason.empty()) report.fit_faults.push_back({ErrorKind::kSpec, "law '" + law + "' was not fitted: " + reason + "."});
+  }
+}
+
 void Fit(const std::vector<LawSpec>& specs, const Value& given, const PluginHost& host,
          const std::filesystem::path& output, StudyReport& report) {
   FitSettings settings;
@@ -285,6 +297,7 @@ void Fit(const std::vector<LawSpec>& specs, const Value& given, const PluginHost
     laws = std::move(fitted);
     if (!Try(report, "no law was fitted", [&] { report.fits = FitLaws(laws, report.observations, settings); })) return;
   }
+  AddUnusableLaws(report);
   Try(report, "the fits were not examined further", [&] {
     ItemScores items;
     if (settings.bootstrap_unit == "items") items = ReadItemScores(report.observations, RecordStore(output));
