@@ -80,8 +80,8 @@ PythonCharClass::Ranges PythonCharClass::WithCases(bool ascii) const {
   Ranges all = ranges_;
   for (const auto& [low, high] : ranges_) {
     if (ascii) {
-      const auto add = [&](char32_t first, char32_t last, char32_t to) {
-        const char32_t from = std::max(low, first), until = std::min(high, last);
+      const auto add = [&, l = low, h = high](char32_t first, char32_t last, char32_t to) {
+        const char32_t from = std::max(l, first), until = std::min(h, last);
         if (from <= until) all.push_back({from - first + to, until - first + to});
       };
       add('a', 'z', 'A');

@@ -130,9 +130,9 @@ std::vector<DataFile> FindDataFiles(const Options& holder, const TaskContext& co
   std::vector<DataFile> files;
   for (auto& [name, file] : found) {
     // By what the names lead to: a link and its target are one file, whose items would count twice.
-    const auto same = std::find_if(files.begin(), files.end(), [&](const DataFile& before) {
+    const auto same = std::find_if(files.begin(), files.end(), [&path = file.path](const DataFile& before) {
       std::error_code ignored;
-      return fs::equivalent(before.path, file.path, ignored);
+      return fs::equivalent(before.path, path, ignored);
     });
     if (same != files.end()) {
       throw Error(ErrorKind::kSpec, Lead(name, context) + "data file '" + file.name + "' is named twice" +
