@@ -178,7 +178,11 @@ Table Observations(const Plan& plan, const PluginHost& host, const std::filesyst
   numbers("baseline_value", [&](const Row& row) {
     const auto* baseline = baselines[row.trial->model];
     if (baseline == nullptr || !(*baseline)[row.task]) return kMissing;
-    return (*baseline)[row.task]->metrics[row.metric].value;
+    // By name: whoever edits a record may leave it fewer metrics than this one has.
+    for (const MetricSummary& one : (*baseline)[row.task]->metrics) {
+      if (one.name == metric(row).name) return one.value;
+    }
+    return kMissing;
   });
   numbers("fallbacks", [](const Row& row) {
     return row.record->quantization ? row.record->quantization->fallbacks.size() : size_t{0};

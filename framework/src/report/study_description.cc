@@ -19,6 +19,7 @@ class FieldReader {
   FieldReader(const Value& map, const std::string& origin) : map_(map), origin_(origin) {}
 
   std::string Text(const char* name) const { return Field(name, "a string", &Value::is_string).AsString(); }
+  int64_t Int(const char* name) const { return Field(name, "an integer", &Value::is_int).AsInt(); }
   bool Bool(const char* name) const { return Field(name, "true or false", &Value::is_bool).AsBool(); }
   const Value::List& List(const char* name) const { return Field(name, "a list", &Value::is_list).AsList(); }
   double Number(const char* name) const {
@@ -125,7 +126,7 @@ StudyDescription ReadStudyDescription(const std::string& text, const std::string
   const FieldReader top(json, origin);
   StudyDescription description;
   description.study = top.Text("study");
-  description.planned_trials = static_cast<int64_t>(top.Number("planned_trials"));
+  description.planned_trials = top.Int("planned_trials");
   const auto strings = [&](const Value::List& list) {
     std::vector<std::string> texts;
     for (const Value& value : list) {

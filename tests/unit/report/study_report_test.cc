@@ -151,6 +151,20 @@ TEST(StudyDescription, ReadsBackWhatItWrote) {
   }
 }
 
+TEST(StudyDescription, CountsTrialsInWholeNumbers) {
+  for (const char* count : {"null", "1e300", "2.5", "\"8\""}) {
+    const std::string text = std::string("{\"format\": 1, \"study\": \"s\", \"planned_trials\": ") + count + "}";
+    try {
+      ReadStudyDescription(text, "study.json");
+      ADD_FAILURE() << count;
+    } catch (const Error& error) {
+      EXPECT_STREQ(error.what(),
+                   "study.json: 'planned_trials' is not an integer. The file is written by 'bitlaw run' and 'bitlaw "
+                   "report'; make it again from the study.");
+    }
+  }
+}
+
 TEST(ColumnMap, CopiesRenamesAndComputes) {
   const Table table = ParseCsv("params_b,name,N\n1.5,x,9\n2,y,9\n", "t.csv");
   const Table mapped = MapColumns(table, "N = params_b*1e9, M=max(params_b, 1.75),model=name");
