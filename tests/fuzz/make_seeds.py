@@ -290,7 +290,7 @@ def fit_seeds():
 
 def record_seeds():
     """Records and items are made by the program itself (target.h, samples), so that they follow its format."""
-    put("digests", "known", json.dumps({"files": {"/tmp/w.bin": {"size_bytes": 5, "modified_ns": 17, "digest": "a" * 64}},
+    put("digests", "known", json.dumps({"files": {"/tmp/w.bin": {"size_bytes": 5, "modified_ns": 17, "changed_ns": 17, "inode": 3, "settled": True, "digest": "a" * 64}},
                                         "entries": {"tokens": "b" * 64}}))
 
 

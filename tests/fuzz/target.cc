@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 
 namespace bitlaw::fuzz {
@@ -13,6 +14,8 @@ namespace bitlaw::fuzz {
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr std::string_view kSeparator = "\n%%%%\n";
 
 std::vector<Target>& Known() {
   static auto* const known = new std::vector<Target>;
@@ -69,7 +72,6 @@ void Require(bool holds, std::string_view what) {
 }
 
 std::vector<std::string_view> Parts(std::string_view input, size_t count) {
-  constexpr std::string_view kSeparator = "\n%%%%\n";
   std::vector<std::string_view> parts;
   while (parts.size() + 1 < count) {
     const size_t end = input.find(kSeparator);
@@ -78,6 +80,20 @@ std::vector<std::string_view> Parts(std::string_view input, size_t count) {
   }
   parts.push_back(input);
   return parts;
+}
+
+std::string Join(const std::vector<std::string>& parts) {
+  std::string input;
+  for (size_t i = 0; i < parts.size(); ++i) input += (i == 0 ? "" : std::string(kSeparator)) + parts[i];
+  return input;
+}
+
+void SetContentDigest(Value& record) {
+  Value::Map others;
+  for (const auto& field : record.AsMap()) {
+    if (field.first != "content_digest") others.push_back(field);
+  }
+  record.Set("content_digest", DigestOf(Value(std::move(others)).CanonicalJson()));
 }
 
 const fs::path& ScratchFolder() {

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "bitlaw/base/value.h"
+
 namespace bitlaw::fuzz {
 
 /// One reader under test. `run` reads an input as the reader's file would be read and returns, or throws Error, which
@@ -35,6 +37,12 @@ void Require(bool holds, std::string_view what);
 /// The parts of an input of several files: a line "%%%%" stands between them. Always `count` parts; what is missing is
 /// empty, and the last part takes the rest.
 std::vector<std::string_view> Parts(std::string_view input, size_t count);
+
+/// The input of several files that Parts() takes apart.
+std::string Join(const std::vector<std::string>& parts);
+
+/// Sets a record's content_digest to what docs/records.md says it is. `record` is a map.
+void SetContentDigest(Value& record);
 
 /// A folder of this process in memory (or in $TMPDIR), removed when it ends.
 const std::filesystem::path& ScratchFolder();

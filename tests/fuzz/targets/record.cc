@@ -1,6 +1,8 @@
-// Records of trials, their companion files, and the cache of digests beside them.
+// Records of trials, their companion files, and the cache of digests beside them. What a digest guards is changed before
+// the digest is taken: with the old one, no change would get past its check.
 #include <algorithm>
 
+#include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"
 #include "fuzz/target.h"
@@ -11,25 +13,31 @@
 namespace bitlaw::fuzz {
 namespace {
 
-// The digest that a record of this key is filed by, so that changes elsewhere in the text reach its reader.
-std::string DigestOf(std::string_view text) {
-  const Value record = ParseJson(text, "input");
-  const Value* key = record.Find("key");
-  return key == nullptr ? std::string(64, '0') : RecordDigest(*key);
-}
+// A record with the digest that its content has as it stands, and the digest that its key files it by.
+struct WholeRecord {
+  explicit WholeRecord(std::string_view input) {
+    Value record = ParseJson(input, "input");
+    const Value* key = record.Find("key");
+    digest = key == nullptr ? std::string(64, '0') : RecordDigest(*key);
+    if (record.is_map()) SetContentDigest(record);
+    text = PrettyJson(record);
+  }
+  std::string digest, text;
+};
 
 void TaskRecordText(std::string_view input) {
-  const std::string digest = DigestOf(input);
-  const TaskRecord record = ReadTaskRecord(input, digest, "record.json");
+  const WholeRecord whole(input);
+  const TaskRecord record = ReadTaskRecord(whole.text, whole.digest, "record.json");
   const std::string text = WriteRecord(record);
-  Require(WriteRecord(ReadTaskRecord(text, digest, "written.json")) == text, "record: what is written reads back");
+  Require(WriteRecord(ReadTaskRecord(text, whole.digest, "written.json")) == text,
+          "record: what is written reads back");
 }
 
 void QuantizationRecordText(std::string_view input) {
-  const std::string digest = DigestOf(input);
-  const QuantizationRecord record = ReadQuantizationRecord(input, digest, "record.json");
+  const WholeRecord whole(input);
+  const QuantizationRecord record = ReadQuantizationRecord(whole.text, whole.digest, "record.json");
   const std::string text = WriteRecord(record);
-  Require(WriteRecord(ReadQuantizationRecord(text, digest, "written.json")) == text,
+  Require(WriteRecord(ReadQuantizationRecord(text, whole.digest, "written.json")) == text,
           "quantization record: what is written reads back");
 }
 
@@ -43,17 +51,30 @@ void Items(std::string_view input) {
   for (size_t i = 0; i < card.metrics.size(); ++i) Summarize(card.metrics[i], i, items);
 }
 
+// What is said of "/tmp/w.bin" is said of the file that is asked for.
 void DigestsFile(std::string_view input) {
-  const auto file = WriteScratch("digests.json", input);
   const auto data = WriteScratch("weights.bin", "12345");
-  DigestCache cache(file);
-  cache.CachedFiles({data});
-  cache.CachedEntry("tokens");
-  Require(cache.Files({data}).size() == 64, "digests: a file has a digest whatever the cache says");
-  cache.SetEntry("tokens", std::string(64, 'a'));
-  cache.Save();
-  Require(DigestCache(file).CachedEntry("tokens") == std::string(64, 'a'), "digests: what was saved is known");
-  DigestCache(file).CachedFiles({data});
+  Value cache = ParseJson(input, "input");
+  const Value *files = cache.Find("files"), *entries = cache.Find("entries");
+  if (files != nullptr && files->is_map() && entries != nullptr) {
+    Value::Map renamed = files->AsMap();
+    for (auto& [path, known] : renamed) {
+      if (path == "/tmp/w.bin") path = data.string();
+    }
+    const Value content = Value::Map{{"files", renamed}, {"entries", *entries}};
+    cache.Set("files", renamed);
+    cache.Set("digest", DigestOf(content.CanonicalJson()));
+  }
+  const auto file = WriteScratch("digests.json", PrettyJson(cache));
+  DigestCache known(file);
+  known.CachedFiles({data});
+  known.CachedEntry("tokens");
+  Require(known.Files({data}).size() == 64, "digests: a file has a digest whatever the cache says");
+  known.SetEntry("tokens", std::string(64, 'a'));
+  known.Save();
+  const DigestCache saved(file);
+  Require(saved.CachedEntry("tokens") == std::string(64, 'a'), "digests: what was saved is known");
+  saved.CachedFiles({data});
 }
 
 std::vector<std::string> TaskRecordSamples() {
