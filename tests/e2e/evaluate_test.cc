@@ -47,16 +47,52 @@ TEST_F(Evaluation, WritesEveryItemWithItsAnswers) {
       EXPECT_THAT(answer.at("context").get<std::string>(), HasSubstr("Question: "));
     }
     right += lines[i].at("values")[0].at("value").get<double>();
+    for (const Json& value : lines[i].at("values")) {
+      const bool is_right = std::to_string(value.at("chosen").get<int>()) == lines[i].at("right");
+      EXPECT_EQ(value.at("value").get<double>(), is_right ? 1 : 0);
+    }
   }
+  EXPECT_EQ(lines[3].at("values")[0].count("chosen"), 0u) << "an answer of words has no number";
+  EXPECT_EQ(lines[1].at("right"), "1") << "milk is kept in the fridge";
   EXPECT_TRUE(lines[3].at("answers")[0].at("text").is_string());
+  EXPECT_EQ(lines[3].at("right"), "Cairo") << "two examples stand before it";
   const Json scores = ReadJson("scores.json");
   EXPECT_EQ(scores.at("tasks")[0].at("limit"), 3);
   EXPECT_DOUBLE_EQ(scores.at("tasks")[0].at("metrics")[0].at("value").get<double>(), right / 3);
 
   const ProgramEnd shown = Run({"samples", Path("samples.jsonl"), "--task", "uses", "--count", "2", "--context", "12"});
   EXPECT_EQ(shown.exit_code, 0) << shown.err;
-  EXPECT_THAT(shown.out, AllOf(HasSubstr("uses 0  acc "), HasSubstr("\n  > "), HasSubstr("2 of 3 items shown."),
+  EXPECT_THAT(shown.out, AllOf(HasSubstr("uses 0  acc "), HasSubstr("\n  >"), HasSubstr("2 of 3 items shown."),
                                Not(HasSubstr("capitals"))));
+}
+
+TEST_F(Evaluation, ShowsTheModelsAnswerBesideTheRightOne) {
+  // Two choices per metric, a text, a cut-off end, and a file as it was before there were right answers.
+  std::ofstream(folder_ / "s.jsonl")
+      << R"({"task":"t","item":"0","right":"2","answers":[)"
+         R"({"context":"Q","continuation":" a","loglikelihood_nats":-1.5},)"
+         R"({"context":"Q","continuation":" bbbb","loglikelihood_nats":-2},)"
+         R"({"context":"Q","continuation":" c","loglikelihood_nats":-3}],)"
+         R"("values":[{"metric":"acc","value":0,"weight":1,"chosen":0},{"metric":"acc_norm","value":0,"weight":1,"chosen":1}]})"
+         "\n"
+         R"({"task":"t","item":"1","right":"Cairo","answers":[{"context":"R","text":"Rome"}],)"
+         R"("values":[{"metric":"acc_norm","value":0,"weight":1}]})"
+         "\n"
+         R"({"task":"t","item":"2","right":"tea","answers":[{"context":"S","continuation":" tea","loglikelihood_nats":-1}],)"
+         R"("values":[{"metric":"acc_norm","value":0,"weight":1}]})"
+         "\n"
+         R"({"task":"t","item":"3","answers":[{"context":"T","continuation":" a","loglikelihood_nats":-2},)"
+         R"({"context":"T","continuation":" b","loglikelihood_nats":-1}],)"
+         R"("values":[{"metric":"acc_norm","value":0,"weight":1}]})"
+         "\n";
+  const ProgramEnd end = Run({"samples", Path("s.jsonl"), "--metric", "acc_norm"});
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_EQ(end.out,
+            "t 0  acc 0  acc_norm 0\n    Q\n        -1.5000 ' a'\n  >     -2.0000 ' bbbb'\n   =    -3.0000 ' c'\n"
+            "t 1  acc_norm 0\n    R\n  >  'Rome'\n   =  'Cairo'\n"
+            "t 2  acc_norm 0\n    S\n   =    -1.0000 ' tea'\n"
+            "t 3  acc_norm 0\n    T\n        -2.0000 ' a'\n  >     -1.0000 ' b'\n"
+            "4 of 4 items shown.\n> the model's answer, = the right one.\n");
 }
 
 TEST_F(Evaluation, OfAQuantizedModelStandsBesideTheUnquantizedOne) {
@@ -118,6 +154,9 @@ TEST_F(Evaluation, RecordedItemsAreComparedAndGroupedWithoutARun) {
   ASSERT_EQ(samples.exit_code, 0) << samples.err;
   EXPECT_EQ(std::count(samples.out.begin(), samples.out.end(), '\n'), 33);  // Two trials of 16 items, and the header.
   EXPECT_THAT(samples.out, HasSubstr(",uses,0,,acc,"));
+  EXPECT_THAT(samples.out, HasSubstr(",value,weight,chance,right,chosen,loglikelihoods\n"));
+  // trial,task,item,part,metric,value,weight,chance,right,chosen,loglikelihoods: right answers as data/uses.jsonl has them.
+  EXPECT_THAT(samples.out, testing::ContainsRegex(",uses,1,,acc,(1,1,0.25,1,1,|0,1,0.25,1,[023],)'-"));
 }
 
 TEST_F(Evaluation, TasksAreListedAndTheirDataChecked) {

@@ -39,6 +39,18 @@ std::string Indented(const std::string& text) { return ReplaceAll(text, "\n", "\
 
 const Value& Field(const Value& row, std::string_view name) { return FindField(row, name, "a file of samples"); }
 
+// The number of the choice that the model took: as the task says, or else the likeliest. "" where there are no choices.
+std::string ChosenOf(const Value* chosen, const Value::List& answers) {
+  if (chosen != nullptr) return chosen->Text();
+  size_t best = 0;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    const Value* nats = answers[i].Find("loglikelihood_nats");
+    if (nats == nullptr) return "";
+    if (nats->AsReal() > answers[best].Find("loglikelihood_nats")->AsReal()) best = i;
+  }
+  return answers.size() > 1 ? std::to_string(best) : "";
+}
+
 // Items that `bitlaw evaluate --samples` wrote, with their texts.
 int ShowFile(const SamplesArguments& arguments) {
   int64_t shown = 0, found = 0;
@@ -46,10 +58,13 @@ int ShowFile(const SamplesArguments& arguments) {
     const std::string task = Field(row, "task").AsString();
     if (!arguments.task.empty() && task != arguments.task) continue;
     std::string scores;
-    const Value* judged = nullptr;
+    const Value *judged = nullptr, *chosen = nullptr;
     for (const Value& value : Field(row, "values").AsList()) {
       const std::string& name = Field(value, "metric").AsString();
-      if (judged == nullptr && (arguments.metric.empty() || name == arguments.metric)) judged = value.Find("value");
+      if (judged == nullptr && (arguments.metric.empty() || name == arguments.metric)) {
+        judged = value.Find("value");
+        chosen = value.Find("chosen");
+      }
       scores += fmt::format("  {} {}", name, Field(value, "value").Text());
     }
     if (judged == nullptr) {
@@ -61,11 +76,10 @@ int ShowFile(const SamplesArguments& arguments) {
     ++shown;
     fmt::print("{} {}{}\n", task, Field(row, "item").AsString(), scores);
     const Value::List& answers = Field(row, "answers").AsList();
-    size_t best = 0;
-    for (size_t i = 1; i < answers.size(); ++i) {
-      const Value* nats = answers[i].Find("loglikelihood_nats");
-      if (nats != nullptr && nats->AsReal() > answers[best].Find("loglikelihood_nats")->AsReal()) best = i;
-    }
+    const Value* right = row.Find("right");
+    const std::string right_text = right != nullptr && right->is_string() ? right->AsString() : "";
+    const std::string chosen_number = ChosenOf(chosen, answers);
+    bool is_right_shown = right_text.empty();
     for (size_t i = 0; i < answers.size(); ++i) {
       const Value &answer = answers[i], *context = answer.Find("context");
       const bool same = i > 0 && context != nullptr && *context == *answers[i - 1].Find("context");
@@ -73,16 +87,22 @@ int ShowFile(const SamplesArguments& arguments) {
         fmt::print("    {}\n", Indented(Tail(context->AsString(), arguments.context_characters)));
       }
       if (const Value* nats = answer.Find("loglikelihood_nats")) {
-        fmt::print("  {} {:10.4f} {}\n", i == best && answers.size() > 1 ? '>' : ' ', nats->AsReal(),
+        // Of choices both are numbers; a text that stands alone is the right one.
+        const std::string text = Field(answer, "continuation").AsString(), number = std::to_string(i);
+        const bool is_right = !right_text.empty() && (answers.size() > 1 ? right_text == number : text.ends_with(right_text));
+        is_right_shown = is_right_shown || is_right;
+        fmt::print("  {}{} {:10.4f} {}\n", number == chosen_number ? '>' : ' ', is_right ? '=' : ' ', nats->AsReal(),
                    Field(answer, "continuation").Text());
       } else if (const Value* text = answer.Find("text")) {
-        fmt::print("  > {}\n", text->Text());
+        fmt::print("  >  {}\n", text->Text());
       } else if (const Value* windows = answer.Find("windows")) {
-        fmt::print("    {} windows\n", windows->AsList().size());
+        fmt::print("     {} windows\n", windows->AsList().size());
       }
     }
+    if (!is_right_shown) fmt::print("   =  {}\n", right->Text());
   }
   fmt::print("{} of {} items shown.\n", shown, found);
+  if (shown > 0) fmt::print("> the model's answer, = the right one.\n");
   return 0;
 }
 
@@ -91,7 +111,8 @@ int ShowRecords(const SamplesArguments& arguments, Session& session) {
   const RecordedItems recorded(arguments.source, session);
   ReportTable table;
   table.name = "samples";
-  table.header = {"trial", "task", "item", "part", "metric", "value", "weight", "chance", "loglikelihoods"};
+  table.header = {"trial",  "task",   "item",  "part",   "metric",        "value",
+                  "weight", "chance", "right", "chosen", "loglikelihoods"};
   int64_t found = 0;
   for (const auto& entry : recorded.Select(arguments.trial, arguments.task)) {
     const TaskRecord record = recorded.Record(entry);
@@ -102,7 +123,8 @@ int ShowRecords(const SamplesArguments& arguments, Session& session) {
       std::string likelihoods;
       for (const double nats : item.loglikelihoods_nats) likelihoods += fmt::format(" {:.4f}", nats);
       table.rows.push_back({entry.label, entry.task, item.id, item.group, record.card.metrics[index].name,
-                            Significant(value.value, 6), Significant(value.weight, 6), Fixed(item.chance, 4),
+                            Significant(value.value, 6), Significant(value.weight, 6), Fixed(item.chance, 4), item.right,
+                            item.chosen.empty() ? "" : std::to_string(item.chosen.at(index)),
                             likelihoods.empty() ? "" : likelihoods.substr(1)});
     }
   }
@@ -118,6 +140,11 @@ int ShowRecords(const SamplesArguments& arguments, Session& session) {
 void AddSamplesVerb(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<SamplesArguments>();
   CLI::App* verb = app.add_subcommand("samples", "Look at single items: of a file of samples, or of a study's records");
+  verb->footer(
+      "Of choices, 'right' and 'chosen' are the numbers, from 0, of the right one and of the one that the metric took for\n"
+      "the model's answer; elsewhere 'right' is the right text. A file of samples is shown with its texts: '>' marks the\n"
+      "model's answer, '=' the right one. Records hold no texts of the model, and those that an older bitlaw wrote, no\n"
+      "right answers.");
   verb->add_option("source", arguments->source,
                    "File that 'evaluate --samples' wrote; or a study file, or the output folder of one")
       ->required();

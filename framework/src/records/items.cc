@@ -20,10 +20,28 @@ std::vector<bool> Weighted(const TaskCard& card, const std::vector<ItemScore>& i
   return weighted;
 }
 
-// Columns after the chance, each there only if some item has something in it.
-constexpr const char* kGroup = "group";
-constexpr const char* kLoglikelihoods = "loglikelihoods";
-constexpr const char* kLengths = "lengths";
+// A column beside the metrics', under its own name unless a metric has that name: then with as many '_' as it takes.
+std::string FreeName(const TaskCard& card, std::string name) {
+  const auto taken = [&](const MetricCard& metric) { return metric.name == name; };
+  while (std::any_of(card.metrics.begin(), card.metrics.end(), taken)) name += '_';
+  return name;
+}
+
+std::string WeightName(const TaskCard& card, const MetricCard& metric) { return FreeName(card, metric.name + "_weight"); }
+
+struct ColumnNames {
+  explicit ColumnNames(const TaskCard& card)
+      : id(FreeName(card, "id")),
+        chance(FreeName(card, "chance")),
+        group(FreeName(card, "group")),
+        loglikelihoods(FreeName(card, "loglikelihoods")),
+        lengths(FreeName(card, "lengths")),
+        right(FreeName(card, "right")),
+        chosen(FreeName(card, "chosen")) {}
+
+  std::string id, chance;
+  std::string group, loglikelihoods, lengths, right, chosen;  // Each there only if some item has something in it.
+};
 
 // "-12.5 -8.25": seven digits are what float32 sums hold.
 std::string JoinNumbers(const std::vector<double>& numbers) {
@@ -57,21 +75,30 @@ std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items
       throw InternalError(fmt::format("task '{}': item '{}' has {} values for {} metrics", card.name, item.id,
                                       item.values.size(), card.metrics.size()));
     }
+    if (!item.chosen.empty() && item.chosen.size() != card.metrics.size()) {
+      throw InternalError(fmt::format("task '{}': item '{}' has {} chosen answers for {} metrics", card.name, item.id,
+                                      item.chosen.size(), card.metrics.size()));
+    }
   }
   const std::vector<bool> weighted = Weighted(card, items);
-  std::string text = "id";
+  const ColumnNames names(card);
+  std::string text = CsvField(names.id);
   for (size_t m = 0; m < card.metrics.size(); ++m) {
     text += "," + CsvField(card.metrics[m].name);
-    if (weighted[m]) text += "," + CsvField(card.metrics[m].name + "_weight");
+    if (weighted[m]) text += "," + CsvField(WeightName(card, card.metrics[m]));
   }
   const auto any = [&](auto&& has) { return std::any_of(items.begin(), items.end(), has); };
   const bool groups = any([](const ItemScore& item) { return !item.group.empty(); });
   const bool likelihoods = any([](const ItemScore& item) { return !item.loglikelihoods_nats.empty(); });
   const bool lengths = any([](const ItemScore& item) { return !item.lengths.empty(); });
-  text += ",chance";
-  if (groups) text += fmt::format(",{}", kGroup);
-  if (likelihoods) text += fmt::format(",{}", kLoglikelihoods);
-  if (lengths) text += fmt::format(",{}", kLengths);
+  const bool rights = any([](const ItemScore& item) { return !item.right.empty(); });
+  const bool chosen = any([](const ItemScore& item) { return !item.chosen.empty(); });
+  text += "," + names.chance;
+  if (groups) text += "," + names.group;
+  if (likelihoods) text += "," + names.loglikelihoods;
+  if (lengths) text += "," + names.lengths;
+  if (rights) text += "," + names.right;
+  if (chosen) text += "," + names.chosen;
   text += "\n";
   for (const ItemScore& item : items) {
     text += CsvField(item.id);
@@ -83,22 +110,26 @@ std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items
     if (groups) text += "," + CsvField(item.group);
     if (likelihoods) text += "," + JoinNumbers(item.loglikelihoods_nats);
     if (lengths) text += "," + JoinNumbers(item.lengths);
+    if (rights) text += "," + CsvField(item.right);
+    if (chosen) text += "," + JoinNumbers(item.chosen);
     text += "\n";
   }
   return text;
 }
 
 std::vector<ItemScore> ReadItems(const TaskCard& card, std::string_view text, const std::string& origin) {
-  const std::vector<std::string> texts = {"id", kGroup, kLoglikelihoods, kLengths};
+  const ColumnNames names(card);
+  const std::vector<std::string> texts = {names.id,      names.group, names.loglikelihoods,
+                                          names.lengths, names.right, names.chosen};
   const Table table = ParseCsv(text, origin, {.text_columns = texts});
   // Every column is the id, a metric, a metric's weight, the chance or one of those that may follow, in that order.
-  std::vector<std::string> expected = {"id"};
+  std::vector<std::string> expected = {names.id};
   for (const MetricCard& metric : card.metrics) {
     expected.push_back(metric.name);
-    if (table.Find(metric.name + "_weight") != nullptr) expected.push_back(metric.name + "_weight");
+    if (const std::string weight = WeightName(card, metric); table.Find(weight) != nullptr) expected.push_back(weight);
   }
-  expected.push_back("chance");
-  for (const char* more : {kGroup, kLoglikelihoods, kLengths}) {
+  expected.push_back(names.chance);
+  for (const std::string& more : {names.group, names.loglikelihoods, names.lengths, names.right, names.chosen}) {
     if (table.Find(more) != nullptr) expected.push_back(more);
   }
   if (table.names() != expected) {
@@ -111,21 +142,29 @@ std::vector<ItemScore> ReadItems(const TaskCard& card, std::string_view text, co
     }
   }
   std::vector<ItemScore> items(table.rows());
-  const TableColumn *groups = table.Find(kGroup), *likelihoods = table.Find(kLoglikelihoods),
-                    *lengths = table.Find(kLengths);
+  const TableColumn *groups = table.Find(names.group), *likelihoods = table.Find(names.loglikelihoods),
+                    *lengths = table.Find(names.lengths), *rights = table.Find(names.right),
+                    *chosen = table.Find(names.chosen);
+  const std::vector<double>& chances = table.Find(names.chance)->numbers;
   for (size_t row = 0; row < items.size(); ++row) {
     items[row].id = table.columns()[0].texts[row];
-    items[row].chance = table.Find("chance")->numbers[row];
+    items[row].chance = chances[row];
     const std::string where = fmt::format("{}: item '{}'", origin, items[row].id);
     if (groups != nullptr) items[row].group = groups->texts[row];
     if (likelihoods != nullptr) {
       items[row].loglikelihoods_nats = SplitNumbers<double>(likelihoods->texts[row], where);
     }
     if (lengths != nullptr) items[row].lengths = SplitNumbers<int64_t>(lengths->texts[row], where);
+    if (rights != nullptr) items[row].right = rights->texts[row];
+    if (chosen != nullptr) items[row].chosen = SplitNumbers<int64_t>(chosen->texts[row], where);
+    if (!items[row].chosen.empty() && items[row].chosen.size() != card.metrics.size()) {
+      throw Error(ErrorKind::kIo, fmt::format("{}: '{}' holds {} choices, and the record has {} metrics.", where,
+                                              names.chosen, items[row].chosen.size(), card.metrics.size()));
+    }
   }
   for (const MetricCard& metric : card.metrics) {
     const std::vector<double>& values = table.Find(metric.name)->numbers;
-    const TableColumn* weights = table.Find(metric.name + "_weight");
+    const TableColumn* weights = table.Find(WeightName(card, metric));
     for (size_t row = 0; row < items.size(); ++row) {
       items[row].values.push_back({values[row], weights == nullptr ? 1.0 : weights->numbers[row]});
     }

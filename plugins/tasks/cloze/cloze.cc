@@ -44,7 +44,11 @@ std::vector<TaskItem> Cloze::Items() const {
 std::vector<ItemScore> Cloze::Score(const TaskItem& item, std::span<const Response> responses) const {
   if (responses.size() != 1) throw InternalError("cloze: item '" + item.id + "' has more than one response");
   const auto& response = std::get<LoglikelihoodResponse>(responses[0]);
-  return {ItemScore{item.id, {{response.is_greedy ? 1.0 : 0.0, 1.0}, {-response.loglikelihood_nats, 1.0}}, 0.0}};
+  ItemScore score{item.id, {{response.is_greedy ? 1.0 : 0.0, 1.0}, {-response.loglikelihood_nats, 1.0}}, 0.0};
+  // The target without the delimiter before it.
+  const std::string& text = std::get<LoglikelihoodRequest>(item.requests.at(0)).continuation;
+  score.right = text.substr(options_.String("target_delimiter").size());
+  return {std::move(score)};
 }
 
 std::string Cloze::digest() const { return TaskDigest("cloze", options_, context_); }

@@ -289,6 +289,7 @@ std::vector<ItemScore> MultipleChoice::Score(const TaskItem& item, std::span<con
   ItemScore score{item.id, {}, 0};
   score.group = key.group;
   score.lengths = key.characters;
+  score.right = std::to_string(key.right);
   for (const Response& response : responses) {
     score.loglikelihoods_nats.push_back(std::get<LoglikelihoodResponse>(response).loglikelihood_nats);
   }
@@ -303,7 +304,8 @@ std::vector<ItemScore> MultipleChoice::Score(const TaskItem& item, std::span<con
       const double value = score.loglikelihoods_nats[i] / static_cast<double>(length);
       if (i == 0 || value > best_value) best = i, best_value = value;
     }
-    score.values.push_back({static_cast<int64_t>(best) == key.right ? 1.0 : 0.0, 1.0});
+    score.chosen.push_back(static_cast<int64_t>(best));
+    score.values.push_back({score.chosen.back() == key.right ? 1.0 : 0.0, 1.0});
   }
   return {std::move(score)};
 }

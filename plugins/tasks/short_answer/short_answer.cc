@@ -118,7 +118,8 @@ void ShortAnswer::Load() const {
   for (const PromptedItems::Item& source : prompted.items()) {
     GenerateRequest request{prompted.Context(source.row), options_.Strings("until"), options_.Int("max_new_tokens")};
     items.push_back({source.id, {std::move(request)}});
-    keys.push_back({source.id, source.group, AnswersOf(source.row, field)});
+    keys.push_back({source.id, source.group, AnswersOf(source.row, field), ""});
+    keys.back().right = keys.back().answers.front();
     for (std::string& answer : keys.back().answers) answer = Comparable(answer);
   }
   std::sort(keys.begin(), keys.end(), [](const Key& a, const Key& b) { return a.id < b.id; });
@@ -133,10 +134,10 @@ std::vector<TaskItem> ShortAnswer::Items() const {
 
 std::optional<std::string> ShortAnswer::Answer(const Way* way, const std::string& text) const {
   if (way == nullptr) return Comparable(Trim(text));
-  const auto matches = way->pattern.FindAll(text);
-  if (matches.empty()) return way->otherwise_text ? std::optional(Comparable(text)) : std::nullopt;
+  const auto match = way->pattern.FindOne(text, way->take_last ? TextPattern::Which::kLast : TextPattern::Which::kFirst);
+  if (!match) return way->otherwise_text ? std::optional(Comparable(text)) : std::nullopt;
   // Of several groups the first that has something in it, as the public harness takes it.
-  for (const std::string& group : way->take_last ? matches.back() : matches.front()) {
+  for (const std::string& group : *match) {
     if (!group.empty()) return Comparable(Trim(group));
   }
   return Comparable("");
@@ -152,6 +153,7 @@ std::vector<ItemScore> ShortAnswer::Score(const TaskItem& item, std::span<const 
   const std::string& text = std::get<GenerateResponse>(responses[0]).text;
   ItemScore score{item.id, {}, 0.0};
   score.group = found->group;
+  score.right = found->right;
   for (size_t w = 0; w < std::max<size_t>(1, ways_.size()); ++w) {
     const std::optional<std::string> given = Answer(ways_.empty() ? nullptr : &ways_[w], text);
     for (const std::string& kind : kinds_) {

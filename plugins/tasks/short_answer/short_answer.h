@@ -53,6 +53,7 @@ class ShortAnswer : public Task {
   struct Key {  // What Score() needs beside the response.
     std::string id, group;
     std::vector<std::string> answers;  // Normalized.
+    std::string right;                 // The first of them as the data write it.
   };
   void Load() const;
   std::string Comparable(std::string_view text) const;

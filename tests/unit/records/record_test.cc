@@ -230,6 +230,63 @@ TEST(ItemsFile, KeepsPartsLikelihoodsAndLengthsWhereThereAreAny) {
   }
 }
 
+TEST(ItemsFile, KeepsTheRightAndTheChosenAnswerWhereThereAreAny) {
+  TaskCard card;
+  card.metrics = {{"acc", MetricKind::kAccuracy, true}, {"acc_norm", MetricKind::kAccuracy, true}};
+  std::vector<ItemScore> items = {{"0", {{1, 1}, {0, 1}}, 0.5}, {"1", {{0, 1}, {0, 1}}, 0.5}, {"2", {{0, 1}, {0, 1}}, 0.5}};
+  items[0].right = "2";
+  items[0].chosen = {2, 0};
+  items[1].right = "=1+1, \"two\"\n or 2";
+  const std::string text = WriteItems(card, items);
+  EXPECT_EQ(text,
+            "id,acc,acc_norm,chance,right,chosen\n"
+            "0,1,0,0.5,2,2 0\n"
+            "1,0,0,0.5,\"'=1+1, \"\"two\"\"\n or 2\",\n"
+            "2,0,0,0.5,,\n");
+  const auto read = ReadItems(card, text, "i.csv");
+  EXPECT_EQ(read[0].right, "2");
+  EXPECT_THAT(read[0].chosen, ::testing::ElementsAre(2, 0));
+  EXPECT_EQ(read[1].right, items[1].right);
+  EXPECT_TRUE(read[1].chosen.empty());
+  EXPECT_EQ(read[2].right, "");
+  try {
+    ReadItems(card, "id,acc,acc_norm,chance,chosen\n7,1,1,0.5,4\n", "i.csv");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "i.csv: item '7': 'chosen' holds 1 choices, and the record has 2 metrics.");
+  }
+}
+
+TEST(ItemsFile, ReadsOneThatWasWrittenBeforeThereWereRightAnswers) {
+  TaskCard card;
+  card.metrics = {{"acc", MetricKind::kAccuracy, true}};
+  const auto read = ReadItems(card, "id,acc,chance,group,loglikelihoods,lengths\n0,1,0.5,law,-1 -2,3 4\n", "i.csv");
+  EXPECT_EQ(read.at(0).group, "law");
+  EXPECT_EQ(read[0].right, "");
+  EXPECT_TRUE(read[0].chosen.empty());
+}
+
+TEST(ItemsFile, GivesItsOwnColumnsAnotherNameWhereAMetricHasTheirs) {
+  TaskCard card;
+  for (const char* name : {"right", "right_", "group", "id", "chance", "acc", "acc_weight"}) {
+    card.metrics.push_back({name, MetricKind::kMean, true});
+  }
+  ItemScore item{"x", {{1, 1}, {2, 1}, {3, 1}, {4, 1}, {5, 1}, {6, 2}, {7, 1}}, 0.5};
+  item.group = "law";
+  item.right = "blue";
+  const std::string text = WriteItems(card, {item});
+  EXPECT_EQ(text,
+            "id_,right,right_,group,id,chance,acc,acc_weight_,acc_weight,chance_,group_,right__\n"
+            "x,1,2,3,4,5,6,2,7,0.5,law,blue\n");
+  const auto read = ReadItems(card, text, "i.csv");
+  EXPECT_EQ(read.at(0).id, "x");
+  EXPECT_EQ(read[0].right, "blue");
+  EXPECT_EQ(read[0].group, "law");
+  EXPECT_EQ(read[0].chance, 0.5);
+  for (size_t m = 0; m < 7; ++m) EXPECT_EQ(read[0].values[m].value, m + 1) << m;
+  EXPECT_EQ(read[0].values[5].weight, 2);
+}
+
 TEST(ItemsFile, RefusesColumnsThatAreNotTheRecords) {
   try {
     ReadItems(SampleRecord().card, "id,acc,chance\n", "i.csv");

@@ -57,6 +57,8 @@ TEST_F(MultipleChoiceTask, NormalizesByCharactersOrBytesOfTheChoiceWithoutDelimi
   EXPECT_EQ(scores[0].values[1].value, 0.0);
   EXPECT_EQ(scores[0].values[2].value, 1.0);
   EXPECT_EQ(scores[0].chance, 0.5);
+  EXPECT_EQ(scores[0].right, "1");
+  EXPECT_THAT(scores[0].chosen, ElementsAre(1, 0, 1));
 }
 
 TEST_F(MultipleChoiceTask, GivesATieToTheFirst) {
@@ -256,6 +258,8 @@ TEST_F(ShortAnswerTask, AsksForTextAndComparesIt) {
   EXPECT_EQ(score("  LA HABANA!"), 1.0);
   EXPECT_EQ(score("Havana \n"), 1.0);
   EXPECT_EQ(score("The Havana"), 0.0);
+  // The first that is accepted, as the data write it.
+  EXPECT_EQ(task.Score(items[0], std::vector<Response>{GenerateResponse{"x", 1, false}})[0].right, "Havana");
 }
 
 TEST(NormalizeAnswer, FollowsTheNamedRule) {
@@ -391,6 +395,7 @@ TEST_F(ClozeTask, ScoresGreedyMatchAndPerplexityOfTheTarget) {
   EXPECT_EQ(score.values[0].value, 1.0);
   EXPECT_EQ(score.values[1].value, 2.5);
   EXPECT_EQ(score.values[1].weight, 1.0);
+  EXPECT_EQ(score.right, "tea");
 }
 
 TEST_F(PerplexityTask, JoinsWikiTextLinesAsTheDatasetsLibraryDoes) {
@@ -408,6 +413,7 @@ TEST_F(PerplexityTask, JoinsWikiTextLinesAsTheDatasetsLibraryDoes) {
   ASSERT_EQ(scores.size(), 2u);
   EXPECT_EQ(scores[1].values[0].value, 9);
   EXPECT_EQ(scores[1].values[0].weight, 3);
+  EXPECT_EQ(scores[1].right, "");
 }
 
 TEST_F(PerplexityTask, RollingCountsWordsBytesAndTokensOfEachDocument) {

@@ -92,6 +92,11 @@ struct BITLAW_EXPORT ItemScore {
   /// What the values were made of, so that other metrics need no new run; empty where there is nothing to keep.
   std::vector<double> loglikelihoods_nats{};  ///< One for each scored text (the choices of an item).
   std::vector<int64_t> lengths{};             ///< Characters of those texts, delimiter left out.
+  /// The right answer, for whoever looks at the item: of choices, the number of the right one from 0; otherwise its text
+  /// (of several that are accepted, the first). "" where there is none.
+  std::string right{};
+  /// Of choices: the number, from 0, of the one that each of `values` took for the model's answer. Empty elsewhere.
+  std::vector<int64_t> chosen{};
 };
 
 enum class MetricKind {

@@ -158,16 +158,21 @@ void AppendSamples(const Task& task, const TaskResult& result, std::string& line
     for (size_t r = 0; r < result.items[i].requests.size(); ++r) {
       answers.AsList().push_back(ResponseJson(result.items[i].requests[r], result.responses[i][r]));
     }
+    std::string right;
     for (const ItemScore& score : task.Score(result.items[i], result.responses[i])) {
+      if (right.empty()) right = score.right;
       for (size_t m = 0; m < score.values.size(); ++m) {
-        values.AsList().push_back(Value::Map{{"metric", result.card.metrics[m].name},
-                                             {"value", NumberOrNull(score.values[m].value)},
-                                             {"weight", score.values[m].weight}});
+        Value value = Value::Map{{"metric", result.card.metrics[m].name},
+                                 {"value", NumberOrNull(score.values[m].value)},
+                                 {"weight", score.values[m].weight}};
+        if (m < score.chosen.size()) value.Set("chosen", score.chosen[m]);
+        values.AsList().push_back(std::move(value));
       }
     }
     const Value line = Value::Map{{"task", result.card.name},
                                   {"item", result.items[i].id},
                                   {"answers", std::move(answers)},
+                                  {"right", right.empty() ? Value() : Value(right)},
                                   {"values", std::move(values)}};
     lines += line.CanonicalJson() + "\n";
   }
@@ -363,7 +368,7 @@ void AddEvaluateVerb(CLI::App& app, Session& session) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   verb->add_option("--json", arguments->json, "Write results as JSON to this file; - prints them instead of the table");
-  verb->add_option("--samples", arguments->samples, "Write every item with its answers to this JSON-lines file");
+  verb->add_option("--samples", arguments->samples, "Write every item with its answers, and the right one, to this JSON-lines file");
   verb->callback(
       [&session, arguments] { session.action = [&session, arguments] { return EvaluateModel(session, *arguments); }; });
 }
