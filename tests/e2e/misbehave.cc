@@ -1,8 +1,10 @@
 #include <ATen/ATen.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <cfenv>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -56,6 +58,9 @@ class Misbehave final : public bitlaw::Quantizer {
     if (act_ == "fork_exit") ::sleep(600), ::_exit(0);
     if (act_ == "close_all") for (int fd = 0; fd < 1000; ++fd) ::close(fd);
     if (act_ == "close_all") ::sleep(600);
+    if (act_ == "round_up") std::fesetround(FE_UPWARD);
+    if (act_ == "umask") ::umask(0777);
+    if (act_ == "flush_subnormals") at::globalContext().setFlushDenormal(true);
     if (act_ == "say_done") SayDone();
     if (act_ == "replace") Replace();
     if (act_ == "touch") fs::last_write_time(Path("BITLAW_E2E_VICTIM"), fs::file_time_type::clock::now());
@@ -114,7 +119,7 @@ void Register(bitlaw::Registrar& registrar) {
   bitlaw::OptionSchema schema;
   schema.Int("bits").Range(2, 8).Default(4).Unit("bits").Doc("Width of one weight code.");
   schema.Choice("act", {"well", "segfault", "abort", "exit", "memory", "sleep", "throw", "throw_int", "fork_exit",
-                        "close_all", "say_done", "replace", "touch", "remove", "die_late"})
+                        "close_all", "say_done", "replace", "touch", "remove", "die_late", "round_up", "umask", "flush_subnormals"})
       .Default("well")
       .Doc("What to do instead of rounding.");
   registrar.AddQuantizer({"misbehave", "Does what no quantizer should.", ""}, schema,

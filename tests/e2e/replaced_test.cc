@@ -139,6 +139,33 @@ TEST_F(ChangedStudy, CountsATrialWhoseWorkerDiedAfterItsLastRecord) {
   EXPECT_THAT(FilesOf("out/failures"), IsEmpty());
 }
 
+// The same without a race: a file where the folder of the last record's timings belongs ends the trial right after it.
+TEST_F(ChangedStudy, CountsATrialThatFailedAfterItsLastRecord) {
+  const auto study = WriteStudy("  - {quantizer: rtn, bits: [3, 4, 5], group_size: 32}\n", "[endings]");
+  ASSERT_EQ(RunStudy(study, "whole").exit_code, 0);
+  const auto whole = FilesOf("whole/records");
+  // Records by the two letters of their folders: one of a quantized trial's task that shares them with no other.
+  std::map<std::string, std::vector<std::string>> folders;
+  for (const auto& [name, bytes] : whole) {
+    if (name.ends_with(".json")) folders[name.substr(0, 2)].push_back(bytes);
+  }
+  std::string blocked;
+  for (const auto& [folder, texts] : folders) {
+    const std::string& text = texts.front();
+    if (texts.size() == 1 && text.find("\"items\": {") != std::string::npos && text.find("rtn") != std::string::npos)
+      blocked = folder;
+  }
+  ASSERT_FALSE(blocked.empty());
+  fs::create_directories(folder_ / "out/timings");
+  std::ofstream(folder_ / "out/timings" / blocked) << "in the way";
+  const ProgramEnd end = RunStudy(study, "out");
+  EXPECT_EQ(end.exit_code, 0) << end.out << end.err;
+  EXPECT_THAT(end.out, HasSubstr("e2e: 4 of 4 trials complete"));
+  EXPECT_THAT(FilesOf("out/failures"), IsEmpty());
+  EXPECT_EQ(FilesOf("out/records"), whole);
+  EXPECT_EQ(StartedProgram::Text(folder_ / "out/timings" / blocked), "in the way");
+}
+
 TEST_F(ChangedStudy, ForgetsTheFailureOfATrialThatIsRecorded) {
   const auto study = WriteStudy(Acting("throw"), "[endings]");
   ASSERT_EQ(RunStudy(study, "out").exit_code, 8);

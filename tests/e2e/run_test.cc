@@ -56,9 +56,27 @@ INSTANTIATE_TEST_SUITE_P(
                     Fault{"fork_exit", "crash", "exit code 77"},
                     Fault{"close_all", "crash", "it closed its output and went on, and was killed."},
                     Fault{"say_done", "crash", "its worker said that it was done, but there is no record of task 'endings'."},
+                    Fault{"round_up", "plugin", "a plugin changed its process, which now rounds floating-point numbers in "
+                                                "another direction: other numbers or files would follow."},
+                    Fault{"flush_subnormals", "plugin", "which now takes subnormal numbers in another way: "},
+                    Fault{"umask", "plugin", "which now makes files with another umask: "},
                     Fault{"sleep", "timeout", "it took longer than the 2 s of --trial-timeout."},
                     Fault{"throw", "numerical", "told to throw."}),
     [](const auto& info) { return std::string(info.param.act); });
+
+// The trial after it runs in the same process.
+TEST_F(StudyRun, WhatAPluginChangedOfItsProcessDoesNotReachTheNextTrial) {
+  const auto records_beside = [&](const std::string& act) {
+    RunStudy(WriteStudy("  - none\n  - {quantizer: misbehave, act: " + act + "}\n  - {quantizer: misbehave, bits: 3}\n",
+                        "[endings]"),
+             act);
+    return FilesOf(act + "/records");
+  };
+  const auto undisturbed = records_beside("throw");
+  ASSERT_EQ(undisturbed.size(), 5u);  // Two tasks with their items, one quantization.
+  EXPECT_EQ(records_beside("round_up"), undisturbed);
+  EXPECT_EQ(records_beside("flush_subnormals"), undisturbed);
+}
 
 TEST_F(StudyRun, TriesAFailedTrialAgain) {
   const auto study = WriteStudy("  - {quantizer: misbehave, act: throw}\n", "[endings]");

@@ -34,12 +34,13 @@ struct InputsTouched {};
 class TrialRun {
  public:
   TrialRun(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache,
-           FileWatch& code, int threads, const Tell& tell)
+           FileWatch& code, const ProcessState& state, int threads, const Tell& tell)
       : contents_(contents),
         trial_(trial),
         store_(store),
         cache_(cache),
         code_(code),
+        state_(state),
         threads_(threads),
         tell_(tell),
         spec_(contents.plan().models[trial.model].spec),
@@ -90,6 +91,12 @@ class TrialRun {
 
   // Before anything is kept that was computed of the model: the key was taken of what its files held then.
   void CheckInputs() {
+    if (const std::string change = state_.Change(); !change.empty()) {
+      throw Error(ErrorKind::kPlugin, fmt::format("a plugin changed its process, which now {}: other numbers or files "
+                                                  "would follow. What was computed since is not recorded. Mend the "
+                                                  "plugin.",
+                                                  change));
+    }
     std::string why;
     const FileWatch::State model = contents_.model_watch(trial_.model).Check(why);
     if (model == FileWatch::State::kOther) {
@@ -316,6 +323,7 @@ class TrialRun {
   const RecordStore& store_;
   DigestCache& cache_;
   FileWatch& code_;
+  const ProcessState& state_;
   const int threads_;
   const Tell& tell_;
   const ModelSpec& spec_;
@@ -337,10 +345,10 @@ std::filesystem::path ArtifactPath(const RecordStore& store, const TrialContent&
 }
 
 void RunTrial(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache, FileWatch& code,
-              int threads, const Tell& tell) {
+              const ProcessState& state, int threads, const Tell& tell) {
   for (int tries = 0; tries < 3; ++tries) {
     try {
-      return TrialRun(contents, trial, store, cache, code, threads, tell).Run();
+      return TrialRun(contents, trial, store, cache, code, state, threads, tell).Run();
     } catch (const InputsTouched&) {
       WorkerMessage message;
       message.kind = WorkerMessage::Kind::kWarning;

@@ -6,6 +6,7 @@
 #include "bitlaw/base/export.h"
 #include "records/plan_records.h"
 #include "records/record_store.h"
+#include "run/process_state.h"
 #include "run/worker_message.h"
 
 namespace bitlaw {
@@ -26,6 +27,6 @@ BITLAW_EXPORT std::filesystem::path ArtifactPath(const RecordStore& store, const
 /// Errors: those of the model, corpus, quantizer and tasks; Error(kNumerical) for a fallback that the study forbids;
 /// Error(kIo, kPlugin) for what was replaced.
 BITLAW_EXPORT void RunTrial(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache,
-                            FileWatch& code, int threads, const Tell& tell);
+                            FileWatch& code, const ProcessState& state, int threads, const Tell& tell);
 
 }  // namespace bitlaw

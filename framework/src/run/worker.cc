@@ -11,6 +11,7 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/torch_threads.h"
 #include "run/code_watch.h"
+#include "run/process_state.h"
 #include "run/trial.h"
 
 namespace bitlaw {
@@ -66,6 +67,7 @@ int ServeTrials(const Plan& plan, const PluginHost& host, const WorkerOptions& o
   PlanContents contents(plan, host, cache);
   FileWatch code = WatchCode(host);
   const std::string code_digest = DigestOf(code);
+  const ProcessState state;
   const Tell tell = [&](const WorkerMessage& message) { WriteAll(options.out, ToLine(message)); };
   tell({});
   for (std::string line; ReadLine(options.in, line);) {
@@ -78,8 +80,9 @@ int ServeTrials(const Plan& plan, const PluginHost& host, const WorkerOptions& o
       continue;
     }
     try {
+      state.Restore();  // Whatever the last trial left must not reach this one.
       CheckOrder(order, code_digest, contents, *trial);
-      RunTrial(contents, *trial, store, cache, code, threads, tell);
+      RunTrial(contents, *trial, store, cache, code, state, threads, tell);
       WorkerMessage done;
       done.kind = WorkerMessage::Kind::kDone;
       tell(done);
