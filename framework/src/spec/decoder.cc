@@ -39,14 +39,26 @@ bool IsName(std::string_view text) {
 
 void Faults::Add(const SourceMark& mark, const std::string& text) {
   const std::string where = mark.Text();
-  lines_.push_back((where.empty() ? "" : where + ": ") + text);
+  AddLine((where.empty() ? "" : where + ": ") + text);
   kind_ = ErrorKind::kSpec;
+}
+
+void Faults::AddLines(const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) AddLine(line);
+  if (!lines.empty()) kind_ = ErrorKind::kSpec;
+}
+
+void Faults::AddLine(std::string line) {
+  if (known_.contains(line)) return;
+  if (is_full()) return Count();
+  known_.insert(line);
+  lines_.push_back(std::move(line));
 }
 
 void Faults::AddError(const Error& error, const std::string& home, const std::string& chain) {
   std::istringstream lines(error.what());
   for (std::string line; std::getline(lines, line);) {
-    lines_.push_back(chain.empty() || line.starts_with(home + ":") ? line : line + " (" + chain + ")");
+    AddLine(chain.empty() || line.starts_with(home + ":") ? line : line + " (" + chain + ")");
   }
   kind_ = kind_ && *kind_ != error.kind() ? ErrorKind::kSpec : error.kind();
 }
@@ -54,10 +66,8 @@ void Faults::AddError(const Error& error, const std::string& home, const std::st
 void Faults::ThrowIfAny() const {
   if (lines_.empty()) return;
   std::string text;
-  for (size_t i = 0; i < lines_.size(); ++i) {
-    if (std::find(lines_.begin(), lines_.begin() + i, lines_[i]) != lines_.begin() + i) continue;
-    text += (text.empty() ? "" : "\n") + lines_[i];
-  }
+  for (const std::string& line : lines_) text += (text.empty() ? "" : "\n") + line;
+  if (more_ > 0) text += "\nand " + std::to_string(more_) + " more. The first " + std::to_string(kMaxShown) + " are shown.";
   throw Error(kind_.value_or(ErrorKind::kSpec), text);
 }
 
@@ -73,6 +83,10 @@ MapReader::MapReader(const Value& map, std::string_view kind, std::string name, 
   if (takes_options) return;
   for (const auto& [key, value] : map.AsMap()) {
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    if (faults_.is_full()) {
+      faults_.Count();
+      continue;
+    }
     faults_.Add(value.key_mark(),
                 "'" + key + "' is not a key of " + name_ + "." + DidYouMean(key, known) + " Keys: " + JoinNames(known) + ".");
   }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -21,21 +22,31 @@ BITLAW_EXPORT const std::vector<std::pair<std::string, std::vector<std::string>>
 /// The keys of one kind of map.
 BITLAW_EXPORT const std::vector<std::string>& SpecKeysOf(std::string_view kind);
 
-/// Collects every fault of a study, so that its user mends them in one go.
+/// Collects every fault of a study, so that its user mends them in one go: the first kMaxShown different ones, and how
+/// many more there are.
 class BITLAW_EXPORT Faults {
  public:
+  static constexpr size_t kMaxShown = 100;
+
   void Add(const SourceMark& mark, const std::string& text);
   /// Every line of `error`; a line that does not speak of the file `home` gets `chain` after it.
   void AddError(const Error& error, const std::string& home = "", const std::string& chain = "");
+  /// Lines that name their place themselves.
+  void AddLines(const std::vector<std::string>& lines);
   bool empty() const { return lines_.empty(); }
-  /// For functions that append lines themselves; they count as kSpec.
-  std::vector<std::string>& lines() { return lines_; }
+  /// Whether one more would only be counted: then Count() spares the work of wording it.
+  bool is_full() const { return lines_.size() >= kMaxShown; }
+  void Count() { ++more_; }
 
   /// One Error that holds all lines, each once. Its kind is kSpec unless every fault came by AddError() with another.
   void ThrowIfAny() const;
 
  private:
+  void AddLine(std::string line);
+
   std::vector<std::string> lines_;
+  std::unordered_set<std::string> known_;  // The same.
+  size_t more_ = 0;
   std::optional<ErrorKind> kind_;
 };
 

@@ -1,8 +1,11 @@
 #include "spec/find_files.h"
 
+#include <dirent.h>
 #include <glob.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "api/option_checker.h"
@@ -36,13 +39,31 @@ std::string WhatIsThere(const fs::path& pattern) {
   return text + ".";
 }
 
-std::vector<fs::path> Glob(const fs::path& pattern) {
+// What a pattern may look at, in all folders. glob(3) has no bound of its own, but reads folders through functions.
+constexpr int64_t kMaxEntriesRead = 100'000;
+thread_local int64_t entries_left = 0;
+
+dirent* ReadEntry(void* folder) { return entries_left-- > 0 ? ::readdir(static_cast<DIR*>(folder)) : nullptr; }
+
+// nullopt: the pattern looks at more than kMaxEntriesRead files and folders.
+std::optional<std::vector<fs::path>> Glob(const fs::path& pattern) {
   std::vector<fs::path> found;
   std::error_code status;
-  if (fs::exists(pattern, status)) return {pattern};
-  if (pattern.string().find_first_of("*?[") == std::string::npos) return {};
-  glob_t matches;
-  if (::glob(pattern.c_str(), GLOB_NOSORT, nullptr, &matches) == 0) {
+  if (fs::exists(pattern, status)) return {{pattern}};
+  if (pattern.string().find_first_of("*?[") == std::string::npos) return found;
+  glob_t matches{};
+  matches.gl_opendir = [](const char* name) -> void* { return ::opendir(name); };
+  matches.gl_readdir = ReadEntry;
+  matches.gl_closedir = [](void* folder) { ::closedir(static_cast<DIR*>(folder)); };
+  matches.gl_stat = ::stat;
+  matches.gl_lstat = ::lstat;
+  entries_left = kMaxEntriesRead;
+  const int end = ::glob(pattern.c_str(), GLOB_NOSORT | GLOB_ALTDIRFUNC, nullptr, &matches);
+  if (entries_left < 0) {
+    ::globfree(&matches);
+    return std::nullopt;
+  }
+  if (end == 0) {
     for (size_t i = 0; i < matches.gl_pathc; ++i) found.emplace_back(matches.gl_pathv[i]);
   }
   ::globfree(&matches);
@@ -67,7 +88,11 @@ PathMatches MatchPaths(const std::string& pattern, const fs::path& first) {
   }
   std::string there;
   for (const fs::path& candidate : candidates) {
-    std::vector<fs::path> found = Glob(candidate);
+    std::optional<std::vector<fs::path>> matches = Glob(candidate);
+    if (!matches) {
+      return {{}, "looks at more than " + std::to_string(kMaxEntriesRead) + " files and folders. Write more of the path."};
+    }
+    std::vector<fs::path> found = std::move(*matches);
     for (fs::path& path : found) {
       path = path.lexically_normal();
       if (!path.has_filename()) path = path.parent_path();  // "folder/" is "folder".

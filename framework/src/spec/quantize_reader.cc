@@ -153,16 +153,18 @@ class EntryReader {
     } catch (const Error& error) {
       faults_.AddError(error);
     }
+    std::vector<std::string> lines;
     for (const auto& group : spec_.axes) {
       for (const GridAxis& axis : group) {
         const bool is_calibration = axis.name.starts_with(kCalibrationPrefix);
         const OptionField* field = FieldOf(axis.name);
         if (field == nullptr) continue;
         for (size_t i = is_calibration ? 0 : 1; i < axis.values.size(); ++i) {
-          OptionSchema::ResolveOne(*field, axis.values[i], is_calibration ? "calibration" : owner_, &faults_.lines());
+          OptionSchema::ResolveOne(*field, axis.values[i], is_calibration ? "calibration" : owner_, &lines);
         }
       }
     }
+    faults_.AddLines(lines);
   }
 
   void CheckCalibration() {
@@ -199,10 +201,12 @@ class EntryReader {
       }
     }
     // Axis values were checked one by one; what is left are the single values and the defaults.
+    std::vector<std::string> lines;
     for (const OptionField& field : CalibrationSchema().fields()) {
       const Value* value = spec_.calibration_fixed.Find(field.name);
-      if (value != nullptr) OptionSchema::ResolveOne(field, *value, "calibration", &faults_.lines());
+      if (value != nullptr) OptionSchema::ResolveOne(field, *value, "calibration", &lines);
     }
+    faults_.AddLines(lines);
   }
 
   void ReadFilters() {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 
 #include "bitlaw/api/law.h"
 #include "spec/find_files.h"
@@ -35,15 +36,14 @@ TaskSpec StudyReader::ReadTaskAlone(const Value& entry, std::vector<std::string>
 }
 
 void StudyReader::ReadTasks(const Value* tasks) {
-  if (tasks == nullptr) return;
+  if (tasks == nullptr || IsTooLong(*tasks, "tasks")) return;
   for (size_t i = 0; i < tasks->AsList().size(); ++i) ReadTask(tasks->AsList()[i], "tasks[" + std::to_string(i) + "]");
-  for (size_t i = 0; i < spec_.tasks.size(); ++i) {
-    for (size_t j = 0; j < i; ++j) {
-      if (spec_.tasks[i].name != spec_.tasks[j].name) continue;
-      faults_.Add(spec_.tasks[i].mark, "the task '" + spec_.tasks[i].name + "' is listed twice, first at line " +
-                                           std::to_string(spec_.tasks[j].mark.line) +
-                                           ". Give one another name with 'as'.");
-    }
+  std::map<std::string, int> first_line;
+  for (const TaskSpec& task : spec_.tasks) {
+    const auto [first, is_new] = first_line.emplace(task.name, task.mark.line);
+    if (is_new) continue;
+    faults_.Add(task.mark, "the task '" + task.name + "' is listed twice, first at line " +
+                               std::to_string(first->second) + ". Give one another name with 'as'.");
   }
 }
 
@@ -101,15 +101,14 @@ void StudyReader::ReadTask(const Value& entry, const std::string& place) {
 }
 
 void StudyReader::ReadLaws(const Value* laws) {
-  if (laws == nullptr) return;
+  if (laws == nullptr || IsTooLong(*laws, "laws")) return;
   for (size_t i = 0; i < laws->AsList().size(); ++i) ReadLaw(laws->AsList()[i], "laws[" + std::to_string(i) + "]");
-  for (size_t i = 0; i < spec_.laws.size(); ++i) {
-    for (size_t j = 0; j < i; ++j) {
-      if (spec_.laws[i].name != spec_.laws[j].name) continue;
-      faults_.Add(spec_.laws[i].mark, "the law '" + spec_.laws[i].name + "' is listed twice, first at line " +
-                                          std::to_string(spec_.laws[j].mark.line) +
-                                          ". Give one another name with 'name'.");
-    }
+  std::map<std::string, int> first_line;
+  for (const LawSpec& law : spec_.laws) {
+    const auto [first, is_new] = first_line.emplace(law.name, law.mark.line);
+    if (is_new) continue;
+    faults_.Add(law.mark, "the law '" + law.name + "' is listed twice, first at line " + std::to_string(first->second) +
+                              ". Give one another name with 'name'.");
   }
 }
 

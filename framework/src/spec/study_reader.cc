@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 
 #include "api/option_checker.h"
 #include "bitlaw/api/model_backend.h"
@@ -105,7 +106,7 @@ void StudyReader::ReadHead(MapReader& study) {
 }
 
 void StudyReader::ReadDataPaths(MapReader& study) {
-  if (const Value* paths = study.List("data_paths")) {
+  if (const Value* paths = study.List("data_paths"); paths != nullptr && !IsTooLong(*paths, "data_paths")) {
     for (const Value& path : paths->AsList()) {
       if (!path.is_string() || path.AsString().empty()) {
         faults_.Add(path.mark(), "an entry of 'data_paths' is " + std::string(Article(path.type())) +
@@ -138,6 +139,7 @@ void StudyReader::ReadModels(const Value* models) {
                                     ". It must be a list of paths, or of maps with the key 'path'.");
     return;
   }
+  if (IsTooLong(*models, "models")) return;
   for (const std::string& name : host_.Names(ComponentKind::kModel)) {
     try {
       const Options options = host_.Find(ComponentKind::kModel, name).schema.Resolve(Value(), "model '" + name + "'");
@@ -149,19 +151,27 @@ void StudyReader::ReadModels(const Value* models) {
   for (size_t i = 0; i < models->AsList().size(); ++i) {
     ReadModel(models->AsList()[i], "models[" + std::to_string(i) + "]");
   }
-  for (size_t i = 0; i < spec_.models.size(); ++i) {
-    const ModelSpec& model = spec_.models[i];
-    for (size_t j = 0; j < i; ++j) {
-      const ModelSpec& before = spec_.models[j];
-      if (model.path == before.path) {
-        faults_.Add(model.mark, "the model " + model.path.string() + " is listed twice, first at line " +
-                                    std::to_string(before.mark.line) + ".");
-      } else if (model.name == before.name) {
-        faults_.Add(model.mark, "two models are named '" + model.name + "': " + before.path.string() + " and " +
-                                    model.path.string() + ". Give one a 'name'.");
-      }
+  std::map<fs::path, const ModelSpec*> by_path;
+  std::map<std::string, const ModelSpec*> by_name;
+  for (const ModelSpec& model : spec_.models) {
+    const auto [same, is_new] = by_path.emplace(model.path, &model);
+    if (!is_new) {
+      faults_.Add(model.mark, "the model " + model.path.string() + " is listed twice, first at line " +
+                                  std::to_string(same->second->mark.line) + ".");
+      continue;
     }
+    const auto [namesake, is_new_name] = by_name.emplace(model.name, &model);
+    if (is_new_name) continue;
+    faults_.Add(model.mark, "two models are named '" + model.name + "': " + namesake->second->path.string() + " and " +
+                                model.path.string() + ". Give one a 'name'.");
   }
+}
+
+bool StudyReader::IsTooLong(const Value& list, std::string_view key) {
+  if (list.AsList().size() <= kMaxEntries) return false;
+  faults_.Add(list.mark(), "'" + std::string(key) + "' has " + std::to_string(list.AsList().size()) +
+                               " entries. At most " + std::to_string(kMaxEntries) + " are read. Make several studies.");
+  return true;
 }
 
 void StudyReader::ReadModel(const Value& entry, const std::string& place) {
@@ -207,6 +217,12 @@ void StudyReader::ReadModel(const Value& entry, const std::string& place) {
     faults_.Add(reader.Find("name")->mark(), "the name '" + *name + "' is given to " +
                                                  std::to_string(matches.paths.size()) + " models that '" + *pattern +
                                                  "' matches. Leave it out, or list the models.");
+    return;
+  }
+  if (spec_.models.size() + matches.paths.size() > kMaxEntries) {
+    faults_.Add(mark, place + ".path = '" + *pattern + "' matches " + std::to_string(matches.paths.size()) +
+                          " files and folders. A study has at most " + std::to_string(kMaxEntries) +
+                          " models. Write more of the path.");
     return;
   }
   for (const fs::path& path : matches.paths) {
@@ -286,7 +302,7 @@ Value StudyReader::FindCorpusFiles(const OptionSchema& schema, const Value& opti
 }
 
 void StudyReader::ReadQuantize(const Value* entries) {
-  if (entries == nullptr) return;
+  if (entries == nullptr || IsTooLong(*entries, "quantize")) return;
   for (size_t i = 0; i < entries->AsList().size(); ++i) {
     spec_.quantize.push_back(ReadQuantizeSpec(entries->AsList()[i], "quantize[" + std::to_string(i) + "]", spec_.corpora,
                                               host_, faults_));

@@ -4,6 +4,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,10 +28,14 @@ class StudyReader {
   TaskSpec ReadTaskAlone(const Value& entry, std::vector<std::string> data_paths);
 
  private:
+  static constexpr size_t kMaxEntries = 2'000;
+
   void ReadHead(MapReader& study);
   void ReadDataPaths(MapReader& study);
   void AddDataPathsOfEnvironment();
   void ReadModels(const Value* models);
+  // A fault where a list has more entries than a study may have.
+  bool IsTooLong(const Value& list, std::string_view key);
   void ReadModel(const Value& entry, const std::string& name);
   std::string BackendOf(const std::filesystem::path& path, const SourceMark& mark);
   void ReadCorpora(const Value* corpora);

@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 
 #include "bitlaw/base/error.h"
 #include "spec/study_spec.h"
@@ -153,6 +155,10 @@ TEST_F(StudyReading, RefusesModelsThatClashOrThatNoBackendKnows) {
             "s.yaml:3:32: the model models/a.shapes.json is listed twice, first at line 3.");
   EXPECT_EQ(FaultOf("models:\n  - {path: models/a.shapes.json, name: x}\n  - {path: models/b.shapes.json, name: x}\n"),
             "s.yaml:5:12: two models are named 'x': models/a.shapes.json and models/b.shapes.json. Give one a 'name'.");
+  // Of three, each later one is a fault once, and leads to the first.
+  EXPECT_EQ(FaultOf("models:\n  - models/a.shapes.json\n  - models/a.shapes.json\n  - models/a.shapes.json\n"),
+            "s.yaml:5:5: the model models/a.shapes.json is listed twice, first at line 4.\n"
+            "s.yaml:6:5: the model models/a.shapes.json is listed twice, first at line 4.");
   EXPECT_EQ(FaultOf("models: [{path: models/*, name: x}]\n"),
             "s.yaml:3:33: the name 'x' is given to 2 models that 'models/*' matches. Leave it out, or list the models.");
   EXPECT_EQ(FaultOf("models: [c4.txt]\n"),
@@ -231,6 +237,43 @@ TEST_F(StudyReading, NamesTheFileAndTheStudyLineOfAFaultInATaskFile) {
             "s.yaml:5:5, included by tasks/worse.yaml:2:10)\n"
             "tasks/worse.yaml:3:8: task 'fixture': limit = 0 is out of range. It must be an integer of at least 1. (task "
             "'worse' of s.yaml:5:5, included by tasks/worse.yaml:2:10)");
+}
+
+TEST_F(StudyReading, ShowsTheFirstHundredFaultsAndCountsTheOthers) {
+  std::string keys;
+  for (int i = 0; i < 50'000; ++i) keys += "key" + std::to_string(i) + ": 1\n";
+  const std::string text = FaultOf("models: [models/a.shapes.json]\n" + keys);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 100);
+  EXPECT_THAT(text, HasSubstr("s.yaml:103:1: 'key99' is not a key of a study."));
+  EXPECT_THAT(text, EndsWith("\nand 49900 more. The first 100 are shown."));
+}
+
+TEST_F(StudyReading, RefusesListsOfMoreEntriesThanAStudyHas) {
+  std::string many;
+  for (int i = 0; i < 2001; ++i) many += "models/a.shapes.json, ";
+  EXPECT_EQ(FaultOf("models: [" + many + "]\n"),
+            "s.yaml:3:9: 'models' has 2001 entries. At most 2000 are read. Make several studies.");
+  many.clear();
+  for (int i = 0; i < 2001; ++i) many += "x, ";
+  for (const std::string key : {"tasks", "laws", "quantize", "data_paths"}) {
+    EXPECT_THAT(FaultOf("models: [models/a.shapes.json]\n" + key + ": [" + many + "]\n"),
+                HasSubstr("'" + key + "' has 2001 entries. At most 2000 are read. Make several studies."));
+  }
+}
+
+TEST_F(StudyReading, BoundsWhatAPatternOfModelsLooksAt) {
+  for (int i = 0; i < 400; ++i) std::filesystem::create_directories(folder_.path() / "deep" / std::to_string(i));
+  for (int i = 0; i < 300; ++i) std::filesystem::create_directories(folder_.path() / "deep/0" / std::to_string(i));
+  // 400 folders, each with the entries of all: * three times through a link to the first.
+  for (int i = 1; i < 400; ++i) {
+    std::filesystem::remove(folder_.path() / "deep" / std::to_string(i));
+    std::filesystem::create_directory_symlink("0", folder_.path() / "deep" / std::to_string(i));
+  }
+  EXPECT_EQ(FaultOf("models: [\"deep/*/*\"]\n"),
+            "s.yaml:3:10: models[0].path = 'deep/*/*' looks at more than 100000 files and folders. Write more of the path.");
+  EXPECT_EQ(FaultOf("models: [\"deep/[1-9]/*\"]\n"),
+            "s.yaml:3:10: models[0].path = 'deep/[1-9]/*' matches 2700 files and folders. A study has at most 2000 models. "
+            "Write more of the path.");
 }
 
 TEST_F(StudyReading, RefusesIncludesInACircleAndFilesThatAreNoMaps) {

@@ -116,6 +116,43 @@ TEST(TextPattern, GivesUpOnATextThatTakesTooManySteps) {
             "pattern.");
 }
 
+// PCRE2 counts its steps anew for each place of a text: 20,000 places of 10 million would take hours.
+TEST(TextPattern, GivesUpOnALongTextAfterAsManyStepsAsOnAShortOne) {
+  EXPECT_EQ(ErrorOf([] { Pattern("(?:a|a)+\\d").FindAll(std::string(20'000, 'a') + "b1"); }),
+            "task.yaml:3:7: pattern '(?:a|a)+\\d' gave up on a text of 20002 bytes: match limit exceeded. Write a simpler "
+            "pattern.");
+  // What crosses the text once is no such pattern.
+  EXPECT_EQ(Pattern("(?s)^(.*)x").FindAll("x" + std::string(400'000, 'a')).size(), 1u);
+}
+
+// Whether a text is UTF-8 is looked at once, not once a match: 400,000 matches would read 80 GB.
+TEST(TextPattern, FindsManyMatchesInALongText) {
+  EXPECT_EQ(Pattern("").FindAll(std::string(400'000, 'a')).size(), 400'001u);
+  EXPECT_EQ(Pattern("").RemoveFrom(std::string(400'000, 'a')).size(), 400'000u);
+  EXPECT_EQ(ErrorOf([] { Pattern("").FindAll(std::string(400'000, 'a') + "\xE2"); }),
+            "task.yaml:3:7: pattern '' gave up on a text of 400001 bytes: it matches too often in a text that is not UTF-8. "
+            "Write a simpler pattern.");
+}
+
+TEST(TextPattern, FindsTheFirstOrTheLastMatchAlone) {
+  using Which = TextPattern::Which;
+  EXPECT_EQ(Pattern("([a-z])([0-9])").FindOne("a1 b2 c3", Which::kFirst), (std::vector<std::string>{"a", "1"}));
+  EXPECT_EQ(Pattern("([a-z])([0-9])?").FindOne("a1 b2 c", Which::kLast), (std::vector<std::string>{"c", ""}));
+  EXPECT_EQ(Pattern("[0-9]").FindOne("a1 b2", Which::kLast), (std::vector<std::string>{"2"}));
+  EXPECT_EQ(Pattern("x").FindOne("a1", Which::kLast), std::nullopt);
+}
+
+TEST(TextPattern, HasAtMostAHundredGroups) {
+  const auto groups = [](int count) {
+    std::string pattern = "a";
+    for (int i = 0; i < count; ++i) pattern += "()";
+    return pattern;
+  };
+  EXPECT_EQ(Pattern(groups(100)).FindOne(std::string(20'000, 'a'), TextPattern::Which::kLast)->size(), 100u);
+  EXPECT_EQ(ErrorOf([&] { Pattern(groups(101)); }),
+            "task.yaml:3:7: a pattern has 101 groups. At most 100 are kept. Write (?:...) where the text is not needed.");
+}
+
 TEST(TextPattern, TakesATextWithoutBytesAndOneWithZeroBytes) {
   EXPECT_THAT(Pattern("x*").FindAll({}), ElementsAre(ElementsAre("")));
   EXPECT_THAT(Pattern("x").FindAll(std::string_view("a\0x", 3)), ElementsAre(ElementsAre("x")));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,10 @@ class BITLAW_EXPORT TextPattern {
   /// groups ("" for one that took no part), or the whole match if the pattern has no group.
   /// Error(kBudget) if the pattern gives up on the text.
   std::vector<std::vector<std::string>> FindAll(std::string_view text) const;
+
+  /// Of those matches the first or the last alone; nullopt if there is none. Takes no memory for the others.
+  enum class Which { kFirst, kLast };
+  std::optional<std::vector<std::string>> FindOne(std::string_view text, Which which) const;
 
   /// The text without its matches: Python's re.sub(pattern, "", text).
   std::string RemoveFrom(std::string_view text) const;
