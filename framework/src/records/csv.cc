@@ -35,9 +35,11 @@ std::optional<double> ParseNumber(std::string_view text) {
   return number;
 }
 
-// White space at the ends of a column's name counts in quotes only.
+// White space at the ends of a column's name counts in quotes only, and so does a byte order mark at the beginning of a
+// file.
 bool NeedsQuotes(const std::string& text) {
-  return text.find_first_of(",\"\r\n") != std::string::npos || Trim(text).size() != text.size();
+  return text.find_first_of(",\"\r\n") != std::string::npos || Trim(text).size() != text.size() ||
+         text.starts_with("\xef\xbb\xbf");
 }
 
 // Spreadsheets run what begins like a formula. One apostrophe before it makes a text of it, as it would in a cell, and

@@ -210,5 +210,12 @@ TEST(Table, FiltersEvaluatesAndGroups) {
   EXPECT_THAT(table.Rows(picked).Numbers("acc"), ElementsAre(0.3, 0.5));
 }
 
+// The first column has neither name nor content and goes; what was the second name begins the file that is written.
+TEST(Csv, KeepsAByteOrderMarkOfANameThatComesFirst) {
+  const Table table = ParseCsv(",\xef\xbb\xbfx\n,1\n", "a.csv");
+  EXPECT_EQ(WriteCsv(table), "\"\xef\xbb\xbfx\"\n1\n");
+  EXPECT_EQ(ParseCsv(WriteCsv(table), "b.csv").columns()[0].name, "\xef\xbb\xbfx");
+}
+
 }  // namespace
 }  // namespace bitlaw
