@@ -175,6 +175,11 @@ bool Descender::HuberStep(const Point& point, std::span<const long double> base,
                           std::span<const double> high, std::vector<double>& step) const {
   std::vector<double> z = point.residuals, along(n_), direction(k_), down(k_), up(k_);
   std::vector<long double> hessian(k_ * k_), slope(k_), floor(k_);
+  // Huber's psi of each row as it was summed last, and the sum of times psi g.
+  std::vector<double> psi(n_, 0);
+  std::vector<long double> rows_slope(k_, 0);
+  std::vector<KneeRow> rows;
+  rows.reserve(n_);
   double largest = 0;
   for (const double r : z) largest = std::max(largest, std::fabs(r));
   // What no row within the knee determines is left where it is.
@@ -184,15 +189,20 @@ bool Descender::HuberStep(const Point& point, std::span<const long double> base,
   double knee = problem_.knee;
   for (;;) {
     const bool is_last = knee <= problem_.knee;
+    std::fill(psi.begin(), psi.end(), 0.0);
+    std::fill(rows_slope.begin(), rows_slope.end(), 0.0L);
     const int rounds = is_direct ? 10 : is_last ? 60 : 4;
     bool is_done = false;
     for (int round = 0; round < rounds && !is_done; ++round) {
       std::copy(base.begin(), base.end(), hessian.begin());
-      std::fill(slope.begin(), slope.end(), 0.0L);
       for (size_t i = 0; i < n_; ++i) {
         const double* g = point.jacobian.data() + i * k_;
-        const long double psi = static_cast<long double>(times(i)) * Slope(z[i], knee);
-        for (size_t a = 0; a < k_; ++a) slope[a] += psi * g[a];
+        // Of most rows the slope is what it was: they are beyond the knee, and on the same side.
+        if (const double now = Slope(z[i], knee); now != psi[i]) {
+          const long double change = static_cast<long double>(times(i)) * (static_cast<long double>(now) - psi[i]);
+          for (size_t a = 0; a < k_; ++a) rows_slope[a] += change * g[a];
+          psi[i] = now;
+        }
         if (std::fabs(z[i]) > knee) continue;
         for (size_t a = 0; a < k_; ++a) {
           const long double left = static_cast<long double>(times(i)) * g[a];
@@ -202,6 +212,7 @@ bool Descender::HuberStep(const Point& point, std::span<const long double> base,
       for (size_t a = 0; a < k_; ++a) {
         hessian[a * k_ + a] += floor[a];
         for (size_t b = 0; b < a; ++b) hessian[b * k_ + a] = hessian[a * k_ + b];
+        slope[a] = rows_slope[a];
         for (size_t b = 0; b < k_; ++b) slope[a] += base[a * k_ + b] * step[b];
         down[a] = std::min(0.0, low[a] - step[a]);
         up[a] = std::max(0.0, high[a] - step[a]);
@@ -220,29 +231,14 @@ bool Descender::HuberStep(const Point& point, std::span<const long double> base,
         along[i] = 0;
         for (size_t a = 0; a < k_; ++a) along[i] += point.jacobian[i * k_ + a] * direction[a];
       }
-      // The slope along the direction less that at its start, which cancels in no sum.
-      const auto slope_at = [&](double t) {
-        double sum = 0;
-        for (size_t i = 0; i < n_; ++i)
-          sum += times(i) * along[i] * (Slope(z[i] + t * along[i], knee) - Slope(z[i], knee));
-        return initial + t * curved + sum;
-      };
-      double share = 1;
-      const long double at_end = slope_at(1);
-      if (at_end > 1e-12L * -initial) {
-        double inside = 0, outside = 1;
-        long double below = initial, above = at_end;
-        for (int search = 0; search < 60 && outside - inside > 1e-15; ++search) {
-          // Regula falsi, halving where it stalls.
-          double middle = inside + static_cast<double>(below / (below - above)) * (outside - inside);
-          if (search % 3 == 2 || !(middle > inside && middle < outside)) middle = (inside + outside) / 2;
-          const long double here = slope_at(middle);
-          share = middle;
-          if (std::fabs(here) <= 1e-11L * -initial) break;
-          (here < 0 ? inside : outside) = middle;
-          (here < 0 ? below : above) = here;
-        }
+      rows.clear();
+      for (size_t i = 0; i < n_; ++i) {
+        // The slope of a row that stays beyond one end of the knee is the same all along.
+        const double end = z[i] + along[i];
+        if ((z[i] >= knee && end >= knee) || (z[i] <= -knee && end <= -knee)) continue;
+        rows.push_back({z[i], along[i], times(i) * along[i], psi[i]});
       }
+      const double share = ShareToLowest(rows, knee, initial, curved);
       double moved = 0, size = 0;
       for (size_t a = 0; a < k_; ++a) {
         const double before = step[a];
@@ -289,7 +285,7 @@ BoxOutcome Descender::Run(std::span<double> x) {
     return outcome;
   }
   double lambda = 1e-4, growth = 2, last_gain = std::numeric_limits<double>::infinity();
-  bool wants_curvature = false;
+  bool wants_curvature = false, is_curvature_good = false;
   std::vector<double> step;
   outcome.status = fmt::format("not converged after {} iterations", options_.max_iterations);
   bool is_new = true;
@@ -302,8 +298,12 @@ BoxOutcome Descender::Run(std::span<double> x) {
     }
     if (is_new) {
       Linearize(here);
-      has_curvature_ = false;
-      if (wants_curvature && problem_.has_exact_slopes) FindCurvature(here);
+      // Finding it costs as much as k steps, so it is kept as long as it tells well what a step gains.
+      if (!wants_curvature || !problem_.has_exact_slopes) {
+        has_curvature_ = false;
+      } else if (!has_curvature_ || !is_curvature_good) {
+        FindCurvature(here);
+      }
       is_new = false;
     }
     double predicted = 0;
@@ -354,6 +354,7 @@ BoxOutcome Descender::Run(std::span<double> x) {
         is_new = true;
         lambda = std::min(lambda / 10, 1e-6);
         wants_curvature = true;
+        is_curvature_good = false;
         if ((share <= options_.tolerance && options_.tolerance > 1e-14) || is_done) {
           outcome.converged = true;
           break;
@@ -376,6 +377,7 @@ BoxOutcome Descender::Run(std::span<double> x) {
     }
     const bool is_small = share <= options_.tolerance && lambda <= 1e-2;
     wants_curvature = gained < 0.01 * here.value;
+    is_curvature_good = !is_square_ && std::fabs(ratio - 1) < 0.02;
     std::swap(here, there);
     ++outcome.iterations;
     is_new = true;

@@ -95,4 +95,45 @@ bool StepInBox(std::span<const long double> hessian, std::span<const long double
   return true;
 }
 
+double ShareToLowest(std::vector<KneeRow>& rows, double knee, long double initial, long double curved) {
+  const auto slope_of = [knee](const KneeRow& row, double t) { return std::clamp(row.z + t * row.along, -knee, knee); };
+  // Slopes less those at 0, which cancels in no sum: of the rows that are settled, still + t * rising.
+  long double still = initial, rising = curved;
+  const auto slope_at = [&](double t) {
+    double sum = 0;
+    for (const KneeRow& row : rows) sum += row.pull * (slope_of(row, t) - row.psi);
+    return still + t * rising + sum;
+  };
+  const long double at_end = slope_at(1);
+  if (!(at_end > 1e-12L * -initial)) return 1;
+  double inside = 0, outside = 1, share = 1;
+  long double below = initial, above = at_end;
+  for (int search = 0; search < 60 && outside - inside > 1e-15; ++search) {
+    // A row without an end of the knee between the two is straight there.
+    size_t kept = 0;
+    for (const KneeRow& row : rows) {
+      const double one = row.z + inside * row.along, other = row.z + outside * row.along;
+      if (std::min(one, other) >= knee || std::max(one, other) <= -knee) {
+        still += static_cast<long double>(row.pull) * ((one > 0 ? knee : -knee) - row.psi);
+      } else if (std::max(std::fabs(one), std::fabs(other)) <= knee) {
+        still += static_cast<long double>(row.pull) * (row.z - row.psi);
+        rising += static_cast<long double>(row.pull) * row.along;
+      } else {
+        rows[kept++] = row;
+      }
+    }
+    rows.resize(kept);
+    if (kept == 0 && rising > 0) return std::clamp(static_cast<double>(-still / rising), inside, outside);
+    // Regula falsi, halving where it stalls.
+    double middle = inside + static_cast<double>(below / (below - above)) * (outside - inside);
+    if (search % 3 == 2 || !(middle > inside && middle < outside)) middle = (inside + outside) / 2;
+    const long double here = slope_at(middle);
+    share = middle;
+    if (std::fabs(here) <= 1e-11L * -initial) break;
+    (here < 0 ? inside : outside) = middle;
+    (here < 0 ? below : above) = here;
+  }
+  return share;
+}
+
 }  // namespace bitlaw
