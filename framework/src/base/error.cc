@@ -50,8 +50,11 @@ std::string ClosestName(std::string_view given, const std::vector<std::string>& 
   size_t best_distance = std::max<size_t>(1, wanted.size() / 3) + 1;
   std::string best;
   for (const std::string& candidate : known) {
-    const size_t distance = EditDistance(wanted, Folded(candidate));
-    if (distance < best_distance) {
+    const std::string folded = Folded(candidate);
+    const size_t distance = EditDistance(wanted, folded);
+    // One edit makes any letter of any other: a letter is told by itself alone, or by a name that begins with it.
+    const bool is_guess = wanted.size() < 2 || (folded.size() == 1 && wanted[0] != folded[0]);
+    if (distance < best_distance && (distance == 0 || !is_guess)) {
       best_distance = distance;
       best = candidate;
     }

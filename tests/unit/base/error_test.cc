@@ -18,6 +18,17 @@ TEST(ClosestName, ForgivesAThirdOfTheLettersAndCase) {
 
 TEST(ClosestName, TakesTheFirstOfEquals) { EXPECT_EQ(ClosestName("cat", {"bat", "hat"}), "bat"); }
 
+// One edit makes any letter of any other: N for B would be no help.
+TEST(ClosestName, TakesALetterForItselfAlone) {
+  const std::vector<std::string> known = {"N", "B", "G", "Cb"};
+  EXPECT_EQ(ClosestName("D", known), "");
+  EXPECT_EQ(ClosestName("n", known), "N");
+  EXPECT_EQ(ClosestName("Cd", known), "Cb");
+  EXPECT_EQ(ClosestName("Nn", known), "N");
+  EXPECT_EQ(ClosestName("Xb", {"B"}), "");
+  EXPECT_EQ(ClosestName("xy", {"Cb"}), "");
+}
+
 TEST(DidYouMean, IsASentenceToAppendOrNothing) {
   EXPECT_EQ(DidYouMean("bit", {"bits"}), " Did you mean 'bits'?");
   EXPECT_EQ(DidYouMean("xyz", {"bits"}), "");
