@@ -29,11 +29,12 @@ const TableColumn* NumberColumn(const Table& table, std::initializer_list<const 
 
 void CheckAccuracies(const Table& table) {
   const TableColumn* chance = NumberColumn(table, {"chance"});
-  if (chance == nullptr) return;  // Neither acc_adj nor counts are made of anything else then.
   const TableColumn* total = NumberColumn(table, {"total", "items"});
   const TableColumn* correct = total == nullptr ? nullptr : NumberColumn(table, {"correct"});
+  // Without chance only such counts are looked at, of which acc_adj may have been made by hand.
+  if (chance == nullptr && correct == nullptr) return;
   const TableColumn* accuracy =
-      correct != nullptr ? nullptr : NumberColumn(table, {"value", "acc"});
+      correct != nullptr || chance == nullptr ? nullptr : NumberColumn(table, {"value", "acc"});
   if (total == nullptr && table.Find("acc_adj") != nullptr) return;
   const TableColumn *primary = table.Find("primary"), *kind = table.Find("metric_kind");
   for (size_t row = 0; row < table.rows(); ++row) {
@@ -42,8 +43,7 @@ void CheckAccuracies(const Table& table) {
       const std::string name = table.CellText(*kind, row);
       if (!name.empty() && name != "accuracy") continue;
     }
-    const double c = chance->numbers[row];
-    if (c < 0 || c >= 1)
+    if (chance != nullptr && (chance->numbers[row] < 0 || chance->numbers[row] >= 1))
       Refuse(table, *chance, row, "is not a share in [0, 1). Write what guessing scores as a fraction: 0.25.");
     if (total != nullptr && (total->numbers[row] < 0 || std::isinf(total->numbers[row])))
       Refuse(table, *total, row, "is not a number of items: it must be finite and not negative.");
@@ -59,6 +59,15 @@ void CheckAccuracies(const Table& table) {
                          accuracy->name));
     }
   }
+}
+
+std::string ExplainImpossibleAccuracy(double acc_adj, double chance) {
+  if (std::isinf(acc_adj)) return "acc_adj is not finite";
+  if (acc_adj > 1 + 1e-9) return "impossible accuracy (acc_adj > 1)";
+  if (std::isnan(chance) ? acc_adj < -1 : chance + (1 - chance) * acc_adj < -1e-9)
+    return std::isnan(chance) ? "impossible accuracy (acc_adj < -1, of a chance level above a half)"
+                              : "impossible accuracy (chance + (1 - chance) acc_adj < 0)";
+  return "";
 }
 
 double GuessTail(double correct, double total, double chance) {

@@ -114,6 +114,7 @@ static Value Json(const Zone& zone) {
                            {"kept", zone.kept},
                            {"lost_share", zone.lost_share}});
   if (!zone.why_none.empty()) json.Set("why_none", zone.why_none);
+  if (!zone.why_not_judged.empty()) json.Set("why_not_judged", zone.why_not_judged);
   AddFields(json, {{"adjusted_r2", zone.adjusted_r2}, {"flags", zone.flags}, {"exponents", zone.exponents}});
   return json;
 }
@@ -201,7 +202,9 @@ static Value Json(const PermutationTest& one) {
 static Value Json(const StrataTests& tests) {
   Value json = JsonObject({{"law", tests.law}});
   if (!tests.why_none.empty()) json.Set("why_none", tests.why_none);
-  AddFields(json, {{"methods", tests.methods},
+  std::vector<std::string> methods;
+  for (const StrataTests::Method& one : tests.methods) methods.push_back(one.stratum + ": " + one.method);
+  AddFields(json, {{"methods", methods},
                    {"independent_units", tests.unit},
                    {"number_of_units", tests.units},
                    {"bootstrap_unit", tests.drawn},

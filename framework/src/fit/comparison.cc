@@ -232,7 +232,7 @@ void ChowByIteration(const Law& law, const Table& table, const FitSettings& sett
 
 FitProcedure ComparisonProcedure(const Law& law, const Table& table, const FitSettings& settings,
                                  std::vector<size_t>& rows) {
-  const LawRows selected = SelectRows(law, table, {settings.chance_rule, false, settings.weights});
+  const LawRows selected = SelectRows(law, table, {settings.chance_rule, TakesLog(law), settings.weights});
   FitProcedure procedure;
   rows = selected.fit_index;
   if (!selected.counted_index.empty()) {
@@ -369,12 +369,13 @@ LawComparison CompareLaws(std::span<const Law* const> laws, const Table& table, 
   std::vector<size_t> times_fit(table.rows(), 0), times_counted(table.rows(), 0);
   std::vector<const Law*> usable;
   std::vector<ComparedLaw> unusable;
-  bool counts = true, positive = true;
+  bool counts = true;
+  std::set<size_t> not_positive;
   for (const Law* law : laws) {
     if (law->response() != comparison.response) continue;
     LawRows rows;
     try {
-      rows = SelectRows(*law, table, {settings.chance_rule, false, settings.weights});
+      rows = SelectRows(*law, table, {settings.chance_rule, TakesLog(*law), settings.weights});
     } catch (const Error& error) {
       ComparedLaw none;
       none.law = law->name();
@@ -386,7 +387,9 @@ LawComparison CompareLaws(std::span<const Law* const> laws, const Table& table, 
     usable.push_back(law);
     for (const size_t row : rows.fit_index) ++times_fit[row];
     for (const size_t row : rows.counted_index) ++times_counted[row];
-    for (const double y : rows.fit.y) positive = positive && y > 0;
+    for (size_t i = 0; i < rows.fit.size(); ++i) {
+      if (!(rows.fit.y[i] > 0)) not_positive.insert(rows.fit_index[i]);
+    }
     counts = counts && !rows.counted_index.empty();
   }
   const auto& times = counts ? times_counted : times_fit;
@@ -397,6 +400,8 @@ LawComparison CompareLaws(std::span<const Law* const> laws, const Table& table, 
   }
   comparison.rows = common.size();
   const Table shared = table.Rows(common);
+  const bool positive =
+      std::none_of(common.begin(), common.end(), [&](size_t row) { return not_positive.contains(row); });
   FitProcedure procedure;
   if (counts) {
     procedure.loss = FitProcedure::Loss::kBinomial;

@@ -254,7 +254,25 @@ Table WithAccuracy(Table table) {
   return table;
 }
 
+namespace {
+
+// Refuses strata that are called like those that SplitStrata() makes itself.
+void CheckStratumNames(const Table& table) {
+  const TableColumn* stratum = table.Find("stratum");
+  for (size_t row = 0; stratum != nullptr && row < table.rows(); ++row) {
+    const std::string name = table.CellText(*stratum, row);
+    if (name != kGeneralStratum && name != kAllRows) continue;
+    throw Error(ErrorKind::kSpec,
+                fmt::format("{}: stratum = '{}' is a word of the reports: 'general' is the mean over all tasks, 'all' has "
+                            "all rows. Call the stratum otherwise, or leave such rows out: --where \"stratum != '{}'\".",
+                            table.Place(*stratum, row), name, name));
+  }
+}
+
+}  // namespace
+
 StrataData SplitStrata(const Table& table, bool average_tasks) {
+  CheckStratumNames(table);
   StrataData data;
   const Table whole = WithAccuracy(table);
   if (whole.columns().size() > table.columns().size())
@@ -375,16 +393,6 @@ std::vector<double> WeightsOf(const Law& law, const Table& table, const std::str
   return values;
 }
 
-// Why an accuracy can be none, whatever was evaluated; "" if it can.
-std::string ExplainImpossible(double acc_adj, double chance) {
-  if (std::isinf(acc_adj)) return "acc_adj is not finite";
-  if (acc_adj > 1 + 1e-9) return "impossible accuracy (acc_adj > 1)";
-  if (std::isnan(chance) ? acc_adj < -1 : chance + (1 - chance) * acc_adj < -1e-9)
-    return std::isnan(chance) ? "impossible accuracy (acc_adj < -1, of a chance level above a half)"
-                              : "impossible accuracy (chance + (1 - chance) acc_adj < 0)";
-  return "";
-}
-
 // Whether each row with counts is below chance beyond what guessing gives in so many rows.
 std::vector<bool> BelowChance(const Counts& counts, size_t rows) {
   std::vector<bool> below(rows, false);
@@ -408,6 +416,31 @@ std::string BelowChanceWarning(const std::vector<std::string>& names, bool far) 
       names.size() == 1 ? " is" : "s are", far ? "far " : "", list,
       far ? "Answers were probably not extracted, or choices mixed up; no fit has them"
           : "Look at how their answers are scored; the fits have them like other rows at chance");
+}
+
+// "3 of 40 rows have a loss that is not positive: row 9 (line 10): 0; ...". A law of a single column predicts what is
+// measured of every row; where most are positive, those that are not were rather not measured. "" for accuracies, which
+// can be 0, for differences, and for columns that are negative as often as not.
+std::string NotPositiveWarning(const Table& table, const Expression& response, const std::vector<double>& y,
+                               const std::vector<size_t>& rows, bool take_log) {
+  static const std::set<std::string, std::less<>> accuracies = {"acc_adj", "acc", "value", "accuracy"};
+  const std::vector<std::string> names = response.names();
+  if (names.size() != 1 || response.Text() != QuotedName(names[0]) || accuracies.contains(names[0])) return "";
+  constexpr size_t kShown = 5;
+  size_t found = 0;
+  std::string list;
+  for (const size_t row : rows) {
+    if (y[row] > 0) continue;
+    if (found < kShown) list += (found > 0 ? "; " : "") + RowLabel(table, row) + ": " + ShortestText(y[row]);
+    ++found;
+  }
+  if (found == 0 || 2 * found >= rows.size()) return "";
+  if (found > kShown) list += fmt::format("; and {} more", found - kShown);
+  return fmt::format("{} of {} rows {} a {} that is not positive: {}. {}", found, rows.size(),
+                     found == 1 ? "has" : "have", response.Text(), list,
+                     take_log ? "Left out, since a fit of the law takes the logarithm"
+                              : "Kept, since no fit of the law takes the logarithm; if nothing was measured there, leave "
+                                "them out: --where '" + response.Text() + " > 0'");
 }
 
 std::vector<double> Responses(const Law& law, const Table& table, const Expression& response) {
@@ -479,6 +512,7 @@ LawRows SelectRows(const Law& law, const Table& table, const RowOptions& options
   const std::vector<bool> below = has_accuracy ? BelowChance(counts, table.rows()) : std::vector<bool>(table.rows());
   const auto* chance = FirstNumbers(table, {"chance"});
   std::vector<std::string> below_names, far_below_names;
+  std::vector<size_t> measured;  // With a finite response.
   const std::vector<bool> outside = form ? std::vector<bool>(table.rows(), false) : RowsOutside(law, columns, table.rows());
   if (options.rule == ChanceRule::kExclude) counts.why_none = "the rule for accuracies at chance is to exclude them";
   if (counts.why_none.empty() && !ResponseInverse(law.response()).exists())
@@ -533,7 +567,7 @@ LawRows SelectRows(const Law& law, const Table& table, const RowOptions& options
     if (!finite) continue;
     if (accuracy != nullptr) {
       const double value = accuracy->numbers[row];
-      const std::string impossible = ExplainImpossible(value, chance == nullptr ? Missing() : (*chance)[row]);
+      const std::string impossible = ExplainImpossibleAccuracy(value, chance == nullptr ? Missing() : (*chance)[row]);
       if (!impossible.empty()) {
         leave_out(impossible, shown(value));
         continue;
@@ -577,6 +611,7 @@ LawRows SelectRows(const Law& law, const Table& table, const RowOptions& options
       leave_out("no finite response " + law.response(), "");
       continue;
     }
+    measured.push_back(row);
     if (options.take_log && !(y[row] > 0)) {
       leave_out("response " + law.response() + " not positive, and the fit takes its logarithm",
                 ": " + ShortestText(y[row]));
@@ -595,6 +630,8 @@ LawRows SelectRows(const Law& law, const Table& table, const RowOptions& options
   }
   if (!far_below_names.empty()) selected.warnings.push_back(BelowChanceWarning(far_below_names, true));
   if (!below_names.empty()) selected.warnings.push_back(BelowChanceWarning(below_names, false));
+  const std::string not_positive = NotPositiveWarning(table, response, y, measured, options.take_log);
+  if (!not_positive.empty()) selected.warnings.push_back(not_positive);
   if (selected.counted_index.empty() && selected.why_no_counts.empty())
     selected.why_no_counts = "no row has counts of a law's covariates";
   return selected;

@@ -53,7 +53,7 @@ inline constexpr const char* kAllRows = "all";
 /// strata. Any other column of numbers that varies between the tasks of a trial becomes its mean too. With
 /// `average_tasks` false a row stays a row: one a trial and task, with the task's own counts. Other tables: rows stay
 /// as they are, split by the column `stratum` if there is one, with all of them in the stratum "all". WithAccuracy() is
-/// applied first.
+/// applied first. Error(kSpec) for a stratum of the table that is called "general" or "all".
 BITLAW_EXPORT StrataData SplitStrata(const Table& table, bool average_tasks = true);
 
 /// What is done with accuracies at or below chance, for which -log(acc_adj) has no value.
@@ -90,7 +90,8 @@ struct BITLAW_EXPORT LawRows {
   size_t incoming = 0, held_out_incoming = 0;
   size_t at_chance = 0;       ///< Rows to fit with acc_adj <= 0.
   std::string why_no_counts;  ///< Why `counted` is empty.
-  std::vector<std::string> warnings;  ///< Rows below chance beyond doubt, by name.
+  /// By name: rows below chance beyond doubt; of a response that is a column (a loss), rows where it is not positive.
+  std::vector<std::string> warnings;
 };
 
 struct BITLAW_EXPORT RowOptions {

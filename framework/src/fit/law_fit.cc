@@ -105,6 +105,22 @@ std::vector<double> MethodFit::theta() const {
   return theta;
 }
 
+std::string MethodTitle(const std::string& method, const std::string& space) {
+  const std::string of_log = space == "log response" ? ", log" : "";
+  if (method == "ols") return "OLS" + of_log;
+  if (method == "least_squares") return "least squares" + of_log;
+  if (method == "huber") return "Huber" + of_log;
+  if (method == "huber_likelihood") return "Huber likelihood" + of_log;
+  return method;
+}
+
+bool TakesLog(const Law& law) {
+  const auto form = law.linear_form();
+  const FitProcedure own = law.procedure();
+  return (form && form->of_log) ||
+         (own.loss != FitProcedure::Loss::kBinomial && own.space == FitProcedure::Space::kLog);
+}
+
 std::vector<const MethodFit*> LawFit::Methods() const {
   std::vector<const MethodFit*> methods;
   for (const auto* method : {&own, &binomial, &ols, &least_squares}) {
@@ -274,7 +290,7 @@ void FitLinearized(const Context& context, const LinearForm& form, LawFit& out) 
       estimate.p = coefficient.p;
     }
     if (estimate.value < parameter.min || estimate.value > parameter.max) {
-      estimate.note = fmt::format("outside its bounds [{}, {}], which ols cannot keep", parameter.min, parameter.max);
+      estimate.note = fmt::format("outside its bounds [{}, {}], which OLS cannot keep", parameter.min, parameter.max);
     }
   }
   for (size_t i = 0; i < k; ++i) {
@@ -343,7 +359,7 @@ void FitIteratively(const Context& context, const FitSettings& settings, LawFit&
   options.random_starts = settings.random_starts;
   options.seed = settings.seed;
   if (out.ols) {
-    options.given_starts.emplace_back("ols", out.ols->theta());
+    options.given_starts.emplace_back("OLS", out.ols->theta());
     options.enough_agreeing = 2;  // It starts them well: random ones only confirm.
   }
   std::vector<double> start, published;
@@ -364,20 +380,9 @@ void FitIteratively(const Context& context, const FitSettings& settings, LawFit&
   const bool is_ols = own.loss == FitProcedure::Loss::kSquares && own.space == FitProcedure::Space::kLog && out.ols &&
                       out.ols->space == "log response";
   if (own.loss != FitProcedure::Loss::kBinomial && own != FitProcedure() && !is_ols) {
-    const auto not_positive = [](double y) { return !(y > 0); };
-    const auto first = std::find_if(rows.y.begin(), rows.y.end(), not_positive);
-    if (own.space == FitProcedure::Space::kLog && first != rows.y.end()) {
-      const size_t row = context.rows.fit_index[static_cast<size_t>(first - rows.y.begin())];
-      out.why_no_own = fmt::format("its procedure takes the logarithm of the response, which is {} in {}", *first,
-                                   RowLabel(context.table, row));
-      if (const auto more = std::count_if(first + 1, rows.y.end(), not_positive); more > 0) {
-        out.why_no_own += fmt::format(" and not positive in {} more", more);
-      }
-    } else {
-      if (out.least_squares) options.given_starts.emplace_back("least squares", out.least_squares->theta());
-      out.own = Iterate(context, rows, own, options, out.own_detail, out.why_no_own);
-      if (!out.own) out.own_detail.reset();
-    }
+    if (out.least_squares) options.given_starts.emplace_back("least squares", out.least_squares->theta());
+    out.own = Iterate(context, rows, own, options, out.own_detail, out.why_no_own);
+    if (!out.own) out.own_detail.reset();
   }
 }
 
@@ -395,7 +400,7 @@ void FitCounts(const Context& context, const FitSettings& settings, LawFit& out)
   if (!out.why_no_binomial.empty()) return;
   NonlinearOptions options;
   options.seed = settings.seed;
-  if (out.ols) options.given_starts.emplace_back("ols", out.ols->theta());
+  if (out.ols) options.given_starts.emplace_back("OLS", out.ols->theta());
   if (out.least_squares) options.given_starts.emplace_back("least squares", out.least_squares->theta());
   // The fits to the response start it well; only without them it searches on its own.
   options.random_starts = options.given_starts.empty() ? settings.random_starts : std::min(settings.random_starts, 2);
@@ -460,7 +465,7 @@ LawFit FitLaw(const Law& law, const Table& table, const FitSettings& settings, s
   LawFit fit;
   const auto form = law.linear_form();
   const Table chosen = only.empty() ? table : table.Rows(only);
-  const LawRows rows = SelectRows(law, chosen, {settings.chance_rule, form && form->of_log, settings.weights});
+  const LawRows rows = SelectRows(law, chosen, {settings.chance_rule, TakesLog(law), settings.weights});
   Describe(law, chosen, rows, fit);
   const ResponseInverse inverse(law.response());
   const Context context{law, chosen, rows, inverse, settings.bootstrap_unit};
@@ -522,7 +527,7 @@ std::optional<MethodFit> FitMethod(const Law& law, const Table& table, const Fit
     FitLinearized(context, *form, linear);
     if (linear.ols && procedure.loss == Loss::kSquares && form->of_log == of_log) return linear.ols;
     if (linear.ols) {
-      options.given_starts.emplace_back("ols", linear.ols->theta());
+      options.given_starts.emplace_back("OLS", linear.ols->theta());
       options.random_starts = std::min(options.random_starts, 2);
     }
   }
@@ -584,8 +589,7 @@ std::optional<LawFit> FitAnchored(const Law& law, const Table& table, const FitS
 std::vector<LawFit> FitNulls(const Law& law, const StratumData& stratum, const FitSettings& settings,
                              const ControlledStudy& study) {
   std::vector<LawFit> nulls;
-  const auto form = law.linear_form();
-  const LawRows rows = SelectRows(law, stratum.table, {settings.chance_rule, form && form->of_log, settings.weights});
+  const LawRows rows = SelectRows(law, stratum.table, {settings.chance_rule, TakesLog(law), settings.weights});
   const std::vector<size_t>& used = rows.complete_index;
   if (used.empty()) return nulls;
   FitSettings null_settings = settings;

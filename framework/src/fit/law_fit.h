@@ -93,6 +93,9 @@ struct BITLAW_EXPORT MethodFit {
   std::vector<double> theta() const;
 };
 
+/// How reports name a method: "OLS, log", "least squares".
+BITLAW_EXPORT std::string MethodTitle(const std::string& method, const std::string& space);
+
 /// The fit of one law to one stratum, or why there is none. A method is empty exactly when its `why` is not, but for
 /// `own`: that is empty too where the law's own procedure is one of the others.
 struct BITLAW_EXPORT LawFit {
@@ -118,6 +121,10 @@ struct BITLAW_EXPORT LawFit {
   std::vector<const MethodFit*> Methods() const;
   std::vector<LawFit> nulls;  ///< Fitted to exactly the rows of the law.
 };
+
+/// Whether a fit of the law takes the logarithm of the response: its linear form is of the logarithm, or its own
+/// procedure is. No fit then has rows whose response is not positive (RowOptions::take_log).
+BITLAW_EXPORT bool TakesLog(const Law& law);
 
 /// Whether a cell of the column `quantizer` names one: not where it is empty or says "none" (unquantized).
 BITLAW_EXPORT bool IsQuantizer(const std::string& name);

@@ -10,12 +10,13 @@ LinearDesign::LinearDesign(const Law& law, const Table& table, const FitSettings
     why_none_ = "the formula is not linear in its parameters, nor is its logarithm";
     return;
   }
-  const LawRows rows = SelectRows(law, table, {settings.chance_rule, form_->of_log, settings.weights});
+  const LawRows rows = SelectRows(law, table, {settings.chance_rule, TakesLog(law), settings.weights});
   if (rows.fit.size() == 0) {
     why_none_ = "no row has a response";
     return;
   }
   row_index_ = rows.fit_index;
+  complete_index_ = rows.complete_index;
   const size_t k = form_->columns.size(), c = law.covariates().size();
   for (const auto& column : form_->columns) names_.push_back(column.name);
   design_.resize(rows.fit.size() * k);

@@ -23,6 +23,8 @@ class BITLAW_EXPORT LinearDesign {
   bool is_log(size_t column) const { return form_->columns[column].is_log; }
   /// Rows of the table, in the order of the design.
   const std::vector<size_t>& rows() const { return row_index_; }
+  /// LawRows::complete_index: beside those, rows that only the logarithm of the response could not take.
+  const std::vector<size_t>& complete_rows() const { return complete_index_; }
   /// The covariates on which a column depends; none for the intercept.
   const std::vector<std::string>& covariates_of(size_t column) const { return covariates_of_[column]; }
 
@@ -58,7 +60,7 @@ class BITLAW_EXPORT LinearDesign {
   std::string why_none_;
   std::optional<LinearForm> form_;
   std::vector<std::string> names_;
-  std::vector<size_t> row_index_;
+  std::vector<size_t> row_index_, complete_index_;
   std::vector<std::vector<std::string>> covariates_of_;
   std::vector<long double> design_, target_;  // [n, k], [n]
   std::vector<double> weights_;

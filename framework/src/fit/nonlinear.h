@@ -29,7 +29,7 @@ struct BITLAW_EXPORT NonlinearOptions {
 
 /// How one start ended.
 struct BITLAW_EXPORT StartStatus {
-  std::string origin;  ///< "ols", "given", "random 3"
+  std::string origin;  ///< "OLS", "law file", "random 3"
   std::vector<double> start, end;
   double initial_objective = kUnset, final_objective = kUnset;  ///< For squares: the sum of squared residuals.
   int iterations = 0;

@@ -264,7 +264,7 @@ Refitter::Refitter(const Law& law, const Table& table, const FitSettings& settin
   } else if (state.of_log) {
     state.procedure.space = FitProcedure::Space::kLog;
   }
-  const bool take_log = state.of_log || (state.form && state.form->of_log);
+  const bool take_log = state.of_log || TakesLog(law);
   const LawRows selected = SelectRows(law, table, {settings.chance_rule, take_log, settings.weights});
   const bool is_binomial = method.method == "binomial";
   state.rows = is_binomial ? selected.counted : selected.fit;

@@ -120,9 +120,7 @@ Table RowPredictions(std::span<const std::unique_ptr<Law>> laws, const Table& ta
       if (at == report.fits.size()) throw InternalError("RowPredictions: the fits are of other laws or another table");
       const LawFit& fit = report.fits[at++];
       if (fit.Methods().empty()) continue;
-      const auto form = law->linear_form();
-      const LawRows selected =
-          SelectRows(*law, stratum.table, {settings.chance_rule, form && form->of_log, settings.weights});
+      const LawRows selected = SelectRows(*law, stratum.table, {settings.chance_rule, TakesLog(*law), settings.weights});
       for (const MethodFit* method : fit.Methods())
         PredictRows(*law, stratum.table, selected, fit, *method, rows);
     }

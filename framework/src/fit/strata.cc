@@ -115,8 +115,7 @@ SensitivityRanking Rank(const std::vector<FittedStratum>& strata, const Law& law
 // Errors over these units, be they single rows, of a fit that FitLaw() made.
 std::shared_ptr<const ClusterRobust> RobustOverUnits(const Law& law, const Table& table, const FitSettings& settings,
                                                      const MethodFit& method, const RowUnits& units) {
-  const auto form = law.linear_form();
-  const bool take_log = method.space == "log response" || (form && form->of_log);
+  const bool take_log = method.space == "log response" || TakesLog(law);
   const LawRows rows = SelectRows(law, table, {settings.chance_rule, take_log, settings.weights});
   const ResponseInverse inverse(law.response());
   std::string why;
@@ -299,7 +298,7 @@ StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettin
       one.common_units.push_back(all_units.emplace(one.units.labels[unit], all_units.size()).first->second);
     one.robust = method.robust ? method.robust : RobustOverUnits(law, stratum.table, settings, method, one.units);
     one.headline = DeltaIntervals(law, method, settings.confidence);
-    tests.methods.push_back(stratum.name + ": " + method.method);
+    tests.methods.push_back({stratum.name, method.method, method.space});
     tests.unit = one.units.name;
     tests.note = one.units.note;
     fitted.push_back(std::move(one));

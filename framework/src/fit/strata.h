@@ -49,7 +49,10 @@ struct BITLAW_EXPORT PermutationTest {
 /// rows above chance). Without a linear form, or with fewer than two strata: why_none.
 struct BITLAW_EXPORT StrataTests {
   std::string law, why_none;
-  std::vector<std::string> methods;  ///< "KM: binomial"
+  struct Method {
+    std::string stratum, method, space;  ///< MethodFit's
+  };
+  std::vector<Method> methods;  ///< By which each stratum is fitted.
   std::string unit, drawn;           ///< RowUnits::name; what the bootstrap drew: that, or "items".
   size_t units = 0;                  ///< In all strata together.
   std::string note;                  ///< Of the units; "" for nothing.
@@ -95,6 +98,8 @@ struct BITLAW_EXPORT Zone {
   };
   std::vector<Exponent> exponents;
   std::vector<std::string> flags;  ///< "gap", "precision collapse", "structural collapse"; see Regimes().
+  /// Why a zone that lost accuracy has no flag whatever the law explains of it; see Regimes().
+  std::string why_not_judged;
 };
 
 /// Thresholds of the flags.
@@ -109,13 +114,17 @@ inline constexpr double kZoneExplained = 0.9;  ///< Adjusted R^2 from which the 
 /// A flag needs accuracy that is gone: a zone that keeps 90 % of the reference, with fewer than 10 % of its rows at or
 /// below chance, has none, whatever its R^2; nor has one without a reference (no accuracy, no B). Of a zone that lost:
 ///   structural collapse  half of the accuracy is gone (or half of the rows are at chance) and the law explains
-///   nothing:
-///                        adj. R^2 below 0, no factor is left, or too few rows are left to fit it
+///                        nothing: adj. R^2 below 0, no factor is left, or too few rows above chance to fit it
 ///   gap                  a factor is left and adj. R^2 is below 0.90, without structural collapse
 ///   precision collapse   beside a gap: half of the accuracy is gone and the exponent of G, which the zone has, does
-///   not
-///                        differ from 0 at settings.confidence
-/// Empty without a linear form.
+///                        not differ from 0 at settings.confidence
+/// Not judged, with Zone::why_not_judged, is a zone
+///   of few rows          fewer, fitted or at or below chance, than 3 or than the factors that vary in it and 2 more
+///   of several models    (column `model`, else N) that no covariate of the law tells apart: none is constant within
+///                        each model and differs between those of the zone, so what is left unexplained is how models
+///                        differ
+///   without a fit        though it has the rows for one: collinear factors
+/// where the last two are judged all the same if half of its rows are at or below chance. Empty without a linear form.
 BITLAW_EXPORT std::vector<Zone> Regimes(const Law& law, const Table& table, const FitSettings& settings);
 
 }  // namespace bitlaw

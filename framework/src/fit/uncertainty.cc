@@ -264,6 +264,7 @@ UncertaintyReport DeltaIntervals(const Law& law, const MethodFit& method, double
                                  std::span<const DerivedQuantity> derived) {
   UncertaintyReport report;
   report.method = method.method;
+  report.space = method.space;
   report.level = level;
   report.independent = method.unit;
   report.is_clustered = method.robust != nullptr || !method.why_no_robust.empty();

@@ -63,7 +63,7 @@ struct BITLAW_EXPORT Uncertainty {
 };
 
 struct BITLAW_EXPORT UncertaintyReport {
-  std::string method;  ///< MethodFit::method
+  std::string method, space;  ///< MethodFit's
   double level = kUnset;
   std::string independent;  ///< MethodFit::unit: what the headline errors take for independent.
   size_t independent_units = 0;

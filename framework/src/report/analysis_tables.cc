@@ -79,7 +79,7 @@ ReportTable IntervalTable(const std::vector<const LawAnalysis*>& analyses) {
       if (is_clustered) row.push_back(Between(one.independent));
       table.rows.push_back(std::move(row));
     }
-    std::string note = analysis->stratum + ": " + report.method;
+    std::string note = analysis->stratum + ": " + MethodTitle(report.method, report.space);
     if (report.is_clustered) note += ", errors " + Over(report.independent, report.independent_units) + " by CR2";
     if (!report.unit.empty()) {
       note += fmt::format("; bootstrap: {} replicates over {} ({}), {} failed", report.replicates, report.unit,
@@ -235,6 +235,30 @@ ReportTable ChowTable(const std::string& name, const std::string& title) {
   return table;
 }
 
+// Why zones are not judged, each reason with its zones: "KM (B == 2, B == 3), KA (B == 2)".
+std::vector<std::pair<std::string, std::string>> NotJudged(const std::vector<const LawAnalysis*>& analyses) {
+  std::vector<std::string> reasons;
+  for (const LawAnalysis* analysis : analyses) {
+    for (const Zone& zone : analysis->zones) {
+      if (!zone.why_not_judged.empty() && std::find(reasons.begin(), reasons.end(), zone.why_not_judged) == reasons.end())
+        reasons.push_back(zone.why_not_judged);
+    }
+  }
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const std::string& reason : reasons) {
+    std::string all;
+    for (const LawAnalysis* analysis : analyses) {
+      std::string zones;
+      for (const Zone& zone : analysis->zones) {
+        if (zone.why_not_judged == reason) zones += (zones.empty() ? "" : ", ") + zone.name;
+      }
+      if (!zones.empty()) all += (all.empty() ? "" : ", ") + analysis->stratum + " (" + zones + ")";
+    }
+    found.emplace_back(reason, all);
+  }
+  return found;
+}
+
 ReportTable ZoneTable(const std::vector<const LawAnalysis*>& analyses) {
   ReportTable table;
   table.name = "zones_" + analyses[0]->law;
@@ -272,6 +296,7 @@ ReportTable ZoneTable(const std::vector<const LawAnalysis*>& analyses) {
         table.notes.push_back(analysis->stratum + ", " + zone.name + ": " + zone.why_none + ".");
     }
   }
+  for (const auto& [why, zones] : NotJudged(analyses)) table.notes.push_back(zones + ": not judged: " + why + ".");
   return table;
 }
 
@@ -375,10 +400,9 @@ ReportSection ComparisonSection(const AnalysisReport& analysis) {
     }
     if (comparison.is_clustered) {
       table.notes.push_back(
-          fmt::format("AICc, its weights and BIC take the {} rows for independent; they are of {} units of '{}', over "
-                      "which folds and "
-                      "intervals of the MAE are: read the held-out errors.",
-                      comparison.rows, comparison.units, comparison.unit));
+          fmt::format("{}, its weights and BIC take the {} rows for independent; they are of {} units of '{}', over "
+                      "which folds and intervals of the MAE are: read the held-out errors.",
+                      table.header[3], comparison.rows, comparison.units, comparison.unit));
     }
     AddTable(section, std::move(table));
   }
@@ -413,7 +437,8 @@ ReportSection StrataSection(const AnalysisReport& analysis) {
     }
     if (!pairs.rows.empty()) {
       std::string methods;
-      for (const std::string& one : tests.methods) methods += (methods.empty() ? "" : ", ") + one;
+      for (const StrataTests::Method& one : tests.methods)
+        methods += (methods.empty() ? "" : "; ") + one.stratum + ": " + MethodTitle(one.method, one.space);
       pairs.notes.push_back(methods + ".");
       pairs.notes.push_back(
           fmt::format("Errors, degrees of freedom and p: {}, by CR2 and Student's t; what strata share of a unit "

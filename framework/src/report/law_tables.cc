@@ -11,14 +11,7 @@ namespace bitlaw {
 
 namespace {
 
-const char* MethodName(const MethodFit& fit) {
-  if (fit.method == "ols") return fit.space == "log response" ? "OLS, log" : "OLS";
-  if (fit.method == "binomial") return "binomial";
-  if (fit.method == "huber") return fit.space == "log response" ? "Huber, log" : "Huber";
-  if (fit.method == "huber_likelihood")
-    return fit.space == "log response" ? "Huber likelihood, log" : "Huber likelihood";
-  return fit.space == "log response" ? "least squares, log" : "least squares";
-}
+std::string MethodName(const MethodFit& fit) { return MethodTitle(fit.method, fit.space); }
 
 std::string FileName(const std::string& prefix, const std::string& law) { return prefix + "_" + law; }
 
@@ -189,7 +182,9 @@ ReportTable DiagnosticsTable(const std::vector<const LawFit*>& fits) {
   ReportTable table;
   table.name = FileName("diagnostics", fits[0]->law);
   table.title = "Diagnostics";
-  table.header = {"stratum", "method", "F", "p(F)", "condition number", "largest VIF", "starts", "agreeing", "KKT"};
+  const std::string of_rows = ErrorsOver(fits).empty() ? "" : ", independent rows";
+  table.header = {"stratum",     "method", "F" + of_rows, "p(F)" + of_rows, "condition number",
+                  "largest VIF", "starts", "agreeing",    "KKT"};
   for (const LawFit* fit : fits) {
     for (const MethodFit* method : fit->Methods()) {
       double vif = kUnset, f = kUnset, p = kUnset, condition = kUnset;

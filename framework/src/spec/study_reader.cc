@@ -314,6 +314,11 @@ void StudyReader::ReadStrata(const Value* strata) {
   std::vector<std::string> known;
   for (const TaskSpec& task : spec_.tasks) known.push_back(task.name);
   for (const auto& [stratum, tasks] : strata->AsMap()) {
+    if (stratum == "general" || stratum == "all") {
+      faults_.Add(tasks.mark(), "stratum '" + stratum + "' has a name that reports use themselves: 'general' is the mean "
+                                "over all tasks, 'all' has all rows. Call it otherwise.");
+      continue;
+    }
     if (!tasks.is_list() || tasks.AsList().empty()) {
       faults_.Add(tasks.mark(), "stratum '" + stratum + "' is " +
                                     (tasks.is_list() ? "an empty list" : std::string(Article(tasks.type()))) +

@@ -217,10 +217,10 @@ TEST(LawFit, ReportsParametersAtABoundWithoutAStandardError) {
   EXPECT_EQ(fit.least_squares->parameters[1].value, -0.2);
   EXPECT_EQ(fit.least_squares->parameters[1].note, "at its bound");
   EXPECT_TRUE(std::isnan(fit.least_squares->parameters[1].standard_error));
-  EXPECT_EQ(fit.ols->parameters[1].note, "outside its bounds [-0.2, 0.2], which ols cannot keep");
+  EXPECT_EQ(fit.ols->parameters[1].note, "outside its bounds [-0.2, 0.2], which OLS cannot keep");
 }
 
-TEST(LawFit, NamesTheRowWhoseLogarithmItsProcedureCannotTake) {
+TEST(LawFit, LeavesOutRowsWhoseLogarithmItsProcedureCannotTake) {
   Value given, map, procedure;
   for (const char* name : {"E", "a"}) map.Set(name, Value(Value::Map{}));
   procedure.Set("loss", "huber");
@@ -230,15 +230,37 @@ TEST(LawFit, NamesTheRowWhoseLogarithmItsProcedureCannotTake) {
   given.Set("parameters", std::move(map));
   given.Set("procedure", std::move(procedure));
   const FormulaLaw law("test", FormulaLaw::Schema().Resolve(given, "law 'formula'"));
-  const auto why = [&](const std::string& last_rows) {
-    return FitLaw(law, ParseCsv("N,loss\n1,3\n2,2.5\n4,2.2\n8,2\n16,1.9\n" + last_rows, "t.csv"), FitSettings())
-        .why_no_own;
+  const auto fit = [&](const std::string& last_rows) {
+    return FitLaw(law, ParseCsv("N,loss\n1,3\n2,2.5\n4,2.2\n8,2\n16,1.9\n" + last_rows, "t.csv"), FitSettings());
   };
-  EXPECT_EQ(why("32,0\n"), "its procedure takes the logarithm of the response, which is 0 in row 6 (line 7)");
-  EXPECT_EQ(why("32,-0.5\n64,0\n"),
-            "its procedure takes the logarithm of the response, which is -0.5 in row 6 (line 7) and not positive in 1 "
-            "more");
-  EXPECT_EQ(why("32,1.8\n"), "");
+  const LawFit bad = fit("32,-0.5\n64,0\n");
+  EXPECT_EQ(bad.used, 5u);
+  EXPECT_TRUE(bad.own.has_value()) << bad.why_no_own;
+  ASSERT_EQ(bad.excluded.size(), 1u);
+  EXPECT_EQ(bad.excluded[0].reason, "response loss not positive, and the fit takes its logarithm");
+  ASSERT_EQ(bad.warnings.size(), 1u);
+  EXPECT_EQ(bad.warnings[0],
+            "2 of 7 rows have a loss that is not positive: row 6 (line 7): -0.5; row 7 (line 8): 0. Left out, since a "
+            "fit of the law takes the logarithm");
+  EXPECT_EQ(fit("32,1.8\n").used, 6u);
+  EXPECT_TRUE(fit("32,1.8\n").warnings.empty());
+}
+
+TEST(LawFit, NamesRowsOfALossThatIsNotPositiveAndKeepsThemWithoutALogarithm) {
+  const auto warnings = [](const std::string& response, const std::string& rows) {
+    const auto law = MakeFormula("E + A * N^a", {{"E", {0, 0}}, {"A", {0, 0}}, {"a", {-1, 1}}}, response);
+    const LawFit fit = FitLaw(*law, ParseCsv("N,loss\n1,3\n2,2.5\n4,2.2\n8,2\n16,1.9\n" + rows, "t.csv"), FitSettings());
+    EXPECT_EQ(fit.used, fit.incoming);
+    return fit.warnings;
+  };
+  const auto one = warnings("loss", "32,0\n");
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(one[0],
+            "1 of 6 rows has a loss that is not positive: row 6 (line 7): 0. Kept, since no fit of the law takes the "
+            "logarithm; if nothing was measured there, leave them out: --where 'loss > 0'");
+  EXPECT_TRUE(warnings("loss", "32,1.8\n").empty());
+  EXPECT_TRUE(warnings("loss - 2", "32,1.8\n").empty());                       // A difference has a sign.
+  EXPECT_TRUE(warnings("loss", "1,-1\n2,-2\n3,-3\n4,-4\n5,-5\n").empty());  // Negative as often as not.
 }
 
 Table TwoTasksTwoTrials() {

@@ -105,6 +105,23 @@ TEST(LawDomain, KnowsPolesAndLogarithmsOfAnyForm) {
   EXPECT_THAT(OutsideDomain(*logs, some), ElementsAre(true, true, false, true));
 }
 
+TEST(SplitStrata, RefusesStrataCalledLikeItsOwn) {
+  EXPECT_EQ(FaultOf([] { SplitStrata(ParseCsv("stratum,N\nKM,1\ngeneral,2\n", "t.csv")); }),
+            "spec: t.csv:3:1: stratum = 'general' is a word of the reports: 'general' is the mean over all tasks, 'all' "
+            "has all rows. Call the stratum otherwise, or leave such rows out: --where \"stratum != 'general'\".");
+  EXPECT_THAT(FaultOf([] { SplitStrata(ParseCsv("N,stratum\n1,all\n", "t.csv")); }),
+              HasSubstr("t.csv:2:3: stratum = 'all' is a word"));
+  EXPECT_EQ(SplitStrata(ParseCsv("stratum,N\nGeneral,1\nKM,2\n", "t.csv")).strata.size(), 3u);
+}
+
+TEST(CheckAccuracies, LooksAtCountsWithoutAChanceToo) {
+  EXPECT_EQ(FaultOf([] { CheckAccuracies(ParseCsv("acc_adj,correct,total\n0.5,5,10\n1.2,12,10\n", "t.csv")); }),
+            "io: t.csv:3:5: correct = 12 is more than total = 10. No more items can be correct than there are.");
+  EXPECT_EQ(FaultOf([] { CheckAccuracies(ParseCsv("acc_adj,correct,total\n0.5,5,-10\n", "t.csv")); }),
+            "io: t.csv:2:7: total = -10 is not a number of items: it must be finite and not negative.");
+  EXPECT_EQ(FaultOf([] { CheckAccuracies(ParseCsv("acc_adj,total\n0.5,-10\n", "t.csv")); }), "(no error)");
+}
+
 // A law of a plugin: nothing but Predict() is known of it.
 class OpaqueLaw final : public Law {
  public:
@@ -325,7 +342,7 @@ TEST(FitLaws, LosesNothingButTheLawThatDoesNotSuitTheTable) {
   const FitReport report = FitLaws(laws, PowerRows(), FitSettings());
   ASSERT_EQ(report.fits.size(), 2u);
   EXPECT_EQ(report.fits[0].unusable,
-            "law 'test' needs the column 'D', which t lacks. Did you mean 'N'? Columns: N, B, acc_adj, "
+            "law 'test' needs the column 'D', which t lacks. Columns: N, B, acc_adj, "
             "baseline_acc_adj. Name it with --map D=COLUMN if the table calls it otherwise");
   EXPECT_TRUE(report.fits[1].ols.has_value());
 }
