@@ -55,8 +55,8 @@ char CapitalsMark(std::string_view digits) {
 std::string HexDigits(unsigned code, int count, int capitals) {
   std::string digits;
   for (int i = count - 1; i >= 0; --i) {
-    const bool is_capital = ((capitals >> i) & 1) != 0;
-    digits += (is_capital ? "0123456789ABCDEF" : "0123456789abcdef")[(code >> (4 * i)) & 15];
+    const char* letters = ((capitals >> i) & 1) != 0 ? "0123456789ABCDEF" : "0123456789abcdef";
+    digits += letters[(code >> (4 * i)) & 15];
   }
   return digits;
 }
