@@ -1,5 +1,5 @@
-// Records of trials, their companion files, and the cache of digests beside them. What a digest guards is changed before
-// the digest is taken: with the old one, no change would get past its check.
+// Records of trials, their companion files, and the cache of digests beside them. What a digest guards is changed
+// before the digest is taken: with the old one, no change would get past its check.
 #include <algorithm>
 
 #include "bitlaw/base/digest.h"

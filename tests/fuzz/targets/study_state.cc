@@ -1,5 +1,5 @@
-// An output folder as bitlaw finds it again: records under the names that their trials ask for, with digests that fit what
-// stands in them (as if somebody had edited a record and written its digest anew), failures, and study.json.
+// An output folder as bitlaw finds it again: records under the names that their trials ask for, with digests that fit
+// what stands in them (as if somebody had edited a record and written its digest anew), failures, and study.json.
 #include <fstream>
 
 #include "bitlaw/base/digest.h"
@@ -190,7 +190,8 @@ std::vector<std::string> StudyFolderSamples() {
   StudyDescription description = Describe(Home().plan);
   description.skipped = {{"small bits=3", "no."}};
   std::string csv =
-      "trial,label,model,N,quantizer,B,task,stratum,metric,metric_kind,primary,value,standard_error,items,chance,acc_adj\n";
+      "trial,label,model,N,quantizer,B,task,stratum,metric,metric_kind,primary,value,standard_error,items,chance,"
+      "acc_adj\n";
   int row = 0;
   for (const char* width : {"16", "2", "3", "4", "8"}) {
     const std::string id = std::to_string(++row);
