@@ -12,8 +12,8 @@
 # where these are named or FUZZ_TORCH=yes is set.
 #
 # $CXX names the clang++ (the newest that is found), $FUZZ_GXX the g++ (g++), $FUZZ_BUILD the build folder, $FUZZ_JOBS
-# the compilers at once (2). What a target finds is kept in <build folder>/findings/<target>, and is tried again by the next
-# run. The last lines are a table of the targets and the verdict. Exit status: 0 nothing found, 1 a finding or a target
+# the compilers at once (2). What a target finds is kept in <build folder>/findings/<target>, and is tried again by the
+# next run. The last lines are a table of the targets and the verdict. Exit status: 0 nothing found, 1 a finding or a target
 # that did not run, 2 no compiler, no such target, or a build that failed.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -132,7 +132,8 @@ for target in $targets; do
   before=$(date +%s)
   # shellcheck disable=SC2086
   "$folder/bin/bitlaw_fuzz" --target="$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-    -malloc_limit_mb=1024 -max_len=16384 -print_final_stats=1 -artifact_prefix="$findings/" "$corpus" $given >"$log" 2>&1
+    -malloc_limit_mb=1024 -max_len=16384 -print_final_stats=1 -artifact_prefix="$findings/" "$corpus" $given \
+    >"$log" 2>&1
   status=$?
   took=$(($(date +%s) - before))
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)
