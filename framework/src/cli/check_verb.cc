@@ -12,7 +12,9 @@
 #include "cli/study_text.h"
 #include "cli/verbs.h"
 #include "fit/law_fit.h"
+#include "fit/restricted_law.h"
 #include "plan/plan.h"
+#include "report/study_report.h"
 #include "spec/decoder.h"
 #ifdef BITLAW_HAS_TENSOR
 #include "cli/tensor/evaluate_options.h"
@@ -104,15 +106,15 @@ int Check(Session& session, const std::string& file) {
   };
   collect([&] { plan = MakePlan(study, host); });
   for (const TaskSpec& task : study.tasks) collect([&] { tasks.push_back(TaskLine(task, study, host)); });
-  collect([&] { ReadFitSettings(study.fit); });
+  FitSettings fit;
+  collect([&] { fit = ReadFitSettings(study.fit); });
 #ifdef BITLAW_HAS_TENSOR
   collect([&] { CheckEvaluateOptions(study.evaluate); });
 #endif
-  for (const LawSpec& spec : study.laws) {
-    const Component& component = host.Find(ComponentKind::kLaw, spec.component);
-    const auto law = host.MakeLaw(spec.component, spec.name, component.schema.Resolve(spec.options, "law"));
-    laws.push_back(fmt::format("{}  {} = {}", spec.name, law->response(), law->formula_text()));
-  }
+  collect([&] {
+    for (const auto& law : HoldParameters(OpenLaws(study.laws, host), fit.fix))
+      laws.push_back(fmt::format("{}  {} = {}", law->name(), law->response(), law->formula_text()));
+  });
   faults.ThrowIfAny();
 
   std::vector<std::string> models, corpora;

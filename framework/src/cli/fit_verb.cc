@@ -8,6 +8,7 @@
 #include "cli/verbs.h"
 #include "fit/analysis.h"
 #include "fit/column_map.h"
+#include "fit/restricted_law.h"
 #include "fit/row_predictions.h"
 #include "plan/plan.h"
 #include "records/durable_file.h"
@@ -161,8 +162,15 @@ int Fit(const FitArguments& arguments, Session& session) {
                     std::to_string(input.table.rows()) + " rows.");
     input.table = input.table.Rows(rows);
   }
-  const std::vector<std::unique_ptr<Law>> laws = OpenLaws(input.laws, session.plugins(), arguments.fixed);
-  const FitSettings settings = Settings(arguments, input);
+  FitSettings settings = Settings(arguments, input);
+  std::vector<std::unique_ptr<Law>> laws = OpenLaws(input.laws, session.plugins());
+  // Of laws that are not the study's, its own values hold what they name; those of the command line are meant for these.
+  if (arguments.laws.empty()) CheckHeldNames(laws, settings.fix);
+  std::vector<HeldValue> held;
+  for (const std::string& text : arguments.fixed) held.push_back(ParseHeldValue(text));
+  CheckHeldNames(laws, held);
+  settings.fix.insert(settings.fix.end(), held.begin(), held.end());
+  for (std::unique_ptr<Law>& law : laws) law = HoldIn(std::move(law), settings.fix);
   FitReport report = FitLaws(laws, input.table, settings);
   ItemScores items;
   if (settings.bootstrap_unit == "items" && !input.output.empty())

@@ -55,13 +55,41 @@ OptionSchema FitSchema() {
   schema.List("groupings", text)
       .Optional()
       .Doc("Other strata of the tasks, fitted beside: 'name: stratum = task, task; stratum = task', or a column.");
+  schema.GroupMap("fix", OptionSchema())
+      .Optional()
+      .Doc("Parameters held at a number in every law that has them, and tested: {alpha: 0.34}.");
   schema.Int("threads").Range(0, 1024).Default(0).Doc("Threads; 0: one a core. Results are the same for any number.");
   return schema;
 }
 
+namespace {
+
+// The entries of `fix`, which are numbers by free names.
+std::vector<HeldValue> ReadFix(const Value& fix) {
+  const auto refuse = [](const SourceMark& mark, const std::string& what) {
+    const std::string place = mark.Text();
+    throw Error(ErrorKind::kSpec, (place.empty() ? "" : place + ": ") + "fit: " + what + " Write fix: {alpha: 0.34}.");
+  };
+  if (!fix.is_map()) refuse(fix.mark(), "'fix' is " + fix.Text() + ", not a map from parameters to numbers.");
+  std::vector<HeldValue> held;
+  for (const auto& [name, value] : fix.AsMap()) {
+    if (!value.is_number() || !std::isfinite(value.AsReal()))
+      refuse(value.mark(), "'fix." + name + "' is " + value.Text() + ", not a number.");
+    held.push_back({name, value.AsReal(), value.key_mark().Text()});
+  }
+  return held;
+}
+
+}  // namespace
+
 FitSettings ReadFitSettings(const Value& given) {
-  const Options options = FitSchema().Resolve(given, "fit");
   FitSettings settings;
+  Value others = given;
+  if (const Value* fix = given.is_map() ? given.Find("fix") : nullptr) {
+    settings.fix = ReadFix(*fix);
+    others.Set("fix", Value());  // Its names are free, which no schema of options has with numbers.
+  }
+  const Options options = FitSchema().Resolve(others, "fit");
   settings.chance_rule = options.String("chance_rule") == "exclude" ? ChanceRule::kExclude : ChanceRule::kLikelihood;
   settings.weights = options.String("weights");
   settings.random_starts = static_cast<int>(options.Int("random_starts"));

@@ -11,6 +11,7 @@
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/value.h"
+#include "fit/held_value.h"
 #include "fit/cluster_robust.h"
 #include "fit/controls.h"
 #include "fit/dataset.h"
@@ -46,6 +47,7 @@ struct BITLAW_EXPORT FitSettings {
   bool average_tasks = true;           ///< A row is a trial; false: a trial and task.
   std::vector<std::string> controls;   ///< ParseControl()
   std::vector<std::string> groupings;  ///< ParseGrouping(): strata beside the table's own.
+  std::vector<HeldValue> fix;          ///< For whoever opens the laws: FitLaws() takes them as they are.
 };
 BITLAW_EXPORT OptionSchema FitSchema();
 /// Error(kSpec) by the schema. Null: defaults.

@@ -108,21 +108,13 @@ std::vector<double> RestrictedLaw::Free(std::span<const double> whole) const {
   return free;
 }
 
-namespace {
-
-struct Held {
-  std::string name;
-  double value = 0;
-};
-
-Held ParseHeld(const std::string& text) {
+HeldValue ParseHeldValue(const std::string& text) {
   const size_t equals = text.find('=');
   const auto trimmed = [](const std::string& part) {
     const size_t begin = part.find_first_not_of(" \t");
     return begin == std::string::npos ? "" : part.substr(begin, part.find_last_not_of(" \t") - begin + 1);
   };
-  Held held;
-  held.value = std::numeric_limits<double>::quiet_NaN();
+  HeldValue held;
   if (equals != std::string::npos) {
     held.name = trimmed(text.substr(0, equals));
     const std::string number = trimmed(text.substr(equals + 1));
@@ -135,49 +127,59 @@ Held ParseHeld(const std::string& text) {
   return held;
 }
 
+namespace {
+
+std::string Head(const HeldValue& one) { return (one.place.empty() ? "" : one.place + ": ") + "fix: "; }
+
 }  // namespace
 
-std::vector<std::unique_ptr<Law>> HoldParameters(std::vector<std::unique_ptr<Law>> laws,
-                                                 const std::vector<std::string>& fix) {
-  std::vector<Held> held;
-  for (const std::string& text : fix) held.push_back(ParseHeld(text));
+void CheckHeldNames(std::span<const std::unique_ptr<Law>> laws, std::span<const HeldValue> fix) {
   std::vector<std::string> names;
   for (const auto& law : laws) {
     for (const LawParameter& parameter : law->parameters()) {
       if (std::find(names.begin(), names.end(), parameter.name) == names.end()) names.push_back(parameter.name);
     }
   }
-  for (const Held& one : held) {
+  for (const HeldValue& one : fix) {
     if (std::find(names.begin(), names.end(), one.name) != names.end()) continue;
     std::string known;
     for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
-    throw Error(ErrorKind::kSpec, "fix: no law has a parameter '" + one.name + "'." + DidYouMean(one.name, names) +
-                                      " Parameters: " + known + ".");
+    throw Error(ErrorKind::kSpec, Head(one) + "no law has a parameter '" + one.name + "'." +
+                                      DidYouMean(one.name, names) + " Parameters: " + known + ".");
   }
-  for (auto& law : laws) {
-    std::vector<double> fixed;
-    bool is_any = false, is_all = true;
-    for (const LawParameter& parameter : law->parameters()) {
-      double value = parameter.min == parameter.max ? parameter.min : std::numeric_limits<double>::quiet_NaN();
-      for (const Held& one : held) {
-        if (one.name != parameter.name) continue;
-        if (std::isnan(value) && (one.value < parameter.min || one.value > parameter.max)) {
-          throw Error(ErrorKind::kSpec,
-                      fmt::format("fix: {} = {} is outside the bounds [{}, {}] of law '{}'. Give a value within them.",
-                                  one.name, one.value, parameter.min, parameter.max, law->name()));
-        }
-        value = one.value;
+}
+
+std::unique_ptr<Law> HoldIn(std::unique_ptr<Law> law, std::span<const HeldValue> fix) {
+  std::vector<double> fixed;
+  bool is_any = false, is_all = true;
+  for (const LawParameter& parameter : law->parameters()) {
+    const bool is_fixed_by_law = parameter.min == parameter.max;
+    double value = is_fixed_by_law ? parameter.min : std::numeric_limits<double>::quiet_NaN();
+    for (const HeldValue& one : fix) {
+      if (one.name != parameter.name) continue;
+      if (!is_fixed_by_law && (one.value < parameter.min || one.value > parameter.max)) {
+        throw Error(ErrorKind::kSpec,
+                    Head(one) + fmt::format("{} = {} is outside the bounds [{}, {}] of law '{}'. Give a value within them.",
+                                            one.name, one.value, parameter.min, parameter.max, law->name()));
       }
-      fixed.push_back(value);
-      is_any = is_any || !std::isnan(value);
-      is_all = is_all && !std::isnan(value);
+      value = one.value;
     }
-    if (is_all && is_any) {
-      throw Error(ErrorKind::kSpec, "law '" + law->name() +
-                                        "': all of its parameters are fixed, so there is nothing to fit. Leave one free.");
-    }
-    if (is_any) law = std::make_unique<RestrictedLaw>(std::move(law), std::move(fixed));
+    fixed.push_back(value);
+    is_any = is_any || !std::isnan(value);
+    is_all = is_all && !std::isnan(value);
   }
+  if (is_all && is_any) {
+    throw Error(ErrorKind::kSpec, "law '" + law->name() +
+                                      "': all of its parameters are fixed, so there is nothing to fit. Leave one free.");
+  }
+  if (!is_any) return law;
+  return std::make_unique<RestrictedLaw>(std::move(law), std::move(fixed));
+}
+
+std::vector<std::unique_ptr<Law>> HoldParameters(std::vector<std::unique_ptr<Law>> laws,
+                                                 std::span<const HeldValue> fix) {
+  CheckHeldNames(laws, fix);
+  for (auto& law : laws) law = HoldIn(std::move(law), fix);
   return laws;
 }
 

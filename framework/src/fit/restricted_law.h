@@ -2,11 +2,13 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "bitlaw/api/law.h"
 #include "bitlaw/base/export.h"
+#include "fit/held_value.h"
 
 namespace bitlaw {
 
@@ -48,10 +50,19 @@ class BITLAW_EXPORT RestrictedLaw final : public Law {
   std::optional<LinearForm> form_, whole_form_;
 };
 
-/// Laws with parameters held: those whose min is their max, and those that `fix` names ("alpha=0.34"), each in every law
-/// that has it. Error(kSpec) for a text that is not name=number, a name that no law has (with those that there are), a
-/// value beyond the parameter's bounds, or a law with no parameter left.
+/// "alpha=0.34". Error(kSpec) for a text that is not name=number.
+BITLAW_EXPORT HeldValue ParseHeldValue(const std::string& text);
+
+/// Error(kSpec) for the first name that none of the laws has, with the parameters that there are.
+BITLAW_EXPORT void CheckHeldNames(std::span<const std::unique_ptr<Law>> laws, std::span<const HeldValue> fix);
+
+/// The law with parameters held: those whose min is their max, and those that `fix` names; the last of a name counts, and
+/// names that the law has not are passed over. Error(kSpec) for a value beyond the parameter's bounds, or where no
+/// parameter is left.
+BITLAW_EXPORT std::unique_ptr<Law> HoldIn(std::unique_ptr<Law> law, std::span<const HeldValue> fix);
+
+/// CheckHeldNames() of all laws, then HoldIn() of each.
 BITLAW_EXPORT std::vector<std::unique_ptr<Law>> HoldParameters(std::vector<std::unique_ptr<Law>> laws,
-                                                               const std::vector<std::string>& fix);
+                                                               std::span<const HeldValue> fix);
 
 }  // namespace bitlaw

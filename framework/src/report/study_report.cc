@@ -231,15 +231,14 @@ std::vector<std::string> ObservationTextColumns() {
           "dtype", "task",  "stratum", "metric", "metric_kind", "record"};
 }
 
-std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& specs, const PluginHost& host,
-                                           const std::vector<std::string>& fix) {
+std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& specs, const PluginHost& host) {
   std::vector<std::unique_ptr<Law>> laws;
   for (const LawSpec& spec : specs) {
     const Component& component = host.Find(ComponentKind::kLaw, spec.component, spec.mark.Text());
     laws.push_back(host.MakeLaw(component.info.name, spec.name,
                                 component.schema.Resolve(spec.options, "law '" + component.info.name + "'")));
   }
-  return HoldParameters(std::move(laws), fix);
+  return laws;
 }
 
 namespace {
@@ -272,10 +271,17 @@ void Fit(const std::vector<LawSpec>& specs, const Value& given, const PluginHost
          const std::filesystem::path& output, StudyReport& report) {
   FitSettings settings;
   if (!Try(report, "no law was fitted", [&] { settings = ReadFitSettings(given); })) return;
-  std::vector<std::unique_ptr<Law>> laws;
+  std::vector<std::unique_ptr<Law>> opened, laws;
   for (const LawSpec& spec : specs) {
     Try(report, "law '" + spec.name + "' was not fitted",
-        [&] { laws.push_back(std::move(OpenLaws({spec}, host).front())); });
+        [&] { opened.push_back(std::move(OpenLaws({spec}, host).front())); });
+  }
+  // A name that is to be fixed may be that of a law that could not be opened, which is said already.
+  if (opened.size() == specs.size() && !Try(report, "no law was fitted", [&] { CheckHeldNames(opened, settings.fix); }))
+    return;
+  for (std::unique_ptr<Law>& law : opened) {
+    const std::string name = law->name();
+    Try(report, "law '" + name + "' was not fitted", [&] { laws.push_back(HoldIn(std::move(law), settings.fix)); });
   }
   try {
     report.fits = FitLaws(laws, report.observations, settings);

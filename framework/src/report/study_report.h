@@ -71,9 +71,8 @@ struct BITLAW_EXPORT StudyReport {
   std::vector<std::string> warnings;
 };
 
-/// The laws of a study, opened. Error(kSpec) of the law's own.
-BITLAW_EXPORT std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& laws, const PluginHost& host,
-                                                         const std::vector<std::string>& fix = {});
+/// The laws of a study, opened as their files say. Error(kSpec) of the law's own.
+BITLAW_EXPORT std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& laws, const PluginHost& host);
 
 /// Reads what is recorded for a plan and fits the study's laws to it.
 BITLAW_EXPORT StudyReport MakeStudyReport(const Plan& plan, const PluginHost& host,

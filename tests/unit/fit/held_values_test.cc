@@ -139,8 +139,14 @@ std::vector<std::unique_ptr<Law>> One(std::unique_ptr<Law> law) {
   return laws;
 }
 
+std::vector<HeldValue> Parsed(const std::vector<std::string>& texts) {
+  std::vector<HeldValue> held;
+  for (const std::string& text : texts) held.push_back(ParseHeldValue(text));
+  return held;
+}
+
 TEST(HeldParameters, AreFittedWithoutAndSaidInTheFormula) {
-  const auto laws = HoldParameters(One(SizeLaw()), {"alpha=-0.3", " delta = 0.07 "});
+  const auto laws = HoldParameters(One(SizeLaw()), Parsed({"alpha=-0.3", " delta = 0.07 "}));
   EXPECT_EQ(laws[0]->formula_text(), "A * N^alpha * log2(B)^beta * G^delta with alpha = -0.3, delta = 0.07");
   ASSERT_EQ(laws[0]->parameters().size(), 2u);
   const LawFit fit = FitLaw(*laws[0], ModelsTable(0.01), FitSettings());
@@ -163,14 +169,14 @@ TEST(HeldParameters, ComeFromALawFileToo) {
   given.Set("formula", "A * N^alpha");
   given.Set("parameters", std::move(map));
   const auto laws = HoldParameters(
-      One(std::make_unique<FormulaLaw>("file", FormulaLaw::Schema().Resolve(given, "law 'formula'"))), {});
+      One(std::make_unique<FormulaLaw>("file", FormulaLaw::Schema().Resolve(given, "law 'formula'"))), Parsed({}));
   ASSERT_EQ(laws[0]->parameters().size(), 1u);
   EXPECT_EQ(laws[0]->formula_text(), "A * N^alpha with alpha = -0.3");
 }
 
 std::string Refusal(const std::vector<std::string>& fix) {
   try {
-    HoldParameters(One(MakeFormula("A * N^alpha", {{"A", {0, 10}}, {"alpha", {-2, 0}}})), fix);
+    HoldParameters(One(MakeFormula("A * N^alpha", {{"A", {0, 10}}, {"alpha", {-2, 0}}})), Parsed(fix));
   } catch (const Error& error) {
     return error.what();
   }
@@ -188,10 +194,48 @@ TEST(HeldParameters, AreRefusedWhereTheyMakeNoSense) {
             "law 'test': all of its parameters are fixed, so there is nothing to fit. Leave one free.");
 }
 
+std::string FixRefusal(Value fix) {
+  Value given;
+  given.Set("fix", std::move(fix));
+  try {
+    ReadFitSettings(given);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(HeldParameters, OfAStudyAreAMapToNumbers) {
+  Value fix = Value::Map{}, given;
+  fix.Set("alpha", 0.34);
+  fix.Set("E", 2);
+  given.Set("fix", fix);
+  const FitSettings settings = ReadFitSettings(given);
+  ASSERT_EQ(settings.fix.size(), 2u);
+  EXPECT_EQ(settings.fix[0].name, "alpha");
+  EXPECT_EQ(settings.fix[0].value, 0.34);
+  EXPECT_EQ(settings.fix[1].name, "E");
+  EXPECT_EQ(settings.fix[1].value, 2);
+  Value text = Value::Map{};
+  text.Set("alpha", "x");
+  EXPECT_EQ(FixRefusal(text), "fit: 'fix.alpha' is 'x', not a number. Write fix: {alpha: 0.34}.");
+  EXPECT_EQ(FixRefusal(Value("alpha=0.34")),
+            "fit: 'fix' is 'alpha=0.34', not a map from parameters to numbers. Write fix: {alpha: 0.34}.");
+}
+
+TEST(HeldParameters, NeedBeInOneOfSeveralLawsOnly) {
+  std::vector<std::unique_ptr<Law>> laws;
+  laws.push_back(MakeFormula("A * N^alpha", {{"A", {0, 10}}, {"alpha", {-2, 0}}}));
+  laws.push_back(MakeFormula("A * B^beta", {{"A", {0, 10}}, {"beta", {-2, 0}}}));
+  laws = HoldParameters(std::move(laws), Parsed({"beta=-1"}));
+  EXPECT_EQ(laws[0]->formula_text(), "A * N^alpha");
+  EXPECT_EQ(laws[1]->formula_text(), "A * B^beta with beta = -1");
+}
+
 TEST(HeldValues, AreTestedAgainstTheLawWithThemFree) {
   const Table table = ModelsTable(0.05);
   for (const auto& [value, is_true] : {std::pair{"beta=-1", true}, std::pair{"beta=-0.5", false}}) {
-    const auto laws = HoldParameters(One(SizeLaw()), {value});
+    const auto laws = HoldParameters(One(SizeLaw()), Parsed({value}));
     FitSettings settings;
     settings.bootstrap = 0;
     const FitReport fits = FitLaws(laws, table, settings);
