@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cfenv>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -411,6 +412,30 @@ TEST_F(HostilePlugin, IsOpenedOnlyIfItsSymbolsPass) {
   PluginHost host(OwnFingerprint());
   host.LoadFile(folder_ / "not_opened_before.so");
   EXPECT_STREQ(getenv("BITLAW_HOSTILE_PLUGIN_WAS_OPENED"), "yes");
+}
+
+// What a plugin would change for everything that is computed after it.
+
+std::string Changed(const std::string& what) {
+  return "opening it changed the process, which then " + what +
+         ": other numbers or files would follow. It was set right again. Build the plugin without -ffast-math and "
+         "-Ofast, or mend what it does when it is loaded.";
+}
+
+#ifdef __SSE__
+TEST_F(HostilePlugin, BuiltWithFastMathIsRefusedAndItsArithmeticPutBack) {
+  fs::copy_file(Library("flushes_subnormals_at_load"), folder_ / "not_opened_before.so");
+  PluginHost host(OwnFingerprint());
+  EXPECT_EQ(Refusal(host, folder_ / "not_opened_before.so"),
+            Changed("takes subnormal numbers in another way"));
+  volatile float smallest_normal = 0x1p-126f;
+  EXPECT_EQ(smallest_normal / 2, 0x1p-127f);  // 0 where subnormal numbers are flushed.
+}
+#endif
+
+TEST(HostileRegister, RoundsInAnotherDirection) {
+  EXPECT_EQ(Refusal("rounds_up_in_register"), Changed("rounds floating-point numbers in another direction"));
+  EXPECT_EQ(std::fegetround(), FE_TONEAREST);
 }
 
 // Folders.

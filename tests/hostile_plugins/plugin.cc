@@ -1,11 +1,15 @@
 // The healthy twin and, with one macro each, every hostile plugin of this folder.
 #include "bitlaw/api/plugin.h"
 
+#include <cfenv>
 #include <cstdlib>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 #include "bitlaw/api/law.h"
 #include "bitlaw/api/quantizer.h"
@@ -28,6 +32,11 @@
 [[maybe_unused]] const int kAtLoad = (std::_Exit(77), 0);
 #else
 [[maybe_unused]] const int kAtLoad = setenv("BITLAW_HOSTILE_PLUGIN_WAS_OPENED", "yes", 1);
+#endif
+
+#if defined(FLUSHES_SUBNORMALS_AT_LOAD)
+// As -ffast-math has it done, by a constructor of crtfastmath.o.
+[[maybe_unused]] const int kFlushes = (_mm_setcsr(_mm_getcsr() | 0x8040u), 0);
 #endif
 
 #if defined(UNRESOLVED_SYMBOL)
@@ -96,6 +105,9 @@ void Register([[maybe_unused]] bitlaw::Registrar& registrar) {
   info.name = "other";
 #elif defined(NO_SUMMARY)
   info.summary = "";
+#endif
+#if defined(ROUNDS_UP_IN_REGISTER)
+  std::fesetround(FE_UPWARD);
 #endif
 #if defined(THROWS_IN_REGISTER)
   throw std::runtime_error("no licence server");

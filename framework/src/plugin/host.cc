@@ -10,6 +10,7 @@
 #include <exception>
 #include <map>
 
+#include "base/process_state.h"
 #include "bitlaw/api/corpus.h"
 #include "bitlaw/api/law.h"
 #include "bitlaw/api/model_backend.h"
@@ -147,6 +148,17 @@ LoadedPlugin ReadManifest(const fs::path& path, const PluginManifest& manifest) 
   return plugin;
 }
 
+// What a plugin must leave as it is while it is opened and registers. GCC before 13 links into every shared library that
+// it builds with -ffast-math code that changes the arithmetic of whoever opens it.
+void CheckProcess(const fs::path& path, const ProcessState& before) {
+  const std::string change = before.Change();
+  if (change.empty()) return;
+  before.Restore();
+  Refuse(path, "opening it changed the process, which then " + change +
+                   ": other numbers or files would follow. It was set right again. Build the plugin without -ffast-math "
+                   "and -Ofast, or mend what it does when it is loaded.");
+}
+
 std::string KindList() {
   std::vector<std::string> names;
   for (const ComponentKind kind : kKinds) names.emplace_back(Name(kind));
@@ -270,7 +282,9 @@ void PluginHost::LoadFile(const fs::path& given_path) {
 
   const FileStamp stamp = StampOf(path);
   CheckSymbols(path, state_->fingerprint);
+  const ProcessState process;
   boost::dll::shared_library& library = OpenForever(path);
+  CheckProcess(path, process);
   LoadedPlugin plugin = ReadManifest(path, library.get<const PluginManifest>(kManifestSymbol));
   plugin.stamp = stamp;
   for (const LoadedPlugin& other : state_->plugins) {
@@ -289,6 +303,8 @@ void PluginHost::LoadFile(const fs::path& given_path) {
   }
   if (!thrown.empty())
     Refuse(path, "its register function " + thrown + ". Nothing of plugin '" + plugin.id + "' was kept.");
+
+  CheckProcess(path, process);
 
   std::vector<std::string> component_faults = registrar.faults();
   if (registrar.staged().empty() && component_faults.empty()) component_faults.push_back("it registers no component.");

@@ -52,7 +52,8 @@ class BITLAW_EXPORT PluginHost {
 
   /// Loads one library: fingerprint from the symbol table, then dlopen(now, local), manifest, registration into a
   /// staging area, commit. Loading the same file twice does nothing. Throws Error(kPlugin), or Error(kIo) for a file
-  /// that cannot be read, and keeps nothing of the plugin but its open library.
+  /// that cannot be read, and keeps nothing of the plugin but its open library. A plugin that changes the process
+  /// meanwhile (base/process_state.h: -ffast-math does) is refused, and the process set right.
   void LoadFile(const std::filesystem::path& path);
 
   const std::vector<LoadedPlugin>& plugins() const;

@@ -3,10 +3,10 @@
 #include <filesystem>
 #include <functional>
 
+#include "base/process_state.h"
 #include "bitlaw/base/export.h"
 #include "records/plan_records.h"
 #include "records/record_store.h"
-#include "run/process_state.h"
 #include "run/worker_message.h"
 
 namespace bitlaw {

@@ -1,5 +1,6 @@
 #include "run/worker.h"
 
+#include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 #include <unistd.h>
 
@@ -11,7 +12,6 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/torch_threads.h"
 #include "run/code_watch.h"
-#include "run/process_state.h"
 #include "run/trial.h"
 
 namespace bitlaw {
@@ -60,14 +60,13 @@ void CheckOrder(const TrialOrder& order, const std::string& code_digest, PlanCon
 
 }  // namespace
 
-int ServeTrials(const Plan& plan, const PluginHost& host, const WorkerOptions& options) {
+int ServeTrials(const Plan& plan, const PluginHost& host, const ProcessState& state, const WorkerOptions& options) {
   const int threads = SetTorchThreads(options.threads);
   const RecordStore store(options.output);
   DigestCache cache = CacheOf(options.output);
   PlanContents contents(plan, host, cache);
   FileWatch code = WatchCode(host);
   const std::string code_digest = DigestOf(code);
-  const ProcessState state;
   const Tell tell = [&](const WorkerMessage& message) { WriteAll(options.out, ToLine(message)); };
   tell({});
   for (std::string line; ReadLine(options.in, line);) {
@@ -80,7 +79,9 @@ int ServeTrials(const Plan& plan, const PluginHost& host, const WorkerOptions& o
       continue;
     }
     try {
-      state.Restore();  // Whatever the last trial left must not reach this one.
+      // Whatever the last trial left must not reach this one.
+      state.Restore();
+      at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) { state.RestoreThread(); });
       CheckOrder(order, code_digest, contents, *trial);
       RunTrial(contents, *trial, store, cache, code, state, threads, tell);
       WorkerMessage done;

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "base/process_state.h"
 #include "bitlaw/base/export.h"
 #include "plan/plan.h"
 #include "plugin/host.h"
@@ -16,7 +17,8 @@ struct BITLAW_EXPORT WorkerOptions {
 };
 
 /// Runs the trials that it is told, one after the other, until its input ends. A trial that throws is told of and the next
-/// one taken. Returns the exit code.
-BITLAW_EXPORT int ServeTrials(const Plan& plan, const PluginHost& host, const WorkerOptions& options);
+/// one taken. `state` is from before the first plugin was opened; each trial begins with it. Returns the exit code.
+BITLAW_EXPORT int ServeTrials(const Plan& plan, const PluginHost& host, const ProcessState& state,
+                              const WorkerOptions& options);
 
 }  // namespace bitlaw

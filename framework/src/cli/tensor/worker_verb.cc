@@ -22,9 +22,10 @@ void AddWorkerVerb(CLI::App& app, Session& session) {
       // Standard output is the launcher's; what a library prints belongs on stderr.
       given->options.out = ::dup(STDOUT_FILENO);
       ::dup2(STDERR_FILENO, STDOUT_FILENO);
+      const ProcessState state;  // Before the plugins are opened.
       const StudySpec study = ReadStudy(given->spec, session.plugins(), session.SearchFolders());
       const Plan plan = MakePlan(study, session.plugins());
-      return ServeTrials(plan, session.plugins(), given->options);
+      return ServeTrials(plan, session.plugins(), state, given->options);
     };
   });
 }

@@ -1,11 +1,11 @@
-#include "run/process_state.h"
+#include "base/process_state.h"
 
-#include <ATen/Parallel.h>
 #include <sys/stat.h>
 
 #include <cfenv>
 #include <clocale>
 #include <fstream>
+#include <string>
 #ifdef __SSE__
 #include <xmmintrin.h>
 #endif
@@ -56,15 +56,14 @@ std::string ProcessState::Change() const {
 }
 
 void ProcessState::Restore() const {
-  const auto arithmetic = [this] {
-    std::fesetround(rounding_);
-    SetSubnormals(subnormals_);
-  };
-  arithmetic();
-  // A thread takes these from the one that made it.
-  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) { arithmetic(); });
+  RestoreThread();
   ::umask(umask_);
   std::setlocale(LC_ALL, locale_.c_str());
+}
+
+void ProcessState::RestoreThread() const {
+  std::fesetround(rounding_);
+  SetSubnormals(subnormals_);
 }
 
 }  // namespace bitlaw
