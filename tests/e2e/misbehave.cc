@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +14,8 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "bitlaw/api/plugin.h"
 #include "bitlaw/api/quantized_linear.h"
@@ -62,6 +65,7 @@ class Misbehave final : public bitlaw::Quantizer {
     if (act_ == "umask") ::umask(0777);
     if (act_ == "flush_subnormals") at::globalContext().setFlushDenormal(true);
     if (act_ == "say_done") SayDone();
+    if (act_ == "flood") Flood();
     if (act_ == "replace") Replace();
     if (act_ == "touch") fs::last_write_time(Path("BITLAW_E2E_VICTIM"), fs::file_time_type::clock::now());
     if (act_ == "remove") fs::remove_all(Path("BITLAW_E2E_VICTIM"));
@@ -81,6 +85,34 @@ class Misbehave final : public bitlaw::Quantizer {
     ::sleep(600);
   }
 
+  // Once a process: a line without an end, of as many MiB as BITLAW_E2E_FLOOD_MIB says, into each pipe.
+  static void Flood() {
+    static bool done = false;
+    if (std::exchange(done, true)) return;
+    const std::string text(1 << 20, 'x');
+    const int mebibytes = std::atoi(std::getenv("BITLAW_E2E_FLOOD_MIB"));
+    for (const int fd : WritablePipes()) {
+      for (int i = 0; i < mebibytes; ++i) {
+        for (size_t at = 0; at < text.size();) {
+          const ssize_t wrote = ::write(fd, text.data() + at, text.size() - at);
+          if (wrote < 0) return;
+          at += static_cast<size_t>(wrote);
+        }
+      }
+    }
+  }
+
+  // Standard error, and the descriptor that the worker moved its own output to.
+  static std::vector<int> WritablePipes() {
+    std::vector<int> pipes;
+    for (int fd = STDERR_FILENO; fd < 30; ++fd) {
+      struct stat status {};
+      if (::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) && (::fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
+        pipes.push_back(fd);
+    }
+    return pipes;
+  }
+
   // Another file of the same size and time in the place of one that is in use.
   static void Replace() {
     const fs::path victim = Path("BITLAW_E2E_VICTIM"), other = Path("BITLAW_E2E_REPLACEMENT");
@@ -95,7 +127,8 @@ class Misbehave final : public bitlaw::Quantizer {
     for (;;) {
       size_t count = 0;
       std::error_code ignored;
-      for (fs::recursive_directory_iterator entry(records, ignored), end; !ignored && entry != end; entry.increment(ignored))
+      fs::recursive_directory_iterator entry(records, ignored);
+      for (const fs::recursive_directory_iterator end; !ignored && entry != end; entry.increment(ignored))
         count += entry->path().extension() == ".json";
       if (count >= 3) ::raise(SIGKILL);
     }
@@ -108,7 +141,8 @@ class Misbehave final : public bitlaw::Quantizer {
 
 void Register(bitlaw::Registrar& registrar) {
   // Killed before it could say that it is ready: as many workers as the file has bytes.
-  if (const char* kills = std::getenv("BITLAW_E2E_KILLS"); kills != nullptr && ::getpgrp() == ::getpid() && IsWorker()) {
+  const char* kills = std::getenv("BITLAW_E2E_KILLS");
+  if (kills != nullptr && ::getpgrp() == ::getpid() && IsWorker()) {
     std::error_code ignored;
     const auto left = fs::file_size(kills, ignored);
     if (!ignored && left > 0) {
@@ -119,7 +153,8 @@ void Register(bitlaw::Registrar& registrar) {
   bitlaw::OptionSchema schema;
   schema.Int("bits").Range(2, 8).Default(4).Unit("bits").Doc("Width of one weight code.");
   schema.Choice("act", {"well", "segfault", "abort", "exit", "memory", "sleep", "throw", "throw_int", "fork_exit",
-                        "close_all", "say_done", "replace", "touch", "remove", "die_late", "round_up", "umask", "flush_subnormals"})
+                        "close_all", "say_done", "flood", "replace", "touch", "remove", "die_late", "round_up", "umask",
+                        "flush_subnormals"})
       .Default("well")
       .Doc("What to do instead of rounding.");
   registrar.AddQuantizer({"misbehave", "Does what no quantizer should.", ""}, schema,

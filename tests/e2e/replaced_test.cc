@@ -43,7 +43,8 @@ TEST_F(ChangedStudy, RecordsNothingOfAModelThatWasReplaced) {
   EXPECT_THAT(end.out, HasSubstr("0 of 3 trials complete, 1 tasks scored now, 3 trials failed."));
   EXPECT_THAT(end.out, HasSubstr("model 'tiny' was replaced while the trial ran: " +
                                  (folder_ / "tiny/model.safetensors").string() + ": the file's SHA-256 was "));
-  EXPECT_THAT(end.out, HasSubstr("it was recorded, and at the end of the study it is not: its model was replaced since."));
+  EXPECT_THAT(end.out,
+              HasSubstr("it was recorded, and at the end of the study it is not: its model was replaced since."));
   EXPECT_EQ(Records("out"), 1u);  // Of the unquantized model, which came first.
   // It is another model now, and its records are its own.
   const ProgramEnd again = RunStudy(study, "out");
@@ -59,7 +60,8 @@ TEST_F(ChangedStudy, GivesTheSameRecordsAfterAMereTouch) {
   const ProgramEnd end = RunStudy(touched, "out");
   // Quantizing touches it each time: the third try is the last.
   EXPECT_EQ(end.exit_code, 8);
-  EXPECT_THAT(end.err, HasSubstr("the model's files were written to while it ran, and hold what they held. It begins again."));
+  EXPECT_THAT(end.err,
+              HasSubstr("the model's files were written to while it ran, and hold what they held. It begins again."));
   EXPECT_THAT(end.out, HasSubstr("its files were written to again and again. Let them stand still."));
   EXPECT_EQ(Records("out"), 1u);
 }
@@ -77,8 +79,8 @@ TEST_F(ChangedStudy, RecordsNothingOfATaskWhoseDataWereReplaced) {
   const auto study = WriteStudy(Acting("replace"), "[" + (folder_ / "configs/tasks/endings.yaml").string() + "]");
   const ProgramEnd end = RunStudy(study, "out");
   EXPECT_EQ(end.exit_code, 8) << end.err;
-  EXPECT_THAT(end.out, HasSubstr("task 'endings': its definition or data changed while the trial ran. Nothing of it was "
-                                 "recorded; run again."));
+  EXPECT_THAT(end.out, HasSubstr("task 'endings': its definition or data changed while the trial ran. Nothing of it "
+                                 "was recorded; run again."));
   EXPECT_EQ(Records("out"), 2u);  // The unquantized model's, and that of the quantization.
 }
 
@@ -171,7 +173,8 @@ TEST_F(ChangedStudy, ForgetsTheFailureOfATrialThatIsRecorded) {
   ASSERT_EQ(RunStudy(study, "out").exit_code, 8);
   const auto failures = FilesOf("out/failures");
   ASSERT_EQ(failures.size(), 1u);
-  // The records of another try, copied in: the same study with the fault gone has another id, so the failure is renamed.
+  // The records of another try, copied in: the same study with the fault gone has another id, so the failure is
+  // renamed.
   const auto well = WriteStudy(Acting("well"), "[endings]");
   ASSERT_EQ(RunStudy(well, "out").exit_code, 0);
   std::string id;

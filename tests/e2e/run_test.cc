@@ -55,14 +55,30 @@ INSTANTIATE_TEST_SUITE_P(
                     Fault{"exit", "crash", "exit code 77"},
                     Fault{"fork_exit", "crash", "exit code 77"},
                     Fault{"close_all", "crash", "it closed its output and went on, and was killed."},
-                    Fault{"say_done", "crash", "its worker said that it was done, but there is no record of task 'endings'."},
-                    Fault{"round_up", "plugin", "a plugin changed its process, which now rounds floating-point numbers in "
-                                                "another direction: other numbers or files would follow."},
+                    Fault{"say_done", "crash",
+                          "its worker said that it was done, but there is no record of task 'endings'."},
+                    Fault{"round_up", "plugin",
+                          "a plugin changed its process, which now rounds floating-point numbers in another direction: "
+                          "other numbers or files would follow."},
                     Fault{"flush_subnormals", "plugin", "which now takes subnormal numbers in another way: "},
                     Fault{"umask", "plugin", "which now makes files with another umask: "},
                     Fault{"sleep", "timeout", "it took longer than the 2 s of --trial-timeout."},
                     Fault{"throw", "numerical", "told to throw."}),
     [](const auto& info) { return std::string(info.param.act); });
+
+// A line without an end, 300 MiB of it, in the place of a message, and the same on standard error.
+TEST_F(StudyRun, ALineThatNeverEndsCostsTheLauncherNoMemory) {
+  const auto study = WriteStudy("  - {quantizer: misbehave, act: flood}\n", "[endings]");
+  ::setenv("BITLAW_E2E_FLOOD_MIB", "0", 1);
+  const ProgramEnd dry = RunStudy(study, "dry");
+  ::setenv("BITLAW_E2E_FLOOD_MIB", "300", 1);
+  const ProgramEnd end = RunStudy(study, "out");
+  ::unsetenv("BITLAW_E2E_FLOOD_MIB");
+  EXPECT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(end.out, HasSubstr("e2e: 2 of 2 trials complete, 2 tasks scored now, 0 trials failed."));
+  EXPECT_EQ(FilesOf("out/records"), FilesOf("dry/records"));
+  EXPECT_LT(end.peak_kib, dry.peak_kib + 64 * 1024);
+}
 
 // The trial after it runs in the same process.
 TEST_F(StudyRun, WhatAPluginChangedOfItsProcessDoesNotReachTheNextTrial) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ struct ProgramEnd {
   int exit_code = -1;  ///< -1: by a signal.
   int signal = 0;
   std::string out, err;
+  int64_t peak_kib = 0;  ///< Most memory that it, or a process that it waited for, had in use at once.
 };
 
 /// A started `bitlaw`, in a process group of its own, its output in two files.
@@ -60,8 +62,10 @@ class StartedProgram {
   ProgramEnd Wait() {
     ProgramEnd end;
     int status = 0;
-    ::waitpid(pid_, &status, 0);
+    rusage used{};
+    ::wait4(pid_, &status, 0, &used);
     pid_ = -1;
+    end.peak_kib = used.ru_maxrss;
     if (WIFSIGNALED(status)) {
       end.signal = WTERMSIG(status);
     } else {
