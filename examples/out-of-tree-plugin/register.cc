@@ -6,7 +6,7 @@
 namespace {
 
 void Register(bitlaw::Registrar& registrar) {
-  registrar.AddLaw({"round_off", "Bits and group size act through the round-off noise of a weight.", ""},
+  registrar.Add<bitlaw::Law>({"round_off", "Bits and group size act through the round-off noise of a weight.", ""},
                    RoundOffLaw::Schema(), [](const std::string& name, const bitlaw::Options& options) {
                      return std::make_unique<RoundOffLaw>(name, options);
                    });

@@ -157,7 +157,7 @@ void Register(bitlaw::Registrar& registrar) {
                         "flush_subnormals"})
       .Default("well")
       .Doc("What to do instead of rounding.");
-  registrar.AddQuantizer({"misbehave", "Does what no quantizer should.", ""}, schema,
+  registrar.Add<bitlaw::Quantizer>({"misbehave", "Does what no quantizer should.", ""}, schema,
                          [](const bitlaw::Options& options) { return std::make_unique<Misbehave>(options); });
 }
 

@@ -10,6 +10,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 class ChangedStudy : public StudyFolder {
  protected:
@@ -98,6 +99,24 @@ TEST_F(ChangedStudy, RecordsNothingOfAPluginThatWasReplaced) {
   EXPECT_EQ(end.exit_code, 8) << end.err;
   EXPECT_THAT(end.out, HasSubstr("a program or plugin was replaced while the trial ran: " + plugin.string()));
   EXPECT_EQ(Records("out"), 1u);
+}
+
+TEST_F(ChangedStudy, WarnsOfRecordsThatAnotherBuildOfAPluginMade) {
+  const fs::path plugin = folder_ / "plugin.so";
+  fs::copy(fs::path(BITLAW_E2E_PLUGINS) / "bitlaw_e2e_misbehave.so", plugin);
+  const auto study = WriteStudy("  - none\n" + Acting("well"), "[endings]");
+  std::vector<std::string> words = RunArguments(study, "out");
+  words[1] = plugin.string();
+  ASSERT_EQ(StartedProgram(words, folder_).Wait().exit_code, 0);
+  EXPECT_THAT(StartedProgram(words, folder_).Wait().err, Not(HasSubstr("another build")));
+  // The version stays; a byte behind the library's end makes it another file of the same code.
+  std::ofstream(plugin, std::ios::app) << "!";
+  const ProgramEnd end = StartedProgram(words, folder_).Wait();
+  EXPECT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(end.err + end.out,
+              HasSubstr("warning: 1 task records were made by another build of plugin 'bitlaw.tests.misbehave' 1.0.0 than the one that "
+                        "is loaded. They are used, for its version is the same: raise it in BITLAW_PLUGIN(...) if its "
+                        "numbers changed, or give another --output."));
 }
 
 TEST_F(ChangedStudy, EndsWithAnErrorWhenItsOutputIsDeleted) {

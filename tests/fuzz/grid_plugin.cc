@@ -52,7 +52,7 @@ OptionSchema GridSchema() {
 }
 
 void RegisterQuantizers(Registrar& registrar) {
-  registrar.AddQuantizer({"fixture_free", "Plans without calibration.", ""}, GridSchema(), [](const Options& options) {
+  registrar.Add<Quantizer>({"fixture_free", "Plans without calibration.", ""}, GridSchema(), [](const Options& options) {
     return std::make_unique<PlanningQuantizer>(options, false);
   });
   OptionSchema schema = GridSchema();
@@ -61,7 +61,7 @@ void RegisterQuantizers(Registrar& registrar) {
   OptionField name;
   name.type = OptionType::kString;
   schema.List("layers", name).Default(Value::List{}).Doc("Any layers.");
-  registrar.AddQuantizer({"fixture", "Plans with calibration.", ""}, schema, [](const Options& options) {
+  registrar.Add<Quantizer>({"fixture", "Plans with calibration.", ""}, schema, [](const Options& options) {
     return std::make_unique<PlanningQuantizer>(options, true);
   });
 }

@@ -171,8 +171,11 @@ TEST(HostileFingerprint, NamesEveryDifferingFieldAtOnce) {
                 "  compiler: plugin tcc1, bitlaw " +
                 OwnField("cc") +
                 "\n"
-                "  C++ standard: plugin 199711, bitlaw " +
+                "  C++ standard: plugin 199711L, bitlaw " +
                 OwnField("std") +
+                "\n"
+                "  standard library: plugin stlport, bitlaw " +
+                OwnField("stl") +
                 "\n"
                 "  sanitizer: plugin msan, bitlaw " +
                 OwnField("san") +
@@ -291,6 +294,18 @@ TEST(HostileComponent, WithAnEmptyFactory) {
 
 TEST(HostileComponent, UnderTheNameOfTheUnquantizedModel) {
   EXPECT_EQ(Refusal("reserved_name"), NotRegistered("'quantizer/none' is taken: it stands for the unquantized model."));
+}
+
+TEST(HostileComponent, OfAKindThatThisBitlawDoesNotHave) {
+  EXPECT_EQ(Refusal("unknown_kind"),
+            NotRegistered("'telepath/twin': this bitlaw has no component of kind 'telepath'. Kinds: model, quantizer, corpus, "
+                          "task, law, exporter. Use the bitlaw that the plugin was written for, or a newer one."));
+}
+
+TEST(HostileComponent, WithAFactoryThatIsNotOfItsKind) {
+  EXPECT_EQ(Refusal("factory_of_another_kind"),
+            NotRegistered("law/twin: its factory is not one of kind 'law': another KindOf<...> has that name. Use the one of "
+                          "bitlaw/api/plugin.h."));
 }
 
 TEST(HostileSchema, WithADefaultOutsideItsOwnRange) {

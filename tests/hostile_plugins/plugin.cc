@@ -17,14 +17,14 @@
 #if defined(OTHER_EPOCH) || defined(OTHER_EPOCH_AND_EXITS_AT_LOAD)
 #undef BITLAW_FINGERPRINT_SYMBOL
 #define BITLAW_FINGERPRINT_SYMBOL \
-  BITLAW_FP_JOIN(99, BITLAW_FP_TORCH, _GLIBCXX_USE_CXX11_ABI, BITLAW_FP_CC, BITLAW_FP_STD, BITLAW_FP_SAN)
+  BITLAW_FP_JOIN(99, BITLAW_FP_TORCH, _GLIBCXX_USE_CXX11_ABI, BITLAW_FP_CC, __cplusplus, BITLAW_FP_STL, BITLAW_FP_SAN)
 #elif defined(OTHER_TORCH)
 #undef BITLAW_FINGERPRINT_SYMBOL
 #define BITLAW_FINGERPRINT_SYMBOL \
-  BITLAW_FP_JOIN(BITLAW_API_EPOCH, 9_8_7, _GLIBCXX_USE_CXX11_ABI, BITLAW_FP_CC, BITLAW_FP_STD, BITLAW_FP_SAN)
+  BITLAW_FP_JOIN(BITLAW_API_EPOCH, 9_8_7, _GLIBCXX_USE_CXX11_ABI, BITLAW_FP_CC, __cplusplus, BITLAW_FP_STL, BITLAW_FP_SAN)
 #elif defined(OTHER_EVERYTHING)
 #undef BITLAW_FINGERPRINT_SYMBOL
-#define BITLAW_FINGERPRINT_SYMBOL BITLAW_FP_JOIN(99, 9_8_7, 7, tcc1, 199711, msan)
+#define BITLAW_FINGERPRINT_SYMBOL BITLAW_FP_JOIN(99, 9_8_7, 7, tcc1, 199711L, stlport, msan)
 #endif
 
 // Runs inside dlopen, before the host can look at anything. With another epoch it must never run.
@@ -41,6 +41,19 @@
 
 #if defined(UNRESOLVED_SYMBOL)
 extern "C" int bitlaw_test_symbol_that_nobody_defines();
+#endif
+
+#if defined(UNKNOWN_KIND) || defined(FACTORY_OF_ANOTHER_KIND)
+class Telepath;
+template <>
+struct bitlaw::KindOf<Telepath> {
+#if defined(UNKNOWN_KIND)
+  static constexpr std::string_view kName = "telepath";
+#else
+  static constexpr std::string_view kName = "law";
+#endif
+  using Factory = std::function<bitlaw::Law*(const bitlaw::Options&)>;
+};
 #endif
 
 namespace {
@@ -114,17 +127,20 @@ void Register([[maybe_unused]] bitlaw::Registrar& registrar) {
 #elif defined(THROWS_INT_IN_REGISTER)
   throw 42;
 #elif defined(EMPTY_FACTORY)
-  registrar.AddLaw(info, Schema(), nullptr);
+  registrar.Add<bitlaw::Law>(info, Schema(), nullptr);
+#elif defined(UNKNOWN_KIND) || defined(FACTORY_OF_ANOTHER_KIND)
+  registrar.Add<bitlaw::Law>({"beside", "Is in order.", ""}, Schema(), MakeLaw);
+  registrar.Add<Telepath>(info, Schema(), [](const bitlaw::Options&) -> bitlaw::Law* { std::abort(); });
 #elif defined(RESERVED_NAME)
-  registrar.AddQuantizer({"none", "Takes the name of the unquantized model.", ""}, Schema(),
+  registrar.Add<bitlaw::Quantizer>({"none", "Takes the name of the unquantized model.", ""}, Schema(),
                          [](const bitlaw::Options&) -> std::unique_ptr<bitlaw::Quantizer> { std::abort(); });
 #elif !defined(REGISTERS_NOTHING)
-  registrar.AddLaw(info, Schema(), MakeLaw);
+  registrar.Add<bitlaw::Law>(info, Schema(), MakeLaw);
 #endif
 #if defined(THROWS_AFTER_REGISTERING)
   throw std::runtime_error("changed my mind");
 #elif defined(NAME_TWICE)
-  registrar.AddLaw(info, Schema(), MakeLaw);
+  registrar.Add<bitlaw::Law>(info, Schema(), MakeLaw);
 #elif defined(UNRESOLVED_SYMBOL)
   if (bitlaw_test_symbol_that_nobody_defines() > 0) throw std::runtime_error("never reached");
 #endif

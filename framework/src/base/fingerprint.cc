@@ -31,7 +31,7 @@ std::string ExplainMismatch(std::string_view host, std::string_view plugin) {
   };
   static constexpr std::pair<const char*, const char*> kFields[] = {
       {"api", "plugin API epoch"}, {"torch", "libtorch version"},  {"abi", "C++11 string ABI"},
-      {"cc", "compiler"},          {"std", "C++ standard"},        {"san", "sanitizer"}};
+      {"cc", "compiler"},          {"std", "C++ standard"},     {"stl", "standard library"}, {"san", "sanitizer"}};
   std::string text;
   for (const auto& [key, meaning] : kFields) {
     const std::string ours = value_of(host_fields, key), theirs = value_of(plugin_fields, key);

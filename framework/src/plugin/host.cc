@@ -12,6 +12,7 @@
 
 #include "base/process_state.h"
 #include "bitlaw/api/corpus.h"
+#include "bitlaw/api/exporter.h"
 #include "bitlaw/api/law.h"
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/api/quantizer.h"
@@ -26,8 +27,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr ComponentKind kKinds[] = {ComponentKind::kModel, ComponentKind::kQuantizer, ComponentKind::kCorpus,
-                                    ComponentKind::kTask, ComponentKind::kLaw};
 constexpr char kManifestSymbol[] = "bitlaw_plugin_manifest";
 constexpr char kRegisterSymbol[] = "bitlaw_plugin_register";
 using RegisterFunction = void(Registrar&);
@@ -159,34 +158,7 @@ void CheckProcess(const fs::path& path, const ProcessState& before) {
                    "and -Ofast, or mend what it does when it is loaded.");
 }
 
-std::string KindList() {
-  std::vector<std::string> names;
-  for (const ComponentKind kind : kKinds) names.emplace_back(Name(kind));
-  return JoinNames(names);
-}
-
 }  // namespace
-
-std::string_view Name(ComponentKind kind) {
-  switch (kind) {
-    case ComponentKind::kModel: return "model";
-    case ComponentKind::kQuantizer: return "quantizer";
-    case ComponentKind::kCorpus: return "corpus";
-    case ComponentKind::kTask: return "task";
-    case ComponentKind::kLaw: return "law";
-  }
-  throw InternalError("ComponentKind out of range");
-}
-
-ComponentKind ParseComponentKind(std::string_view name) {
-  std::vector<std::string> known;
-  for (const ComponentKind kind : kKinds) {
-    if (Name(kind) == name) return kind;
-    known.emplace_back(Name(kind));
-  }
-  throw Error(ErrorKind::kSpec, "'" + std::string(name) + "' is no kind of component." + DidYouMean(name, known) +
-                                    " Kinds: " + KindList() + ".");
-}
 
 struct PluginHost::State {
   std::string fingerprint;
@@ -196,8 +168,8 @@ struct PluginHost::State {
   const RegisteredComponent& Find(ComponentKind kind, std::string_view name, const std::string& where) const;
 
   // Makes an object with a component's factory. What goes wrong in a factory reaches the user under the plugin's name.
-  template <typename Factory, typename... Arguments>
-  auto Make(ComponentKind kind, std::string_view name, const Arguments&... arguments) const;
+  template <class Interface, typename... Arguments>
+  std::unique_ptr<Interface> Make(ComponentKind kind, std::string_view name, const Arguments&... arguments) const;
 };
 
 const RegisteredComponent& PluginHost::State::Find(ComponentKind kind, std::string_view name,
@@ -221,8 +193,9 @@ const RegisteredComponent& PluginHost::State::Find(ComponentKind kind, std::stri
                                     " Loaded under '" + kind_name + "': " + JoinNames(known) + ".");
 }
 
-template <typename Factory, typename... Arguments>
-auto PluginHost::State::Make(ComponentKind kind, std::string_view name, const Arguments&... arguments) const {
+template <class Interface, typename... Arguments>
+std::unique_ptr<Interface> PluginHost::State::Make(ComponentKind kind, std::string_view name,
+                                                   const Arguments&... arguments) const {
   const RegisteredComponent& entry = Find(kind, name, "");
   const Component& component = entry.component;
   auto blame = [&](const std::string& what) {
@@ -230,7 +203,7 @@ auto PluginHost::State::Make(ComponentKind kind, std::string_view name, const Ar
            "): its factory " + what + ". This is a fault of the plugin.";
   };
   try {
-    auto object = std::get<Factory>(entry.factory)(arguments...);
+    auto object = std::any_cast<const typename KindOf<Interface>::Factory&>(entry.factory)(arguments...);
     if (object == nullptr) throw Error(ErrorKind::kPlugin, blame("returned nothing"));
     return object;
   } catch (const Error&) {
@@ -347,21 +320,24 @@ const Component& PluginHost::Find(ComponentKind kind, std::string_view name, con
 }
 
 std::unique_ptr<ModelBackend> PluginHost::MakeModelBackend(std::string_view name, const Options& options) const {
-  return state_->Make<ModelBackendFactory>(ComponentKind::kModel, name, options);
+  return state_->Make<ModelBackend>(ComponentKind::kModel, name, options);
 }
 std::unique_ptr<Quantizer> PluginHost::MakeQuantizer(std::string_view name, const Options& options) const {
-  return state_->Make<QuantizerFactory>(ComponentKind::kQuantizer, name, options);
+  return state_->Make<Quantizer>(ComponentKind::kQuantizer, name, options);
 }
 std::unique_ptr<Corpus> PluginHost::MakeCorpus(std::string_view name, const Options& options) const {
-  return state_->Make<CorpusFactory>(ComponentKind::kCorpus, name, options);
+  return state_->Make<Corpus>(ComponentKind::kCorpus, name, options);
 }
 std::unique_ptr<Task> PluginHost::MakeTask(std::string_view name, const Options& options,
                                            const TaskContext& context) const {
-  return state_->Make<TaskFactory>(ComponentKind::kTask, name, options, context);
+  return state_->Make<Task>(ComponentKind::kTask, name, options, context);
+}
+std::unique_ptr<Exporter> PluginHost::MakeExporter(std::string_view name, const Options& options) const {
+  return state_->Make<Exporter>(ComponentKind::kExporter, name, options);
 }
 std::unique_ptr<Law> PluginHost::MakeLaw(std::string_view component, const std::string& law_name,
                                          const Options& options) const {
-  return state_->Make<LawFactory>(ComponentKind::kLaw, component, law_name, options);
+  return state_->Make<Law>(ComponentKind::kLaw, component, law_name, options);
 }
 
 std::vector<fs::path> DefaultPluginFolders() {

@@ -2,11 +2,36 @@
 
 #include <algorithm>
 #include <set>
+#include <typeinfo>
 
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {
 namespace {
+
+struct Kind {
+  ComponentKind kind;
+  std::string_view name;
+  const std::type_info& factory;
+};
+
+template <class Interface>
+Kind KindFor(ComponentKind kind) {
+  return {kind, KindOf<Interface>::kName, typeid(typename KindOf<Interface>::Factory)};
+}
+
+// In the order of ComponentKind.
+const Kind kKinds[] = {KindFor<ModelBackend>(ComponentKind::kModel), KindFor<Quantizer>(ComponentKind::kQuantizer),
+                       KindFor<Corpus>(ComponentKind::kCorpus),      KindFor<Task>(ComponentKind::kTask),
+                       KindFor<Law>(ComponentKind::kLaw),            KindFor<Exporter>(ComponentKind::kExporter)};
+
+const Kind& EntryOf(ComponentKind kind) {
+  for (const Kind& entry : kKinds)
+    if (entry.kind == kind) return entry;
+  throw InternalError("ComponentKind out of range");
+}
+
+const std::type_info& FactoryType(ComponentKind kind) { return EntryOf(kind).factory; }
 
 std::string Quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
 
@@ -72,6 +97,28 @@ void CheckFields(const std::vector<OptionField>& fields, const std::string& owne
 
 }  // namespace
 
+std::string_view Name(ComponentKind kind) { return EntryOf(kind).name; }
+
+std::optional<ComponentKind> KindNamed(std::string_view name) {
+  for (const Kind& entry : kKinds)
+    if (entry.name == name) return entry.kind;
+  return std::nullopt;
+}
+
+ComponentKind ParseComponentKind(std::string_view name) {
+  if (const auto kind = KindNamed(name)) return *kind;
+  std::vector<std::string> known;
+  for (const Kind& entry : kKinds) known.emplace_back(entry.name);
+  throw Error(ErrorKind::kSpec, "'" + std::string(name) + "' is no kind of component." + DidYouMean(name, known) +
+                                    " Kinds: " + KindList() + ".");
+}
+
+std::string KindList() {
+  std::vector<std::string> names;
+  for (const Kind& entry : kKinds) names.emplace_back(entry.name);
+  return JoinNames(names);
+}
+
 bool IsIdentifier(std::string_view name) {
   auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
   auto is_tail = [&](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '_'; };
@@ -84,48 +131,43 @@ std::vector<std::string> SchemaFaults(const OptionSchema& schema, const std::str
   return faults;
 }
 
-template <typename Factory>
-void StagingRegistrar::Add(ComponentKind kind, ComponentInfo info, OptionSchema schema, Factory factory) {
-  const std::string full_name = std::string(Name(kind)) + "/" + info.name;
+void StagingRegistrar::AddComponent(std::string_view kind_name, ComponentInfo info, OptionSchema schema,
+                                    std::any factory) {
+  const std::string full_name = std::string(kind_name) + "/" + info.name;
+  const std::optional<ComponentKind> kind = KindNamed(kind_name);
+  if (!kind) {
+    faults_.push_back(Quoted(full_name) + ": this bitlaw has no component of kind " + Quoted(kind_name) +
+                      ". Kinds: " + KindList() + ". Use the bitlaw that the plugin was written for, or a newer one.");
+    return;
+  }
   if (!IsIdentifier(info.name)) {
     faults_.push_back(
         Quoted(full_name) +
         " is no name for a component. Names are lower-case letters, digits and underscores, a letter first.");
-  } else if (kind == ComponentKind::kQuantizer && info.name == "none") {
+  } else if (*kind == ComponentKind::kQuantizer && info.name == "none") {
     faults_.push_back("'quantizer/none' is taken: it stands for the unquantized model.");
   }
   if (info.summary.empty() || info.summary.find('\n') != std::string::npos) {
     faults_.push_back(full_name + ": its summary must be one line that is not empty.");
   }
-  if (!factory) faults_.push_back(full_name + ": its factory is an empty function.");
+  if (!factory.has_value()) {
+    faults_.push_back(full_name + ": its factory is an empty function.");
+  } else if (factory.type() != FactoryType(*kind)) {
+    faults_.push_back(full_name + ": its factory is not one of kind " + Quoted(kind_name) +
+                      ": another KindOf<...> has that name. Use the one of bitlaw/api/plugin.h.");
+  }
   for (std::string& fault : SchemaFaults(schema, full_name)) faults_.push_back(std::move(fault));
-  const ComponentKey key{kind, info.name};
+  const ComponentKey key{*kind, info.name};
   if (staged_.contains(key)) {
     faults_.push_back("'" + full_name + "' is registered twice.");
     return;
   }
   RegisteredComponent staged;
-  staged.component.kind = kind;
+  staged.component.kind = *kind;
   staged.component.info = std::move(info);
   staged.component.schema = std::move(schema);
   staged.factory = std::move(factory);
   staged_.emplace(key, std::move(staged));
-}
-
-void StagingRegistrar::AddModelBackend(ComponentInfo info, OptionSchema schema, ModelBackendFactory factory) {
-  Add(ComponentKind::kModel, std::move(info), std::move(schema), std::move(factory));
-}
-void StagingRegistrar::AddQuantizer(ComponentInfo info, OptionSchema schema, QuantizerFactory factory) {
-  Add(ComponentKind::kQuantizer, std::move(info), std::move(schema), std::move(factory));
-}
-void StagingRegistrar::AddCorpus(ComponentInfo info, OptionSchema schema, CorpusFactory factory) {
-  Add(ComponentKind::kCorpus, std::move(info), std::move(schema), std::move(factory));
-}
-void StagingRegistrar::AddTask(ComponentInfo info, OptionSchema schema, TaskFactory factory) {
-  Add(ComponentKind::kTask, std::move(info), std::move(schema), std::move(factory));
-}
-void StagingRegistrar::AddLaw(ComponentInfo info, OptionSchema schema, LawFactory factory) {
-  Add(ComponentKind::kLaw, std::move(info), std::move(schema), std::move(factory));
 }
 
 }  // namespace bitlaw

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <any>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "plugin/host.h"
@@ -13,27 +15,25 @@ namespace bitlaw {
 /// A component with the factory that makes it.
 struct RegisteredComponent {
   Component component;
-  std::variant<ModelBackendFactory, QuantizerFactory, CorpusFactory, TaskFactory, LawFactory> factory;
+  std::any factory;  ///< KindOf<...>::Factory of component.kind.
 };
 
 using ComponentKey = std::pair<ComponentKind, std::string>;
+
+/// The kind of this name; nullopt if this bitlaw has none.
+std::optional<ComponentKind> KindNamed(std::string_view name);
+/// Every kind's name.
+std::string KindList();
 
 /// What one plugin registers, held apart until all of it has passed. Faults are collected rather than thrown through
 /// the plugin's code, which could swallow them.
 class StagingRegistrar final : public Registrar {
  public:
-  void AddModelBackend(ComponentInfo info, OptionSchema schema, ModelBackendFactory factory) override;
-  void AddQuantizer(ComponentInfo info, OptionSchema schema, QuantizerFactory factory) override;
-  void AddCorpus(ComponentInfo info, OptionSchema schema, CorpusFactory factory) override;
-  void AddTask(ComponentInfo info, OptionSchema schema, TaskFactory factory) override;
-  void AddLaw(ComponentInfo info, OptionSchema schema, LawFactory factory) override;
-
   std::map<ComponentKey, RegisteredComponent>& staged() { return staged_; }
   const std::vector<std::string>& faults() const { return faults_; }
 
  private:
-  template <typename Factory>
-  void Add(ComponentKind kind, ComponentInfo info, OptionSchema schema, Factory factory);
+  void AddComponent(std::string_view kind, ComponentInfo info, OptionSchema schema, std::any factory) override;
 
   std::map<ComponentKey, RegisteredComponent> staged_;
   std::vector<std::string> faults_;

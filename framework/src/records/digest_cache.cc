@@ -122,7 +122,8 @@ void DigestCache::Save() {
   }
   for (const auto& [key, digest] : entries_) entries.emplace_back(key, digest);
   const std::string digest = ContentDigest(files, entries);
-  WriteDurably(file_, PrettyJson(Value::Map{{"files", files}, {"entries", entries}, {"digest", digest}}));
+  WriteDurably(file_, PrettyJson(Value::Map{{"files", files}, {"entries", entries}, {"digest", digest}}),
+               file_.parent_path());
   changed_ = false;
 }
 

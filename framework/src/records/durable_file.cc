@@ -51,11 +51,13 @@ void SyncFolder(const fs::path& folder) {
   if (::fsync(descriptor.get()) != 0 && errno != EINVAL) Fail(folder, "the folder cannot be synced");
 }
 
-void MakeFolder(const fs::path& folder) {
-  if (folder.empty() || fs::is_directory(folder)) return;
-  const fs::path parent = folder.parent_path();
-  MakeFolder(parent);
+// Makes what is missing below `within`; that itself too if it is empty.
+void MakeFolder(const fs::path& folder, const fs::path& within) {
   std::error_code error;
+  if (folder.empty() || fs::is_directory(folder, error)) return;
+  if (folder == within) throw Error(ErrorKind::kIo, fmt::format("{}: the folder is not there any more.", folder.string()));
+  const fs::path parent = folder.parent_path();
+  MakeFolder(parent, within);
   fs::create_directory(folder, error);
   if (error) throw Error(ErrorKind::kIo, fmt::format("{}: the folder cannot be made: {}.", folder.string(), error.message()));
   SyncFolder(parent.empty() ? "." : parent);
@@ -63,8 +65,8 @@ void MakeFolder(const fs::path& folder) {
 
 }  // namespace
 
-void WriteDurably(const fs::path& path, std::string_view bytes) {
-  MakeFolder(path.parent_path());
+void WriteDurably(const fs::path& path, std::string_view bytes, const fs::path& within) {
+  MakeFolder(path.parent_path(), within);
   // Several processes may write the same record at once, with the same bytes: each needs its own temporary file.
   static std::atomic<unsigned> counter{0};
   fs::path temporary = path;

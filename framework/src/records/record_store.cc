@@ -66,15 +66,15 @@ std::string RecordStore::Write(TaskRecord& record, const std::vector<ItemScore>&
   record.items.rows = static_cast<int64_t>(items.size());
   record.items.size_bytes = static_cast<int64_t>(text.size());
   record.items.digest = DigestOf(text);
-  WriteDurably(ItemsPath(digest), text);
-  WriteDurably(RecordPath(digest), WriteRecord(record));
+  WriteDurably(ItemsPath(digest), text, output_);
+  WriteDurably(RecordPath(digest), WriteRecord(record), output_);
   return digest;
 }
 
 std::string RecordStore::Write(const QuantizationRecord& record) const {
   CheckFolder();
   const std::string digest = RecordDigest(record.key);
-  WriteDurably(RecordPath(digest), WriteRecord(record));
+  WriteDurably(RecordPath(digest), WriteRecord(record), output_);
   return digest;
 }
 
@@ -149,7 +149,18 @@ void RecordStore::Quarantine(const std::string& digest) const {
 
 void RecordStore::WriteTimings(const std::string& digest, const Value& timings) const {
   CheckFolder();
-  WriteDurably(TimingsPath(digest), PrettyJson(timings));
+  WriteDurably(TimingsPath(digest), PrettyJson(timings), output_);
+}
+
+Value RecordStore::Timings(const std::string& digest) const {
+  const fs::path path = TimingsPath(digest);
+  std::error_code status;
+  if (!fs::is_regular_file(path, status)) return {};
+  try {
+    return ParseJson(ReadWholeFile(path), path.string());
+  } catch (const Error&) {
+    return {};
+  }
 }
 
 void RecordStore::WriteFailure(const FailureRecord& failure) const {
@@ -158,7 +169,7 @@ void RecordStore::WriteFailure(const FailureRecord& failure) const {
                                  {"stage", failure.stage},   {"kind", failure.kind},
                                  {"reason", failure.reason}, {"stderr_tail", failure.stderr_tail},
                                  {"date", failure.date}};
-  WriteDurably(FailurePath(failure.trial), PrettyJson(value));
+  WriteDurably(FailurePath(failure.trial), PrettyJson(value), output_);
 }
 
 void RecordStore::ForgetFailure(const std::string& trial) const {

@@ -62,6 +62,8 @@ class BITLAW_EXPORT RecordStore {
   void Quarantine(const std::string& digest) const;
 
   void WriteTimings(const std::string& digest, const Value& timings) const;
+  /// Null if there are none, or none that can be read: nothing depends on them.
+  Value Timings(const std::string& digest) const;
   void WriteFailure(const FailureRecord& failure) const;
   void ForgetFailure(const std::string& trial) const;
 

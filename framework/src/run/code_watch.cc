@@ -43,6 +43,41 @@ FileWatch WatchCode(const PluginHost& host) {
   return FileWatch(std::move(files));
 }
 
+namespace {
+
+const std::string* DigestOfPlugin(const LoadedPlugin& plugin, const FileWatch& code) {
+  for (const WatchedFile& file : code.files())
+    if (file.path == plugin.path) return &file.digest;
+  return nullptr;
+}
+
+}  // namespace
+
+Value PluginBuilds(const PluginHost& host, const FileWatch& code, std::span<const std::string> ids) {
+  Value builds = Value::Map{};
+  for (const LoadedPlugin& plugin : host.plugins()) {
+    const std::string* digest = DigestOfPlugin(plugin, code);
+    if (digest == nullptr || std::find(ids.begin(), ids.end(), plugin.id) == ids.end()) continue;
+    builds.Set(plugin.id, Value::Map{{"version", plugin.version}, {"digest", *digest}});
+  }
+  return builds;
+}
+
+std::vector<std::string> RebuiltPlugins(const Value& timings, const PluginHost& host, const FileWatch& code) {
+  std::vector<std::string> rebuilt;
+  const Value* builds = timings.is_map() ? timings.Find("plugins") : nullptr;
+  if (builds == nullptr || !builds->is_map()) return rebuilt;
+  for (const LoadedPlugin& plugin : host.plugins()) {
+    const Value* then = builds->Find(plugin.id);
+    const std::string* now = DigestOfPlugin(plugin, code);
+    if (then == nullptr || !then->is_map() || now == nullptr) continue;
+    const Value *version = then->Find("version"), *digest = then->Find("digest");
+    if (version == nullptr || digest == nullptr || !(*version == Value(plugin.version)) || *digest == Value(*now)) continue;
+    rebuilt.push_back(fmt::format("'{}' {}", plugin.id, plugin.version));
+  }
+  return rebuilt;
+}
+
 std::string DigestOf(const FileWatch& watch) {
   std::vector<std::string> digests;
   for (const WatchedFile& file : watch.files()) digests.push_back(file.digest);

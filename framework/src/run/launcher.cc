@@ -83,7 +83,7 @@ class Launcher {
     FindMissing();  // Before the signals: nothing is lost here, and a digest of many gigabytes would not hear them.
     SignalScope signals;
     const size_t count = std::min(queue_.size(), static_cast<size_t>(std::max(1, options_.workers)));
-    if (count > 0) code_digest_ = DigestOf(WatchCode(host_));
+    if (count > 0) code_digest_ = DigestOf(Code());
     workers_.resize(count);
     for (Worker& worker : workers_) Start(worker);
     while (g_stop_signal == 0 && AnyAlive()) {
@@ -126,8 +126,10 @@ class Launcher {
       if (const auto content = contents_.Cached(trial)) {
         std::vector<std::string> faults;
         for (size_t t = 0; t < tasks; ++t) {
-          recorded_[index][t] = FindUsable(store_, plan_, *content, contents_.task_content(t), faults).has_value();
+          const auto record = FindUsable(store_, plan_, *content, contents_.task_content(t), faults);
+          recorded_[index][t] = record.has_value();
           done += recorded_[index][t];
+          if (record) CountRebuilt(RecordDigest(record->key));
         }
         quantized = HasQuantization(trial, *content, done > 0 ? &faults : nullptr);
         for (const std::string& fault : faults) Event("warning: " + fault + " It is done again.");
@@ -145,6 +147,12 @@ class Launcher {
       }
     }
     cache_.Save();  // Workers read it and need not digest the weights again.
+    for (const auto& [plugin, records] : rebuilt_) {
+      Event(fmt::format("warning: {} task records were made by another build of plugin {} than the one that is loaded. They "
+                        "are used, for its version is the same: raise it in BITLAW_PLUGIN(...) if its numbers changed, or "
+                        "give another --output.",
+                        records, plugin));
+    }
     if (!queue_.empty()) {
       if (const size_t others = store_.CountOtherFormats(); others > 0) {
         Event(fmt::format("note: {} records in {} have another format than {}, which this bitlaw writes and reads. They "
@@ -156,6 +164,15 @@ class Launcher {
     progress_.tasks_done = progress_.tasks_at_start;
     progress_.current.clear();
     began_ = Clock::now();
+  }
+
+  void CountRebuilt(const std::string& digest) {
+    for (const std::string& plugin : RebuiltPlugins(store_.Timings(digest), host_, Code())) ++rebuilt_[plugin];
+  }
+
+  const FileWatch& Code() {
+    if (!code_) code_ = WatchCode(host_);
+    return *code_;
   }
 
   // Whether the record of a trial's quantization is whole; the unquantized model has none to lack.
@@ -419,7 +436,9 @@ class Launcher {
   size_t next_ = 0;
   std::vector<size_t> done_;  ///< Trials that are recorded, as far as is known.
   int failed_starts_ = 0;     ///< In a row.
+  std::optional<FileWatch> code_;
   std::string code_digest_;
+  std::map<std::string, size_t> rebuilt_;  // Plugins of another build: how many records that are used are of it.
   std::vector<Worker> workers_;
   LaunchProgress progress_;
   LaunchResult result_;

@@ -15,6 +15,7 @@
 #include "evaluate/evaluate.h"
 #include "quantize/quantize_model.h"
 #include "quantize/quantized_file.h"
+#include "run/code_watch.h"
 #include "run/machine.h"
 
 namespace bitlaw {
@@ -225,6 +226,22 @@ class TrialRun {
     return quantized;
   }
 
+  // Machine, time and builds: what stands in a timings file beside the times.
+  Value Circumstances(std::vector<std::string> plugins) const {
+    const PluginHost& host = contents_.host();
+    plugins.push_back(host.Find(ComponentKind::kModel, spec_.backend).plugin_id);
+    if (trial_.quantizer != "none") plugins.push_back(host.Find(ComponentKind::kQuantizer, trial_.quantizer).plugin_id);
+    if (trial_.calibration) {
+      for (const CorpusSpec& corpus : study_.corpora) {
+        if (corpus.name != trial_.calibration->corpus) continue;
+        plugins.push_back(host.Find(ComponentKind::kCorpus, corpus.component).plugin_id);
+      }
+    }
+    Value facts = MachineFacts(threads_);
+    facts.Set("plugins", PluginBuilds(host, code_, plugins));
+    return facts;
+  }
+
   QuantizationHeader Header(const QuantizedModel& quantized) const {
     QuantizationHeader header;
     header.record = RecordDigest(QuantizationKey(content_));
@@ -265,7 +282,7 @@ class TrialRun {
     }
     store_.Write(record);
     const QuantizeTimes& times = quantized.times;
-    Value timings = MachineFacts(threads_);
+    Value timings = Circumstances({});
     timings.Set("open_s", Rounded(open_s_));
     timings.Set("total_s", Rounded(times.total_s));
     timings.Set("forward_s", Rounded(times.forward_s));
@@ -298,7 +315,8 @@ class TrialRun {
                      {"truncated_requests", result.cost.truncated_requests},
                      {"tokens_requested", result.cost.tokens_requested}};
     const std::string digest = store_.Write(record, result.scores);
-    Value timings = MachineFacts(threads_);
+    const Component& task = contents_.host().Find(ComponentKind::kTask, study_.tasks[index].component);
+    Value timings = Circumstances({task.plugin_id});
     timings.Set("elapsed_s", Rounded(result.cost.elapsed_s));
     timings.Set("tokens_computed", result.cost.tokens_computed);
     timings.Set("peak_memory_bytes", PeakMemoryBytes());

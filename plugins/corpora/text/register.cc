@@ -4,7 +4,7 @@
 namespace {
 
 void Register(bitlaw::Registrar& registrar) {
-  registrar.AddCorpus({"text", "Random windows of a text file, joined or document by document.",
+  registrar.Add<bitlaw::Corpus>({"text", "Random windows of a text file, joined or document by document.",
                        "Frantar et al. 2022, arXiv:2210.17323, calibration samplers of the reference code"},
                       bitlaw::TextCorpus::Schema(),
                       [](const bitlaw::Options& options) { return std::make_unique<bitlaw::TextCorpus>(options); });

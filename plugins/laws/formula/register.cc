@@ -4,7 +4,7 @@
 namespace {
 
 void RegisterFormula(bitlaw::Registrar& registrar) {
-  registrar.AddLaw({"formula", "A law written as a formula in YAML.", ""}, bitlaw::FormulaLaw::Schema(),
+  registrar.Add<bitlaw::Law>({"formula", "A law written as a formula in YAML.", ""}, bitlaw::FormulaLaw::Schema(),
                    [](const std::string& name, const bitlaw::Options& options) {
                      return std::make_unique<bitlaw::FormulaLaw>(name, options);
                    });

@@ -4,7 +4,7 @@
 namespace {
 
 void RegisterGaussianCapacity(bitlaw::Registrar& registrar) {
-  registrar.AddLaw({"gaussian_capacity", "Bits as a share of parameters, by the error of a normal weight.", ""},
+  registrar.Add<bitlaw::Law>({"gaussian_capacity", "Bits as a share of parameters, by the error of a normal weight.", ""},
                    bitlaw::OptionSchema(), [](const std::string& name, const bitlaw::Options&) {
                      return bitlaw::MakeGaussianCapacityLaw(name);
                    });

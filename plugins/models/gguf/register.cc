@@ -4,7 +4,7 @@
 namespace {
 
 void RegisterGguf(bitlaw::Registrar& registrar) {
-  registrar.AddModelBackend({"gguf", "GGUF files of llama.cpp, dequantized; the tokenizer comes from the file.",
+  registrar.Add<bitlaw::ModelBackend>({"gguf", "GGUF files of llama.cpp, dequantized; the tokenizer comes from the file.",
                              "https://github.com/ggml-org/ggml/blob/master/docs/gguf.md"},
                             bitlaw::OptionSchema(),
                             [](const bitlaw::Options&) { return std::make_unique<bitlaw::GgufBackend>(); });

@@ -4,7 +4,7 @@
 namespace {
 
 void RegisterHf(bitlaw::Registrar& registrar) {
-  registrar.AddModelBackend({"hf", "Hugging Face checkpoint folders: config.json, safetensors, tokenizer.json.",
+  registrar.Add<bitlaw::ModelBackend>({"hf", "Hugging Face checkpoint folders: config.json, safetensors, tokenizer.json.",
                              "https://github.com/huggingface/safetensors"},
                             bitlaw::OptionSchema(),
                             [](const bitlaw::Options&) { return std::make_unique<bitlaw::HfBackend>(); });

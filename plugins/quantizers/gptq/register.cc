@@ -6,7 +6,7 @@
 namespace {
 
 void RegisterGptq(bitlaw::Registrar& registrar) {
-  registrar.AddQuantizer({"gptq", "Rounds weights so that a layer's output on calibration data changes least.",
+  registrar.Add<bitlaw::Quantizer>({"gptq", "Rounds weights so that a layer's output on calibration data changes least.",
                           "Frantar et al. 2022, arXiv:2210.17323"},
                          bitlaw::GptqSettings::Schema(), [](const bitlaw::Options& options) {
                            return std::make_unique<bitlaw::GptqQuantizer>(bitlaw::GptqSettings::From(options));

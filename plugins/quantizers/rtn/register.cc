@@ -6,7 +6,7 @@
 namespace {
 
 void RegisterRtn(bitlaw::Registrar& registrar) {
-  registrar.AddQuantizer({"rtn", "Rounds every weight to the nearest point of its group's grid.", ""},
+  registrar.Add<bitlaw::Quantizer>({"rtn", "Rounds every weight to the nearest point of its group's grid.", ""},
                          bitlaw::RtnSettings::Schema(), [](const bitlaw::Options& options) {
                            return std::make_unique<bitlaw::RtnQuantizer>(bitlaw::RtnSettings::From(options));
                          });

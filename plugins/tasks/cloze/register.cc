@@ -3,7 +3,7 @@
 namespace {
 
 void Register(bitlaw::Registrar& registrar) {
-  registrar.AddTask({"cloze", "Scores the one right continuation of a text.", "lm-evaluation-harness 0.4.13, loglikelihood"}, bitlaw::Cloze::Schema(),
+  registrar.Add<bitlaw::Task>({"cloze", "Scores the one right continuation of a text.", "lm-evaluation-harness 0.4.13, loglikelihood"}, bitlaw::Cloze::Schema(),
                     [](const bitlaw::Options& options, const bitlaw::TaskContext& context) {
                       return std::make_unique<bitlaw::Cloze>(options, context);
                     });

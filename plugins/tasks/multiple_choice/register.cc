@@ -3,7 +3,7 @@
 namespace {
 
 void Register(bitlaw::Registrar& registrar) {
-  registrar.AddTask({"multiple_choice", "Picks the most likely of several answers.", "lm-evaluation-harness 0.4.13, multiple_choice"}, bitlaw::MultipleChoice::Schema(),
+  registrar.Add<bitlaw::Task>({"multiple_choice", "Picks the most likely of several answers.", "lm-evaluation-harness 0.4.13, multiple_choice"}, bitlaw::MultipleChoice::Schema(),
                     [](const bitlaw::Options& options, const bitlaw::TaskContext& context) {
                       return std::make_unique<bitlaw::MultipleChoice>(options, context);
                     });

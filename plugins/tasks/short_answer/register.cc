@@ -3,7 +3,7 @@
 namespace {
 
 void Register(bitlaw::Registrar& registrar) {
-  registrar.AddTask({"short_answer", "Generates a short answer and compares it with the accepted ones.", "lm-evaluation-harness 0.4.13, generate_until with exact_match"}, bitlaw::ShortAnswer::Schema(),
+  registrar.Add<bitlaw::Task>({"short_answer", "Generates a short answer and compares it with the accepted ones.", "lm-evaluation-harness 0.4.13, generate_until with exact_match"}, bitlaw::ShortAnswer::Schema(),
                     [](const bitlaw::Options& options, const bitlaw::TaskContext& context) {
                       return std::make_unique<bitlaw::ShortAnswer>(options, context);
                     });

@@ -134,11 +134,11 @@ class FixtureLaw : public Law {
 };
 
 void RegisterComponents(Registrar& registrar) {
-  registrar.AddModelBackend({"shapes", "Layer shapes without weights.", ""}, {},
+  registrar.Add<ModelBackend>({"shapes", "Layer shapes without weights.", ""}, {},
                             [](const Options&) { return std::make_unique<ShapesBackend>(); });
   OptionSchema corpus;
   corpus.Path("path").Doc("Text file.");
-  registrar.AddCorpus({"fixture", "Counts instead of text.", ""}, corpus,
+  registrar.Add<Corpus>({"fixture", "Counts instead of text.", ""}, corpus,
                       [](const Options& options) { return std::make_unique<FixtureCorpus>(options); });
   OptionSchema task;
   task.String("version").Default("1").Doc("Of the definition.");
@@ -146,12 +146,12 @@ void RegisterComponents(Registrar& registrar) {
   task.String("data").Optional().Doc("Data file; not read.");
   task.String("question").Doc("The only question.");
   task.Int("limit").Min(1).Optional().Doc("Not used.");
-  registrar.AddTask({"fixture", "One question.", ""}, task, [](const Options& options, const TaskContext& context) {
+  registrar.Add<Task>({"fixture", "One question.", ""}, task, [](const Options& options, const TaskContext& context) {
     return std::make_unique<FixtureTask>(options, context);
   });
   OptionSchema law;
   law.Real("scale").Above(0).Default(1).Doc("Factor.");
-  registrar.AddLaw({"fixture_law", "A straight line.", ""}, law, [](const std::string& name, const Options& options) {
+  registrar.Add<Law>({"fixture_law", "A straight line.", ""}, law, [](const std::string& name, const Options& options) {
     return std::make_unique<FixtureLaw>(name, options);
   });
 }

@@ -34,6 +34,14 @@ using DurableFile = InAFolder;
 using DigestCacheTest = InAFolder;
 
 TEST_F(DurableFile, ReplacesWhatWasThereAndLeavesNothingElse) {
+  // A folder that was deleted does not come back.
+  try {
+    WriteDurably(folder_ / "gone/x/y", "z", folder_ / "gone");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.what(), (folder_ / "gone").string() + ": the folder is not there any more.");
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "gone"));
   WriteDurably(folder_ / "a" / "b", "old");
   WriteDurably(folder_ / "a" / "b", "new");
   EXPECT_EQ(ReadWholeFile(folder_ / "a" / "b"), "new");

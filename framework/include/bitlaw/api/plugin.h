@@ -1,8 +1,12 @@
 #pragma once
 
+#include <any>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/base/export.h"
@@ -11,6 +15,7 @@
 namespace bitlaw {
 
 class Corpus;
+class Exporter;
 class Law;
 class ModelBackend;
 class Quantizer;
@@ -37,22 +42,62 @@ struct BITLAW_EXPORT TaskContext {
   std::vector<std::string> data_paths; ///< Folders in which relative data files are looked for, in order.
 };
 
-using ModelBackendFactory = std::function<std::unique_ptr<ModelBackend>(const Options&)>;
-using QuantizerFactory = std::function<std::unique_ptr<Quantizer>(const Options&)>;
-using CorpusFactory = std::function<std::unique_ptr<Corpus>(const Options&)>;
-using TaskFactory = std::function<std::unique_ptr<Task>(const Options&, const TaskContext&)>;
-using LawFactory = std::function<std::unique_ptr<Law>(const std::string& name, const Options&)>;
+/// Which kind of component an interface is, and how one is made. Specialized once for each interface that plugins offer:
+///
+///     kName    the kind in specs and full names: "quantizer"
+///     Factory  std::function<std::unique_ptr<Interface>(const Options&, ...)>
+///
+/// A new kind is a new specialization; nothing here changes its layout, so it costs no epoch.
+template <class Interface>
+struct KindOf;
 
-/// Collects what one plugin offers. All-or-nothing: if the register function throws, or a name is malformed or
-/// taken, nothing of the plugin is kept.
+template <>
+struct KindOf<ModelBackend> {
+  static constexpr std::string_view kName = "model";
+  using Factory = std::function<std::unique_ptr<ModelBackend>(const Options&)>;
+};
+template <>
+struct KindOf<Quantizer> {
+  static constexpr std::string_view kName = "quantizer";
+  using Factory = std::function<std::unique_ptr<Quantizer>(const Options&)>;
+};
+template <>
+struct KindOf<Corpus> {
+  static constexpr std::string_view kName = "corpus";
+  using Factory = std::function<std::unique_ptr<Corpus>(const Options&)>;
+};
+template <>
+struct KindOf<Task> {
+  static constexpr std::string_view kName = "task";
+  using Factory = std::function<std::unique_ptr<Task>(const Options&, const TaskContext&)>;
+};
+template <>
+struct KindOf<Law> {
+  static constexpr std::string_view kName = "law";
+  using Factory = std::function<std::unique_ptr<Law>(const std::string& name, const Options&)>;
+};
+template <>
+struct KindOf<Exporter> {
+  static constexpr std::string_view kName = "exporter";
+  using Factory = std::function<std::unique_ptr<Exporter>(const Options&)>;
+};
+
+/// Collects what one plugin offers. All-or-nothing: if the register function throws, a name is malformed or taken, or
+/// the host has no such kind, nothing of the plugin is kept.
 class BITLAW_EXPORT Registrar {
  public:
   virtual ~Registrar() = default;
-  virtual void AddModelBackend(ComponentInfo info, OptionSchema schema, ModelBackendFactory factory) = 0;
-  virtual void AddQuantizer(ComponentInfo info, OptionSchema schema, QuantizerFactory factory) = 0;
-  virtual void AddCorpus(ComponentInfo info, OptionSchema schema, CorpusFactory factory) = 0;
-  virtual void AddTask(ComponentInfo info, OptionSchema schema, TaskFactory factory) = 0;
-  virtual void AddLaw(ComponentInfo info, OptionSchema schema, LawFactory factory) = 0;
+
+  /// registrar.Add<Quantizer>({"rtn", "Rounds ...", ""}, schema, [](const Options& options) { ... });
+  template <class Interface>
+  void Add(ComponentInfo info, OptionSchema schema, typename KindOf<Interface>::Factory factory) {
+    AddComponent(KindOf<Interface>::kName, std::move(info), std::move(schema),
+                 factory ? std::any(std::move(factory)) : std::any());
+  }
+
+ private:
+  /// `factory` holds the KindOf<...>::Factory of the kind; nothing for an empty function.
+  virtual void AddComponent(std::string_view kind, ComponentInfo info, OptionSchema schema, std::any factory) = 0;
 };
 
 }  // namespace bitlaw

@@ -10,10 +10,12 @@
 /// The build fingerprint: what must be equal on both sides of dlopen for C++ objects to cross it.
 ///
 /// It is the *name* of a symbol, so that the host reads it from the symbol table before any code of the
-/// library runs. Six fields, each a token without underscores at its ends:
+/// library runs. Seven fields, each a token without underscores at its ends:
 ///
 ///   bitlaw_fingerprint__api_<epoch>__torch_<major>_<minor>_<patch>|none__abi_<0|1>__cc_<name><major>
-///       __std_<yyyymm>__san_<none|asan|tsan>
+///       __std_<value of __cplusplus>__stl_<gnu|gnu_debug|llvm>__san_<none|asan|tsan>
+///
+/// stl: _GLIBCXX_DEBUG gives containers other members; _GLIBCXX_ASSERTIONS only adds checks, and is not in it.
 ///
 /// torch is "none" in a plugin built without BITLAW_USES_TORCH, and such a plugin fits any host.
 
@@ -60,22 +62,22 @@
 #endif
 #endif
 
-#if __cplusplus >= 202302L
-#define BITLAW_FP_STD 202302
-#elif __cplusplus >= 202002L
-#define BITLAW_FP_STD 202002
+#if defined(_LIBCPP_VERSION)
+#define BITLAW_FP_STL llvm
+#elif defined(_GLIBCXX_DEBUG)
+#define BITLAW_FP_STL gnu_debug
 #else
-#define BITLAW_FP_STD 201703
+#define BITLAW_FP_STL gnu
 #endif
 
-#define BITLAW_FP_JOIN_2(api, torch, abi, cc, std, san) \
-  bitlaw_fingerprint__api_##api##__torch_##torch##__abi_##abi##__cc_##cc##__std_##std##__san_##san
-#define BITLAW_FP_JOIN(api, torch, abi, cc, std, san) BITLAW_FP_JOIN_2(api, torch, abi, cc, std, san)
+#define BITLAW_FP_JOIN_2(api, torch, abi, cc, std, stl, san) \
+  bitlaw_fingerprint__api_##api##__torch_##torch##__abi_##abi##__cc_##cc##__std_##std##__stl_##stl##__san_##san
+#define BITLAW_FP_JOIN(api, torch, abi, cc, std, stl, san) BITLAW_FP_JOIN_2(api, torch, abi, cc, std, stl, san)
 
 /// The fingerprint symbol of the translation unit that uses it.
 #define BITLAW_FINGERPRINT_SYMBOL                                                                     \
-  BITLAW_FP_JOIN(BITLAW_API_EPOCH, BITLAW_FP_TORCH, _GLIBCXX_USE_CXX11_ABI, BITLAW_FP_CC, BITLAW_FP_STD, \
-                 BITLAW_FP_SAN)
+  BITLAW_FP_JOIN(BITLAW_API_EPOCH, BITLAW_FP_TORCH, _GLIBCXX_USE_CXX11_ABI, BITLAW_FP_CC, __cplusplus,   \
+                 BITLAW_FP_STL, BITLAW_FP_SAN)
 
 #define BITLAW_FP_TEXT_2(x) #x
 #define BITLAW_FP_TEXT(x) BITLAW_FP_TEXT_2(x)
