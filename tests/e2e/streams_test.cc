@@ -107,5 +107,21 @@ TEST_F(Streams, AnUnknownColumnOfALawDoesNotDiscardTheReport) {
   EXPECT_THAT(files.at("report.txt"), HasSubstr("B^alpha"));
 }
 
+TEST_F(Streams, AStudyHoldsAParameterOfItsLaws) {
+  std::ofstream(folder_ / "held.yaml") << "formula: A * B^alpha\nparameters: {A: {min: 0}, alpha: {}}\n";
+  const auto study = WriteStudy("  - none\n  - {quantizer: rtn, bits: [2, 3, 4], group_size: 32}\n", "[endings, uses]");
+  const std::string text = StartedProgram::Text(study);
+  std::ofstream(study, std::ios::app) << "laws: [held.yaml]\nfit: {fix: {alhpa: -1.5}}\n";
+  std::vector<std::string> words = RunArguments(study, "out");
+  words.pop_back();  // --no-fit
+  const ProgramEnd wrong = StartedProgram(words, folder_).Wait();
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("fix: no law has a parameter 'alhpa'. Did you mean 'alpha'? Parameters: A, alpha."));
+  std::ofstream(study) << text << "laws: [held.yaml]\nfit: {fix: {alpha: -1.5}}\n";
+  const ProgramEnd end = StartedProgram(words, folder_).Wait();
+  EXPECT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(FilesOf("out").at("report.txt"), HasSubstr("-1.5"));
+}
+
 }  // namespace
 }  // namespace bitlaw

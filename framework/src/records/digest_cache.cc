@@ -109,7 +109,9 @@ void DigestCache::SetEntry(const std::string& key, const std::string& digest) {
 }
 
 void DigestCache::Save() {
-  if (!changed_) return;
+  std::error_code status;
+  const bool is_lost = !(files_.empty() && entries_.empty()) && !fs::exists(file_, status);
+  if (!changed_ && !is_lost) return;  // Whoever deleted it must not cost the observations their rows.
   Value::Map files, entries;
   for (const auto& [path, known] : files_) {
     if (known.digest.empty()) continue;

@@ -203,6 +203,18 @@ TEST_F(DigestCacheTest, KnowsAFileUntilItChanges) {
   EXPECT_NE(DigestCache(file).Files({weights}), digest);
 }
 
+TEST_F(DigestCacheTest, IsWrittenAgainWhereItWasDeleted) {
+  const fs::path file = folder_ / "digests.json";
+  DigestCache cache(file);
+  cache.Save();
+  EXPECT_FALSE(fs::exists(file));  // It has nothing to say.
+  cache.SetEntry("x", std::string(64, 'f'));
+  cache.Save();
+  fs::remove(file);
+  cache.Save();
+  EXPECT_EQ(DigestCache(file).CachedEntry("x"), std::string(64, 'f'));
+}
+
 TEST_F(DigestCacheTest, DependsOnBytesNotOnNames) {
   WriteDurably(folder_ / "a", "same");
   WriteDurably(folder_ / "b", "same");
