@@ -57,6 +57,8 @@ std::string Lead(const SourceMark& mark) {
 
 bool IsNameCharacter(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-'; }
 
+constexpr size_t kMaxFilters = 64;
+
 // Reads one expression between its braces.
 class ExpressionParser {
  public:
@@ -75,6 +77,10 @@ class ExpressionParser {
     SkipSpace();
     while (Peek() == '|') {
       ++at_;
+      // Each reads the whole text of the one before: 20,000 of them over a megabyte took minutes.
+      if (expression.filters.size() == kMaxFilters) {
+        Fail("an expression has more than " + std::to_string(kMaxFilters) + " filters. Use fewer, or change the data.");
+      }
       expression.filters.push_back(ReadFilter());
       SkipSpace();
     }

@@ -44,6 +44,17 @@ TEST(Template, AppliesFiltersFromLeftToRight) {
   EXPECT_EQ(Rendered("{{choices|join:'\\n\\''}}"), "ant\n'Bee");
 }
 
+TEST(Template, HasAtMostSixtyFourFiltersInARow) {
+  const auto trims = [](int count) {
+    std::string text = "{{question";
+    for (int i = 0; i < count; ++i) text += "|trim";
+    return text + "}}";
+  };
+  EXPECT_EQ(Rendered(trims(64)), "Who?");
+  EXPECT_EQ(ParseFault(trims(65)),
+            "task.yaml:9:9: an expression has more than 64 filters. Use fewer, or change the data.");
+}
+
 TEST(Template, StopsBeforeATextGrowsWithoutBound) {
   // 2^28 bytes, if nothing stopped it at 2^24.
   std::string text = "{{'a'";
