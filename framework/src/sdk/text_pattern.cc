@@ -19,8 +19,9 @@ std::string Message(int code) {
   return buffer;
 }
 
-// Beyond these a pattern gives up: memory; steps from one place of a text of so many bytes (PCRE2 counts them anew for
-// each place), which for all places of it come to about a second and leave a pattern that crosses the text room.
+// Beyond these a pattern gives up: memory; steps from one place of a text of so many bytes. PCRE2 counts them anew for each
+// place, so the limit falls with the length: 5 10^8 for all places together, but never less than a pattern needs that
+// crosses the text from one place, which from 10,000 bytes on lets the total grow with the square of the length.
 constexpr uint32_t kHeapLimitKib = 64 * 1024;
 uint32_t MatchLimit(size_t bytes) {
   const uint64_t length = bytes + 1;

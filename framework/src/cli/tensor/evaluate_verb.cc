@@ -368,7 +368,8 @@ void AddEvaluateVerb(CLI::App& app, Session& session) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   verb->add_option("--json", arguments->json, "Write results as JSON to this file; - prints them instead of the table");
-  verb->add_option("--samples", arguments->samples, "Write every item with its answers, and the right one, to this JSON-lines file");
+  verb->add_option("--samples", arguments->samples,
+                   "Write every item with its answers, and the right one, to this JSON-lines file");
   verb->callback(
       [&session, arguments] { session.action = [&session, arguments] { return EvaluateModel(session, *arguments); }; });
 }
