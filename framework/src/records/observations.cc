@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <set>
 
@@ -14,10 +15,16 @@ namespace {
 
 constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
+/// A (trial, task, metric): recorded, or still to come.
 struct Row {
   const Trial* trial;
   size_t task, metric;
-  const TaskRecord* record;
+  const TaskCard* card;      // Of the record; of the task as it is now if there is none.
+  const TaskRecord* record;  // Null: planned, and what is measured has stand-ins.
+  double baseline_value = kMissing;
+
+  const MetricCard& metric_card() const { return card->metrics[metric]; }
+  bool is_accuracy() const { return metric_card().kind == MetricKind::kAccuracy; }
 };
 
 const char* KindName(MetricKind kind) {
@@ -30,10 +37,10 @@ const char* KindName(MetricKind kind) {
   return "";
 }
 
-std::string StratumOf(const StudySpec& study, const TaskRecord& record) {
-  if (study.strata.empty()) return record.card.stratum;
+std::string StratumOf(const StudySpec& study, const TaskCard& card) {
+  if (study.strata.empty()) return card.stratum;
   for (const auto& [stratum, tasks] : study.strata) {
-    if (std::find(tasks.begin(), tasks.end(), record.card.name) != tasks.end()) return stratum;
+    if (std::find(tasks.begin(), tasks.end(), card.name) != tasks.end()) return stratum;
   }
   return "";
 }
@@ -44,21 +51,150 @@ const Value* AxisValue(const Trial& trial, const std::string& axis) {
   return nullptr;
 }
 
-// A column of an axis: numbers if every value that is there is one.
-void AddAxis(Table& table, const std::string& name, const std::vector<Row>& rows) {
-  std::vector<const Value*> values;
-  for (const Row& row : rows) values.push_back(AxisValue(*row.trial, name));
-  const bool numbers = std::all_of(values.begin(), values.end(),
-                                   [](const Value* v) { return v == nullptr || v->is_null() || v->is_number(); });
+// What a measured score is taken to be before it is measured: half way between chance and perfect, of 100 items.
+constexpr double kPlannedAccuracy = 0.75, kPlannedChance = 0.5, kPlannedItems = 100, kPlannedError = 0.04;
+
+MetricSummary SummaryOf(const Row& row) {
+  if (row.record != nullptr) return row.record->metrics[row.metric];
+  MetricSummary planned;
+  planned.name = row.metric_card().name;
+  planned.value = kPlannedAccuracy;
+  planned.standard_error = kPlannedError;
+  planned.items = static_cast<int64_t>(kPlannedItems);
+  planned.chance = kPlannedChance;
+  return planned;
+}
+
+/// One column of the observations: where its cells come from. Exactly one of the two functions is set.
+struct Column {
+  std::string name;
+  std::function<std::string(const Row&)> text;
+  std::function<double(const Row&)> number;
+};
+
+// An axis is a column of numbers if every value that is there is one.
+Column AxisColumn(const Plan& plan, const std::string& name) {
+  const bool numbers = std::all_of(plan.trials.begin(), plan.trials.end(), [&](const Trial& trial) {
+    const Value* v = AxisValue(trial, name);
+    return v == nullptr || v->is_null() || v->is_number();
+  });
   if (numbers) {
-    std::vector<double> column;
-    for (const Value* v : values) column.push_back(v == nullptr || v->is_null() ? kMissing : v->AsReal());
-    table.AddNumbers(name, std::move(column));
-  } else {
-    std::vector<std::string> column;
-    for (const Value* v : values) column.push_back(v == nullptr || v->is_null() ? "" : v->is_string() ? v->AsString() : v->Text());
-    table.AddTexts(name, std::move(column));
+    return {name, {}, [name](const Row& row) {
+              const Value* v = AxisValue(*row.trial, name);
+              return v == nullptr || v->is_null() ? kMissing : v->AsReal();
+            }};
   }
+  return {name, [name](const Row& row) -> std::string {
+            const Value* v = AxisValue(*row.trial, name);
+            return v == nullptr || v->is_null() ? "" : v->is_string() ? v->AsString() : v->Text();
+          }, {}};
+}
+
+// Every column of observations.csv, in its order: the one list from which tables are written and laws are checked.
+std::vector<Column> ColumnsOf(const Plan& plan) {
+  std::vector<Column> columns;
+  const auto text = [&](const char* name, std::function<std::string(const Row&)> of) {
+    columns.push_back({name, std::move(of), {}});
+  };
+  const auto number = [&](const char* name, std::function<double(const Row&)> of) {
+    columns.push_back({name, {}, std::move(of)});
+  };
+  const auto model = [&plan](const Row& row) -> const PlannedModel& { return plan.models[row.trial->model]; };
+  const auto is_quantized = [](const Row& row) { return row.trial->quantizer != "none"; };
+
+  text("study", [&plan](const Row&) { return plan.study.name; });
+  text("trial", [](const Row& row) { return row.trial->id; });
+  text("label", [](const Row& row) { return row.trial->label; });
+  text("model", [=](const Row& row) { return model(row).spec.name; });
+  text("family", [=](const Row& row) {
+    return model(row).spec.family.empty() ? model(row).summary.architecture : model(row).spec.family;
+  });
+  number("hold_out", [=](const Row& row) { return model(row).spec.hold_out ? 1 : 0; });
+  number("N", [=](const Row& row) {
+    return static_cast<double>(row.record != nullptr ? row.record->model.parameters_non_embedding()
+                                                     : model(row).summary.parameters_non_embedding());
+  });
+  number("parameters_total", [=](const Row& row) {
+    return static_cast<double>(row.record != nullptr ? row.record->model.parameters_total
+                                                     : model(row).summary.parameters_total);
+  });
+  text("quantizer", [](const Row& row) { return row.trial->quantizer; });
+  number("B", [](const Row& row) {
+    return row.record != nullptr && row.record->quantization ? row.record->quantization->bits_requested
+                                                             : row.trial->bits_requested;
+  });
+  number("bits_effective", [](const Row& row) {
+    return row.record != nullptr && row.record->quantization ? row.record->quantization->bits_effective
+                                                             : row.trial->bits_per_weight;
+  });
+  number("G", [=](const Row& row) {
+    if (!is_quantized(row)) return kMissing;
+    if (row.record != nullptr) {
+      return row.record->quantization ? static_cast<double>(row.record->quantization->group_size) : kMissing;
+    }
+    // A quantizer without groups has one a row of weights.
+    const int64_t planned = row.trial->group_size_effective;
+    return static_cast<double>(planned > 0 ? planned : model(row).summary.hidden_size);
+  });
+  number("Cb", [](const Row& row) {
+    return row.trial->calibration ? static_cast<double>(row.trial->calibration->sequences) : kMissing;
+  });
+  number("T", [](const Row& row) {
+    return row.trial->calibration ? static_cast<double>(row.trial->calibration->tokens) : kMissing;
+  });
+  text("corpus", [](const Row& row) { return row.trial->calibration ? row.trial->calibration->corpus : ""; });
+  text("dtype", [](const Row& row) { return std::string(Name(row.trial->compute.dtype)); });
+  const size_t axes_at = columns.size();
+
+  text("task", [](const Row& row) { return row.card->name; });
+  text("stratum", [&plan](const Row& row) { return StratumOf(plan.study, *row.card); });
+  text("metric", [](const Row& row) { return row.metric_card().name; });
+  text("metric_kind", [](const Row& row) { return KindName(row.metric_card().kind); });
+  number("primary", [](const Row& row) { return row.metric == 0 ? 1 : 0; });
+  number("value", [](const Row& row) { return SummaryOf(row).value; });
+  number("standard_error", [](const Row& row) { return SummaryOf(row).standard_error; });
+  number("items", [](const Row& row) { return static_cast<double>(SummaryOf(row).items); });
+  number("chance", [](const Row& row) { return row.is_accuracy() ? SummaryOf(row).chance : kMissing; });
+  number("acc_adj", [](const Row& row) {
+    const MetricSummary x = SummaryOf(row);
+    return row.is_accuracy() ? (x.value - x.chance) / (1 - x.chance) : kMissing;
+  });
+  number("limit", [](const Row& row) { return row.card->limit ? static_cast<double>(*row.card->limit) : kMissing; });
+  number("baseline_value", [](const Row& row) { return row.baseline_value; });
+  number("fallbacks", [](const Row& row) {
+    return row.record != nullptr && row.record->quantization
+               ? static_cast<double>(row.record->quantization->fallbacks.size())
+               : 0.0;
+  });
+  text("record", [](const Row& row) { return row.record != nullptr ? RecordDigest(row.record->key) : ""; });
+
+  // The axes come in the order of the plan; their names must not hide a column of our own.
+  std::set<std::string> names;
+  for (const Column& column : columns) names.insert(column.name);
+  std::vector<Column> axes;
+  for (const std::string& name : plan.axis_names()) {
+    if (names.insert(name).second) axes.push_back(AxisColumn(plan, name));
+  }
+  columns.insert(columns.begin() + static_cast<std::ptrdiff_t>(axes_at), axes.begin(), axes.end());
+  return columns;
+}
+
+Table TableOf(const std::vector<Column>& columns, const std::vector<Row>& rows) {
+  Table table("observations");
+  for (const Column& column : columns) {
+    if (column.text) {
+      std::vector<std::string> cells;
+      cells.reserve(rows.size());
+      for (const Row& row : rows) cells.push_back(column.text(row));
+      table.AddTexts(column.name, std::move(cells));
+    } else {
+      std::vector<double> cells;
+      cells.reserve(rows.size());
+      for (const Row& row : rows) cells.push_back(column.number(row));
+      table.AddNumbers(column.name, std::move(cells));
+    }
+  }
+  return table;
 }
 
 }  // namespace
@@ -91,7 +227,18 @@ Table Observations(const Plan& plan, const PluginHost& host, const std::filesyst
   for (size_t i = 0; i < records.size(); ++i) {
     for (size_t t = 0; t < records[i].size(); ++t) {
       if (!records[i][t]) continue;
-      for (size_t m = 0; m < records[i][t]->metrics.size(); ++m) rows.push_back({&plan.trials[i], t, m, &*records[i][t]});
+      const TaskRecord& record = *records[i][t];
+      const auto* baseline = baselines[plan.trials[i].model];
+      for (size_t m = 0; m < record.metrics.size(); ++m) {
+        Row row{&plan.trials[i], t, m, &record.card, &record};
+        if (baseline != nullptr && (*baseline)[t]) {
+          // By name: whoever edits a record may leave it fewer metrics than this one has.
+          for (const MetricSummary& one : (*baseline)[t]->metrics) {
+            if (one.name == record.metrics[m].name) row.baseline_value = one.value;
+          }
+        }
+        rows.push_back(row);
+      }
     }
   }
   if (warnings != nullptr) {
@@ -102,93 +249,36 @@ Table Observations(const Plan& plan, const PluginHost& host, const std::filesyst
     }
   }
 
-  Table table("observations");
-  auto texts = [&](const char* name, auto&& of) {
-    std::vector<std::string> column;
-    for (const Row& row : rows) column.emplace_back(of(row));
-    table.AddTexts(name, std::move(column));
-  };
-  auto numbers = [&](const char* name, auto&& of) {
-    std::vector<double> column;
-    for (const Row& row : rows) column.push_back(static_cast<double>(of(row)));
-    table.AddNumbers(name, std::move(column));
-  };
-  auto model = [&](const Row& row) -> const PlannedModel& { return plan.models[row.trial->model]; };
-  auto metric = [](const Row& row) -> const MetricSummary& { return row.record->metrics[row.metric]; };
-  auto card = [](const Row& row) -> const MetricCard& { return row.record->card.metrics[row.metric]; };
+  return TableOf(ColumnsOf(plan), rows);
+}
 
-  texts("study", [&](const Row&) { return plan.study.name; });
-  texts("trial", [](const Row& row) { return row.trial->id; });
-  texts("label", [](const Row& row) { return row.trial->label; });
-  texts("model", [&](const Row& row) { return model(row).spec.name; });
-  texts("family", [&](const Row& row) {
-    return model(row).spec.family.empty() ? model(row).summary.architecture : model(row).spec.family;
-  });
-  numbers("hold_out", [&](const Row& row) { return model(row).spec.hold_out ? 1 : 0; });
-  numbers("N", [](const Row& row) { return row.record->model.parameters_non_embedding(); });
-  numbers("parameters_total", [](const Row& row) { return row.record->model.parameters_total; });
-  texts("quantizer", [](const Row& row) { return row.trial->quantizer; });
-  numbers("B", [](const Row& row) {
-    return row.record->quantization ? row.record->quantization->bits_requested : row.trial->bits_requested;
-  });
-  numbers("bits_effective", [](const Row& row) {
-    return row.record->quantization ? row.record->quantization->bits_effective : row.trial->bits_per_weight;
-  });
-  numbers("G", [](const Row& row) {
-    return row.record->quantization ? static_cast<double>(row.record->quantization->group_size) : kMissing;
-  });
-  numbers("Cb", [](const Row& row) {
-    return row.record->calibration ? static_cast<double>(row.record->calibration->sequences) : kMissing;
-  });
-  numbers("T", [](const Row& row) {
-    return row.record->calibration ? static_cast<double>(row.record->calibration->tokens) : kMissing;
-  });
-  texts("corpus", [](const Row& row) { return row.trial->calibration ? row.trial->calibration->corpus : ""; });
-  texts("dtype", [](const Row& row) { return std::string(Name(row.trial->compute.dtype)); });
+std::vector<ObservationColumn> ObservationColumns(const Plan& plan) {
+  std::vector<ObservationColumn> columns;
+  for (const Column& column : ColumnsOf(plan)) columns.push_back({column.name, static_cast<bool>(column.text)});
+  return columns;
+}
 
-  // The axes come in the order of the plan; their names must not hide a column of our own.
-  static const std::set<std::string> kOwn = {"study", "trial", "label", "model", "family", "hold_out", "N",
-      "parameters_total", "quantizer", "B", "bits_effective", "G", "Cb", "T", "corpus", "dtype", "task", "stratum",
-      "metric", "metric_kind", "primary", "value", "standard_error", "items", "chance", "acc_adj", "limit",
-      "baseline_value", "fallbacks", "record"};
-  std::vector<std::string> axes;
-  for (const Trial& trial : plan.trials) {
-    for (const auto& [name, ignored] : trial.axes) {
-      if (!kOwn.contains(name) && std::find(axes.begin(), axes.end(), name) == axes.end()) axes.push_back(name);
+Table PlannedObservations(const Plan& plan, const std::vector<TaskCard>& cards) {
+  constexpr size_t kEnoughTrials = 500;
+  const std::vector<Column> columns = ColumnsOf(plan);
+  std::set<std::vector<bool>> known;
+  std::vector<Row> rows;
+  for (size_t i = 0; i < plan.trials.size(); ++i) {
+    std::vector<Row> of_trial;
+    for (size_t t = 0; t < cards.size(); ++t) {
+      for (size_t m = 0; m < cards[t].metrics.size(); ++m) {
+        of_trial.push_back({&plan.trials[i], t, m, &cards[t], nullptr, kPlannedAccuracy});
+      }
     }
+    if (of_trial.empty()) break;
+    std::vector<bool> has_value;
+    for (const Column& column : columns) {
+      has_value.push_back(column.text ? !column.text(of_trial[0]).empty() : !std::isnan(column.number(of_trial[0])));
+    }
+    const bool is_new = known.insert(std::move(has_value)).second;
+    if (is_new || i < kEnoughTrials) rows.insert(rows.end(), of_trial.begin(), of_trial.end());
   }
-  for (const std::string& axis : axes) AddAxis(table, axis, rows);
-
-  texts("task", [](const Row& row) { return row.record->card.name; });
-  texts("stratum", [&](const Row& row) { return StratumOf(plan.study, *row.record); });
-  texts("metric", [&](const Row& row) { return metric(row).name; });
-  texts("metric_kind", [&](const Row& row) { return KindName(card(row).kind); });
-  numbers("primary", [](const Row& row) { return row.metric == 0 ? 1 : 0; });
-  numbers("value", [&](const Row& row) { return metric(row).value; });
-  numbers("standard_error", [&](const Row& row) { return metric(row).standard_error; });
-  numbers("items", [&](const Row& row) { return metric(row).items; });
-  numbers("chance", [&](const Row& row) { return card(row).kind == MetricKind::kAccuracy ? metric(row).chance : kMissing; });
-  numbers("acc_adj", [&](const Row& row) {
-    const MetricSummary& x = metric(row);
-    return card(row).kind == MetricKind::kAccuracy ? (x.value - x.chance) / (1 - x.chance) : kMissing;
-  });
-  numbers("limit", [](const Row& row) {
-    return row.record->card.limit ? static_cast<double>(*row.record->card.limit) : kMissing;
-  });
-  numbers("baseline_value", [&](const Row& row) {
-    const auto* baseline = baselines[row.trial->model];
-    if (baseline == nullptr || !(*baseline)[row.task]) return kMissing;
-    // By name: whoever edits a record may leave it fewer metrics than this one has.
-    for (const MetricSummary& one : (*baseline)[row.task]->metrics) {
-      if (one.name == metric(row).name) return one.value;
-    }
-    return kMissing;
-  });
-  numbers("fallbacks", [](const Row& row) {
-    return row.record->quantization ? row.record->quantization->fallbacks.size() : size_t{0};
-  });
-  texts("record", [](const Row& row) { return RecordDigest(row.record->key); });
-  return table;
+  return TableOf(columns, rows);
 }
 
 }  // namespace bitlaw

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "bitlaw/api/task.h"
 #include "bitlaw/base/export.h"
 #include "plan/plan.h"
 #include "plugin/host.h"
@@ -18,5 +19,20 @@ namespace bitlaw {
 /// digested in that folder gives no rows, and a warning. Missing is NaN or "".
 BITLAW_EXPORT Table Observations(const Plan& plan, const PluginHost& host, const std::filesystem::path& output = {},
                                  std::vector<std::string>* warnings = nullptr);
+
+/// A column of observations.csv.
+struct BITLAW_EXPORT ObservationColumn {
+  std::string name;
+  bool is_text = false;
+};
+
+/// The columns that the observations of a plan have, in their order, before anything is recorded.
+BITLAW_EXPORT std::vector<ObservationColumn> ObservationColumns(const Plan& plan);
+
+/// The observations as they will be: the same columns, with what is known before a trial runs, and stand-ins for what is
+/// measured (half of what a model can do beyond guessing; `record` is empty). `cards` has one a task of the study. For
+/// checks of what a law needs: of a plan of many trials it has the first 500, and of the others one of each kind (which
+/// columns have a value).
+BITLAW_EXPORT Table PlannedObservations(const Plan& plan, const std::vector<TaskCard>& cards);
 
 }  // namespace bitlaw
