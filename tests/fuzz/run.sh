@@ -8,8 +8,8 @@
 #   tests/fuzz/run.sh --merge [target]   keeps of the corpus what covers something of its own
 #
 # Two builds, since no clang of Debian 12 takes the headers of its libtorch: clang's (build/fuzz) for all targets but
-# those that need libtorch, g++'s with the engine of clang's runtime (build/fuzz-torch) for hf_folder and gguf_model,
-# where these are named or FUZZ_TORCH=yes is set.
+# those that need libtorch, g++'s with the engine of clang's runtime (build/fuzz-torch) for those of targets/tensor,
+# where one is named or FUZZ_TORCH=yes is set.
 #
 # $CXX names the clang++ (the newest that is found), $FUZZ_GXX the g++ (g++), $FUZZ_BUILD the build folder, $FUZZ_JOBS
 # the compilers at once (2). What a target finds is kept in <build folder>/findings/<target>, and is tried again by the
@@ -54,8 +54,8 @@ configure() {
 # Every target that the sources register; a build that lacks one fails.
 registered() { sed -n 's/^const Register k[A-Za-z]*("\([a-z_]*\)".*/\1/p' "$@"; }
 left_out=
-torch_targets=$(registered tests/fuzz/targets/model_plugin.cc)
-targets=$(registered tests/fuzz/targets/*.cc | sort)
+torch_targets=$(registered tests/fuzz/targets/tensor/*.cc)
+targets=$(registered tests/fuzz/targets/*.cc tests/fuzz/targets/tensor/*.cc | sort)
 [ -n "$targets" ] || die "tests/fuzz/targets registers no target."
 if [ "$wanted" != all ]; then
   for target in $wanted; do

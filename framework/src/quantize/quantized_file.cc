@@ -8,6 +8,7 @@
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/digest.h"
@@ -245,11 +246,20 @@ QuantizedFile LoadQuantized(const std::filesystem::path& path) {
     metadata.erase("text_digest");
     if (DigestOf(metadata.dump()) != text_digest) throw damaged("its description does not match its digest");
     const std::string layers_text = metadata.at("layers"), about_text = metadata.at("about");
-    for (const json& card : ParsedJson(layers_text, path)) result.model.layers.push_back(ReadLayer(card, contents));
+    std::set<std::string> names;
+    for (const json& card : ParsedJson(layers_text, path)) {
+      result.model.layers.push_back(ReadLayer(card, contents));
+      const std::string& name = result.model.layers.back().shape.name;
+      if (!names.insert(name).second) throw std::invalid_argument("layer '" + name + "' is there twice");
+    }
     result.model.bits_requested = ParsedJson(metadata.at("bits_requested").get<std::string>(), path);
     result.model.bits_effective = ParsedJson(metadata.at("bits_effective").get<std::string>(), path);
     result.model.codes_digest = metadata.at("codes_digest");
     result.about = ParseJson(about_text, path.string());
+    if (!result.about.is_map()) {
+      throw std::invalid_argument(
+          fmt::format("what its writer said of it is {}, not a map", Article(result.about.type())));
+    }
   } catch (const json::exception& error) {
     throw damaged(error.what());
   } catch (const std::invalid_argument& error) {

@@ -6,7 +6,10 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
 
+#include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "records/durable_file.h"
 #include "support/quantizers.h"
@@ -41,6 +44,23 @@ class QuantizedFileTest : public testing::Test {
       return error.what();
     }
     return "(no error)";
+  }
+
+  // Another description in a file that was saved, with the digest that it has.
+  static void Redescribe(const fs::path& path, const std::function<void(nlohmann::json& description)>& change) {
+    const std::string bytes = ReadWholeFile(path);
+    uint64_t size = 0;
+    std::memcpy(&size, bytes.data(), 8);
+    auto header = nlohmann::json::parse(bytes.begin() + 8, bytes.begin() + 8 + static_cast<std::ptrdiff_t>(size));
+    auto& description = header["__metadata__"];
+    change(description);
+    description.erase("text_digest");
+    description["text_digest"] = DigestOf(description.dump());
+    const std::string text = header.dump();
+    const uint64_t text_size = text.size();
+    std::string start(8, '\0');
+    std::memcpy(start.data(), &text_size, 8);
+    WriteDurably(path, start + text + bytes.substr(8 + size));
   }
 
   fs::path folder_, file_;
@@ -151,6 +171,28 @@ TEST_F(QuantizedFileTest, NamesTheFileWhoseCodesWereAltered) {
   bytes.back() = static_cast<char>(bytes.back() ^ 1);
   WriteDurably(file_, bytes);
   EXPECT_EQ(LoadError(file_), file_.string() + ": its codes do not match their digest. The file is damaged or was "
+                                               "altered. Quantize again.");
+}
+
+TEST_F(QuantizedFileTest, RefusesADescriptionThatItsDigestFitsAndThatIsNone) {
+  const auto model = RandomDecoder(SmallConfig());
+  QuantizedModel quantized = Quantize(*model);
+  quantized.layers.resize(1);
+  const std::string name = quantized.layers[0].shape.name;
+  quantized.codes_digest = DigestOfCodes(quantized.layers);
+  SaveQuantized(file_, quantized, Value());
+  Redescribe(file_, [](auto& description) { description["about"] = "[1]"; });
+  EXPECT_EQ(LoadError(file_), file_.string() + ": what its writer said of it is a list, not a map. The file is damaged "
+                                               "or was altered. Quantize again.");
+  SaveQuantized(file_, quantized, Value());
+  quantized.layers.push_back(quantized.layers[0]);
+  Redescribe(file_, [&](auto& description) {
+    auto layers = nlohmann::json::parse(description["layers"].template get<std::string>());
+    layers.push_back(layers[0]);
+    description["layers"] = layers.dump();
+    description["codes_digest"] = DigestOfCodes(quantized.layers);
+  });
+  EXPECT_EQ(LoadError(file_), file_.string() + ": layer '" + name + "' is there twice. The file is damaged or was "
                                                "altered. Quantize again.");
 }
 
