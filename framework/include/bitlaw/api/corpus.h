@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "bitlaw/api/factor.h"
 #include "bitlaw/api/tokenizer.h"
 #include "bitlaw/base/export.h"
 
@@ -39,6 +40,9 @@ class BITLAW_EXPORT Corpus {
 
   /// Digest of the text itself, for a plan, where no tokenizer is open.
   virtual std::string digest() const = 0;
+
+  /// What distinguishes trials that calibrate on this text, beside its name, Cb and T, which the framework fills in.
+  virtual std::vector<Factor> factors() const { return {}; }
 };
 
 }  // namespace bitlaw

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bitlaw/api/factor.h"
 #include "bitlaw/base/export.h"
 
 namespace bitlaw {
@@ -39,6 +40,9 @@ struct BITLAW_EXPORT ModelSummary {
   /// Empty if the checkpoint holds original weights. Otherwise why the baseline is not one, e.g. "weights
   /// were stored as Q4_1 and are dequantized". Goes into every record and report.
   std::string baseline_note;
+  /// What else distinguishes this model from others: "experts", tokens it was trained on, ... What the framework makes of
+  /// the fields above (N, N_active, parameters_total, layers, hidden_size, vocab_size) is not repeated here.
+  std::vector<Factor> factors;
 
   /// N of the laws: parameters_total - parameters_embedding.
   int64_t parameters_non_embedding() const { return parameters_total - parameters_embedding; }

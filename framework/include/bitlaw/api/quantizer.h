@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "bitlaw/api/factor.h"
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/base/export.h"
 
@@ -41,6 +43,13 @@ class BITLAW_EXPORT Quantizer {
 
   /// Effective bits a weight: codes, scales, zeros and group index, as an exporter would store them.
   virtual double BitsPerWeight(const LinearShape& layer) const = 0;
+
+  /// What distinguishes trials of this quantizer on `model`, beside B (BitsRequested) and bits_effective (BitsPerWeight),
+  /// which the framework fills in: its group size, say. Only asked about a model all of whose layers can be quantized.
+  virtual std::vector<Factor> factors(const ModelSummary& model) const {
+    (void)model;
+    return {};
+  }
 
   virtual CalibrationNeeds needs() const = 0;
 

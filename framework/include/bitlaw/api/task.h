@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "bitlaw/api/factor.h"
 #include "bitlaw/base/export.h"
 
 namespace bitlaw {
@@ -97,6 +98,9 @@ struct BITLAW_EXPORT ItemScore {
   std::string right{};
   /// Of choices: the number, from 0, of the one that each of `values` took for the model's answer. Empty elsewhere.
   std::vector<int64_t> chosen{};
+  /// Numbers that tell items apart and that laws may use: one for each of TaskCard::item_factors, in that order; NaN:
+  /// missing. Empty if the card has none.
+  std::vector<double> factors{};
 };
 
 enum class MetricKind {
@@ -123,6 +127,12 @@ struct BITLAW_EXPORT TaskCard {
   std::string description, citation, licence;
   /// For perplexity tasks: "gptq_disjoint_2048"; "" otherwise.
   std::string convention;
+  /// What distinguishes this task from others, beside few_shot, which the framework fills in.
+  std::vector<Factor> factors;
+  /// What distinguishes its items from each other: the steps of a chain, the length of an answer. Declared without
+  /// values, which come with each ItemScore: the column of observations.csv has their mean over the scored items, and
+  /// the items of a record have a column of this name.
+  std::vector<Factor> item_factors;
 };
 
 /// The aggregate of one metric over the items.
