@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/instruction_set.h"
+#include "bitlaw/sdk/machine/instruction_set.h"
 #include "kernels.h"
 
 namespace bitlaw::lab {

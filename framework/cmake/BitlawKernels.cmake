@@ -2,7 +2,7 @@
 #
 # Compiles <name>.cc into <target> once for each instruction set, each time with BITLAW_ISA as isa_plain, isa_avx2 or
 # isa_avx512, the namespace for what it defines. <name>_choice.cc beside it takes the best one when the program runs
-# (bitlaw/sdk/instruction_set.h); it sees BITLAW_X86_KERNELS where there is more than isa_plain.
+# (bitlaw/sdk/machine/instruction_set.h); it sees BITLAW_X86_KERNELS where there is more than isa_plain.
 function(bitlaw_kernels target source)
   cmake_parse_arguments(ARG "" "" "OPTIONS" ${ARGN})
   string(REGEX REPLACE "\\.cc$" "_choice.cc" choice ${source})

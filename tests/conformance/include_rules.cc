@@ -14,21 +14,50 @@ namespace {
 const std::string kPublic = "framework/include/bitlaw/";
 const std::string kInternal = "framework/src/";
 
+/// The rooms of the SDK, public or internal: whoever may use the SDK may use all of them.
+std::vector<std::string> Rooms(const std::string& half) {
+  std::vector<std::string> rooms;
+  for (const char* room :
+       {"text", "tokenizer", "data", "task", "expression", "checkpoint", "decoder", "grids", "machine"}) {
+    rooms.push_back(half + "sdk/" + room);
+  }
+  return rooms;
+}
+
 /// What a folder may include beside itself; what those may include, it may too.
 const std::map<std::string, std::vector<std::string>> kUses = {
     {kPublic + "base", {}},
     {kPublic + "api", {kPublic + "base"}},
-    {kPublic + "sdk", {kPublic + "api"}},
+    {kPublic + "sdk", Rooms(kPublic)},
+    {kPublic + "sdk/text", {kPublic + "api"}},
+    {kPublic + "sdk/tokenizer", {kPublic + "sdk/text"}},
+    {kPublic + "sdk/data", {kPublic + "sdk/text"}},
+    {kPublic + "sdk/task", {kPublic + "sdk/data"}},
+    {kPublic + "sdk/expression", {kPublic + "api"}},
+    {kPublic + "sdk/checkpoint", {kPublic + "api"}},
+    {kPublic + "sdk/decoder", {kPublic + "api"}},
+    {kPublic + "sdk/grids", {kPublic + "api"}},
+    {kPublic + "sdk/machine", {kPublic + "api"}},
     {kPublic + "testing", {kPublic + "sdk"}},
     {kInternal + "base", {kPublic + "base"}},
-    {kInternal + "api", {kPublic + "api", kInternal + "base"}},
-    {kInternal + "sdk", {kPublic + "sdk", kInternal + "base"}},
+    {kInternal + "math", {kPublic + "base"}},
+    {kInternal + "api", {kPublic + "api", kInternal + "base", kInternal + "math"}},
+    {kInternal + "sdk", Rooms(kInternal)},
+    {kInternal + "sdk/text", {kPublic + "sdk/text", kInternal + "base"}},
+    {kInternal + "sdk/tokenizer", {kPublic + "sdk/tokenizer", kInternal + "sdk/text"}},
+    {kInternal + "sdk/data", {kPublic + "sdk/data", kInternal + "sdk/text"}},
+    {kInternal + "sdk/task", {kPublic + "sdk/task", kInternal + "sdk/data"}},
+    {kInternal + "sdk/expression", {kPublic + "sdk/expression", kInternal + "base"}},
+    {kInternal + "sdk/checkpoint", {kPublic + "sdk/checkpoint", kInternal + "base"}},
+    {kInternal + "sdk/decoder", {kPublic + "sdk/decoder", kPublic + "sdk/machine", kInternal + "math"}},
+    {kInternal + "sdk/grids", {kPublic + "sdk/grids", kPublic + "sdk/machine"}},
+    {kInternal + "sdk/machine", {kPublic + "sdk/machine", kInternal + "base"}},
     {kInternal + "testing", {kPublic + "testing"}},
     {kInternal + "plugin", {kPublic + "sdk", kInternal + "base"}},
     {kInternal + "spec", {kInternal + "plugin", kInternal + "api"}},
     {kInternal + "plan", {kInternal + "spec"}},
     {kInternal + "records", {kInternal + "plan"}},
-    {kInternal + "quantize", {kInternal + "records"}},
+    {kInternal + "quantize", {kInternal + "records", kInternal + "math"}},
     {kInternal + "evaluate", {kInternal + "records"}},
     {kInternal + "run", {kInternal + "quantize", kInternal + "evaluate"}},
     {kInternal + "fit", {kInternal + "records"}},
@@ -45,9 +74,22 @@ struct Home {
   std::vector<std::string> places;  ///< How the path of the including file begins; "*.cc" behind it: such files only.
 };
 const std::vector<std::string> kTorchPlaces = {
-    kPublic + "api/",          kPublic + "sdk/",        kPublic + "testing/",    kInternal + "api/tensor/",
-    kInternal + "sdk/tensor/", kInternal + "quantize/", kInternal + "evaluate/", kInternal + "run/",
-    kInternal + "cli/tensor/", "plugins/models/",       "plugins/quantizers/",   "examples/"};
+    kPublic + "api/",
+    kPublic + "sdk/",
+    kPublic + "testing/",
+    kInternal + "math/",
+    kInternal + "api/tensor/",
+    kInternal + "sdk/checkpoint/tensor/",
+    kInternal + "sdk/decoder/tensor/",
+    kInternal + "sdk/grids/tensor/",
+    kInternal + "sdk/machine/tensor/",
+    kInternal + "quantize/",
+    kInternal + "evaluate/",
+    kInternal + "run/",
+    kInternal + "cli/tensor/",
+    "plugins/models/",
+    "plugins/quantizers/",
+    "examples/"};
 const std::vector<Home> kHomes = {
     {"torch/torch.h", {"examples/"}},  // Twelve seconds a file: only what trains needs all of it.
     {"torch/version.h", {kPublic + "base/fingerprint.h", kInternal + "run/", kInternal + "cli/tensor/"}},
@@ -57,9 +99,9 @@ const std::vector<Home> kHomes = {
     {"yaml-cpp/", {kInternal + "spec/"}},
     {"boost/dll/", {kInternal + "plugin/"}},
     {"boost/math/", {kInternal + "fit/"}},
-    {"ceres/", {kPublic + "sdk/autodiff_law.h"}},
+    {"ceres/", {kPublic + "sdk/expression/autodiff_law.h"}},
     {"Eigen/", {kInternal + "fit/"}},
-    {"nlohmann/", {kInternal + "*.cc", kInternal + "sdk/tokenizer_json_reader.h", "examples/*.cc"}},
+    {"nlohmann/", {kInternal + "*.cc", kInternal + "sdk/tokenizer/tokenizer_json_reader.h", "examples/*.cc"}},
     {"fmt/", {kInternal + "*.cc", "plugins/*.cc", "examples/*.cc"}},
     {"CLI/", {kInternal + "cli/", "examples/"}},
     {"openssl/", {kInternal + "base/"}},
@@ -72,7 +114,7 @@ const std::vector<Home> kHomes = {
 
 /// What builds without libtorch, and so may not reach it through a header either.
 bool BuildsWithoutTorch(const std::string& path) {
-  static const std::regex kCore(kInternal + "(base|api|sdk|plugin|spec|plan|records|fit|report|cli)/[^/]*|" +
+  static const std::regex kCore(kInternal + "((base|api|plugin|spec|plan|records|fit|report|cli)/[^/]*|sdk/[^/]*/[^/]*)|" +
                                 "plugins/(corpora|tasks|laws)/.*");
   return std::regex_match(path, kCore);
 }
@@ -103,7 +145,8 @@ std::vector<Include> IncludesOf(const std::string& text) {
 /// "framework/src/fit" of "framework/src/fit/law_fit.cc", "plugins/laws/formula" of what lies below it; "" for a file
 /// of no folder that the rules know.
 std::string UnitOf(const std::string& path) {
-  static const std::regex kUnit("(" + kPublic + "[^/]+|" + kInternal + "[^/]+|plugins/[^/]+/[^/]+|examples/[^/]+)/.*");
+  static const std::regex kUnit("(" + kPublic + "sdk/[^/]+|" + kInternal + "sdk/[^/]+|" + kPublic + "[^/]+|" + kInternal +
+                                "[^/]+|plugins/[^/]+/[^/]+|examples/[^/]+)/.*");
   std::smatch match;
   return std::regex_match(path, match, kUnit) ? match[1].str() : "";
 }

@@ -21,7 +21,7 @@
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/api/quantizer.h"
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/integer_grid.h"
+#include "bitlaw/sdk/grids/integer_grid.h"
 
 namespace {
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "cli/verbs.h"
 #include "fit/analysis.h"
@@ -11,7 +12,6 @@
 #include "fit/restricted_law.h"
 #include "fit/row_predictions.h"
 #include "plan/plan.h"
-#include "records/durable_file.h"
 #include "records/observations.h"
 #include "report/law_tables.h"
 #include "report/study_report.h"

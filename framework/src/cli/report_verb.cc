@@ -2,11 +2,11 @@
 #include <memory>
 #include <string>
 
+#include "base/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "plan/plan.h"
-#include "records/durable_file.h"
 #include "report/study_report.h"
 
 namespace bitlaw {

@@ -5,9 +5,9 @@
 #include <memory>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/jsonl.h"
-#include "bitlaw/sdk/template.h"
-#include "bitlaw/sdk/unicode_text.h"
+#include "bitlaw/sdk/data/jsonl.h"
+#include "bitlaw/sdk/text/template.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 #include "cli/recorded_items.h"
 #include "cli/verbs.h"
 #include "report/document.h"

@@ -6,12 +6,12 @@
 #include <memory>
 #include <optional>
 
+#include "base/durable_file.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/task_data.h"
+#include "bitlaw/sdk/task/task_data.h"
 #include "cli/recorded_items.h"
 #include "cli/verbs.h"
-#include "records/durable_file.h"
 #include "report/document.h"
 #include "spec/study_spec.h"
 

@@ -4,7 +4,7 @@
 #include <span>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/unicode_text.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 
 namespace bitlaw {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/logit_peaks.h"
+#include "bitlaw/sdk/decoder/logit_peaks.h"
 #include "evaluate/forward.h"
 
 namespace bitlaw {

@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/logit_peaks.h"
+#include "bitlaw/sdk/decoder/logit_peaks.h"
 #include "evaluate/forward.h"
 
 namespace bitlaw {

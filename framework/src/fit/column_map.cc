@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/unicode_text.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 #include "fit/quoted_text.h"
 
 namespace bitlaw {

@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/expression.h"
-#include "bitlaw/sdk/unicode_text.h"
+#include "bitlaw/sdk/expression/expression.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 #include "fit/dataset.h"
 #include "fit/quoted_text.h"
 #include "fit/task_lists.h"

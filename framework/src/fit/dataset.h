@@ -6,7 +6,7 @@
 
 #include "bitlaw/api/law.h"
 #include "bitlaw/base/export.h"
-#include "bitlaw/sdk/expression.h"
+#include "bitlaw/sdk/expression/expression.h"
 #include "fit/fit_rows.h"
 #include "fit/response_inverse.h"
 #include "records/table.h"

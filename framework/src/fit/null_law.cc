@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "bitlaw/sdk/expression.h"
+#include "bitlaw/sdk/expression/expression.h"
 
 namespace bitlaw {
 

@@ -1,7 +1,7 @@
 #include "fit/quoted_text.h"
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/expression.h"
+#include "bitlaw/sdk/expression/expression.h"
 
 namespace bitlaw {
 

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "bitlaw/base/export.h"
-#include "bitlaw/sdk/expression.h"
+#include "bitlaw/sdk/expression/expression.h"
 
 namespace bitlaw {
 

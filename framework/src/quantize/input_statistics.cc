@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "bitlaw/api/matrix_product.h"
+#include "math/matrix_product.h"
 
 namespace bitlaw {
 namespace {

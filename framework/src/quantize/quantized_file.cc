@@ -10,13 +10,13 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/durable_file.h"
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/mapped_file.h"
-#include "bitlaw/sdk/packed_codes.h"
-#include "bitlaw/sdk/safetensors.h"
-#include "records/durable_file.h"
+#include "bitlaw/sdk/checkpoint/mapped_file.h"
+#include "bitlaw/sdk/checkpoint/packed_codes.h"
+#include "bitlaw/sdk/checkpoint/safetensors.h"
 
 namespace bitlaw {
 namespace {

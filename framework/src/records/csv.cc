@@ -5,12 +5,12 @@
 #include <limits>
 #include <optional>
 
+#include "base/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"
-#include "bitlaw/sdk/csv_scanner.h"
-#include "bitlaw/sdk/unicode_text.h"
+#include "bitlaw/sdk/data/csv_scanner.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 #include "records/csv_text.h"
-#include "records/durable_file.h"
 #include "records/table.h"
 
 namespace bitlaw {

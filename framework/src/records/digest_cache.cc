@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "base/durable_file.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"
-#include "records/durable_file.h"
 
 namespace bitlaw {
 namespace fs = std::filesystem;

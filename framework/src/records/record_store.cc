@@ -5,9 +5,9 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "base/durable_file.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
-#include "records/durable_file.h"
 
 namespace bitlaw {
 namespace fs = std::filesystem;

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/unicode_text.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 
 namespace bitlaw {
 

@@ -11,7 +11,7 @@
 
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/value.h"
-#include "bitlaw/sdk/expression.h"
+#include "bitlaw/sdk/expression/expression.h"
 
 namespace bitlaw {
 

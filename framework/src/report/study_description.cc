@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/durable_file.h"
 #include "bitlaw/base/error.h"
-#include "records/durable_file.h"
 #include "report/study_report.h"
 
 namespace bitlaw {

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <map>
 
+#include "base/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "fit/restricted_law.h"
-#include "records/durable_file.h"
 #include "records/observations.h"
 #include "report/analysis_tables.h"
 #include "report/law_tables.h"

@@ -20,8 +20,8 @@
 #include <sstream>
 #include <thread>
 
-#include "bitlaw/api/matrix_product.h"
 #include "bitlaw/api/torch_errors.h"
+#include "math/matrix_product.h"
 
 namespace bitlaw {
 namespace {

@@ -10,7 +10,7 @@ namespace bitlaw {
 
 /// Measured on this machine, in GFLOP/s. A rate that is not finite or not above 0 is a measurement that failed.
 struct MeasuredRates {
-  double model_float32 = 0;   ///< x W^T as models compute it (bitlaw/api/matrix_product.h)
+  double model_float32 = 0;   ///< x W^T as models compute it (math/matrix_product.h)
   double model_bfloat16 = 0;  ///< the same in bfloat16
   double blas_float32 = 0;    ///< libtorch's mm, which ends in the system's BLAS
   double cholesky = 0;        ///< [576, 576] in float32, n^3 / 3 a factor

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/torch_threads.h"
+#include "bitlaw/sdk/machine/torch_threads.h"
 #include "run/code_watch.h"
 #include "run/trial.h"
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "bitlaw/api/option_schema.h"
-#include "bitlaw/sdk/expression.h"
+#include "bitlaw/sdk/expression/expression.h"
 #include "spec/study_spec.h"
 
 namespace bitlaw {

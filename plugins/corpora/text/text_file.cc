@@ -9,7 +9,7 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/regular_file.h"
 #include "bitlaw/base/value.h"
-#include "bitlaw/sdk/jsonl.h"
+#include "bitlaw/sdk/data/jsonl.h"
 
 namespace bitlaw {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "bitlaw/api/law.h"
 #include "bitlaw/api/option_schema.h"
-#include "bitlaw/sdk/expression.h"
+#include "bitlaw/sdk/expression/expression.h"
 
 namespace bitlaw {
 

@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "bitlaw/sdk/autodiff_law.h"
+#include "bitlaw/sdk/expression/autodiff_law.h"
 
 namespace bitlaw {
 

@@ -10,7 +10,7 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"
-#include "bitlaw/sdk/mapped_tensor.h"
+#include "bitlaw/sdk/checkpoint/mapped_tensor.h"
 #include "dequantize.h"
 
 namespace bitlaw {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "bitlaw/sdk/byte_level_bpe.h"
-#include "bitlaw/sdk/decoder.h"
+#include "bitlaw/sdk/decoder/decoder.h"
+#include "bitlaw/sdk/tokenizer/byte_level_bpe.h"
 #include "gguf_file.h"
 
 namespace bitlaw {

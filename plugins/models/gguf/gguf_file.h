@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "bitlaw/sdk/mapped_file.h"
+#include "bitlaw/sdk/checkpoint/mapped_file.h"
 
 namespace bitlaw {
 

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/mapped_tensor.h"
+#include "bitlaw/sdk/checkpoint/mapped_tensor.h"
 #include "config.h"
 
 namespace bitlaw {

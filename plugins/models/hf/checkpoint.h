@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "bitlaw/sdk/byte_level_bpe.h"
-#include "bitlaw/sdk/decoder.h"
-#include "bitlaw/sdk/safetensors.h"
+#include "bitlaw/sdk/checkpoint/safetensors.h"
+#include "bitlaw/sdk/decoder/decoder.h"
+#include "bitlaw/sdk/tokenizer/byte_level_bpe.h"
 
 namespace bitlaw {
 

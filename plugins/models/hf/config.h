@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "bitlaw/base/value.h"
-#include "bitlaw/sdk/decoder_config.h"
+#include "bitlaw/sdk/decoder/decoder_config.h"
 
 namespace bitlaw {
 

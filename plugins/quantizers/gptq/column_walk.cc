@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "bitlaw/sdk/vector_code.h"
+#include "bitlaw/sdk/machine/vector_code.h"
 
 namespace bitlaw {
 namespace {

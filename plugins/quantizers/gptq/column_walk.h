@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "bitlaw/sdk/integer_grid.h"
+#include "bitlaw/sdk/grids/integer_grid.h"
 
 namespace bitlaw {
 

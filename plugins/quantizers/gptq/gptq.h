@@ -4,8 +4,8 @@
 
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/api/quantizer.h"
-#include "bitlaw/sdk/effective_bits.h"
-#include "bitlaw/sdk/integer_grid.h"
+#include "bitlaw/sdk/grids/effective_bits.h"
+#include "bitlaw/sdk/grids/integer_grid.h"
 #include "column_walk.h"
 
 namespace bitlaw {

@@ -4,7 +4,7 @@
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/grid_options.h"
+#include "bitlaw/sdk/grids/grid_options.h"
 
 namespace bitlaw {
 

@@ -1,8 +1,8 @@
 #include "cloze.h"
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/task_fields.h"
-#include "bitlaw/sdk/template.h"
+#include "bitlaw/sdk/task/task_fields.h"
+#include "bitlaw/sdk/text/template.h"
 
 namespace bitlaw {
 

@@ -7,10 +7,10 @@
 #include <system_error>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/data_text.h"
-#include "bitlaw/sdk/task_fields.h"
-#include "bitlaw/sdk/template.h"
-#include "bitlaw/sdk/unicode_text.h"
+#include "bitlaw/sdk/task/task_fields.h"
+#include "bitlaw/sdk/text/data_text.h"
+#include "bitlaw/sdk/text/template.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 
 namespace bitlaw {
 

@@ -5,11 +5,11 @@
 #include <numbers>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/jsonl.h"
-#include "bitlaw/sdk/task_data.h"
-#include "bitlaw/sdk/task_fields.h"
-#include "bitlaw/sdk/template.h"
-#include "bitlaw/sdk/unicode_text.h"
+#include "bitlaw/sdk/data/jsonl.h"
+#include "bitlaw/sdk/task/task_data.h"
+#include "bitlaw/sdk/task/task_fields.h"
+#include "bitlaw/sdk/text/template.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 
 namespace bitlaw {
 

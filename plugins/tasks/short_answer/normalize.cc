@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/unicode_text.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 
 namespace bitlaw {
 

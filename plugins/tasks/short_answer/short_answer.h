@@ -9,7 +9,7 @@
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/api/plugin.h"
 #include "bitlaw/api/task.h"
-#include "bitlaw/sdk/text_pattern.h"
+#include "bitlaw/sdk/text/text_pattern.h"
 
 namespace bitlaw {
 

@@ -1,6 +1,6 @@
 // JSON, JSON lines, and the lines by which a worker talks to its launcher.
 #include "bitlaw/base/value.h"
-#include "bitlaw/sdk/jsonl.h"
+#include "bitlaw/sdk/data/jsonl.h"
 #include "fuzz/target.h"
 #include "run/worker_message.h"
 

@@ -4,9 +4,9 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"
-#include "bitlaw/sdk/decoder_config.h"
-#include "bitlaw/sdk/mapped_file.h"
-#include "bitlaw/sdk/safetensors.h"
+#include "bitlaw/sdk/checkpoint/mapped_file.h"
+#include "bitlaw/sdk/checkpoint/safetensors.h"
+#include "bitlaw/sdk/decoder/decoder_config.h"
 #include "config.h"
 #include "dequantize.h"
 #include "fuzz/target.h"

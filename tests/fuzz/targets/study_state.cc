@@ -2,11 +2,11 @@
 // what stands in them (as if somebody had edited a record and written its digest anew), failures, and study.json.
 #include <fstream>
 
+#include "base/durable_file.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "fuzz/plugins.h"
 #include "fuzz/target.h"
-#include "records/durable_file.h"
 #include "records/observations.h"
 #include "records/plan_records.h"
 #include "report/document.h"

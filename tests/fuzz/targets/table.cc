@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/data_rows.h"
+#include "bitlaw/sdk/data/data_rows.h"
 #include "fit/column_map.h"
 #include "fit/dataset.h"
 #include "fuzz/target.h"

@@ -3,10 +3,10 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/expression.h"
-#include "bitlaw/sdk/template.h"
-#include "bitlaw/sdk/text_pattern.h"
-#include "bitlaw/sdk/unicode_text.h"
+#include "bitlaw/sdk/expression/expression.h"
+#include "bitlaw/sdk/text/template.h"
+#include "bitlaw/sdk/text/text_pattern.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 #include "fuzz/target.h"
 #include "normalize.h"
 #include "text_file.h"

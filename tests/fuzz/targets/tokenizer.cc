@@ -4,8 +4,8 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"
-#include "bitlaw/sdk/byte_level_bpe.h"
-#include "bitlaw/sdk/unicode_text.h"
+#include "bitlaw/sdk/text/unicode_text.h"
+#include "bitlaw/sdk/tokenizer/byte_level_bpe.h"
 #include "fuzz/target.h"
 
 namespace bitlaw::fuzz {

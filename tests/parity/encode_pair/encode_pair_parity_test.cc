@@ -5,7 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "bitlaw/sdk/byte_level_bpe.h"
+#include "bitlaw/sdk/tokenizer/byte_level_bpe.h"
 #include "evaluate/encode.h"
 #include "support/toy_model.h"
 

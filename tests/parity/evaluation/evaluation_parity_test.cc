@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bitlaw/base/digest.h"
-#include "bitlaw/sdk/torch_threads.h"
+#include "bitlaw/sdk/machine/torch_threads.h"
 #include "evaluate/evaluate.h"
 #include "plugin/host.h"
 #include "spec/study_spec.h"

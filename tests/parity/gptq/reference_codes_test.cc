@@ -13,7 +13,7 @@
 
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/rng.h"
-#include "bitlaw/sdk/packed_codes.h"
+#include "bitlaw/sdk/checkpoint/packed_codes.h"
 #include "support/quantizers.h"
 
 namespace bitlaw {

@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "bitlaw/sdk/torch_threads.h"
+#include "base/durable_file.h"
+#include "bitlaw/sdk/machine/torch_threads.h"
 #include "quantize/quantize_model.h"
-#include "records/durable_file.h"
 #include "support/quantizers.h"
 
 namespace bitlaw {

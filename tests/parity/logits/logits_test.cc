@@ -6,7 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "bitlaw/sdk/torch_threads.h"
+#include "bitlaw/sdk/machine/torch_threads.h"
 #include "support/models.h"
 
 // Logits against transformers. The goldens say what made them, from which seed, and why this tolerance.

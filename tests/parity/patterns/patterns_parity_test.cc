@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/text_pattern.h"
+#include "bitlaw/sdk/text/text_pattern.h"
 
 namespace bitlaw {
 namespace {

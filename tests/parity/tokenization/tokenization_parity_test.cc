@@ -15,7 +15,7 @@
 #include <sstream>
 
 #include "bitlaw/base/digest.h"
-#include "bitlaw/sdk/byte_level_bpe.h"
+#include "bitlaw/sdk/tokenizer/byte_level_bpe.h"
 
 namespace bitlaw {
 namespace {

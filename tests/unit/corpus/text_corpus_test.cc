@@ -9,8 +9,8 @@
 
 #include "bitlaw/api/corpus.h"
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/jsonl.h"
 #include "bitlaw/base/fingerprint.h"
+#include "bitlaw/sdk/data/jsonl.h"
 #include "plugin/host.h"
 
 namespace bitlaw {

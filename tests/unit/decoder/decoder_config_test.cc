@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/decoder_config.h"
+#include "bitlaw/sdk/decoder/decoder_config.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "sdk/tensor/decoder_ops.h"
+#include "sdk/decoder/tensor/decoder_ops.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -9,8 +9,8 @@
 #include <set>
 #include <thread>
 
-#include "bitlaw/sdk/logit_peaks.h"
-#include "sdk/tensor/forest_attention.h"
+#include "bitlaw/sdk/decoder/logit_peaks.h"
+#include "sdk/decoder/tensor/forest_attention.h"
 #include "unit/decoder/random_decoder.h"
 
 // Float32 and bfloat16 run on the project's own kernels; float64 takes libtorch's operations, which are the reference.

@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/decoder.h"
+#include "bitlaw/sdk/decoder/decoder.h"
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "bitlaw/sdk/decoder.h"
+#include "bitlaw/sdk/decoder/decoder.h"
 
 namespace bitlaw {
 

@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/expression.h"
+#include "bitlaw/sdk/expression/expression.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/autodiff_law.h"
+#include "bitlaw/sdk/expression/autodiff_law.h"
 #include "fit/law_fit.h"
 #include "fit/null_law.h"
 #include "fit/restricted_law.h"

@@ -9,7 +9,7 @@
 #include <set>
 #include <sstream>
 
-#include "bitlaw/sdk/expression.h"
+#include "bitlaw/sdk/expression/expression.h"
 #include "bitlaw/testing/law_conformance.h"
 #include "gaussian_capacity_law.h"
 

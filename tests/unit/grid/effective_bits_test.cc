@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/effective_bits.h"
+#include "bitlaw/sdk/grids/effective_bits.h"
 
 #include <gtest/gtest.h>
 

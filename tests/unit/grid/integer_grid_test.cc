@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/integer_grid.h"
+#include "bitlaw/sdk/grids/integer_grid.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/packed_codes.h"
+#include "bitlaw/sdk/checkpoint/packed_codes.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

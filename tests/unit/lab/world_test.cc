@@ -10,7 +10,7 @@
 #include <set>
 #include <sstream>
 
-#include "bitlaw/sdk/byte_level_bpe.h"
+#include "bitlaw/sdk/tokenizer/byte_level_bpe.h"
 #include "tasks.h"
 
 namespace bitlaw::lab {

@@ -3,7 +3,7 @@
 #include <functional>
 #include <map>
 
-#include "bitlaw/sdk/safetensors.h"
+#include "bitlaw/sdk/checkpoint/safetensors.h"
 #include "support/models.h"
 #include "unit/models/file_fixture.h"
 

@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-#include "bitlaw/sdk/byte_level_bpe.h"
+#include "bitlaw/sdk/tokenizer/byte_level_bpe.h"
 #include "support/models.h"
 #include "unit/models/file_fixture.h"
 

@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/safetensors.h"
+#include "bitlaw/sdk/checkpoint/safetensors.h"
 
 #include "unit/models/file_fixture.h"
 

@@ -8,7 +8,7 @@
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/rng.h"
-#include "bitlaw/sdk/integer_grid.h"
+#include "bitlaw/sdk/grids/integer_grid.h"
 #include "support/quantizers.h"
 
 namespace bitlaw {

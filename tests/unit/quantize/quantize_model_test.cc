@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/integer_grid.h"
+#include "bitlaw/sdk/grids/integer_grid.h"
 #include "support/quantizers.h"
 #include "unit/decoder/random_decoder.h"
 

@@ -9,9 +9,9 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "base/durable_file.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
-#include "records/durable_file.h"
 #include "support/quantizers.h"
 #include "unit/decoder/random_decoder.h"
 

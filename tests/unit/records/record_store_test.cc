@@ -6,9 +6,9 @@
 
 #include <fstream>
 
+#include "base/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "records/digest_cache.h"
-#include "records/durable_file.h"
 #include "sample_record.h"
 
 namespace bitlaw {

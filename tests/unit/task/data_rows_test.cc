@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/data_rows.h"
+#include "bitlaw/sdk/data/data_rows.h"
 
 #include "task_test_support.h"
 

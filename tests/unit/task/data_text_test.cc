@@ -1,11 +1,11 @@
 // Numbers of data files as prompts, answers and ids show them: as Python's str() does.
-#include "bitlaw/sdk/data_text.h"
+#include "bitlaw/sdk/text/data_text.h"
 
 #include <gmock/gmock.h>
 
 #include <limits>
 
-#include "bitlaw/sdk/data_rows.h"
+#include "bitlaw/sdk/data/data_rows.h"
 #include "multiple_choice.h"
 #include "short_answer.h"
 #include "task_test_support.h"

@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/jsonl.h"
+#include "bitlaw/sdk/data/jsonl.h"
 
 #include "task_test_support.h"
 

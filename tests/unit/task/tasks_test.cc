@@ -3,11 +3,11 @@
 
 #include <cmath>
 
-#include "bitlaw/sdk/unicode_text.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 #include "cloze.h"
 #include "multiple_choice.h"
-#include "perplexity.h"
 #include "normalize.h"
+#include "perplexity.h"
 #include "short_answer.h"
 #include "spec/study_spec.h"
 #include "task_test_support.h"

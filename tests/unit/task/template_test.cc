@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/template.h"
+#include "bitlaw/sdk/text/template.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/text_pattern.h"
+#include "bitlaw/sdk/text/text_pattern.h"
 
 #include <gmock/gmock.h>
 

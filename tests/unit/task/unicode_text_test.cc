@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/unicode_text.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 
 #include <gtest/gtest.h>
 

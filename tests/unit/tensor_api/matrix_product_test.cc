@@ -1,4 +1,4 @@
-#include "bitlaw/api/matrix_product.h"
+#include "math/matrix_product.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

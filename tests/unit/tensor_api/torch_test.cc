@@ -3,7 +3,7 @@
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/torch_threads.h"
+#include "bitlaw/sdk/machine/torch_threads.h"
 
 namespace bitlaw {
 namespace {

@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/byte_level_bpe.h"
+#include "bitlaw/sdk/tokenizer/byte_level_bpe.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

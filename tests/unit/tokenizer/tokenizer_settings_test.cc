@@ -10,7 +10,7 @@
 #include <map>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/byte_level_bpe.h"
+#include "bitlaw/sdk/tokenizer/byte_level_bpe.h"
 
 namespace bitlaw {
 namespace {

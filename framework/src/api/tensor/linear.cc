@@ -1,8 +1,8 @@
 #include <ATen/ATen.h>
 
-#include "bitlaw/api/matrix_product.h"
 #include "bitlaw/api/model.h"
 #include "bitlaw/base/error.h"
+#include "math/matrix_product.h"
 
 namespace bitlaw {
 

@@ -7,7 +7,7 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/fingerprint.h"
 #include "bitlaw/base/value.h"
-#include "bitlaw/sdk/torch_threads.h"
+#include "bitlaw/sdk/machine/torch_threads.h"
 #include "cli/verbs.h"
 #include "run/machine.h"
 #include "run/machine_problems.h"

@@ -5,15 +5,15 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/durable_file.h"
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/torch_threads.h"
-#include "cli/tensor/against_unquantized.h"
+#include "bitlaw/sdk/machine/torch_threads.h"
 #include "cli/output.h"
+#include "cli/tensor/against_unquantized.h"
 #include "cli/tensor/model_argument.h"
 #include "cli/verbs.h"
 #include "evaluate/evaluate.h"
 #include "quantize/quantized_file.h"
-#include "records/durable_file.h"
 #include "report/document.h"
 #include "report/item_statistics.h"
 #include "spec/study_spec.h"

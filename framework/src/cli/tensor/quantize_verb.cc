@@ -6,16 +6,16 @@
 #include <cstdio>
 #include <optional>
 
+#include "base/durable_file.h"
 #include "bitlaw/api/corpus.h"
 #include "bitlaw/api/quantizer.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/torch_threads.h"
+#include "bitlaw/sdk/machine/torch_threads.h"
 #include "cli/tensor/model_argument.h"
 #include "cli/verbs.h"
 #include "quantize/quantized_file.h"
 #include "records/csv_text.h"
-#include "records/durable_file.h"
 #include "records/table.h"
 #include "run/progress.h"
 

@@ -7,10 +7,10 @@
 #include <cstdio>
 #include <thread>
 
+#include "base/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
-#include "records/durable_file.h"
 #include "records/observations.h"
 #include "records/plan_records.h"
 #include "report/study_report.h"

@@ -1,4 +1,4 @@
-#include "bitlaw/sdk/instruction_set.h"
+#include "bitlaw/sdk/machine/instruction_set.h"
 #include "fit/kernels/lane_kernels.h"
 
 namespace bitlaw {

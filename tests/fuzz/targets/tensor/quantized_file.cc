@@ -11,7 +11,7 @@
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "fuzz/target.h"
-#include "records/durable_file.h"
+#include "base/durable_file.h"
 
 namespace bitlaw::fuzz {
 namespace {

@@ -1,0 +1,56 @@
+#include "bitlaw/sdk/checkpoint/packed_codes.h"
+
+#include <string>
+
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+namespace {
+
+void CheckWidth(int bits) {
+  if (bits < 1 || bits > 8) throw InternalError("packed codes have " + std::to_string(bits) + " bits, not 1 to 8");
+}
+
+}  // namespace
+
+int64_t PackedSizeBytes(int64_t count, int bits) {
+  CheckWidth(bits);
+  return (count * bits + 7) / 8;
+}
+
+std::vector<uint8_t> PackCodes(std::span<const uint8_t> codes, int bits) {
+  std::vector<uint8_t> packed(static_cast<size_t>(PackedSizeBytes(static_cast<int64_t>(codes.size()), bits)));
+  uint32_t word = 0, seen = 0;
+  int filled = 0;
+  size_t out = 0;
+  for (const uint8_t code : codes) {
+    seen |= code;
+    word |= static_cast<uint32_t>(code) << filled;
+    for (filled += bits; filled >= 8; filled -= 8, word >>= 8) packed[out++] = static_cast<uint8_t>(word);
+  }
+  if (filled > 0) packed[out] = static_cast<uint8_t>(word);
+  if (seen >> bits != 0) throw InternalError("a code does not fit into " + std::to_string(bits) + " bits");
+  return packed;
+}
+
+void UnpackCodes(std::span<const uint8_t> packed, int bits, std::span<uint8_t> codes) {
+  if (static_cast<int64_t>(packed.size()) != PackedSizeBytes(static_cast<int64_t>(codes.size()), bits)) {
+    throw InternalError("packed codes have " + std::to_string(packed.size()) + " bytes, but " +
+                        std::to_string(codes.size()) + " codes of " + std::to_string(bits) + " bits are asked for");
+  }
+  const uint32_t mask = (1u << bits) - 1;
+  uint32_t word = 0;
+  int held = 0;
+  size_t in = 0;
+  for (uint8_t& code : codes) {
+    if (held < bits) {
+      word |= static_cast<uint32_t>(packed[in++]) << held;
+      held += 8;
+    }
+    code = static_cast<uint8_t>(word & mask);
+    word >>= bits;
+    held -= bits;
+  }
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,236 @@
+#include "bitlaw/sdk/decoder/decoder_config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+
+namespace {
+
+// Far above any model; below what could overflow a product of three or build a list of names without end.
+constexpr int64_t kMaxSize = int64_t{1} << 24;
+constexpr int64_t kMaxBlocks = 4096;
+constexpr int64_t kMaxExperts = int64_t{1} << 17;  // Of all blocks together: 61 blocks of 384 experts are 23,424.
+constexpr size_t kNamesShown = 12;
+constexpr int64_t kTensorsListed = 1000;
+constexpr char kRouter[] = "mlp.gate.weight";
+
+std::string SizesText(const std::vector<int64_t>& sizes) {
+  std::string text = "[";
+  for (const int64_t size : sizes) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  return text + "]";
+}
+
+int64_t Product(const std::vector<int64_t>& sizes) {
+  int64_t product = 1;
+  for (const int64_t size : sizes) product *= size;
+  return product;
+}
+
+std::string Listed(const std::vector<std::string>& names) {
+  if (names.size() <= kNamesShown) return JoinNames(names);
+  return JoinNames({names.begin(), names.begin() + kNamesShown}) + " and " +
+         std::to_string(names.size() - kNamesShown) + " more";
+}
+
+bool EndsWith(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+}  // namespace
+
+void CheckDecoderConfig(const DecoderConfig& c, const std::string& where) {
+  std::string faults;
+  const auto fault = [&](const std::string& text) { faults += (faults.empty() ? "" : "\n") + where + ": " + text; };
+  const auto in_range = [&](const char* name, int64_t value, int64_t max) {
+    if (value < 1 || value > max) {
+      fault(std::string(name) + " = " + std::to_string(value) + ". It must lie in [1, " + std::to_string(max) + "].");
+      return false;
+    }
+    return true;
+  };
+  bool sizes_fit = in_range("vocab_size", c.vocab_size, kMaxSize);
+  sizes_fit &= in_range("hidden_size", c.hidden_size, kMaxSize);
+  sizes_fit &= in_range("ffn_size", c.ffn_size, kMaxSize);
+  sizes_fit &= in_range("num_blocks", c.num_blocks, kMaxBlocks);
+  sizes_fit &= in_range("num_heads", c.num_heads, kMaxSize);
+  sizes_fit &= in_range("num_kv_heads", c.num_kv_heads, kMaxSize);
+  sizes_fit &= in_range("head_dim", c.head_dim, kMaxSize);
+  sizes_fit &= in_range("max_positions", c.max_positions, int64_t{1} << 40);
+  if (c.num_experts != 0) {
+    if (in_range("num_experts", c.num_experts, kMaxBlocks))
+      in_range("experts_per_token", c.experts_per_token, c.num_experts);
+    if (sizes_fit && c.num_experts <= kMaxBlocks && c.num_blocks * c.num_experts > kMaxExperts) {
+      fault("num_blocks * num_experts = " + std::to_string(c.num_blocks * c.num_experts) + ". At most " +
+            std::to_string(kMaxExperts) + " are accepted.");
+    }
+  }
+  if (sizes_fit) {
+    if (c.num_heads % c.num_kv_heads != 0) {
+      fault("num_kv_heads = " + std::to_string(c.num_kv_heads) + " does not divide num_heads = " +
+            std::to_string(c.num_heads) + ".");
+    }
+    if (c.head_dim % 2 != 0) {
+      fault("head_dim = " + std::to_string(c.head_dim) + ". Rotary positions need an even one.");
+    }
+    if (c.num_heads * c.head_dim > kMaxSize) {
+      fault("num_heads * head_dim = " + std::to_string(c.num_heads * c.head_dim) + ". At most " +
+            std::to_string(kMaxSize) + " are accepted.");
+    }
+    if (!c.rope_divisors.empty() && static_cast<int64_t>(c.rope_divisors.size()) != c.head_dim / 2) {
+      fault("there are " + std::to_string(c.rope_divisors.size()) + " rotary divisors. head_dim = " +
+            std::to_string(c.head_dim) + " takes " + std::to_string(c.head_dim / 2) + ".");
+    }
+  }
+  const auto positive = [&](const char* name, double value) {
+    if (!(value > 0) || !std::isfinite(value)) {
+      fault(std::string(name) + " = " + std::to_string(value) + ". It must be finite and positive.");
+    }
+  };
+  positive("rms_norm_eps", c.rms_norm_eps);
+  positive("rope_theta", c.rope_theta);
+  if (c.rope_scaling) {
+    positive("rope_scaling.factor", c.rope_scaling->factor);
+    positive("rope_scaling.low_freq_factor", c.rope_scaling->low_freq_factor);
+    positive("rope_scaling.original_max_position_embeddings", c.rope_scaling->original_max_positions);
+    if (!(c.rope_scaling->high_freq_factor > c.rope_scaling->low_freq_factor)) {
+      fault("rope_scaling.high_freq_factor = " + std::to_string(c.rope_scaling->high_freq_factor) +
+            ". It must be above low_freq_factor = " + std::to_string(c.rope_scaling->low_freq_factor) + ".");
+    }
+  }
+  for (const float divisor : c.rope_divisors) {
+    if (!(divisor > 0) || !std::isfinite(divisor)) {
+      fault("a rotary divisor is " + std::to_string(divisor) + ". It must be finite and positive.");
+      break;
+    }
+  }
+  if (!faults.empty()) throw Error(ErrorKind::kIo, faults);
+}
+
+std::vector<StoredTensor> ExpectedTensors(const DecoderConfig& c) {
+  const int64_t q_size = c.num_heads * c.head_dim, kv_size = c.num_kv_heads * c.head_dim;
+  std::vector<StoredTensor> tensors;
+  const auto add = [&](const std::string& name, std::vector<int64_t> shape) {
+    tensors.push_back({name, std::move(shape), ""});
+  };
+  const auto add_linear = [&](const std::string& name, int64_t c_out, int64_t c_in, bool bias) {
+    add(name + ".weight", {c_out, c_in});
+    if (bias) add(name + ".bias", {c_out});
+  };
+  add("model.embed_tokens.weight", {c.vocab_size, c.hidden_size});
+  for (int64_t i = 0; i < c.num_blocks; ++i) {
+    const std::string block = "model.layers." + std::to_string(i) + ".";
+    add(block + "input_layernorm.weight", {c.hidden_size});
+    add_linear(block + "self_attn.q_proj", q_size, c.hidden_size, c.qkv_bias);
+    add_linear(block + "self_attn.k_proj", kv_size, c.hidden_size, c.qkv_bias);
+    add_linear(block + "self_attn.v_proj", kv_size, c.hidden_size, c.qkv_bias);
+    if (c.qk_norm) {
+      add(block + "self_attn.q_norm.weight", {c.head_dim});
+      add(block + "self_attn.k_norm.weight", {c.head_dim});
+    }
+    add_linear(block + "self_attn.o_proj", c.hidden_size, q_size, c.o_bias);
+    add(block + "post_attention_layernorm.weight", {c.hidden_size});
+    if (c.num_experts > 0) {
+      add(block + kRouter, {c.num_experts, c.hidden_size});
+      const auto expert = [&](int64_t e) { return block + "mlp.experts." + std::to_string(e); };
+      for (int64_t e = 0; e < c.num_experts; ++e) {
+        add_linear(expert(e) + ".gate_proj", c.ffn_size, c.hidden_size, false);
+        add_linear(expert(e) + ".up_proj", c.ffn_size, c.hidden_size, false);
+      }
+      for (int64_t e = 0; e < c.num_experts; ++e)
+        add_linear(expert(e) + ".down_proj", c.hidden_size, c.ffn_size, false);
+      continue;
+    }
+    add_linear(block + "mlp.gate_proj", c.ffn_size, c.hidden_size, c.mlp_bias);
+    add_linear(block + "mlp.up_proj", c.ffn_size, c.hidden_size, c.mlp_bias);
+    add_linear(block + "mlp.down_proj", c.hidden_size, c.ffn_size, c.mlp_bias);
+  }
+  add("model.norm.weight", {c.hidden_size});
+  if (!c.tied_head) add("lm_head.weight", {c.vocab_size, c.hidden_size});
+  return tensors;
+}
+
+namespace {
+
+// As many as ExpectedTensors() lists, or a few less where biases are.
+int64_t TensorCount(const DecoderConfig& c) {
+  const int64_t in_block = 6 + 2 * (c.qk_norm ? 1 : 0) + (c.num_experts > 0 ? 1 + 3 * c.num_experts : 3);
+  return 2 + (c.tied_head ? 0 : 1) + c.num_blocks * in_block;
+}
+
+}  // namespace
+
+ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTensor>& stored, const std::string& name,
+                              const std::string& where) {
+  std::map<std::string, const StoredTensor*> unseen;
+  for (const StoredTensor& tensor : stored) unseen.emplace(tensor.name, &tensor);
+
+  // A list of names that are all missing would be long: of a configuration that calls for far more than there is, the
+  // number says enough.
+  const int64_t expected_count = TensorCount(c);
+  if (expected_count > 2 * static_cast<int64_t>(stored.size()) + kTensorsListed) {
+    throw Error(ErrorKind::kIo, where + ": the configuration calls for " + std::to_string(expected_count) +
+                                    " tensors, the files hold " + std::to_string(stored.size()) +
+                                    ". The checkpoint is incomplete or its configuration is another model's.");
+  }
+
+  ModelSummary summary;
+  std::vector<std::string> missing, misshapen, unused;
+  std::map<std::string, int64_t> parameters_by_dtype;
+  for (const StoredTensor& expected : ExpectedTensors(c)) {
+    const auto found = unseen.find(expected.name);
+    if (found == unseen.end()) {
+      missing.push_back(expected.name);
+      continue;
+    }
+    if (found->second->shape != expected.shape) {
+      misshapen.push_back(expected.name + " is " + SizesText(found->second->shape) + " where the configuration says " +
+                          SizesText(expected.shape));
+    }
+    const int64_t parameters = Product(expected.shape);
+    parameters_by_dtype[found->second->dtype] += parameters;
+    summary.parameters_total += parameters;
+    unseen.erase(found);
+    // A block's matrices are its linear layers: biases and norms have one dimension. Routers stay as they are.
+    if (expected.shape.size() == 2 && expected.name.starts_with("model.layers.") && !EndsWith(expected.name, kRouter)) {
+      const std::string layer = expected.name.substr(0, expected.name.size() - std::string(".weight").size());
+      const int block = std::stoi(layer.substr(std::string("model.layers.").size()));
+      summary.linears.push_back({layer, block, expected.shape[1], expected.shape[0],
+                                 c.num_experts > 0 && layer.find(".experts.") != std::string::npos});
+      summary.parameters_quantizable += parameters;
+    }
+  }
+  for (const auto& [tensor_name, tensor] : unseen) {
+    const bool tied_copy = c.tied_head && tensor_name == "lm_head.weight" &&
+                           tensor->shape == std::vector<int64_t>{c.vocab_size, c.hidden_size};
+    if (!tied_copy && !EndsWith(tensor_name, "rotary_emb.inv_freq")) unused.push_back(tensor_name);
+  }
+  if (!missing.empty() || !misshapen.empty() || !unused.empty()) {
+    throw Error(ErrorKind::kIo, where + ": the tensors are not those of a " + c.architecture +
+                                    " model with this configuration. Missing: " + Listed(missing) +
+                                    ". Of another shape: " + Listed(misshapen) + ". Unused: " + Listed(unused) +
+                                    ". The checkpoint is incomplete or its configuration is another model's.");
+  }
+  summary.name = name;
+  summary.architecture = c.architecture;
+  summary.parameters_active =
+      summary.parameters_total - (c.num_experts - c.experts_per_token) * 3 * c.hidden_size * c.ffn_size * c.num_blocks;
+  summary.parameters_embedding = c.vocab_size * c.hidden_size * (c.tied_head ? 1 : 2);
+  summary.num_blocks = c.num_blocks;
+  summary.hidden_size = c.hidden_size;
+  summary.vocab_size = c.vocab_size;
+  summary.max_positions = c.max_positions;
+  int64_t most = 0;
+  for (const auto& [dtype, parameters] : parameters_by_dtype) {
+    if (parameters > most) {
+      most = parameters;
+      summary.stored_dtype = dtype;
+    }
+  }
+  return summary;
+}
+
+}  // namespace bitlaw

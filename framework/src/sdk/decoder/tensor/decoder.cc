@@ -1,0 +1,303 @@
+#include "bitlaw/sdk/decoder/decoder.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "bitlaw/api/torch_errors.h"
+#include "bitlaw/base/error.h"
+#include "math/matrix_product.h"
+#include "sdk/decoder/tensor/decoder_ops.h"
+#include "sdk/decoder/tensor/expert_layer.h"
+#include "sdk/decoder/tensor/forest_attention.h"
+
+// The whole decoder. B batch, T new tokens, D hidden, F feed-forward, V vocabulary, H query heads, K key-value heads,
+// Dh head size.
+
+namespace bitlaw {
+
+namespace {
+
+// Cosines and sines of the rotary angles, for as many positions as were asked for so far.
+class RotaryTable {
+ public:
+  RotaryTable(at::Tensor frequencies, at::ScalarType dtype) : frequencies_(std::move(frequencies)), dtype_(dtype) {}
+
+  // Of positions 0 .. T - 1.
+  RotaryAngles First(int64_t tokens) {
+    Grow(tokens);
+    return {cos_.narrow(0, 0, tokens), sin_.narrow(0, 0, tokens)};
+  }
+
+  RotaryAngles At(const std::vector<int64_t>& positions) {
+    Grow(*std::max_element(positions.begin(), positions.end()) + 1);
+    const at::Tensor rows = at::tensor(positions, at::kLong).to(cos_.device());
+    return {cos_.index_select(0, rows), sin_.index_select(0, rows)};
+  }
+
+ private:
+  void Grow(int64_t positions) {
+    const int64_t filled = cos_.defined() ? cos_.size(0) : 0;
+    if (positions <= filled) return;
+    const int64_t wanted = std::max<int64_t>({positions, 2 * filled, 256});
+    const at::Tensor angles = at::outer(at::arange(wanted, frequencies_.options()), frequencies_);  // [wanted, Dh / 2]
+    cos_ = angles.cos().to(dtype_);
+    sin_ = angles.sin().to(dtype_);
+  }
+
+  at::Tensor frequencies_;  // [Dh / 2] float32
+  at::ScalarType dtype_;
+  at::Tensor cos_, sin_;  // [positions, Dh / 2]
+};
+
+class DecoderBlock : public Block {
+ public:
+  DecoderBlock(const DecoderConfig& config, int64_t index, const ModelSummary& summary, const WeightSource& weights,
+               const at::TensorOptions& options, std::shared_ptr<RotaryTable> rotary)
+      : config_(config), index_(index), rotary_(std::move(rotary)) {
+    const std::string prefix = "model.layers." + std::to_string(index) + ".";
+    const auto load = [&](const std::string& name) {
+      return weights.Load(name, c10::typeMetaToScalarType(options.dtype())).to(options.device());
+    };
+    const auto load_linear = [&](const std::string& name, bool bias) {
+      const std::string full_name = prefix + name;
+      const auto shape = std::find_if(summary.linears.begin(), summary.linears.end(),
+                                      [&](const LinearShape& linear) { return linear.name == full_name; });
+      if (shape == summary.linears.end()) throw InternalError(full_name + " is not in the model's summary.");
+      return std::make_unique<Linear>(*shape, load(full_name + ".weight"),
+                                      bias ? load(full_name + ".bias") : at::Tensor());
+    };
+    input_norm_ = load(prefix + "input_layernorm.weight");                // [D]
+    q_ = load_linear("self_attn.q_proj", config.qkv_bias);                // [H Dh, D]
+    k_ = load_linear("self_attn.k_proj", config.qkv_bias);                // [K Dh, D]
+    v_ = load_linear("self_attn.v_proj", config.qkv_bias);                // [K Dh, D]
+    if (config.qk_norm) {
+      q_norm_ = load(prefix + "self_attn.q_norm.weight");                 // [Dh]
+      k_norm_ = load(prefix + "self_attn.k_norm.weight");                 // [Dh]
+    }
+    o_ = load_linear("self_attn.o_proj", config.o_bias);                  // [D, H Dh]
+    post_norm_ = load(prefix + "post_attention_layernorm.weight");        // [D]
+    if (config.num_experts > 0) {
+      std::vector<ExpertLayer::Expert> experts;
+      for (int64_t e = 0; e < config.num_experts; ++e) {
+        const std::string expert = "mlp.experts." + std::to_string(e);
+        experts.push_back({load_linear(expert + ".gate_proj", false), load_linear(expert + ".up_proj", false),
+                           load_linear(expert + ".down_proj", false)});
+      }
+      experts_ = std::make_unique<ExpertLayer>(config, load(prefix + "mlp.gate.weight"), std::move(experts));  // [E, D]
+      stages_ = {{{q_.get(), k_.get(), v_.get()}, {o_.get()}, experts_->inner_linears(), experts_->output_linears()}};
+      return;
+    }
+    gate_ = load_linear("mlp.gate_proj", config.mlp_bias);                // [F, D]
+    up_ = load_linear("mlp.up_proj", config.mlp_bias);                    // [F, D]
+    down_ = load_linear("mlp.down_proj", config.mlp_bias);                // [D, F]
+    stages_ = {{{q_.get(), k_.get(), v_.get()}, {o_.get()}, {gate_.get(), up_.get()}, {down_.get()}}};
+  }
+
+  int num_stages() const override { return static_cast<int>(stages_.size()); }
+  std::span<Linear* const> stage_linears(int stage) override { return stages_.at(stage); }
+
+  void Step(int stage, BlockState& state, const ForwardContext& context, const InputObserver& observe) override {
+    if (experts_ && stage >= 2) return StepExperts(stage, state, observe);
+    switch (stage) {
+      case 0: state.activation = RmsNorm(state.residual, input_norm_, config_.rms_norm_eps); break;     // [B, T, D]
+      case 1: state.activation = Attention(state.activation, context); break;                           // [B, T, H Dh]
+      case 2:
+        state.residual = state.residual + o_->Apply(state.activation);                                  // [B, T, D]
+        state.activation = RmsNorm(state.residual, post_norm_, config_.rms_norm_eps);                   // [B, T, D]
+        break;
+      case 3: {
+        const at::Tensor gate = gate_->Apply(state.activation);                                         // [B, T, F]
+        state.activation = SiluMultiply(gate, up_->Apply(state.activation));                            // [B, T, F]
+        break;
+      }
+      case 4:
+        state.residual = state.residual + down_->Apply(state.activation);                               // [B, T, D]
+        state.activation = at::Tensor();
+        return;
+      default: throw InternalError("A decoder block has no stage " + std::to_string(stage) + ".");
+    }
+    if (observe) observe(stages_[stage], state.activation);
+  }
+
+ private:
+  void StepExperts(int stage, BlockState& state, const InputObserver& observe) {
+    const int64_t rows = state.residual.size(0) * state.residual.size(1);
+    switch (stage) {
+      case 2:
+        state.residual = state.residual + o_->Apply(state.activation);                 // [B, T, D]
+        state.activation = RmsNorm(state.residual, post_norm_, config_.rms_norm_eps);  // [B, T, D]
+        experts_->Route(state.activation, state.extra);
+        if (observe) experts_->ObserveInput(state.activation, state.extra, observe);
+        return;
+      case 3:
+        state.activation = experts_->Inner(state.activation, state.extra);  // [B T k, F]
+        if (observe) experts_->ObserveInner(state.activation, state.extra, observe);
+        return;
+      case 4:
+        state.residual = state.residual + experts_->Output(state.activation, state.extra, rows).view_as(state.residual);
+        state.activation = at::Tensor();
+        state.extra.clear();
+        return;
+      default: throw InternalError("A decoder block has no stage " + std::to_string(stage) + ".");
+    }
+  }
+
+  at::Tensor Attention(const at::Tensor& input, const ForwardContext& context) {
+    const int64_t batch = input.size(0), tokens = input.size(1);
+    const auto heads = [&](const Linear& linear) {
+      return linear.Apply(input).view({batch, tokens, -1, config_.head_dim});  // [B, T, heads, Dh]
+    };
+    at::Tensor queries = heads(*q_), keys = heads(*k_);
+    if (config_.qk_norm) {
+      queries = RmsNorm(queries, q_norm_, config_.rms_norm_eps);
+      keys = RmsNorm(keys, k_norm_, config_.rms_norm_eps);
+    }
+    const double scale = 1.0 / std::sqrt(static_cast<double>(config_.head_dim));
+    if (context.cache == nullptr) {
+      const RotaryAngles angles = rotary_->First(tokens);
+      return Attend(Rotate(queries, angles, scale, HeadOrder::kHeadsFirst),  // [B, H, T, Dh]
+                    Rotate(keys, angles, 1.0, HeadOrder::kHeadsFirst),       // [B, K, T, Dh]
+                    heads(*v_).transpose(1, 2).contiguous());                // [B, T, H Dh]
+    }
+    const std::vector<int64_t> positions = context.cache->Positions(context.runs);
+    if (batch != 1 || tokens != static_cast<int64_t>(positions.size())) {
+      throw InternalError("A pass of " + std::to_string(positions.size()) + " tokens in runs was given " +
+                          std::to_string(batch) + " x " + std::to_string(tokens) + " tokens.");
+    }
+    const RotaryAngles angles = rotary_->At(positions);
+    queries = Rotate(queries, angles, scale, HeadOrder::kTokensFirst);  // [1, T, H, Dh]
+    keys = Rotate(keys, angles, 1.0, HeadOrder::kTokensFirst);          // [1, T, K, Dh]
+    context.cache->Write(index_, context.runs, keys[0], heads(*v_)[0]);
+    return AttendInForest(queries[0], *context.cache, index_, context.runs).unsqueeze(0);  // [1, T, H Dh]
+  }
+
+  const DecoderConfig config_;
+  const int64_t index_;
+  std::shared_ptr<RotaryTable> rotary_;
+  at::Tensor input_norm_, post_norm_, q_norm_, k_norm_;
+  std::unique_ptr<Linear> q_, k_, v_, o_, gate_, up_, down_;
+  std::unique_ptr<ExpertLayer> experts_;  // In place of gate_, up_, down_.
+  std::array<std::vector<Linear*>, 4> stages_;
+};
+
+class Decoder : public Model {
+ public:
+  Decoder(const DecoderConfig& config, ModelSummary summary, std::unique_ptr<WeightSource> weights,
+          std::unique_ptr<Tokenizer> tokenizer, const ComputeSetting& compute, at::Device device)
+      : config_(config),
+        summary_(std::move(summary)),
+        compute_(compute),
+        weights_(std::move(weights)),
+        tokenizer_(std::move(tokenizer)),
+        options_(at::TensorOptions(device).dtype(compute.dtype == Dtype::kFloat32 ? at::kFloat : at::kBFloat16)),
+        rotary_(std::make_shared<RotaryTable>(RotaryFrequencies(config).to(device),
+                                              c10::typeMetaToScalarType(options_.dtype()))),
+        blocks_(config.num_blocks) {}
+
+  const ModelSummary& summary() const override { return summary_; }
+  const ComputeSetting& compute() const override { return compute_; }
+  const Tokenizer& tokenizer() const override { return *tokenizer_; }
+
+  Block& block(int64_t i) override {
+    std::unique_ptr<DecoderBlock>& block = blocks_.at(i);
+    if (!block) {
+      block = WithTorchErrors(summary_.name, [&] {
+        return std::make_unique<DecoderBlock>(config_, i, summary_, *weights_, options_, rotary_);
+      });
+    }
+    return *block;
+  }
+  void DropBlock(int64_t i) override { blocks_.at(i).reset(); }
+
+  at::Tensor Embed(const at::Tensor& tokens) override {
+    return WithTorchErrors(summary_.name, [&] {
+      return at::embedding(Loaded(embedding_, "model.embed_tokens.weight"), tokens.to(options_.device()));  // [B, T, D]
+    });
+  }
+
+  at::Tensor Logits(const at::Tensor& hidden) override {
+    return WithTorchErrors(summary_.name, [&] {
+      const at::NoGradGuard no_grad;
+      const at::Tensor normed = RmsNorm(hidden, Loaded(norm_, "model.norm.weight"), config_.rms_norm_eps);  // [..., D]
+      const at::Tensor head = config_.tied_head ? Loaded(embedding_, "model.embed_tokens.weight")
+                                                : Loaded(head_, "lm_head.weight");  // [V, D]
+      std::vector<int64_t> sizes = hidden.sizes().vec();
+      sizes.back() = config_.vocab_size;
+      return TimesTransposed(normed.reshape({-1, config_.hidden_size}), head).view(sizes);  // [..., V]
+    });
+  }
+
+ private:
+  const at::Tensor& Loaded(at::Tensor& tensor, const char* name) {
+    if (!tensor.defined()) {
+      tensor = weights_->Load(name, c10::typeMetaToScalarType(options_.dtype())).to(options_.device());
+    }
+    return tensor;
+  }
+
+  DecoderConfig config_;
+  ModelSummary summary_;
+  ComputeSetting compute_;
+  std::unique_ptr<WeightSource> weights_;  // Outlives the blocks, whose weights may be views of its mapping.
+  std::unique_ptr<Tokenizer> tokenizer_;
+  at::TensorOptions options_;
+  std::shared_ptr<RotaryTable> rotary_;
+  at::Tensor embedding_, norm_, head_;  // [V, D], [D], [V, D]
+  std::vector<std::unique_ptr<DecoderBlock>> blocks_;
+};
+
+at::Device ResolvedDevice(const std::string& name) {
+  std::optional<at::Device> device;
+  try {
+    device = at::Device(name);
+  } catch (const c10::Error&) {
+    throw Error(ErrorKind::kSpec, "device '" + name + "' is unknown. Use cpu, cuda or cuda:<index>.");
+  }
+  if (device->is_cpu()) return *device;
+  if (!device->is_cuda()) {
+    throw Error(ErrorKind::kUnsupported, "device '" + name + "' is not supported. Use cpu, cuda or cuda:<index>.");
+  }
+  if (!at::hasCUDA()) {
+    throw Error(ErrorKind::kUnsupported,
+                "device '" + name + "' is not here: this libtorch finds no CUDA device. Use device: cpu.");
+  }
+  return *device;
+}
+
+}  // namespace
+
+at::Tensor RotaryFrequencies(const DecoderConfig& config) {
+  // theta^(-2j / Dh) in float32, step by step as the reference implementation rounds it.
+  const at::Tensor exponents = at::arange(0, config.head_dim, 2, at::kLong).to(at::kFloat) / config.head_dim;
+  at::Tensor frequencies = at::pow(config.rope_theta, exponents).reciprocal();  // [Dh / 2]
+  if (config.rope_scaling) {
+    // Slow rotations are slowed by `factor`, fast ones kept, those between interpolated by wavelength.
+    const Llama3RopeScaling& scaling = *config.rope_scaling;
+    const at::Tensor wavelengths = frequencies.reciprocal() * (2.0 * M_PI);  // positions a turn
+    const double longest = scaling.original_max_positions / scaling.low_freq_factor;
+    const double shortest = scaling.original_max_positions / scaling.high_freq_factor;
+    const at::Tensor share = (scaling.original_max_positions / wavelengths - scaling.low_freq_factor) /
+                             (scaling.high_freq_factor - scaling.low_freq_factor);
+    const at::Tensor slowed = frequencies / scaling.factor;
+    const at::Tensor between = (1.0 - share) * slowed + share * frequencies;
+    frequencies = at::where(wavelengths > longest, slowed, at::where(wavelengths < shortest, frequencies, between));
+  }
+  if (!config.rope_divisors.empty()) frequencies = frequencies / at::tensor(config.rope_divisors);
+  return frequencies;  // [Dh / 2]
+}
+
+std::unique_ptr<Model> OpenDecoder(const DecoderConfig& config, ModelSummary summary,
+                                   std::unique_ptr<WeightSource> weights, std::unique_ptr<Tokenizer> tokenizer,
+                                   const ComputeSetting& compute) {
+  const at::Device device = ResolvedDevice(compute.device);
+  return WithTorchErrors(summary.name, [&]() -> std::unique_ptr<Model> {
+    return std::make_unique<Decoder>(config, summary, std::move(weights), std::move(tokenizer), compute, device);
+  });
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,198 @@
+#include "sdk/decoder/tensor/decoder_ops.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "math/matrix_product.h"
+#include "sdk/decoder/tensor/tensor_kernels.h"
+
+// B batch, T new tokens, S = held + T tokens in sight, H query heads, K key-value heads, R = H / K query heads a
+// key-value head, Dh head size.
+
+namespace bitlaw {
+
+namespace {
+
+// Attention scores are made for so many bytes at a time, which a core's cache can about hold.
+constexpr int64_t kScoresBudgetBytes = int64_t{4} << 20;
+constexpr int64_t kQueryChunk = 128;
+
+// Softmax over the keys that each query sees, in place. scores [m K, R n, sight]: row (b, h, i) belongs to query i of
+// the last n tokens in sight.
+void MaskedSoftmax(const at::Tensor& scores, int64_t n) {
+  const int64_t sight = scores.size(2), rows = scores.size(0) * scores.size(1);
+  WithKernels(scores, [&](const auto& kernels, const auto& data) {
+    auto* at = data(scores);
+    at::parallel_for(0, rows, Grain(2 * sight), [&](int64_t begin, int64_t end) {
+      std::vector<float> scratch(sight);
+      for (int64_t row = begin; row < end; ++row) {
+        kernels.softmax(at + row * sight, sight - n + row % n + 1, sight, scratch.data());
+      }
+    });
+  });
+}
+
+constexpr int64_t kScratchFloats = int64_t{1} << 18;  // Scores of one product of a thread: half of a core's cache.
+
+bool RowsLieTogether(const at::Tensor& heads) {
+  return heads.is_cpu() && heads.scalar_type() == at::kFloat && heads.stride(3) == 1 && heads.stride(2) == heads.size(3);
+}
+
+// A thread's work is a key-value head of a sequence, so that small products need no threads of their own. Of the
+// queries' chunks the first goes with the last, which sees most, and so on: all threads get about as much.
+void AttendByHeads(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                   const at::Tensor& output) {
+  const int64_t batch = queries.size(0), num_heads = queries.size(1), tokens = queries.size(2), dh = queries.size(3);
+  const int64_t kv_heads = keys.size(1), shared = num_heads / kv_heads, total = keys.size(2), held = total - tokens;
+  const int64_t chunk = std::min(tokens, std::clamp<int64_t>(kScratchFloats / total, 1, kQueryChunk));
+  const int64_t chunks = (tokens + chunk - 1) / chunk, pairs = (chunks + 1) / 2;
+  // Where a chunk is all there is, the query heads of a key-value head lie together as one matrix.
+  const bool one_matrix = chunks == 1 && queries.stride(1) == tokens * dh && shared * chunk * total <= kScratchFloats;
+  const int64_t together = one_matrix ? shared : 1;
+  const auto *q = queries.data_ptr<float>(), *k = keys.data_ptr<float>(), *v = values.data_ptr<float>();
+  auto* out = output.data_ptr<float>();
+  const RowKernels<float>& kernels = FloatRowKernels();
+  at::parallel_for(0, batch * kv_heads * pairs, 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> scores(together * chunk * total), mixed(together * chunk * dh), scratch(total);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t b = task / pairs / kv_heads, group = task / pairs % kv_heads, low = task % pairs;
+      const float* key = k + b * keys.stride(0) + group * keys.stride(1);
+      const float* value = v + b * values.stride(0) + group * values.stride(1);
+      for (const int64_t c : {low, chunks - 1 - low}) {
+        const int64_t t = c * chunk, n = std::min(chunk, tokens - t), sight = held + t + n;
+        for (int64_t r = 0; r < shared; r += together) {
+          const int64_t rows = together * n;
+          const float* query = q + b * queries.stride(0) + (group * shared + r) * queries.stride(1) + t * dh;
+          MultiplyFloat32(true, rows, sight, dh, query, dh, key, dh, scores.data(), sight);  // [rows, sight]
+          for (int64_t row = 0; row < rows; ++row) {
+            kernels.softmax(scores.data() + row * sight, sight - n + row % n + 1, sight, scratch.data());
+          }
+          MultiplyFloat32(false, rows, dh, sight, scores.data(), sight, value, dh, mixed.data(), dh);  // [rows, Dh]
+          for (int64_t row = 0; row < rows; ++row) {
+            const int64_t head = group * shared + r + row / n;
+            std::copy_n(mixed.data() + row * dh, dh, out + ((b * tokens + t + row % n) * num_heads + head) * dh);
+          }
+        }
+        if (chunks - 1 - low == low) break;
+      }
+    }
+  });
+}
+
+// MaskedSoftmax() with aten's operations, on any device. Not in place.
+at::Tensor MaskedSoftmaxAnywhere(const at::Tensor& scores, int64_t m, int64_t n) {
+  constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
+  const int64_t sight = scores.size(2);
+  const at::TensorOptions options = scores.options().dtype(at::kLong);
+  const at::Tensor key_at = at::arange(sight, options);                            // [sight]
+  const at::Tensor query_at = at::arange(sight - n, sight, options).unsqueeze(1);  // [n, 1]
+  const at::Tensor by_query = scores.view({m, -1, n, sight}).masked_fill(key_at > query_at, kMinusInfinity);
+  return at::softmax(by_query, -1, at::kFloat).to(scores.scalar_type()).view(scores.sizes());
+}
+
+}  // namespace
+
+at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (!HasKernels(x)) {
+    const at::Tensor wide = x.to(at::kFloat);
+    const at::Tensor mean_square = wide.square().mean(-1, true);
+    return wide.mul(mean_square.add_(eps).rsqrt_()).to(x.scalar_type()).mul_(weight);
+  }
+  const at::Tensor input = x.contiguous();
+  at::Tensor output = at::empty_like(input);
+  const int64_t columns = input.size(-1), rows = columns > 0 ? input.numel() / columns : 0;
+  WithKernels(input, [&](const auto& kernels, const auto& data) {
+    const auto *from = data(input), *factors = data(weight);
+    auto* to = data(output);
+    at::parallel_for(0, rows, Grain(columns), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        kernels.rms_norm(from + i * columns, factors, columns, static_cast<float>(eps), to + i * columns);
+      }
+    });
+  });
+  return output;
+}
+
+at::Tensor SiluMultiply(const at::Tensor& gate, const at::Tensor& up) {
+  if (!HasKernels(gate)) return at::silu(gate).mul_(up);
+  WithKernels(gate, [&](const auto& kernels, const auto& data) {
+    auto* to = data(gate);
+    const auto* by = data(up);
+    at::parallel_for(0, gate.numel(), kGrainElements, [&](int64_t begin, int64_t end) {
+      kernels.silu_multiply(to + begin, by + begin, end - begin);
+    });
+  });
+  return gate;
+}
+
+at::Tensor Rotate(const at::Tensor& heads, const RotaryAngles& angles, double scale, HeadOrder order) {
+  const int64_t batch = heads.size(0), tokens = heads.size(1), count = heads.size(2), dh = heads.size(3), half = dh / 2;
+  const bool heads_first = order == HeadOrder::kHeadsFirst;
+  at::Tensor rotated = heads_first ? at::empty({batch, count, tokens, dh}, heads.options())
+                                   : at::empty(heads.sizes(), heads.options());
+  const at::Tensor by_token = heads_first ? rotated.transpose(1, 2) : rotated;  // [B, T, heads, Dh] view
+  if (!HasKernels(heads)) {
+    const at::Tensor cos = angles.cos.unsqueeze(-2), sin = angles.sin.unsqueeze(-2);  // [T, 1, Dh / 2]
+    const at::Tensor left = heads.narrow(3, 0, half), right = heads.narrow(3, half, half);
+    by_token.narrow(3, 0, half).copy_((left * cos - right * sin).mul_(scale));
+    by_token.narrow(3, half, half).copy_((right * cos + left * sin).mul_(scale));
+    return rotated;
+  }
+  const at::Tensor input = heads.contiguous(), cos = angles.cos.contiguous(), sin = angles.sin.contiguous();
+  const int64_t text = by_token.stride(0), token = by_token.stride(1), head = by_token.stride(2);
+  WithKernels(input, [&](const auto& kernels, const auto& data) {
+    const auto *from = data(input), *cosines = data(cos), *sines = data(sin);
+    auto* to = data(rotated);
+    at::parallel_for(0, batch * tokens, Grain(count * dh), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t b = i / tokens, t = i % tokens;
+        for (int64_t h = 0; h < count; ++h) {
+          kernels.rotate(from + (i * count + h) * dh, cosines + t * half, sines + t * half, half,
+                         static_cast<float>(scale), to + b * text + t * token + h * head);
+        }
+      }
+    });
+  });
+  return rotated;
+}
+
+// The R query heads of one key-value head become rows of one product, so that keys and values are never repeated.
+// Queries are taken in chunks, each with the keys up to its own end: nothing is computed for most of the future.
+at::Tensor Attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) {
+  const int64_t batch = queries.size(0), num_heads = queries.size(1), tokens = queries.size(2), dh = queries.size(3);
+  const int64_t kv_heads = keys.size(1), shared = num_heads / kv_heads, total = keys.size(2), held = total - tokens;
+  const int64_t chunk = std::min(tokens, kQueryChunk);
+  const int64_t row_bytes = num_heads * chunk * total * static_cast<int64_t>(sizeof(float));
+  const int64_t rows = std::clamp<int64_t>(kScoresBudgetBytes / row_bytes, 1, batch);
+
+  at::Tensor output = at::empty({batch, tokens, num_heads, dh}, queries.options());
+  if (HasFloat32Products() && RowsLieTogether(queries) && RowsLieTogether(keys) && RowsLieTogether(values)) {
+    AttendByHeads(queries, keys, values, output);
+    return output.flatten(2);  // [B, T, H Dh]
+  }
+  for (int64_t t = 0; t < tokens; t += chunk) {
+    const int64_t n = std::min(chunk, tokens - t), sight = held + t + n;
+    for (int64_t b = 0; b < batch; b += rows) {
+      const int64_t m = std::min(rows, batch - b);
+      const auto flat_kv = [&](const at::Tensor& kv) {
+        return kv.narrow(0, b, m).narrow(2, 0, sight).flatten(0, 1);  // [m K, sight, Dh]
+      };
+      const at::Tensor q = queries.narrow(0, b, m).narrow(2, t, n).reshape({m * kv_heads, shared * n, dh});
+      at::Tensor weights = at::bmm(q, flat_kv(keys).transpose(1, 2));  // [m K, R n, sight]
+      if (HasKernels(weights)) {
+        MaskedSoftmax(weights, n);
+      } else {
+        weights = MaskedSoftmaxAnywhere(weights, m, n);
+      }
+      const at::Tensor mixed = at::bmm(weights, flat_kv(values));  // [m K, R n, Dh]
+      output.narrow(0, b, m).narrow(1, t, n).copy_(mixed.view({m, num_heads, n, dh}).transpose(1, 2));
+    }
+  }
+  return output.flatten(2);  // [B, T, H Dh]
+}
+
+}  // namespace bitlaw

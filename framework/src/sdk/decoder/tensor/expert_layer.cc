@@ -1,0 +1,88 @@
+#include "sdk/decoder/tensor/expert_layer.h"
+
+#include <ATen/ATen.h>
+
+#include <array>
+#include <utility>
+
+#include "sdk/decoder/tensor/decoder_ops.h"
+
+namespace bitlaw {
+namespace {
+
+enum { kRows, kWeights, kCounts };  // Places in BlockState::extra.
+
+// Calls body(expert, first, count) for every expert's piece of the visits.
+template <typename Body>
+void ForExperts(const std::vector<at::Tensor>& extra, const Body& body) {
+  const auto* counts = extra[kCounts].data_ptr<int64_t>();
+  int64_t first = 0;
+  for (int64_t e = 0; e < extra[kCounts].numel(); first += counts[e], ++e) body(e, first, counts[e]);
+}
+
+}  // namespace
+
+ExpertLayer::ExpertLayer(const DecoderConfig& config, at::Tensor router, std::vector<Expert> experts)
+    : config_(config), router_(std::move(router)), experts_(std::move(experts)) {
+  for (const Expert& expert : experts_) {
+    inner_linears_.push_back(expert.gate.get());
+    inner_linears_.push_back(expert.up.get());
+    output_linears_.push_back(expert.down.get());
+  }
+}
+
+void ExpertLayer::Route(const at::Tensor& input, std::vector<at::Tensor>& extra) const {
+  const at::Tensor flat = input.flatten(0, -2);                                      // [M, D]
+  const at::Tensor shares = at::softmax(at::mm(flat, router_.t()), -1, at::kFloat);  // [M, E]
+  auto [weights, chosen] = shares.topk(config_.experts_per_token, -1);               // [M, k]
+  if (config_.normalize_expert_weights) weights = weights / weights.sum(-1, true);
+  const at::Tensor experts = chosen.flatten();  // [M k]
+  const at::Tensor order = std::get<1>(at::sort(experts, /*stable=*/true, /*dim=*/0, /*descending=*/false));
+  extra.resize(3);
+  extra[kRows] = at::div(order, config_.experts_per_token, "floor");                   // [M k]
+  extra[kWeights] = weights.flatten().index_select(0, order).to(input.scalar_type());  // [M k]
+  extra[kCounts] = at::bincount(experts, {}, config_.num_experts).to(at::kCPU);        // [E]
+}
+
+void ExpertLayer::ObserveInput(const at::Tensor& input, const std::vector<at::Tensor>& extra,
+                               const InputObserver& observe) const {
+  const at::Tensor flat = input.flatten(0, -2);  // [M, D]
+  ForExperts(extra, [&](int64_t e, int64_t first, int64_t count) {
+    const at::Tensor rows = extra[kRows].narrow(0, first, count);
+    const std::array<Linear*, 2> readers = {experts_[e].gate.get(), experts_[e].up.get()};
+    observe(readers, flat.index_select(0, rows));
+  });
+}
+
+at::Tensor ExpertLayer::Inner(const at::Tensor& input, const std::vector<at::Tensor>& extra) const {
+  const at::Tensor flat = input.flatten(0, -2);  // [M, D]
+  at::Tensor inner = at::empty({extra[kRows].size(0), config_.ffn_size}, flat.options());
+  ForExperts(extra, [&](int64_t e, int64_t first, int64_t count) {
+    if (count == 0) return;
+    const at::Tensor rows = flat.index_select(0, extra[kRows].narrow(0, first, count));  // [count, D]
+    const at::Tensor gate = experts_[e].gate->Apply(rows);                               // [count, F]
+    inner.narrow(0, first, count).copy_(SiluMultiply(gate, experts_[e].up->Apply(rows)));
+  });
+  return inner;  // [M k, F]
+}
+
+void ExpertLayer::ObserveInner(const at::Tensor& inner, const std::vector<at::Tensor>& extra,
+                               const InputObserver& observe) const {
+  ForExperts(extra, [&](int64_t e, int64_t first, int64_t count) {
+    Linear* const reader = experts_[e].down.get();
+    observe({&reader, 1}, inner.narrow(0, first, count));
+  });
+}
+
+at::Tensor ExpertLayer::Output(const at::Tensor& inner, const std::vector<at::Tensor>& extra, int64_t rows) const {
+  at::Tensor output = at::zeros({rows, config_.hidden_size}, inner.options());
+  ForExperts(extra, [&](int64_t e, int64_t first, int64_t count) {
+    if (count == 0) return;
+    const at::Tensor part = experts_[e].down->Apply(inner.narrow(0, first, count));  // [count, D]
+    output.index_add_(0, extra[kRows].narrow(0, first, count),
+                      part * extra[kWeights].narrow(0, first, count).unsqueeze(1));
+  });
+  return output;  // [M, D]
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+#include "bitlaw/api/model.h"
+#include "bitlaw/sdk/decoder/decoder_config.h"
+
+namespace bitlaw {
+
+/// A feed-forward layer of E experts, of which a router picks k a token (Qwen3-MoE, arXiv:2505.09388):
+///   y = sum over the k largest p_e of w_e down_e(silu(gate_e x) * up_e x),  p = softmax(router x),
+///   w = p over the chosen, divided by its sum if `normalize_expert_weights`.
+/// The router is not quantized. M = B T rows; a chosen (row, expert) pair is a "visit", and visits are kept sorted by
+/// expert, so that an expert's are one piece.
+class ExpertLayer {
+ public:
+  struct Expert {
+    std::unique_ptr<Linear> gate, up, down;  ///< [F, D], [F, D], [D, F]
+  };
+  ExpertLayer(const DecoderConfig& config, at::Tensor router, std::vector<Expert> experts);
+
+  /// Fills BlockState::extra with what the other functions need: the row of each visit [M k] int64, its weight [M k] in
+  /// the activation's dtype, the number of visits of each expert [E] int64 on the CPU.
+  void Route(const at::Tensor& input, std::vector<at::Tensor>& extra) const;
+
+  /// Shows every expert's gate and up the rows [., D] that visit it.
+  void ObserveInput(const at::Tensor& input, const std::vector<at::Tensor>& extra, const InputObserver& observe) const;
+  /// input [B, T, D] -> silu(gate) * up of every visit, [M k, F].
+  at::Tensor Inner(const at::Tensor& input, const std::vector<at::Tensor>& extra) const;
+  void ObserveInner(const at::Tensor& inner, const std::vector<at::Tensor>& extra, const InputObserver& observe) const;
+  /// [M k, F] -> weighted sums of down, [M, D].
+  at::Tensor Output(const at::Tensor& inner, const std::vector<at::Tensor>& extra, int64_t rows) const;
+
+  const std::vector<Linear*>& inner_linears() const { return inner_linears_; }    ///< gate_0, up_0, gate_1, ...
+  const std::vector<Linear*>& output_linears() const { return output_linears_; }  ///< down_0, down_1, ...
+
+ private:
+  const DecoderConfig config_;
+  at::Tensor router_;  // [E, D]
+  std::vector<Expert> experts_;
+  std::vector<Linear*> inner_linears_, output_linears_;
+};
+
+}  // namespace bitlaw

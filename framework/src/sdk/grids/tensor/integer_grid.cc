@@ -1,0 +1,215 @@
+#include "bitlaw/sdk/grids/integer_grid.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/util/Half.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <vector>
+
+#include "bitlaw/base/error.h"
+#include "bitlaw/sdk/grids/effective_bits.h"
+#include "bitlaw/sdk/machine/vector_code.h"
+
+namespace bitlaw {
+namespace {
+
+constexpr int64_t kLanes = 16;
+
+float RoundScale(float scale, ScaleDtype dtype) {
+  return dtype == ScaleDtype::kFloat16 ? static_cast<float>(c10::Half(scale)) : scale;
+}
+
+// 2^-24 for float16. Of float32's, the smallest that has all its digits.
+float SmallestScale(ScaleDtype dtype) { return dtype == ScaleDtype::kFloat16 ? 0x1p-24f : 0x1p-126f; }
+
+struct Range {
+  float low = 0, high = 0;
+};
+
+BITLAW_VECTOR_CODE Range RangeWithZero(const float* w, int64_t columns) {
+  float low[kLanes] = {}, high[kLanes] = {};
+  int64_t j = 0;
+  for (; j + kLanes <= columns; j += kLanes) {
+    for (int64_t l = 0; l < kLanes; ++l) {
+      low[l] = w[j + l] < low[l] ? w[j + l] : low[l];
+      high[l] = w[j + l] > high[l] ? w[j + l] : high[l];
+    }
+  }
+  for (int64_t l = 0; j < columns; ++j, ++l) {
+    low[l] = std::min(low[l], w[j]);
+    high[l] = std::max(high[l], w[j]);
+  }
+  return {*std::min_element(low, low + kLanes), *std::max_element(high, high + kLanes)};
+}
+
+// a^norm for a >= 0 as 2^(norm * log2 a), relative error below 1e-5: it only ranks candidate ranges. Free of branches,
+// so that loops over it become vector code; 0 gives a number too small to count.
+inline float PowerOf(float a, float norm) {
+  const int32_t word = std::max(std::bit_cast<int32_t>(a), std::bit_cast<int32_t>(1e-30f));  // same order as floats
+  const int32_t exponent = ((word - 0x3f3504f3) >> 23);  // mantissa in [sqrt(1/2), sqrt(2))
+  const float mantissa = std::bit_cast<float>(word - (exponent << 23));
+  // log2 m = 2 / ln 2 * atanh(t), t = (m - 1) / (m + 1), |t| < 0.172
+  const float t = (mantissa - 1.0f) / (mantissa + 1.0f), t2 = t * t;
+  const float log2_mantissa =
+      t * (2.88539008f + t2 * (0.96179669f + t2 * (0.57707802f + t2 * (0.41219858f + t2 * 0.32059890f))));
+  const float y = norm * (static_cast<float>(exponent) + log2_mantissa);
+  const float whole = RoundHalfToEven(y), f = y - whole;
+  const int32_t shift = std::min(std::max(static_cast<int32_t>(whole), -126), 126);
+  // 2^f by its Taylor series, |f| <= 1/2
+  const float power =
+      1.0f + f * (0.69314718f + f * (0.24022651f + f * (0.05550411f + f * (0.00961813f + f * (0.00133336f + f * 0.00015404f)))));
+  return std::bit_cast<float>(std::bit_cast<int32_t>(power) + (shift << 23));
+}
+
+// sum_j |w_j - grid(w_j)|^norm
+BITLAW_VECTOR_CODE float GridError(const float* w, int64_t columns, float scale, float zero, float max_code, float norm) {
+  float sum[kLanes] = {};
+  int64_t j = 0;
+  for (; j + kLanes <= columns; j += kLanes) {
+    for (int64_t l = 0; l < kLanes; ++l) {
+      const float error = scale * (CodeOf(w[j + l], scale, zero, max_code) - zero) - w[j + l];
+      sum[l] += PowerOf(std::fabs(error), norm);
+    }
+  }
+  for (int64_t l = 0; j < columns; ++j, ++l) {
+    const float error = scale * (CodeOf(w[j], scale, zero, max_code) - zero) - w[j];
+    sum[l] += PowerOf(std::fabs(error), norm);
+  }
+  float total = 0;
+  for (const float part : sum) total += part;
+  return total;
+}
+
+float ZeroOf(const GridRule& rule, float low, float scale) {
+  if (rule.symmetric) return static_cast<float>(1 << (rule.bits - 1));
+  // A float16 scale below its range's own leaves -low / scale a little above the last code.
+  const float zero = RoundHalfToEven(-low / scale);
+  return std::clamp(zero, 0.0f, static_cast<float>(rule.max_code()));
+}
+
+BITLAW_VECTOR_CODE void CodesOfRun(const float* w, int64_t columns, float scale, float zero, float max_code, uint8_t* codes) {
+  for (int64_t j = 0; j < columns; ++j) {
+    codes[j] = static_cast<uint8_t>(static_cast<int32_t>(CodeOf(w[j], scale, zero, max_code)));
+  }
+}
+
+}  // namespace
+
+std::string_view Name(ScaleDtype dtype) { return dtype == ScaleDtype::kFloat16 ? "float16" : "float32"; }
+
+void FindGrid(const GridRule& rule, const float* weights, int64_t rows, int64_t columns, int64_t row_stride,
+              float* scales, float* zeros) {
+  const float max_code = static_cast<float>(rule.max_code());
+  const int candidates = rule.mse ? static_cast<int>(rule.mse_max_shrink * rule.mse_steps) : 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* w = weights + r * row_stride;
+    auto [low, high] = RangeWithZero(w, columns);
+    if (rule.symmetric) {
+      high = std::max(std::fabs(low), high);
+      if (low < 0) low = -high;
+    }
+    if (low == 0 && high == 0) {
+      low = -1;
+      high = 1;
+    }
+    scales[r] = RoundScale((high - low) / max_code, rule.scale_dtype);
+    // Weights too small for any scale of this type: at half a step at most from 0 or a multiple of the smallest.
+    if (scales[r] == 0) scales[r] = SmallestScale(rule.scale_dtype);
+    zeros[r] = ZeroOf(rule, low, scales[r]);
+
+    float best = std::numeric_limits<float>::infinity();
+    for (int i = 0; i < candidates; ++i) {
+      const float p = static_cast<float>(1.0 - static_cast<double>(i) / rule.mse_steps);
+      const float shrunk_low = p * low, shrunk_high = p * high;
+      const float scale = RoundScale((shrunk_high - shrunk_low) / max_code, rule.scale_dtype);
+      if (!(scale > 0)) break;
+      const float zero = ZeroOf(rule, shrunk_low, scale);
+      const float error = GridError(w, columns, scale, zero, max_code, static_cast<float>(rule.mse_norm));
+      if (error < best) {
+        best = error;
+        scales[r] = scale;
+        zeros[r] = zero;
+      }
+    }
+  }
+}
+
+ScaleCheck CheckScales(const GridRule& rule, const at::Tensor& scales, const std::string& layer) {
+  const at::Tensor flat = scales.contiguous();
+  const float* scale = flat.data_ptr<float>();
+  const bool is_half = rule.scale_dtype == ScaleDtype::kFloat16;
+  const int64_t groups = flat.dim() > 1 ? flat.size(1) : 1;
+  ScaleCheck check;
+  for (int64_t i = 0; i < flat.numel(); ++i) {
+    if (!(scale[i] > 0) || !std::isfinite(scale[i])) {
+      throw Error(ErrorKind::kNumerical,
+                  fmt::format("{}: the scale of row {}, group {} is {} in {}, whose largest number is {}. {}", layer,
+                              i / groups, i % groups, scale[i] == 0 ? "zero" : "not finite", Name(rule.scale_dtype),
+                              is_half ? "65504" : "3.4e38",
+                              is_half ? "Use scale_dtype: float32, or look for weights of extreme size in the "
+                                        "checkpoint."
+                                      : "Look for weights of extreme size in the checkpoint."));
+    }
+    if (is_half && scale[i] < 0x1p-14f) ++check.subnormal;
+    if (scale[i] <= SmallestScale(rule.scale_dtype)) ++check.smallest;
+  }
+  return check;
+}
+
+void AddScaleDiagnostics(const GridRule& rule, const ScaleCheck& check, QuantizedLinear& quantized) {
+  if (rule.scale_dtype == ScaleDtype::kFloat16) {
+    quantized.diagnostics.emplace_back("subnormal_scales", static_cast<double>(check.subnormal));
+  }
+  if (check.smallest > 0) quantized.diagnostics.emplace_back("smallest_scales", static_cast<double>(check.smallest));
+}
+
+void CheckFinite(const at::Tensor& weight, const std::string& layer) {
+  if (at::isfinite(weight).all().item<bool>()) return;
+  throw Error(ErrorKind::kNumerical,
+              fmt::format("{}: {} of {} weights are not finite. A grid needs finite weights. Look for a damaged "
+                          "checkpoint or an overflow in its dtype.",
+                          layer, (~at::isfinite(weight)).sum().item<int64_t>(), weight.numel()));
+}
+
+QuantizedLinear RoundToNearest(const GridRule& rule, const at::Tensor& weight, int64_t group_size,
+                               const std::string& layer) {
+  CheckFinite(weight, layer);
+  const at::Tensor w = weight.detach().to(at::kCPU, at::kFloat).contiguous();  // [C_out, C_in]
+  const int64_t rows = w.size(0), columns = w.size(1);
+  const int64_t group = EffectiveGroupSize(group_size, columns), groups = GroupCount(group_size, columns);
+
+  QuantizedLinear result;
+  result.bits = rule.bits;
+  result.symmetric = rule.symmetric;
+  result.group_size = group;
+  result.scale_dtype = Name(rule.scale_dtype);
+  result.codes = at::empty({rows, columns}, at::kByte);
+  result.scales = at::empty({rows, groups}, at::kFloat);
+  result.zeros = at::empty({rows, groups}, at::kByte);
+  result.group_index = at::arange(columns, at::kInt).floor_divide(group);  // [C_in]
+
+  const float* in = w.data_ptr<float>();
+  uint8_t* codes = result.codes.data_ptr<uint8_t>();
+  float* scales = result.scales.data_ptr<float>();
+  uint8_t* zeros = result.zeros.data_ptr<uint8_t>();
+  const float max_code = static_cast<float>(rule.max_code());
+  at::parallel_for(0, rows, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      for (int64_t g = 0; g < groups; ++g) {
+        const int64_t first = g * group, size = std::min(group, columns - first);
+        float zero;
+        FindGrid(rule, in + r * columns + first, 1, size, columns, &scales[r * groups + g], &zero);
+        zeros[r * groups + g] = static_cast<uint8_t>(zero);
+        CodesOfRun(in + r * columns + first, size, scales[r * groups + g], zero, max_code, codes + r * columns + first);
+      }
+    }
+  });
+  AddScaleDiagnostics(rule, CheckScales(rule, result.scales, layer), result);
+  return result;
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,328 @@
+#include "bitlaw/sdk/tokenizer/byte_level_bpe.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <queue>
+
+#include "bitlaw/base/digest.h"
+#include "bitlaw/base/error.h"
+#include "sdk/tokenizer/byte_level_bpe_parts.h"
+
+namespace bitlaw {
+namespace {
+
+/// Byte letter -> byte, for the letters U+0021 to U+0143; -1 where there is none. GPT-2's table: printable Latin-1
+/// stands for itself, the other 68 bytes get U+0100 and up, in order.
+struct ByteLetters {
+  std::array<int16_t, 0x144> byte_of;
+  ByteLetters() {
+    byte_of.fill(-1);
+    int next = 0x100;
+    for (int b = 0; b < 256; ++b) {
+      const bool printable = (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || (b >= 0xAE && b <= 0xFF);
+      byte_of[printable ? b : next++] = static_cast<int16_t>(b);
+    }
+  }
+};
+
+bool IsAscii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+}  // namespace
+
+std::string ComposedNfc(std::string_view text) {
+  utf8proc_uint8_t* composed = nullptr;
+  const utf8proc_ssize_t size =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
+                   &composed, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(composed, &std::free);
+  if (size < 0) throw InternalError(std::string("utf8proc: ") + utf8proc_errmsg(size));
+  return std::string(reinterpret_cast<const char*>(composed), static_cast<size_t>(size));
+}
+
+std::optional<std::string> BytesOfLetters(std::string_view written) {
+  static const ByteLetters letters;
+  std::string bytes;
+  bytes.reserve(written.size());
+  for (size_t i = 0; i < written.size(); ++i) {
+    uint32_t c = static_cast<unsigned char>(written[i]);
+    if (c >= 0x80) {  // Letters need two bytes at most.
+      if (c < 0xC2 || c > 0xC5 || i + 1 >= written.size()) return std::nullopt;
+      c = (c & 0x1F) << 6 | (static_cast<unsigned char>(written[++i]) & 0x3F);
+    }
+    if (c >= letters.byte_of.size() || letters.byte_of[c] < 0) return std::nullopt;
+    bytes += static_cast<char>(letters.byte_of[c]);
+  }
+  return bytes;
+}
+
+bool ReplaceInvalidUtf8(std::string_view text, std::string* valid) {
+  // Length of the longest prefix of a well-formed character at `at`, negative if it is not complete.
+  const auto measure = [&](size_t at) -> int {
+    const auto byte = [&](size_t i) -> unsigned {
+      return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0;
+    };
+    const unsigned lead = byte(0);
+    if (lead < 0x80) return 1;
+    if (lead < 0xC2 || lead > 0xF4) return -1;
+    const int length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    unsigned low = 0x80, high = 0xBF;
+    if (lead == 0xE0) low = 0xA0;
+    if (lead == 0xED) high = 0x9F;
+    if (lead == 0xF0) low = 0x90;
+    if (lead == 0xF4) high = 0x8F;
+    for (int i = 1; i < length; ++i) {
+      if (byte(i) < low || byte(i) > high) return -i;
+      low = 0x80, high = 0xBF;
+    }
+    return length;
+  };
+  size_t at = 0;
+  while (at < text.size() && measure(at) > 0) at += static_cast<size_t>(measure(at));
+  if (at == text.size()) return false;
+  valid->assign(text.substr(0, at));
+  while (at < text.size()) {
+    const int length = measure(at);
+    if (length > 0) {
+      valid->append(text.substr(at, static_cast<size_t>(length)));
+    } else {
+      valid->append("\xEF\xBF\xBD");
+    }
+    at += static_cast<size_t>(std::abs(length));
+  }
+  return true;
+}
+
+bool ByteLevelBpe::Parts::AddToken(int32_t id, std::string_view written) {
+  const std::optional<std::string> bytes = BytesOfLetters(written);
+  return bytes ? tokens.Add(id, *bytes, true) : tokens.Add(id, written, false);
+}
+
+void ByteLevelBpe::Parts::AddMergeLine(int32_t rank, std::string_view line) {
+  const size_t space = line.find(' ');
+  if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos) {
+    throw Error(ErrorKind::kIo, origin + ": merge " + std::to_string(rank) + " is '" + std::string(line.substr(0, 80)) +
+                                    "'. It must be two tokens with one space between them.");
+  }
+  AddMerge(rank, line.substr(0, space), line.substr(space + 1));
+}
+
+void ByteLevelBpe::Parts::AddMerge(int32_t rank, std::string_view left, std::string_view right) {
+  const auto find = [&](std::string_view written, const std::string& bytes) {
+    const int32_t id = tokens.Find(bytes);
+    if (id < 0) {
+      throw Error(ErrorKind::kIo, origin + ": merge " + std::to_string(rank) + " ('" + std::string(left.substr(0, 80)) +
+                                      "' + '" + std::string(right.substr(0, 80)) + "') needs the token '" +
+                                      std::string(written.substr(0, 160)) + "', which the vocabulary lacks.");
+    }
+    return id;
+  };
+  const std::string left_bytes = BytesOfLetters(left).value_or(std::string(left));
+  const std::string right_bytes = BytesOfLetters(right).value_or(std::string(right));
+  const int32_t left_id = find(left, left_bytes), right_id = find(right, right_bytes);
+  const int32_t joined = find(std::string(left) + std::string(right), left_bytes + right_bytes);
+  merges.Set(left_id, right_id, rank, joined);
+  merge_list.push_back({left_id, right_id});
+}
+
+void ByteLevelBpe::Parts::AddAdded(AddedToken token) {
+  if (static_cast<size_t>(token.id) >= is_special.size()) is_special.resize(token.id + 1, false);
+  if (token.special) is_special[token.id] = true;
+  if (token.special && splits_special) return;
+  (token.normalized ? normalized_added : raw_added).Add(std::move(token));
+}
+
+void ByteLevelBpe::Parts::Finish() {
+  is_special.resize(tokens.size(), false);
+  for (int b = 0; b < 256; ++b) {
+    const char byte = static_cast<char>(b);
+    byte_ids[b] = tokens.Find({&byte, 1});
+  }
+  std::vector<int32_t> stop;
+  const auto check = [&](std::string_view role, int32_t id) {
+    if (!tokens.Has(id) || id < 0) {
+      const std::string& where = special.where.empty() ? origin : special.where;
+      throw Error(ErrorKind::kIo, where + ": " + std::string(role) + " token id " + std::to_string(id) +
+                                      " is no token of the vocabulary, which has ids 0 to " +
+                                      std::to_string(tokens.size() - 1) + ".");
+    }
+  };
+  const auto add_stop = [&](int32_t id) {
+    if (std::find(stop.begin(), stop.end(), id) == stop.end()) stop.push_back(id);
+  };
+  if (special.bos) check("bos", *special.bos);
+  if (special.eos) check("eos", *special.eos), add_stop(*special.eos);
+  for (const int32_t id : special.stop) check("stop", id), add_stop(id);
+  special.stop = std::move(stop);
+}
+
+void ByteLevelBpe::Parts::MergeWord(std::string_view word, std::vector<int32_t>* ids) const {
+  struct Symbol {
+    int32_t id, previous, next;
+  };
+  std::vector<Symbol> symbols;
+  symbols.reserve(word.size());
+  bool last_unknown = false;
+  for (const char c : word) {
+    int32_t id = byte_ids[static_cast<unsigned char>(c)];
+    const bool unknown = id < 0;
+    if (unknown) id = unknown_id;
+    const bool fused = unknown && last_unknown && fuse_unknown;
+    last_unknown = unknown;
+    if (id < 0 || fused) continue;  // The public library drops what the vocabulary cannot say.
+    const auto at = static_cast<int32_t>(symbols.size());
+    symbols.push_back({id, at - 1, at + 1});
+  }
+  if (symbols.empty()) return;
+  symbols.back().next = -1;
+
+  struct Candidate {
+    int32_t rank, at, joined;
+    bool operator<(const Candidate& other) const {  // The heap's top is the lowest rank, then the leftmost.
+      return rank != other.rank ? rank > other.rank : at > other.at;
+    }
+  };
+  std::vector<Candidate> storage;
+  storage.reserve(symbols.size());
+  std::priority_queue<Candidate> heap({}, std::move(storage));
+  const auto consider = [&](int32_t at) {
+    if (at < 0 || symbols[at].next < 0) return;
+    if (const MergeTable::Entry* entry = merges.Find(symbols[at].id, symbols[symbols[at].next].id)) {
+      heap.push({entry->rank, at, entry->joined});
+    }
+  };
+  for (size_t i = 0; i + 1 < symbols.size(); ++i) consider(static_cast<int32_t>(i));
+  while (!heap.empty()) {
+    const Candidate best = heap.top();
+    heap.pop();
+    Symbol& left = symbols[best.at];
+    if (left.id < 0 || left.next < 0) continue;  // Swallowed by an earlier merge, or last by now.
+    const MergeTable::Entry* entry = merges.Find(left.id, symbols[left.next].id);
+    if (entry == nullptr || entry->joined != best.joined) continue;  // A neighbour has changed since.
+    Symbol& right = symbols[left.next];
+    left.id = best.joined;
+    right.id = -1;
+    left.next = right.next;
+    if (left.next >= 0) symbols[left.next].previous = best.at;
+    consider(left.previous);
+    consider(best.at);
+  }
+  for (int32_t at = 0; at >= 0; at = symbols[at].next) ids->push_back(symbols[at].id);
+}
+
+void ByteLevelBpe::Parts::EncodeWord(std::string_view word, std::vector<int32_t>* ids) const {
+  if (ignore_merges || word.size() == 1) {
+    if (const int32_t id = tokens.Find(word); id >= 0) return ids->push_back(id);
+  }
+  if (cache.Get(word, ids)) return;
+  const size_t before = ids->size();
+  MergeWord(word, ids);
+  cache.Put(word, ids->data() + before, ids->size() - before);
+}
+
+void ByteLevelBpe::Parts::EncodeText(std::string_view text, std::vector<int32_t>* ids) const {
+  std::vector<std::pair<int32_t, std::string_view>> stretches, inner;
+  std::vector<std::string_view> words;
+  std::string normalized, spaced;
+  raw_added.Cut(text, &stretches);
+  for (const auto& [id, stretch] : stretches) {
+    if (id >= 0) {
+      ids->push_back(id);
+      continue;
+    }
+    std::string_view plain = stretch;
+    if (compose_nfc && !IsAscii(plain)) plain = normalized = ComposedNfc(plain);
+    normalized_added.Cut(plain, &inner);
+    for (const auto& [inner_id, piece] : inner) {
+      if (inner_id >= 0) {
+        ids->push_back(inner_id);
+        continue;
+      }
+      splitter.Split(piece, &spaced, &words);
+      for (const std::string_view word : words) EncodeWord(word, ids);
+    }
+  }
+}
+
+std::string ByteLevelBpe::Parts::ComputeDigest() const {
+  Digest digest;
+  const auto add_text = [&](std::string_view text) { digest.Add(std::to_string(text.size()) + ":").Add(text); };
+  const auto add_ids = [&](const std::vector<int32_t>& ids) {
+    for (const int32_t id : ids) digest.Add(std::to_string(id) + ",");
+    digest.Add(";");
+  };
+  digest.Add("byte_level_bpe 1\n");
+  std::string flat;
+  for (int64_t id = 0; id < tokens.size(); ++id) {
+    const std::string_view bytes = tokens.Bytes(static_cast<int32_t>(id));
+    flat += tokens.Has(static_cast<int32_t>(id)) ? std::to_string(bytes.size()) : "-";
+    flat += ':';
+    flat += bytes;
+  }
+  flat += '\n';
+  for (const auto& [left, right] : merge_list) flat += std::to_string(left) + " " + std::to_string(right) + ",";
+  digest.Add(flat);
+  digest.Add(ignore_merges ? "\nwhole words first" : "\n").Add(compose_nfc ? "\nNFC\n" : "\n\n");
+  digest.Add(std::to_string(unknown_id) + (fuse_unknown ? " fused\n" : "\n"));
+  add_text(splitter.Description());
+  for (const AddedTokenFinder* finder : {&raw_added, &normalized_added}) {
+    for (const AddedToken& token : finder->tokens()) {
+      add_text(token.text);
+      digest.Add(std::to_string(token.id) + (token.special ? "s" : "-") + (token.single_word ? "w" : "-") +
+                 (token.strip_left ? "l" : "-") + (token.strip_right ? "r" : "-"));
+    }
+    digest.Add("\n");
+  }
+  add_ids(template_prefix);
+  add_ids(template_suffix);
+  return digest.Hex();
+}
+
+ByteLevelBpe::ByteLevelBpe(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+ByteLevelBpe::~ByteLevelBpe() = default;
+
+std::vector<int32_t> ByteLevelBpe::Encode(std::string_view text, bool add_special_tokens) const {
+  std::string replaced;
+  if (ReplaceInvalidUtf8(text, &replaced)) text = replaced;
+  std::vector<int32_t> ids;
+  ids.reserve(text.size() / 3 + 8);
+  if (add_special_tokens) ids = parts_->template_prefix;
+  parts_->EncodeText(text, &ids);
+  if (add_special_tokens) ids.insert(ids.end(), parts_->template_suffix.begin(), parts_->template_suffix.end());
+  return ids;
+}
+
+std::string ByteLevelBpe::Decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
+  std::string bytes;
+  for (const int32_t id : ids) {
+    if (id < 0 || id >= parts_->tokens.size() || (skip_special_tokens && parts_->is_special[id])) continue;
+    bytes += parts_->tokens.Bytes(id);
+  }
+  std::string text;
+  return ReplaceInvalidUtf8(bytes, &text) ? text : bytes;
+}
+
+int64_t ByteLevelBpe::vocab_size() const { return parts_->tokens.size(); }
+std::optional<int32_t> ByteLevelBpe::bos_id() const { return parts_->special.bos; }
+std::optional<int32_t> ByteLevelBpe::eos_id() const { return parts_->special.eos; }
+std::vector<int32_t> ByteLevelBpe::stop_ids() const { return parts_->special.stop; }
+
+const std::string& ByteLevelBpe::digest() const {
+  std::call_once(parts_->digest_once, [this] { parts_->digest = parts_->ComputeDigest(); });
+  return parts_->digest;
+}
+
+std::optional<int32_t> ByteLevelBpe::FindToken(std::string_view text) const {
+  for (const AddedTokenFinder* finder : {&parts_->raw_added, &parts_->normalized_added}) {
+    for (const AddedToken& token : finder->tokens()) {
+      if (token.text == text) return token.id;
+    }
+  }
+  const int32_t id = parts_->tokens.Find(text);
+  return id < 0 ? std::nullopt : std::optional<int32_t>(id);
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,136 @@
+#include <algorithm>
+
+#include "bitlaw/base/error.h"
+#include "bitlaw/sdk/text/unicode_text.h"
+#include "sdk/tokenizer/byte_level_bpe_parts.h"
+
+namespace bitlaw {
+namespace {
+
+constexpr int32_t kControl = 3, kUserDefined = 4, kUnused = 5;
+
+/// What a name in tokenizer.ggml.pre stands for. Source: the table of names and patterns in llama.cpp's
+/// vocabulary reader, and the tokenizer.json files of the models themselves for NFC.
+struct PreTokenizer {
+  std::vector<std::string_view> names;
+  std::vector<const char*> patterns;
+  bool ignore_merges = false;
+  bool nfc = false;
+  bool add_bos = false;
+};
+
+constexpr char kLlama3Pattern[] =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+constexpr char kQwen2Pattern[] =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+constexpr char kGpt4oPattern[] =
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+"
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*"
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+constexpr char kTekkenPattern[] =
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|"
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|"
+    "\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
+const std::vector<PreTokenizer>& KnownPreTokenizers() {
+  static const std::vector<PreTokenizer> known = {
+      {{"gpt-2", "gpt2", "phi-2", "mpt", "olmo", "trillion"}, {kGpt2WordPattern}},
+      {{"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"},
+       {"\\p{N}", kGpt2WordPattern}},
+      {{"llama-bpe", "llama3", "llama-v3", "falcon3"}, {kLlama3Pattern}, true, false, true},
+      {{"dbrx", "smaug-bpe"}, {kLlama3Pattern}},
+      {{"qwen2", "deepseek-r1-qwen", "stablelm2"}, {kQwen2Pattern}, false, true},
+      {{"gpt-4o", "llama4"}, {kGpt4oPattern}, true},
+      {{"tekken"}, {kTekkenPattern}, true, false, true},
+  };
+  return known;
+}
+
+const PreTokenizer& FindPreTokenizer(const std::string& name, const std::string& origin) {
+  if (name.empty() || name == "default") {
+    // Files made before the key was invented hold models of every pattern; llama.cpp warns and guesses.
+    throw Error(ErrorKind::kUnsupported,
+                origin + ": " +
+                    (name.empty() ? "tokenizer.ggml.pre is missing" : "tokenizer.ggml.pre is 'default'") +
+                    ", so the file does not say how the model cuts text into words, and a guess would change every "
+                    "number. Convert the model again, or name its pattern with gguf-new-metadata --pre-tokenizer. "
+                    "Known: " + JoinNames(ByteLevelBpe::GgufPreTokenizers()) + ".");
+  }
+  for (const PreTokenizer& candidate : KnownPreTokenizers()) {
+    if (std::find(candidate.names.begin(), candidate.names.end(), name) != candidate.names.end()) return candidate;
+  }
+  const std::vector<std::string> known = ByteLevelBpe::GgufPreTokenizers();
+  throw Error(ErrorKind::kUnsupported, origin + ": tokenizer.ggml.pre is '" + name +
+                                           "', whose word pattern bitlaw does not know." + DidYouMean(name, known) +
+                                           " Known: " + JoinNames(known) + ".");
+}
+
+}  // namespace
+
+std::vector<std::string> ByteLevelBpe::GgufPreTokenizers() {
+  std::vector<std::string> names;
+  for (const PreTokenizer& known : KnownPreTokenizers()) {
+    names.insert(names.end(), known.names.begin(), known.names.end());
+  }
+  return names;
+}
+
+std::unique_ptr<ByteLevelBpe> ByteLevelBpe::FromGguf(const GgufVocabulary& vocabulary, const std::string& origin) {
+  if (vocabulary.model != "gpt2") {
+    throw Error(ErrorKind::kUnsupported, origin + ": tokenizer.ggml.model is '" + vocabulary.model +
+                                             "'. bitlaw reads byte-level BPE only, which is 'gpt2'.");
+  }
+  if (vocabulary.tokens.empty()) throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml.tokens is empty.");
+  if (!vocabulary.token_types.empty() && vocabulary.token_types.size() != vocabulary.tokens.size()) {
+    throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml.token_type has " +
+                                    std::to_string(vocabulary.token_types.size()) +
+                                    " entries and tokenizer.ggml.tokens " + std::to_string(vocabulary.tokens.size()) +
+                                    ". They must be as many.");
+  }
+  const PreTokenizer& pre = FindPreTokenizer(vocabulary.pre, origin);
+
+  auto parts = std::make_unique<Parts>();
+  parts->origin = origin;
+  parts->ignore_merges = pre.ignore_merges;
+  parts->compose_nfc = pre.nfc;
+  for (const char* pattern : pre.patterns) parts->splitter.AddPattern(pattern, WordSplitter::Keep::kBoth, origin);
+  parts->tokens.Reserve(vocabulary.tokens.size());
+  for (size_t i = 0; i < vocabulary.tokens.size(); ++i) {
+    const auto id = static_cast<int32_t>(i);
+    const int32_t type = vocabulary.token_types.empty() ? 1 : vocabulary.token_types[i];
+    if (type == kUnused) continue;  // A row that pads the matrices, under a made-up name.
+    parts->AddToken(id, vocabulary.tokens[i]);
+    if (type != kControl && type != kUserDefined) continue;
+    if (const size_t bad = FindInvalidUtf8(vocabulary.tokens[i]); bad != std::string_view::npos) {
+      throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml.tokens[" + std::to_string(i) + "] is looked for in texts " +
+                                      "(type " + std::to_string(type) + "), but byte " + std::to_string(bad) +
+                                      " of it is not UTF-8. The file is damaged.");
+    }
+    AddedToken added;
+    added.id = id;
+    added.text = vocabulary.tokens[i];
+    added.special = type == kControl;
+    parts->AddAdded(std::move(added));
+  }
+  parts->merges.Reserve(vocabulary.merges.size());
+  for (size_t i = 0; i < vocabulary.merges.size(); ++i) {
+    parts->AddMergeLine(static_cast<int32_t>(i), vocabulary.merges[i]);
+  }
+  parts->special = vocabulary.special;
+  parts->Finish();
+  const auto need = [&](const char* flag, const std::optional<int32_t>& id) {
+    if (!id)
+      throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml." + flag + " is true, but the file names no such token.");
+    return *id;
+  };
+  if (vocabulary.add_bos.value_or(pre.add_bos)) {
+    parts->template_prefix = {need("add_bos_token", parts->special.bos)};
+  }
+  if (vocabulary.add_eos.value_or(false)) parts->template_suffix = {need("add_eos_token", parts->special.eos)};
+  return std::make_unique<ByteLevelBpe>(std::move(parts));
+}
+
+}  // namespace bitlaw
