@@ -60,8 +60,15 @@ const std::map<std::string, std::vector<std::string>> kUses = {
     {kInternal + "quantize", {kInternal + "records", kInternal + "math"}},
     {kInternal + "evaluate", {kInternal + "records"}},
     {kInternal + "run", {kInternal + "quantize", kInternal + "evaluate"}},
-    {kInternal + "fit", {kInternal + "records"}},
-    {kInternal + "report", {kInternal + "fit"}},
+    {kInternal + "fit/options", {kInternal + "records"}},
+    {kInternal + "fit/law", {kInternal + "fit/options"}},
+    {kInternal + "fit/data", {kInternal + "fit/law"}},
+    {kInternal + "fit/solve", {kInternal + "fit/data"}},
+    {kInternal + "fit/estimate", {kInternal + "fit/solve"}},
+    {kInternal + "fit/refit", {kInternal + "fit/estimate"}},
+    {kInternal + "fit/examine", {kInternal + "fit/refit"}},
+    {kInternal + "fit/output", {kInternal + "fit/examine"}},
+    {kInternal + "report", {kInternal + "fit/output"}},
     {kInternal + "cli", {kInternal + "run", kInternal + "report"}},
     // Every folder below these is a unit of its own and may include its own files and the public headers.
     {"plugins", {kPublic + "testing"}},
@@ -114,7 +121,7 @@ const std::vector<Home> kHomes = {
 
 /// What builds without libtorch, and so may not reach it through a header either.
 bool BuildsWithoutTorch(const std::string& path) {
-  static const std::regex kCore(kInternal + "((base|api|plugin|spec|plan|records|fit|report|cli)/[^/]*|sdk/[^/]*/[^/]*)|" +
+  static const std::regex kCore(kInternal + "((base|api|plugin|spec|plan|records|report|cli)/[^/]*|sdk/[^/]*/[^/]*|fit/.*)|" +
                                 "plugins/(corpora|tasks|laws)/.*");
   return std::regex_match(path, kCore);
 }
@@ -142,11 +149,12 @@ std::vector<Include> IncludesOf(const std::string& text) {
   return includes;
 }
 
-/// "framework/src/fit" of "framework/src/fit/law_fit.cc", "plugins/laws/formula" of what lies below it; "" for a file
-/// of no folder that the rules know.
+/// "framework/src/fit/solve" of "framework/src/fit/solve/starts.cc" (rooms of sdk and fit are units of their own),
+/// "framework/src/plan" of what lies below it, and "plugins/laws/formula"; "" for a file of no folder that the rules
+/// know.
 std::string UnitOf(const std::string& path) {
-  static const std::regex kUnit("(" + kPublic + "sdk/[^/]+|" + kInternal + "sdk/[^/]+|" + kPublic + "[^/]+|" + kInternal +
-                                "[^/]+|plugins/[^/]+/[^/]+|examples/[^/]+)/.*");
+  static const std::regex kUnit("(" + kPublic + "sdk/[^/]+|" + kInternal + "(?:sdk|fit)/[^/]+|" + kPublic + "[^/]+|" +
+                                kInternal + "[^/]+|plugins/[^/]+/[^/]+|examples/[^/]+)/.*");
   std::smatch match;
   return std::regex_match(path, match, kUnit) ? match[1].str() : "";
 }

@@ -26,8 +26,8 @@ std::vector<std::string> FaultsOf(const std::string& path, const std::string& te
       {"framework/src/plugin/host.h", "#include \"bitlaw/api/law.h\"\n"},
       {"framework/src/records/table.h", "#include \"plan/plan.h\"\n"},
       {"framework/src/plan/plan.h", "#include \"plugin/host.h\"\n"},
-      {"framework/src/fit/law_fit.h", "#include \"records/table.h\"\n"},
-      {"framework/src/cli/session.h", "#include \"fit/law_fit.h\"\n"},
+      {"framework/src/fit/estimate/law_fit.h", "#include \"records/table.h\"\n"},
+      {"framework/src/cli/session.h", "#include \"fit/estimate/law_fit.h\"\n"},
       {"plugins/laws/formula/formula_law.h", "#include \"bitlaw/api/law.h\"\n"},
       {"plugins/laws/other/other.h", "#include <bitlaw/api/law.h>\n"},
   };
@@ -45,6 +45,13 @@ TEST(IncludeRules, CatchAStepAgainstTheFlow) {
                           "framework/src/cli/session.h."));
 }
 
+TEST(IncludeRules, CatchARoomOfTheFitsThatLooksAhead) {
+  EXPECT_THAT(FaultsOf("framework/src/fit/solve/line.cc", "#include \"fit/estimate/law_fit.h\"\n"),
+              ElementsAre("framework/src/fit/solve/line.cc:1: framework/src/fit/solve may not include "
+                          "framework/src/fit/estimate/law_fit.h."));
+  EXPECT_THAT(FaultsOf("framework/src/fit/refit/kernels/lanes.cc", "#include \"fit/estimate/law_fit.h\"\n"), IsEmpty());
+}
+
 TEST(IncludeRules, CatchAPublicHeaderThatLooksInside) {
   EXPECT_THAT(FaultsOf("framework/include/bitlaw/sdk/peek.h", "#include \"plugin/host.h\"\n"),
               ElementsAre("framework/include/bitlaw/sdk/peek.h:1: framework/include/bitlaw/sdk may not include "
@@ -56,8 +63,9 @@ TEST(IncludeRules, CatchAPublicHeaderThatLooksInside) {
 
 TEST(IncludeRules, CatchAPluginThatLooksInsideOrAtAnother) {
   EXPECT_THAT(
-      FaultsOf("plugins/laws/other/other.cc", "#include \"other.h\"\n#include \"fit/law_fit.h\"\n"),
-      ElementsAre("plugins/laws/other/other.cc:2: plugins/laws/other may not include framework/src/fit/law_fit.h."));
+      FaultsOf("plugins/laws/other/other.cc", "#include \"other.h\"\n#include \"fit/estimate/law_fit.h\"\n"),
+      ElementsAre("plugins/laws/other/other.cc:2: plugins/laws/other may not include "
+                  "framework/src/fit/estimate/law_fit.h."));
   EXPECT_THAT(FaultsOf("plugins/laws/other/other.cc", "#include \"../formula/formula_law.h\"\n"),
               ElementsAre("plugins/laws/other/other.cc:1: plugins/laws/other may not include "
                           "plugins/laws/formula/formula_law.h."));
@@ -69,23 +77,24 @@ TEST(IncludeRules, CatchALibraryAwayFromHome) {
   EXPECT_THAT(FaultsOf("framework/src/records/json.h", "#include <nlohmann/json.hpp>\n"),
               ElementsAre("framework/src/records/json.h:1: 'nlohmann/json.hpp' may not be included here."));
   EXPECT_THAT(FaultsOf("framework/src/records/json.cc", "#include <nlohmann/json.hpp>\n"), IsEmpty());
-  EXPECT_THAT(FaultsOf("framework/src/fit/line.cc", "#include <gsl/gsl_fit.h>\n"),
-              ElementsAre("framework/src/fit/line.cc:1: 'gsl/gsl_fit.h' has no home in the table of include rules."));
+  EXPECT_THAT(
+      FaultsOf("framework/src/fit/solve/line.cc", "#include <gsl/gsl_fit.h>\n"),
+      ElementsAre("framework/src/fit/solve/line.cc:1: 'gsl/gsl_fit.h' has no home in the table of include rules."));
   EXPECT_THAT(FaultsOf("framework/src/run/all.cc", "#include <torch/torch.h>\n"),
               ElementsAre("framework/src/run/all.cc:1: 'torch/torch.h' may not be included here."));
 }
 
 TEST(IncludeRules, CatchTorchBehindAHeader) {
   EXPECT_THAT(
-      FaultsOf("framework/src/fit/line.cc", "#include \"bitlaw/sdk/grid.h\"\n"),
-      ElementsAre("framework/src/fit/line.cc: builds without libtorch but includes bitlaw/sdk/grid.h, which includes "
-                  "bitlaw/api/model.h, which includes ATen/core/Tensor.h."));
+      FaultsOf("framework/src/fit/solve/line.cc", "#include \"bitlaw/sdk/grid.h\"\n"),
+      ElementsAre("framework/src/fit/solve/line.cc: builds without libtorch but includes bitlaw/sdk/grid.h, which "
+                  "includes bitlaw/api/model.h, which includes ATen/core/Tensor.h."));
   EXPECT_THAT(FaultsOf("framework/src/quantize/walk.cc", "#include \"bitlaw/sdk/grid.h\"\n"), IsEmpty());
 }
 
 TEST(IncludeRules, CatchAHeaderThatIsNotThere) {
-  EXPECT_THAT(FaultsOf("framework/src/fit/line.cc", "#include <bitlaw/api/lawx.h>\n"),
-              ElementsAre("framework/src/fit/line.cc:1: <bitlaw/api/lawx.h> is no header of the project."));
+  EXPECT_THAT(FaultsOf("framework/src/fit/solve/line.cc", "#include <bitlaw/api/lawx.h>\n"),
+              ElementsAre("framework/src/fit/solve/line.cc:1: <bitlaw/api/lawx.h> is no header of the project."));
 }
 
 TEST(IncludeRules, SeeIncludesHoweverTheyAreWritten) {

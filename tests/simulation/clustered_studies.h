@@ -6,7 +6,7 @@
 
 #include "bitlaw/api/law.h"
 #include "bitlaw/base/rng.h"
-#include "fit/uncertainty.h"
+#include "fit/examine/uncertainty.h"
 #include "support/planted_study.h"
 
 namespace bitlaw {

@@ -19,8 +19,8 @@
 
 #include "bitlaw/base/rng.h"
 #include "clustered_studies.h"
-#include "fit/analysis.h"
-#include "fit/resample.h"
+#include "fit/examine/analysis.h"
+#include "fit/refit/resample.h"
 #include "support/planted_study.h"
 #include "support/shipped_laws.h"
 

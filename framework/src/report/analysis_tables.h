@@ -3,7 +3,7 @@
 #include <string>
 
 #include "bitlaw/base/export.h"
-#include "fit/analysis.h"
+#include "fit/examine/analysis.h"
 #include "report/document.h"
 
 namespace bitlaw {

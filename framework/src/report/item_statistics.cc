@@ -7,8 +7,8 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/rng.h"
-#include "fit/least_squares.h"
-#include "fit/uncertainty.h"
+#include "fit/examine/uncertainty.h"
+#include "fit/solve/least_squares.h"
 
 namespace bitlaw {
 

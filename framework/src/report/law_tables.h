@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
-#include "fit/analysis.h"
-#include "fit/law_fit.h"
+#include "fit/estimate/law_fit.h"
+#include "fit/examine/analysis.h"
 #include "report/document.h"
 
 namespace bitlaw {

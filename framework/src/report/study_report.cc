@@ -8,7 +8,7 @@
 
 #include "base/durable_file.h"
 #include "bitlaw/base/error.h"
-#include "fit/restricted_law.h"
+#include "fit/law/restricted_law.h"
 #include "records/observations.h"
 #include "report/analysis_tables.h"
 #include "report/law_tables.h"

@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "bitlaw/base/error.h"
-#include "fit/law_fit.h"
-#include "fit/nonlinear.h"
-#include "fit/refitter.h"
-#include "fit/restricted_law.h"
+#include "fit/estimate/law_fit.h"
+#include "fit/law/restricted_law.h"
+#include "fit/refit/refitter.h"
+#include "fit/solve/nonlinear.h"
 #include "formula_law.h"
 
 namespace bitlaw {

@@ -4,7 +4,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "fit/cluster_robust.h"
+#include "fit/estimate/cluster_robust.h"
 
 namespace bitlaw {
 namespace {

@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "bitlaw/base/error.h"
-#include "fit/law_fit.h"
-#include "fit/least_squares.h"
-#include "fit/nonlinear.h"
-#include "fit/uncertainty.h"
+#include "fit/estimate/law_fit.h"
+#include "fit/examine/uncertainty.h"
+#include "fit/solve/least_squares.h"
+#include "fit/solve/nonlinear.h"
 #include "formula_law.h"
 
 namespace bitlaw {

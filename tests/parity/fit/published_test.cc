@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "fit/column_map.h"
-#include "fit/law_fit.h"
-#include "fit/objective.h"
-#include "fit/restricted_law.h"
+#include "fit/data/column_map.h"
+#include "fit/estimate/law_fit.h"
+#include "fit/law/restricted_law.h"
+#include "fit/solve/objective.h"
 #include "support/shipped_laws.h"
 
 namespace bitlaw {

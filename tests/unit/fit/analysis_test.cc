@@ -1,4 +1,4 @@
-#include "fit/analysis.h"
+#include "fit/examine/analysis.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
-#include "fit/null_law.h"
+#include "fit/law/null_law.h"
 #include "laws_for_tests.h"
 #include "support/planted_study.h"
 

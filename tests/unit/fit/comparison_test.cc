@@ -1,4 +1,4 @@
-#include "fit/comparison.h"
+#include "fit/examine/comparison.h"
 
 #include <gtest/gtest.h>
 

@@ -5,10 +5,10 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/rng.h"
-#include "fit/analysis.h"
-#include "fit/law_fit.h"
-#include "fit/restricted_law.h"
-#include "fit/uncertainty.h"
+#include "fit/estimate/law_fit.h"
+#include "fit/examine/analysis.h"
+#include "fit/examine/uncertainty.h"
+#include "fit/law/restricted_law.h"
 #include "laws_for_tests.h"
 
 namespace bitlaw {

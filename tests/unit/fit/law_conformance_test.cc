@@ -7,9 +7,9 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/expression/autodiff_law.h"
-#include "fit/law_fit.h"
-#include "fit/null_law.h"
-#include "fit/restricted_law.h"
+#include "fit/estimate/law_fit.h"
+#include "fit/law/null_law.h"
+#include "fit/law/restricted_law.h"
 #include "gaussian_capacity_law.h"
 #include "laws_for_tests.h"
 

@@ -1,4 +1,4 @@
-#include "fit/law_fit.h"
+#include "fit/estimate/law_fit.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

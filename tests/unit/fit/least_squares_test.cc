@@ -1,4 +1,4 @@
-#include "fit/least_squares.h"
+#include "fit/solve/least_squares.h"
 
 #include <gtest/gtest.h>
 

@@ -1,13 +1,13 @@
-#include "fit/refitter.h"
+#include "fit/refit/refitter.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "fit/objective.h"
-#include "fit/resample.h"
-#include "fit/uncertainty.h"
+#include "fit/examine/uncertainty.h"
+#include "fit/refit/resample.h"
+#include "fit/solve/objective.h"
 #include "laws_for_tests.h"
 #include "support/planted_study.h"
 

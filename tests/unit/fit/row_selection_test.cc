@@ -7,10 +7,10 @@
 #include <functional>
 
 #include "bitlaw/base/error.h"
-#include "fit/accuracy_checks.h"
-#include "fit/law_domain.h"
-#include "fit/law_fit.h"
-#include "fit/row_predictions.h"
+#include "fit/data/accuracy_checks.h"
+#include "fit/estimate/law_fit.h"
+#include "fit/estimate/row_predictions.h"
+#include "fit/law/law_domain.h"
 #include "gaussian_capacity_law.h"
 #include "laws_for_tests.h"
 

@@ -5,8 +5,8 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/testing/law_conformance.h"
-#include "fit/analysis.h"
-#include "fit/task_lists.h"
+#include "fit/examine/analysis.h"
+#include "fit/options/task_lists.h"
 #include "laws_for_tests.h"
 #include "report/law_tables.h"
 #include "support/planted_study.h"

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "bitlaw/base/error.h"
-#include "fit/analysis.h"
+#include "fit/examine/analysis.h"
 #include "laws_for_tests.h"
 #include "report/analysis_tables.h"
 #include "report/law_tables.h"

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
-#include "fit/column_map.h"
+#include "fit/data/column_map.h"
 #include "formula_law.h"
 #include "report/law_tables.h"
 

@@ -1,0 +1,157 @@
+#include "fit/estimate/row_predictions.h"
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+
+namespace {
+
+struct PredictedRow {
+  const LawFit* fit;
+  const MethodFit* method;
+  std::string set, name;
+  double line = kUnset, row = kUnset;
+  double response = kUnset, predicted = kUnset, accuracy = kUnset, predicted_accuracy = kUnset;
+  double leverage = kUnset, studentized = kUnset;
+};
+
+// The slopes of what the method fits, times the root of the row's weight.
+Eigen::MatrixXd WeightedSlopes(const Law& law, const MethodFit& method, const FitRows& rows,
+                               const ResponseInverse& inverse) {
+  const size_t k = law.parameters().size(), c = law.covariates().size();
+  const std::vector<double> theta = method.theta();
+  std::vector<size_t> free;
+  for (size_t j = 0; j < k; ++j) {
+    if (method.parameters[j].note != "at its bound") free.push_back(j);
+  }
+  const bool of_counts = method.method == "binomial", of_log = method.space == "log response";
+  Eigen::MatrixXd slopes(static_cast<Eigen::Index>(rows.size()), static_cast<Eigen::Index>(free.size()));
+  std::vector<double> gradient(k);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const double value = law.Predict(theta, rows.row(i, c), gradient);
+    double factor = std::sqrt(of_log ? rows.log_weight(i) : rows.weight(i)) / (of_log ? value : 1);
+    if (of_counts) {
+      double slope = 0;
+      const double chance = rows.chance[i], p = chance + (1 - chance) * inverse(value, &slope);
+      factor = p > 0 && p < 1 ? (1 - chance) * slope * std::sqrt(rows.total[i] / (p * (1 - p))) : 0;
+    }
+    for (size_t j = 0; j < free.size(); ++j)
+      slopes(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(j)) = factor * gradient[free[j]];
+  }
+  return slopes;
+}
+
+// Squared lengths of the rows of an orthonormal basis of the columns.
+std::vector<double> Leverages(Eigen::MatrixXd slopes) {
+  const Eigen::Index n = slopes.rows(), k = slopes.cols();
+  std::vector<double> leverages(static_cast<size_t>(n), kUnset);
+  if (n < k || k == 0 || !slopes.allFinite()) return leverages;
+  for (Eigen::Index j = 0; j < k; ++j) {
+    const double length = slopes.col(j).norm();
+    if (length > 0) slopes.col(j) /= length;
+  }
+  const Eigen::ColPivHouseholderQR<Eigen::MatrixXd> qr(slopes);
+  const Eigen::MatrixXd basis = qr.householderQ() * Eigen::MatrixXd::Identity(n, qr.rank());
+  for (Eigen::Index i = 0; i < n; ++i) leverages[static_cast<size_t>(i)] = basis.row(i).squaredNorm();
+  return leverages;
+}
+
+void PredictRows(const Law& law, const Table& table, const LawRows& rows, const LawFit& fit, const MethodFit& method,
+                 std::vector<PredictedRow>& out) {
+  const ResponseInverse inverse(law.response());
+  const bool of_counts = method.method == "binomial";
+  const FitRows& fitted = of_counts ? rows.counted : rows.fit;
+  const std::vector<size_t>& fitted_index = of_counts ? rows.counted_index : rows.fit_index;
+  const std::vector<double> leverages = Leverages(WeightedSlopes(law, method, fitted, inverse));
+  const std::set<size_t> in_fit(rows.fit_index.begin(), rows.fit_index.end());
+  const std::set<size_t> held_out(rows.held_out_index.begin(), rows.held_out_index.end());
+  std::map<size_t, size_t> place;  // In the fit.
+  for (size_t i = 0; i < fitted_index.size(); ++i) place[fitted_index[i]] = i;
+  std::set<size_t> all(rows.complete_index.begin(), rows.complete_index.end());
+  all.insert(fitted_index.begin(), fitted_index.end());
+
+  const std::vector<double> theta = method.theta();
+  const std::vector<double> response = table.Evaluate(Expression::Parse(law.response()));
+  const TableColumn *accuracy = table.Find("acc_adj"), *hold_out = table.Find("hold_out");
+  std::vector<const std::vector<double>*> columns;
+  for (const std::string& name : law.covariates()) columns.push_back(&table.Numbers(name));
+  std::vector<double> x(columns.size());
+  for (const size_t row : all) {
+    PredictedRow one{&fit, &method, "", RowLabel(table, row)};
+    const bool is_held_out = IsHeldOut(hold_out, table, row);
+    one.set = is_held_out ? "held out" : in_fit.contains(row) ? "fit" : place.contains(row) ? "counts only" : "not fitted";
+    if (table.SourceLine(row) > 0) one.line = table.SourceLine(row);
+    if (table.Find("tasks") == nullptr || one.line > 0) one.row = static_cast<double>(table.SourceRow(row) + 1);
+    for (size_t j = 0; j < columns.size(); ++j) x[j] = (*columns[j])[row];
+    one.predicted = law.Predict(theta, x, {});
+    if (std::isfinite(response[row])) one.response = response[row];
+    if (inverse.exists() && accuracy != nullptr && !accuracy->is_text) {
+      one.accuracy = accuracy->numbers[row];
+      one.predicted_accuracy = inverse(one.predicted);
+    }
+    if (const auto at = place.find(row); at != place.end()) {
+      one.leverage = leverages[at->second];
+      const bool of_log = method.space == "log response";
+      const double residual = of_log ? std::log(one.response / one.predicted) : one.response - one.predicted;
+      const double weight = of_counts ? 1 : of_log ? fitted.log_weight(at->second) : fitted.weight(at->second);
+      if ((method.method == "ols" || method.method == "least_squares") && one.leverage < 1)
+        one.studentized = residual * std::sqrt(weight / method.quality.residual_variance / (1 - one.leverage));
+    }
+    out.push_back(std::move(one));
+  }
+}
+
+}  // namespace
+
+Table RowPredictions(std::span<const std::unique_ptr<Law>> laws, const Table& table, const FitSettings& settings,
+                     const FitReport& report) {
+  const ControlledStudy study(laws, table, settings.controls);
+  const StrataData data = SplitStrata(study.table(), settings.average_tasks);
+  std::vector<PredictedRow> rows;
+  size_t at = 0;
+  for (const Law* law : study.laws()) {
+    for (const StratumData& stratum : data.strata) {
+      if (at == report.fits.size()) throw InternalError("RowPredictions: the fits are of other laws or another table");
+      const LawFit& fit = report.fits[at++];
+      if (fit.Methods().empty()) continue;
+      const LawRows selected = SelectRows(*law, stratum.table, {settings.chance_rule, TakesLog(*law), settings.weights});
+      for (const MethodFit* method : fit.Methods())
+        PredictRows(*law, stratum.table, selected, fit, *method, rows);
+    }
+  }
+  Table out("predictions");
+  const auto texts = [&](const char* name, auto&& of) {
+    std::vector<std::string> column;
+    for (const PredictedRow& row : rows) column.push_back(of(row));
+    out.AddTexts(name, std::move(column));
+  };
+  const auto numbers = [&](const char* name, auto&& of) {
+    std::vector<double> column;
+    for (const PredictedRow& row : rows) column.push_back(of(row));
+    out.AddNumbers(name, std::move(column));
+  };
+  texts("law", [](const PredictedRow& row) { return row.fit->law; });
+  texts("stratum", [](const PredictedRow& row) { return row.fit->stratum; });
+  texts("method", [](const PredictedRow& row) { return row.method->method; });
+  texts("set", [](const PredictedRow& row) { return row.set; });
+  numbers("line", [](const PredictedRow& row) { return row.line; });
+  numbers("row", [](const PredictedRow& row) { return row.row; });
+  texts("name", [](const PredictedRow& row) { return row.name; });
+  numbers("response", [](const PredictedRow& row) { return row.response; });
+  numbers("predicted", [](const PredictedRow& row) { return row.predicted; });
+  numbers("residual", [](const PredictedRow& row) { return row.response - row.predicted; });
+  numbers("acc_adj", [](const PredictedRow& row) { return row.accuracy; });
+  numbers("predicted_acc_adj", [](const PredictedRow& row) { return row.predicted_accuracy; });
+  numbers("residual_acc_adj", [](const PredictedRow& row) { return row.accuracy - row.predicted_accuracy; });
+  numbers("leverage", [](const PredictedRow& row) { return row.leverage; });
+  numbers("studentized", [](const PredictedRow& row) { return row.studentized; });
+  return out;
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,403 @@
+#include "fit/solve/box_descent.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "fit/solve/box_step.h"
+
+namespace bitlaw {
+
+namespace {
+
+class Descender {
+ public:
+  Descender(const BoxProblem& problem, const BoxOptions& options)
+      : problem_(problem),
+        options_(options),
+        n_(problem.function.residuals()),
+        k_(problem.low.size()),
+        is_square_(!std::isfinite(problem.knee)) {}
+  BoxOutcome Run(std::span<double> x);
+
+ private:
+  struct Point {
+    std::vector<double> x, residuals, jacobian;
+    double value = 0;
+  };
+  double times(size_t i) const { return problem_.times.empty() ? 1 : problem_.times[i]; }
+  double Loss(double r) const {
+    const double size = std::fabs(r);
+    return size <= problem_.knee ? 0.5 * r * r : problem_.knee * (size - 0.5 * problem_.knee);
+  }
+  double Slope(double r, double knee) const { return std::clamp(r, -knee, knee); }
+  bool Evaluate(Point& point) const;
+  // Slope of the objective, and the diagonal D.
+  void Linearize(const Point& point);
+  bool FindCurvature(const Point& point);
+  // A step with this lambda; `predicted` is what the model without lambda gains by it.
+  bool Step(const Point& point, double lambda, std::vector<double>& step, double& predicted) const;
+  bool HuberStep(const Point& point, std::span<const long double> base, std::span<const double> low,
+                 std::span<const double> high, std::vector<double>& step) const;
+  double CurvedPart(std::span<const double> step) const;
+  // Whether what the model would still move, damped by nothing, is what rounding leaves of a law that fits exactly.
+  bool IsAtRounding(const Point& point, std::vector<double>& step) const;
+
+  const BoxProblem& problem_;
+  const BoxOptions& options_;
+  size_t n_, k_;
+  bool is_square_;
+  std::vector<long double> slope_, gram_;  // gram_ of squares only
+  std::vector<double> diagonal_, steepest_, curvature_;
+  bool has_curvature_ = false;
+};
+
+bool Descender::Evaluate(Point& point) const {
+  point.residuals.resize(n_);
+  point.jacobian.resize(n_ * k_);
+  if (!problem_.function.Evaluate(point.x, point.residuals.data(), point.jacobian.data())) return false;
+  long double sum = 0;
+  for (size_t i = 0; i < n_; ++i) sum += times(i) * Loss(point.residuals[i]);
+  point.value = static_cast<double>(sum);
+  return std::isfinite(point.value);
+}
+
+void Descender::Linearize(const Point& point) {
+  slope_.assign(k_, 0);
+  diagonal_.assign(k_, 0);
+  gram_.assign(is_square_ ? k_ * k_ : 0, 0);
+  for (size_t i = 0; i < n_; ++i) {
+    const double* g = point.jacobian.data() + i * k_;
+    const double r = point.residuals[i], often = times(i), size = std::fabs(r);
+    const double psi = often * Slope(r, problem_.knee);
+    const double weight = often * (size > problem_.knee ? problem_.knee / size : 1);
+    for (size_t a = 0; a < k_; ++a) {
+      slope_[a] += static_cast<long double>(psi) * g[a];
+      diagonal_[a] += weight * g[a] * g[a];
+    }
+    if (!is_square_) continue;
+    for (size_t a = 0; a < k_; ++a) {
+      const long double left = static_cast<long double>(often) * g[a];
+      for (size_t b = 0; b <= a; ++b) gram_[a * k_ + b] += left * g[b];
+    }
+  }
+  for (size_t a = 0; a < k_ && is_square_; ++a) {
+    for (size_t b = 0; b < a; ++b) gram_[b * k_ + a] = gram_[a * k_ + b];
+  }
+  steepest_.resize(k_, 0);
+  for (size_t a = 0; a < k_; ++a) {
+    steepest_[a] = std::max(steepest_[a], diagonal_[a]);
+    diagonal_[a] = std::max(diagonal_[a], options_.damping_floor * steepest_[a]);
+    if (!(diagonal_[a] > 0)) diagonal_[a] = 1;
+  }
+}
+
+// sum times psi(r) r'' by differences of the slopes. False, which leaves none, where they cannot be taken.
+bool Descender::FindCurvature(const Point& point) {
+  curvature_.assign(k_ * k_, 0);
+  has_curvature_ = false;
+  Point beside;
+  for (size_t j = 0; j < k_; ++j) {
+    if (problem_.low[j] == problem_.high[j]) continue;
+    beside.x = point.x;
+    const double reach = std::sqrt(2 * point.value / diagonal_[j]);
+    double h = 1e-6 * std::max(std::fabs(point.x[j]), std::min(reach, 1 + std::fabs(point.x[j])));
+    if (!(h > 0)) h = 1e-9;
+    if (point.x[j] + h > problem_.high[j]) h = -h;
+    if (point.x[j] + h < problem_.low[j]) return false;
+    beside.x[j] += h;
+    h = beside.x[j] - point.x[j];
+    if (!Evaluate(beside)) return false;
+    for (size_t i = 0; i < n_; ++i) {
+      const double psi = times(i) * Slope(point.residuals[i], problem_.knee) / h;
+      if (psi == 0) continue;
+      for (size_t a = 0; a < k_; ++a)
+        curvature_[j * k_ + a] += psi * (beside.jacobian[i * k_ + a] - point.jacobian[i * k_ + a]);
+    }
+  }
+  for (size_t a = 0; a < k_; ++a) {
+    for (size_t b = 0; b < a; ++b)
+      curvature_[a * k_ + b] = curvature_[b * k_ + a] = (curvature_[a * k_ + b] + curvature_[b * k_ + a]) / 2;
+  }
+  has_curvature_ = std::all_of(curvature_.begin(), curvature_.end(), [](double one) { return std::isfinite(one); });
+  return has_curvature_;
+}
+
+double Descender::CurvedPart(std::span<const double> step) const {
+  if (!has_curvature_) return 0;
+  long double sum = 0;
+  for (size_t a = 0; a < k_; ++a) {
+    for (size_t b = 0; b < k_; ++b) sum += static_cast<long double>(step[a]) * curvature_[a * k_ + b] * step[b];
+  }
+  return static_cast<double>(sum / 2);
+}
+
+bool Descender::Step(const Point& point, double lambda, std::vector<double>& step, double& predicted) const {
+  std::vector<double> low(k_), high(k_);
+  for (size_t j = 0; j < k_; ++j) {
+    low[j] = problem_.low[j] - point.x[j];
+    high[j] = problem_.high[j] - point.x[j];
+  }
+  std::vector<long double> base(k_ * k_, 0);
+  for (size_t a = 0; a < k_; ++a) {
+    for (size_t b = 0; b < k_; ++b) base[a * k_ + b] = has_curvature_ ? curvature_[a * k_ + b] : 0;
+    base[a * k_ + a] += static_cast<long double>(lambda) * diagonal_[a];
+  }
+  step.assign(k_, 0);
+  if (is_square_) {
+    std::vector<long double> hessian = gram_;
+    for (size_t a = 0; a < k_ * k_; ++a) hessian[a] += base[a];
+    if (!StepInBox(hessian, slope_, low, high, step)) return false;
+    long double gain = 0;
+    for (size_t a = 0; a < k_; ++a) {
+      gain -= slope_[a] * step[a];
+      for (size_t b = 0; b < k_; ++b) gain -= gram_[a * k_ + b] * step[a] * step[b] / 2;
+    }
+    predicted = static_cast<double>(gain) - CurvedPart(step);
+    return true;
+  }
+  if (!HuberStep(point, base, low, high, step)) return false;
+  // Row by row, so that what is gained is not lost in what stays.
+  long double gain = 0;
+  for (size_t i = 0; i < n_; ++i) {
+    double moved = 0;
+    for (size_t a = 0; a < k_; ++a) moved += point.jacobian[i * k_ + a] * step[a];
+    gain += times(i) * (Loss(point.residuals[i]) - Loss(point.residuals[i] + moved));
+  }
+  predicted = static_cast<double>(gain) - CurvedPart(step);
+  return true;
+}
+
+// Newton's method with an exact search along each direction on the piecewise quadratic, its knee brought down from the
+// size of the residuals where there are few within it (Madsen and Nielsen 1990).
+bool Descender::HuberStep(const Point& point, std::span<const long double> base, std::span<const double> low,
+                          std::span<const double> high, std::vector<double>& step) const {
+  std::vector<double> z = point.residuals, along(n_), direction(k_), down(k_), up(k_);
+  std::vector<long double> hessian(k_ * k_), slope(k_), floor(k_);
+  // Huber's psi of each row as it was summed last, and the sum of times psi g.
+  std::vector<double> psi(n_, 0);
+  std::vector<long double> rows_slope(k_, 0);
+  std::vector<KneeRow> rows;
+  rows.reserve(n_);
+  double largest = 0;
+  for (const double r : z) largest = std::max(largest, std::fabs(r));
+  // What no row within the knee determines is left where it is.
+  for (size_t a = 0; a < k_; ++a) floor[a] = 1e-13L * diagonal_[a];
+  // Near the solution the knee as it is needs a few steps; otherwise from the size of the residuals down.
+  bool is_direct = true;
+  double knee = problem_.knee;
+  for (;;) {
+    const bool is_last = knee <= problem_.knee;
+    std::fill(psi.begin(), psi.end(), 0.0);
+    std::fill(rows_slope.begin(), rows_slope.end(), 0.0L);
+    const int rounds = is_direct ? 10 : is_last ? 60 : 4;
+    bool is_done = false;
+    for (int round = 0; round < rounds && !is_done; ++round) {
+      std::copy(base.begin(), base.end(), hessian.begin());
+      for (size_t i = 0; i < n_; ++i) {
+        const double* g = point.jacobian.data() + i * k_;
+        // Of most rows the slope is what it was: they are beyond the knee, and on the same side.
+        if (const double now = Slope(z[i], knee); now != psi[i]) {
+          const long double change = static_cast<long double>(times(i)) * (static_cast<long double>(now) - psi[i]);
+          for (size_t a = 0; a < k_; ++a) rows_slope[a] += change * g[a];
+          psi[i] = now;
+        }
+        if (std::fabs(z[i]) > knee) continue;
+        for (size_t a = 0; a < k_; ++a) {
+          const long double left = static_cast<long double>(times(i)) * g[a];
+          for (size_t b = 0; b <= a; ++b) hessian[a * k_ + b] += left * g[b];
+        }
+      }
+      for (size_t a = 0; a < k_; ++a) {
+        hessian[a * k_ + a] += floor[a];
+        for (size_t b = 0; b < a; ++b) hessian[b * k_ + a] = hessian[a * k_ + b];
+        slope[a] = rows_slope[a];
+        for (size_t b = 0; b < k_; ++b) slope[a] += base[a * k_ + b] * step[b];
+        down[a] = std::min(0.0, low[a] - step[a]);
+        up[a] = std::max(0.0, high[a] - step[a]);
+      }
+      if (!StepInBox(hessian, slope, down, up, direction)) return false;
+      long double initial = 0, curved = 0;
+      for (size_t a = 0; a < k_; ++a) {
+        initial += slope[a] * direction[a];
+        for (size_t b = 0; b < k_; ++b) curved += base[a * k_ + b] * direction[a] * direction[b];
+      }
+      if (!(initial < 0)) {
+        is_done = true;
+        break;
+      }
+      for (size_t i = 0; i < n_; ++i) {
+        along[i] = 0;
+        for (size_t a = 0; a < k_; ++a) along[i] += point.jacobian[i * k_ + a] * direction[a];
+      }
+      rows.clear();
+      for (size_t i = 0; i < n_; ++i) {
+        // The slope of a row that stays beyond one end of the knee is the same all along.
+        const double end = z[i] + along[i];
+        if ((z[i] >= knee && end >= knee) || (z[i] <= -knee && end <= -knee)) continue;
+        rows.push_back({z[i], along[i], times(i) * along[i], psi[i]});
+      }
+      const double share = ShareToLowest(rows, knee, initial, curved);
+      double moved = 0, size = 0;
+      for (size_t a = 0; a < k_; ++a) {
+        const double before = step[a];
+        step[a] = share == 1 && direction[a] == down[a] && std::isfinite(low[a])   ? std::max(low[a], before + down[a])
+                  : share == 1 && direction[a] == up[a] && std::isfinite(high[a]) ? std::min(high[a], before + up[a])
+                                                                                   : before + share * direction[a];
+        step[a] = std::clamp(step[a], low[a], high[a]);
+        moved = std::max(moved, std::fabs(step[a] - before) * std::sqrt(diagonal_[a]));
+        size = std::max(size, std::fabs(step[a]) * std::sqrt(diagonal_[a]));
+      }
+      for (size_t i = 0; i < n_; ++i) {
+        z[i] = point.residuals[i];
+        for (size_t a = 0; a < k_; ++a) z[i] += point.jacobian[i * k_ + a] * step[a];
+      }
+      is_done = moved <= (is_last ? 1e-12 : 1e-2) * size;
+    }
+    if (is_direct && !is_done) {
+      std::fill(step.begin(), step.end(), 0.0);
+      z = point.residuals;
+      knee = std::max(problem_.knee, largest / 4);
+      is_direct = false;
+      continue;
+    }
+    if (is_last) return true;
+    knee = std::max(problem_.knee, knee / 8);
+  }
+}
+
+bool Descender::IsAtRounding(const Point& point, std::vector<double>& step) const {
+  double predicted = 0;
+  if (!Step(point, 1e-12, step, predicted)) return false;
+  for (size_t j = 0; j < k_; ++j) {
+    if (std::fabs(step[j]) > 1e-6 * std::fabs(point.x[j]) + 1e-9) return false;
+  }
+  return true;
+}
+
+BoxOutcome Descender::Run(std::span<double> x) {
+  BoxOutcome outcome;
+  Point here, there;
+  here.x.assign(x.begin(), x.end());
+  if (!Evaluate(here)) {
+    outcome.status = "failed: the law has no finite value or slope there";
+    return outcome;
+  }
+  double lambda = 1e-4, growth = 2, last_gain = std::numeric_limits<double>::infinity();
+  bool wants_curvature = false, is_curvature_good = false;
+  std::vector<double> step;
+  outcome.status = fmt::format("not converged after {} iterations", options_.max_iterations);
+  bool is_new = true;
+  const double rounding = 1e-14;
+  // Steps that are refused cost an evaluation, but an iteration is one that is taken.
+  for (int tries = 0; outcome.iterations < options_.max_iterations && tries < 8 * options_.max_iterations; ++tries) {
+    if (here.value == 0) {
+      outcome.converged = true;
+      break;
+    }
+    if (is_new) {
+      Linearize(here);
+      // Finding it costs as much as k steps, so it is kept as long as it tells well what a step gains.
+      if (!wants_curvature || !problem_.has_exact_slopes) {
+        has_curvature_ = false;
+      } else if (!has_curvature_ || !is_curvature_good) {
+        FindCurvature(here);
+      }
+      is_new = false;
+    }
+    double predicted = 0;
+    bool is_step = Step(here, lambda, step, predicted);
+    if (is_step && !(predicted > 0)) {
+      // No way down within the bounds, or none that sums still resolve; damped, it may be the damping.
+      outcome.converged = lambda <= 1e-2;
+      if (outcome.converged) break;
+      lambda /= 10;
+      continue;
+    }
+    if (!is_step) {
+      lambda = std::max(lambda * growth, 1e-12);
+      growth *= 2;
+      if (lambda > 1e30) {
+        outcome.converged = IsAtRounding(here, step);
+        outcome.status = "failed: no step leads down";
+        break;
+      }
+      continue;
+    }
+    const double share = predicted / here.value;
+    there.x = here.x;
+    for (size_t j = 0; j < k_; ++j) {
+      const double low = problem_.low[j], high = problem_.high[j];
+      there.x[j] = std::clamp(here.x[j] + step[j], low, high);
+      // A step to the bound ends on it, whatever a sum rounds to.
+      if (std::isfinite(low) && step[j] < 0 && step[j] <= low - here.x[j]) there.x[j] = low;
+      if (std::isfinite(high) && step[j] > 0 && step[j] >= high - here.x[j]) there.x[j] = high;
+    }
+    const bool is_finite = Evaluate(there);
+    const double gained = is_finite ? here.value - there.value : -std::numeric_limits<double>::infinity();
+    if (share < rounding && lambda > 1e-2 && is_finite && gained >= -1e-12 * here.value) {
+      // So little, because it is damped.
+      std::swap(here, there);
+      ++outcome.iterations;
+      is_new = true;
+      lambda /= 10;
+      continue;
+    }
+    if (share < rounding && (lambda <= 1e-2 || lambda > 1e12)) {
+      // What a step gains is below what the sum resolves: steps are taken as long as they shrink.
+      if (is_finite && gained >= -1e-12 * here.value && predicted < last_gain) {
+        const bool is_done = share <= 1e-24 || predicted > last_gain / 4;
+        last_gain = predicted;
+        std::swap(here, there);
+        ++outcome.iterations;
+        is_new = true;
+        lambda = std::min(lambda / 10, 1e-6);
+        wants_curvature = true;
+        is_curvature_good = false;
+        if ((share <= options_.tolerance && options_.tolerance > 1e-14) || is_done) {
+          outcome.converged = true;
+          break;
+        }
+        continue;
+      }
+      outcome.converged = true;
+      break;
+    }
+    const double ratio = gained / predicted;
+    if (!(ratio > 1e-4)) {
+      lambda = std::max(lambda * growth, 1e-12);
+      growth *= 2;
+      if (!(lambda < 1e30)) {
+        outcome.converged = IsAtRounding(here, step);
+        outcome.status = "failed: no step leads down";
+        break;
+      }
+      continue;
+    }
+    const bool is_small = share <= options_.tolerance && lambda <= 1e-2;
+    wants_curvature = gained < 0.01 * here.value;
+    is_curvature_good = !is_square_ && std::fabs(ratio - 1) < 0.02;
+    std::swap(here, there);
+    ++outcome.iterations;
+    is_new = true;
+    growth = 2;
+    lambda = std::max(lambda * std::max(1.0 / 9, 1 - std::pow(2 * ratio - 1, 3)), 1e-16);
+    if (is_small) {
+      outcome.converged = true;
+      break;
+    }
+  }
+  if (outcome.converged) outcome.status = "converged";
+  outcome.value = here.value;
+  std::copy(here.x.begin(), here.x.end(), x.begin());
+  return outcome;
+}
+
+}  // namespace
+
+BoxOutcome DescendInBox(const BoxProblem& problem, const BoxOptions& options, std::span<double> x) {
+  return Descender(problem, options).Run(x);
+}
+
+}  // namespace bitlaw
