@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -7,10 +8,12 @@
 #include <cerrno>
 #include <cfenv>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
@@ -59,6 +62,17 @@ class Misbehave final : public bitlaw::Quantizer {
     // A child that keeps the pipes open outlives the worker.
     if (act_ == "fork_exit" && ::fork() != 0) std::_Exit(77);
     if (act_ == "fork_exit") ::sleep(600), ::_exit(0);
+    if (act_ == "fork_segv" && ::fork() != 0) ::raise(SIGSEGV);
+    if (act_ == "fork_segv") ::sleep(600), ::_exit(0);
+    if (act_ == "exit0") std::exit(0);
+    if (act_ == "stack") std::fprintf(stderr, "%d", Deeper(1));
+    if (act_ == "stop_self") ::raise(SIGSTOP);
+    if (act_ == "thread_throw") std::thread([] { throw 3; }).join();
+    if (act_ == "rlimit") NoFiles();
+    if (act_ == "hog") Hog();
+    if (act_ == "kill_parent" && fs::remove(Path("BITLAW_E2E_VICTIM"))) ::kill(::getppid(), SIGKILL), ::sleep(600);
+    if (act_ == "half_line") SayHalfALine();
+    if (act_ == "half_line") throw bitlaw::Error(bitlaw::ErrorKind::kNumerical, "told to throw after half a line.");
     if (act_ == "close_all") for (int fd = 0; fd < 1000; ++fd) ::close(fd);
     if (act_ == "close_all") ::sleep(600);
     if (act_ == "round_up") std::fesetround(FE_UPWARD);
@@ -70,10 +84,47 @@ class Misbehave final : public bitlaw::Quantizer {
     if (act_ == "touch") fs::last_write_time(Path("BITLAW_E2E_VICTIM"), fs::file_time_type::clock::now());
     if (act_ == "remove") fs::remove_all(Path("BITLAW_E2E_VICTIM"));
     if (act_ == "die_late" && !late_.exchange(true)) std::thread(DieLate).detach();
-    return bitlaw::RoundToNearest(rule_, weight, -1, layer.name);
+    bitlaw::QuantizedLinear rounded = bitlaw::RoundToNearest(rule_, weight, -1, layer.name);
+    if (act_ == "nan") rounded.scales.fill_(std::numeric_limits<double>::quiet_NaN());
+    return rounded;
   }
 
  private:
+  // Until the stack is full.
+  static int Deeper(int depth) {
+    volatile char frame[10000];
+    frame[0] = static_cast<char>(depth);
+    return depth == 0 ? 0 : Deeper(depth + 1) + frame[0];
+  }
+
+  // Whatever is written to a file ends the process.
+  static void NoFiles() {
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_FSIZE, &none);
+  }
+
+  // Takes memory until there is none; an address space of 256 MiB more stands for the machine's.
+  static void Hog() {
+    struct Limit {
+      Limit() {
+        ::getrlimit(RLIMIT_AS, &before);
+        uint64_t pages = 0;
+        std::ifstream("/proc/self/statm") >> pages;
+        const rlimit less{pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) + (256 << 20), before.rlim_max};
+        ::setrlimit(RLIMIT_AS, &less);
+      }
+      ~Limit() { ::setrlimit(RLIMIT_AS, &before); }
+      rlimit before{};
+    } const limit;
+    for (std::vector<std::vector<char>> taken;;) taken.emplace_back(16 << 20, 'x');
+  }
+
+  static void SayHalfALine() {
+    for (const int fd : WritablePipes()) {
+      if (::write(fd, "{\"bitlaw\":", 10) < 0) errno = 0;
+    }
+  }
+
   static fs::path Path(const char* variable) { return std::getenv(variable); }
 
   // Noise, half a line, and a message that is a lie, into whatever is open.
@@ -154,7 +205,8 @@ void Register(bitlaw::Registrar& registrar) {
   schema.Int("bits").Range(2, 8).Default(4).Unit("bits").Doc("Width of one weight code.");
   schema.Choice("act", {"well", "segfault", "abort", "exit", "memory", "sleep", "throw", "throw_int", "fork_exit",
                         "close_all", "say_done", "flood", "replace", "touch", "remove", "die_late", "round_up", "umask",
-                        "flush_subnormals"})
+                        "flush_subnormals", "fork_segv", "exit0", "stack", "stop_self", "thread_throw", "rlimit", "hog",
+                        "nan", "kill_parent", "half_line"})
       .Default("well")
       .Doc("What to do instead of rounding.");
   registrar.Add<bitlaw::Quantizer>({"misbehave", "Does what no quantizer should.", ""}, schema,

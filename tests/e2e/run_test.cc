@@ -32,8 +32,8 @@ TEST_P(FaultyTrial, FailsAloneAndSaysWhy) {
   const auto study = WriteStudy(std::string("  - none\n  - {quantizer: misbehave, act: ") + GetParam().act +
                                     "}\n  - {quantizer: misbehave, bits: 3}\n",
                                 "[endings]");
-  const ProgramEnd end =
-      RunStudy(study, "out", {"--trial-timeout", GetParam().act == std::string("sleep") ? "2" : "100"});
+  const bool waits = GetParam().kind == std::string("timeout");
+  const ProgramEnd end = RunStudy(study, "out", {"--trial-timeout", waits ? "2" : "100"});
   EXPECT_EQ(end.exit_code, 8) << end.err;
   EXPECT_THAT(end.out, HasSubstr("e2e: 2 of 3 trials complete, 2 tasks scored now, 1 trials failed."));
   EXPECT_THAT(end.out, HasSubstr(GetParam().reason));
@@ -45,6 +45,7 @@ TEST_P(FaultyTrial, FailsAloneAndSaysWhy) {
   EXPECT_THAT(failures.begin()->second, HasSubstr(GetParam().reason));
   EXPECT_THAT(failures.begin()->second, HasSubstr("\"stage\": \"quantize\""));
   EXPECT_THAT(failures.begin()->second, HasSubstr(std::string("about to ") + GetParam().act + " on model.layers.0."));
+  EXPECT_THAT(ProcessesLeft(), IsEmpty());
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -54,6 +55,17 @@ INSTANTIATE_TEST_SUITE_P(
                     Fault{"memory", "crash", "SIGKILL (most often the system's memory ran out: see dmesg)"},
                     Fault{"exit", "crash", "exit code 77"},
                     Fault{"fork_exit", "crash", "exit code 77"},
+                    Fault{"fork_segv", "crash", "SIGSEGV (it touched memory that is not there)"},
+                    Fault{"exit0", "crash", "the worker process ended: exit code 0."},
+                    Fault{"stack", "crash", "SIGSEGV (it touched memory that is not there)"},
+                    Fault{"thread_throw", "crash", "SIGABRT (it gave up: an uncaught exception or a failed assertion)"},
+                    Fault{"rlimit", "crash", "XFSZ"},
+                    Fault{"stop_self", "timeout", "it took longer than the 2 s of --trial-timeout."},
+#if !defined(__SANITIZE_ADDRESS__)  // It ends a process whose memory ran out.
+                    Fault{"hog", "budget", "memory ran out."},
+#endif
+                    Fault{"nan", "bug", "scales hold a value that is not finite."},
+                    Fault{"half_line", "numerical", "told to throw after half a line."},
                     Fault{"close_all", "crash", "it closed its output and went on, and was killed."},
                     Fault{"say_done", "crash",
                           "its worker said that it was done, but there is no record of task 'endings'."},
@@ -92,6 +104,23 @@ TEST_F(StudyRun, WhatAPluginChangedOfItsProcessDoesNotReachTheNextTrial) {
   ASSERT_EQ(undisturbed.size(), 5u);  // Two tasks with their items, one quantization.
   EXPECT_EQ(records_beside("round_up"), undisturbed);
   EXPECT_EQ(records_beside("flush_subnormals"), undisturbed);
+}
+
+// Nobody is left who could record a failure.
+TEST_F(StudyRun, GoesOnAfterAPluginThatKilledTheLauncher) {
+  const auto study = WriteStudy(
+      "  - none\n  - {quantizer: misbehave, act: kill_parent}\n  - {quantizer: misbehave, bits: 3}\n", "[endings]");
+  ::setenv("BITLAW_E2E_VICTIM", (folder_ / "kill").c_str(), 1);
+  ASSERT_EQ(RunStudy(study, "undisturbed").exit_code, 0);
+  std::ofstream(folder_ / "kill") << "once";
+  EXPECT_EQ(RunStudy(study, "out").signal, SIGKILL);
+  EXPECT_THAT(ProcessesLeft(), IsEmpty());
+  EXPECT_EQ(Records("out"), 1u);
+  const ProgramEnd again = RunStudy(study, "out");
+  ::unsetenv("BITLAW_E2E_VICTIM");
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_THAT(again.out, HasSubstr("e2e: 3 of 3 trials complete, 2 tasks scored now, 0 trials failed."));
+  EXPECT_EQ(FilesOf("out/records"), FilesOf("undisturbed/records"));
 }
 
 TEST_F(StudyRun, TriesAFailedTrialAgain) {

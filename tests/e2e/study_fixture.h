@@ -141,6 +141,23 @@ class StudyFolder : public testing::Test {
     return StartedProgram(RunArguments(study, output, more), folder_).Wait();
   }
 
+  /// Command lines of processes that name this folder: programs, their workers and children of those. A killed process
+  /// has two seconds to go.
+  std::vector<std::string> ProcessesLeft() const {
+    std::vector<std::string> found;
+    for (int i = 0; i < 200; ++i) {
+      found.clear();
+      for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+        const std::string line = StartedProgram::Text(entry.path() / "cmdline");  // Empty of a process that ended.
+        if (line.find(folder_.string()) == std::string::npos) continue;
+        found.push_back(entry.path().filename().string() + ": " + line);
+      }
+      if (found.empty()) return found;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return found;
+  }
+
   /// Relative path -> bytes of every file below a folder.
   std::map<std::string, std::string> FilesOf(const std::filesystem::path& below) const {
     std::map<std::string, std::string> files;

@@ -67,7 +67,8 @@ int ServeTrials(const Plan& plan, const PluginHost& host, const ProcessState& st
   PlanContents contents(plan, host, cache);
   FileWatch code = WatchCode(host);
   const std::string code_digest = DigestOf(code);
-  const Tell tell = [&](const WorkerMessage& message) { WriteAll(options.out, ToLine(message)); };
+  // A line of its own, whatever a plugin left unfinished there.
+  const Tell tell = [&](const WorkerMessage& message) { WriteAll(options.out, "\n" + ToLine(message)); };
   tell({});
   for (std::string line; ReadLine(options.in, line);) {
     const TrialOrder order = FromOrderLine(line);
