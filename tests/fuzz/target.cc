@@ -105,7 +105,9 @@ fs::path WriteScratch(const std::string& name, std::string_view bytes) {
   const fs::path path = ScratchFolder() / name;
   fs::create_directories(path.parent_path());
   FILE* file = std::fopen(path.c_str(), "wb");
-  if (file == nullptr || std::fwrite(bytes.data(), 1, bytes.size(), file) != bytes.size() || std::fclose(file) != 0) {
+  // An empty view may have a null pointer, which fwrite() does not take.
+  const size_t wrote = file == nullptr || bytes.empty() ? 0 : std::fwrite(bytes.data(), 1, bytes.size(), file);
+  if (file == nullptr || wrote != bytes.size() || std::fclose(file) != 0) {
     std::perror(path.c_str());
     std::abort();
   }

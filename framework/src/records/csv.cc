@@ -42,16 +42,24 @@ bool NeedsQuotes(const std::string& text) {
          text.starts_with("\xef\xbb\xbf");
 }
 
+// "-1.5 -2": a number, or several with spaces between.
+bool IsNumbers(std::string_view text) {
+  for (size_t space; (space = text.find(' ')) != std::string_view::npos; text.remove_prefix(space + 1)) {
+    if (!ParseNumber(text.substr(0, space))) return false;
+  }
+  return ParseNumber(text).has_value();
+}
+
 // Spreadsheets run what begins like a formula. One apostrophe before it makes a text of it, as it would in a cell, and
 // is taken away when the file is read; a text that would read as guarded gets another. Numbers are no formulas, nor are
-// signs alone ("+-", the head of a column of errors).
+// lists of them and signs alone ("+-", the head of a column of errors).
 bool BeginsLikeAFormula(std::string_view text) {
   const size_t start = text.find_first_not_of('\'');
   if (start == std::string_view::npos) return false;
   const std::string_view rest = text.substr(start);
   static constexpr std::string_view kStarts = "=+-@\t\r";
   const bool has_operand = std::any_of(rest.begin(), rest.end(), [](unsigned char c) { return c > 0x7f || std::isalnum(c); });
-  return has_operand && kStarts.find(rest.front()) != std::string_view::npos && !ParseNumber(rest);
+  return has_operand && kStarts.find(rest.front()) != std::string_view::npos && !IsNumbers(rest);
 }
 
 void AppendField(std::string& out, const std::string& text) {

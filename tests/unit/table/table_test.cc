@@ -113,14 +113,15 @@ TEST(Csv, RefusesMoreColumnsThanATableHas) {
 
 TEST(Csv, GuardsTextsThatASpreadsheetWouldRunAndReadsThemBack) {
   const std::vector<std::string> names = {"=1+1", "+x", "-x",   "@SUM(A1)", "\t=1", "'=1+1",
-                                          "''@a", "-",  "-0.5", "it's",     "'a",   "+-"};
+                                          "''@a", "-",  "-0.5", "it's",     "'a",   "+-",
+                                          "-1.5 -2", "'-1 -2", "-1 =2"};
   Table table("t");
   table.AddTexts("=name", names);
-  table.AddNumbers("value", {-1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11, -12});
+  table.AddNumbers("value", {-1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11, -12, -13, -14, -15});
   const std::string text = WriteCsv(table);
   EXPECT_EQ(text,
             "'=name,value\n'=1+1,-1\n'+x,-2\n'-x,-3\n'@SUM(A1),-4\n'\t=1,-5\n''=1+1,-6\n'''@a,-7\n-,-8\n-0.5,-9\n"
-            "it's,-10\n'a,-11\n+-,-12\n");
+            "it's,-10\n'a,-11\n+-,-12\n-1.5 -2,-13\n'-1 -2,-14\n'-1 =2,-15\n");
   const Table read = ParseCsv(text, "t");
   EXPECT_EQ(read.columns()[0].name, "=name");
   EXPECT_EQ(read.columns()[0].texts, names);
