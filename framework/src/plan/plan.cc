@@ -292,6 +292,15 @@ class Planner {
   // Numbers do not depend on which of several equal devices computes them.
   static std::string DeviceKind(const std::string& device) { return device.substr(0, device.find(':')); }
 
+  // Headers and file sizes tell models apart without a weight read. They say the same of a base model and what was trained
+  // on from it, or of two snapshots of one training: then names tell them apart. Records go by the weights themselves.
+  Value ModelIdentity(size_t model) const {
+    const std::string& digest = plan_.models[model].headers_digest;
+    const auto has_digest = [&](const PlannedModel& one) { return one.headers_digest == digest; };
+    if (std::count_if(plan_.models.begin(), plan_.models.end(), has_digest) == 1) return digest;
+    return Value::Map{{"headers", digest}, {"name", plan_.models[model].spec.name}};
+  }
+
   // Completes the trial with its identity and keeps it unless an earlier one has the same.
   void Add(Trial trial) {
     trial.compute = study_.compute;
@@ -306,7 +315,7 @@ class Planner {
                                 {"calibration", std::move(calibration)},
                                 {"compute", Value::Map{{"device", DeviceKind(trial.compute.device)},
                                                        {"dtype", std::string(Name(trial.compute.dtype))}}},
-                                {"model", plan_.models[trial.model].headers_digest},
+                                {"model", ModelIdentity(trial.model)},
                                 {"quantizer", Value::Map{{"name", trial.quantizer},
                                                          {"options", trial.quantizer_options.map()},
                                                          {"version", trial.quantizer_version}}}};

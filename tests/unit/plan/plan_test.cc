@@ -163,6 +163,20 @@ TEST_F(Planning, MergesCellsThatSayTheSame) {
   EXPECT_EQ(plan.merged, 1u);
 }
 
+// A base model and its instruction-tuned sibling have the same shapes and sizes.
+TEST_F(Planning, KeepsModelsApartThatOnlyTheirWeightsTellApart) {
+  folder_.Write("b.shapes.json", ShapesOfModel(128, 2));
+  const std::string grid = "  - {quantizer: fixture_free, bits: 2}\n";
+  const Plan plan = Make(grid, "[a.shapes.json, b.shapes.json]");
+  EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "b.shapes none", "a.shapes fixture_free bits=2",
+                                        "b.shapes fixture_free bits=2"));
+  EXPECT_EQ(plan.merged, 0u);
+  // In any order of the models, and not by the names of those that differ anyway.
+  const Plan reversed = Make(grid, "[b.shapes.json, a.shapes.json]");
+  EXPECT_EQ(reversed.trials[3].id, plan.trials[2].id);
+  EXPECT_NE(Make(grid).trials[1].id, plan.trials[2].id);
+}
+
 TEST_F(Planning, GivesEveryTrialTheSameColumns) {
   const Plan plan = Make(
       "  - {quantizer: fixture_free, bits: [2, 3]}\n"

@@ -1,0 +1,63 @@
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "bitlaw/base/error.h"
+#include "e2e/study_fixture.h"
+#include "plugin/host.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class Guide : public StudyFolder {
+ protected:
+  ProgramEnd Bitlaw(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"--plugin", BITLAW_E2E_PLUGINS});
+    return StartedProgram(arguments, folder_).Wait();
+  }
+};
+
+std::vector<std::string> KindNames() {
+  std::vector<std::string> names;
+  try {
+    for (int kind = 0;; ++kind) names.emplace_back(Name(static_cast<ComponentKind>(kind)));
+  } catch (const InternalError&) {  // Past the last one.
+  }
+  return names;
+}
+
+// The page has a section and an example for each kind that a host knows, which `plugins list` shows.
+TEST_F(Guide, HasAnExampleOfEachKind) {
+  const std::string page = StartedProgram::Text(BITLAW_SOURCE_DIR "/docs/plugins.md");
+  const ProgramEnd list = Bitlaw({"plugins", "list"});
+  EXPECT_EQ(list.exit_code, 0) << list.err;
+  ASSERT_THAT(KindNames(), testing::Contains("exporter"));
+  for (const std::string& kind : KindNames()) {
+    const size_t section = page.find("\n## " + std::string(kind) + "\n");
+    ASSERT_NE(section, std::string::npos) << kind;
+    const size_t begins = page.find("\n// ", section) + 4;
+    const std::string name = page.substr(begins, page.find(".cc:", begins) - begins);
+    EXPECT_THAT(list.out, HasSubstr(std::string(kind) + "/" + name));
+  }
+}
+
+// Two random models, seven trials each; every example but the exporter takes part.
+TEST_F(Guide, TheStudyAtItsEndRuns) {
+  fs::copy(BITLAW_GUIDE_EXAMPLES, folder_, fs::copy_options::recursive);
+  std::ofstream(folder_ / "seven.seed") << "7\n";
+  std::ofstream(folder_ / "eight.seed") << "8\n";
+  const std::string study = (folder_ / "guide.yaml").string();
+  const ProgramEnd check = Bitlaw({"check", study});
+  EXPECT_EQ(check.exit_code, 0) << check.err;
+  const ProgramEnd run = Bitlaw({"run", study, "--output", (folder_ / "out").string(), "--threads", "1"});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("14 of 14 trials complete"));
+  const ProgramEnd report = Bitlaw({"report", (folder_ / "out").string()});
+  EXPECT_THAT(report.out, HasSubstr("floor"));
+}
+
+}  // namespace
+}  // namespace bitlaw
