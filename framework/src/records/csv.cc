@@ -121,7 +121,13 @@ Table ParseCsv(std::string_view text, const std::string& origin, const CsvOption
   CsvScanner scanner(text, origin);
   if (scanner.AtEnd()) throw Error(ErrorKind::kIo, origin + ": the file is empty. A header line is needed.");
   const std::vector<CsvCell> header = scanner.ReadRecord();
-  const std::vector<std::string> names = CsvColumnNames(scanner, header);
+  // Without the apostrophes: "=x" and "'=x" of one file are one name twice.
+  std::vector<CsvCell> named = header;
+  for (CsvCell& cell : named) {
+    cell.text = UnguardedCsvText(cell.is_quoted ? std::move(cell.text) : std::string(Trim(cell.text)));
+    cell.is_quoted = true;
+  }
+  const std::vector<std::string> names = CsvColumnNames(scanner, named);
   std::vector<std::vector<CsvCell>> cells(header.size());
   std::vector<int> lines;
   while (!scanner.AtEnd()) {
@@ -139,7 +145,7 @@ Table ParseCsv(std::string_view text, const std::string& origin, const CsvOption
     if (IsBlank(header[j]) && std::all_of(cells[j].begin(), cells[j].end(), IsBlank)) continue;
     const bool force_text =
         std::find(options.text_columns.begin(), options.text_columns.end(), names[j]) != options.text_columns.end();
-    table.Add(MakeColumn(UnguardedCsvText(names[j]), origin, force_text, cells[j]));
+    table.Add(MakeColumn(names[j], origin, force_text, cells[j]));
   }
   table.SetLines(std::move(lines));
   return table;

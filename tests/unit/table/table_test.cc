@@ -128,6 +128,12 @@ TEST(Csv, GuardsTextsThatASpreadsheetWouldRunAndReadsThemBack) {
   EXPECT_EQ(read.columns()[1].numbers, table.columns()[1].numbers);
 }
 
+TEST(Csv, TellsColumnsApartWhoseNamesAreOneWithoutApostrophe) {
+  EXPECT_THAT(ParseCsv("=x,'=x, '=x,y\n1,2,3,4\n", "t.csv").names(),
+              ElementsAre("=x (column 1)", "=x (column 2)", "=x (column 3)", "y"));
+  EXPECT_THAT(ParseCsv("'=x\n7\n", "t.csv", {.text_columns = {"=x"}}).columns()[0].texts, ElementsAre("7"));
+}
+
 TEST(Csv, WritesWhiteSpaceAtTheEndsOfANameInQuotesSoThatItStays) {
   const std::string text = "\" a\",\"b \"\n1,2\n";
   EXPECT_THAT(ParseCsv(text, "t.csv").names(), ElementsAre(" a", "b "));
