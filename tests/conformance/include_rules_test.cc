@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <regex>
+
 namespace bitlaw {
 namespace {
 
@@ -16,6 +18,15 @@ TEST(IncludeRules, HoldInTheWholeProject) {
   EXPECT_THAT(IncludeFaults(sources), IsEmpty());
 }
 
+// Results are handed to a report; it makes none.
+TEST(Report, CallsNoFit) {
+  const std::regex call(R"(\b(FitLaws?|FitMethod|FitStudy|Analyze|Bootstrap|Validate|CompareLaws|Chow|Refitter)\()");
+  for (const auto& [path, text] : ReadSources(BITLAW_SOURCE_DIR)) {
+    if (!path.starts_with("framework/src/report/")) continue;
+    EXPECT_FALSE(std::regex_search(text, call)) << path;
+  }
+}
+
 // The faults of one file in a small project that is otherwise sound.
 std::vector<std::string> FaultsOf(const std::string& path, const std::string& text) {
   SourceTree sources = {
@@ -27,6 +38,7 @@ std::vector<std::string> FaultsOf(const std::string& path, const std::string& te
       {"framework/src/records/table.h", "#include \"plan/plan.h\"\n"},
       {"framework/src/plan/plan.h", "#include \"plugin/host.h\"\n"},
       {"framework/src/fit/estimate/law_fit.h", "#include \"records/table.h\"\n"},
+      {"framework/src/fit/solve/line.h", "#include \"records/table.h\"\n"},
       {"framework/src/cli/session.h", "#include \"fit/estimate/law_fit.h\"\n"},
       {"plugins/laws/formula/formula_law.h", "#include \"bitlaw/api/law.h\"\n"},
       {"plugins/laws/other/other.h", "#include <bitlaw/api/law.h>\n"},
@@ -50,6 +62,13 @@ TEST(IncludeRules, CatchARoomOfTheFitsThatLooksAhead) {
               ElementsAre("framework/src/fit/solve/line.cc:1: framework/src/fit/solve may not include "
                           "framework/src/fit/estimate/law_fit.h."));
   EXPECT_THAT(FaultsOf("framework/src/fit/refit/kernels/lanes.cc", "#include \"fit/estimate/law_fit.h\"\n"), IsEmpty());
+}
+
+TEST(IncludeRules, CatchAReportThatFits) {
+  EXPECT_THAT(FaultsOf("framework/src/report/tables.cc", "#include \"fit/solve/line.h\"\n"),
+              ElementsAre("framework/src/report/tables.cc:1: framework/src/report may not include "
+                          "framework/src/fit/solve/line.h."));
+  EXPECT_THAT(FaultsOf("framework/src/report/tables.cc", "#include \"fit/estimate/law_fit.h\"\n"), IsEmpty());
 }
 
 TEST(IncludeRules, CatchAPublicHeaderThatLooksInside) {

@@ -6,6 +6,7 @@
 
 #include "bitlaw/api/law.h"
 #include "bitlaw/base/rng.h"
+#include "fit/estimate/law_fit.h"
 #include "fit/examine/uncertainty.h"
 #include "support/planted_study.h"
 

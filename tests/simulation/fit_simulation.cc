@@ -67,7 +67,7 @@ void WriteResamples(const Law& law, const std::vector<Table>& strata, const FitS
       BootstrapOptions options;
       options.replicates = kWritten;
       const auto report = Bootstrap(Refitter(law, strata[s], settings, *method), strata[s], *method, options);
-      std::ofstream thetas(at + method->method + ".csv");
+      std::ofstream thetas(at + method->method() + ".csv");
       for (size_t i = 0; i < report.replicate_values.size(); ++i)
         thetas << fmt::format("{:.17g}{}", report.replicate_values[i], i % 5 == 4 ? "\n" : ",");
     }

@@ -14,7 +14,7 @@
 #include "fit/estimate/law_fit.h"
 #include "fit/law/restricted_law.h"
 #include "plan/plan.h"
-#include "report/study_report.h"
+#include "fit/study/study_results.h"
 #include "spec/decoder.h"
 #ifdef BITLAW_HAS_TENSOR
 #include "cli/tensor/evaluate_options.h"

@@ -1,16 +1,17 @@
 #include <cstdio>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "cli/verbs.h"
-#include "fit/data/column_map.h"
 #include "fit/estimate/row_predictions.h"
 #include "fit/examine/analysis.h"
 #include "fit/law/restricted_law.h"
+#include "fit/options/fit_options.h"
+#include "fit/output/fit_output.h"
+#include "fit/table/column_map.h"
 #include "plan/plan.h"
 #include "records/observations.h"
 #include "report/law_tables.h"
@@ -23,12 +24,8 @@ namespace fs = std::filesystem;
 
 struct FitArguments {
   std::string source, data, map, where, json, csv, markdown, tables, predictions;
-  std::vector<std::string> laws, derived, leave_out, hold_outs, zones, controls, strata, fixed;
-  std::optional<std::string> chance_rule, weights, bootstrap_unit, groups;
-  std::optional<int> random_starts, bootstrap, k_fold, permutations, threads;
-  std::optional<int64_t> seed;
-  std::optional<double> confidence;
-  bool no_nulls = false, no_compare = false, profile = false, leave_one_out = false, by_task = false;
+  std::vector<std::string> laws, strata, fixed;
+  Value settings;  ///< Of FitOptions(), as `fit:` of a study has them; --strata and --fix, which say more, stand above.
 };
 
 // What is to be fitted, wherever it came from.
@@ -85,60 +82,34 @@ FitInput ReadInput(const FitArguments& arguments, Session& session) {
   return input;
 }
 
-// A grouping as ParseGrouping() reads it; of a YAML file, the map of strata to lists of tasks in it.
-std::string GroupingText(const std::string& given) {
+// What --strata names: a grouping as ParseGrouping() reads it, or a YAML file with the map of strata to lists of tasks.
+Grouping ReadGrouping(const std::string& given) {
   const fs::path path = given;
-  if (path.extension() != ".yaml" && path.extension() != ".yml") return given;
+  if (path.extension() != ".yaml" && path.extension() != ".yml") return ParseGrouping(given);
   const Value file = ReadYamlFile(path);
-  std::string text = path.stem().string() + ":";
   if (!file.is_map()) throw Error(ErrorKind::kSpec, given + ": a grouping is a map from strata to lists of tasks.");
+  Grouping grouping{path.stem().string(), {}};
   for (const auto& [stratum, tasks] : file.AsMap()) {
     if (!tasks.is_list())
       throw Error(ErrorKind::kSpec, tasks.mark().Text() + ": stratum '" + stratum + "' must be a list of task names.");
-    std::string names;
-    for (const Value& task : tasks.AsList()) {
-      names += (names.empty() ? " " : ", ") + (task.is_string() ? task.AsString() : task.Text());
-    }
-    text += " " + stratum + " =" + names + ";";
+    std::vector<std::string> names;
+    for (const Value& task : tasks.AsList()) names.push_back(task.is_string() ? task.AsString() : task.Text());
+    grouping.strata.emplace_back(stratum, std::move(names));
   }
-  return text;
+  CheckGrouping(grouping);
+  return grouping;
 }
 
 // The study's settings with those of the command line over them, checked by one schema.
 FitSettings Settings(const FitArguments& arguments, const FitInput& input) {
   Value given = input.settings;
-  const auto set = [&](const char* name, const auto& option) {
-    if (option) given.Set(name, Value(*option));
-  };
-  const auto set_list = [&](const char* name, const std::vector<std::string>& texts) {
-    Value::List list(texts.begin(), texts.end());
-    if (!list.empty()) given.Set(name, Value(std::move(list)));
-  };
-  set("chance_rule", arguments.chance_rule);
-  set("weights", arguments.weights);
-  set("bootstrap_unit", arguments.bootstrap_unit);
-  set("groups", arguments.groups);
-  set("random_starts", arguments.random_starts);
-  set("bootstrap", arguments.bootstrap);
-  set("k_fold", arguments.k_fold);
-  set("permutations", arguments.permutations);
-  set("threads", arguments.threads);
-  set("seed", arguments.seed);
-  set("confidence", arguments.confidence);
-  set_list("derived", arguments.derived);
-  set_list("leave_out", arguments.leave_out);
-  set_list("hold_outs", arguments.hold_outs);
-  set_list("zones", arguments.zones);
-  set_list("controls", arguments.controls);
-  std::vector<std::string> groupings;
-  for (const std::string& one : arguments.strata) groupings.push_back(GroupingText(one));
-  set_list("groupings", groupings);
-  if (arguments.by_task) given.Set("average_tasks", false);
-  if (arguments.no_nulls) given.Set("nulls", false);
-  if (arguments.no_compare) given.Set("compare", false);
-  if (arguments.profile) given.Set("profile", true);
-  if (arguments.leave_one_out) given.Set("leave_one_out", true);
-  return ReadFitSettings(given);
+  if (arguments.settings.is_map()) {
+    for (const auto& [name, value] : arguments.settings.AsMap()) given.Set(name, value);
+  }
+  FitSettings settings = ReadFitSettings(given);
+  if (!arguments.strata.empty()) settings.groupings.clear();
+  for (const std::string& one : arguments.strata) settings.groupings.push_back(ReadGrouping(one));
+  return settings;
 }
 
 int Fit(const FitArguments& arguments, Session& session) {
@@ -204,6 +175,46 @@ int Fit(const FitArguments& arguments, Session& session) {
   throw Error(ErrorKind::kNumerical, "fit: no law could be fitted to any stratum; the report says why for each.");
 }
 
+// The flag of one option of `fit:`, whose type, range, default and doc are the schema's.
+void AddFitOption(CLI::App& verb, const FitOption& option, const std::shared_ptr<FitArguments>& arguments) {
+  const OptionField& field = *FitSchema().Find(option.name);
+  const std::string name = option.name;
+  std::string doc = field.doc;
+  if (name == "groupings") {
+    verb.add_option(option.flag, arguments->strata, doc + " Repeatable");
+    return;
+  }
+  if (name == "fix") {
+    verb.add_option(option.flag, arguments->fixed, doc + " Repeatable");
+    return;
+  }
+  const auto set = [arguments, name](Value value) { arguments->settings.Set(name, std::move(value)); };
+  const Value& preset = field.default_value;
+  if (!preset.is_null() && !preset.is_bool() && preset != Value("")) {
+    doc += " Default: " + (preset.is_string() ? preset.AsString() : preset.Text());
+  }
+  switch (field.type) {
+    case OptionType::kBool: {
+      const bool opposite = !preset.AsBool();
+      verb.add_flag_callback(option.flag, [set, opposite] { set(opposite); }, opposite ? doc : "Not: " + doc);
+      return;
+    }
+    case OptionType::kInt:
+      verb.add_option_function<int64_t>(option.flag, [set](int64_t value) { set(value); }, doc);
+      return;
+    case OptionType::kReal:
+      verb.add_option_function<double>(option.flag, [set](double value) { set(value); }, doc);
+      return;
+    case OptionType::kList:
+      verb.add_option_function<std::vector<std::string>>(
+          option.flag, [set](const std::vector<std::string>& texts) { set(Value::List(texts.begin(), texts.end())); },
+          doc + " Repeatable");
+      return;
+    default:
+      verb.add_option_function<std::string>(option.flag, [set](const std::string& text) { set(text); }, doc);
+  }
+}
+
 }  // namespace
 
 void AddFitVerb(CLI::App& app, Session& session) {
@@ -218,37 +229,7 @@ void AddFitVerb(CLI::App& app, Session& session) {
                    "to right; names with spaces or commas in backquotes: 'acc=`acc,none`'");
   verb->add_option("--where", arguments->where,
                    "Keep the rows for which this holds: \"quantizer == 'gptq' and B >= 3\"");
-  verb->add_option("--starts", arguments->random_starts, "Random starts of iterative fits");
-  verb->add_option("--seed", arguments->seed, "Seed of everything random");
-  verb->add_flag("--no-nulls", arguments->no_nulls, "Leave out the fits of f(N), f(B) and f(N,B) beside each law");
-  verb->add_option("--chance-rule", arguments->chance_rule, "likelihood or exclude: accuracies at or below chance");
-  verb->add_option("--weights", arguments->weights, "1 / variance of the response: an expression, or item_errors");
-  verb->add_option("--confidence", arguments->confidence, "Level of the intervals, 0.9");
-  verb->add_option("--bootstrap", arguments->bootstrap, "Replicates, 500; 0: none");
-  verb->add_option("--unit", arguments->bootstrap_unit,
-                   "What counts as independent, in every section: trials, items, or a column. Default: model where the "
-                   "table has such a column");
-  verb->add_flag("--profile", arguments->profile, "Profile intervals of the parameters");
-  verb->add_option("--derive", arguments->derived, "A function of the parameters: 'doubling = 2^alpha'; repeatable");
-  verb->add_option("--fix", arguments->fixed, "Hold a parameter: alpha=0.34, and test it; repeatable");
-  verb->add_option("--folds", arguments->k_fold, "Folds of the cross-validation, 5; 0: none");
-  verb->add_flag("--leave-one-out", arguments->leave_one_out, "Predict each row by a fit without it");
-  verb->add_option("--leave-out", arguments->leave_out,
-                   "A column whose values are left out in turn: model; repeatable");
-  verb->add_option("--hold-out", arguments->hold_outs, "Predict the rows for which this holds; repeatable");
-  verb->add_option("--groups", arguments->groups, "Column of the Chow test");
-  verb->add_option("--control", arguments->controls,
-                   "Clear the laws of this, linear in OLS: a column, 'log_items = log(items)', or 'length: arc = 3, "
-                   "gsm8k = 140'; repeatable");
-  verb->add_option(
-      "--strata", arguments->strata,
-      "Fit other strata of the tasks too: 'by_format: choice = arc, boolq; free = gsm8k', a YAML file with "
-      "such a map, or a column; repeatable");
-  verb->add_flag("--by-task", arguments->by_task, "Of a study, fit a row a trial and task, not a stratum's mean");
-  verb->add_option("--zone", arguments->zones, "Fit these rows apart: 'B == 2 and N < 2e9'; repeatable");
-  verb->add_option("--permutations", arguments->permutations, "Random groupings of the tasks into strata, 1000");
-  verb->add_option("--threads", arguments->threads, "0: one a core; results are the same for any number");
-  verb->add_flag("--no-compare", arguments->no_compare, "Do not compare the laws with each other");
+  for (const FitOption& option : FitOptions()) AddFitOption(*verb, option, arguments);
   verb->add_option("--tables", arguments->tables, "Write each table of the report as CSV into this folder");
   verb->add_option("--json", arguments->json, "Write everything to this file");
   verb->add_option("--csv", arguments->csv, "Write one row a law, stratum, method and parameter to this file");

@@ -10,7 +10,7 @@
 #include "plan/plan.h"
 #include "records/observations.h"
 #include "report/document.h"
-#include "report/study_report.h"
+#include "fit/study/study_results.h"
 
 namespace bitlaw {
 namespace {

@@ -6,6 +6,7 @@
 #include "bitlaw/base/error.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "fit/output/fit_output.h"
 #include "plan/plan.h"
 #include "report/study_report.h"
 
@@ -19,12 +20,12 @@ struct ReportArguments {
 };
 
 int Report(const ReportArguments& arguments, Session& session) {
-  StudyReport report;
+  StudyResults report;
   if (fs::is_directory(arguments.source)) {
-    report = MakeStudyReport(fs::path(arguments.source), session.plugins());
+    report = FitStudy(fs::path(arguments.source), session.plugins());
   } else {
     const StudySpec study = ReadStudy(arguments.source, session.plugins(), session.SearchFolders());
-    report = MakeStudyReport(MakePlan(study, session.plugins()), session.plugins(), study.output);
+    report = FitStudy(MakePlan(study, session.plugins()), session.plugins(), study.output);
   }
   const ReportDocument document = StudyDocument(report);
   std::vector<std::pair<std::string, std::string>> files;

@@ -7,8 +7,10 @@
 #include "bitlaw/base/error.h"
 #include "cli/recorded_items.h"
 #include "cli/verbs.h"
+#include "fit/options/grouping.h"
+#include "fit/options/quoted_text.h"
 #include "report/document.h"
-#include "report/item_statistics.h"
+#include "fit/study/item_statistics.h"
 
 namespace bitlaw {
 namespace {
@@ -29,19 +31,15 @@ struct Stratum {
 
 // "KM=triviaqa,mmlu:law"
 Stratum ParseGroup(const std::string& text) {
-  const size_t equals = text.find('=');
-  Stratum stratum{text.substr(0, equals), {}};
-  std::string rest = equals == std::string::npos ? "" : text.substr(equals + 1);
-  while (!rest.empty()) {
-    const size_t comma = rest.find(',');
-    const std::string name = rest.substr(0, comma);
-    const size_t colon = name.find(':');
-    if (!name.empty()) {
+  Stratum stratum;
+  if (const auto sides = SplitAssignment(text)) {
+    stratum.name = sides->first;
+    for (const std::string& name : ParseTaskList(sides->second)) {
+      const size_t colon = name.find(':');
       stratum.members.push_back({name.substr(0, colon), colon == std::string::npos ? "" : name.substr(colon + 1)});
     }
-    rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
   }
-  if (stratum.name.empty() || stratum.members.empty()) {
+  if (stratum.members.empty()) {
     throw Error(ErrorKind::kSpec,
                 "--group " + text + ": write NAME=TASK,TASK,... or, for a part of a task, TASK:PART.");
   }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <limits>
 
+#include "api/chance_adjusted.h"
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
 #include "evaluate/encode.h"
@@ -201,7 +202,7 @@ double ChanceAdjusted(const MetricCard& metric, const MetricSummary& summary) {
   if (metric.kind != MetricKind::kAccuracy || summary.items == 0 || summary.chance >= 1) {
     return std::numeric_limits<double>::quiet_NaN();
   }
-  return (summary.value - summary.chance) / (1 - summary.chance);
+  return ChanceAdjusted(summary.value, summary.chance);
 }
 
 }  // namespace bitlaw

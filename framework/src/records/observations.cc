@@ -8,6 +8,7 @@
 #include <limits>
 #include <set>
 
+#include "api/chance_adjusted.h"
 #include "records/plan_records.h"
 
 namespace bitlaw {
@@ -157,7 +158,7 @@ std::vector<Column> ColumnsOf(const Plan& plan) {
   number("chance", [](const Row& row) { return row.is_accuracy() ? SummaryOf(row).chance : kMissing; });
   number("acc_adj", [](const Row& row) {
     const MetricSummary x = SummaryOf(row);
-    return row.is_accuracy() ? (x.value - x.chance) / (1 - x.chance) : kMissing;
+    return row.is_accuracy() ? ChanceAdjusted(x.value, x.chance) : kMissing;
   });
   number("limit", [](const Row& row) { return row.card->limit ? static_cast<double>(*row.card->limit) : kMissing; });
   number("baseline_value", [](const Row& row) { return row.baseline_value; });

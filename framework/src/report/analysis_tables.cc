@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 namespace bitlaw {
 
@@ -79,7 +80,7 @@ ReportTable IntervalTable(const std::vector<const LawAnalysis*>& analyses) {
       if (is_clustered) row.push_back(Between(one.independent));
       table.rows.push_back(std::move(row));
     }
-    std::string note = analysis->stratum + ": " + MethodTitle(report.method, report.space);
+    std::string note = analysis->stratum + ": " + report.title;
     if (report.is_clustered) note += ", errors " + Over(report.independent, report.independent_units) + " by CR2";
     if (!report.unit.empty()) {
       note += fmt::format("; bootstrap: {} replicates over {} ({}), {} failed", report.replicates, report.unit,
@@ -325,84 +326,123 @@ void AddAnalysis(const AnalysisReport& analysis, const std::string& law, ReportS
   AddTable(section, ZoneTable(analyses));
 }
 
+namespace {
+
+// What a law's row says of it before its errors; of laws of several responses, which have no likelihood in common.
+std::vector<ReportCell> LawCells(const LawComparison& comparison, const ComparedLaw& one) {
+  if (comparison.has_several_responses) return {one.law, one.response, one.method, Size(one.parameters)};
+  return {one.law,
+          Size(one.parameters),
+          Fixed(one.adjusted_r2, 4),
+          Fixed(comparison.dispersion > 1 ? one.qaicc : one.aicc, 1),
+          Fixed(one.delta_aicc, 1),
+          Fixed(one.weight, 3),
+          Fixed(one.bic, 1)};
+}
+
+// The errors of a law, in the order of its rows.
+std::vector<const ValidationResult*> ErrorsOf(const ComparedLaw& one) {
+  std::vector<const ValidationResult*> errors = {&one.in_sample, &one.folds};
+  for (const ValidationResult& held_out : one.hold_outs) errors.push_back(&held_out);
+  errors.push_back(&one.declared);
+  std::erase_if(errors, [](const ValidationResult* each) { return each->scheme.empty(); });
+  return errors;
+}
+
+std::string ComparisonTitle(const LawComparison& comparison) {
+  const std::string rows = fmt::format("{}: {} rows that every law can use ({} others left out)", comparison.stratum,
+                                       comparison.rows, comparison.left_out);
+  if (comparison.has_several_responses) return rows + ", laws of several responses in units of acc_adj";
+  const bool of_counts = comparison.procedure.loss == FitProcedure::Loss::kBinomial;
+  return rows + fmt::format(", {} by {}", comparison.response,
+                            of_counts ? "likelihood of counts" : "squares of the " + SpaceName(comparison.procedure));
+}
+
+std::string NestedNote(const NestedTest& test) {
+  const std::string note = fmt::format("{} within {}: F = {:.4g} on {} and {}, p = {:.2g}", test.small, test.large,
+                                       test.value, test.df1, test.df2, test.p);
+  if (test.unit.empty()) return note;
+  const ClusterRobust::Test& over = test.over_units;
+  return note + (over.why_none.empty() ? fmt::format("; over {}: F = {:.4g} on {} and {:.1f}, p = {:.2g}", test.unit,
+                                                     over.f, over.df1, over.df2, over.p)
+                                       : fmt::format("; over {}: none, because {}", test.unit, over.why_none));
+}
+
+ReportTable ComparisonTable(const LawComparison& comparison) {
+  ReportTable table;
+  table.name = "laws_" + comparison.stratum;
+  table.title = ComparisonTitle(comparison);
+  const bool several = comparison.has_several_responses, is_quasi = comparison.dispersion > 1;
+  const std::string criterion = is_quasi ? "QAICc" : "AICc";
+  if (several) {
+    table.header = {"law", "response", "method", "parameters"};
+  } else {
+    table.header = {"law", "parameters", "adj. R2", criterion, "delta " + criterion, "weight", "BIC"};
+  }
+  const size_t of_law = table.header.size();
+  table.header.emplace_back("errors");
+  if (is_quasi) {
+    table.notes.push_back(fmt::format("The counts scatter {:.3g} times as much as binomial ones: laws are weighed by "
+                                      "QAICc, the log likelihood over that.",
+                                      comparison.dispersion));
+  }
+  bool of_accuracy = several;
+  for (const ComparedLaw& one : comparison.laws) {
+    for (const ValidationResult* errors : ErrorsOf(one)) of_accuracy = of_accuracy || errors->accuracy_rows > 0;
+  }
+  for (const std::string& name : ErrorHeader(of_accuracy)) table.header.push_back(name);
+  for (const ComparedLaw& one : comparison.laws) {
+    if (!one.why_none.empty()) {
+      table.notes.push_back(one.law + (several ? ": not compared, because " : ": not fitted, because ") + one.why_none +
+                            ".");
+      continue;
+    }
+    std::vector<ReportCell> row = LawCells(comparison, one);
+    for (const ValidationResult* errors : ErrorsOf(one)) {
+      if (!errors->why_none.empty()) {
+        table.notes.push_back(one.law + ", " + errors->scheme + ": none, because " + errors->why_none + ".");
+        continue;
+      }
+      row.emplace_back(errors->scheme);
+      for (ReportCell& cell : ErrorCells(*errors, of_accuracy)) row.push_back(std::move(cell));
+      table.rows.push_back(std::move(row));
+      if (errors->failed > 0) table.notes.push_back(one.law + ", " + FailedFits(*errors));
+      // The law is said once, in the first of its rows.
+      row.assign(of_law, Fixed(kUnset, 0));
+      row[0] = ReportCell("");
+    }
+  }
+  for (const NestedTest& test : comparison.nested) table.notes.push_back(NestedNote(test));
+  if (comparison.is_clustered && !several) {
+    table.notes.push_back(
+        fmt::format("{}, its weights and BIC take the {} rows for independent; they are of {} units of '{}', over "
+                    "which folds and intervals of the MAE are: read the held-out errors.",
+                    criterion, comparison.rows, comparison.units, comparison.unit));
+  }
+  if (several) {
+    table.notes.emplace_back(
+        "AICc and BIC compare laws of one response only. Here predictions are mapped back to acc_adj; rows at or below "
+        "chance count, whether a law's fit could take them or not. The lowest RMSE of the folds comes first.");
+  }
+  if (comparison.declared_rows > 0) {
+    table.notes.push_back(fmt::format("rows of hold_out: the {} that the study keeps out of all fits.",
+                                      comparison.declared_rows));
+  }
+  return table;
+}
+
+}  // namespace
+
 ReportSection ComparisonSection(const AnalysisReport& analysis) {
   ReportSection section;
   section.title = "Laws against each other";
+  std::map<std::string, int> times;  // A stratum has several tables where laws are of several responses.
   for (const LawComparison& comparison : analysis.comparisons) {
-    ReportTable table;
-    table.name = "laws_" + comparison.stratum;
-    table.title =
-        fmt::format("{}: {} rows that every law can use ({} others left out), {} by {}", comparison.stratum,
-                    comparison.rows, comparison.left_out, comparison.response,
-                    comparison.space == "counts" ? "likelihood of counts" : "squares of the " + comparison.space);
-    table.header = {"law", "parameters", "adj. R2", "AICc", "delta AICc", "weight", "BIC", "held out"};
-    const bool is_quasi = comparison.dispersion > 1;
-    if (is_quasi) {
-      table.header[3] = "QAICc";
-      table.header[4] = "delta QAICc";
-      table.notes.push_back(fmt::format("The counts scatter {:.3g} times as much as binomial ones: laws are weighed by "
-                                        "QAICc, the log likelihood over that.",
-                                        comparison.dispersion));
-    }
-    bool of_accuracy = false;
-    for (const ComparedLaw& one : comparison.laws) of_accuracy = of_accuracy || one.folds.accuracy_rows > 0;
-    for (const ComparedLaw& one : comparison.laws) {
-      for (const ValidationResult& held_out : one.hold_outs)
-        of_accuracy = of_accuracy || held_out.accuracy_rows > 0;
-    }
-    for (const std::string& name : ErrorHeader(of_accuracy)) table.header.push_back(name);
-    for (const ComparedLaw& one : comparison.laws) {
-      if (!one.why_none.empty()) {
-        table.notes.push_back(one.law + ": not fitted, because " + one.why_none + ".");
-        continue;
-      }
-      bool first = true;
-      const auto add = [&](const ValidationResult& validation) {
-        std::vector<ReportCell> row = first ? std::vector<ReportCell>{one.law,
-                                                                      Size(one.parameters),
-                                                                      Fixed(one.adjusted_r2, 4),
-                                                                      Fixed(is_quasi ? one.qaicc : one.aicc, 1),
-                                                                      Fixed(one.delta_aicc, 1),
-                                                                      Fixed(one.weight, 3),
-                                                                      Fixed(one.bic, 1)}
-                                            : std::vector<ReportCell>{"",
-                                                                      Fixed(kUnset, 0),
-                                                                      Fixed(kUnset, 0),
-                                                                      Fixed(kUnset, 0),
-                                                                      Fixed(kUnset, 0),
-                                                                      Fixed(kUnset, 0),
-                                                                      Fixed(kUnset, 0)};
-        row.emplace_back(validation.scheme);
-        const std::vector<ReportCell> errors = ErrorCells(validation, of_accuracy);
-        row.insert(row.end(), errors.begin(), errors.end());
-        table.rows.push_back(std::move(row));
-        first = false;
-        if (validation.failed > 0) table.notes.push_back(one.law + ", " + FailedFits(validation));
-      };
-      add(one.folds);
-      for (const ValidationResult& validation : one.hold_outs) {
-        if (validation.why_none.empty()) {
-          add(validation);
-        } else {
-          table.notes.push_back(one.law + ", " + validation.scheme + ": none, because " + validation.why_none + ".");
-        }
-      }
-    }
-    for (const NestedTest& test : comparison.nested) {
-      table.notes.push_back(fmt::format("{} within {}: F = {:.4g} on {} and {}, p = {:.2g}", test.small, test.large,
-                                        test.value, test.df1, test.df2, test.p));
-      if (test.unit.empty()) continue;
-      const ClusterRobust::Test& over = test.over_units;
-      table.notes.back() += over.why_none.empty()
-                                ? fmt::format("; over {}: F = {:.4g} on {} and {:.1f}, p = {:.2g}", test.unit, over.f,
-                                              over.df1, over.df2, over.p)
-                                : fmt::format("; over {}: none, because {}", test.unit, over.why_none);
-    }
-    if (comparison.is_clustered) {
-      table.notes.push_back(
-          fmt::format("{}, its weights and BIC take the {} rows for independent; they are of {} units of '{}', over "
-                      "which folds and intervals of the MAE are: read the held-out errors.",
-                      table.header[3], comparison.rows, comparison.units, comparison.unit));
+    ReportTable table = ComparisonTable(comparison);
+    if (comparison.has_several_responses) {
+      table.name += "_accuracy";
+    } else if (const int before = times[comparison.stratum]++; before > 0) {
+      table.name += fmt::format("_{}", before + 1);
     }
     AddTable(section, std::move(table));
   }
@@ -438,7 +478,7 @@ ReportSection StrataSection(const AnalysisReport& analysis) {
     if (!pairs.rows.empty()) {
       std::string methods;
       for (const StrataTests::Method& one : tests.methods)
-        methods += (methods.empty() ? "" : "; ") + one.stratum + ": " + MethodTitle(one.method, one.space);
+        methods += (methods.empty() ? "" : "; ") + one.stratum + ": " + one.title;
       pairs.notes.push_back(methods + ".");
       pairs.notes.push_back(
           fmt::format("Errors, degrees of freedom and p: {}, by CR2 and Student's t; what strata share of a unit "

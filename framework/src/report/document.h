@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
-#include "fit/solve/least_squares.h"
+#include "fit/table/unset.h"
 
 namespace bitlaw {
 

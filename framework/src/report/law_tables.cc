@@ -11,7 +11,7 @@ namespace bitlaw {
 
 namespace {
 
-std::string MethodName(const MethodFit& fit) { return MethodTitle(fit.method, fit.space); }
+std::string MethodName(const MethodFit& fit) { return fit.title(); }
 
 std::string FileName(const std::string& prefix, const std::string& law) { return prefix + "_" + law; }
 
@@ -188,7 +188,7 @@ ReportTable DiagnosticsTable(const std::vector<const LawFit*>& fits) {
   for (const LawFit* fit : fits) {
     for (const MethodFit* method : fit->Methods()) {
       double vif = kUnset, f = kUnset, p = kUnset, condition = kUnset;
-      if (fit->ols_detail && method->method == "ols") {
+      if (fit->ols_detail && method->is_ols) {
         for (const OlsCoefficient& coefficient : fit->ols_detail->coefficients) {
           if (!(coefficient.vif <= vif)) vif = std::isnan(coefficient.vif) ? vif : coefficient.vif;
         }

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
-#include "fit/estimate/law_fit.h"
+#include "fit/estimate/fit_laws.h"
 #include "fit/examine/analysis.h"
 #include "report/document.h"
 

@@ -5,7 +5,7 @@
 
 #include "bitlaw/base/export.h"
 #include "report/document.h"
-#include "report/item_statistics.h"
+#include "fit/study/item_statistics.h"
 
 namespace bitlaw {
 

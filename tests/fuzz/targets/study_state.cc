@@ -10,7 +10,7 @@
 #include "records/observations.h"
 #include "records/plan_records.h"
 #include "report/document.h"
-#include "report/item_statistics.h"
+#include "fit/study/item_statistics.h"
 #include "report/study_report.h"
 #include "spec/study_spec.h"
 #include "unit/records/sample_record.h"
@@ -124,7 +124,7 @@ void StudyState(std::string_view input) {
     } catch (const Error&) {
     }
   }
-  const StudyReport report = MakeStudyReport(home.plan, Host(), home.output);
+  const StudyResults report = FitStudy(home.plan, Host(), home.output);
   RenderText(StudyDocument(report));
   RenderMarkdown(StudyDocument(report));
   WriteCsv(report.observations);
@@ -149,7 +149,7 @@ void StudyFolder(std::string_view input) {
   WriteFile(output / "study.json", PrettyJson(description));
   WriteFile(output / "observations.csv", parts[1]);
   WriteFile(output / "failures" / "0123456789ab.json", parts[2]);
-  const StudyReport report = MakeStudyReport(output, Host());
+  const StudyResults report = FitStudy(output, Host());
   const std::string text = WriteStudyDescription(report.description);
   Require(WriteStudyDescription(ReadStudyDescription(text, "written.json")) == text,
           "study.json: what is written reads back");

@@ -3,8 +3,8 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/data/data_rows.h"
-#include "fit/data/column_map.h"
-#include "fit/data/dataset.h"
+#include "fit/table/column_map.h"
+#include "fit/table/strata_data.h"
 #include "fuzz/target.h"
 #include "records/table.h"
 

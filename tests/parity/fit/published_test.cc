@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "fit/data/column_map.h"
+#include "fit/table/column_map.h"
 #include "fit/estimate/law_fit.h"
 #include "fit/law/restricted_law.h"
 #include "fit/solve/objective.h"

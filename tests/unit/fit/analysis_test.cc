@@ -7,6 +7,7 @@
 
 #include "bitlaw/base/error.h"
 #include "fit/law/null_law.h"
+#include "fit/output/fit_output.h"
 #include "laws_for_tests.h"
 #include "support/planted_study.h"
 
@@ -49,9 +50,9 @@ TEST(Refitter, GivesTheSolutionOfTheSameRowsBack) {
   for (const MethodFit* method : fitted.fit.Methods()) {
     const Refitter refitter(*fitted.law, fitted.table, fitted.settings, *method);
     std::vector<double> theta(5);
-    ASSERT_TRUE(refitter.Refit({}, theta)) << method->method;
+    ASSERT_TRUE(refitter.Refit({}, theta)) << method->method();
     for (size_t j = 0; j < 5; ++j)
-      EXPECT_NEAR(theta[j], method->parameters[j].value, 1e-5 * std::fabs(theta[j])) << method->method << j;
+      EXPECT_NEAR(theta[j], method->parameters[j].value, 1e-5 * std::fabs(theta[j])) << method->method() << j;
   }
 }
 
@@ -92,8 +93,8 @@ TEST(Bootstrap, DoesNotDependOnTheNumberOfThreads) {
     const auto one = Bootstrap(refitter, fitted.table, *method, options);
     options.threads = 3;
     const auto three = Bootstrap(refitter, fitted.table, *method, options);
-    EXPECT_EQ(one.replicate_values, three.replicate_values) << method->method;
-    EXPECT_EQ(one.quantities[1].bca.low, three.quantities[1].bca.low) << method->method;
+    EXPECT_EQ(one.replicate_values, three.replicate_values) << method->method();
+    EXPECT_EQ(one.quantities[1].bca.low, three.quantities[1].bca.low) << method->method();
   }
 }
 
@@ -287,7 +288,7 @@ TEST(CompareLaws, PutsTheTrueLawFirstAndTestsNestedOnes) {
   const LawComparison comparison = CompareLaws(laws, fitted.table, settings);
   ASSERT_EQ(comparison.laws.size(), 2u);
   EXPECT_EQ(comparison.rows, 36u);
-  EXPECT_EQ(comparison.space, "log response");
+  EXPECT_EQ(SpaceName(comparison.procedure), "log response");
   EXPECT_EQ(comparison.laws[0].law, fitted.law->name());
   EXPECT_EQ(comparison.laws[0].delta_aicc, 0);
   EXPECT_NEAR(comparison.laws[0].weight + comparison.laws[1].weight, 1, 1e-12);
@@ -393,13 +394,13 @@ TEST(Analyze, GivesDerivedQuantitiesToTheLawsThatHaveTheirParameters) {
   FitSettings settings;
   settings.bootstrap = 30;
   settings.permutations = 0;
-  settings.derived = {"doubling = 2^alpha", "two = 2"};
+  settings.derived = {ParseDerived("doubling = 2^alpha"), ParseDerived("two = 2")};
   const AnalysisReport analysis = Analyze(laws, table, settings, FitLaws(laws, table, settings));
   ASSERT_EQ(analysis.laws.size(), 6u);
   EXPECT_EQ(analysis.laws[0].uncertainty.quantities.size(), 7u);
   EXPECT_EQ(analysis.laws[3].uncertainty.quantities.size(), 3u);
   EXPECT_EQ(analysis.laws[3].uncertainty.quantities[2].name, "two");
-  settings.derived = {"doubling = 2^alfa"};
+  settings.derived = {ParseDerived("doubling = 2^alfa")};
   try {
     Analyze(laws, table, settings, FitLaws(laws, table, settings));
     FAIL() << "no law has alfa";

@@ -1,11 +1,11 @@
-#include "fit/solve/box_descent.h"
+#include "fit/box/box_descent.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "fit/solve/box_step.h"
+#include "fit/box/box_step.h"
 
 namespace bitlaw {
 namespace {

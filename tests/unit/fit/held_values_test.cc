@@ -127,7 +127,8 @@ TEST(ProfileIntervals, OfAParameterAtItsBoundBeginThere) {
   const LawFit fit = FitLaw(*law, table, FitSettings());
   ASSERT_TRUE(fit.least_squares.has_value());
   ASSERT_EQ(fit.least_squares->parameters[2].note, "at its bound");
-  const auto intervals = ProfileIntervals(*law, table, FitSettings(), *fit.least_squares, 0.9);
+  const FitProblem problem(*law, table, FitSettings(), FitProcedure());
+  const auto intervals = ProfileIntervals(problem, *fit.least_squares, 0.9, 0);
   EXPECT_EQ(intervals[2].low, -0.8);
   EXPECT_GT(intervals[2].high, -0.8);
   EXPECT_LT(intervals[2].high, 0);

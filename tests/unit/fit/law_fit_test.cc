@@ -7,6 +7,8 @@
 #include <functional>
 
 #include "bitlaw/base/error.h"
+#include "fit/estimate/fit_laws.h"
+#include "fit/output/fit_output.h"
 #include "laws_for_tests.h"
 #include "support/planted_study.h"
 

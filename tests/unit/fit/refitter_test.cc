@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "fit/estimate/law_fit.h"
 #include "fit/examine/uncertainty.h"
 #include "fit/refit/resample.h"
 #include "fit/solve/objective.h"
@@ -60,9 +61,9 @@ TEST(RefitLanes, GivesTheSameBitsInEveryLaneAndBesideAnyOthers) {
       const auto good = refitter.RefitLanes(times, theta);
       for (size_t lane = 0; lane < kLanes; ++lane) {
         const size_t at = (lane + shift) % kLanes;
-        ASSERT_TRUE(good[at]) << method->method << lane;
+        ASSERT_TRUE(good[at]) << method->method() << lane;
         ASSERT_TRUE(refitter.Refit(draws[lane], one));
-        for (size_t j = 0; j < 5; ++j) EXPECT_EQ(theta[at * 5 + j], one[j]) << method->method << lane << j;
+        for (size_t j = 0; j < 5; ++j) EXPECT_EQ(theta[at * 5 + j], one[j]) << method->method() << lane << j;
       }
     }
   }
@@ -81,14 +82,14 @@ TEST(RefitLanes, RefusesOnlyWhatItsOwnLaneDoesNotDetermine) {
     }
     std::vector<double> theta(kLanes * 5);
     const auto good = refitter.RefitLanes(times, theta);
-    EXPECT_FALSE(good[0]) << method->method;
-    EXPECT_TRUE(std::isnan(theta[0])) << method->method;
-    if (method->method == "ols") {
+    EXPECT_FALSE(good[0]) << method->method();
+    EXPECT_TRUE(std::isnan(theta[0])) << method->method();
+    if (method->method() == "ols") {
       EXPECT_FALSE(good[1]);
     }
-    ASSERT_TRUE(good[2]) << method->method;
+    ASSERT_TRUE(good[2]) << method->method();
     for (size_t j = 0; j < 5; ++j)
-      EXPECT_NEAR(theta[2 * 5 + j] / method->parameters[j].value, 1, 1e-6) << method->method << j;
+      EXPECT_NEAR(theta[2 * 5 + j] / method->parameters[j].value, 1, 1e-6) << method->method() << j;
   }
 }
 

@@ -7,8 +7,8 @@
 #include <functional>
 
 #include "bitlaw/base/error.h"
-#include "fit/data/accuracy_checks.h"
-#include "fit/estimate/law_fit.h"
+#include "fit/table/accuracy_checks.h"
+#include "fit/estimate/fit_laws.h"
 #include "fit/estimate/row_predictions.h"
 #include "fit/law/law_domain.h"
 #include "gaussian_capacity_law.h"

@@ -6,7 +6,9 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/testing/law_conformance.h"
 #include "fit/examine/analysis.h"
-#include "fit/options/task_lists.h"
+#include "fit/data/controls.h"
+#include "fit/output/fit_output.h"
+#include "fit/table/regroup.h"
 #include "laws_for_tests.h"
 #include "report/law_tables.h"
 #include "support/planted_study.h"
@@ -109,7 +111,7 @@ TEST(Controls, ClearTheExponentsOfWhatGoesWithAFactor) {
   FitSettings settings;
   settings.random_starts = 0;
   const FitReport without = FitLaws(laws, controlled, settings);
-  settings.controls = {"length = raw_length"};
+  settings.controls = {ParseControl("length = raw_length")};
   settings.bootstrap = 50;
   const FitReport with = FitLaws(laws, controlled, settings);
   EXPECT_GT(std::fabs(without.fits[0].ols->parameters[1].value + 0.31), 0.02);
@@ -142,7 +144,7 @@ TEST(Controls, OfTasksNeedARowATask) {
   laws.push_back(FourFactorLaw());
   FitSettings settings;
   settings.random_starts = 0;
-  settings.controls = {"length: KM0 = 10, KR0 = 20"};
+  settings.controls = {ParseControl("length: KM0 = 10, KR0 = 20")};
   const FitReport means = FitLaws(laws, table, settings);
   EXPECT_EQ(means.fits[2].stratum, "general");
   EXPECT_THAT(means.fits[2].why_no_ols, HasSubstr("length does not vary: it is 15 in all 36 rows"));
@@ -156,7 +158,7 @@ TEST(Controls, OfTasksNeedARowATask) {
   EXPECT_NEAR(general.ols->parameters[0].value, 900 * std::exp(0.25), 1e-5);  // At a length of 15.
   ASSERT_TRUE(general.binomial.has_value()) << general.why_no_binomial;
   EXPECT_NEAR(general.binomial->parameters[5].value, 0.05, 1e-6);
-  settings.controls = {"length: KM0 = 10, KX = 20"};
+  settings.controls = {ParseControl("length: KM0 = 10, KX = 20")};
   EXPECT_EQ(ErrorOf([&] { FitLaws(laws, table, settings); }),
             "control 'length' names the task 'KX', which the table does not have. Tasks: KM0, KR0.");
 }
@@ -220,8 +222,8 @@ TEST(Groupings, AreFittedBesideTheStudysOwnStrata) {
   settings.random_starts = 0;
   settings.bootstrap = 60;
   settings.permutations = 99;
-  settings.groupings = {"same: first = KM0, KM1, KM2; second = KR0, KR1, KR2",
-                        "mixed: one = KM0, KR0, KM1; two = KR1, KM2, KR2"};
+  settings.groupings = {ParseGrouping("same: first = KM0, KM1, KM2; second = KR0, KR1, KR2"),
+                        ParseGrouping("mixed: one = KM0, KR0, KM1; two = KR1, KM2, KR2")};
   const FitReport fits = FitLaws(laws, table, settings);
   const AnalysisReport analysis = Analyze(laws, table, settings, fits);
   ASSERT_EQ(analysis.groupings.size(), 2u);
@@ -256,7 +258,7 @@ TEST(Groupings, MayBeAColumnOfATable) {
   laws.push_back(FourFactorLaw());
   FitSettings settings;
   settings.bootstrap = 0;
-  settings.groupings = {"format"};
+  settings.groupings = {ParseGrouping("format")};
   const FitReport fits = FitLaws(laws, table, settings);
   const AnalysisReport analysis = Analyze(laws, table, settings, fits);
   ASSERT_EQ(analysis.groupings[0].strata.size(), 2u);
@@ -305,8 +307,8 @@ TEST(ItemBootstrap, DrawsTheSameItemsForAllTrials) {
     EXPECT_EQ(together.note, "");
     // An item that all small models miss moves twelve rows at once: what the items leave uncertain does not average out
     // over trials, and drawing them for each row by itself sees about half of it.
-    EXPECT_GT(together.quantities[1].bootstrap_error, 1.5 * apart.quantities[1].bootstrap_error) << method->method;
-    EXPECT_LT(together.quantities[1].bootstrap_error, 2.5 * apart.quantities[1].bootstrap_error) << method->method;
+    EXPECT_GT(together.quantities[1].bootstrap_error, 1.5 * apart.quantities[1].bootstrap_error) << method->method();
+    EXPECT_LT(together.quantities[1].bootstrap_error, 2.5 * apart.quantities[1].bootstrap_error) << method->method();
     EXPECT_LT(together.quantities[1].bca.low, together.quantities[1].bca.high);
   }
 }

@@ -108,9 +108,9 @@ TEST(FitLaw, HasErrorsOverModelsBesideThoseOfIndependentRows) {
   const LawFit fit = FitLaw(*FourFactorLaw(), table, FitSettings());
   for (const MethodFit* method : fit.Methods()) {
     EXPECT_EQ(method->unit, "model");
-    ASSERT_NE(method->robust, nullptr) << method->method;
-    EXPECT_GT(method->parameters[1].robust_error, 2 * method->parameters[1].standard_error) << method->method;
-    EXPECT_LT(method->parameters[2].robust_error, 0.5 * method->parameters[2].standard_error) << method->method;
+    ASSERT_NE(method->robust, nullptr) << method->method();
+    EXPECT_GT(method->parameters[1].robust_error, 2 * method->parameters[1].standard_error) << method->method();
+    EXPECT_LT(method->parameters[2].robust_error, 0.5 * method->parameters[2].standard_error) << method->method();
   }
   EXPECT_NEAR(fit.ols->parameters[2].robust_df, 7, 1e-6);  // A balanced design: models less one.
   EXPECT_LT(fit.ols->parameters[1].robust_df, 7);
@@ -308,7 +308,7 @@ TEST(ComparisonSection, NamesTheCriterionThatItsTableShows) {
   AnalysisReport analysis;
   LawComparison comparison;
   comparison.stratum = "KM";
-  comparison.space = "counts";
+  comparison.procedure.loss = FitProcedure::Loss::kBinomial;
   comparison.unit = "model";
   comparison.rows = 80;
   comparison.units = 5;

@@ -1,4 +1,4 @@
-#include "report/item_statistics.h"
+#include "fit/study/item_statistics.h"
 
 #include <gmock/gmock.h>
 

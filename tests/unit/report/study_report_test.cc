@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
-#include "fit/data/column_map.h"
+#include "fit/table/column_map.h"
 #include "formula_law.h"
 #include "report/law_tables.h"
 
@@ -27,8 +27,8 @@ std::unique_ptr<Law> LawOf(const std::string& name, const std::string& formula,
 }
 
 // Two models, bits 3, 4, 8 and the unquantized model, one task a stratum.
-StudyReport SampleReport(double size_of_b = 2e9) {
-  StudyReport report;
+StudyResults SampleReport(double size_of_b = 2e9) {
+  StudyResults report;
   report.description.study = "sample";
   report.description.planned_trials = 8;
   report.description.tasks = {"arc", "trivia"};
@@ -71,7 +71,7 @@ StudyReport SampleReport(double size_of_b = 2e9) {
   return report;
 }
 
-TEST(StudyReport, SaysWhatItsReaderMustKnow) {
+TEST(StudyResults, SaysWhatItsReaderMustKnow) {
   const std::string text = RenderText(StudyDocument(SampleReport()));
   EXPECT_THAT(text, HasSubstr("Study sample\n============\n"));
   EXPECT_THAT(
@@ -87,7 +87,7 @@ TEST(StudyReport, SaysWhatItsReaderMustKnow) {
   EXPECT_THAT(text, HasSubstr("b gptq bits=5  group_size 96 does not divide C_in = 64\n"));
 }
 
-TEST(StudyReport, PrintsLawsWithNullsAndCountsExclusions) {
+TEST(StudyResults, PrintsLawsWithNullsAndCountsExclusions) {
   const std::string text = RenderText(StudyDocument(SampleReport()));
   EXPECT_THAT(
       text,
@@ -104,7 +104,7 @@ TEST(StudyReport, PrintsLawsWithNullsAndCountsExclusions) {
   EXPECT_THAT(text, HasSubstr("- KA: 6 of 8 rows usable.\n- KA: not fitted: Cb does not vary: it is 32 in all 6 rows"));
 }
 
-TEST(StudyReport, SummaryHasTheLawsAndCountsTheWarnings) {
+TEST(StudyResults, SummaryHasTheLawsAndCountsTheWarnings) {
   const std::string text = RenderText(SummaryDocument(SampleReport()));
   EXPECT_THAT(text, HasSubstr("-log(acc_adj) = A * N^alpha * log2(B)^beta\n- KA: 8 of 8 rows usable.\n"));
   EXPECT_THAT(text, HasSubstr("warnings, listed in the report\n"));
@@ -112,18 +112,18 @@ TEST(StudyReport, SummaryHasTheLawsAndCountsTheWarnings) {
   EXPECT_LT(text.size(), RenderText(StudyDocument(SampleReport())).size() / 2);
 }
 
-TEST(StudyReport, FitsNothingWhereOneModelIsAllThereIs) {
+TEST(StudyResults, FitsNothingWhereOneModelIsAllThereIs) {
   const std::string text = RenderText(StudyDocument(SampleReport(1e9)));
   EXPECT_THAT(text, HasSubstr("not fitted: N does not vary: it is 1e+09 in all 8 rows"));
   EXPECT_THAT(text, HasSubstr("f(B)"));
 }
 
-TEST(StudyReport, IsTheSameEachTime) {
+TEST(StudyResults, IsTheSameEachTime) {
   EXPECT_EQ(RenderMarkdown(StudyDocument(SampleReport())), RenderMarkdown(StudyDocument(SampleReport())));
 }
 
-TEST(StudyReport, SaysThatNothingIsRecorded) {
-  StudyReport report;
+TEST(StudyResults, SaysThatNothingIsRecorded) {
+  StudyResults report;
   report.description.study = "empty";
   EXPECT_THAT(RenderText(StudyDocument(report)), HasSubstr("Nothing is recorded yet.\n"));
 }

@@ -6,7 +6,7 @@
 #include "bitlaw/api/model.h"
 #include "evaluate/divergence.h"
 #include "evaluate/evaluate.h"
-#include "report/item_statistics.h"
+#include "fit/study/item_statistics.h"
 
 namespace bitlaw {
 

@@ -15,7 +15,7 @@
 #include "evaluate/evaluate.h"
 #include "quantize/quantized_file.h"
 #include "report/document.h"
-#include "report/item_statistics.h"
+#include "fit/study/item_statistics.h"
 #include "spec/study_spec.h"
 
 namespace bitlaw {

@@ -143,7 +143,7 @@ int Run(Session& session, const RunVerb& given) {
   if (given.no_fit) {
     Say(fmt::format("observations: {}\n", (output / "observations.csv").string()));
   } else {
-    const StudyReport report = MakeStudyReport(plan, session.plugins(), output);
+    const StudyResults report = FitStudy(plan, session.plugins(), output);
     lock.CheckHeld();
     const std::vector<fs::path> written = WriteStudyReport(report, output);
     Say(fmt::format("\n{}\nWritten, the whole report among them:\n", RenderText(SummaryDocument(report))));

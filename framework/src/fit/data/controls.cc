@@ -7,10 +7,9 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/expression/expression.h"
-#include "bitlaw/sdk/text/unicode_text.h"
-#include "fit/data/dataset.h"
 #include "fit/options/quoted_text.h"
-#include "fit/options/task_lists.h"
+#include "fit/table/regroup.h"
+#include "fit/table/strata_data.h"
 
 namespace bitlaw {
 
@@ -39,41 +38,6 @@ std::vector<double> ValuesOf(const Control& control, const Table& table) {
 }
 
 }  // namespace
-
-Control ParseControl(const std::string& text) {
-  Control control;
-  const size_t colon = FindUnquoted(text, ":"), equals = FindUnquoted(text, "=");
-  const std::string_view named = Trim(std::string_view(text).substr(0, std::min(colon, equals)));
-  control.name = UnquotedName(named);
-  if (colon != std::string::npos && colon < equals) {
-    for (const auto& [task, value] : ParseAssignments(text.substr(colon + 1), ',', "control '" + control.name + "'")) {
-      size_t end = 0;
-      double number = std::nan("");
-      try {
-        number = std::stod(value, &end);
-      } catch (const std::exception&) {
-        end = 0;
-      }
-      if (end != value.size() || !std::isfinite(number)) {
-        throw Error(ErrorKind::kSpec,
-                    fmt::format("control '{}': '{}' of task '{}' is not a number.", control.name, value, task));
-      }
-      control.of_task.emplace_back(task, number);
-    }
-  } else {
-    control.expression =
-        equals == std::string::npos ? QuotedName(control.name) : std::string(Trim(std::string_view(text).substr(equals + 1)));
-  }
-  // A plain name, or any in backquotes.
-  const bool is_name = !control.name.empty() && (QuotedName(control.name) == control.name || control.name != named);
-  if (!is_name || (control.of_task.empty() && control.expression.empty())) {
-    throw Error(ErrorKind::kSpec, "control '" + text +
-                                      "' is not a column, name = expression, or name: task = number, ... A name has "
-                                      "letters, digits and _, or stands in backquotes.");
-  }
-  if (control.of_task.empty()) Expression::Parse(control.expression);
-  return control;
-}
 
 ControlledLaw::ControlledLaw(const Law& law, std::vector<Control> controls)
     : law_(law), controls_(std::move(controls)) {
@@ -148,7 +112,7 @@ std::string ControlledLaw::formula_text() const {
 }
 
 ControlledStudy::ControlledStudy(std::span<const std::unique_ptr<Law>> laws, const Table& table,
-                                 const std::vector<std::string>& controls)
+                                 const std::vector<Control>& controls)
     : table_(table) {
   for (const auto& law : laws) {
     laws_.push_back(law.get());
@@ -167,8 +131,7 @@ ControlledStudy::ControlledStudy(std::span<const std::unique_ptr<Law>> laws, con
   if (controls.empty()) return;
   controlled_table_ = plain_table();
   const TableColumn* hold_out = table.Find("hold_out");
-  for (const std::string& text : controls) {
-    Control control = ParseControl(text);
+  for (Control control : controls) {
     std::vector<double> values = ValuesOf(control, table);
     double sum = 0, count = 0;
     for (size_t row = 0; row < values.size(); ++row) {

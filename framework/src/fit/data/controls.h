@@ -3,25 +3,14 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "bitlaw/api/law.h"
 #include "bitlaw/base/export.h"
+#include "fit/options/control.h"
 #include "records/table.h"
 
 namespace bitlaw {
-
-/// What a law is cleared of: a column that is not one of its factors.
-struct BITLAW_EXPORT Control {
-  std::string name;        ///< Of the column; its coefficient is the parameter c_<name>.
-  std::string expression;  ///< Over columns of numbers; the column itself if it is the name alone.
-  std::vector<std::pair<std::string, double>> of_task;  ///< Given by task instead.
-  double mean = 0;  ///< Over the rows of the table; where it is there, the law is as if there were no control.
-};
-
-/// Reads "items", "log_length = log(answer_length)" or "answer_length: arc = 3.2, gsm8k = 140". Error(kSpec).
-BITLAW_EXPORT Control ParseControl(const std::string& text);
 
 /// A law with controls z beside its factors:
 ///
@@ -61,7 +50,7 @@ class BITLAW_EXPORT ControlledLaw final : public Law {
 class BITLAW_EXPORT ControlledStudy {
  public:
   ControlledStudy(std::span<const std::unique_ptr<Law>> laws, const Table& table,
-                  const std::vector<std::string>& controls);
+                  const std::vector<Control>& controls);
 
   const std::vector<const Law*>& laws() const { return laws_; }
   const Table& table() const { return is_controlled() ? controlled_table_ : plain_table(); }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "api/chance_adjusted.h"
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {
@@ -105,8 +106,7 @@ size_t ItemSampler::items() const {
 
 // acc_adj of every row, where item i of task t counts times[t][i] times.
 void ItemSampler::Mean(const std::vector<std::vector<double>>& times, std::span<double> accuracy) const {
-  std::fill(accuracy.begin(), accuracy.end(), 0.0);
-  std::vector<double> tasks_of_row(rows_, 0);
+  std::vector<StratumMean> of_row(rows_);
   for (size_t t = 0; t < tasks_.size(); ++t) {
     const TaskPart& task = tasks_[t];
     double count = 0, chance = 0;
@@ -119,11 +119,10 @@ void ItemSampler::Mean(const std::vector<std::vector<double>>& times, std::span<
       if (task.of_row[row] == nullptr) continue;
       double sum = 0;
       for (size_t i = 0; i < times[t].size(); ++i) sum += times[t][i] * static_cast<double>(task.of_row[row][i]);
-      accuracy[row] += (sum / count - chance) / (1 - chance);
-      ++tasks_of_row[row];
+      of_row[row].Add(ChanceAdjusted(sum / count, chance), 0);
     }
   }
-  for (size_t row = 0; row < rows_; ++row) accuracy[row] /= tasks_of_row[row];
+  for (size_t row = 0; row < rows_; ++row) accuracy[row] = of_row[row].acc_adj();
 }
 
 void ItemSampler::Draw(Rng& rng, std::span<double> accuracy) const {

@@ -8,7 +8,7 @@
 
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/rng.h"
-#include "fit/data/dataset.h"
+#include "fit/table/strata_data.h"
 #include "records/record_store.h"
 #include "records/table.h"
 

@@ -6,8 +6,7 @@
 #include <unordered_map>
 
 #include "bitlaw/base/error.h"
-#include "fit/estimate/law_fit.h"
-#include "fit/solve/objective.h"
+#include "fit/estimate/method_fit.h"
 
 namespace bitlaw {
 
@@ -308,21 +307,26 @@ RobustError ClusterRobust::Difference(const ClusterRobust& a, const ClusterRobus
   return {std::sqrt(value.squaredNorm()), trace * trace / squares};
 }
 
-ScoreRows ScoresOf(const Law& law, const FitRows& rows, const ResponseInverse& inverse, const MethodFit& method) {
+namespace {
+
+bool IsHuber(const FitProcedure& procedure) {
+  return procedure.loss == FitProcedure::Loss::kHuber || procedure.loss == FitProcedure::Loss::kHuberLikelihood;
+}
+
+}  // namespace
+
+ScoreRows ScoresOf(const FitProblem& problem, const MethodFit& method) {
   ScoreRows scores;
-  FitProcedure procedure;
-  if (method.space == "log response") procedure.space = FitProcedure::Space::kLog;
-  const bool is_huber = method.method == "huber" || method.method == "huber_likelihood";
-  if (is_huber) procedure = law.procedure();
-  if (method.method == "binomial") procedure.loss = FitProcedure::Loss::kBinomial;
-  const Objective objective(law, rows, procedure, &inverse);
+  const FitRows& rows = problem.rows();
+  const FitProcedure& procedure = problem.procedure();
+  const Objective objective = problem.objective();
   const std::vector<double> theta = method.theta();
   const size_t n = rows.size(), k = theta.size();
   scores.jacobian.resize(n * k);
   scores.residuals.resize(n);
   for (size_t i = 0; i < n; ++i) {
     const std::span<double> slopes(scores.jacobian.data() + i * k, k);
-    if (method.method == "binomial") {
+    if (problem.of_counts()) {
       const double p = objective.Probability(theta, i, slopes);
       const double root = std::sqrt(rows.total[i] / (p * (1 - p)));
       for (double& slope : slopes) slope *= root;
@@ -337,8 +341,9 @@ ScoreRows ScoresOf(const Law& law, const FitRows& rows, const ResponseInverse& i
     scores.why_none = "the law has no finite slope in every row";
     return scores;
   }
-  if (!is_huber) return scores;
-  const double knee = method.method == "huber_likelihood" ? procedure.delta * method.scale : procedure.delta;
+  if (!IsHuber(procedure)) return scores;
+  const bool is_scaled = procedure.loss == FitProcedure::Loss::kHuberLikelihood;
+  const double knee = is_scaled ? procedure.delta * method.scale : procedure.delta;
   double within = 0;
   for (const double r : scores.residuals) within += std::fabs(r) <= knee;
   const double share = within / static_cast<double>(n);
@@ -350,26 +355,22 @@ ScoreRows ScoresOf(const Law& law, const FitRows& rows, const ResponseInverse& i
   return scores;
 }
 
-std::shared_ptr<const ClusterRobust> RobustOf(const Law& law, const FitRows& rows, RowUnits units,
-                                              const ResponseInverse& inverse, const MethodFit& method,
+std::shared_ptr<const ClusterRobust> RobustOf(const FitProblem& problem, RowUnits units, const MethodFit& method,
                                               std::string& why) {
   if (units.size() < 2) {
     why = "there is one " + units.name;
     return nullptr;
   }
-  const ScoreRows scores = ScoresOf(law, rows, inverse, method);
+  const ScoreRows scores = ScoresOf(problem, method);
   why = scores.why_none;
   if (!why.empty()) return nullptr;
   const size_t k = method.parameters.size();
   std::vector<bool> free(k);
   for (size_t j = 0; j < k; ++j) {
     const bool known = method.covariance.size() == k * k && std::isfinite(method.covariance[j * k + j]);
-    const bool is_huber = method.method == "huber" || method.method == "huber_likelihood";
-    const std::string& note = method.parameters[j].note;
-    free[j] = known || (is_huber && note.empty());
+    free[j] = known || (IsHuber(problem.procedure()) && method.parameters[j].note.empty());
   }
-  auto robust = std::make_shared<const ClusterRobust>(scores.jacobian, scores.residuals, std::move(units), free);
-  return robust;
+  return std::make_shared<const ClusterRobust>(scores.jacobian, scores.residuals, std::move(units), free);
 }
 
 }  // namespace bitlaw

@@ -6,12 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "bitlaw/api/law.h"
 #include "bitlaw/base/export.h"
-#include "fit/data/fit_rows.h"
 #include "fit/data/row_units.h"
-#include "fit/law/response_inverse.h"
-#include "fit/solve/least_squares.h"
+#include "fit/solve/fit_problem.h"
+#include "fit/table/unset.h"
 
 namespace bitlaw {
 
@@ -83,12 +81,10 @@ struct BITLAW_EXPORT ScoreRows {
   std::vector<double> jacobian, residuals;  // [n, k], [n]
   std::string why_none;                     ///< Why there is no expansion; empty exactly when there is one.
 };
-BITLAW_EXPORT ScoreRows ScoresOf(const Law& law, const FitRows& rows, const ResponseInverse& inverse,
-                                 const MethodFit& method);
+BITLAW_EXPORT ScoreRows ScoresOf(const FitProblem& problem, const MethodFit& method);
 
-/// ClusterRobust of a fit. Null, with `why`, where there is none.
-BITLAW_EXPORT std::shared_ptr<const ClusterRobust> RobustOf(const Law& law, const FitRows& rows, RowUnits units,
-                                                            const ResponseInverse& inverse, const MethodFit& method,
-                                                            std::string& why);
+/// ClusterRobust of a fit of the problem. Null, with `why`, where there is none.
+BITLAW_EXPORT std::shared_ptr<const ClusterRobust> RobustOf(const FitProblem& problem, RowUnits units,
+                                                            const MethodFit& method, std::string& why);
 
 }  // namespace bitlaw

@@ -3,14 +3,30 @@
 #include <algorithm>
 #include <cmath>
 
+#include "fit/solve/fit_problem.h"
+
 namespace bitlaw {
+
+LinearRows LinearRowsOf(const Law& law, const LinearForm& form, const FitRows& rows) {
+  LinearRows linear;
+  const size_t k = form.columns.size(), c = law.covariates().size();
+  linear.design.resize(rows.size() * k);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const long double y = rows.y[i];
+    const long double offset = law.LinearFeaturesExtended(rows.row(i, c), {linear.design.data() + i * k, k});
+    linear.target.push_back((form.of_log ? std::log(y) : y) - offset);
+    if (!rows.weights.empty()) linear.weights.push_back(form.of_log ? rows.log_weight(i) : rows.weight(i));
+  }
+  return linear;
+}
 
 LinearDesign::LinearDesign(const Law& law, const Table& table, const FitSettings& settings) : form_(law.linear_form()) {
   if (!form_) {
     why_none_ = "the formula is not linear in its parameters, nor is its logarithm";
     return;
   }
-  const LawRows rows = SelectRows(law, table, {settings.chance_rule, TakesLog(law), settings.weights});
+  const FitProblem problem(law, table, settings, FitProcedure());
+  const LawRows& rows = problem.selected();
   if (rows.fit.size() == 0) {
     why_none_ = "no row has a response";
     return;
@@ -19,14 +35,10 @@ LinearDesign::LinearDesign(const Law& law, const Table& table, const FitSettings
   complete_index_ = rows.complete_index;
   const size_t k = form_->columns.size(), c = law.covariates().size();
   for (const auto& column : form_->columns) names_.push_back(column.name);
-  design_.resize(rows.fit.size() * k);
-  for (size_t i = 0; i < rows.fit.size(); ++i) {
-    const long double y = rows.fit.y[i];
-    const long double offset = law.LinearFeaturesExtended(rows.fit.row(i, c), {design_.data() + i * k, k});
-    target_.push_back((form_->of_log ? std::log(y) : y) - offset);
-    if (!rows.fit.weights.empty())
-      weights_.push_back(form_->of_log ? rows.fit.log_weight(i) : rows.fit.weight(i));
-  }
+  LinearRows linear = LinearRowsOf(law, *form_, rows.fit);
+  design_ = std::move(linear.design);
+  target_ = std::move(linear.target);
+  weights_ = std::move(linear.weights);
   // A column depends on a covariate if another value of that makes another value of the column in some row.
   covariates_of_.resize(k);
   std::vector<double> x, here(k), there(k);

@@ -1,14 +1,25 @@
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "bitlaw/api/law.h"
 #include "bitlaw/base/export.h"
 #include "fit/estimate/cluster_robust.h"
-#include "fit/estimate/law_fit.h"
+#include "fit/options/fit_settings.h"
+#include "fit/solve/least_squares.h"
+#include "records/table.h"
 
 namespace bitlaw {
+
+/// Rows as a linear form has them: ln y, or y, less the offset, on the features.
+struct BITLAW_EXPORT LinearRows {
+  std::vector<long double> design, target;  ///< [n, k], [n]
+  std::vector<double> weights;              ///< [n], or empty: all 1.
+};
+BITLAW_EXPORT LinearRows LinearRowsOf(const Law& law, const LinearForm& form, const FitRows& rows);
 
 /// The design matrix of a law's linear form on a table, of which subsets of columns and rows are fitted: ablations,
 /// Chow tests, zones.

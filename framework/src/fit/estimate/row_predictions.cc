@@ -6,7 +6,10 @@
 #include <map>
 #include <set>
 
+#include "api/chance_adjusted.h"
 #include "bitlaw/base/error.h"
+#include "fit/data/controls.h"
+#include "fit/solve/fit_problem.h"
 
 namespace bitlaw {
 
@@ -22,23 +25,24 @@ struct PredictedRow {
 };
 
 // The slopes of what the method fits, times the root of the row's weight.
-Eigen::MatrixXd WeightedSlopes(const Law& law, const MethodFit& method, const FitRows& rows,
-                               const ResponseInverse& inverse) {
+Eigen::MatrixXd WeightedSlopes(const FitProblem& problem, const MethodFit& method) {
+  const Law& law = problem.law();
+  const FitRows& rows = problem.rows();
   const size_t k = law.parameters().size(), c = law.covariates().size();
   const std::vector<double> theta = method.theta();
   std::vector<size_t> free;
   for (size_t j = 0; j < k; ++j) {
     if (method.parameters[j].note != "at its bound") free.push_back(j);
   }
-  const bool of_counts = method.method == "binomial", of_log = method.space == "log response";
+  const bool of_log = method.of_log();
   Eigen::MatrixXd slopes(static_cast<Eigen::Index>(rows.size()), static_cast<Eigen::Index>(free.size()));
   std::vector<double> gradient(k);
   for (size_t i = 0; i < rows.size(); ++i) {
     const double value = law.Predict(theta, rows.row(i, c), gradient);
     double factor = std::sqrt(of_log ? rows.log_weight(i) : rows.weight(i)) / (of_log ? value : 1);
-    if (of_counts) {
+    if (method.of_counts()) {
       double slope = 0;
-      const double chance = rows.chance[i], p = chance + (1 - chance) * inverse(value, &slope);
+      const double chance = rows.chance[i], p = AccuracyOf(problem.inverse()(value, &slope), chance);
       factor = p > 0 && p < 1 ? (1 - chance) * slope * std::sqrt(rows.total[i] / (p * (1 - p))) : 0;
     }
     for (size_t j = 0; j < free.size(); ++j)
@@ -62,13 +66,14 @@ std::vector<double> Leverages(Eigen::MatrixXd slopes) {
   return leverages;
 }
 
-void PredictRows(const Law& law, const Table& table, const LawRows& rows, const LawFit& fit, const MethodFit& method,
+void PredictRows(const FitProblem& problem, const Table& table, const LawFit& fit, const MethodFit& method,
                  std::vector<PredictedRow>& out) {
-  const ResponseInverse inverse(law.response());
-  const bool of_counts = method.method == "binomial";
-  const FitRows& fitted = of_counts ? rows.counted : rows.fit;
-  const std::vector<size_t>& fitted_index = of_counts ? rows.counted_index : rows.fit_index;
-  const std::vector<double> leverages = Leverages(WeightedSlopes(law, method, fitted, inverse));
+  const Law& law = problem.law();
+  const LawRows& rows = problem.selected();
+  const ResponseInverse& inverse = problem.inverse();
+  const FitRows& fitted = problem.rows();
+  const std::vector<size_t>& fitted_index = problem.index();
+  const std::vector<double> leverages = Leverages(WeightedSlopes(problem, method));
   const std::set<size_t> in_fit(rows.fit_index.begin(), rows.fit_index.end());
   const std::set<size_t> held_out(rows.held_out_index.begin(), rows.held_out_index.end());
   std::map<size_t, size_t> place;  // In the fit.
@@ -97,10 +102,10 @@ void PredictRows(const Law& law, const Table& table, const LawRows& rows, const 
     }
     if (const auto at = place.find(row); at != place.end()) {
       one.leverage = leverages[at->second];
-      const bool of_log = method.space == "log response";
+      const bool of_log = method.of_log();
       const double residual = of_log ? std::log(one.response / one.predicted) : one.response - one.predicted;
-      const double weight = of_counts ? 1 : of_log ? fitted.log_weight(at->second) : fitted.weight(at->second);
-      if ((method.method == "ols" || method.method == "least_squares") && one.leverage < 1)
+      const double weight = method.of_counts() ? 1 : of_log ? fitted.log_weight(at->second) : fitted.weight(at->second);
+      if (method.of_squares() && one.leverage < 1)
         one.studentized = residual * std::sqrt(weight / method.quality.residual_variance / (1 - one.leverage));
     }
     out.push_back(std::move(one));
@@ -120,9 +125,9 @@ Table RowPredictions(std::span<const std::unique_ptr<Law>> laws, const Table& ta
       if (at == report.fits.size()) throw InternalError("RowPredictions: the fits are of other laws or another table");
       const LawFit& fit = report.fits[at++];
       if (fit.Methods().empty()) continue;
-      const LawRows selected = SelectRows(*law, stratum.table, {settings.chance_rule, TakesLog(*law), settings.weights});
+      const FitProblem problem(*law, stratum.table, settings, FitProcedure());
       for (const MethodFit* method : fit.Methods())
-        PredictRows(*law, stratum.table, selected, fit, *method, rows);
+        PredictRows(problem.With(method->procedure), stratum.table, fit, *method, rows);
     }
   }
   Table out("predictions");
@@ -138,7 +143,7 @@ Table RowPredictions(std::span<const std::unique_ptr<Law>> laws, const Table& ta
   };
   texts("law", [](const PredictedRow& row) { return row.fit->law; });
   texts("stratum", [](const PredictedRow& row) { return row.fit->stratum; });
-  texts("method", [](const PredictedRow& row) { return row.method->method; });
+  texts("method", [](const PredictedRow& row) { return row.method->method(); });
   texts("set", [](const PredictedRow& row) { return row.set; });
   numbers("line", [](const PredictedRow& row) { return row.line; });
   numbers("row", [](const PredictedRow& row) { return row.row; });

@@ -4,7 +4,7 @@
 #include <span>
 
 #include "bitlaw/base/export.h"
-#include "fit/estimate/law_fit.h"
+#include "fit/estimate/fit_laws.h"
 
 namespace bitlaw {
 

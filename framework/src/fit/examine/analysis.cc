@@ -7,8 +7,10 @@
 #include <set>
 
 #include "bitlaw/base/error.h"
+#include "fit/data/controls.h"
 #include "fit/law/restricted_law.h"
-#include "fit/options/task_lists.h"
+#include "fit/solve/fit_problem.h"
+#include "fit/table/regroup.h"
 
 namespace bitlaw {
 
@@ -61,8 +63,7 @@ bool HasParameters(const Law& law, const DerivedQuantity& derived) {
 // Each for the laws that have its parameters; if there are none, for all, whose errors then say which are known.
 std::vector<DerivedQuantity> DerivedOf(const Law& law, std::span<const Law* const> laws, const FitSettings& settings) {
   std::vector<DerivedQuantity> derived;
-  for (const std::string& text : settings.derived) {
-    const DerivedQuantity one = ParseDerived(text);
+  for (const DerivedQuantity& one : settings.derived) {
     const bool is_of_one = std::any_of(laws.begin(), laws.end(), [&](const Law* l) { return HasParameters(*l, one); });
     if (HasParameters(law, one) || !is_of_one) derived.push_back(one);
   }
@@ -96,7 +97,8 @@ LawAnalysis AnalyzeLaw(const Law& law, const StratumData& stratum, const FitSett
   analysis.law = fit.law;
   analysis.stratum = fit.stratum;
   const MethodFit& method = *fit.Methods()[0];
-  const Refitter refitter(law, table, settings, method);
+  const FitProblem problem(law, table, settings, method.procedure);
+  const Refitter refitter(problem, table, method);
   BootstrapOptions options;
   options.replicates = settings.bootstrap;
   options.unit = settings.bootstrap_unit;
@@ -108,7 +110,7 @@ LawAnalysis AnalyzeLaw(const Law& law, const StratumData& stratum, const FitSett
   options.items = sampler ? &*sampler : nullptr;
   analysis.uncertainty = Bootstrap(refitter, table, method, options, derived);
   if (settings.profile) {
-    const std::vector<Interval> profiles = ProfileIntervals(law, table, settings, method, settings.confidence);
+    const std::vector<Interval> profiles = ProfileIntervals(problem, method, settings.confidence, settings.threads);
     for (size_t j = 0; j < profiles.size(); ++j) analysis.uncertainty.quantities[j].profile = profiles[j];
   }
   const RowUnits units = UnitsOf(table, settings.bootstrap_unit, refitter.cases());
@@ -199,6 +201,25 @@ GroupingAnalysis AnalyzeGrouping(std::span<const std::unique_ptr<Law>> laws, con
   return analysis;
 }
 
+// The laws of each response that has several, and all laws in units of acc_adj where they are of several responses.
+std::vector<LawComparison> CompareAll(std::span<const Law* const> laws, const StratumData& stratum,
+                                      const FitSettings& settings) {
+  std::vector<LawComparison> comparisons;
+  std::vector<std::string> responses;
+  std::map<std::string, std::vector<const Law*>> by_response;
+  for (const Law* law : laws) {
+    if (by_response[law->response()].empty()) responses.push_back(law->response());
+    by_response[law->response()].push_back(law);
+  }
+  for (const std::string& response : responses) {
+    if (by_response[response].size() > 1)
+      comparisons.push_back(CompareLaws(by_response[response], stratum.table, settings));
+  }
+  if (responses.size() > 1) comparisons.push_back(CompareInAccuracy(laws, stratum.table, settings));
+  for (LawComparison& comparison : comparisons) comparison.stratum = stratum.name;
+  return comparisons;
+}
+
 }  // namespace
 
 AnalysisReport Analyze(std::span<const std::unique_ptr<Law>> laws, const Table& table, const FitSettings& settings,
@@ -220,22 +241,13 @@ AnalysisReport Analyze(std::span<const std::unique_ptr<Law>> laws, const Table& 
     }
   }
   if (settings.compare && laws.size() > 1) {
-    std::vector<std::string> responses;
-    std::map<std::string, std::vector<const Law*>> by_response;
-    for (const Law* law : study.laws()) {
-      if (by_response[law->response()].empty()) responses.push_back(law->response());
-      by_response[law->response()].push_back(law);
-    }
-    for (const std::string& response : responses) {
-      if (by_response[response].size() < 2) continue;
-      for (const StratumData& stratum : strata.strata) {
-        report.comparisons.push_back(CompareLaws(by_response[response], stratum.table, settings));
-        report.comparisons.back().stratum = stratum.name;
-      }
+    for (const StratumData& stratum : strata.strata) {
+      for (LawComparison& comparison : CompareAll(study.laws(), stratum, settings))
+        report.comparisons.push_back(std::move(comparison));
     }
   }
-  for (const std::string& text : settings.groupings)
-    report.groupings.push_back(AnalyzeGrouping(laws, study, study.plain_table(), settings, fits, ParseGrouping(text)));
+  for (const Grouping& grouping : settings.groupings)
+    report.groupings.push_back(AnalyzeGrouping(laws, study, study.plain_table(), settings, fits, grouping));
   const auto own = std::count_if(strata.strata.begin(), strata.strata.end(), IsOwn);
   if (own < 2) return report;
   const Table stacked = Stacked(strata);

@@ -6,8 +6,11 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
+#include "fit/data/item_scores.h"
+#include "fit/estimate/fit_laws.h"
 #include "fit/estimate/law_fit.h"
 #include "fit/examine/comparison.h"
+#include "fit/examine/nested_tests.h"
 #include "fit/examine/strata.h"
 #include "fit/examine/uncertainty.h"
 #include "fit/examine/validation.h"
@@ -43,7 +46,8 @@ struct BITLAW_EXPORT GroupingAnalysis {
 
 struct BITLAW_EXPORT AnalysisReport {
   std::vector<LawAnalysis> laws;             ///< Those that could be fitted, in the order of the fits.
-  std::vector<LawComparison> comparisons;    ///< One a stratum and response with two laws or more.
+  /// Stratum by stratum, one a response with two laws or more; then, where there are several responses, all laws.
+  std::vector<LawComparison> comparisons;
   std::vector<StrataTests> strata;           ///< One a law, where there are two strata or more.
   std::vector<ChowTest> shared_over_strata;  ///< The law of the same index in `strata`: strata as the groups.
   std::vector<GroupingAnalysis> groupings;   ///< Those of settings.groupings.
@@ -54,8 +58,5 @@ struct BITLAW_EXPORT AnalysisReport {
 BITLAW_EXPORT AnalysisReport Analyze(std::span<const std::unique_ptr<Law>> laws, const Table& table,
                                      const FitSettings& settings, const FitReport& fits,
                                      const ItemScores* items = nullptr);
-
-/// Everything, for programs; what is not known is null.
-BITLAW_EXPORT Value AnalysisJson(const AnalysisReport& analysis);
 
 }  // namespace bitlaw

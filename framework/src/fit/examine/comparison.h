@@ -1,100 +1,63 @@
 #pragma once
 
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "bitlaw/api/law.h"
 #include "bitlaw/base/export.h"
-#include "fit/estimate/cluster_robust.h"
+#include "fit/examine/nested_tests.h"
 #include "fit/examine/validation.h"
+#include "fit/options/fit_settings.h"
+#include "records/table.h"
 
 namespace bitlaw {
 
-/// A test of a law within a larger one.
-struct BITLAW_EXPORT NestedTest {
-  std::string small, large;
-  std::string statistic;  ///< "F" or "chi2"
-  double value = kUnset, df1 = kUnset, df2 = kUnset, p = kUnset;  ///< df2 NaN for chi2.
-  double small_adjusted_r2 = kUnset, large_adjusted_r2 = kUnset;
-  /// The same hypothesis over the units of the rows (ClusterRobust::AreZero of the large fit), where these have several
-  /// rows: value, df2 and p above take every row for independent.
-  std::string unit;  ///< "" : rows are their own units.
-  ClusterRobust::Test over_units;
-  double small_objective = kUnset, large_objective = kUnset;  ///< What was minimized, at both solutions.
-};
-
-/// F = ((SSR0 - SSR1) / (k1 - k0)) / (SSR1 / (n - k1)).
-BITLAW_EXPORT NestedTest NestedF(const FitQuality& small, const FitQuality& large);
-/// Squares: n ln(SSR0 / SSR1). Binomial (`dispersion` not NaN): the rise of the deviance over max(1, dispersion).
-BITLAW_EXPORT NestedTest LikelihoodRatio(const FitQuality& small, const FitQuality& large, double dispersion = kUnset);
-
-/// How laws are compared on a table: counts where all rows have them, else squares of the logarithm of the response, or
-/// of the response where that is not positive everywhere. `rows` gets the rows of the table that are fitted.
-BITLAW_EXPORT FitProcedure ComparisonProcedure(const Law& law, const Table& table, const FitSettings& settings,
-                                               std::vector<size_t>& rows);
-
-/// Whether parameters may take these values: the law with them held there against the law, by the likelihood ratio of
-/// its own procedure where that is a Huber likelihood, otherwise of what ComparisonProcedure() says.
-///   fixed [k]: NaN where free; all may be held. Error(kNumerical) if one of the two cannot be fitted.
-BITLAW_EXPORT NestedTest TestParameters(const Law& law, const Table& table, const FitSettings& settings,
-                                        const std::vector<double>& fixed);
-
-/// A law with the factors of its linear form added one covariate after the other: (N,B), +G, +Cb, then the others.
-struct BITLAW_EXPORT Ablation {
-  std::string factors;  ///< "N, B", "N, B, G"
-  FitQuality quality;
-  NestedTest added;  ///< Against the line before; empty names in the first.
-};
-BITLAW_EXPORT std::vector<Ablation> Ablations(const Law& law, const Table& table, const FitSettings& settings);
-
-/// One law on groups of rows: one for all, shared exponents with an amplitude of their own (where its form is linear, or
-/// its logarithm), or all parameters of their own. Chow's test is pooled against separate.
-///
-/// Where a group does not determine the law by itself (one model has one N), there is no separate fit, but own
-/// amplitudes may still be fitted: columns that they take up, such as log N with an amplitude a model, are left out.
-/// A law without linear form is fitted as CompareLaws() does it: F of squares, or deviance over dispersion.
-struct BITLAW_EXPORT ChowTest {
-  std::string groups;    ///< The column
-  std::string why_none;  ///< Empty exactly when there is a test.
-  std::string why_no_shared, why_no_separate;  ///< Empty exactly when there is that fit.
-  std::vector<std::string> dropped;            ///< Columns that the own amplitudes take up.
-  std::vector<std::string> names;
-  std::vector<size_t> sizes;
-  FitQuality pooled, shared, separate;
-  NestedTest chow, amplitudes, exponents;  ///< pooled/separate, pooled/shared, shared/separate.
-  std::vector<OlsCoefficient> shared_coefficients;  ///< Exponents first, then one intercept a group.
-};
-BITLAW_EXPORT ChowTest Chow(const Law& law, const Table& table, const FitSettings& settings, const std::string& groups);
-
 /// One law in a comparison.
 struct BITLAW_EXPORT ComparedLaw {
-  std::string law;
+  std::string law, response;
+  std::string method;  ///< MethodFit::title()
   std::string why_none;
   size_t parameters = 0;
   double adjusted_r2 = kUnset, aicc = kUnset, delta_aicc = kUnset, weight = kUnset, bic = kUnset;
   double log_likelihood = kUnset, dispersion = kUnset;  ///< Counts: Pearson's X^2 / (n - k).
   /// 2 K n / (n - K - 1) - 2 ln L / LawComparison::dispersion, K = k + 1; NaN without overdispersion.
   double qaicc = kUnset;
-  ValidationResult folds;
+  ValidationResult in_sample;  ///< On the rows that are fitted.
+  ValidationResult folds;      ///< No scheme: there are none.
   std::vector<ValidationResult> hold_outs;
+  ValidationResult declared;  ///< On the rows of the column `hold_out`; no scheme: there are none.
 };
 
-/// Laws of one response on the same rows by the same method: the likelihood of the counts if all rows have them and the
-/// rule says so, otherwise squares of the logarithm of the response (of the response itself where it is not positive).
+/// Laws on the same rows: those that every one can use, of the column `hold_out` too.
 struct BITLAW_EXPORT LawComparison {
-  std::string stratum, response, method, space;
+  std::string stratum;
+  std::string response;    ///< Of all of the laws; "" where they have several.
+  bool has_several_responses = false;
+  FitProcedure procedure;  ///< By which all are fitted. Of several responses each has a method of its own.
   size_t rows = 0, left_out = 0;  ///< left_out: rows that only some of the laws can use.
+  size_t declared_rows = 0;       ///< Of the column `hold_out`, which none is fitted to.
   std::string unit;               ///< RowUnits::name of these rows
   size_t units = 0;
   bool is_clustered = false;      ///< Whether a unit has several rows: AICc, BIC and weights then count rows that are not
                                   ///< independent.
   /// Counts: that of the law with most parameters, at least 1. Above 1, QAICc is what laws are ordered and weighted by.
   double dispersion = kUnset;
-  std::vector<ComparedLaw> laws;  ///< Best AICc (QAICc) first; those without a fit last.
-  std::vector<NestedTest> nested; ///< Of all pairs whose linear forms contain each other.
+  /// Best AICc (QAICc) first; of several responses, which have no likelihood in common, the lowest RMSE of acc_adj over
+  /// the folds (in sample, where there are no folds). Those without a fit last.
+  std::vector<ComparedLaw> laws;
+  std::vector<NestedTest> nested;  ///< Of all pairs whose linear forms contain each other.
 };
+
+/// Laws of one response, by the same method: the likelihood of the counts if all rows have them and the rule says so,
+/// otherwise squares of the logarithm of the response (of the response itself where it is not positive).
 BITLAW_EXPORT LawComparison CompareLaws(std::span<const Law* const> laws, const Table& table,
                                         const FitSettings& settings);
+
+/// Laws of any responses, by how well they predict acc_adj: each is fitted by its own ComparisonProcedure(), and its
+/// predictions are mapped back by the inverse of its response. Rows at or below chance count. A law from whose response
+/// no accuracy follows is there with why_none.
+BITLAW_EXPORT LawComparison CompareInAccuracy(std::span<const Law* const> laws, const Table& table,
+                                              const FitSettings& settings);
 
 }  // namespace bitlaw

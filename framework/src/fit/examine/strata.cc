@@ -7,9 +7,11 @@
 #include <map>
 #include <set>
 
+#include "api/chance_adjusted.h"
 #include "bitlaw/base/error.h"
 #include "fit/estimate/linear_design.h"
 #include "fit/refit/parallel.h"
+#include "fit/solve/fit_problem.h"
 
 namespace bitlaw {
 
@@ -112,16 +114,6 @@ SensitivityRanking Rank(const std::vector<FittedStratum>& strata, const Law& law
   return ranking;
 }
 
-// Errors over these units, be they single rows, of a fit that FitLaw() made.
-std::shared_ptr<const ClusterRobust> RobustOverUnits(const Law& law, const Table& table, const FitSettings& settings,
-                                                     const MethodFit& method, const RowUnits& units) {
-  const bool take_log = method.space == "log response" || TakesLog(law);
-  const LawRows rows = SelectRows(law, table, {settings.chance_rule, take_log, settings.weights});
-  const ResponseInverse inverse(law.response());
-  std::string why;
-  return RobustOf(law, method.method == "binomial" ? rows.counted : rows.fit, units, inverse, method, why);
-}
-
 // acc_adj of every trial and task, for trials that have all tasks of all strata.
 struct TaskScores {
   std::vector<std::string> tasks;
@@ -207,13 +199,11 @@ void PermuteStrata(const Law& law, const Table& table, const StrataData& strata,
     for (size_t g = 0; g < s; ++g) {
       std::vector<double> responses(n), theta(refitter.parameters());
       for (size_t i = 0; i < n; ++i) {
-        double sum = 0, count = 0;
+        StratumMean mean;
         for (size_t t = 0; t < tasks; ++t) {
-          if (group_of_task[t] != g) continue;
-          sum += scores.accuracy[i * tasks + t];
-          ++count;
+          if (group_of_task[t] == g) mean.Add(scores.accuracy[i * tasks + t], 0);
         }
-        const double accuracy = sum / count;
+        const double accuracy = mean.acc_adj();
         responses[i] = accuracy > 0 && accuracy < 1 ? response.Number({&accuracy, 1}) : kUnset;
       }
       if (!refitter.RefitResponses(responses, {}, theta)) return std::vector<double>();
@@ -288,7 +278,8 @@ StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettin
       continue;
     }
     const MethodFit& method = *fit->Methods()[0];
-    FittedStratum one{stratum.name, &stratum, &method, Refitter(law, stratum.table, settings, method), {}, {}, {}, {}};
+    const FitProblem problem(law, stratum.table, settings, method.procedure);
+    FittedStratum one{stratum.name, &stratum, &method, Refitter(problem, stratum.table, method), {}, {}, {}, {}};
     one.units = UnitsOf(stratum.table, settings.bootstrap_unit, one.refitter.rows());
     // Rows without a trial of their own are nobody else's.
     if (one.units.name == "trials" && stratum.table.Find("trial") == nullptr) {
@@ -296,9 +287,11 @@ StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettin
     }
     for (const size_t unit : one.units.unit_of_row)
       one.common_units.push_back(all_units.emplace(one.units.labels[unit], all_units.size()).first->second);
-    one.robust = method.robust ? method.robust : RobustOverUnits(law, stratum.table, settings, method, one.units);
+    // Over these units, be they single rows.
+    std::string why;
+    one.robust = method.robust ? method.robust : RobustOf(problem, one.units, method, why);
     one.headline = DeltaIntervals(law, method, settings.confidence);
-    tests.methods.push_back({stratum.name, method.method, method.space});
+    tests.methods.push_back({stratum.name, method.method(), method.title()});
     tests.unit = one.units.name;
     tests.note = one.units.note;
     fitted.push_back(std::move(one));

@@ -5,6 +5,7 @@
 
 #include "bitlaw/base/export.h"
 #include "fit/data/item_scores.h"
+#include "fit/estimate/law_fit.h"
 #include "fit/examine/uncertainty.h"
 
 namespace bitlaw {
@@ -50,7 +51,7 @@ struct BITLAW_EXPORT PermutationTest {
 struct BITLAW_EXPORT StrataTests {
   std::string law, why_none;
   struct Method {
-    std::string stratum, method, space;  ///< MethodFit's
+    std::string stratum, method, title;  ///< MethodFit's
   };
   std::vector<Method> methods;  ///< By which each stratum is fitted.
   std::string unit, drawn;           ///< RowUnits::name; what the bootstrap drew: that, or "items".

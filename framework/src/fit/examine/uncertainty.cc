@@ -132,93 +132,6 @@ class RowDrawer {
   std::vector<uint16_t> scratch_;
 };
 
-// Rises with the skew that leaving out one unit shows (Efron 1987, eq. 6.6).   left_out [units, quantities]
-std::vector<double> Accelerations(std::span<const double> left_out, size_t quantities) {
-  std::vector<double> accelerations(quantities, 0);
-  for (size_t i = 0; i < quantities; ++i) {
-    double mean = 0, count = 0, squares = 0, cubes = 0;
-    for (size_t at = i; at < left_out.size(); at += quantities) {
-      if (std::isnan(left_out[at])) continue;
-      mean += left_out[at];
-      ++count;
-    }
-    mean /= count;
-    for (size_t at = i; at < left_out.size(); at += quantities) {
-      if (std::isnan(left_out[at])) continue;
-      const double step = mean - left_out[at];
-      squares += step * step;
-      cubes += step * step * step;
-    }
-    if (squares > 0) accelerations[i] = cubes / (6 * std::pow(squares, 1.5));
-  }
-  return accelerations;
-}
-
-// Which quantiles of the replicates are the ends of the BCa interval; NaN if all replicates are on one side of `value`.
-Interval BcaLevels(std::span<const double> replicates, double value, double acceleration, const Interval& levels) {
-  double below = 0;
-  for (const double one : replicates) below += one < value ? 1 : one == value ? 0.5 : 0;
-  const double z0 = NormalQuantile(below / static_cast<double>(replicates.size()));
-  if (!std::isfinite(z0)) return {};
-  const auto end = [&](double p) {
-    const double z = z0 + NormalQuantile(p);
-    return NormalCdf(z0 + z / (1 - acceleration * z));
-  };
-  return {end(levels.low), end(levels.high)};
-}
-
-// Puts in place what Quantile() looks at for p up to `low` and from `high`: a third of the time of sorting all.
-void SortTails(std::vector<double>& values, double low, double high) {
-  const auto last = static_cast<double>(values.size() - 1);
-  const auto low_end = values.begin() + static_cast<std::ptrdiff_t>(std::min(last, std::floor(low * last) + 1));
-  const auto high_begin = values.begin() + static_cast<std::ptrdiff_t>(std::floor(high * last));
-  if (low_end >= high_begin) {
-    std::sort(values.begin(), values.end());
-    return;
-  }
-  std::nth_element(values.begin(), low_end, values.end());
-  std::sort(values.begin(), low_end);
-  std::nth_element(low_end + 1, high_begin, values.end());
-  std::sort(high_begin, values.end());
-}
-
-}  // namespace
-
-Interval ExpandedLevels(double level, size_t units) {
-  if (units < 2) return {(1 - level) / 2, (1 + level) / 2};
-  const auto n = static_cast<double>(units);
-  const double low = NormalCdf(-StudentQuantile(level, n - 1) * std::sqrt(n / (n - 1)));
-  return {low, 1 - low};
-}
-
-double Quantile(std::span<const double> sorted, double p) {
-  if (sorted.empty() || std::isnan(p)) return kUnset;
-  const double at = p * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<size_t>(std::floor(at));
-  if (below + 1 >= sorted.size()) return sorted.back();
-  return sorted[below] + (at - static_cast<double>(below)) * (sorted[below + 1] - sorted[below]);
-}
-
-DerivedQuantity ParseDerived(const std::string& text) {
-  const size_t equals = text.find('=');
-  const auto trimmed = [](const std::string& part) {
-    const size_t begin = part.find_first_not_of(" \t");
-    return begin == std::string::npos ? "" : part.substr(begin, part.find_last_not_of(" \t") - begin + 1);
-  };
-  DerivedQuantity derived;
-  if (equals != std::string::npos) {
-    derived.name = trimmed(text.substr(0, equals));
-    derived.expression = trimmed(text.substr(equals + 1));
-  }
-  if (derived.name.empty() || derived.expression.empty()) {
-    throw Error(ErrorKind::kSpec, "derived quantity '" + text + "' is not of the form name = expression.");
-  }
-  Expression::Parse(derived.expression);
-  return derived;
-}
-
-namespace {
-
 // value -+ t error, where the value may be; what cannot be negative has its interval on the logarithm.
 Interval Around(double value, double error, double t, const LawParameter* parameter) {
   if (!std::isfinite(error)) return {};
@@ -263,8 +176,8 @@ void AddWarnings(const MethodFit& method, UncertaintyReport& report) {
 UncertaintyReport DeltaIntervals(const Law& law, const MethodFit& method, double level,
                                  std::span<const DerivedQuantity> derived) {
   UncertaintyReport report;
-  report.method = method.method;
-  report.space = method.space;
+  report.method = method.method();
+  report.title = method.title();
   report.level = level;
   report.independent = method.unit;
   report.is_clustered = method.robust != nullptr || !method.why_no_robust.empty();
@@ -303,53 +216,69 @@ UncertaintyReport DeltaIntervals(const Law& law, const MethodFit& method, double
   return report;
 }
 
-UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const MethodFit& method,
-                            const BootstrapOptions& options, std::span<const DerivedQuantity> derived) {
-  UncertaintyReport report = DeltaIntervals(refitter.law(), method, options.level, derived);
-  if (options.replicates <= 0) return report;
-  report.unit = options.unit;
-  report.replicates = options.replicates;
-  const bool by_items = options.unit == "items";
-  std::vector<std::vector<size_t>> units;
-  const ItemSampler* items =
-      by_items && options.items != nullptr && options.items->why_none().empty() && refitter.ExplainNoItems().empty()
-          ? options.items
-          : nullptr;
-  if (by_items) {
+namespace {
+
+// What a bootstrap draws.
+struct Draws {
+  bool by_items = false;
+  const ItemSampler* items = nullptr;      // Of all rows at once; null: of each row by itself.
+  std::vector<std::vector<size_t>> units;  // Places in refitter.rows(); none by items.
+};
+
+// Values of the quantities in each replicate, and without each unit or block of units.
+struct Replicates {
+  std::vector<double> values, left_out;  // [replicates, quantities], [blocks, quantities]; NaN without a fit.
+};
+
+// Fills in what `report` says of the draws; report.note, where nothing can be drawn.
+Draws DrawsOf(const Refitter& refitter, const Table& table, const BootstrapOptions& options, UncertaintyReport& report) {
+  Draws draws;
+  draws.by_items = options.unit == "items";
+  if (draws.by_items) {
     report.note = refitter.ExplainNoItems();
-    if (!report.note.empty()) return report;
-    report.units = items != nullptr ? items->items() : refitter.rows().size();
-  } else {
-    const RowUnits drawn = UnitsOf(table, options.unit, refitter.rows());
-    units = drawn.Members();
-    report.unit = drawn.name;
-    report.units = units.size();
-    if (units.size() < 2) {
-      report.note =
-          fmt::format("'{}' has {} value in the fitted rows: there is nothing to draw from", report.unit, units.size());
-      return report;
-    }
+    if (!report.note.empty()) return draws;
+    if (options.items != nullptr && options.items->why_none().empty()) draws.items = options.items;
+    report.units = draws.items != nullptr ? draws.items->items() : refitter.rows().size();
+    return draws;
   }
-  const bool one_by_one = std::all_of(units.begin(), units.end(), [](const auto& unit) { return unit.size() == 1; });
-  const Quantities quantities(refitter.law(), derived);
-  const size_t k = refitter.parameters(), m = quantities.size();
-  const auto replicates = static_cast<size_t>(options.replicates);
-  std::vector<double> values(replicates * m, kUnset), left_out;
+  const RowUnits drawn = UnitsOf(table, options.unit, refitter.rows());
+  draws.units = drawn.Members();
+  report.unit = drawn.name;
+  report.units = draws.units.size();
+  if (draws.units.size() < 2) {
+    report.note = fmt::format("'{}' has {} value in the fitted rows: there is nothing to draw from", report.unit,
+                              draws.units.size());
+  }
+  return draws;
+}
+
+// One item draw each.
+void DrawItems(const Refitter& refitter, const Quantities& quantities, const Draws& draws,
+               const BootstrapOptions& options, Replicates& replicates) {
   const Rng seed(options.seed);
-  // One item draw each; several refits side by side; and behind them those without one unit.
-  const auto draw_items = [&](size_t b) {
-    std::vector<double> accuracy(refitter.table_rows()), theta(k);
+  const size_t m = quantities.size();
+  ParallelFor(static_cast<size_t>(options.replicates), options.threads, [&](size_t b) {
+    std::vector<double> accuracy(refitter.table_rows()), theta(refitter.parameters());
     Rng rng = seed.Fork(b);
     bool good = false;
-    if (items != nullptr) {
-      items->Draw(rng, accuracy);
+    if (draws.items != nullptr) {
+      draws.items->Draw(rng, accuracy);
       good = refitter.RefitAccuracies(accuracy, theta);
     } else {
       good = refitter.RefitNewItems(rng, theta);
     }
-    for (size_t i = 0; good && i < m; ++i) values[b * m + i] = quantities.Value(i, theta, {});
-  };
-  const auto draw_units = [&](size_t first, size_t lanes, std::vector<Lanes>& times) {
+    for (size_t i = 0; good && i < m; ++i) replicates.values[b * m + i] = quantities.Value(i, theta, {});
+  });
+}
+
+// Several refits side by side; and behind them those without one unit.
+void DrawUnitsOfRows(const Refitter& refitter, const Quantities& quantities, const Draws& draws,
+                     const BootstrapOptions& options, Replicates& replicates) {
+  const Rng seed(options.seed);
+  const auto& units = draws.units;
+  const size_t m = quantities.size(), count = static_cast<size_t>(options.replicates);
+  const bool one_by_one = std::all_of(units.begin(), units.end(), [](const auto& unit) { return unit.size() == 1; });
+  const auto draw = [&](size_t first, size_t lanes, std::vector<Lanes>& times) {
     std::fill(times.begin(), times.end(), Lanes{});
     for (size_t lane = 0; lane < lanes; ++lane) {
       Rng rng = seed.Fork(first + lane);
@@ -360,7 +289,7 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
   };
   // Beyond some thousands, blocks of units tell the skew as well: what they miss of an acceleration is below 1 / blocks.
   const size_t blocks = units.size() > 2000 ? 200 : units.size();
-  left_out.assign(blocks * m, kUnset);
+  replicates.left_out.assign(blocks * m, kUnset);
   const auto leave_out = [&](size_t first, size_t lanes, std::vector<Lanes>& times) {
     Lanes once = {};
     std::fill_n(once.at, lanes, 1.0);
@@ -372,107 +301,124 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
     }
   };
   constexpr size_t kChunk = 8 * kLanes;
-  const auto chunks_of = [](size_t count) { return (count + kChunk - 1) / kChunk; };
-  if (by_items) {
-    ParallelFor(replicates, options.threads, draw_items);
-  } else {
-    const size_t drawn = chunks_of(replicates);
-    ParallelFor(drawn + chunks_of(blocks), options.threads, [&](size_t chunk) {
-      const bool is_draw = chunk < drawn;
-      const size_t first = (is_draw ? chunk : chunk - drawn) * kChunk;
-      const size_t count = std::min(kChunk, (is_draw ? replicates : blocks) - first);
-      double* to = (is_draw ? values : left_out).data() + first * m;
-      RowDrawer rows(seed, one_by_one ? units.size() : 0);
-      const auto fill = [&](size_t at, size_t lanes, std::vector<Lanes>& times) {
-        if (!is_draw) {
-          leave_out(first + at, lanes, times);
-        } else if (one_by_one) {
-          rows.Draw(first + at, lanes, times);
-        } else {
-          draw_units(first + at, lanes, times);
-        }
-      };
-      RefitResamples(refitter, quantities, count, fill, to);
-    });
-  }
-  // A parameter of a fit is never NaN, a derived quantity may be.
-  const auto is_fit = [&](size_t b) { return !std::isnan(values[b * m]); };
-  report.replicate_values.reserve(values.size());
-  for (size_t b = 0; b < replicates; ++b) {
-    if (is_fit(b)) {
-      report.replicate_values.insert(report.replicate_values.end(), values.begin() + static_cast<std::ptrdiff_t>(b * m),
-                                     values.begin() + static_cast<std::ptrdiff_t>((b + 1) * m));
-    } else {
+  const auto chunks_of = [](size_t all) { return (all + kChunk - 1) / kChunk; };
+  const size_t drawn = chunks_of(count);
+  ParallelFor(drawn + chunks_of(blocks), options.threads, [&](size_t chunk) {
+    const bool is_draw = chunk < drawn;
+    const size_t first = (is_draw ? chunk : chunk - drawn) * kChunk;
+    const size_t here = std::min(kChunk, (is_draw ? count : blocks) - first);
+    double* to = (is_draw ? replicates.values : replicates.left_out).data() + first * m;
+    RowDrawer rows(seed, one_by_one ? units.size() : 0);
+    const auto fill = [&](size_t at, size_t lanes, std::vector<Lanes>& times) {
+      if (!is_draw) {
+        leave_out(first + at, lanes, times);
+      } else if (one_by_one) {
+        rows.Draw(first + at, lanes, times);
+      } else {
+        draw(first + at, lanes, times);
+      }
+    };
+    RefitResamples(refitter, quantities, here, fill, to);
+  });
+}
+
+// The replicates that have a fit.
+void KeepFits(const Replicates& replicates, size_t count, UncertaintyReport& report) {
+  const size_t m = report.quantities.size();
+  report.replicate_values.reserve(replicates.values.size());
+  for (size_t b = 0; b < count; ++b) {
+    const auto begin = replicates.values.begin() + static_cast<std::ptrdiff_t>(b * m);
+    // A parameter of a fit is never NaN, a derived quantity may be.
+    if (std::isnan(*begin)) {
       ++report.failed;
+    } else {
+      report.replicate_values.insert(report.replicate_values.end(), begin, begin + static_cast<std::ptrdiff_t>(m));
     }
   }
-  const size_t kept = replicates - static_cast<size_t>(report.failed);
-  if (replicates < 20) {
-    report.note = fmt::format("no bootstrap interval from {} replicate{}: at least 20 are needed", replicates,
-                              replicates == 1 ? "" : "s");
-    return report;
+}
+
+// Why so few or so many failed replicates give no interval; empty if they do.
+std::string ExplainNoInterval(size_t count, size_t kept, const UncertaintyReport& report) {
+  if (count < 20) {
+    return fmt::format("no bootstrap interval from {} replicate{}: at least 20 are needed", count,
+                       count == 1 ? "" : "s");
   }
-  if (kept < 20 || static_cast<double>(report.failed) > 0.1 * static_cast<double>(replicates)) {
-    report.note = fmt::format("{} of {} resamples by {} do not determine the parameters: no interval is given",
-                              report.failed, replicates, report.unit);
-    return report;
+  if (kept < 20 || static_cast<double>(report.failed) > 0.1 * static_cast<double>(count)) {
+    return fmt::format("{} of {} resamples by {} do not determine the parameters: no interval is given", report.failed,
+                       count, report.unit);
   }
+  return "";
+}
+
+// `levels`: of the percentile interval.
+void FillIntervals(const std::vector<double>& replicate_values, size_t place, size_t quantities, const Interval& levels,
+                   double acceleration, Uncertainty& one) {
+  std::vector<double> drawn;
+  drawn.reserve(replicate_values.size() / quantities);
+  for (size_t at = place; at < replicate_values.size(); at += quantities) drawn.push_back(replicate_values[at]);
+  // A derived quantity that some replicates do not have, say the root of an exponent, has no distribution.
+  if (std::any_of(drawn.begin(), drawn.end(), [](double value) { return std::isnan(value); })) return;
+  double mean = 0, squares = 0;
+  for (const double value : drawn) mean += value;
+  mean /= static_cast<double>(drawn.size());
+  for (const double value : drawn) squares += (value - mean) * (value - mean);
+  one.bootstrap_error = std::sqrt(squares / static_cast<double>(drawn.size() - 1));
+  one.bias = mean - one.value;
+  const Interval bca = BcaLevels(drawn, one.value, acceleration, levels);
+  const bool has_bca = std::isfinite(bca.low) && std::isfinite(bca.high);
+  SortTails(drawn, has_bca ? std::max(levels.low, bca.low) : levels.low,
+            has_bca ? std::min(levels.high, bca.high) : levels.high);
+  one.percentile = {Quantile(drawn, levels.low), Quantile(drawn, levels.high)};
+  if (has_bca) one.bca = {Quantile(drawn, bca.low), Quantile(drawn, bca.high)};
+}
+
+}  // namespace
+
+UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const MethodFit& method,
+                            const BootstrapOptions& options, std::span<const DerivedQuantity> derived) {
+  UncertaintyReport report = DeltaIntervals(refitter.law(), method, options.level, derived);
+  if (options.replicates <= 0) return report;
+  report.unit = options.unit;
+  report.replicates = options.replicates;
+  const Draws draws = DrawsOf(refitter, table, options, report);
+  if (!report.note.empty()) return report;
+  const Quantities quantities(refitter.law(), derived);
+  const size_t m = quantities.size(), count = static_cast<size_t>(options.replicates);
+  Replicates replicates;
+  replicates.values.assign(count * m, kUnset);
+  (draws.by_items ? DrawItems : DrawUnitsOfRows)(refitter, quantities, draws, options, replicates);
+  KeepFits(replicates, count, report);
+  report.note = ExplainNoInterval(count, count - static_cast<size_t>(report.failed), report);
+  if (!report.note.empty()) return report;
   std::vector<double> accelerations(m, 0);
-  if (items != nullptr) {
-    accelerations = ItemAccelerations(refitter, quantities, *items, options.threads);
-  } else if (by_items) {
+  if (draws.items != nullptr) {
+    accelerations = ItemAccelerations(refitter, quantities, *draws.items, options.threads);
+  } else if (draws.by_items) {
     report.note = "items drawn for each row by itself, BCa without acceleration: " +
                   (options.items == nullptr ? "single items are not in the table" : options.items->why_none());
   } else {
-    accelerations = Accelerations(left_out, m);
+    accelerations = Accelerations(replicates.left_out, m);
   }
-  for (size_t i = 0; i < m; ++i) {
-    Uncertainty& one = report.quantities[i];
-    std::vector<double> drawn;
-    drawn.reserve(kept);
-    double mean = 0, squares = 0;
-    for (size_t b = 0; b < kept; ++b) drawn.push_back(report.replicate_values[b * m + i]);
-    // A derived quantity that some replicates do not have, say the root of an exponent, has no distribution.
-    if (std::any_of(drawn.begin(), drawn.end(), [](double value) { return std::isnan(value); })) continue;
-    for (const double value : drawn) mean += value;
-    mean /= static_cast<double>(kept);
-    for (const double value : drawn) squares += (value - mean) * (value - mean);
-    one.bootstrap_error = std::sqrt(squares / static_cast<double>(kept - 1));
-    one.bias = mean - one.value;
-    const Interval plain = ExpandedLevels(options.level, by_items ? 0 : units.size());
-    const Interval bca = BcaLevels(drawn, one.value, accelerations[i], plain);
-    const bool has_bca = std::isfinite(bca.low) && std::isfinite(bca.high);
-    SortTails(drawn, has_bca ? std::max(plain.low, bca.low) : plain.low,
-              has_bca ? std::min(plain.high, bca.high) : plain.high);
-    one.percentile = {Quantile(drawn, plain.low), Quantile(drawn, plain.high)};
-    if (has_bca) one.bca = {Quantile(drawn, bca.low), Quantile(drawn, bca.high)};
-  }
+  const Interval levels = ExpandedLevels(options.level, draws.by_items ? 0 : draws.units.size());
+  for (size_t i = 0; i < m; ++i)
+    FillIntervals(report.replicate_values, i, m, levels, accelerations[i], report.quantities[i]);
   return report;
 }
 
-std::vector<Interval> ProfileIntervals(const Law& law, const Table& table, const FitSettings& settings,
-                                       const MethodFit& method, double level) {
+std::vector<Interval> ProfileIntervals(const FitProblem& problem, const MethodFit& method, double level, int threads) {
+  const Law& law = problem.law();
+  const FitRows& rows = problem.rows();
   const size_t k = law.parameters().size();
   std::vector<Interval> intervals(k);
-  const bool is_binomial = method.method == "binomial";
-  if (!is_binomial && method.method != "ols" && method.method != "least_squares") return intervals;
-  const bool of_log = method.space == "log response";
-  const auto form = law.linear_form();
-  const LawRows selected =
-      SelectRows(law, table, {settings.chance_rule, of_log || (form && form->of_log), settings.weights});
-  const FitRows& rows = is_binomial ? selected.counted : selected.fit;
-  if (rows.size() <= k) return intervals;
-  FitProcedure procedure;
-  if (is_binomial) procedure.loss = FitProcedure::Loss::kBinomial;
-  if (of_log) procedure.space = FitProcedure::Space::kLog;
-  const ResponseInverse inverse(law.response());
+  if (!method.of_counts() && !method.of_squares()) return intervals;
+  if (rows.size() <= k || !method.why_no_robust.empty()) return intervals;
   const std::vector<double> theta = method.theta();
-  const double minimum = Objective(law, rows, procedure, &inverse).Value(theta);
-  if (!method.why_no_robust.empty()) return intervals;
+  const Objective whole = problem.objective();
+  const double minimum = whole.Value(theta);
   const double variance =
-      is_binomial ? std::max(1.0, method.quality.residual_variance) : method.quality.residual_variance;
+      method.of_counts() ? std::max(1.0, method.quality.residual_variance) : method.quality.residual_variance;
 
-  ParallelFor(k, settings.threads, [&](size_t j) {
+  ParallelFor(k, threads, [&](size_t j) {
     double error = std::sqrt(method.covariance[j * k + j]), unit = variance;
     double t = StudentQuantile(level, static_cast<double>(rows.size() - k));
     if (method.robust) {
@@ -496,10 +442,10 @@ std::vector<Interval> ProfileIntervals(const Law& law, const Table& table, const
       fixed[j] = value;
       const RestrictedLaw restricted(law, fixed);
       if (k == 1) {
-        const double at = Objective(law, rows, procedure, &inverse).Value(std::vector<double>{value});
+        const double at = whole.Value(std::vector<double>{value});
         return std::copysign(std::sqrt(std::max(0.0, at - minimum) / unit), value - theta[j]);
       }
-      const Objective objective(restricted, rows, procedure, &inverse);
+      const Objective objective(restricted, rows, problem.procedure(), &problem.inverse());
       const Descent descent = Descend(objective, restricted.Free(start));
       start = restricted.Whole(descent.theta);
       return std::copysign(std::sqrt(std::max(0.0, descent.value - minimum) / unit), value - theta[j]);

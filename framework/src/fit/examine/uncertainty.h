@@ -7,17 +7,11 @@
 
 #include "bitlaw/base/export.h"
 #include "fit/data/item_scores.h"
+#include "fit/options/derived_quantity.h"
 #include "fit/refit/refitter.h"
+#include "fit/refit/replicates.h"
 
 namespace bitlaw {
-
-/// Both ends NaN: there is none.
-struct BITLAW_EXPORT Interval {
-  double low = kUnset, high = kUnset;
-};
-
-/// The p-quantile of sorted values, linear between order statistics (R's type 7). NaN for none.
-BITLAW_EXPORT double Quantile(std::span<const double> sorted, double p);
 
 struct BITLAW_EXPORT BootstrapOptions {
   int replicates = 2000;
@@ -30,18 +24,6 @@ struct BITLAW_EXPORT BootstrapOptions {
   uint64_t seed = 0;
   int threads = 0;  ///< 0: one a core. The result is the same for any number.
 };
-
-/// Ends of a bootstrap interval as quantiles of the replicates, wider than (1 -+ level) / 2 by what a bootstrap of n
-/// units lacks: the normal's levels at t_{n-1} sqrt(n / (n - 1)) (Hesterberg 2015, "expanded percentile").
-BITLAW_EXPORT Interval ExpandedLevels(double level, size_t units);
-
-/// A function of the parameters with its own interval: "doubling = 2^alpha".
-struct BITLAW_EXPORT DerivedQuantity {
-  std::string name;
-  std::string expression;  ///< Over the names of the parameters.
-};
-/// Reads "name = expression". Error(kSpec).
-BITLAW_EXPORT DerivedQuantity ParseDerived(const std::string& text);
 
 /// Uncertainty of one number: a parameter or a derived quantity.
 struct BITLAW_EXPORT Uncertainty {
@@ -63,7 +45,7 @@ struct BITLAW_EXPORT Uncertainty {
 };
 
 struct BITLAW_EXPORT UncertaintyReport {
-  std::string method, space;  ///< MethodFit's
+  std::string method, title;  ///< MethodFit's
   double level = kUnset;
   std::string independent;  ///< MethodFit::unit: what the headline errors take for independent.
   size_t independent_units = 0;
@@ -99,7 +81,7 @@ BITLAW_EXPORT UncertaintyReport DeltaIntervals(const Law& law, const MethodFit& 
 /// freedom: the rise is then in the units of the headline error. An end beyond a bound is the bound; one that is
 /// not reached within 30 standard errors is infinite. A parameter at its bound has an interval too, which begins there.
 /// NaN for other methods.
-BITLAW_EXPORT std::vector<Interval> ProfileIntervals(const Law& law, const Table& table, const FitSettings& settings,
-                                                     const MethodFit& method, double level);
+BITLAW_EXPORT std::vector<Interval> ProfileIntervals(const FitProblem& problem, const MethodFit& method, double level,
+                                                     int threads);
 
 }  // namespace bitlaw

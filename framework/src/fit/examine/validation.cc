@@ -8,7 +8,9 @@
 #include <set>
 
 #include "bitlaw/base/error.h"
+#include "fit/data/row_units.h"
 #include "fit/refit/parallel.h"
+#include "fit/solve/fit_problem.h"
 
 namespace bitlaw {
 
@@ -59,6 +61,49 @@ Interval MeanInterval(const std::vector<double>& values, const std::vector<size_
   return {Quantile(means, levels.low), Quantile(means, levels.high)};
 }
 
+// Predictions beside what was measured, row by row.
+class PredictedRows {
+ public:
+  explicit PredictedRows(ValidationResult& result) : result_(result) {}
+
+  // `unit`: any number that the row shares with the others of its unit.
+  void Add(size_t row, double value, double as_accuracy, double response, double accuracy, size_t unit) {
+    if (!std::isfinite(value)) return;
+    result_.rows.push_back(row);
+    result_.predicted.push_back(value);
+    result_.predicted_accuracy.push_back(as_accuracy);
+    if (std::isfinite(response)) {
+      response_.push_back(response);
+      predicted_.push_back(value);
+    }
+    if (!std::isnan(as_accuracy) && !std::isnan(accuracy)) {
+      accuracy_.push_back(accuracy);
+      predicted_accuracy_.push_back(as_accuracy);
+      absolute_.push_back(std::fabs(as_accuracy - accuracy));
+      unit_of_error_.push_back(unit);
+    }
+  }
+
+  void Finish(const std::string& unit, double level, uint64_t seed) {
+    result_.validation_rows = result_.rows.size();
+    const Errors of_response = Summarize(response_, predicted_), of_accuracy = Summarize(accuracy_, predicted_accuracy_);
+    result_.mae = of_response.mae, result_.rmse = of_response.rmse, result_.r2 = of_response.r2;
+    result_.accuracy_rows = accuracy_.size();
+    result_.accuracy_mae = of_accuracy.mae, result_.accuracy_rmse = of_accuracy.rmse;
+    result_.accuracy_r2 = of_accuracy.r2;
+    std::map<size_t, size_t> place_of_unit;
+    for (size_t& one : unit_of_error_) one = place_of_unit.emplace(one, place_of_unit.size()).first->second;
+    result_.interval_unit = unit;
+    result_.interval_units = place_of_unit.size();
+    result_.accuracy_mae_interval = MeanInterval(absolute_, unit_of_error_, place_of_unit.size(), level, seed);
+  }
+
+ private:
+  ValidationResult& result_;
+  std::vector<double> response_, predicted_, accuracy_, predicted_accuracy_, absolute_;
+  std::vector<size_t> unit_of_error_;
+};
+
 }  // namespace
 
 ValidationResult Validate(const Refitter& refitter, std::string scheme, std::span<const int> fold_of_row, double level,
@@ -89,8 +134,8 @@ ValidationResult Validate(const Refitter& refitter, std::string scheme, std::spa
     why[f] = fmt::format("{} rows are left for {} parameters", sizes[f], k);
     good[f] = sizes[f] > k && refitter.RefitToPredict(multiplicity, theta[f], why[f]);
   });
-  std::vector<double> response, predicted, accuracy, predicted_accuracy, absolute;
-  std::vector<size_t> unit_of_row(refitter.table_rows()), unit_of_error;
+  PredictedRows predicted(result);
+  std::vector<size_t> unit_of_row(refitter.table_rows());
   for (size_t place = 0; place < refitter.cases().size(); ++place)
     unit_of_row[refitter.cases()[place]] = units != nullptr ? units->unit_of_row[place] : place;
   for (size_t f = 0; f < members.size(); ++f) {
@@ -103,40 +148,45 @@ ValidationResult Validate(const Refitter& refitter, std::string scheme, std::spa
     }
     result.fit_rows = result.fit_rows == 0 ? sizes[f] : std::min(result.fit_rows, sizes[f]);
     for (const size_t row : members[f]) {
-      const double value = refitter.Predict(theta[f], row);
-      if (!std::isfinite(value)) continue;
-      const double as_accuracy = refitter.PredictAccuracy(theta[f], row);
-      result.rows.push_back(row);
-      result.predicted.push_back(value);
-      result.predicted_accuracy.push_back(as_accuracy);
-      if (!std::isnan(refitter.Response(row))) {
-        response.push_back(refitter.Response(row));
-        predicted.push_back(value);
-      }
-      if (!std::isnan(as_accuracy) && !std::isnan(refitter.Accuracy(row))) {
-        accuracy.push_back(refitter.Accuracy(row));
-        predicted_accuracy.push_back(as_accuracy);
-        absolute.push_back(std::fabs(as_accuracy - accuracy.back()));
-        unit_of_error.push_back(unit_of_row[row]);
-      }
+      predicted.Add(row, refitter.Predict(theta[f], row), refitter.PredictAccuracy(theta[f], row),
+                    refitter.Response(row), refitter.Accuracy(row), unit_of_row[row]);
     }
   }
-  result.validation_rows = result.rows.size();
   if (result.rows.empty()) {
     result.why_none = result.fits == 0             ? "no row is held out"
                       : result.failures.empty() ? "the law has no finite value for the rows held out"
                                                 : result.failures[0];
     return result;
   }
-  const Errors of_response = Summarize(response, predicted), of_accuracy = Summarize(accuracy, predicted_accuracy);
-  result.mae = of_response.mae, result.rmse = of_response.rmse, result.r2 = of_response.r2;
-  result.accuracy_rows = accuracy.size();
-  result.accuracy_mae = of_accuracy.mae, result.accuracy_rmse = of_accuracy.rmse, result.accuracy_r2 = of_accuracy.r2;
-  std::map<size_t, size_t> place_of_unit;
-  for (size_t& unit : unit_of_error) unit = place_of_unit.emplace(unit, place_of_unit.size()).first->second;
-  result.interval_unit = units != nullptr ? units->name : "trials";
-  result.interval_units = place_of_unit.size();
-  result.accuracy_mae_interval = MeanInterval(absolute, unit_of_error, place_of_unit.size(), level, seed);
+  predicted.Finish(units != nullptr ? units->name : "trials", level, seed);
+  return result;
+}
+
+ValidationResult ErrorsOn(const FitProblem& problem, const MethodFit& method, const Table& table,
+                          std::span<const size_t> rows, std::string scheme, const FitSettings& settings) {
+  ValidationResult result;
+  result.scheme = std::move(scheme);
+  result.fits = 1;
+  result.fit_rows = method.rows;
+  const Law& law = problem.law();
+  const std::vector<double> theta = method.theta();
+  const std::vector<double> response = table.Evaluate(Expression::Parse(law.response()));
+  const TableColumn* accuracy = table.Find("acc_adj");
+  const bool has_accuracy = accuracy != nullptr && !accuracy->is_text;
+  std::vector<const std::vector<double>*> columns;
+  for (const std::string& name : law.covariates()) columns.push_back(&table.Numbers(name));
+  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, rows);
+  std::vector<double> x(columns.size());
+  PredictedRows predicted(result);
+  for (size_t place = 0; place < rows.size(); ++place) {
+    const size_t row = rows[place];
+    for (size_t j = 0; j < x.size(); ++j) x[j] = (*columns[j])[row];
+    const double value = law.Predict(theta, x, {});
+    predicted.Add(row, value, problem.inverse()(value), response[row], has_accuracy ? accuracy->numbers[row] : kUnset,
+                  units.unit_of_row[place]);
+  }
+  if (result.rows.empty()) result.why_none = "the law has no finite value for any of the rows";
+  predicted.Finish(units.name, settings.confidence, settings.seed);
   return result;
 }
 

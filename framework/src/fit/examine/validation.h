@@ -36,6 +36,11 @@ struct BITLAW_EXPORT ValidationResult {
 BITLAW_EXPORT ValidationResult Validate(const Refitter& refitter, std::string scheme, std::span<const int> fold_of_row,
                                         double level, uint64_t seed, int threads, const RowUnits* units = nullptr);
 
+/// Errors of one fit of the problem on rows of a table, be they those that are fitted or others: its predictions there,
+/// over the units of these rows that `settings` ask for.
+BITLAW_EXPORT ValidationResult ErrorsOn(const FitProblem& problem, const MethodFit& method, const Table& table,
+                                        std::span<const size_t> rows, std::string scheme, const FitSettings& settings);
+
 /// `folds` random parts of nearly equal size, over the refitter's cases; with units of several rows, parts of whole
 /// units, and no more parts than there are units.
 BITLAW_EXPORT std::vector<int> RandomFolds(const Refitter& refitter, int folds, uint64_t seed,

@@ -5,9 +5,9 @@
 #include <map>
 #include <set>
 
-#include "fit/data/accuracy_checks.h"
 #include "fit/estimate/linear_design.h"
 #include "fit/examine/strata.h"
+#include "fit/table/accuracy_checks.h"
 
 namespace bitlaw {
 

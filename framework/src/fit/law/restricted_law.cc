@@ -108,25 +108,6 @@ std::vector<double> RestrictedLaw::Free(std::span<const double> whole) const {
   return free;
 }
 
-HeldValue ParseHeldValue(const std::string& text) {
-  const size_t equals = text.find('=');
-  const auto trimmed = [](const std::string& part) {
-    const size_t begin = part.find_first_not_of(" \t");
-    return begin == std::string::npos ? "" : part.substr(begin, part.find_last_not_of(" \t") - begin + 1);
-  };
-  HeldValue held;
-  if (equals != std::string::npos) {
-    held.name = trimmed(text.substr(0, equals));
-    const std::string number = trimmed(text.substr(equals + 1));
-    char* end = nullptr;
-    const double value = std::strtod(number.c_str(), &end);
-    if (!number.empty() && *end == '\0' && std::isfinite(value)) held.value = value;
-  }
-  if (held.name.empty() || std::isnan(held.value))
-    throw Error(ErrorKind::kSpec, "fix '" + text + "' is not of the form name=number: write alpha=0.34.");
-  return held;
-}
-
 namespace {
 
 std::string Head(const HeldValue& one) { return (one.place.empty() ? "" : one.place + ": ") + "fix: "; }

@@ -8,7 +8,7 @@
 
 #include "bitlaw/api/law.h"
 #include "bitlaw/base/export.h"
-#include "fit/law/held_value.h"
+#include "fit/options/held_value.h"
 
 namespace bitlaw {
 
@@ -49,9 +49,6 @@ class BITLAW_EXPORT RestrictedLaw final : public Law {
   std::vector<LawParameter> parameters_;
   std::optional<LinearForm> form_, whole_form_;
 };
-
-/// "alpha=0.34". Error(kSpec) for a text that is not name=number.
-BITLAW_EXPORT HeldValue ParseHeldValue(const std::string& text);
 
 /// Error(kSpec) for the first name that none of the laws has, with the parameters that there are.
 BITLAW_EXPORT void CheckHeldNames(std::span<const std::unique_ptr<Law>> laws, std::span<const HeldValue> fix);

@@ -2,6 +2,7 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/expression/expression.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 
 namespace bitlaw {
 
@@ -31,6 +32,14 @@ std::vector<std::string> SplitUnquoted(std::string_view text, char separator) {
     if (end == std::string_view::npos) return parts;
     begin = end + 1;
   }
+}
+
+std::optional<std::pair<std::string, std::string>> SplitAssignment(std::string_view text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string_view::npos) return std::nullopt;
+  std::pair<std::string, std::string> sides{Trim(text.substr(0, equals)), Trim(text.substr(equals + 1))};
+  if (sides.first.empty() || sides.second.empty()) return std::nullopt;
+  return sides;
 }
 
 bool IsTextTest(const std::string& name) {

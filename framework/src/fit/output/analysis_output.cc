@@ -1,4 +1,4 @@
-#include "fit/examine/analysis.h"
+#include "fit/output/fit_output.h"
 #include "fit/output/json_values.h"
 
 namespace bitlaw {
@@ -140,9 +140,11 @@ static Value Json(const LawAnalysis& analysis) {
 }
 
 static Value Json(const ComparedLaw& one) {
-  Value json = JsonObject({{"law", one.law}});
+  Value json = JsonObject({{"law", one.law}, {"response", one.response}});
   if (!one.why_none.empty()) json.Set("why_none", one.why_none);
-  AddFields(json, {{"parameters", one.parameters},
+  const auto known = [](const ValidationResult& errors) { return errors.scheme.empty() ? Value() : Json(errors); };
+  AddFields(json, {{"method", one.method},
+                   {"parameters", one.parameters},
                    {"adjusted_r2", one.adjusted_r2},
                    {"aicc", one.aicc},
                    {"qaicc", one.qaicc},
@@ -150,21 +152,25 @@ static Value Json(const ComparedLaw& one) {
                    {"delta_aicc", one.delta_aicc},
                    {"weight", one.weight},
                    {"bic", one.bic},
+                   {"in_sample", known(one.in_sample)},
                    {"folds", one.folds},
-                   {"hold_outs", one.hold_outs}});
+                   {"hold_outs", one.hold_outs},
+                   {"declared_hold_out", known(one.declared)}});
   return json;
 }
 
 static Value Json(const LawComparison& comparison) {
+  const bool several = comparison.has_several_responses;
   return JsonObject({{"stratum", comparison.stratum},
-                     {"response", comparison.response},
-                     {"method", comparison.method},
-                     {"space", comparison.space},
+                     {"response", several ? Value() : Json(comparison.response)},
+                     {"method", several ? Value() : Json(Name(comparison.procedure.loss))},
+                     {"space", several ? Value() : Json(SpaceName(comparison.procedure))},
                      {"independent_units", comparison.unit},
                      {"number_of_units", comparison.units},
                      {"dispersion", comparison.dispersion},
                      {"rows", comparison.rows},
                      {"rows_left_out", comparison.left_out},
+                     {"rows_held_out", comparison.declared_rows},
                      {"laws", comparison.laws},
                      {"nested", comparison.nested}});
 }

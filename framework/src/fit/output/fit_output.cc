@@ -1,7 +1,8 @@
+#include "fit/output/fit_output.h"
+
 #include <cmath>
 
-#include "fit/estimate/law_fit.h"
-#include "fit/examine/analysis.h"
+#include "fit/options/fit_options.h"
 #include "fit/output/json_values.h"
 
 namespace bitlaw {
@@ -51,7 +52,7 @@ static Value Json(const PredictionErrors& errors) {
 
 static Value Json(const MethodFit& fit) {
   Value json =
-      JsonObject({{"method", fit.method}, {"space", fit.space}, {"rows", fit.rows}, {"objective", fit.objective}});
+      JsonObject({{"method", fit.method()}, {"space", fit.space()}, {"rows", fit.rows}, {"objective", fit.objective}});
   if (!std::isnan(fit.scale)) json.Set("scale", Json(fit.scale));
   Value parameters;
   for (const ParameterEstimate& estimate : fit.parameters) {
@@ -115,27 +116,12 @@ static Value Json(const Control& control) {
 }
 
 static Value Json(const FitSettings& settings) {
-  return JsonObject({{"chance_rule", Name(settings.chance_rule)},
-                     {"weights", settings.weights},
-                     {"random_starts", settings.random_starts},
-                     {"seed", settings.seed},
-                     {"nulls", settings.nulls},
-                     {"confidence", settings.confidence},
-                     {"bootstrap", settings.bootstrap},
-                     {"bootstrap_unit", settings.bootstrap_unit},
-                     {"profile", settings.profile},
-                     {"derived", settings.derived},
-                     {"k_fold", settings.k_fold},
-                     {"leave_one_out", settings.leave_one_out},
-                     {"leave_out", settings.leave_out},
-                     {"hold_outs", settings.hold_outs},
-                     {"compare", settings.compare},
-                     {"groups", settings.groups},
-                     {"permutations", settings.permutations},
-                     {"zones", settings.zones},
-                     {"average_tasks", settings.average_tasks},
-                     {"controls", settings.controls},
-                     {"groupings", settings.groupings}});
+  Value json = Value::Map{};
+  for (const FitOption& option : FitOptions()) {
+    // Threads change nothing, and what is fixed stands with the laws.
+    if (option.name != "threads" && option.name != "fix") json.Set(option.name, option.write(settings));
+  }
+  return json;
 }
 
 Value Json(const LawFit& fit) {
@@ -188,7 +174,7 @@ const Uncertainty* UncertaintyOf(const AnalysisReport& analysis, const LawFit& f
                                  const std::string& parameter) {
   if (fit.is_null) return nullptr;
   for (const LawAnalysis& law : analysis.laws) {
-    if (law.law != fit.law || law.stratum != fit.stratum || law.uncertainty.method != method.method) continue;
+    if (law.law != fit.law || law.stratum != fit.stratum || law.uncertainty.method != method.method()) continue;
     for (const Uncertainty& one : law.uncertainty.quantities) {
       if (one.name == parameter) return &one;
     }
@@ -229,8 +215,8 @@ Table FitReportTable(const FitReport& report, const AnalysisReport& analysis) {
   texts("law", [](const Row& row) { return row.law->law; });
   texts("fit", [](const Row& row) { return row.fit->law; });
   texts("stratum", [](const Row& row) { return row.law->stratum; });
-  texts("method", [](const Row& row) { return row.method->method; });
-  texts("space", [](const Row& row) { return row.method->space; });
+  texts("method", [](const Row& row) { return row.method->method(); });
+  texts("space", [](const Row& row) { return row.method->space(); });
   texts("formula", [](const Row& row) { return row.fit->formula; });
   texts("parameter", [](const Row& row) { return row.parameter->name; });
   texts("unit", [](const Row& row) { return row.parameter->unit; });

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "bitlaw/base/value.h"
-#include "fit/estimate/law_fit.h"
+#include "fit/estimate/fit_laws.h"
 
 namespace bitlaw {
 

@@ -9,8 +9,9 @@
 #include "bitlaw/api/law.h"
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/rng.h"
-#include "fit/estimate/law_fit.h"
+#include "fit/estimate/method_fit.h"
 #include "fit/refit/kernels/lane_kernels.h"
+#include "fit/solve/fit_problem.h"
 #include "records/table.h"
 
 namespace bitlaw {
@@ -24,13 +25,14 @@ namespace bitlaw {
 ///   The law must outlive it. Const calls are safe from several threads.
 class BITLAW_EXPORT Refitter {
  public:
-  /// `method` is a fit of `law` to `table` with `settings`, which gives the way of fitting and where to start.
+  /// `method` is a fit of the problem, which `table` was made into; it says where to start.
+  Refitter(const FitProblem& problem, const Table& table, const MethodFit& method);
+  /// The problem made anew: what `method` minimized, of `law` on `table` with `settings`.
   Refitter(const Law& law, const Table& table, const FitSettings& settings, const MethodFit& method);
   ~Refitter();
   Refitter(Refitter&&) noexcept;
 
   const Law& law() const;
-  const std::string& method() const;  ///< MethodFit::method
   size_t parameters() const;
   size_t table_rows() const;
   std::span<const double> theta() const;  ///< On all rows.

@@ -3,7 +3,7 @@
 #include <limits>
 #include <memory>
 
-#include "fit/solve/box_descent.h"
+#include "fit/box/box_descent.h"
 #include "fit/solve/objective.h"
 #include "fit/solve/projected_residuals.h"
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
-#include "fit/data/unset.h"
+#include "fit/table/unset.h"
 
 namespace bitlaw {
 

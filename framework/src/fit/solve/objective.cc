@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "api/chance_adjusted.h"
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {
@@ -35,6 +36,11 @@ std::string Name(FitProcedure::Loss loss) {
 
 std::string Name(FitProcedure::Space space) { return space == FitProcedure::Space::kLog ? "log" : "response"; }
 
+std::string SpaceName(const FitProcedure& procedure) {
+  if (procedure.loss == FitProcedure::Loss::kBinomial) return "counts";
+  return procedure.space == FitProcedure::Space::kLog ? "log response" : "response";
+}
+
 Objective::Objective(const Law& law, const FitRows& rows, FitProcedure procedure, const ResponseInverse* inverse)
     : law_(law), rows_(rows), procedure_(procedure), inverse_(inverse) {
   if (rows.x.size() != rows.size() * law.covariates().size() ||
@@ -53,7 +59,7 @@ double Objective::Probability(std::span<const double> theta, size_t i, std::span
   double slope = 0;
   const double accuracy = (*inverse_)(f, &slope);
   const double chance = rows_.chance[i];
-  double p = chance + (1 - chance) * accuracy;
+  double p = AccuracyOf(accuracy, chance);
   if (p < kTinyProbability || p > 1 - kTinyProbability) slope = 0;
   p = std::clamp(p, kTinyProbability, 1 - kTinyProbability);
   // Where the slope is 0 a gradient of the law that is not finite says nothing.
@@ -176,7 +182,7 @@ double Objective::NullDeviance() const {
   const auto deviance = [&](double accuracy) {
     double sum = 0, slope = 0;
     for (size_t i = 0; i < rows_.size(); ++i) {
-      const double p = rows_.chance[i] + (1 - rows_.chance[i]) * accuracy;
+      const double p = AccuracyOf(accuracy, rows_.chance[i]);
       const double r = DevianceResidual(i, std::clamp(p, kTinyProbability, 1 - kTinyProbability), &slope);
       sum += r * r;
     }

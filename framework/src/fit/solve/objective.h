@@ -16,6 +16,8 @@ namespace bitlaw {
 /// "squares", "huber", "huber_likelihood", "binomial"; "response", "log".
 BITLAW_EXPORT std::string Name(FitProcedure::Loss loss);
 BITLAW_EXPORT std::string Name(FitProcedure::Space space);
+/// What the residuals are of: "log response", "response", "counts".
+BITLAW_EXPORT std::string SpaceName(const FitProcedure& procedure);
 
 /// What a fit minimizes over theta: a law on rows under a procedure. See FitProcedure for the formulas.
 ///

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "fit/solve/box_step.h"
+#include "fit/box/box_step.h"
 
 namespace bitlaw {
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "fit/solve/box_descent.h"
+#include "fit/box/box_descent.h"
 #include "fit/solve/objective.h"
 
 namespace bitlaw {

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
-#include "records/table.h"
 
 namespace bitlaw {
 
@@ -13,19 +12,6 @@ namespace bitlaw {
 /// or repeats a name. Empty parts are left out.
 BITLAW_EXPORT std::vector<std::pair<std::string, std::string>> ParseAssignments(const std::string& text, char separator,
                                                                                 const std::string& where);
-
-/// The names of column `task`, each once, in order of appearance. Error(kSpec) if there is none.
-BITLAW_EXPORT std::vector<std::string> TaskNames(const Table& table, const std::string& where);
-
-/// Error(kSpec), with a "did you mean", for a name that is no task of the table.
-BITLAW_EXPORT void CheckTaskName(const std::string& name, const std::vector<std::string>& tasks,
-                                 const std::string& where);
-template <typename Second>
-void CheckTaskNames(const std::vector<std::pair<std::string, Second>>& given, const Table& table,
-                    const std::string& where) {
-  const std::vector<std::string> tasks = TaskNames(table, where);
-  for (const auto& [name, unused] : given) CheckTaskName(name, tasks, where);
-}
 
 /// Tasks in other strata than the table's.
 ///
@@ -37,8 +23,12 @@ struct BITLAW_EXPORT Grouping {
 };
 /// Error(kSpec) for a text of another form, or a task that is named twice.
 BITLAW_EXPORT Grouping ParseGrouping(const std::string& text);
+/// A text that ParseGrouping() reads as this.
+BITLAW_EXPORT std::string Text(const Grouping& grouping);
+/// Error(kSpec) for a task that is named twice, or where there is no stratum.
+BITLAW_EXPORT void CheckGrouping(const Grouping& grouping);
 
-/// The table with another column `stratum`. Error(kSpec) for an unknown task or column.
-BITLAW_EXPORT Table Regroup(const Table& table, const Grouping& grouping);
+/// "arc, hellaswag" as trimmed texts, in order. Empty parts are left out.
+BITLAW_EXPORT std::vector<std::string> ParseTaskList(const std::string& text);
 
 }  // namespace bitlaw

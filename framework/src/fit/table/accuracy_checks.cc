@@ -1,4 +1,4 @@
-#include "fit/data/accuracy_checks.h"
+#include "fit/table/accuracy_checks.h"
 
 #include <fmt/format.h>
 
@@ -6,6 +6,7 @@
 #include <boost/math/special_functions/beta.hpp>
 #include <cmath>
 
+#include "api/chance_adjusted.h"
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {
@@ -64,7 +65,7 @@ void CheckAccuracies(const Table& table) {
 std::string ExplainImpossibleAccuracy(double acc_adj, double chance) {
   if (std::isinf(acc_adj)) return "acc_adj is not finite";
   if (acc_adj > 1 + 1e-9) return "impossible accuracy (acc_adj > 1)";
-  if (std::isnan(chance) ? acc_adj < -1 : chance + (1 - chance) * acc_adj < -1e-9)
+  if (std::isnan(chance) ? acc_adj < -1 : AccuracyOf(acc_adj, chance) < -1e-9)
     return std::isnan(chance) ? "impossible accuracy (acc_adj < -1, of a chance level above a half)"
                               : "impossible accuracy (chance + (1 - chance) acc_adj < 0)";
   return "";

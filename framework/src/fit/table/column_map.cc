@@ -1,4 +1,4 @@
-#include "fit/data/column_map.h"
+#include "fit/table/column_map.h"
 
 #include <algorithm>
 

@@ -1,13 +1,14 @@
-#include "report/item_statistics.h"
+#include "fit/study/item_statistics.h"
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <utility>
 
+#include "api/chance_adjusted.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/rng.h"
-#include "fit/examine/uncertainty.h"
+#include "fit/refit/replicates.h"
 #include "fit/solve/least_squares.h"
 
 namespace bitlaw {
@@ -21,8 +22,10 @@ struct Pair {
 bool IsRatio(MetricKind kind) { return kind == MetricKind::kPerplexity || kind == MetricKind::kRatio; }
 
 double Chance(const MetricSummary& summary) { return summary.chance >= 1 ? 0 : summary.chance; }
-double Adjusted(const MetricSummary& summary) { return (summary.value - Chance(summary)) / (1 - Chance(summary)); }
-double AdjustedError(const MetricSummary& summary) { return summary.standard_error / (1 - Chance(summary)); }
+double Adjusted(const MetricSummary& summary) { return ChanceAdjusted(summary.value, Chance(summary)); }
+double AdjustedError(const MetricSummary& summary) {
+  return ChanceAdjustedError(summary.standard_error, Chance(summary));
+}
 
 // Sum of the values over sum of the weights; of means every weight is 1.
 struct Totals {
@@ -170,12 +173,17 @@ StratumScore AggregateStratum(std::span<const MetricSummary> members, StratumAgg
   const double k = static_cast<double>(members.size());
   double value = 0, squares = 0;
   switch (how) {
-    case StratumAggregate::kAdjusted:
+    case StratumAggregate::kAdjusted: {
+      StratumMean mean;
+      for (const MetricSummary& member : members) mean.Add(Adjusted(member), AdjustedError(member));
+      score.value = mean.acc_adj();
+      score.standard_error = mean.standard_error();
+      break;
+    }
     case StratumAggregate::kAccuracy:
       for (const MetricSummary& member : members) {
-        const bool adjusted = how == StratumAggregate::kAdjusted;
-        value += adjusted ? Adjusted(member) : member.value;
-        squares += std::pow(adjusted ? AdjustedError(member) : member.standard_error, 2);
+        value += member.value;
+        squares += std::pow(member.standard_error, 2);
       }
       score.value = value / k;
       score.standard_error = std::sqrt(squares) / k;
@@ -189,8 +197,8 @@ StratumScore AggregateStratum(std::span<const MetricSummary> members, StratumAgg
         chance += share * member.chance;
         squares += std::pow(share * member.standard_error, 2);
       }
-      score.value = (value - chance) / (1 - chance);
-      score.standard_error = std::sqrt(squares) / (1 - chance);
+      score.value = ChanceAdjusted(value, chance);
+      score.standard_error = ChanceAdjustedError(std::sqrt(squares), chance);
       break;
     }
     case StratumAggregate::kWorst: {

@@ -1,9 +1,11 @@
+#include "fit/study/study_description.h"
+
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "base/durable_file.h"
 #include "bitlaw/base/error.h"
-#include "report/study_report.h"
 
 namespace bitlaw {
 
