@@ -246,6 +246,11 @@ TEST_F(StudyReading, ShowsTheFirstHundredFaultsAndCountsTheOthers) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 100);
   EXPECT_THAT(text, HasSubstr("s.yaml:103:1: 'key99' is not a key of a study."));
   EXPECT_THAT(text, EndsWith("\nand 49900 more. The first 100 are shown."));
+  std::string tasks;
+  for (int i = 0; i < 150; ++i) tasks += "absent" + std::to_string(i) + ", ";
+  const std::string absent = FaultOf("models: [models/a.shapes.json]\ntasks: [" + tasks + "]\n");
+  EXPECT_EQ(std::count(absent.begin(), absent.end(), '\n'), 100);
+  EXPECT_THAT(absent, EndsWith("\nand 50 more. The first 100 are shown."));
 }
 
 TEST_F(StudyReading, RefusesListsOfMoreEntriesThanAStudyHas) {
