@@ -105,6 +105,8 @@ const std::vector<std::string> kTorchPlaces = {
     kInternal + "cli/tensor/",
     "plugins/models/",
     "plugins/quantizers/",
+    "plugins/grids/",
+    "plugins/transforms/",
     "examples/"};
 const std::vector<Home> kHomes = {
     {"torch/torch.h", {"examples/"}},  // Twelve seconds a file: only what trains needs all of it.
@@ -131,7 +133,7 @@ const std::vector<Home> kHomes = {
 
 /// What builds without libtorch, and so may not reach it through a header either.
 bool BuildsWithoutTorch(const std::string& path) {
-  static const std::regex kCore(kInternal + "((base|api|plugin|spec|plan|records|report|cli)/[^/]*|sdk/[^/]*/[^/]*|fit/.*)|" +
+  static const std::regex kCore(kInternal + "((base|api|plugin|spec|spec/[^/]*|plan|records|report|cli)/[^/]*|sdk/[^/]*/[^/]*|fit/.*)|" +
                                 "plugins/(corpora|tasks|laws)/.*");
   return std::regex_match(path, kCore);
 }

@@ -299,7 +299,7 @@ TEST(HostileComponent, UnderTheNameOfTheUnquantizedModel) {
 TEST(HostileComponent, OfAKindThatThisBitlawDoesNotHave) {
   EXPECT_EQ(Refusal("unknown_kind"),
             NotRegistered("'telepath/twin': this bitlaw has no component of kind 'telepath'. Kinds: model, quantizer, corpus, "
-                          "task, law, exporter. Use the bitlaw that the plugin was written for, or a newer one."));
+                          "task, law, exporter, grid, transform. Use the bitlaw that the plugin was written for, or a newer one."));
 }
 
 TEST(HostileComponent, WithAFactoryThatIsNotOfItsKind) {

@@ -1,20 +1,23 @@
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "bitlaw/api/quantizer.h"
+#include "bitlaw/api/transform.h"
 #include "bitlaw/base/fingerprint.h"
 #include "plugin/host.h"
 
 namespace bitlaw {
 
-/// The host of a test with the built quantizer plugins "rtn" and "gptq"; lives as long as the process.
+/// The host of a test with the built plugins of quantizers, grids and transforms; lives as long as the process.
 inline PluginHost& QuantizerHost() {
   static PluginHost* host = [] {
     auto* made = new PluginHost(OwnFingerprint());
-    for (const char* name : {"rtn", "gptq"}) {
-      made->LoadFile(std::string(BITLAW_TEST_PLUGIN_DIR) + "/bitlaw_quantizer_" + name + ".so");
+    for (const char* name : {"quantizer_rtn", "quantizer_gptq", "grid_uniform", "grid_nf4", "transform_smooth_scale"}) {
+      const std::string path = std::string(BITLAW_TEST_PLUGIN_DIR) + "/bitlaw_" + name + ".so";
+      if (std::filesystem::exists(path)) made->LoadFile(path);  // A test builds those that it uses.
     }
     return made;
   }();
@@ -25,6 +28,16 @@ inline PluginHost& QuantizerHost() {
 inline std::unique_ptr<Quantizer> MakeQuantizer(const std::string& name, const Value::Map& options) {
   const Component& component = QuantizerHost().Find(ComponentKind::kQuantizer, name);
   return QuantizerHost().MakeQuantizer(name, component.schema.Resolve(Value(options), component.full_name()));
+}
+
+inline std::unique_ptr<WeightGrid> MakeGrid(const std::string& name, const Value::Map& options) {
+  const Component& component = QuantizerHost().Find(ComponentKind::kGrid, name);
+  return QuantizerHost().MakeGrid(name, component.schema.Resolve(Value(options), component.full_name()));
+}
+
+inline std::unique_ptr<Transform> MakeTransform(const std::string& name, const Value::Map& options) {
+  const Component& component = QuantizerHost().Find(ComponentKind::kTransform, name);
+  return QuantizerHost().MakeTransform(name, component.schema.Resolve(Value(options), component.full_name()));
 }
 
 }  // namespace bitlaw

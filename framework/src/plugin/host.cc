@@ -17,6 +17,7 @@
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/api/quantizer.h"
 #include "bitlaw/api/task.h"
+#include "bitlaw/api/transform.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/fingerprint.h"
 #include "plugin/elf_symbols.h"
@@ -334,6 +335,12 @@ std::unique_ptr<Task> PluginHost::MakeTask(std::string_view name, const Options&
 }
 std::unique_ptr<Exporter> PluginHost::MakeExporter(std::string_view name, const Options& options) const {
   return state_->Make<Exporter>(ComponentKind::kExporter, name, options);
+}
+std::unique_ptr<WeightGrid> PluginHost::MakeGrid(std::string_view name, const Options& options) const {
+  return state_->Make<WeightGrid>(ComponentKind::kGrid, name, options);
+}
+std::unique_ptr<Transform> PluginHost::MakeTransform(std::string_view name, const Options& options) const {
+  return state_->Make<Transform>(ComponentKind::kTransform, name, options);
 }
 std::unique_ptr<Law> PluginHost::MakeLaw(std::string_view component, const std::string& law_name,
                                          const Options& options) const {

@@ -13,7 +13,7 @@
 namespace bitlaw {
 
 /// The extension points. A component's full name is "<kind>/<name>": "quantizer/gptq".
-enum class ComponentKind { kModel, kQuantizer, kCorpus, kTask, kLaw, kExporter };
+enum class ComponentKind { kModel, kQuantizer, kCorpus, kTask, kLaw, kExporter, kGrid, kTransform };
 BITLAW_EXPORT std::string_view Name(ComponentKind kind);
 /// The kind called "quantizer", ... Error(kSpec) with a "did you mean" on another word.
 BITLAW_EXPORT ComponentKind ParseComponentKind(std::string_view name);
@@ -71,6 +71,8 @@ class BITLAW_EXPORT PluginHost {
   std::unique_ptr<Corpus> MakeCorpus(std::string_view name, const Options& options) const;
   std::unique_ptr<Task> MakeTask(std::string_view name, const Options& options, const TaskContext& context) const;
   std::unique_ptr<Exporter> MakeExporter(std::string_view name, const Options& options) const;
+  std::unique_ptr<WeightGrid> MakeGrid(std::string_view name, const Options& options) const;
+  std::unique_ptr<Transform> MakeTransform(std::string_view name, const Options& options) const;
   std::unique_ptr<Law> MakeLaw(std::string_view component, const std::string& law_name, const Options& options) const;
 
  private:

@@ -23,7 +23,8 @@ Kind KindFor(ComponentKind kind) {
 // In the order of ComponentKind.
 const Kind kKinds[] = {KindFor<ModelBackend>(ComponentKind::kModel), KindFor<Quantizer>(ComponentKind::kQuantizer),
                        KindFor<Corpus>(ComponentKind::kCorpus),      KindFor<Task>(ComponentKind::kTask),
-                       KindFor<Law>(ComponentKind::kLaw),            KindFor<Exporter>(ComponentKind::kExporter)};
+                       KindFor<Law>(ComponentKind::kLaw),            KindFor<Exporter>(ComponentKind::kExporter),
+                       KindFor<WeightGrid>(ComponentKind::kGrid),    KindFor<Transform>(ComponentKind::kTransform)};
 
 const Kind& EntryOf(ComponentKind kind) {
   for (const Kind& entry : kKinds)
@@ -146,6 +147,8 @@ void StagingRegistrar::AddComponent(std::string_view kind_name, ComponentInfo in
         " is no name for a component. Names are lower-case letters, digits and underscores, a letter first.");
   } else if (*kind == ComponentKind::kQuantizer && info.name == "none") {
     faults_.push_back("'quantizer/none' is taken: it stands for the unquantized model.");
+  } else if (*kind == ComponentKind::kQuantizer && info.name == "keep") {
+    faults_.push_back("'quantizer/keep' is taken: it stands for weights that stay as they are.");
   }
   if (info.summary.empty() || info.summary.find('\n') != std::string::npos) {
     faults_.push_back(full_name + ": its summary must be one line that is not empty.");

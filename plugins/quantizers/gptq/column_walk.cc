@@ -30,6 +30,28 @@ BITLAW_VECTOR_CODE void StepColumn(float* __restrict w, const float* __restrict 
   }
 }
 
+// The same on a grid of levels.
+BITLAW_VECTOR_CODE void StepLevels(float* __restrict w, const float* __restrict u, int64_t columns_right,
+                                   const float* __restrict scale, const float* __restrict midpoints,
+                                   const float* __restrict levels, int64_t midpoint_count, float* __restrict code,
+                                   float* __restrict error) {
+  const float diagonal = u[0];
+  int32_t nearest[kLanes] = {};
+  for (int64_t k = 0; k < midpoint_count; ++k) {
+    const float midpoint = midpoints[k];
+    for (int64_t l = 0; l < kLanes; ++l) nearest[l] += w[l] / scale[l] > midpoint ? 1 : 0;
+  }
+  for (int64_t l = 0; l < kLanes; ++l) {
+    code[l] = static_cast<float>(nearest[l]);
+    error[l] = (w[l] - scale[l] * levels[nearest[l]]) / diagonal;
+  }
+  for (int64_t k = 1; k <= columns_right; ++k) {
+    float* __restrict right = w + k * kLanes;
+    const float factor = u[k];
+    for (int64_t l = 0; l < kLanes; ++l) right[l] -= error[l] * factor;
+  }
+}
+
 // One piece of rows, walked on one thread.
 class PieceWalk {
  public:
@@ -46,6 +68,7 @@ class PieceWalk {
         codes_(codes.data_ptr<uint8_t>() + first_row * columns_),
         scales_(scales.data_ptr<float>() + first_row * groups_),
         zeros_(zeros.data_ptr<float>() + first_row * groups_),
+        midpoints_(Midpoints(plan.grid->levels())),
         tile_(static_cast<size_t>(plan.block_size * kLanes)),
         errors_(at::empty({rows, plan.block_size}, at::kFloat)) {}
 
@@ -70,7 +93,8 @@ class PieceWalk {
       }
     }
     float* errors = errors_.data_ptr<float>();
-    const float max_code = static_cast<float>(plan_.grid.max_code());
+    const float max_code = static_cast<float>((1 << plan_.grid->bits()) - 1);
+    const std::span<const float> levels = plan_.grid->levels();
     float scale[kLanes], zero[kLanes], code[kLanes], error[kLanes];
     std::fill_n(scale, kLanes, 1.0f);
     std::fill_n(zero, kLanes, 0.0f);
@@ -86,8 +110,13 @@ class PieceWalk {
         }
         loaded_group = group;
       }
-      StepColumn(&tile_[j * kLanes], u_ + position * columns_ + position, count - j - 1, scale, zero, max_code, code,
-                 error);
+      const float* u = u_ + position * columns_ + position;
+      if (levels.empty()) {
+        StepColumn(&tile_[j * kLanes], u, count - j - 1, scale, zero, max_code, code, error);
+      } else {
+        StepLevels(&tile_[j * kLanes], u, count - j - 1, scale, midpoints_.data(), levels.data(),
+                   static_cast<int64_t>(midpoints_.size()), code, error);
+      }
       for (int64_t l = 0; l < lanes; ++l) {
         codes_[(row + l) * columns_ + position] = static_cast<uint8_t>(code[l]);
         errors[(row + l) * plan_.block_size + j] = error[l];
@@ -109,7 +138,7 @@ class PieceWalk {
       }
     }
     float scale[kLanes], zero[kLanes];
-    FindGrid(plan_.grid, weight_ + row * columns_ + position, lanes, size, columns_, scale, zero);
+    plan_.grid->FindGroups(weight_ + row * columns_ + position, lanes, size, columns_, scale, zero);
     for (int64_t l = 0; l < lanes; ++l) {
       scales_[(row + l) * groups_ + group] = scale[l];
       zeros_[(row + l) * groups_ + group] = zero[l];
@@ -125,6 +154,7 @@ class PieceWalk {
   uint8_t* codes_;
   float* scales_;
   float* zeros_;
+  std::vector<float> midpoints_;
   std::vector<float> tile_;  // [block_size, kLanes]
   at::Tensor errors_;        // [rows, block_size]
 };

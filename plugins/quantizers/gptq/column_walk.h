@@ -18,7 +18,7 @@ enum class GroupParams {
 
 /// What the column walk needs beside the weights.
 struct ColumnWalkPlan {
-  GridRule grid;
+  const WeightGrid* grid = nullptr;
   GroupParams group_params = GroupParams::kRef;
   int64_t group_size = 128;  ///< Effective: 1 to C_in.
   int64_t block_size = 128;  ///< Columns between two updates of the rest of the row.

@@ -84,7 +84,7 @@ OptionSchema GptqSettings::Schema() {
 
 GptqSettings GptqSettings::From(const Options& options) {
   GptqSettings settings;
-  settings.grid = GridRuleFrom(options);
+  settings.grid = std::make_shared<UniformGrid>(GridRuleFrom(options));
   settings.group_size = options.Int("group_size");
   settings.allow_partial_group = options.Bool("allow_partial_group");
   settings.block_size = options.Int("block_size");
@@ -105,16 +105,12 @@ std::string GptqQuantizer::ExplainUnsupported(const LinearShape& layer) const {
   return ExplainGroupSize(layer, settings_.group_size, settings_.allow_partial_group);
 }
 
-double GptqQuantizer::BitsRequested(const LinearShape&) const { return settings_.grid.bits; }
+double GptqQuantizer::BitsRequested(const LinearShape&) const { return settings_.grid->bits(); }
 
 double GptqQuantizer::BitsPerWeight(const LinearShape& layer) const {
   const bool scattered_groups = settings_.act_order && settings_.group_params != GroupParams::kStatic &&
                                 GroupCount(settings_.group_size, layer.in_features) > 1;
-  return StoredBitsPerWeight(layer, {.bits = settings_.grid.bits,
-                                     .symmetric = settings_.grid.symmetric,
-                                     .group_size = settings_.group_size,
-                                     .scale_bits = ScaleBits(settings_.grid.scale_dtype),
-                                     .stores_group_index = scattered_groups});
+  return StoredBitsPerWeight(layer, StorageOf(*settings_.grid, settings_.group_size, scattered_groups));
 }
 
 CalibrationNeeds GptqQuantizer::needs() const {
@@ -143,7 +139,7 @@ QuantizedLinear GptqQuantizer::Quantize(const LinearShape& layer, const at::Tens
   return WithTorchErrors("quantizer 'gptq', " + layer.name, [&] {
     if (calibration.tokens > 0) return Run(layer, weight, calibration);
     CheckFinite(weight, layer.name);
-    QuantizedLinear nearest = RoundToNearest(settings_.grid, weight, settings_.group_size, layer.name);
+    QuantizedLinear nearest = RoundToNearest(*settings_.grid, weight, settings_.group_size, layer.name);
     nearest.fallback = QuantizeFallback::kRoundToNearest;
     return nearest;
   });
@@ -171,7 +167,7 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   const bool is_static = settings_.group_params == GroupParams::kStatic && !one_grid_a_row;
 
   ColumnWalkPlan plan;
-  plan.grid = settings_.grid;
+  plan.grid = settings_.grid.get();
   plan.group_params = settings_.group_params;
   plan.group_size = group_size;
   plan.block_size = std::min(settings_.block_size, columns);
@@ -182,7 +178,7 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   at::Tensor scales = at::empty({rows, groups}, at::kFloat);
   at::Tensor zeros = at::empty({rows, groups}, at::kFloat);
   const auto find_all_grids = [&](const at::Tensor& w) {
-    const QuantizedLinear plain = RoundToNearest(settings_.grid, w, settings_.group_size, layer.name);
+    const QuantizedLinear plain = RoundToNearest(*settings_.grid, w, settings_.group_size, layer.name);
     scales.copy_(plain.scales);
     zeros.copy_(plain.zeros);
   };
@@ -215,20 +211,17 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   const Damped damped = FactorWithDamping(settings_, layer, hessian, calibration.tokens);
   hessian.reset();
   WalkColumns(plan, weight, damped.factor, codes, scales, zeros);
-  const ScaleCheck check = CheckScales(settings_.grid, scales, layer.name);
+  const ScaleCheck check = CheckScales(settings_.grid->scale_dtype(), scales, layer.name);
 
-  QuantizedLinear result;
-  result.bits = settings_.grid.bits;
-  result.symmetric = settings_.grid.symmetric;
+  QuantizedLinear result = OnGrid(*settings_.grid);
   result.group_size = group_size;
   result.codes = settings_.act_order ? at::empty_like(codes).index_copy_(1, order, codes) : codes;
   result.scales = scales;
   result.zeros = zeros.to(at::kByte);
   result.group_index = group_index;
-  result.scale_dtype = Name(settings_.grid.scale_dtype);
   if (damped.damp != settings_.damp) result.fallback = QuantizeFallback::kDampingRaised;
 
-  const QuantizedLinear nearest = RoundToNearest(settings_.grid, original, settings_.group_size, layer.name);
+  const QuantizedLinear nearest = RoundToNearest(*settings_.grid, original, settings_.group_size, layer.name);
   const double whole = WeightedSquare(original, given_hessian);
   const auto relative_error = [&](const QuantizedLinear& q) {
     return whole > 0 ? WeightedSquare(original - q.Dequantize(), given_hessian) / whole : 0.0;
@@ -238,7 +231,7 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
                         {"calibration_tokens", static_cast<double>(calibration.tokens)},
                         {"hessian_error", relative_error(result)},
                         {"hessian_error_rtn", relative_error(nearest)}};
-  AddScaleDiagnostics(settings_.grid, check, result);
+  AddScaleDiagnostics(check, result);
   return result;
 }
 

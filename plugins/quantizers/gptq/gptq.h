@@ -1,6 +1,8 @@
 #pragma once
 
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/api/quantizer.h"
@@ -11,7 +13,7 @@
 namespace bitlaw {
 
 struct GptqSettings {
-  GridRule grid;
+  std::shared_ptr<const WeightGrid> grid;
   int64_t group_size = 128;  ///< Columns; -1: the row.
   bool allow_partial_group = false;
   int64_t block_size = 128;  ///< Columns.
@@ -49,8 +51,9 @@ struct GptqSettings {
 ///          settles beyond the paper.
 class GptqQuantizer final : public Quantizer {
  public:
-  explicit GptqQuantizer(GptqSettings settings) : settings_(settings) {}
+  explicit GptqQuantizer(GptqSettings settings) : settings_(std::move(settings)) {}
 
+  void TakeGrid(std::shared_ptr<const WeightGrid> grid) override { settings_.grid = std::move(grid); }
   std::string ExplainUnsupported(const LinearShape& layer) const override;
   double BitsRequested(const LinearShape& layer) const override;
   double BitsPerWeight(const LinearShape& layer) const override;

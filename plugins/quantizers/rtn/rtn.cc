@@ -15,20 +15,17 @@ OptionSchema RtnSettings::Schema() {
 }
 
 RtnSettings RtnSettings::From(const Options& options) {
-  return {GridRuleFrom(options), options.Int("group_size"), options.Bool("allow_partial_group")};
+  return {std::make_shared<UniformGrid>(GridRuleFrom(options)), options.Int("group_size"), options.Bool("allow_partial_group")};
 }
 
 std::string RtnQuantizer::ExplainUnsupported(const LinearShape& layer) const {
   return ExplainGroupSize(layer, settings_.group_size, settings_.allow_partial_group);
 }
 
-double RtnQuantizer::BitsRequested(const LinearShape&) const { return settings_.grid.bits; }
+double RtnQuantizer::BitsRequested(const LinearShape&) const { return settings_.grid->bits(); }
 
 double RtnQuantizer::BitsPerWeight(const LinearShape& layer) const {
-  return StoredBitsPerWeight(layer, {.bits = settings_.grid.bits,
-                                     .symmetric = settings_.grid.symmetric,
-                                     .group_size = settings_.group_size,
-                                     .scale_bits = ScaleBits(settings_.grid.scale_dtype)});
+  return StoredBitsPerWeight(layer, StorageOf(*settings_.grid, settings_.group_size));
 }
 
 QuantizedLinear RtnQuantizer::Quantize(const LinearShape& layer, const at::Tensor& weight,
@@ -37,7 +34,7 @@ QuantizedLinear RtnQuantizer::Quantize(const LinearShape& layer, const at::Tenso
     throw Error(ErrorKind::kUnsupported, "quantizer 'rtn': " + reason);
   }
   return WithTorchErrors("quantizer 'rtn', " + layer.name, [&] {
-    return RoundToNearest(settings_.grid, weight, settings_.group_size, layer.name);
+    return RoundToNearest(*settings_.grid, weight, settings_.group_size, layer.name);
   });
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/api/quantizer.h"
@@ -10,7 +12,7 @@
 namespace bitlaw {
 
 struct RtnSettings {
-  GridRule grid;
+  std::shared_ptr<const WeightGrid> grid;
   int64_t group_size = 128;  ///< Columns; -1: the row.
   bool allow_partial_group = false;
 
@@ -26,8 +28,9 @@ struct RtnSettings {
 /// Threads  Same inputs, same bytes. No random numbers. Safe from several threads.
 class RtnQuantizer final : public Quantizer {
  public:
-  explicit RtnQuantizer(RtnSettings settings) : settings_(settings) {}
+  explicit RtnQuantizer(RtnSettings settings) : settings_(std::move(settings)) {}
 
+  void TakeGrid(std::shared_ptr<const WeightGrid> grid) override { settings_.grid = std::move(grid); }
   std::string ExplainUnsupported(const LinearShape& layer) const override;
   double BitsRequested(const LinearShape& layer) const override;
   double BitsPerWeight(const LinearShape& layer) const override;

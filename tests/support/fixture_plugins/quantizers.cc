@@ -1,4 +1,4 @@
-// Two quantizers for tests of planning. See README.md.
+// Two quantizers, two grids and a transform for tests of planning. See README.md.
 //
 // They name torch's types but hand no tensor over, so the fingerprint may say "no torch" and tests that are built
 // without it can load them.
@@ -9,6 +9,8 @@
 
 #include "bitlaw/api/plugin.h"
 #include "bitlaw/api/quantized_linear.h"
+#include "bitlaw/api/transform.h"
+#include "bitlaw/api/quantizer.h"
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {
@@ -30,6 +32,11 @@ class FixtureQuantizer : public Quantizer {
     return "group_size = " + std::to_string(group_size_) + " does not divide C_in = " +
            std::to_string(layer.in_features) + " of '" + layer.name + "'";
   }
+  void TakeGrid(std::shared_ptr<const WeightGrid> grid) override {
+    if (wants_calibration_) return Quantizer::TakeGrid(std::move(grid));
+    bits_ = grid->bits();
+  }
+
   // Layers of the list `layers` keep eight bits.
   double BitsRequested(const LinearShape& layer) const override {
     const bool is_kept = std::find(layers_.begin(), layers_.end(), layer.name) != layers_.end();
@@ -61,6 +68,34 @@ class FixtureQuantizer : public Quantizer {
   std::vector<std::string> layers_;
 };
 
+// Integers as far as a plan sees them.
+class FixtureGrid : public WeightGrid {
+ public:
+  explicit FixtureGrid(int64_t bits) : bits_(static_cast<int>(bits)) {}
+  int bits() const override { return bits_; }
+  bool stores_zeros() const override { return false; }
+  std::string_view scale_dtype() const override { return "float32"; }
+  int scale_bits() const override { return 32; }
+  void FindGroups(const float*, int64_t, int64_t, int64_t, float*, float*) const override {}
+
+ private:
+  int bits_;
+};
+
+// Changes layers whose names do not end in "up".
+class FixtureTransform : public Transform {
+ public:
+  std::string ExplainUnsupported(const SiteShape& site) const override {
+    return site.name.ends_with("up") ? "'" + site.name + "' is wide" : "";
+  }
+  CalibrationNeeds needs() const override {
+    CalibrationNeeds needs;
+    needs.abs_max = true;
+    return needs;
+  }
+  void Apply(const Site&, const LayerCalibration&) const override {}
+};
+
 OptionSchema GridSchema() {
   OptionSchema schema;
   schema.Int("bits").Range(2, 8).Default(4).Unit("bits").Doc("Width of a code.");
@@ -69,6 +104,19 @@ OptionSchema GridSchema() {
 }
 
 void RegisterQuantizers(Registrar& registrar) {
+  OptionSchema integers;
+  integers.Int("bits").Range(2, 8).Default(4).Doc("Width of a code.");
+  registrar.Add<WeightGrid>({"uniform", "Stands for the integers.", ""}, integers, [](const Options& options) {
+    return std::make_unique<FixtureGrid>(options.Int("bits"));
+  });
+  OptionSchema five;
+  five.Bool("rounded").Default(false).Doc("Any.");
+  registrar.Add<WeightGrid>({"fixture_levels", "Five bits.", ""}, five,
+                            [](const Options&) { return std::make_unique<FixtureGrid>(5); });
+  OptionSchema turn;
+  turn.Real("strength").Range(0, 1).Default(0.5).Doc("Any number.");
+  registrar.Add<Transform>({"fixture_turn", "Changes nothing.", ""}, turn,
+                           [](const Options&) { return std::make_unique<FixtureTransform>(); });
   registrar.Add<Quantizer>({"fixture_free", "Plans without calibration.", ""}, GridSchema(), [](const Options& options) {
     return std::make_unique<FixtureQuantizer>(options, false);
   });

@@ -36,11 +36,41 @@ class BITLAW_EXPORT Linear {
   void Install(const QuantizedLinear& quantized);
   bool is_quantized() const { return is_quantized_; }
 
+  /// Another weight and bias of the same shapes; InternalError once the layer is quantized. For transforms.
+  void Replace(at::Tensor weight, at::Tensor bias);
+  /// From now on Apply() rounds its inputs to `grid`, after any input scale.
+  void RoundInputs(const ActivationGrid& grid) { activation_ = grid; }
+
  private:
   LinearShape shape_;
   at::Tensor weight_, bias_, input_scale_;
   std::optional<ActivationGrid> activation_;
   bool is_quantized_ = false;
+};
+
+/// What makes the input of a site and can take a scale: the weight of a norm, the rows of a linear layer.
+class BITLAW_EXPORT Producer {
+ public:
+  virtual ~Producer() = default;
+
+  /// [C_in] int64: which channel of the producer input j comes from. Ascending runs 0 .. C_in - 1 but for grouped-query
+  /// attention, where a value head serves several query heads; then those inputs share a scale.
+  virtual const at::Tensor& channels() const = 0;
+
+  /// Divides what it makes by scale [max(channels) + 1] float32, finite and positive, in float64 before rounding once.
+  virtual void Divide(const at::Tensor& scale) = 0;
+};
+
+/// One input of a block and all that reads it. The pointers are the block's.
+struct BITLAW_EXPORT Site {
+  SiteShape shape{};
+  int stage = 0;                       ///< Whose stage_linears() the readers are.
+  std::vector<Linear*> readers{};      ///< In the order of shape.readers.
+  Producer* producer = nullptr;        ///< Null exactly if shape.producer is empty.
+
+  /// Divides the input by a scale a channel of the producer and multiplies the readers' columns by it, so that every
+  /// reader's output stays what it was. Error(kNumerical) for a scale that is not finite and positive.
+  void Fold(const at::Tensor& scale) const;
 };
 
 /// What a forward pass needs beside the tokens.
@@ -79,6 +109,16 @@ class BITLAW_EXPORT Block {
   /// "true-sequential" GPTQ, at the cost of a single forward pass.
   virtual void Step(int stage, BlockState& state, const ForwardContext& context, const InputObserver& observe) = 0;
 
+  /// Every input and its readers, in execution order: stage by stage, each reader of stage_linears() once. The default
+  /// makes every linear layer a site of its own without a producer: then no scale can be folded.
+  virtual std::vector<Site> sites();
+
+  /// What a transform may change beside the weights of linear layers: norms and biases, by their checkpoint's names.
+  /// The default has none, which is right for a block whose sites have no producers.
+  virtual std::vector<std::pair<std::string, at::Tensor>> other_weights() const { return {}; }
+  /// Puts one of them in place, of the same shape; InternalError for a name that other_weights() lacks.
+  virtual void SetOtherWeight(const std::string& name, const at::Tensor& value);
+
   /// [B, T, D] -> [B, T, D]: all stages in turn.
   at::Tensor Forward(const at::Tensor& hidden, const ForwardContext& context);
 };
@@ -103,6 +143,10 @@ class BITLAW_EXPORT Model {
   virtual at::Tensor Embed(const at::Tensor& tokens) = 0;
   /// Final norm and output head: hidden [..., D] -> logits [..., V], in the compute dtype.
   virtual at::Tensor Logits(const at::Tensor& hidden) = 0;
+
+  /// From now on attention reads keys and values rounded to these grids, from a cache or without one alike.
+  /// Error(kUnsupported) from a model that cannot (ModelSummary::rounds_kv_cache).
+  virtual void RoundKvCache(const KvCacheGrid& grid);
 
   /// tokens [B, T] -> hidden [B, T, D] after the last block, before the final norm; extends context.cache.
   at::Tensor Forward(const at::Tensor& tokens, const ForwardContext& context);

@@ -23,6 +23,19 @@ struct BITLAW_EXPORT LinearShape {
   bool is_expert = false;     ///< Sees only the tokens routed to it.
 };
 
+/// One input of a block and all that reads it, as far as it is known without reading a weight.
+struct BITLAW_EXPORT SiteShape {
+  std::string name;                  ///< "model.layers.0.self_attn.in": unique in the model.
+  int block = 0;                     ///< Which transformer block, from 0.
+  std::vector<LinearShape> readers;  ///< In the order in which they are quantized; all of one in_features.
+  /// The norm or linear layer that makes the input, and into whose output a scale can be folded:
+  /// "model.layers.0.input_layernorm". "" if nothing can: it comes from a nonlinearity, or others read it as well.
+  std::string producer;
+  bool is_expert = false;            ///< Its readers are one expert's.
+
+  int64_t in_features() const { return readers.empty() ? 0 : readers.front().in_features; }
+};
+
 /// What a checkpoint is, read from its headers and configuration alone.
 struct BITLAW_EXPORT ModelSummary {
   std::string name;          ///< Folder or file name without extension.
@@ -36,6 +49,10 @@ struct BITLAW_EXPORT ModelSummary {
   int64_t vocab_size = 0;
   int64_t max_positions = 0;
   std::vector<LinearShape> linears;  ///< In the order in which a sequential quantizer visits them.
+  /// Every input and its readers, in execution order: what Block::sites() will say of its blocks. May be left empty: then
+  /// each layer is a site of its own, whose producer is unknown.
+  std::vector<SiteShape> sites;
+  bool rounds_kv_cache = false;      ///< Its Model::RoundKvCache() works.
   std::string stored_dtype;          ///< "bfloat16", "Q4_1", ...: what most weights are stored as.
   /// Empty if the checkpoint holds original weights. Otherwise why the baseline is not one, e.g. "weights
   /// were stored as Q4_1 and are dequantized". Goes into every record and report.
@@ -47,6 +64,9 @@ struct BITLAW_EXPORT ModelSummary {
   /// N of the laws: parameters_total - parameters_embedding.
   int64_t parameters_non_embedding() const { return parameters_total - parameters_embedding; }
 };
+
+/// summary.sites or, where that is empty, a site without a producer for each of summary.linears.
+BITLAW_EXPORT std::vector<SiteShape> SitesOf(const ModelSummary& summary);
 
 enum class Dtype { kFloat32, kBFloat16 };
 BITLAW_EXPORT std::string_view Name(Dtype dtype);          ///< "float32", "bfloat16".

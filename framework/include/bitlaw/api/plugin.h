@@ -20,6 +20,8 @@ class Law;
 class ModelBackend;
 class Quantizer;
 class Task;
+class Transform;
+class WeightGrid;
 
 /// What a plugin says of itself before any of its code runs: plain data in the library's data section.
 struct PluginManifest {
@@ -80,6 +82,16 @@ template <>
 struct KindOf<Exporter> {
   static constexpr std::string_view kName = "exporter";
   using Factory = std::function<std::unique_ptr<Exporter>(const Options&)>;
+};
+template <>
+struct KindOf<WeightGrid> {
+  static constexpr std::string_view kName = "grid";
+  using Factory = std::function<std::unique_ptr<WeightGrid>(const Options&)>;
+};
+template <>
+struct KindOf<Transform> {
+  static constexpr std::string_view kName = "transform";
+  using Factory = std::function<std::unique_ptr<Transform>(const Options&)>;
 };
 
 /// Collects what one plugin offers. All-or-nothing: if the register function throws, a name is malformed or taken, or

@@ -29,15 +29,24 @@ struct BITLAW_EXPORT ActivationGrid {
   bool symmetric = true;
   bool per_token = true;    ///< One scale a row, found as it comes; otherwise `static_scale`.
   double static_scale = 0;  ///< In input units; only when !per_token.
+
+  /// The nearest points of the grid to `rows` [..., C] float32, each row on a grid of its own if per_token.
+  at::Tensor Round(const at::Tensor& rows) const;
+};
+
+/// How attention's keys (after the rotation) and values are rounded before they are read: each token's head on a grid of
+/// its own. Empty: not at all.
+struct BITLAW_EXPORT KvCacheGrid {
+  std::optional<ActivationGrid> keys{}, values{};
 };
 
 /// What happened other than what was asked for. Any value but kNone fails the trial unless the study allows it.
 enum class QuantizeFallback { kNone, kDampingRaised, kRoundToNearest };
 BITLAW_EXPORT std::string_view Name(QuantizeFallback fallback);
 
-/// One linear layer as integer codes on a grid.
+/// One linear layer as codes on a grid.
 ///
-///   W[o, j] = scales[o, g] * (codes[o, j] - zeros[o, g]),  g = group_index[j]
+///   W[o, j] = scales[o, g] * (level(codes[o, j]) - zeros[o, g]),  g = group_index[j],  level(c) = levels[c], or c
 ///
 /// What is evaluated is Dequantize(), nothing else, so that an export of the same codes is the same model.
 struct BITLAW_EXPORT QuantizedLinear {
@@ -48,6 +57,8 @@ struct BITLAW_EXPORT QuantizedLinear {
   at::Tensor scales;           ///< [C_out, groups] float32 (or float16 values held as float32, see scale_dtype)
   at::Tensor zeros;            ///< [C_out, groups] uint8: integer zero points, in [0, 2^bits - 1]
   at::Tensor group_index;      ///< [C_in] int32
+  /// [levels] float32, ascending, at most 2^bits: what codes stand for (WeightGrid::levels()). Undefined: integers.
+  at::Tensor levels;
   std::string scale_dtype;     ///< "float32" or "float16": what the scales are exact in.
   at::Tensor input_scale;      ///< [C_in] float32 or undefined: inputs are divided by it (AWQ, SmoothQuant).
   std::optional<ActivationGrid> activation;

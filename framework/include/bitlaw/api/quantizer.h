@@ -1,11 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bitlaw/api/factor.h"
 #include "bitlaw/api/model_backend.h"
+#include "bitlaw/base/error.h"
 #include "bitlaw/base/export.h"
 
 namespace at {
@@ -27,13 +31,61 @@ struct BITLAW_EXPORT CalibrationNeeds {
   bool any() const { return second_moment || abs_mean || abs_max || rows; }
 };
 
-/// Turns the weight of one linear layer into integer codes. Built from its options by a factory; const after.
+/// The points that the weights of one group may take:
+///
+///   w ~ scale * (level(code) - zero),   code = the one whose point is nearest to w
+///
+/// level(c) is levels()[c], or c itself for a grid of integers. Every quantizer that takes grids (rtn, gptq) finds codes by
+/// this rule, so that a new grid is its levels and how the parameters of a group are found. Built from its options by a
+/// factory; const after. testing/grid_conformance.h checks what is promised here.
+///
+/// Threads: const calls are safe from several threads.
+class BITLAW_EXPORT WeightGrid {
+ public:
+  virtual ~WeightGrid() = default;
+
+  /// Stored width of a code, 1 to 8: B of the laws.
+  virtual int bits() const = 0;
+
+  /// The points of a group at scale 1, ascending, at most 2^bits. Empty: the integers 0 .. 2^bits - 1.
+  virtual std::span<const float> levels() const { return {}; }
+
+  /// Whether a zero point is stored for each group, in `bits` bits. Otherwise it is the same for all groups: 0 where there
+  /// are levels.
+  virtual bool stores_zeros() const = 0;
+
+  /// What scales are exact in: "float16" or "float32". FindGroups() rounds to it, so that what is evaluated is what an
+  /// exporter writes.
+  virtual std::string_view scale_dtype() const = 0;
+  /// Bits in which the scale of a group is stored: 16, 32, or 8 for scales that are rounded further.
+  virtual int scale_bits() const = 0;
+
+  /// Finds scale and zero of `rows` groups at once: row r of `weights` is weights[r * row_stride + (0 .. columns - 1)].
+  ///
+  /// Shapes   scales, zeros [rows]; scales are positive, zeros are integers in [0, 2^bits - 1] held as float.
+  /// Rules    a group times 2^k has its scale times 2^k and the same zero, while scale_dtype has the range; a group of
+  ///          zeros has a positive scale. Weights are finite.
+  /// Errors   none: a range too large for the scale's type gives a scale of infinity, which the quantizer refuses.
+  virtual void FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
+                          float* zeros) const = 0;
+};
+
+/// Turns the weights of linear layers into codes. Built from its options by a factory; const after, but for TakeGrid().
+///
+/// A simple quantizer is one function, Quantize(). One whose layers shall agree on something (a scale that q, k and v
+/// share) overrides QuantizeSite() as well.
 ///
 /// Threads: same inputs, same bytes, for any thread. Safe from several threads.
 /// This header is free of torch: the planner asks ExplainUnsupported and BitsPerWeight of every grid cell.
 class BITLAW_EXPORT Quantizer {
  public:
   virtual ~Quantizer() = default;
+
+  /// Whose points the weights shall take in place of the quantizer's own. Called at most once, before anything else.
+  /// Error(kUnsupported) from a quantizer that takes none.
+  virtual void TakeGrid(std::shared_ptr<const WeightGrid> /*grid*/) {
+    throw Error(ErrorKind::kUnsupported, "it rounds to a grid of its own and takes no other. Leave 'grid' out.");
+  }
 
   /// Why this layer cannot be quantized with these options. Empty exactly when it can.
   virtual std::string ExplainUnsupported(const LinearShape& layer) const = 0;
@@ -65,6 +117,16 @@ class BITLAW_EXPORT Quantizer {
   ///          Never changes method or damping on its own without saying so in QuantizedLinear::fallback.
   virtual QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
                                    const LayerCalibration& calibration) const = 0;
+
+  /// Quantizes all readers of one input together, from the statistics that they share.
+  ///
+  /// Shapes   weights[i] [C_out, C_in] of site.readers[i]; results has as many entries, to be filled in.
+  /// Returns  false for a quantizer that treats each layer by itself: then Quantize() is called for each in turn.
+  /// Errors   as Quantize().
+  virtual bool QuantizeSite(const SiteShape& /*site*/, std::span<const at::Tensor> /*weights*/,
+                            const LayerCalibration& /*calibration*/, std::vector<QuantizedLinear>& /*results*/) const {
+    return false;
+  }
 };
 
 }  // namespace bitlaw

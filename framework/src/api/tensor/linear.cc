@@ -6,30 +6,25 @@
 
 namespace bitlaw {
 
-namespace {
-
-// What an activation quantizer leaves of `input` [rows, C_in] float32: the nearest points of the grid.
-at::Tensor OnActivationGrid(const at::Tensor& input, const ActivationGrid& grid) {
-  if (grid.symmetric) {
+at::Tensor ActivationGrid::Round(const at::Tensor& input) const {
+  if (symmetric) {
     // Codes in [-q_max, q_max]: the grid has a zero and no point that its mirror lacks.
-    const double q_max = static_cast<double>((int64_t{1} << (grid.bits - 1)) - 1);
-    if (!grid.per_token) {
-      return input.div(grid.static_scale).round_().clamp_(-q_max, q_max).mul_(grid.static_scale);  // [rows, C_in]
+    const double q_max = static_cast<double>((int64_t{1} << (bits - 1)) - 1);
+    if (!per_token) {
+      return input.div(static_scale).round_().clamp_(-q_max, q_max).mul_(static_scale);  // [rows, C_in]
     }
-    const at::Tensor scale = input.abs().amax(-1, /*keepdim=*/true).div_(q_max);  // [rows, 1]
+    const at::Tensor scale = input.abs().amax(-1, /*keepdim=*/true).div_(q_max);  // [..., 1]
     // A row of zeros stays one: its scale is 0 and 0 / 1 * 0 = 0.
-    const at::Tensor divisor = scale.masked_fill(scale == 0, 1.0);  // [rows, 1]
+    const at::Tensor divisor = scale.masked_fill(scale == 0, 1.0);  // [..., 1]
     return input.div(divisor).round_().clamp_(-q_max, q_max).mul_(scale);  // [rows, C_in]
   }
-  const double q_max = static_cast<double>((int64_t{1} << grid.bits) - 1);
-  const at::Tensor low = input.amin(-1, true).clamp_max_(0.0);                                   // [rows, 1]
-  const at::Tensor scale = input.amax(-1, true).clamp_min_(0.0).sub_(low).div_(q_max);           // [rows, 1]
-  const at::Tensor divisor = scale.masked_fill(scale == 0, 1.0);                                 // [rows, 1]
-  const at::Tensor zero = low.neg().div_(divisor).round_();                                      // [rows, 1]
+  const double q_max = static_cast<double>((int64_t{1} << bits) - 1);
+  const at::Tensor low = input.amin(-1, true).clamp_max_(0.0);                                   // [..., 1]
+  const at::Tensor scale = input.amax(-1, true).clamp_min_(0.0).sub_(low).div_(q_max);           // [..., 1]
+  const at::Tensor divisor = scale.masked_fill(scale == 0, 1.0);                                 // [..., 1]
+  const at::Tensor zero = low.neg().div_(divisor).round_();                                      // [..., 1]
   return input.div(divisor).round_().add_(zero).clamp_(0.0, q_max).sub_(zero).mul_(scale);       // [rows, C_in]
 }
-
-}  // namespace
 
 Linear::Linear(LinearShape shape, at::Tensor weight, at::Tensor bias)
     : shape_(std::move(shape)), weight_(std::move(weight)), bias_(std::move(bias)) {
@@ -53,11 +48,21 @@ at::Tensor Linear::Apply(const at::Tensor& input) const {
   if (input_scale_.defined() || activation_) {
     at::Tensor exact = rows.to(at::kFloat);
     if (input_scale_.defined()) exact = exact.div(input_scale_);
-    if (activation_) exact = OnActivationGrid(exact, *activation_);
+    if (activation_) exact = activation_->Round(exact);
     rows = exact;
   }
   sizes.back() = shape_.out_features;
   return TimesTransposed(rows.to(weight_.scalar_type()), weight_, bias_).view(sizes);  // [..., C_out]
+}
+
+void Linear::Replace(at::Tensor weight, at::Tensor bias) {
+  if (is_quantized_) throw InternalError(shape_.name + ": its weight was to be replaced after it was quantized.");
+  if (weight.sizes() != weight_.sizes() || weight.scalar_type() != weight_.scalar_type() ||
+      bias.defined() != bias_.defined() || (bias.defined() && bias.sizes() != bias_.sizes())) {
+    throw InternalError(shape_.name + ": its weight or bias was to be replaced by one of another shape or type.");
+  }
+  weight_ = std::move(weight);
+  bias_ = std::move(bias);
 }
 
 void Linear::Install(const QuantizedLinear& quantized) {
@@ -66,7 +71,7 @@ void Linear::Install(const QuantizedLinear& quantized) {
   input_scale_ = quantized.input_scale.defined()
                      ? quantized.input_scale.to(weight_.options().dtype(at::kFloat))
                      : at::Tensor();  // [C_in]
-  activation_ = quantized.activation;
+  if (quantized.activation) activation_ = quantized.activation;
   is_quantized_ = true;
 }
 

@@ -20,7 +20,9 @@ std::string_view Name(QuantizeFallback fallback) {
 at::Tensor QuantizedLinear::Dequantize() const {
   const at::Tensor group = group_index.to(at::kLong);                               // [C_in]
   const at::Tensor zero = zeros.to(at::kFloat).index_select(1, group);              // [C_out, C_in]
-  return codes.to(at::kFloat).sub_(zero).mul_(scales.index_select(1, group));       // [C_out, C_in]
+  at::Tensor level = levels.defined() ? levels.index_select(0, codes.flatten().to(at::kLong)).view_as(codes)
+                                      : codes.to(at::kFloat);                       // [C_out, C_in]
+  return level.sub_(zero).mul_(scales.index_select(1, group));                      // [C_out, C_in]
 }
 
 namespace {
@@ -62,6 +64,22 @@ std::string ExplainInvalid(const QuantizedLinear& q, const LinearShape& layer) {
     if (!broken.empty()) return broken;
   }
   const int code_max = (1 << q.bits) - 1;
+  if (q.levels.defined()) {
+    if (q.levels.dim() != 1 || q.levels.numel() < 2 || q.levels.numel() > code_max + 1) {
+      return "levels is " + Sizes(q.levels.sizes()) + ". With bits = " + std::to_string(q.bits) +
+             " it must be a list of 2 to " + std::to_string(code_max + 1) + ".";
+    }
+    if (const std::string broken = ExplainForm("levels", q.levels, at::kFloat, {q.levels.numel()}); !broken.empty()) {
+      return broken;
+    }
+    if (!q.levels.isfinite().all().item<bool>() || !(q.levels.diff() > 0).all().item<bool>()) {
+      return "levels are not finite and ascending.";
+    }
+    const int64_t last = q.levels.numel() - 1;
+    if (const int highest = q.codes.max().item<int>(); highest > last) {
+      return "codes reach " + std::to_string(highest) + ". There are " + std::to_string(last + 1) + " levels.";
+    }
+  }
   for (const auto& [name, tensor] : {std::pair<const char*, const at::Tensor&>("codes", q.codes), {"zeros", q.zeros}}) {
     const int highest = tensor.max().item<int>();
     if (highest > code_max) {

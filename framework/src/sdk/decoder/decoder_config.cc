@@ -155,6 +155,33 @@ std::vector<StoredTensor> ExpectedTensors(const DecoderConfig& c) {
 
 namespace {
 
+// The sites of one block whose layers are linears[first] and the following ones, in the order of ExpectedTensors().
+void AddSites(const DecoderConfig& c, const std::vector<LinearShape>& linears, size_t first,
+              std::vector<SiteShape>& sites) {
+  const int index = linears[first].block;
+  const std::string block = "model.layers." + std::to_string(index) + ".";
+  const auto add = [&](const std::string& name, std::vector<LinearShape> readers, const std::string& producer,
+                       bool is_expert) {
+    sites.push_back({block + name, index, std::move(readers), producer.empty() ? "" : block + producer, is_expert});
+  };
+  const LinearShape* layer = &linears[first];
+  add("self_attn.in", {layer[0], layer[1], layer[2]}, "input_layernorm", false);
+  // A value head's channel reaches every query head that it serves: they share a scale (Producer::channels).
+  add("self_attn.out", {layer[3]}, "self_attn.v_proj", false);
+  layer += 4;
+  // silu(gate) * up: a scale of `up` passes, one of `gate` does not.
+  if (c.num_experts == 0) {
+    add("mlp.in", {layer[0], layer[1]}, "post_attention_layernorm", false);
+    add("mlp.out", {layer[2]}, "mlp.up_proj", false);
+    return;
+  }
+  const auto expert = [](int64_t e) { return "mlp.experts." + std::to_string(e); };
+  // The norm before experts is read by all of them and by the router, so that no scale of one expert's input folds.
+  for (int64_t e = 0; e < c.num_experts; ++e) add(expert(e) + ".in", {layer[2 * e], layer[2 * e + 1]}, "", true);
+  layer += 2 * c.num_experts;
+  for (int64_t e = 0; e < c.num_experts; ++e) add(expert(e) + ".out", {layer[e]}, expert(e) + ".up_proj", true);
+}
+
 // As many as ExpectedTensors() lists, or a few less where biases are.
 int64_t TensorCount(const DecoderConfig& c) {
   const int64_t in_block = 6 + 2 * (c.qk_norm ? 1 : 0) + (c.num_experts > 0 ? 1 + 3 * c.num_experts : 3);
@@ -214,6 +241,10 @@ ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTe
                                     ". Of another shape: " + Listed(misshapen) + ". Unused: " + Listed(unused) +
                                     ". The checkpoint is incomplete or its configuration is another model's.");
   }
+  const size_t in_block = summary.linears.size() / static_cast<size_t>(std::max<int64_t>(1, c.num_blocks));
+  for (size_t first = 0; first < summary.linears.size(); first += in_block) {
+    AddSites(c, summary.linears, first, summary.sites);
+  }
   summary.name = name;
   summary.architecture = c.architecture;
   summary.parameters_active =
@@ -223,6 +254,7 @@ ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTe
   summary.hidden_size = c.hidden_size;
   summary.vocab_size = c.vocab_size;
   summary.max_positions = c.max_positions;
+  summary.rounds_kv_cache = true;
   int64_t most = 0;
   for (const auto& [dtype, parameters] : parameters_by_dtype) {
     if (parameters > most) {

@@ -13,7 +13,7 @@ struct BITLAW_EXPORT StorageRule {
   int bits = 4;                     ///< Bits a code, and a zero point.
   bool symmetric = false;           ///< The zero point is a constant: nothing is stored for it.
   int64_t group_size = -1;          ///< Columns that share a scale; -1 or more than C_in: the whole row.
-  int scale_bits = 16;              ///< 16 or 32.
+  int scale_bits = 16;              ///< A scale: 16, 32, or 8.
   bool stores_group_index = false;  ///< Groups are not runs of neighbouring columns: 32 bits a column.
 };
 

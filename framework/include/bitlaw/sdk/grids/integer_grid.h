@@ -3,10 +3,13 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "bitlaw/api/quantized_linear.h"
+#include "bitlaw/api/quantizer.h"
 #include "bitlaw/base/export.h"
 
 namespace bitlaw {
@@ -16,6 +19,9 @@ namespace bitlaw {
 enum class ScaleDtype { kFloat32, kFloat16 };
 BITLAW_EXPORT std::string_view Name(ScaleDtype dtype);  ///< "float32", "float16".
 inline int ScaleBits(ScaleDtype dtype) { return dtype == ScaleDtype::kFloat16 ? 16 : 32; }
+
+/// `scale` rounded to `dtype`; the smallest that the type has, 2^-24 or 2^-126, where that gives 0.
+BITLAW_EXPORT float StoredScale(float scale, ScaleDtype dtype);
 
 /// How the grid of one group of weights is found:
 ///
@@ -41,6 +47,21 @@ struct BITLAW_EXPORT GridRule {
   double mse_max_shrink = 0.8;
 
   int max_code() const { return (1 << bits) - 1; }
+};
+
+/// The grid of a GridRule as a component: grid/uniform.
+class BITLAW_EXPORT UniformGrid final : public WeightGrid {
+ public:
+  explicit UniformGrid(GridRule rule) : rule_(rule) {}
+  int bits() const override { return rule_.bits; }
+  bool stores_zeros() const override { return !rule_.symmetric; }
+  std::string_view scale_dtype() const override { return Name(rule_.scale_dtype); }
+  int scale_bits() const override { return ScaleBits(rule_.scale_dtype); }
+  void FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
+                  float* zeros) const override;
+
+ private:
+  GridRule rule_;
 };
 
 /// Finds scale and zero of `rows` groups at once: row r of `weights` is weights[r * row_stride + (0 .. columns - 1)].
@@ -72,21 +93,43 @@ struct BITLAW_EXPORT ScaleCheck {
 };
 
 /// Error(kNumerical), with `layer`, the place and what to do, if a scale is zero, infinite or not a number.
-/// scales [C_out, groups] float32.
-BITLAW_EXPORT ScaleCheck CheckScales(const GridRule& rule, const at::Tensor& scales, const std::string& layer);
+/// scales [C_out, groups] float32, exact in `scale_dtype` ("float32" or "float16").
+BITLAW_EXPORT ScaleCheck CheckScales(std::string_view scale_dtype, const at::Tensor& scales, const std::string& layer);
 
 /// Adds "subnormal_scales" (float16 only) and, unless it is 0, "smallest_scales" to the diagnostics of `quantized`.
-BITLAW_EXPORT void AddScaleDiagnostics(const GridRule& rule, const ScaleCheck& check, QuantizedLinear& quantized);
+BITLAW_EXPORT void AddScaleDiagnostics(const ScaleCheck& check, QuantizedLinear& quantized);
 
 /// Error(kNumerical) if the weight of `layer` has a value that is not finite.
 BITLAW_EXPORT void CheckFinite(const at::Tensor& weight, const std::string& layer);
+
+/// Where a level's cell ends: midpoints[c] lies halfway between levels c and c + 1, and belongs to the lower one.
+BITLAW_EXPORT std::vector<float> Midpoints(std::span<const float> levels);
+
+/// The nearest code of `weight` on a grid of levels: how many midpoints lie below weight / scale.
+inline int NearestLevel(float weight, float scale, std::span<const float> midpoints) {
+  const float x = weight / scale;
+  int code = 0;
+  for (const float midpoint : midpoints) code += x > midpoint ? 1 : 0;
+  return code;
+}
+
+/// The nearest codes of `columns` weights of one group, by the rule that every quantizer follows.
+BITLAW_EXPORT void NearestCodes(const WeightGrid& grid, const float* weights, int64_t columns, float scale, float zero,
+                                uint8_t* codes);
+
+/// A result on `grid` without codes and parameters: bits, symmetric, scale_dtype and levels are set.
+BITLAW_EXPORT QuantizedLinear OnGrid(const WeightGrid& grid);
 
 /// Round to nearest: every group of `group_size` neighbouring columns (-1 or more than C_in: the row) on its own grid.
 ///
 /// Shapes   weight [C_out, C_in], any floating dtype; the result as in QuantizedLinear, group_index[j] = j / G.
 /// Errors   Error(kNumerical) naming `layer`: weights that are not finite, scales that scale_dtype cannot hold.
 /// Threads  Same bytes for any number of threads.
-BITLAW_EXPORT QuantizedLinear RoundToNearest(const GridRule& rule, const at::Tensor& weight, int64_t group_size,
+BITLAW_EXPORT QuantizedLinear RoundToNearest(const WeightGrid& grid, const at::Tensor& weight, int64_t group_size,
                                              const std::string& layer);
+inline QuantizedLinear RoundToNearest(const GridRule& rule, const at::Tensor& weight, int64_t group_size,
+                                      const std::string& layer) {
+  return RoundToNearest(UniformGrid(rule), weight, group_size, layer);
+}
 
 }  // namespace bitlaw

@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <optional>
 #include <utility>
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/decoder/producers.h"
 #include "math/matrix_product.h"
 #include "sdk/decoder/tensor/decoder_ops.h"
 #include "sdk/decoder/tensor/expert_layer.h"
@@ -57,8 +59,8 @@ class RotaryTable {
 class DecoderBlock : public Block {
  public:
   DecoderBlock(const DecoderConfig& config, int64_t index, const ModelSummary& summary, const WeightSource& weights,
-               const at::TensorOptions& options, std::shared_ptr<RotaryTable> rotary)
-      : config_(config), index_(index), rotary_(std::move(rotary)) {
+               const at::TensorOptions& options, std::shared_ptr<RotaryTable> rotary, const KvCacheGrid& kv_grid)
+      : config_(config), index_(index), rotary_(std::move(rotary)), kv_grid_(kv_grid) {
     const std::string prefix = "model.layers." + std::to_string(index) + ".";
     const auto load = [&](const std::string& name) {
       return weights.Load(name, c10::typeMetaToScalarType(options.dtype())).to(options.device());
@@ -90,12 +92,46 @@ class DecoderBlock : public Block {
       }
       experts_ = std::make_unique<ExpertLayer>(config, load(prefix + "mlp.gate.weight"), std::move(experts));  // [E, D]
       stages_ = {{{q_.get(), k_.get(), v_.get()}, {o_.get()}, experts_->inner_linears(), experts_->output_linears()}};
+      FindSites(summary);
       return;
     }
     gate_ = load_linear("mlp.gate_proj", config.mlp_bias);                // [F, D]
     up_ = load_linear("mlp.up_proj", config.mlp_bias);                    // [F, D]
     down_ = load_linear("mlp.down_proj", config.mlp_bias);                // [D, F]
     stages_ = {{{q_.get(), k_.get(), v_.get()}, {o_.get()}, {gate_.get(), up_.get()}, {down_.get()}}};
+    FindSites(summary);
+  }
+
+  std::vector<Site> sites() override { return sites_; }
+
+  std::vector<std::pair<std::string, at::Tensor>> other_weights() const override {
+    std::vector<std::pair<std::string, at::Tensor>> weights;
+    for (const auto& [name, norm] : norms_) weights.emplace_back(name + ".weight", *norm);
+    for (const auto& stage : stages_) {
+      for (const Linear* linear : stage) {
+        if (linear->bias().defined()) weights.emplace_back(linear->shape().name + ".bias", linear->bias());
+      }
+    }
+    return weights;
+  }
+
+  void SetOtherWeight(const std::string& name, const at::Tensor& value) override {
+    const auto set = [&](const at::Tensor& held, const auto& keep) {
+      if (value.sizes() != held.sizes()) throw InternalError(name + " was to be set to a value of another shape.");
+      keep(value.to(held.options()));
+      return true;
+    };
+    for (const auto& [norm_name, norm] : norms_) {
+      if (norm_name + ".weight" == name && set(*norm, [&](at::Tensor kept) { *norm = std::move(kept); })) return;
+    }
+    for (const auto& stage : stages_) {
+      for (Linear* linear : stage) {
+        if (!linear->bias().defined() || linear->shape().name + ".bias" != name) continue;
+        set(linear->bias(), [&](at::Tensor kept) { linear->Replace(linear->weight(), std::move(kept)); });
+        return;
+      }
+    }
+    Block::SetOtherWeight(name, value);
   }
 
   int num_stages() const override { return static_cast<int>(stages_.size()); }
@@ -125,6 +161,40 @@ class DecoderBlock : public Block {
   }
 
  private:
+  // Binds the sites that the summary names of this block to its layers and norms.
+  void FindSites(const ModelSummary& summary) {
+    const std::string prefix = "model.layers." + std::to_string(index_) + ".";
+    norms_ = {{prefix + "input_layernorm", &input_norm_}, {prefix + "post_attention_layernorm", &post_norm_}};
+    std::map<std::string, std::pair<Linear*, int>> linears;
+    for (int stage = 0; stage < num_stages(); ++stage) {
+      for (Linear* linear : stages_[stage]) linears[linear->shape().name] = {linear, stage};
+    }
+    for (const SiteShape& shape : summary.sites) {
+      if (shape.block != index_) continue;
+      Site site;
+      site.shape = shape;
+      for (const LinearShape& reader : shape.readers) {
+        const auto& [linear, stage] = linears.at(reader.name);
+        site.readers.push_back(linear);
+        site.stage = stage;
+      }
+      if (!shape.producer.empty()) {
+        const auto norm = norms_.find(shape.producer);
+        if (norm != norms_.end()) {
+          producers_.push_back(std::make_unique<NormProducer>(*norm->second));
+        } else {
+          Linear* const producer = linears.at(shape.producer).first;
+          producers_.push_back(std::make_unique<LinearProducer>(
+              *producer, producer == v_.get() ? ValueChannels(config_.num_heads, config_.num_kv_heads, config_.head_dim)
+                                              : at::Tensor()));
+        }
+        site.producer = producers_.back().get();
+      }
+      sites_.push_back(std::move(site));
+    }
+    if (sites_.empty()) sites_ = Block::sites();
+  }
+
   void StepExperts(int stage, BlockState& state, const InputObserver& observe) {
     const int64_t rows = state.residual.size(0) * state.residual.size(1);
     switch (stage) {
@@ -158,11 +228,15 @@ class DecoderBlock : public Block {
       keys = RmsNorm(keys, k_norm_, config_.rms_norm_eps);
     }
     const double scale = 1.0 / std::sqrt(static_cast<double>(config_.head_dim));
+    // Each token's head on a grid of its own: what a token's keys round to does not depend on what is read with it.
+    const auto on_grid = [](const at::Tensor& heads, const std::optional<ActivationGrid>& grid) {
+      return grid ? grid->Round(heads.to(at::kFloat)).to(heads.scalar_type()) : heads;
+    };
     if (context.cache == nullptr) {
       const RotaryAngles angles = rotary_->First(tokens);
-      return Attend(Rotate(queries, angles, scale, HeadOrder::kHeadsFirst),  // [B, H, T, Dh]
-                    Rotate(keys, angles, 1.0, HeadOrder::kHeadsFirst),       // [B, K, T, Dh]
-                    heads(*v_).transpose(1, 2).contiguous());                // [B, T, H Dh]
+      return Attend(Rotate(queries, angles, scale, HeadOrder::kHeadsFirst),                    // [B, H, T, Dh]
+                    on_grid(Rotate(keys, angles, 1.0, HeadOrder::kHeadsFirst), kv_grid_.keys),  // [B, K, T, Dh]
+                    on_grid(heads(*v_), kv_grid_.values).transpose(1, 2).contiguous());         // [B, T, H Dh]
     }
     const std::vector<int64_t> positions = context.cache->Positions(context.runs);
     if (batch != 1 || tokens != static_cast<int64_t>(positions.size())) {
@@ -172,17 +246,22 @@ class DecoderBlock : public Block {
     const RotaryAngles angles = rotary_->At(positions);
     queries = Rotate(queries, angles, scale, HeadOrder::kTokensFirst);  // [1, T, H, Dh]
     keys = Rotate(keys, angles, 1.0, HeadOrder::kTokensFirst);          // [1, T, K, Dh]
-    context.cache->Write(index_, context.runs, keys[0], heads(*v_)[0]);
+    context.cache->Write(index_, context.runs, on_grid(keys, kv_grid_.keys)[0],
+                         on_grid(heads(*v_), kv_grid_.values)[0]);
     return AttendInForest(queries[0], *context.cache, index_, context.runs).unsqueeze(0);  // [1, T, H Dh]
   }
 
   const DecoderConfig config_;
   const int64_t index_;
   std::shared_ptr<RotaryTable> rotary_;
+  const KvCacheGrid& kv_grid_;  // The model's.
   at::Tensor input_norm_, post_norm_, q_norm_, k_norm_;
   std::unique_ptr<Linear> q_, k_, v_, o_, gate_, up_, down_;
   std::unique_ptr<ExpertLayer> experts_;  // In place of gate_, up_, down_.
   std::array<std::vector<Linear*>, 4> stages_;
+  std::map<std::string, at::Tensor*> norms_;  // Those that make a site's input.
+  std::vector<std::unique_ptr<Producer>> producers_;
+  std::vector<Site> sites_;
 };
 
 class Decoder : public Model {
@@ -207,12 +286,14 @@ class Decoder : public Model {
     std::unique_ptr<DecoderBlock>& block = blocks_.at(i);
     if (!block) {
       block = WithTorchErrors(summary_.name, [&] {
-        return std::make_unique<DecoderBlock>(config_, i, summary_, *weights_, options_, rotary_);
+        return std::make_unique<DecoderBlock>(config_, i, summary_, *weights_, options_, rotary_, kv_grid_);
       });
     }
     return *block;
   }
   void DropBlock(int64_t i) override { blocks_.at(i).reset(); }
+
+  void RoundKvCache(const KvCacheGrid& grid) override { kv_grid_ = grid; }
 
   at::Tensor Embed(const at::Tensor& tokens) override {
     return WithTorchErrors(summary_.name, [&] {
@@ -247,6 +328,7 @@ class Decoder : public Model {
   std::unique_ptr<Tokenizer> tokenizer_;
   at::TensorOptions options_;
   std::shared_ptr<RotaryTable> rotary_;
+  KvCacheGrid kv_grid_;
   at::Tensor embedding_, norm_, head_;  // [V, D], [D], [V, D]
   std::vector<std::unique_ptr<DecoderBlock>> blocks_;
 };

@@ -101,6 +101,11 @@ BITLAW_VECTOR_CODE void CodesOfRun(const float* w, int64_t columns, float scale,
 
 std::string_view Name(ScaleDtype dtype) { return dtype == ScaleDtype::kFloat16 ? "float16" : "float32"; }
 
+float StoredScale(float scale, ScaleDtype dtype) {
+  const float rounded = RoundScale(scale, dtype);
+  return rounded == 0 ? SmallestScale(dtype) : rounded;
+}
+
 void FindGrid(const GridRule& rule, const float* weights, int64_t rows, int64_t columns, int64_t row_stride,
               float* scales, float* zeros) {
   const float max_code = static_cast<float>(rule.max_code());
@@ -116,9 +121,8 @@ void FindGrid(const GridRule& rule, const float* weights, int64_t rows, int64_t 
       low = -1;
       high = 1;
     }
-    scales[r] = RoundScale((high - low) / max_code, rule.scale_dtype);
     // Weights too small for any scale of this type: at half a step at most from 0 or a multiple of the smallest.
-    if (scales[r] == 0) scales[r] = SmallestScale(rule.scale_dtype);
+    scales[r] = StoredScale((high - low) / max_code, rule.scale_dtype);
     zeros[r] = ZeroOf(rule, low, scales[r]);
 
     float best = std::numeric_limits<float>::infinity();
@@ -138,30 +142,36 @@ void FindGrid(const GridRule& rule, const float* weights, int64_t rows, int64_t 
   }
 }
 
-ScaleCheck CheckScales(const GridRule& rule, const at::Tensor& scales, const std::string& layer) {
+void UniformGrid::FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
+                             float* zeros) const {
+  FindGrid(rule_, weights, rows, columns, row_stride, scales, zeros);
+}
+
+ScaleCheck CheckScales(std::string_view scale_dtype, const at::Tensor& scales, const std::string& layer) {
   const at::Tensor flat = scales.contiguous();
   const float* scale = flat.data_ptr<float>();
-  const bool is_half = rule.scale_dtype == ScaleDtype::kFloat16;
+  const bool is_half = scale_dtype == Name(ScaleDtype::kFloat16);
+  const float smallest = SmallestScale(is_half ? ScaleDtype::kFloat16 : ScaleDtype::kFloat32);
   const int64_t groups = flat.dim() > 1 ? flat.size(1) : 1;
   ScaleCheck check;
   for (int64_t i = 0; i < flat.numel(); ++i) {
     if (!(scale[i] > 0) || !std::isfinite(scale[i])) {
       throw Error(ErrorKind::kNumerical,
                   fmt::format("{}: the scale of row {}, group {} is {} in {}, whose largest number is {}. {}", layer,
-                              i / groups, i % groups, scale[i] == 0 ? "zero" : "not finite", Name(rule.scale_dtype),
+                              i / groups, i % groups, scale[i] == 0 ? "zero" : "not finite", scale_dtype,
                               is_half ? "65504" : "3.4e38",
                               is_half ? "Use scale_dtype: float32, or look for weights of extreme size in the "
                                         "checkpoint."
                                       : "Look for weights of extreme size in the checkpoint."));
     }
     if (is_half && scale[i] < 0x1p-14f) ++check.subnormal;
-    if (scale[i] <= SmallestScale(rule.scale_dtype)) ++check.smallest;
+    if (scale[i] <= smallest) ++check.smallest;
   }
   return check;
 }
 
-void AddScaleDiagnostics(const GridRule& rule, const ScaleCheck& check, QuantizedLinear& quantized) {
-  if (rule.scale_dtype == ScaleDtype::kFloat16) {
+void AddScaleDiagnostics(const ScaleCheck& check, QuantizedLinear& quantized) {
+  if (quantized.scale_dtype == Name(ScaleDtype::kFloat16)) {
     quantized.diagnostics.emplace_back("subnormal_scales", static_cast<double>(check.subnormal));
   }
   if (check.smallest > 0) quantized.diagnostics.emplace_back("smallest_scales", static_cast<double>(check.smallest));
@@ -175,18 +185,71 @@ void CheckFinite(const at::Tensor& weight, const std::string& layer) {
                           layer, (~at::isfinite(weight)).sum().item<int64_t>(), weight.numel()));
 }
 
-QuantizedLinear RoundToNearest(const GridRule& rule, const at::Tensor& weight, int64_t group_size,
+std::vector<float> Midpoints(std::span<const float> levels) {
+  std::vector<float> midpoints;
+  for (size_t c = 1; c < levels.size(); ++c) {
+    midpoints.push_back(static_cast<float>((static_cast<double>(levels[c - 1]) + levels[c]) / 2));
+  }
+  return midpoints;
+}
+
+namespace {
+
+BITLAW_VECTOR_CODE void LevelCodesOfRun(const float* w, int64_t columns, float scale, const float* midpoints,
+                                        size_t count, uint8_t* codes) {
+  for (int64_t j = 0; j < columns; ++j) {
+    codes[j] = static_cast<uint8_t>(NearestLevel(w[j], scale, {midpoints, count}));
+  }
+}
+
+// Finds the codes of runs of weights on one grid.
+class CodeFinder {
+ public:
+  explicit CodeFinder(const WeightGrid& grid)
+      : max_code_(static_cast<float>((1 << grid.bits()) - 1)), has_levels_(!grid.levels().empty()),
+        midpoints_(Midpoints(grid.levels())) {}
+
+  void Find(const float* w, int64_t columns, float scale, float zero, uint8_t* codes) const {
+    if (has_levels_) {
+      LevelCodesOfRun(w, columns, scale, midpoints_.data(), midpoints_.size(), codes);
+    } else {
+      CodesOfRun(w, columns, scale, zero, max_code_, codes);
+    }
+  }
+
+ private:
+  float max_code_;
+  bool has_levels_;
+  std::vector<float> midpoints_;
+};
+
+}  // namespace
+
+void NearestCodes(const WeightGrid& grid, const float* weights, int64_t columns, float scale, float zero,
+                  uint8_t* codes) {
+  CodeFinder(grid).Find(weights, columns, scale, zero, codes);
+}
+
+QuantizedLinear OnGrid(const WeightGrid& grid) {
+  QuantizedLinear result;
+  result.bits = grid.bits();
+  result.symmetric = !grid.stores_zeros();
+  result.scale_dtype = grid.scale_dtype();
+  if (const std::span<const float> levels = grid.levels(); !levels.empty()) {
+    result.levels = at::tensor(at::ArrayRef<float>(levels.data(), levels.size()), at::kFloat);
+  }
+  return result;
+}
+
+QuantizedLinear RoundToNearest(const WeightGrid& grid, const at::Tensor& weight, int64_t group_size,
                                const std::string& layer) {
   CheckFinite(weight, layer);
   const at::Tensor w = weight.detach().to(at::kCPU, at::kFloat).contiguous();  // [C_out, C_in]
   const int64_t rows = w.size(0), columns = w.size(1);
   const int64_t group = EffectiveGroupSize(group_size, columns), groups = GroupCount(group_size, columns);
 
-  QuantizedLinear result;
-  result.bits = rule.bits;
-  result.symmetric = rule.symmetric;
+  QuantizedLinear result = OnGrid(grid);
   result.group_size = group;
-  result.scale_dtype = Name(rule.scale_dtype);
   result.codes = at::empty({rows, columns}, at::kByte);
   result.scales = at::empty({rows, groups}, at::kFloat);
   result.zeros = at::empty({rows, groups}, at::kByte);
@@ -196,19 +259,19 @@ QuantizedLinear RoundToNearest(const GridRule& rule, const at::Tensor& weight, i
   uint8_t* codes = result.codes.data_ptr<uint8_t>();
   float* scales = result.scales.data_ptr<float>();
   uint8_t* zeros = result.zeros.data_ptr<uint8_t>();
-  const float max_code = static_cast<float>(rule.max_code());
+  const CodeFinder finder(grid);
   at::parallel_for(0, rows, 8, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       for (int64_t g = 0; g < groups; ++g) {
         const int64_t first = g * group, size = std::min(group, columns - first);
         float zero;
-        FindGrid(rule, in + r * columns + first, 1, size, columns, &scales[r * groups + g], &zero);
+        grid.FindGroups(in + r * columns + first, 1, size, columns, &scales[r * groups + g], &zero);
         zeros[r * groups + g] = static_cast<uint8_t>(zero);
-        CodesOfRun(in + r * columns + first, size, scales[r * groups + g], zero, max_code, codes + r * columns + first);
+        finder.Find(in + r * columns + first, size, scales[r * groups + g], zero, codes + r * columns + first);
       }
     }
   });
-  AddScaleDiagnostics(rule, CheckScales(rule, result.scales, layer), result);
+  AddScaleDiagnostics(CheckScales(result.scale_dtype, result.scales, layer), result);
   return result;
 }
 

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bitlaw/api/factor.h"
+#include "bitlaw/api/model_backend.h"
+#include "bitlaw/api/quantizer.h"
+#include "bitlaw/base/export.h"
+
+namespace bitlaw {
+
+struct LayerCalibration;
+struct Site;
+
+/// Changes a model's weights before they are quantized so that the *unquantized* model computes the same function and
+/// quantization hurts it less: scales folded into what makes an input, rotations. Built from its options by a factory;
+/// const after.
+///
+/// The framework walks the unquantized model once for each transform of a recipe, in their order, and applies it site by
+/// site; then the quantizer sees the changed model. testing/transform_conformance.h checks what is promised here.
+///
+/// Threads: same inputs, same bytes, for any thread. This header is free of torch: the planner asks ExplainUnsupported.
+class BITLAW_EXPORT Transform {
+ public:
+  virtual ~Transform() = default;
+
+  /// Why this site is left as it is. Empty exactly when Apply() can change it. A model without any such site is not
+  /// supported by the transform, and its trial is skipped with the first site's reason.
+  virtual std::string ExplainUnsupported(const SiteShape& site) const = 0;
+
+  /// Statistics of the sites' inputs in the unquantized model, after the transforms before this one.
+  virtual CalibrationNeeds needs() const = 0;
+
+  /// What distinguishes trials with this transform: the strength of a scale, say. As Quantizer::factors().
+  virtual std::vector<Factor> factors(const ModelSummary& model) const {
+    (void)model;
+    return {};
+  }
+
+  /// Changes the weights of site.readers and of what makes their input; Site::Fold() does so for a scale. Every reader's
+  /// output stays what it was, but for rounding.
+  /// Errors   Error(kNumerical) with the site's name.
+  virtual void Apply(const Site& site, const LayerCalibration& calibration) const = 0;
+};
+
+}  // namespace bitlaw

@@ -1,0 +1,149 @@
+#pragma once
+
+#include <c10/util/Half.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "bitlaw/api/quantizer.h"
+#include "bitlaw/base/rng.h"
+#include "bitlaw/sdk/grids/effective_bits.h"
+#include "bitlaw/sdk/grids/grid_options.h"
+#include "bitlaw/sdk/grids/integer_grid.h"
+
+namespace bitlaw::testing {
+
+namespace internal {
+
+/// Groups that a grid must cope with: random ones of several widths, one-sided ones, outliers, zeros.
+inline std::vector<std::vector<float>> GroupsToTry() {
+  Rng rng(20240521);
+  std::vector<std::vector<float>> groups;
+  for (const size_t size : {1u, 2u, 7u, 16u, 33u, 128u}) {
+    std::vector<float> plain(size), positive(size), outlier(size);
+    for (size_t j = 0; j < size; ++j) {
+      plain[j] = static_cast<float>(0.1 * (rng.Uniform() + rng.Uniform() + rng.Uniform() - 1.5));
+      positive[j] = std::fabs(plain[j]) + 0.01F;
+      outlier[j] = plain[j] * (j == size / 2 ? 50.0F : 1.0F);
+    }
+    groups.insert(groups.end(), {plain, positive, outlier, std::vector<float>(size, 0.0F)});
+  }
+  return groups;
+}
+
+inline double ValueOf(const WeightGrid& grid, int code, float scale, float zero) {
+  const double level = grid.levels().empty() ? code : grid.levels()[static_cast<size_t>(code)];
+  return static_cast<double>(scale) * (level - zero);
+}
+
+}  // namespace internal
+
+/// What a grid does against the promises of WeightGrid, one sentence an entry; empty if it keeps them.
+///
+/// Tried: levels (finite, ascending, no more than `bits` hold); parameters (positive and finite scales, exact in their type;
+/// whole zeros in range; the same for one group alone and among others, twice); every code against all others by brute
+/// force; the code of each code's value; a group times a power of two; effective bits, at least those of code and scale.
+inline std::vector<std::string> GridFaults(const WeightGrid& grid, const std::string& name) {
+  std::vector<std::string> faults;
+  const auto fault = [&](const std::string& what) {
+    const std::string text = "grid '" + name + "': " + what;
+    if (std::find(faults.begin(), faults.end(), text) == faults.end()) faults.push_back(text);
+  };
+  if (grid.bits() < 1 || grid.bits() > 8) {
+    fault("its codes have " + std::to_string(grid.bits()) + " bits, not 1 to 8.");
+    return faults;
+  }
+  const int codes = grid.levels().empty() ? 1 << grid.bits() : static_cast<int>(grid.levels().size());
+  if (codes < 2 || codes > 1 << grid.bits()) {
+    fault("it has " + std::to_string(codes) + " levels and codes of " + std::to_string(grid.bits()) + " bits.");
+    return faults;
+  }
+  for (size_t c = 0; c < grid.levels().size(); ++c) {
+    if (!std::isfinite(grid.levels()[c]) || (c > 0 && !(grid.levels()[c] > grid.levels()[c - 1]))) {
+      fault("its levels are not finite and ascending at level " + std::to_string(c) + ".");
+    }
+  }
+  const bool is_half = grid.scale_dtype() == "float16";
+  if (!is_half && grid.scale_dtype() != "float32") fault("its scale_dtype is neither float16 nor float32.");
+  if (grid.scale_bits() < 1 || grid.scale_bits() > 32) fault("its scales have less than 1 or more than 32 bits.");
+
+  bool has_zero = false;
+  float first_zero = 0;
+  for (const std::vector<float>& group : internal::GroupsToTry()) {
+    const auto size = static_cast<int64_t>(group.size());
+    const std::string where = " for a group of " + std::to_string(size) + " weights.";
+    float scale = -1, zero = -1, scale_again = -1, zero_again = -1;
+    grid.FindGroups(group.data(), 1, size, size, &scale, &zero);
+    grid.FindGroups(group.data(), 1, size, size, &scale_again, &zero_again);
+    if (!(scale > 0) || !std::isfinite(scale)) {
+      fault("its scale is not positive and finite" + where);
+      continue;
+    }
+    if (scale != scale_again || zero != zero_again) fault("it gives other parameters the second time" + where);
+    if (is_half && static_cast<float>(c10::Half(scale)) != scale) fault("its scale is not exact in float16" + where);
+    if (zero != std::floor(zero) || zero < 0 || zero > static_cast<float>((1 << grid.bits()) - 1)) {
+      fault("its zero point is not a whole number that a code can be" + where);
+    }
+    if (!grid.levels().empty() && zero != 0) fault("it has levels and a zero point other than 0" + where);
+    if (!has_zero) first_zero = zero;
+    has_zero = true;
+    if (!grid.stores_zeros() && zero != first_zero) fault("it stores no zero points, and they differ" + where);
+
+    // The same group as one row of several, in a wider matrix.
+    std::vector<float> matrix(static_cast<size_t>(3 * (size + 5)), 0.25F);
+    std::copy(group.begin(), group.end(), matrix.begin() + size + 5);
+    float scales[3] = {}, zeros[3] = {};
+    grid.FindGroups(matrix.data(), 3, size, size + 5, scales, zeros);
+    if (scales[1] != scale || zeros[1] != zero) fault("a group's parameters depend on the rows beside it" + where);
+
+    std::vector<uint8_t> found(group.size());
+    NearestCodes(grid, group.data(), size, scale, zero, found.data());
+    for (size_t j = 0; j < group.size(); ++j) {
+      double best = INFINITY;
+      for (int c = 0; c < codes; ++c) {
+        best = std::min(best, std::fabs(group[j] - internal::ValueOf(grid, c, scale, zero)));
+      }
+      const bool is_code = found[j] < codes;
+      // Weights halfway between two points may go to either, as far as float32 tells w / scale apart.
+      const double slack = scale * codes * 0x1p-22;
+      if (!is_code || std::fabs(group[j] - internal::ValueOf(grid, found[j], scale, zero)) > best + slack) {
+        fault("the code of a weight is not that of the nearest point" + where);
+      }
+    }
+    std::vector<float> points;
+    for (int c = 0; c < codes; ++c) points.push_back(static_cast<float>(internal::ValueOf(grid, c, scale, zero)));
+    std::vector<uint8_t> again(points.size());
+    NearestCodes(grid, points.data(), codes, scale, zero, again.data());
+    for (int c = 0; c < codes; ++c) {
+      if (again[static_cast<size_t>(c)] != c) fault("the value of code " + std::to_string(c) + " has another code" + where);
+    }
+    const bool is_zero = std::all_of(group.begin(), group.end(), [](float w) { return w == 0; });
+    for (const float factor : {0.125F, 8.0F}) {
+      // A group of zeros has no size of its own; below 2^-14 float16 has fewer digits.
+      if (is_zero || (is_half && scale * std::min(factor, 1.0F) < 0x1p-14F)) continue;
+      std::vector<float> scaled = group;
+      for (float& w : scaled) w *= factor;
+      grid.FindGroups(scaled.data(), 1, size, size, &scale_again, &zero_again);
+      if (scale_again != scale * factor || zero_again != zero) {
+        fault("a group times a power of two does not have its scale times that and the same zero point" + where);
+      }
+    }
+  }
+  LinearShape layer;
+  layer.in_features = 256;
+  layer.out_features = 8;
+  for (const int64_t group_size : {int64_t{32}, int64_t{256}}) {
+    const double expected = grid.bits() + (grid.scale_bits() + (grid.stores_zeros() ? grid.bits() : 0)) /
+                                              static_cast<double>(group_size);
+    if (std::fabs(StoredBitsPerWeight(layer, StorageOf(grid, group_size)) - expected) > 1e-12) {
+      fault("its effective bits are not those of codes, scales and zero points.");
+    }
+  }
+  return faults;
+}
+
+}  // namespace bitlaw::testing

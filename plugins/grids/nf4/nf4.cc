@@ -1,0 +1,53 @@
+#include "nf4.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "bitlaw/sdk/grids/grid_options.h"
+
+namespace bitlaw {
+namespace {
+
+// As bitsandbytes prints them (functional.py, get_4bit_type).
+constexpr std::array<float, 16> kLevels = {
+    -1.0F,
+    -0.6961928009986877F,
+    -0.5250730514526367F,
+    -0.39491748809814453F,
+    -0.28444138169288635F,
+    -0.18477343022823334F,
+    -0.09105003625154495F,
+    0.0F,
+    0.07958029955625534F,
+    0.16093020141124725F,
+    0.24611230194568634F,
+    0.33791524171829224F,
+    0.44070982933044434F,
+    0.5626170039176941F,
+    0.7229568362236023F,
+    1.0F,
+};
+
+}  // namespace
+
+OptionSchema Nf4Grid::Schema() {
+  OptionSchema schema;
+  AddScaleDtypeOption(schema, "float32");
+  return schema;
+}
+
+std::span<const float> Nf4Grid::levels() const { return kLevels; }
+
+void Nf4Grid::FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
+                         float* zeros) const {
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* w = weights + r * row_stride;
+    float largest = 0;
+    for (int64_t j = 0; j < columns; ++j) largest = std::max(largest, std::fabs(w[j]));
+    scales[r] = largest == 0 ? 1.0F : StoredScale(largest, scale_dtype_);
+    zeros[r] = 0;
+  }
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,125 @@
+#include "bitlaw/testing/quantizer_conformance.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "bitlaw/sdk/grids/integer_grid.h"
+#include "support/quantizers.h"
+
+namespace bitlaw {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::QuantizerFaults;
+
+LinearShape Shape(int64_t in, int64_t out) {
+  LinearShape shape;
+  shape.name = "layer";
+  shape.in_features = in;
+  shape.out_features = out;
+  return shape;
+}
+
+// 48 is no multiple of 32: refused unless partial groups are allowed.
+const std::vector<LinearShape> kShapes = {Shape(64, 96), Shape(48, 8), Shape(32, 1), Shape(160, 70)};
+
+TEST(QuantizerKit, EveryQuantizerInTheTreeKeepsItsPromises) {
+  ASSERT_THAT(QuantizerHost().Names(ComponentKind::kQuantizer), ElementsAre("gptq", "rtn"));
+  const std::vector<Value::Map> plain = {{{"group_size", 32}},
+                                         {{"group_size", 32}, {"allow_partial_group", true}, {"bits", 3}},
+                                         {{"group_size", -1}, {"bits", 2}, {"symmetric", true}},
+                                         {{"group_size", 16}, {"mse", true}, {"scale_dtype", "float32"}}};
+  for (const Value::Map& options : plain) {
+    for (const char* name : {"rtn", "gptq"}) {
+      // GPTQ factors its Hessian with BLAS, whose sums depend on the number of threads (its README).
+      const bool any_threads = name == std::string("rtn");
+      EXPECT_THAT(QuantizerFaults([&] { return MakeQuantizer(name, options); }, name, kShapes, any_threads), ElementsAre());
+      // The same on levels.
+      const auto on_levels = [&] {
+        auto quantizer = MakeQuantizer(name, options);
+        quantizer->TakeGrid(MakeGrid("nf4", {}));
+        return quantizer;
+      };
+      EXPECT_THAT(QuantizerFaults(on_levels, name, kShapes, any_threads), ElementsAre());
+    }
+  }
+  for (const Value::Map& options : std::vector<Value::Map>{{{"group_size", 32}, {"act_order", true}},
+                                                           {{"group_size", 16}, {"group_params", "static"}},
+                                                           {{"group_size", 16}, {"group_params", "in_block"}}}) {
+    EXPECT_THAT(QuantizerFaults([&] { return MakeQuantizer("gptq", options); }, "gptq", kShapes, false), ElementsAre());
+  }
+}
+
+// Rounds to nearest at four bits, with room for one mistake.
+class Nearest : public Quantizer {
+ public:
+  std::string ExplainUnsupported(const LinearShape&) const override { return ""; }
+  double BitsRequested(const LinearShape&) const override { return 4; }
+  double BitsPerWeight(const LinearShape&) const override { return 4.5; }
+  bool depends_on_shape_only() const override { return true; }
+  CalibrationNeeds needs() const override { return {}; }
+  QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration&) const override {
+    return RoundToNearest(GridRule(), weight, 16, layer.name);
+  }
+};
+class RefusesSilently : public Nearest {
+  std::string ExplainUnsupported(const LinearShape&) const override { return "too wide"; }
+};
+class RefusesLate : public Nearest {
+  QuantizedLinear Quantize(const LinearShape&, const at::Tensor&, const LayerCalibration&) const override {
+    throw Error(ErrorKind::kUnsupported, "too late.");
+  }
+};
+class SpoilsItsInput : public Nearest {
+  QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration& c) const override {
+    QuantizedLinear result = Nearest::Quantize(layer, weight, c);
+    at::Tensor(weight).zero_();
+    return result;
+  }
+};
+class CodesOutOfRange : public Nearest {
+  QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration& c) const override {
+    QuantizedLinear result = Nearest::Quantize(layer, weight, c);
+    result.bits = 3;
+    return result;
+  }
+};
+class DiffersByThreads : public Nearest {
+  QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration& c) const override {
+    QuantizedLinear result = Nearest::Quantize(layer, weight, c);
+    result.scales.mul_(1 + at::get_num_threads() / 16.0);
+    result.scale_dtype = "float32";
+    return result;
+  }
+};
+class KnowsNames : public Nearest {
+  double BitsRequested(const LinearShape& layer) const override { return layer.name == "layer" ? 4 : 8; }
+};
+class GivesOne : public Nearest {
+  bool QuantizeSite(const SiteShape&, std::span<const at::Tensor>, const LayerCalibration&,
+                    std::vector<QuantizedLinear>& results) const override {
+    results.resize(1);
+    return true;
+  }
+};
+
+TEST(QuantizerKit, NamesWhatAQuantizerGetsWrong) {
+  const auto faults = [](auto quantizer) {
+    using Wrong = decltype(quantizer);
+    return QuantizerFaults([] { return std::make_unique<Wrong>(); }, "q", {Shape(32, 4)});
+  };
+  const std::string where = "quantizer 'q', layer [4, 32]: ";
+  EXPECT_THAT(faults(Nearest()), ElementsAre());
+  EXPECT_THAT(faults(RefusesSilently()), ElementsAre(where + "ExplainUnsupported says 'too wide', and Quantize does it."));
+  EXPECT_THAT(faults(RefusesLate()), ElementsAre(where + "ExplainUnsupported is empty, and Quantize says 'too late.'."));
+  EXPECT_THAT(faults(SpoilsItsInput()), ::testing::Contains(where + "it changed the weights that it was given."));
+  EXPECT_THAT(faults(CodesOutOfRange()), ElementsAre(HasSubstr("With bits = 3 they must lie in [0, 7].")));
+  EXPECT_THAT(faults(DiffersByThreads()), ::testing::Contains(where + "another number of threads differs."));
+  EXPECT_THAT(faults(KnowsNames()),
+              ElementsAre(where + "depends_on_shape_only() is true, and another name changes what it says."));
+  EXPECT_THAT(faults(GivesOne()), ElementsAre(where + "QuantizeSite gave 1 results for 2 readers."));
+}
+
+}  // namespace
+}  // namespace bitlaw
