@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "bitlaw/base/error.h"
-#include "spec/cell_filter.h"
+#include "spec/quantize/cell_filter.h"
 #include "spec/study_reader.h"
 
 namespace bitlaw {

@@ -14,8 +14,8 @@ namespace bitlaw {
 /// What one quantizer configuration comes to on one model, before any weight is read.
 struct LayerVerdict {
   std::string reason;            ///< Why it cannot be done; empty if it can.
-  double bits_requested = 0;     ///< Mean over quantizable weights.
-  double bits_per_weight = 0;    ///< Effective mean.
+  double bits_requested = 16;    ///< Mean over quantizable weights; 16 where they stay as they are.
+  double bits_per_weight = 16;   ///< Effective mean; likewise.
   int64_t group_size = 0;        ///< Smallest effective one; 0 if the quantizer has no option group_size.
 };
 

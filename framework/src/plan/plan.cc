@@ -13,6 +13,7 @@
 #include "plan/supported_model.h"
 #include "plugin/host.h"
 #include "spec/decoder.h"
+#include "spec/quantize/recipe.h"
 
 namespace bitlaw {
 namespace {
@@ -94,8 +95,10 @@ class Planner {
  private:
   // One entry of `quantize:`, ready to become trials.
   struct Entry {
-    const Component* component = nullptr;
+    const QuantizeSpec* spec = nullptr;
+    std::string version;                              // Of the quantizer's plugin.
     std::unique_ptr<Grid> grid;
+    std::vector<SplitOptions> split;                  // By combination.
     std::vector<Grid::Cell> cells;
     std::vector<bool> needs_calibration;              // By combination.
     bool any_needs_calibration = false;
@@ -130,8 +133,12 @@ class Planner {
 
   void PrepareEntry(const QuantizeSpec& spec) {
     Entry entry;
-    entry.component = &host_.Find(ComponentKind::kQuantizer, spec.component, spec.mark.Text());
-    entry.grid = std::make_unique<Grid>(spec, entry.component->schema);
+    static const OptionSchema kNoOptions;
+    const Component* component =
+        spec.component == kKeepWeights ? nullptr : &host_.Find(ComponentKind::kQuantizer, spec.component, spec.mark.Text());
+    entry.spec = &spec;
+    if (component != nullptr) entry.version = component->plugin_version;
+    entry.grid = std::make_unique<Grid>(spec, spec.schema);
     entry.grid->ForEach([&](const Grid::Cell& cell) { entry.cells.push_back(cell); });
     entry.left_out = entry.grid->left_out();
     planned_cells_ += entry.cells.size() * plan_.models.size();
@@ -143,6 +150,7 @@ class Planner {
                                           " are planned. Shorten lists, add a 'where', or make several studies.");
     }
     const size_t combinations = entry.grid->num_combinations();
+    entry.split.resize(combinations);
     entry.refusals.resize(combinations);
     entry.needs_calibration.resize(combinations);
     entry.verdicts.assign(plan_.models.size(), std::vector<LayerVerdict>(combinations));
@@ -150,25 +158,32 @@ class Planner {
     for (const Grid::Cell& cell : entry.cells) is_used[cell.combination] = true;
     for (size_t i = 0; i < combinations; ++i) {
       if (!is_used[i]) continue;
-      const Options& options = entry.grid->options(i);
-      std::unique_ptr<Quantizer> quantizer;
+      entry.split[i] = Split(entry.grid->options(i), component == nullptr ? kNoOptions : component->schema, host_);
+      const Options& options = entry.split[i].quantizer;
+      const Value& recipe = entry.split[i].recipe;
+      MadeRecipe made;
       try {
-        quantizer = host_.MakeQuantizer(entry.component->info.name, options);
+        made = MakeRecipe(host_, spec.component, options, recipe);
       } catch (const Error& error) {
         // Options that are right one by one but not together.
         if (error.kind() != ErrorKind::kSpec && error.kind() != ErrorKind::kUnsupported) throw;
         entry.refusals[i] = error.what();
         continue;
       }
-      entry.needs_calibration[i] = quantizer->needs().any();
+      entry.needs_calibration[i] = made.needs_calibration();
       entry.any_needs_calibration |= entry.needs_calibration[i];
       for (size_t model = 0; model < plan_.models.size(); ++model) {
-        entry.verdicts[model][i] = surveys_[model].Ask(*quantizer, options);
+        LayerVerdict& verdict = entry.verdicts[model][i];
+        if (made.quantizer != nullptr) verdict = surveys_[model].Ask(*made.quantizer, options);
+        if (verdict.reason.empty()) {
+          verdict.reason = ExplainUnsupportedParts(made, recipe, plan_.models[model].summary);
+        }
       }
     }
     if (entry.any_needs_calibration && spec.calibration_fixed.is_null()) {
-      faults_.Add(spec.mark, "quantizer '" + spec.component +
-                                 "' needs calibration text. Add 'calibration: {corpus: ...}', with one of: " +
+      faults_.Add(spec.mark, (component == nullptr ? "a transform"
+                                                           : "quantizer '" + spec.component + "'") +
+                                 " needs calibration text. Add 'calibration: {corpus: ...}', with one of: " +
                                  JoinNames(CorpusNames()) + ".");
       return;
     }
@@ -195,14 +210,14 @@ class Planner {
     for (const Entry& entry : entries_) {
       for (const auto& [name, values] : entry.grid->values()) {
         if (name.starts_with(kCalibrationPrefix) && !entry.any_needs_calibration) continue;
-        for (const Value& value : values) seen[entry.component->info.name][name].insert(value.CanonicalJson());
+        for (const Value& value : values) seen[entry.spec->component][name].insert(value.CanonicalJson());
       }
     }
     for (const Entry& entry : entries_) {
-      std::vector<std::string>& names = varying_[entry.component->info.name];
-      if (!names.empty()) continue;
+      std::vector<std::string>& names = varying_[entry.spec->component];
       for (const auto& [name, values] : entry.grid->values()) {
-        if (seen[entry.component->info.name][name].size() > 1) names.push_back(name);
+        const bool is_listed = std::find(names.begin(), names.end(), name) != names.end();
+        if (!is_listed && seen[entry.spec->component][name].size() > 1) names.push_back(name);
       }
     }
   }
@@ -220,9 +235,9 @@ class Planner {
     const PlannedModel& planned = plan_.models[model];
     plan_.left_out += entry.left_out;
     for (const Grid::Cell& cell : entry.cells) {
-      const Options& options = entry.grid->options(cell.combination);
+      const SplitOptions& split = entry.split[cell.combination];
       const CalibrationSpec* calibration = entry.needs_calibration[cell.combination] ? &*cell.calibration : nullptr;
-      std::string label = Label(planned, *entry.component, options, calibration);
+      std::string label = Label(planned, *entry.spec, split.shown, calibration);
       const LayerVerdict& verdict = entry.verdicts[model][cell.combination];
       std::string reason = entry.refusals[cell.combination];
       if (reason.empty()) reason = verdict.reason;
@@ -238,11 +253,12 @@ class Planner {
       Trial trial;
       trial.model = model;
       trial.label = std::move(label);
-      trial.quantizer = entry.component->info.name;
-      trial.quantizer_version = entry.component->plugin_version;
-      trial.quantizer_options = options;
+      trial.quantizer = entry.spec->component;
+      trial.quantizer_version = entry.version;
+      trial.quantizer_options = split.quantizer;
+      trial.recipe = split.recipe;
       if (calibration != nullptr) trial.calibration = *calibration;
-      for (const std::string& name : axis_names_) trial.axes.emplace_back(name, AxisValue(name, options, calibration));
+      for (const std::string& name : axis_names_) trial.axes.emplace_back(name, AxisValue(name, split.shown, calibration));
       trial.bits_requested = verdict.bits_requested;
       trial.bits_per_weight = verdict.bits_per_weight;
       trial.group_size_effective = verdict.group_size;
@@ -250,24 +266,27 @@ class Planner {
     }
   }
 
-  static Value AxisValue(const std::string& name, const Options& options, const CalibrationSpec* calibration) {
+  static Value AxisValue(const std::string& name, const Value& options, const CalibrationSpec* calibration) {
     if (name.starts_with(kCalibrationPrefix)) {
       return calibration == nullptr ? Value() : CalibrationValue(*calibration, name.substr(kCalibrationPrefix.size()));
     }
-    const Value* value = options.map().Find(name);
+    const Value* value = options.is_null() ? nullptr : options.Find(name);
     return value == nullptr ? Value() : WithoutMark(*value);
   }
 
-  std::string Label(const PlannedModel& model, const Component& component, const Options& options,
+  std::string Label(const PlannedModel& model, const QuantizeSpec& spec, const Value& options,
                     const CalibrationSpec* calibration) {
-    std::string label = model.spec.name + " " + component.info.name;
-    for (const std::string& name : varying_[component.info.name]) {
+    std::string label = model.spec.name + " " + spec.component;
+    for (const std::string& name : varying_[spec.component]) {
       if (name.starts_with(kCalibrationPrefix)) {
         if (calibration == nullptr) continue;
         const std::string short_name = name.substr(kCalibrationPrefix.size());
         label += " " + short_name + "=" + LabelText(CalibrationValue(*calibration, short_name), nullptr);
       } else {
-        label += " " + name + "=" + LabelText(*options.map().Find(name), component.schema.Find(name));
+        const Value* value = options.Find(name);
+        const OptionField* field = spec.schema.Find(name);
+        if (value == nullptr) continue;  // Of another entry's recipe, or it does not count in this cell.
+        label += " " + name + "=" + LabelText(*value, field);
       }
     }
     return label;
@@ -319,6 +338,7 @@ class Planner {
                                 {"quantizer", Value::Map{{"name", trial.quantizer},
                                                          {"options", trial.quantizer_options.map()},
                                                          {"version", trial.quantizer_version}}}};
+    if (!trial.recipe.is_null()) trial.identity.Set("recipe", trial.recipe);
     trial.id = ShortDigest(DigestOf(trial.identity.CanonicalJson()));
     if (ids_.insert(trial.id).second) {
       plan_.trials.push_back(std::move(trial));

@@ -20,9 +20,11 @@ struct BITLAW_EXPORT Trial {
   std::string id;                        ///< 12 hex digits over `identity`; stable across machines and file orders.
   std::string label;                     ///< "SmolLM2-135M gptq bits=3 group_size=32 sequences=8"
   size_t model = 0;                      ///< Index into Plan::models.
-  std::string quantizer;                 ///< "gptq"; "none" for the unquantized model.
+  std::string quantizer;                 ///< "gptq"; "none" for the unquantized model, "keep" for its weights.
   std::string quantizer_version;         ///< Of the plugin; "" for none.
   Options quantizer_options;             ///< Resolved.
+  /// What is done beside the quantizer (spec/quantize/recipe.h); null: nothing.
+  Value recipe{};
   std::optional<CalibrationSpec> calibration;  ///< Empty if the quantizer needs none.
   ComputeSetting compute;
   /// Column name -> value, for tables: every option that is an axis anywhere in the study, in the same order for every

@@ -5,34 +5,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <limits>
 #include <map>
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
-#include "quantize/input_statistics.h"
+#include "quantize/calibration_walk.h"
 #include "quantize/matrix_product_clock.h"
+#include "quantize/timed.h"
+#include "quantize/transform_model.h"
 
 namespace bitlaw {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-// Adds the time of its scope to `sum`.
-class Timed {
- public:
-  explicit Timed(double& sum) : sum_(sum) {}
-  ~Timed() { sum_ += SecondsSince(start_); }
-
- private:
-  double& sum_;
-  Clock::time_point start_ = Clock::now();
-};
 
 void CheckSupported(const Model& model, const Quantizer& quantizer) {
   std::string faults;
@@ -43,166 +28,126 @@ void CheckSupported(const Model& model, const Quantizer& quantizer) {
   if (!faults.empty()) throw Error(ErrorKind::kUnsupported, faults);
 }
 
-void CheckCalibration(const ModelSummary& summary, const TokenSequences* calibration) {
-  if (calibration == nullptr) throw InternalError(summary.name + ": the quantizer needs calibration, and got none");
-  if (calibration->count < 1 || calibration->length_tokens < 1 ||
-      static_cast<int64_t>(calibration->ids.size()) != calibration->count * calibration->length_tokens) {
-    throw InternalError(fmt::format("{}: calibration of {} sequences of {} tokens holds {} ids", summary.name,
-                                    calibration->count, calibration->length_tokens, calibration->ids.size()));
-  }
-  if (summary.max_positions > 0 && calibration->length_tokens > summary.max_positions) {
-    throw Error(ErrorKind::kSpec,
-                fmt::format("{}: calibration sequences have {} tokens, but the model takes at most {}. Use shorter "
-                            "sequences.",
-                            summary.name, calibration->length_tokens, summary.max_positions));
-  }
-  const auto [low, high] = std::minmax_element(calibration->ids.begin(), calibration->ids.end());
-  if (*low < 0 || *high >= summary.vocab_size) {
-    throw InternalError(fmt::format("{}: calibration ids span [{}, {}], outside the vocabulary of {}", summary.name,
-                                    *low, *high, summary.vocab_size));
-  }
-}
-
 // One walk over the blocks of a model.
 class BlockWalk {
  public:
-  BlockWalk(Model& model, const Quantizer& quantizer, const TokenSequences* calibration,
-            const QuantizeSettings& settings, const QuantizeCallback& callback)
+  BlockWalk(Model& model, const Quantizer& quantizer, const std::optional<ActivationGrid>& activations,
+            const TokenSequences* calibration, const QuantizeSettings& settings, const QuantizeCallback& callback,
+            QuantizedModel& result)
       : model_(model),
         quantizer_(quantizer),
-        needs_(quantizer.needs()),
-        calibration_(calibration),
+        activations_(activations),
         settings_(settings),
-        callback_(callback) {}
+        callback_(callback),
+        result_(result) {
+    const CalibrationNeeds needs = quantizer.needs();
+    if (!needs.any()) return;
+    CheckCalibration(model.summary(), calibration);
+    walk_.emplace(model, *calibration, settings.batch_tokens, result.times);
+    walk_->SetNeeds(needs);
+  }
 
-  QuantizedModel Run() {
-    {
-      const MatrixProductClock products;
-      const Timed total(result_.times.total_s);
-      if (needs_.any()) EmbedSequences();
-      for (int64_t b = 0; b < model_.summary().num_blocks; ++b) {
-        blocks_done_ = b;
-        Block& block = model_.block(b);
-        if (!needs_.any()) {
-          for (int stage = 0; stage < block.num_stages(); ++stage) QuantizeStage(block, stage);
-        } else if (settings_.sequential == SequentialUnit::kStage) {
-          WalkStages(block);
-        } else {
-          WalkWholeBlock(block);
-        }
+  void Run() {
+    if (walk_) walk_->Embed();
+    for (int64_t b = 0; b < model_.summary().num_blocks; ++b) {
+      blocks_done_ = b;
+      Block& block = model_.block(b);
+      FindSites(block);
+      if (!walk_) {
+        for (int stage = 0; stage < block.num_stages(); ++stage) QuantizeStage(block, stage);
+      } else if (settings_.sequential == SequentialUnit::kStage) {
+        WalkStages(block);
+      } else {
+        WalkWholeBlock(block);
       }
-      result_.times.matrix_product_s = products.seconds();
     }
     Summarize();
-    return std::move(result_);
   }
 
  private:
-  using Statistics = std::map<const Linear*, std::shared_ptr<InputStatistics>>;
-
-  void EmbedSequences() {
-    const Timed timed(result_.times.forward_s);
-    const int64_t per_batch = std::max<int64_t>(1, settings_.batch_tokens / calibration_->length_tokens);
-    const at::Device device(model_.compute().device);
-    const int64_t rows = model_.summary().vocab_size;  // A tokenizer may have more entries than its model.
-    for (const int32_t id : calibration_->ids) {
-      if (id < rows) continue;
-      throw Error(ErrorKind::kUnsupported,
-                  "corpus: token " + std::to_string(id) + " ('" +
-                      model_.tokenizer().Decode(std::span(&id, 1), /*skip_special_tokens=*/false) +
-                      "') has no row in the model's embeddings, which have " + std::to_string(rows) +
-                      ". The tokenizer has more entries than the model.");
-    }
-    for (int64_t first = 0; first < calibration_->count; first += per_batch) {
-      const int64_t count = std::min(per_batch, calibration_->count - first);
-      at::Tensor tokens = at::empty({count, calibration_->length_tokens}, at::kLong);
-      std::copy_n(calibration_->ids.begin() + first * calibration_->length_tokens, tokens.numel(),
-                  tokens.data_ptr<int64_t>());
-      batches_.push_back(BlockState{.residual = model_.Embed(tokens.to(device))});  // [B, T, D]
-    }
-  }
-
-  // Collects into statistics_, which holds one entry a reader; readers of one input share theirs.
-  InputObserver Observer() {
-    return [this](std::span<Linear* const> readers, const at::Tensor& input) {
-      const Clock::time_point start = Clock::now();
-      if (readers.empty()) return;
-      std::shared_ptr<InputStatistics>& shared = statistics_[readers.front()];
-      if (!shared) shared = std::make_shared<InputStatistics>(needs_);
-      for (const Linear* reader : readers) {
-        std::shared_ptr<InputStatistics>& own = statistics_[reader];
-        if (own && own != shared) throw InternalError(reader->shape().name + ": its inputs are shared with changing layers");
-        own = shared;
-      }
-      shared->Add(input);
-      const double spent = SecondsSince(start);
-      result_.times.statistics_s += spent;
-      result_.times.forward_s -= spent;  // The observer runs inside a step.
-    };
-  }
-
-  void StepAll(Block& block, int stage, const InputObserver& observe) {
-    const Timed timed(result_.times.forward_s);
-    for (BlockState& batch : batches_) block.Step(stage, batch, ForwardContext{}, observe);
-  }
-
   void WalkStages(Block& block) {
     for (int stage = 0; stage < block.num_stages(); ++stage) {
-      StepAll(block, stage, Observer());
+      walk_->Step(block, stage, /*observes=*/true);
       QuantizeStage(block, stage);
     }
     if (IsLastBlock()) return;  // Nothing reads its output.
-    StepAll(block, block.num_stages(), {});
+    walk_->Step(block, block.num_stages(), /*observes=*/false);
   }
 
   void WalkWholeBlock(Block& block) {
-    {
-      const Timed timed(result_.times.forward_s);
-      for (const BlockState& batch : batches_) {
-        BlockState scratch = {.residual = batch.residual};
-        for (int stage = 0; stage < block.num_stages(); ++stage) block.Step(stage, scratch, ForwardContext{}, Observer());
-      }
-    }
+    walk_->Observe(block);
     for (int stage = 0; stage < block.num_stages(); ++stage) QuantizeStage(block, stage);
-    if (IsLastBlock()) return;
-    const Timed timed(result_.times.forward_s);
-    for (BlockState& batch : batches_) batch.residual = block.Forward(batch.residual, ForwardContext{});
+    if (!IsLastBlock()) walk_->Forward(block);
   }
 
   bool IsLastBlock() const { return blocks_done_ + 1 == model_.summary().num_blocks; }
 
-  // Statistics of `linear`, summed up once for all that share them.
   const LayerCalibration& CalibrationOf(const Linear& linear) {
     static const LayerCalibration kNone;
-    if (!needs_.any()) return kNone;
-    const auto found = statistics_.find(&linear);
-    if (found == statistics_.end()) throw InternalError(linear.shape().name + ": its block showed no inputs of it");
-    const Timed timed(result_.times.statistics_s);
-    const auto [entry, is_new] = finished_.try_emplace(found->second.get());
-    if (is_new) entry->second = found->second->Finish(calibration_->count);
-    return entry->second;
+    return walk_ ? walk_->StatisticsOf(linear) : kNone;
+  }
+
+  // The block's sites, stage by stage; each linear layer of a stage must be read at one of them.
+  void FindSites(Block& block) {
+    sites_ = block.sites();
+    for (int stage = 0; stage < block.num_stages(); ++stage) {
+      std::vector<const Linear*> expected, named;
+      for (const Linear* linear : block.stage_linears(stage)) expected.push_back(linear);
+      for (const Site& site : sites_) {
+        if (site.stage == stage) named.insert(named.end(), site.readers.begin(), site.readers.end());
+      }
+      if (named != expected) {
+        throw InternalError(fmt::format("{}: the sites of block {} do not read the linear layers of stage {} in their order",
+                                        model_.summary().name, blocks_done_, stage));
+      }
+    }
   }
 
   void QuantizeStage(Block& block, int stage) {
-    for (Linear* linear : block.stage_linears(stage)) QuantizeLinear(*linear);
-    for (const Linear* linear : block.stage_linears(stage)) {
-      const auto found = statistics_.find(linear);
-      if (found == statistics_.end()) continue;
-      finished_.erase(found->second.get());
-      statistics_.erase(found);
+    for (const Site& site : sites_) {
+      if (site.stage == stage) QuantizeSite(site);
+    }
+    if (walk_) walk_->Forget(block.stage_linears(stage));
+  }
+
+  void QuantizeSite(const Site& site) {
+    const LayerCalibration& calibration = CalibrationOf(*site.readers.front());
+    for (const Linear* reader : site.readers) {
+      if (&CalibrationOf(*reader) != &calibration) {
+        throw InternalError(site.shape.name + ": its block showed the readers different inputs");
+      }
+    }
+    std::vector<at::Tensor> weights;
+    for (const Linear* reader : site.readers) weights.push_back(reader->weight());
+    std::vector<QuantizedLinear> together(site.readers.size());
+    double together_s = 0;
+    bool are_together = false;
+    {
+      const Timed timed(together_s);
+      are_together = quantizer_.QuantizeSite(site.shape, weights, calibration, together);
+    }
+    if (are_together && together.size() != site.readers.size()) {
+      throw InternalError(fmt::format("{}: the quantizer gave {} layers for {} readers", site.shape.name,
+                                      together.size(), site.readers.size()));
+    }
+    for (size_t i = 0; i < site.readers.size(); ++i) {
+      QuantizedLayer layer;
+      layer.shape = site.shape.readers[i];
+      if (are_together) {
+        layer.elapsed_s = together_s / static_cast<double>(site.readers.size());
+        layer.linear = std::move(together[i]);
+      } else {
+        const Timed timed(layer.elapsed_s);
+        layer.linear = quantizer_.Quantize(layer.shape, weights[i], calibration);
+      }
+      weights[i].reset();
+      Install(*site.readers[i], std::move(layer));
     }
   }
 
-  void QuantizeLinear(Linear& linear) {
-    const LayerCalibration& calibration = CalibrationOf(linear);
-    QuantizedLayer layer;
-    layer.shape = linear.shape();
+  void Install(Linear& linear, QuantizedLayer layer) {
     layer.bits_requested = quantizer_.BitsRequested(layer.shape);
     layer.bits_per_weight = quantizer_.BitsPerWeight(layer.shape);
-    {
-      const Timed timed(layer.elapsed_s);
-      layer.linear = quantizer_.Quantize(layer.shape, linear.weight(), calibration);
-    }
     result_.times.quantize_s += layer.elapsed_s;
     if (layer.linear.fallback != QuantizeFallback::kNone && !settings_.allow_fallback) {
       throw Error(ErrorKind::kNumerical,
@@ -210,6 +155,11 @@ class BlockWalk {
                               "true. Allow it, or change the options so that none is needed.",
                               layer.shape.name, Name(layer.linear.fallback)));
     }
+    if (activations_ && layer.linear.activation) {
+      throw Error(ErrorKind::kUnsupported, layer.shape.name + ": the quantizer rounds activations itself. Leave "
+                                                              "'activations' out.");
+    }
+    if (activations_) layer.linear.activation = activations_;
     {
       const Timed timed(result_.times.install_s);
       linear.Install(layer.linear);
@@ -251,22 +201,31 @@ class BlockWalk {
       result_.bits_requested /= weights;
       result_.bits_effective /= weights;
     }
-    result_.codes_digest = DigestOfCodes(result_.layers);
   }
 
   Model& model_;
   const Quantizer& quantizer_;
-  const CalibrationNeeds needs_;
-  const TokenSequences* calibration_;
+  const std::optional<ActivationGrid>& activations_;
   const QuantizeSettings& settings_;
   const QuantizeCallback& callback_;
+  QuantizedModel& result_;
   const Clock::time_point start_ = Clock::now();
   int64_t blocks_done_ = 0;
-  std::vector<BlockState> batches_;  ///< All calibration sequences, at the current stage.
-  Statistics statistics_;
-  std::map<const InputStatistics*, LayerCalibration> finished_;
-  QuantizedModel result_;
+  std::optional<CalibrationWalk> walk_;  ///< Only if the quantizer needs statistics.
+  std::vector<Site> sites_;              ///< Of the current block.
 };
+
+// Weights stay as they are; every layer's inputs are rounded.
+void RoundActivations(Model& model, const ActivationGrid& grid) {
+  for (int64_t b = 0; b < model.summary().num_blocks; ++b) {
+    Block& block = model.block(b);
+    for (int stage = 0; stage < block.num_stages(); ++stage) {
+      for (Linear* linear : block.stage_linears(stage)) linear->RoundInputs(grid);
+    }
+  }
+}
+
+constexpr double kUnquantizedBits = 16;  // What tables say of weights that stay as they are.
 
 }  // namespace
 
@@ -277,15 +236,63 @@ double QuantizedLayer::diagnostic(std::string_view name) const {
   return std::numeric_limits<double>::quiet_NaN();
 }
 
-QuantizedModel QuantizeModel(Model& model, const Quantizer& quantizer, const TokenSequences* calibration,
+QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const TokenSequences* calibration,
                              const QuantizeSettings& settings, const QuantizeCallback& callback) {
-  CheckSupported(model, quantizer);
-  if (quantizer.needs().any()) CheckCalibration(model.summary(), calibration);
+  if (recipe.quantizer != nullptr) CheckSupported(model, *recipe.quantizer);
   return WithTorchErrors(model.summary().name, [&] {
     const at::NoGradGuard no_grad;
-    return BlockWalk(model, quantizer, calibration, settings, callback).Run();
+    QuantizedModel result;
+    {
+      const MatrixProductClock products;
+      const Timed total(result.times.total_s);
+      if (!recipe.transforms.empty()) {
+        TransformModel(model, recipe.transforms, calibration, settings.batch_tokens, result.times);
+        result.other_weights = OtherWeights(model);
+      }
+      if (recipe.kv_cache.keys || recipe.kv_cache.values) model.RoundKvCache(recipe.kv_cache);
+      result.kv_cache = recipe.kv_cache;
+      if (recipe.quantizer != nullptr) {
+        BlockWalk(model, *recipe.quantizer, recipe.activations, calibration, settings, callback, result).Run();
+      } else {
+        if (recipe.activations) RoundActivations(model, *recipe.activations);
+        result.bits_requested = result.bits_effective = kUnquantizedBits;
+      }
+      result.times.matrix_product_s = products.seconds();
+    }
+    result.codes_digest = DigestOfCodes(result);
+    return result;
   });
 }
+
+QuantizedModel QuantizeModel(Model& model, const Quantizer& quantizer, const TokenSequences* calibration,
+                             const QuantizeSettings& settings, const QuantizeCallback& callback) {
+  QuantizeRecipe recipe;
+  recipe.quantizer = &quantizer;
+  return QuantizeModel(model, recipe, calibration, settings, callback);
+}
+
+namespace {
+
+void InstallOtherWeights(Model& model, const QuantizedModel& quantized, const std::string& origin) {
+  if (quantized.other_weights.empty()) return;
+  std::map<std::string, std::pair<Block*, std::vector<int64_t>>> held;
+  for (int64_t b = 0; b < model.summary().num_blocks; ++b) {
+    Block& block = model.block(b);
+    for (const auto& [name, weight] : block.other_weights()) held[name] = {&block, weight.sizes().vec()};
+  }
+  bool fits = held.size() == quantized.other_weights.size();
+  for (const auto& [name, weight] : quantized.other_weights) {
+    const auto found = held.find(name);
+    fits = fits && found != held.end() && found->second.second == weight.sizes();
+  }
+  if (!fits) {
+    throw Error(ErrorKind::kIo, fmt::format("{}: its norms and biases are not those of '{}'. Quantize this model anew.",
+                                            origin, model.summary().name));
+  }
+  for (const auto& [name, weight] : quantized.other_weights) held[name].first->SetOtherWeight(name, weight);
+}
+
+}  // namespace
 
 void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::string& origin) {
   std::map<std::string, const QuantizedLayer*> by_name;
@@ -316,7 +323,9 @@ void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::
                                             origin, model.summary().name, JoinNames(missing), JoinNames(unused),
                                             JoinNames(other_shape)));
   }
+  InstallOtherWeights(model, quantized, origin);
   WithTorchErrors(origin, [&] {
+    if (quantized.kv_cache.keys || quantized.kv_cache.values) model.RoundKvCache(quantized.kv_cache);
     for (int64_t b = 0; b < model.summary().num_blocks; ++b) {
       Block& block = model.block(b);
       for (int stage = 0; stage < block.num_stages(); ++stage) {
@@ -326,14 +335,14 @@ void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::
   });
 }
 
-std::string DigestOfCodes(const std::vector<QuantizedLayer>& layers) {
+std::string DigestOfCodes(const QuantizedModel& model) {
   Digest digest;
   const auto add = [&digest](const at::Tensor& tensor) {
     if (!tensor.defined()) return;
     const at::Tensor flat = tensor.cpu().contiguous();
     digest.Add(flat.data_ptr(), flat.nbytes());
   };
-  for (const QuantizedLayer& layer : layers) {
+  for (const QuantizedLayer& layer : model.layers) {
     const QuantizedLinear& q = layer.linear;
     digest.Add(fmt::format("{} [{}, {}] bits {} symmetric {} group_size {} scales {} input_scale {}\n", layer.shape.name,
                            layer.shape.out_features, layer.shape.in_features, q.bits, q.symmetric, q.group_size,
@@ -343,6 +352,17 @@ std::string DigestOfCodes(const std::vector<QuantizedLayer>& layers) {
                              q.activation->per_token, q.activation->static_scale));
     }
     for (const at::Tensor& tensor : {q.codes, q.scales, q.zeros, q.group_index, q.input_scale}) add(tensor);
+    if (q.levels.defined()) {
+      digest.Add(fmt::format("levels {}\n", q.levels.numel()));
+      add(q.levels);
+    }
+  }
+  for (const auto& [name, weight] : model.other_weights) {
+    digest.Add(fmt::format("other {} {}\n", name, weight.numel()));
+    add(weight.to(at::kFloat));
+  }
+  for (const auto& [name, grid] : {std::pair("keys", model.kv_cache.keys), {"values", model.kv_cache.values}}) {
+    if (grid) digest.Add(fmt::format("kv {} {} {}\n", name, grid->bits, grid->symmetric));
   }
   return digest.Hex();
 }

@@ -2,13 +2,17 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bitlaw/api/corpus.h"
 #include "bitlaw/api/model.h"
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/api/quantizer.h"
+#include "bitlaw/api/transform.h"
 #include "bitlaw/base/export.h"
 
 namespace bitlaw {
@@ -17,6 +21,14 @@ namespace bitlaw {
 enum class SequentialUnit {
   kStage,  ///< Inputs come from quantized layers of the same block too ("true-sequential"); one forward pass in all.
   kBlock,  ///< All layers of a block see inputs from its unquantized layers; two forward passes.
+};
+
+/// What is done to a model: one cell of a study's grid, made. What it points to outlives the call.
+struct BITLAW_EXPORT QuantizeRecipe {
+  std::vector<const Transform*> transforms{};     ///< Applied in this order, before anything is rounded.
+  const Quantizer* quantizer = nullptr;           ///< Null: the weights stay as they are.
+  std::optional<ActivationGrid> activations{};    ///< What every linear layer's inputs are rounded to.
+  KvCacheGrid kv_cache{};
 };
 
 struct BITLAW_EXPORT QuantizeSettings {
@@ -59,25 +71,33 @@ struct BITLAW_EXPORT QuantizeTimes {
 
 /// Every quantizable layer of one model, in the order of ModelSummary::linears.
 struct BITLAW_EXPORT QuantizedModel {
-  std::vector<QuantizedLayer> layers;
+  std::vector<QuantizedLayer> layers;  ///< Empty where the weights stay as they are.
+  /// Where there were transforms: norms and biases as they left them, by their names in the checkpoint.
+  std::vector<std::pair<std::string, at::Tensor>> other_weights;
+  KvCacheGrid kv_cache;
   double bits_requested = 0;  ///< Mean over quantizable weights.
   double bits_effective = 0;  ///< Likewise, with scales, zero points and group index.
-  std::string codes_digest;   ///< SHA-256 over every layer's name, grid, codes, scales, zeros and group index.
+  /// SHA-256 over every layer's name, grid, codes, scales, zeros and group index, and what else there is of the above.
+  std::string codes_digest;
   QuantizeTimes times;        ///< All zero when read from a file.
 };
 
-/// Quantizes every linear layer of `model` in place, block by block.
+/// Does what `recipe` says to every linear layer of `model` in place, block by block: transforms first, on the unquantized
+/// model (transform_model.h); then activations and KV cache are rounded from here on; then the quantizer walks.
 ///
-/// The calibration sequences are embedded once; each block's inputs are the outputs of the quantized blocks before it.
-/// Statistics are collected once for layers that share an input, and those of one stage at a time are in memory,
+/// The calibration sequences are embedded once a walk; each block's inputs are the outputs of the quantized blocks before
+/// it. Statistics are collected once for layers that share an input, and those of one stage at a time are in memory,
 /// beside the hidden states of all sequences, [Cb, T, D], and the inputs of the current stage, [Cb, T, C_in].
 /// A quantizer that needs no statistics gets none, and no forward pass is run.
 ///
-/// `calibration` may be null for such a quantizer only.
-/// Errors   Error(kUnsupported) before any work, a line each layer that the quantizer cannot take; Error(kSpec) for
-///          sequences longer than the model's positions; Error(kNumerical) from the quantizer, or for a fallback that
-///          settings do not allow. After an error the model is partly quantized: drop it.
+/// `calibration` may be null if nothing of the recipe needs statistics.
+/// Errors   Error(kUnsupported) before any work, a line each layer that the quantizer cannot take, and for a transform that
+///          can change nothing; Error(kSpec) for sequences longer than the model's positions; Error(kNumerical) from the
+///          quantizer, or for a fallback that settings do not allow. After an error the model is partly quantized: drop it.
 /// Threads  One thread at a time a model. For a given number of threads: same inputs, same bytes.
+BITLAW_EXPORT QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const TokenSequences* calibration,
+                                           const QuantizeSettings& settings = {}, const QuantizeCallback& callback = {});
+/// The same with a quantizer alone.
 BITLAW_EXPORT QuantizedModel QuantizeModel(Model& model, const Quantizer& quantizer, const TokenSequences* calibration,
                                            const QuantizeSettings& settings = {}, const QuantizeCallback& callback = {});
 
@@ -86,6 +106,6 @@ BITLAW_EXPORT QuantizedModel QuantizeModel(Model& model, const Quantizer& quanti
 BITLAW_EXPORT void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::string& origin);
 
 /// The digest of QuantizedModel::codes_digest.
-BITLAW_EXPORT std::string DigestOfCodes(const std::vector<QuantizedLayer>& layers);
+BITLAW_EXPORT std::string DigestOfCodes(const QuantizedModel& model);
 
 }  // namespace bitlaw

@@ -57,7 +57,15 @@ std::vector<Part> PartsOf(const QuantizedLayer& layer) {
   add(".zeros", "U8", q.zeros, 1);
   add(".group_index", "I32", q.group_index, 4);
   if (q.input_scale.defined()) add(".input_scale", "F32", q.input_scale, 4);
+  if (q.levels.defined()) add(".levels", "F32", q.levels, 4);
   return parts;
+}
+
+json GridCard(const ActivationGrid& grid) {
+  return {{"bits", grid.bits},
+          {"symmetric", grid.symmetric},
+          {"per_token", grid.per_token},
+          {"static_scale", grid.static_scale}};
 }
 
 json CardOf(const QuantizedLayer& layer) {
@@ -75,12 +83,10 @@ json CardOf(const QuantizedLayer& layer) {
                {"bits_requested", layer.bits_requested},
                {"bits_per_weight", layer.bits_per_weight},
                {"diagnostics", json::array()}};
+  if (q.levels.defined()) card["levels"] = q.levels.numel();
   for (const auto& [name, value] : q.diagnostics) card["diagnostics"].push_back({name, value});  // NaN becomes null
   if (q.activation) {
-    card["activation"] = {{"bits", q.activation->bits},
-                          {"symmetric", q.activation->symmetric},
-                          {"per_token", q.activation->per_token},
-                          {"static_scale", q.activation->static_scale}};
+    card["activation"] = GridCard(*q.activation);
   }
   return card;
 }
@@ -123,6 +129,17 @@ class Contents {
   std::map<std::string, SafetensorsEntry> entries_;
 };
 
+ActivationGrid GridOf(const json& card) {
+  return {card.at("bits"), card.at("symmetric"), card.at("per_token"), card.at("static_scale")};
+}
+
+// Error for a grid that a token's head cannot have.
+ActivationGrid KvGridOf(const json& card) {
+  const ActivationGrid grid = GridOf(card);
+  if (grid.bits < 2 || grid.bits > 16 || !grid.per_token) throw std::invalid_argument("kv_cache is out of range");
+  return grid;
+}
+
 QuantizedLayer ReadLayer(const json& card, const Contents& contents) {
   QuantizedLayer layer;
   LinearShape& shape = layer.shape;
@@ -159,13 +176,17 @@ QuantizedLayer ReadLayer(const json& card, const Contents& contents) {
   if (contents.Has(shape.name + ".input_scale")) {
     q.input_scale = contents.Read(shape.name + ".input_scale", "F32", at::kFloat, {columns});
   }
+  if (card.contains("levels")) {
+    const int64_t levels = card["levels"];
+    if (levels < 2 || levels > 256) throw std::invalid_argument("layer '" + shape.name + "' has levels out of range");
+    q.levels = contents.Read(shape.name + ".levels", "F32", at::kFloat, {levels});
+  }
   for (const json& pair : card.at("diagnostics")) {
     q.diagnostics.emplace_back(pair.at(0), pair.at(1).is_null() ? std::numeric_limits<double>::quiet_NaN()
                                                                 : pair.at(1).get<double>());
   }
   if (card.contains("activation")) {
-    const json& grid = card["activation"];
-    q.activation = ActivationGrid{grid.at("bits"), grid.at("symmetric"), grid.at("per_token"), grid.at("static_scale")};
+    q.activation = GridOf(card["activation"]);
   }
   q.Validate(shape);
   return layer;
@@ -193,6 +214,12 @@ void SaveQuantized(const std::filesystem::path& path, const QuantizedModel& mode
     for (Part& part : PartsOf(layer)) parts.push_back(std::move(part));
     cards.push_back(CardOf(layer));
   }
+  json others = json::array();
+  for (const auto& [name, weight] : model.other_weights) {
+    const at::Tensor exact = weight.to(at::kFloat);
+    parts.push_back({name, "F32", exact.sizes().vec(), BytesOf(exact), 4});
+    others.push_back({{"name", name}, {"shape", exact.sizes().vec()}});
+  }
   // Wide elements first, so that every tensor is aligned in the file.
   std::stable_sort(parts.begin(), parts.end(),
                    [](const Part& a, const Part& b) { return a.alignment_bytes > b.alignment_bytes; });
@@ -204,6 +231,11 @@ void SaveQuantized(const std::filesystem::path& path, const QuantizedModel& mode
                    {"bits_requested", json(model.bits_requested).dump()},
                    {"bits_effective", json(model.bits_effective).dump()},
                    {"codes_digest", model.codes_digest}};
+  if (!others.empty()) metadata["other_weights"] = others.dump();
+  json kv_cache;
+  if (model.kv_cache.keys) kv_cache["keys"] = GridCard(*model.kv_cache.keys);
+  if (model.kv_cache.values) kv_cache["values"] = GridCard(*model.kv_cache.values);
+  if (!kv_cache.is_null()) metadata["kv_cache"] = kv_cache.dump();
   metadata["text_digest"] = DigestOf(metadata.dump());
   json header;
   header["__metadata__"] = std::move(metadata);
@@ -252,6 +284,18 @@ QuantizedFile LoadQuantized(const std::filesystem::path& path) {
       const std::string& name = result.model.layers.back().shape.name;
       if (!names.insert(name).second) throw std::invalid_argument("layer '" + name + "' is there twice");
     }
+    if (metadata.contains("other_weights")) {
+      for (const json& card : ParsedJson(metadata["other_weights"].get<std::string>(), path)) {
+        const std::vector<int64_t> shape = card.at("shape");
+        result.model.other_weights.emplace_back(card.at("name"),
+                                                contents.Read(card.at("name"), "F32", at::kFloat, shape));
+      }
+    }
+    if (metadata.contains("kv_cache")) {
+      const json card = ParsedJson(metadata["kv_cache"].get<std::string>(), path);
+      if (card.contains("keys")) result.model.kv_cache.keys = KvGridOf(card["keys"]);
+      if (card.contains("values")) result.model.kv_cache.values = KvGridOf(card["values"]);
+    }
     result.model.bits_requested = ParsedJson(metadata.at("bits_requested").get<std::string>(), path);
     result.model.bits_effective = ParsedJson(metadata.at("bits_effective").get<std::string>(), path);
     result.model.codes_digest = metadata.at("codes_digest");
@@ -269,7 +313,7 @@ QuantizedFile LoadQuantized(const std::filesystem::path& path) {
   } catch (const c10::Error& error) {
     RethrowTorchError(path.string(), error.what_without_backtrace());
   }
-  if (DigestOfCodes(result.model.layers) != result.model.codes_digest) throw damaged("its codes do not match their digest");
+  if (DigestOfCodes(result.model) != result.model.codes_digest) throw damaged("its codes do not match their digest");
   return result;
 }
 

@@ -115,6 +115,7 @@ TrialContent PlanContents::Base(const Trial& trial, std::string weights_digest) 
   content.quantizer = trial.quantizer;
   content.quantizer_version = trial.quantizer_version;
   content.quantizer_options = trial.quantizer_options.map();
+  content.recipe = trial.recipe;
   return content;
 }
 

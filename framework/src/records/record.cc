@@ -344,7 +344,8 @@ T ReadAs(const char* kind, std::string_view text, const std::string& digest, con
 }  // namespace
 
 Value QuantizationKey(const TrialContent& trial) {
-  return Value::Map{{"format", kRecordFormat},
+  Value key = Value::Map{
+                    {"format", kRecordFormat},
                     {"kind", "quantization"},
                     {"weights_digest", trial.weights_digest},
                     {"backend", trial.backend},
@@ -356,6 +357,8 @@ Value QuantizationKey(const TrialContent& trial) {
                     {"quantizer_version", trial.quantizer_version},
                     {"quantizer_options", trial.quantizer_options},
                     {"calibration_digest", trial.calibration_digest.empty() ? Value() : Value(trial.calibration_digest)}};
+  if (!trial.recipe.is_null()) key.Set("recipe", trial.recipe);
+  return key;
 }
 
 Value TaskKey(const TrialContent& trial, const TaskContent& task) {

@@ -27,6 +27,7 @@ struct BITLAW_EXPORT TrialContent {
   ComputeSetting compute;
   std::string quantizer, quantizer_version;  ///< "none" and "" for the unquantized model.
   Value quantizer_options;                   ///< Resolved.
+  Value recipe{};                            ///< Trial::recipe; in keys only where there is one.
   std::string calibration_digest;            ///< Of the tokens; "" if the quantizer takes none.
 };
 

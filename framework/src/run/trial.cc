@@ -15,6 +15,7 @@
 #include "evaluate/evaluate.h"
 #include "quantize/quantize_model.h"
 #include "quantize/quantized_file.h"
+#include "quantize/recipe_settings.h"
 #include "run/code_watch.h"
 #include "run/machine.h"
 
@@ -200,8 +201,8 @@ class TrialRun {
   }
 
   QuantizedModel QuantizeAnew(const fs::path& artifact) {
-    const Component& component = contents_.host().Find(ComponentKind::kQuantizer, trial_.quantizer);
-    const auto quantizer = contents_.host().MakeQuantizer(component.info.name, trial_.quantizer_options);
+    const MadeRecipe made =
+        MakeRecipe(contents_.host(), trial_.quantizer, trial_.quantizer_options, trial_.recipe);
     const TokenSequences* calibration = trial_.calibration ? &Calibration() : nullptr;
     if (calibration != nullptr && calibration->digest() != content_.calibration_digest) {
       throw Error(ErrorKind::kIo,
@@ -213,7 +214,7 @@ class TrialRun {
     QuantizeSettings settings;
     settings.allow_fallback = study_.allow_fallback;
     QuantizedModel quantized =
-        QuantizeModel(*model_, *quantizer, calibration, settings, [&](const QuantizeProgress& progress) {
+        QuantizeModel(*model_, QuantizeRecipeOf(made, trial_.recipe), calibration, settings, [&](const QuantizeProgress& progress) {
           StageAtTimes([&] {
             return fmt::format("quantize {} ({}/{})", progress.layer, progress.layers_done, progress.layers_total);
           });
@@ -221,6 +222,7 @@ class TrialRun {
     CheckInputs();
     // The record first: where there is an artifact there is a record.
     WriteQuantizationRecord(quantized);
+    if (quantized.layers.empty()) return quantized;  // No codes to keep.
     Stage("save quantized weights");
     SaveQuantized(artifact, quantized, Value::Map{{"trial", trial_.id}, {"label", trial_.label}});
     return quantized;
@@ -230,7 +232,17 @@ class TrialRun {
   Value Circumstances(std::vector<std::string> plugins) const {
     const PluginHost& host = contents_.host();
     plugins.push_back(host.Find(ComponentKind::kModel, spec_.backend).plugin_id);
-    if (trial_.quantizer != "none") plugins.push_back(host.Find(ComponentKind::kQuantizer, trial_.quantizer).plugin_id);
+    if (trial_.quantizer != "none" && trial_.quantizer != kKeepWeights) {
+      plugins.push_back(host.Find(ComponentKind::kQuantizer, trial_.quantizer).plugin_id);
+    }
+    if (const Value* grid = trial_.recipe.is_null() ? nullptr : trial_.recipe.Find("grid")) {
+      plugins.push_back(host.Find(ComponentKind::kGrid, grid->Find("name")->AsString()).plugin_id);
+    }
+    if (const Value* transforms = trial_.recipe.is_null() ? nullptr : trial_.recipe.Find("transforms")) {
+      for (const Value& transform : transforms->AsList()) {
+        plugins.push_back(host.Find(ComponentKind::kTransform, transform.Find("name")->AsString()).plugin_id);
+      }
+    }
     if (trial_.calibration) {
       for (const CorpusSpec& corpus : study_.corpora) {
         if (corpus.name != trial_.calibration->corpus) continue;
@@ -248,7 +260,7 @@ class TrialRun {
     header.codes_digest = quantized.codes_digest;
     header.bits_requested = quantized.bits_requested;
     header.bits_effective = quantized.bits_effective;
-    header.group_size = std::numeric_limits<int64_t>::max();
+    header.group_size = quantized.layers.empty() ? 0 : std::numeric_limits<int64_t>::max();
     for (const QuantizedLayer& layer : quantized.layers) {
       header.group_size = std::min(header.group_size, layer.linear.group_size);
       if (layer.linear.fallback != QuantizeFallback::kNone) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bitlaw/api/model_backend.h"
@@ -37,9 +38,15 @@ struct BITLAW_EXPORT CalibrationSpec {
   uint64_t seed = 0;
 };
 
+/// Stands for a quantizer in a recipe whose weights stay as they are: only activations or the KV cache are rounded.
+inline constexpr std::string_view kKeepWeights = "keep";
+
 /// One entry of `quantize:`: a component, fixed options, axes, zipped axes and a filter.
 struct BITLAW_EXPORT QuantizeSpec {
-  std::string component;                       ///< "gptq"; "none" is the unquantized model.
+  std::string component;                       ///< "gptq"; "none": the unquantized model; "keep": kKeepWeights.
+  /// What fixed and axes are resolved with: the quantizer's options, and after them those of the recipe's other parts that
+  /// the entry has, under dotted names (spec/quantize/recipe.h).
+  OptionSchema schema;
   Value fixed;                                 ///< Options given as single values, unresolved.
   Value calibration_fixed;                     ///< Null: no calibration.
   std::vector<std::vector<GridAxis>> axes;     ///< Product over the outer list; the inner list advances together.

@@ -73,7 +73,7 @@ TEST_F(QuantizedFileTest, ReadsBackWhatWasWritten) {
     written.layers[2].linear.fallback = QuantizeFallback::kDampingRaised;
     written.layers[3].linear.input_scale = at::rand(written.layers[3].shape.in_features) + 0.5;
     written.layers[4].linear.activation = ActivationGrid{.bits = 6, .symmetric = true, .per_token = false, .static_scale = 0.25};
-    written.codes_digest = DigestOfCodes(written.layers);
+    written.codes_digest = DigestOfCodes(written);
     SaveQuantized(file_, written, Value(Value::Map{{"quantizer", "rtn"}, {"bits", 3}}));
     const QuantizedFile read = LoadQuantized(file_);
     EXPECT_EQ(read.model.codes_digest, written.codes_digest);
@@ -179,7 +179,7 @@ TEST_F(QuantizedFileTest, RefusesADescriptionThatItsDigestFitsAndThatIsNone) {
   QuantizedModel quantized = Quantize(*model);
   quantized.layers.resize(1);
   const std::string name = quantized.layers[0].shape.name;
-  quantized.codes_digest = DigestOfCodes(quantized.layers);
+  quantized.codes_digest = DigestOfCodes(quantized);
   SaveQuantized(file_, quantized, Value());
   Redescribe(file_, [](auto& description) { description["about"] = "[1]"; });
   EXPECT_EQ(LoadError(file_), file_.string() + ": what its writer said of it is a list, not a map. The file is damaged "
@@ -190,7 +190,7 @@ TEST_F(QuantizedFileTest, RefusesADescriptionThatItsDigestFitsAndThatIsNone) {
     auto layers = nlohmann::json::parse(description["layers"].template get<std::string>());
     layers.push_back(layers[0]);
     description["layers"] = layers.dump();
-    description["codes_digest"] = DigestOfCodes(quantized.layers);
+    description["codes_digest"] = DigestOfCodes(quantized);
   });
   EXPECT_EQ(LoadError(file_), file_.string() + ": layer '" + name + "' is there twice. The file is damaged or was "
                                                "altered. Quantize again.");

@@ -108,7 +108,7 @@ std::vector<std::string> Samples() {
   second.fallback = QuantizeFallback::kDampingRaised;
   model.bits_requested = 4;
   model.bits_effective = 8.75;
-  model.codes_digest = DigestOfCodes(model.layers);
+  model.codes_digest = DigestOfCodes(model);
   const auto path = ScratchFolder() / "sample.safetensors";
   SaveQuantized(path, model, Value::Map{{"trial", "t1"}, {"label", "tiny rtn 3"}});
   const std::string bytes = ReadWholeFile(path);

@@ -1,4 +1,4 @@
-#include "spec/cell_filter.h"
+#include "spec/quantize/cell_filter.h"
 
 #include <algorithm>
 #include <limits>

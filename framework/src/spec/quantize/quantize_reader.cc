@@ -1,6 +1,7 @@
 #include <algorithm>
 
-#include "spec/cell_filter.h"
+#include "spec/quantize/cell_filter.h"
+#include "spec/quantize/recipe.h"
 #include "spec/study_reader.h"
 
 namespace bitlaw {
@@ -24,14 +25,15 @@ constexpr std::string_view kCalibrationPrefix = "calibration.";
 /// Decodes one entry of `quantize:` whose component is known.
 class EntryReader {
  public:
-  EntryReader(const Value& entry, std::string place, const std::vector<CorpusSpec>& corpora, const Component& component,
-              Faults& faults)
-      : entry_(entry), place_(std::move(place)), corpora_(corpora), schema_(component.schema),
-        owner_("quantizer '" + component.info.name + "'"), faults_(faults) {
-    spec_.component = component.info.name;
-    spec_.mark = entry.mark();
+  EntryReader(const FlatEntry& flat, std::string place, const std::vector<CorpusSpec>& corpora,
+              const std::string& component, Faults& faults)
+      : entry_(flat.entry), place_(std::move(place)), corpora_(corpora), schema_(flat.schema),
+        owner_("quantizer '" + component + "'"), faults_(faults) {
+    spec_.component = component;
+    spec_.schema = flat.schema;
+    spec_.mark = entry_.mark();
     spec_.fixed = Value::Map{};
-    spec_.fixed.set_mark(entry.mark());
+    spec_.fixed.set_mark(entry_.mark());
   }
 
   QuantizeSpec Read() {
@@ -41,7 +43,7 @@ class EntryReader {
         ReadCalibration(value);
       } else if (key == "zip") {
         ReadZip(value);
-      } else if (std::find(own.begin(), own.end(), key) == own.end()) {
+      } else if (schema_.Find(key) != nullptr || std::find(own.begin(), own.end(), key) == own.end()) {
         ReadOption(key, value);
       }
     }
@@ -268,7 +270,16 @@ QuantizeSpec ReadQuantizeSpec(const Value& entry, const std::string& place, cons
     return spec;
   }
   try {
-    return EntryReader(as_map, place, corpora, host.Find(ComponentKind::kQuantizer, *name, given->mark().Text()), faults).Read();
+    static const OptionSchema kNoOptions;
+    const bool keeps = *name == kKeepWeights;
+    const Component* component =
+        keeps ? nullptr : &host.Find(ComponentKind::kQuantizer, *name, given->mark().Text());
+    const FlatEntry flat = FlattenEntry(as_map, place, keeps ? kNoOptions : component->schema, host, faults);
+    if (keeps && flat.schema.Find("activations.bits") == nullptr && flat.schema.Find("kv_cache.key_bits") == nullptr) {
+      faults.Add(entry.mark(), place + " keeps the weights and rounds nothing else. Add 'activations' or 'kv_cache', or "
+                                       "write 'none' for the unquantized model.");
+    }
+    return EntryReader(flat, place, corpora, keeps ? *name : component->info.name, faults).Read();
   } catch (const Error& error) {
     faults.AddError(error);
     return spec;

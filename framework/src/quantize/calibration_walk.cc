@@ -1,0 +1,115 @@
+#include "quantize/calibration_walk.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "bitlaw/base/error.h"
+#include "quantize/timed.h"
+
+namespace bitlaw {
+
+void CheckCalibration(const ModelSummary& summary, const TokenSequences* calibration) {
+  if (calibration == nullptr) throw InternalError(summary.name + ": the quantizer needs calibration, and got none");
+  if (calibration->count < 1 || calibration->length_tokens < 1 ||
+      static_cast<int64_t>(calibration->ids.size()) != calibration->count * calibration->length_tokens) {
+    throw InternalError(fmt::format("{}: calibration of {} sequences of {} tokens holds {} ids", summary.name,
+                                    calibration->count, calibration->length_tokens, calibration->ids.size()));
+  }
+  if (summary.max_positions > 0 && calibration->length_tokens > summary.max_positions) {
+    throw Error(ErrorKind::kSpec,
+                fmt::format("{}: calibration sequences have {} tokens, but the model takes at most {}. Use shorter "
+                            "sequences.",
+                            summary.name, calibration->length_tokens, summary.max_positions));
+  }
+  const auto [low, high] = std::minmax_element(calibration->ids.begin(), calibration->ids.end());
+  if (*low < 0 || *high >= summary.vocab_size) {
+    throw InternalError(fmt::format("{}: calibration ids span [{}, {}], outside the vocabulary of {}", summary.name,
+                                    *low, *high, summary.vocab_size));
+  }
+}
+
+CalibrationWalk::CalibrationWalk(Model& model, const TokenSequences& calibration, int64_t batch_tokens,
+                                 QuantizeTimes& times)
+    : model_(model), calibration_(calibration), batch_tokens_(batch_tokens), times_(times) {}
+
+void CalibrationWalk::Embed() {
+  const Timed timed(times_.forward_s);
+  const int64_t per_batch = std::max<int64_t>(1, batch_tokens_ / calibration_.length_tokens);
+  const at::Device device(model_.compute().device);
+  const int64_t rows = model_.summary().vocab_size;  // A tokenizer may have more entries than its model.
+  for (const int32_t id : calibration_.ids) {
+    if (id < rows) continue;
+    throw Error(ErrorKind::kUnsupported,
+                "corpus: token " + std::to_string(id) + " ('" +
+                    model_.tokenizer().Decode(std::span(&id, 1), /*skip_special_tokens=*/false) +
+                    "') has no row in the model's embeddings, which have " + std::to_string(rows) +
+                    ". The tokenizer has more entries than the model.");
+  }
+  for (int64_t first = 0; first < calibration_.count; first += per_batch) {
+    const int64_t count = std::min(per_batch, calibration_.count - first);
+    at::Tensor tokens = at::empty({count, calibration_.length_tokens}, at::kLong);
+    std::copy_n(calibration_.ids.begin() + first * calibration_.length_tokens, tokens.numel(),
+                tokens.data_ptr<int64_t>());
+    batches_.push_back(BlockState{.residual = model_.Embed(tokens.to(device))});  // [B, T, D]
+  }
+}
+
+// Collects into statistics_, which holds one entry a reader; readers of one input share theirs.
+InputObserver CalibrationWalk::Observer() {
+  return [this](std::span<Linear* const> readers, const at::Tensor& input) {
+    const Clock::time_point start = Clock::now();
+    if (readers.empty()) return;
+    std::shared_ptr<InputStatistics>& shared = statistics_[readers.front()];
+    if (!shared) shared = std::make_shared<InputStatistics>(needs_);
+    for (const Linear* reader : readers) {
+      std::shared_ptr<InputStatistics>& own = statistics_[reader];
+      if (own && own != shared) throw InternalError(reader->shape().name + ": its inputs are shared with changing layers");
+      own = shared;
+    }
+    shared->Add(input);
+    const double spent = SecondsSince(start);
+    times_.statistics_s += spent;
+    times_.forward_s -= spent;  // The observer runs inside a step.
+  };
+}
+
+void CalibrationWalk::Step(Block& block, int stage, bool observes) {
+  const Timed timed(times_.forward_s);
+  const InputObserver observe = observes ? Observer() : InputObserver();
+  for (BlockState& batch : batches_) block.Step(stage, batch, ForwardContext{}, observe);
+}
+
+void CalibrationWalk::Observe(Block& block) {
+  const Timed timed(times_.forward_s);
+  for (const BlockState& batch : batches_) {
+    BlockState scratch = {.residual = batch.residual};
+    for (int stage = 0; stage < block.num_stages(); ++stage) block.Step(stage, scratch, ForwardContext{}, Observer());
+  }
+}
+
+void CalibrationWalk::Forward(Block& block) {
+  const Timed timed(times_.forward_s);
+  for (BlockState& batch : batches_) batch.residual = block.Forward(batch.residual, ForwardContext{});
+}
+
+const LayerCalibration& CalibrationWalk::StatisticsOf(const Linear& linear) {
+  const auto found = statistics_.find(&linear);
+  if (found == statistics_.end()) throw InternalError(linear.shape().name + ": its block showed no inputs of it");
+  const Timed timed(times_.statistics_s);
+  const auto [entry, is_new] = finished_.try_emplace(found->second.get());
+  if (is_new) entry->second = found->second->Finish(calibration_.count);
+  return entry->second;
+}
+
+void CalibrationWalk::Forget(std::span<Linear* const> linears) {
+  for (const Linear* linear : linears) {
+    const auto found = statistics_.find(linear);
+    if (found == statistics_.end()) continue;
+    finished_.erase(found->second.get());
+    statistics_.erase(found);
+  }
+}
+
+}  // namespace bitlaw

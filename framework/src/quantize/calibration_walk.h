@@ -1,0 +1,58 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "bitlaw/api/corpus.h"
+#include "bitlaw/api/model.h"
+#include "bitlaw/api/quantized_linear.h"
+#include "bitlaw/api/quantizer.h"
+#include "quantize/input_statistics.h"
+#include "quantize/quantize_model.h"
+
+namespace bitlaw {
+
+/// Checks that `calibration` fits the model: InternalError for a set that is none, Error(kSpec) for sequences longer than
+/// the model's positions.
+void CheckCalibration(const ModelSummary& summary, const TokenSequences* calibration);
+
+/// All calibration sequences on their way through the blocks of a model, and statistics of the inputs that linear layers
+/// read meanwhile. Layers that share an input share its statistics.
+class CalibrationWalk {
+ public:
+  /// Adds its time to times.forward_s and times.statistics_s. All arguments outlive it.
+  CalibrationWalk(Model& model, const TokenSequences& calibration, int64_t batch_tokens, QuantizeTimes& times);
+
+  /// Which statistics Step() and Observe() collect from now on.
+  void SetNeeds(const CalibrationNeeds& needs) { needs_ = needs; }
+
+  /// Embeds the sequences; the first block's inputs.
+  void Embed();
+  /// Steps all sequences to the inputs of `stage`, collecting statistics if `observes`.
+  void Step(Block& block, int stage, bool observes);
+  /// Collects statistics of all stages of a block as it is; the sequences stay at the block's beginning.
+  void Observe(Block& block);
+  /// From the block's inputs to its outputs.
+  void Forward(Block& block);
+
+  /// Statistics of the inputs of `linear`. InternalError if its block showed none.
+  const LayerCalibration& StatisticsOf(const Linear& linear);
+  /// Frees the statistics of these layers.
+  void Forget(std::span<Linear* const> linears);
+
+ private:
+  InputObserver Observer();
+
+  Model& model_;
+  const TokenSequences& calibration_;
+  const int64_t batch_tokens_;
+  QuantizeTimes& times_;
+  CalibrationNeeds needs_;
+  std::vector<BlockState> batches_;  ///< All calibration sequences, at the current stage.
+  std::map<const Linear*, std::shared_ptr<InputStatistics>> statistics_;
+  std::map<const InputStatistics*, LayerCalibration> finished_;
+};
+
+}  // namespace bitlaw

@@ -1,0 +1,31 @@
+#include "quantize/recipe_settings.h"
+
+namespace bitlaw {
+namespace {
+
+std::optional<ActivationGrid> GridOfBits(const Value* bits, const Value& section) {
+  if (bits == nullptr || bits->is_null()) return std::nullopt;
+  ActivationGrid grid;
+  grid.bits = static_cast<int>(bits->AsInt());
+  grid.symmetric = section.Find("symmetric")->AsBool();
+  return grid;
+}
+
+}  // namespace
+
+QuantizeRecipe QuantizeRecipeOf(const MadeRecipe& made, const Value& recipe) {
+  QuantizeRecipe result;
+  result.quantizer = made.quantizer.get();
+  for (const auto& transform : made.transforms) result.transforms.push_back(transform.get());
+  if (recipe.is_null()) return result;
+  if (const Value* activations = recipe.Find("activations")) {
+    result.activations = GridOfBits(activations->Find("bits"), *activations);
+  }
+  if (const Value* kv_cache = recipe.Find("kv_cache")) {
+    result.kv_cache.keys = GridOfBits(kv_cache->Find("key_bits"), *kv_cache);
+    result.kv_cache.values = GridOfBits(kv_cache->Find("value_bits"), *kv_cache);
+  }
+  return result;
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "bitlaw/api/corpus.h"
+#include "bitlaw/api/model.h"
+#include "bitlaw/api/transform.h"
+#include "bitlaw/base/export.h"
+#include "quantize/quantize_model.h"
+
+namespace bitlaw {
+
+/// Applies transforms to the unquantized model in place, block by block and in their order within each.
+///
+/// Each transform sees statistics of inputs that come from unquantized blocks, those before it in the list applied. Sites
+/// that it cannot change are left as they are.
+/// `calibration` may be null if no transform needs statistics.
+/// Errors   Error(kUnsupported) before any work for a transform that can change no site of the model; those of the
+///          transforms. After an error the model is partly changed: drop it.
+BITLAW_EXPORT void TransformModel(Model& model, std::span<const Transform* const> transforms,
+                                  const TokenSequences* calibration, int64_t batch_tokens, QuantizeTimes& times);
+
+/// Norms and biases of all blocks as they are now, by their names in the checkpoint.
+BITLAW_EXPORT std::vector<std::pair<std::string, at::Tensor>> OtherWeights(Model& model);
+
+}  // namespace bitlaw

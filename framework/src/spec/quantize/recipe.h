@@ -1,0 +1,65 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bitlaw/api/quantizer.h"
+#include "bitlaw/api/transform.h"
+#include "bitlaw/base/export.h"
+#include "spec/decoder.h"
+#include "spec/study_spec.h"
+
+namespace bitlaw {
+
+/// A recipe is what an entry of `quantize:` does to a model: transforms, a quantizer with the grid of its weights, rounding
+/// of activations and of the KV cache. Its parts are options beside the quantizer's own, under dotted names, so that axes,
+/// zip, where and skip treat them like every other option:
+///
+///   weights: {bits: 4}                 bits                    (another way to write the quantizer's option)
+///   weights: {grid: nf4, x: ...}       grid, nf4.x
+///   transforms: [{transform: t, y: ...}]   transforms, t.y
+///   activations: {bits: 8}             activations.bits, .per, .symmetric
+///   kv_cache: {key_bits: 8}            kv_cache.key_bits, .value_bits, .symmetric
+
+/// Rewrites an entry in that flat form and gives the schema that it is resolved with: the quantizer's options, followed by
+/// those of the parts that the entry has.
+struct FlatEntry {
+  Value entry;
+  OptionSchema schema;
+};
+FlatEntry FlattenEntry(const Value& entry, const std::string& place, const OptionSchema& quantizer,
+                       const PluginHost& host, Faults& faults);
+
+/// What resolved options of such a schema come to.
+struct BITLAW_EXPORT SplitOptions {
+  Options quantizer;  ///< As without a recipe; where another grid takes the place of the integers, theirs have defaults.
+  /// {activations: {bits, per, symmetric}, grid: {name, options, version}, kv_cache: {...}, transforms: [{name, options,
+  /// version}]}, only what there is; null if there is nothing. Part of a trial's identity and of its key.
+  Value recipe;
+  /// The options once more, without those that do not count in this cell: for tables and labels.
+  Value shown;
+};
+BITLAW_EXPORT SplitOptions Split(const Options& options, const OptionSchema& quantizer, const PluginHost& host);
+
+/// The components of one cell.
+struct BITLAW_EXPORT MadeRecipe {
+  std::unique_ptr<Quantizer> quantizer;  ///< Null for kKeepWeights.
+  std::vector<std::unique_ptr<Transform>> transforms;
+  bool needs_calibration() const;
+};
+/// Errors are those of the factories, and Error(kUnsupported) from a quantizer that takes no other grid.
+BITLAW_EXPORT MadeRecipe MakeRecipe(const PluginHost& host, const std::string& quantizer, const Options& options,
+                                    const Value& recipe);
+
+/// B_a, B_k and B_v, 16 where they are not rounded, and what the transforms report.
+BITLAW_EXPORT std::vector<Factor> FactorsOf(const MadeRecipe& made, const Value& recipe, const ModelSummary& summary);
+
+/// Why the recipe's parts beside the quantizer cannot be done to a model. Empty exactly when they can.
+BITLAW_EXPORT std::string ExplainUnsupportedParts(const MadeRecipe& made, const Value& recipe,
+                                                  const ModelSummary& summary);
+/// Why `transform` can change nothing in a model: its reason for the first site. Empty if it can change a site.
+BITLAW_EXPORT std::string ExplainUnsupportedModel(const Transform& transform, const ModelSummary& summary);
+
+}  // namespace bitlaw

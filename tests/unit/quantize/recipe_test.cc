@@ -1,0 +1,282 @@
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "bitlaw/base/error.h"
+#include "bitlaw/sdk/grids/integer_grid.h"
+#include "quantize/quantized_file.h"
+#include "quantize/recipe_settings.h"
+#include "quantize/transform_model.h"
+#include "support/fixture_study.h"
+#include "support/quantizers.h"
+#include "unit/decoder/random_decoder.h"
+
+namespace bitlaw {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TokenSequences SomeSequences(int64_t count, int64_t length) {
+  TokenSequences sequences{count, length, {}};
+  const at::Tensor tokens = SomeTokens(count, length).to(at::kInt).contiguous();
+  sequences.ids.assign(tokens.data_ptr<int32_t>(), tokens.data_ptr<int32_t>() + tokens.numel());
+  return sequences;
+}
+
+at::Tensor LogitsOf(Model& model) { return model.Logits(model.Forward(SomeTokens(2, 11, 5), {})); }
+
+MadeRecipe Made(const std::string& quantizer, const Value::Map& options, const Value& recipe) {
+  const Component& component = QuantizerHost().Find(ComponentKind::kQuantizer, quantizer);
+  return MakeRecipe(QuantizerHost(), quantizer, component.schema.Resolve(Value(options), quantizer), recipe);
+}
+
+Value GridRecipe(const char* name) {
+  return Value::Map{{"grid", Value::Map{{"name", name}, {"options", Value::Map{}}, {"version", "1.0.0"}}}};
+}
+
+Value SmoothRecipe(double alpha) {
+  Value::List transforms;
+  transforms.push_back(
+      Value::Map{{"name", "smooth_scale"}, {"options", Value::Map{{"alpha", alpha}}}, {"version", "1.0.0"}});
+  return Value::Map{{"transforms", transforms}};
+}
+
+// Gives all readers of a site one scale: that of the largest weight among them.
+class Agreeing : public Quantizer {
+ public:
+  std::string ExplainUnsupported(const LinearShape&) const override { return ""; }
+  double BitsRequested(const LinearShape&) const override { return 4; }
+  double BitsPerWeight(const LinearShape&) const override { return 4; }
+  CalibrationNeeds needs() const override { return {.abs_max = true}; }
+  QuantizedLinear Quantize(const LinearShape&, const at::Tensor&, const LayerCalibration&) const override {
+    throw InternalError("a site was quantized layer by layer");
+  }
+  bool QuantizeSite(const SiteShape& site, std::span<const at::Tensor> weights, const LayerCalibration& calibration,
+                    std::vector<QuantizedLinear>& results) const override {
+    sites.push_back(site.name.substr(site.name.find('.', 6) + 1) + " " + std::to_string(calibration.tokens));
+    float largest = 0;
+    for (const at::Tensor& weight : weights) largest = std::max(largest, weight.abs().max().item<float>());
+    for (size_t i = 0; i < weights.size(); ++i) {
+      results[i] = RoundToNearest(GridRule{.bits = 4, .symmetric = true, .scale_dtype = ScaleDtype::kFloat32}, weights[i],
+                                  -1, site.readers[i].name);
+      results[i].scales.fill_(largest / 7);
+      results[i].codes = weights[i].div(largest / 7).round_().add_(8).clamp_(0, 15).to(at::kByte);
+    }
+    return true;
+  }
+  mutable std::vector<std::string> sites;
+};
+
+TEST(QuantizeModel, GivesAQuantizerAllReadersOfAnInputAtOnce) {
+  const TokenSequences sequences = SomeSequences(2, 8);
+  const auto model = RandomDecoder(SmallConfig());
+  const Agreeing quantizer;
+  const QuantizedModel quantized = QuantizeModel(*model, quantizer, &sequences);
+  EXPECT_THAT(quantizer.sites,
+              ElementsAre("0.self_attn.in 16", "0.self_attn.out 16", "0.mlp.in 16", "0.mlp.out 16", "1.self_attn.in 16",
+                          "1.self_attn.out 16", "1.mlp.in 16", "1.mlp.out 16"));
+  ASSERT_EQ(quantized.layers.size(), 14u);
+  const auto scale = [&](size_t layer) { return quantized.layers[layer].linear.scales[0][0].item<float>(); };
+  EXPECT_EQ(scale(0), scale(1));  // q, k and v
+  EXPECT_EQ(scale(0), scale(2));
+  EXPECT_NE(scale(0), scale(3));  // o
+}
+
+TEST(QuantizeModel, RefusesAQuantizerThatLeavesReadersOut) {
+  class Short : public Agreeing {
+    bool QuantizeSite(const SiteShape&, std::span<const at::Tensor>, const LayerCalibration&,
+                      std::vector<QuantizedLinear>& results) const override {
+      results.clear();
+      return true;
+    }
+  };
+  const TokenSequences sequences = SomeSequences(1, 8);
+  const auto model = RandomDecoder(SmallConfig());
+  try {
+    QuantizeModel(*model, Short(), &sequences);
+    FAIL();
+  } catch (const InternalError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("model.layers.0.self_attn.in: the quantizer gave 0 layers for 3 readers"));
+  }
+}
+
+// scale 2, levels (-1, 0, 0.5, 1): 0.9 -> 0.45 * 2, nearest 0.5 -> 1.
+TEST(LevelGrid, LayersHoldCodesOfLevels) {
+  QuantizedLinear q;
+  q.bits = 2;
+  q.symmetric = true;
+  q.group_size = 4;
+  q.codes = at::tensor({0, 1, 2, 3}).to(at::kByte).view({1, 4});
+  q.scales = at::full({1, 1}, 2.0F);
+  q.zeros = at::zeros({1, 1}, at::kByte);
+  q.group_index = at::zeros({4}, at::kInt);
+  q.scale_dtype = "float32";
+  q.levels = at::tensor({-1.0F, 0.0F, 0.5F, 1.0F});
+  LinearShape shape;
+  shape.name = "l";
+  shape.in_features = 4;
+  shape.out_features = 1;
+  q.Validate(shape);
+  EXPECT_TRUE(at::equal(q.Dequantize(), at::tensor({-2.0F, 0.0F, 1.0F, 2.0F}).view({1, 4})));
+  const auto fault = [&](const at::Tensor& levels) -> std::string {
+    QuantizedLinear broken = q;
+    broken.levels = levels;
+    try {
+      broken.Validate(shape);
+    } catch (const InternalError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(fault(at::tensor({0.0F, 1.0F, 2.0F})), HasSubstr("l: quantized layer: codes reach 3. There are 3 levels."));
+  EXPECT_THAT(fault(at::tensor({0.0F, 2.0F, 1.0F, 3.0F})), HasSubstr("levels are not finite and ascending."));
+  EXPECT_THAT(fault(at::arange(5).to(at::kFloat)),
+              HasSubstr("levels is [5]. With bits = 2 it must be a list of 2 to 4."));
+}
+
+TEST(LevelGrid, GptqErrsLessThanRoundToNearestOnEveryLayer) {
+  const TokenSequences sequences = SomeSequences(24, 16);
+  const auto model = RandomDecoder(SmallConfig());
+  const Value recipe = GridRecipe("nf4");
+  const MadeRecipe made = Made("gptq", {{"group_size", 16}}, recipe);
+  const QuantizedModel quantized = QuantizeModel(*model, QuantizeRecipeOf(made, recipe), &sequences);
+  EXPECT_EQ(quantized.bits_requested, 4);
+  EXPECT_EQ(quantized.bits_effective, 6);  // 4 + 32 / 16
+  for (const QuantizedLayer& layer : quantized.layers) {
+    EXPECT_EQ(layer.linear.levels.numel(), 16);
+    EXPECT_LT(layer.diagnostic("hessian_error"), layer.diagnostic("hessian_error_rtn")) << layer.shape.name;
+  }
+}
+
+TEST(LevelGrid, FilesHoldTheLevels) {
+  const TemporaryFolder folder;
+  const Value recipe = GridRecipe("nf4");
+  const auto model = RandomDecoder(SmallConfig()), again = RandomDecoder(SmallConfig());
+  const MadeRecipe made = Made("rtn", {{"group_size", 16}}, recipe);
+  const QuantizedModel quantized = QuantizeModel(*model, QuantizeRecipeOf(made, recipe), nullptr);
+  SaveQuantized(folder.path() / "q", quantized, Value());
+  InstallQuantized(*again, LoadQuantized(folder.path() / "q").model, "q");
+  EXPECT_TRUE(at::equal(LogitsOf(*again), LogitsOf(*model)));
+  QuantizedModel other = quantized;
+  other.layers[0].linear.levels = quantized.layers[0].linear.levels * 2;
+  EXPECT_NE(DigestOfCodes(other), quantized.codes_digest);
+}
+
+TEST(MakeRecipe, RefusesAGridForAQuantizerThatTakesNone) {
+  try {
+    MakeRecipe(FixtureHost(), "fixture", FixtureHost().Find(ComponentKind::kQuantizer, "fixture").schema.Resolve({}, "f"),
+               GridRecipe("fixture_levels"));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "quantizer 'fixture', grid 'fixture_levels': it rounds to a grid of its own and takes no "
+                               "other. Leave 'grid' out.");
+  }
+}
+
+TEST(QuantizeModel, KeepsTheWeightsAndRoundsActivations) {
+  const auto plain = RandomDecoder(SmallConfig()), fine = RandomDecoder(SmallConfig()), rough = RandomDecoder(SmallConfig());
+  const at::Tensor expected = LogitsOf(*plain);
+  const auto rounded = [&](Model& model, int bits) {
+    QuantizeRecipe recipe;
+    recipe.activations = ActivationGrid{.bits = bits};
+    const QuantizedModel quantized = QuantizeModel(model, recipe, nullptr);
+    EXPECT_TRUE(quantized.layers.empty());
+    EXPECT_EQ(quantized.bits_requested, 16);
+    return LargestDifference(LogitsOf(model), expected);
+  };
+  EXPECT_LT(rounded(*fine, 16), 1e-2);
+  EXPECT_GT(rounded(*rough, 3), 0.1);
+}
+
+// By hand: an identity layer shows the rounded inputs. q_max = 3, scale 2.
+TEST(QuantizeModel, ActivationsOfARecipeReachEveryQuantizedLayer) {
+  const Value recipe = Value::Map{
+      {"activations", Value::Map{{"bits", 3}, {"per", "token"}, {"symmetric", true}}}};
+  const auto model = RandomDecoder(SmallConfig());
+  const MadeRecipe made = Made("rtn", {{"group_size", 16}}, recipe);
+  const QuantizedModel quantized = QuantizeModel(*model, QuantizeRecipeOf(made, recipe), nullptr);
+  for (const QuantizedLayer& layer : quantized.layers) {
+    ASSERT_TRUE(layer.linear.activation.has_value()) << layer.shape.name;
+    EXPECT_EQ(layer.linear.activation->bits, 3);
+  }
+  const auto weights_only = RandomDecoder(SmallConfig());
+  const QuantizedModel other = QuantizeModel(*weights_only, *made.quantizer, nullptr);
+  EXPECT_NE(other.codes_digest, quantized.codes_digest);
+  EXPECT_TRUE(at::equal(other.layers[0].linear.codes, quantized.layers[0].linear.codes));
+  Linear& reader = *model->block(0).stage_linears(0)[0];
+  at::Tensor input = at::zeros({1, 32});
+  input[0][0] = -6, input[0][1] = 2.9, input[0][2] = 3.1;
+  at::Tensor on_grid = at::zeros({1, 32});
+  on_grid[0][0] = -6, on_grid[0][1] = 2, on_grid[0][2] = 4;
+  EXPECT_TRUE(at::allclose(reader.Apply(input), at::mm(on_grid, quantized.layers[0].linear.Dequantize().t()), 1e-5, 1e-6));
+}
+
+TEST(QuantizeModel, TransformsSeeTheUnquantizedModelAndAreKeptInFiles) {
+  const TemporaryFolder folder;
+  const TokenSequences sequences = SomeSequences(3, 12);
+  Value recipe = SmoothRecipe(0.5);
+  recipe.Set("kv_cache", Value::Map{{"key_bits", 8}, {"value_bits", 4}, {"symmetric", false}});
+  DecoderConfig config = SmallConfig();
+  config.qkv_bias = true;
+  const auto model = RandomDecoder(config), twice = RandomDecoder(config), again = RandomDecoder(config),
+             unquantized = RandomDecoder(config);
+  const MadeRecipe made = Made("rtn", {{"bits", 3}, {"group_size", 16}}, recipe);
+  EXPECT_TRUE(made.needs_calibration());
+  const QuantizedModel quantized = QuantizeModel(*model, QuantizeRecipeOf(made, recipe), &sequences);
+  EXPECT_EQ(quantized.other_weights.size(), 10u);  // Two norms and three biases a block.
+  EXPECT_EQ(QuantizeModel(*twice, QuantizeRecipeOf(made, recipe), &sequences).codes_digest, quantized.codes_digest);
+
+  // The transform alone, then the quantizer: the same codes.
+  QuantizeTimes times;
+  const std::vector<const Transform*> transforms = {made.transforms[0].get()};
+  TransformModel(*unquantized, transforms, &sequences, 4096, times);
+  const QuantizedModel second = QuantizeModel(*unquantized, *made.quantizer, nullptr);
+  for (size_t i = 0; i < second.layers.size(); ++i) {
+    EXPECT_TRUE(at::equal(second.layers[i].linear.codes, quantized.layers[i].linear.codes)) << i;
+  }
+  EXPECT_GT(LargestDifference(LogitsOf(*unquantized), LogitsOf(*model)), 0);  // It has no rounded cache.
+
+  SaveQuantized(folder.path() / "q", quantized, Value());
+  InstallQuantized(*again, LoadQuantized(folder.path() / "q").model, "q");
+  EXPECT_TRUE(at::equal(LogitsOf(*again), LogitsOf(*model)));
+}
+
+TEST(QuantizeModel, RefusesATransformThatCanChangeNothing) {
+  class Never : public Transform {
+    std::string ExplainUnsupported(const SiteShape&) const override { return "no site is square"; }
+    CalibrationNeeds needs() const override { return {}; }
+    void Apply(const Site&, const LayerCalibration&) const override {}
+  } never;
+  const auto model = RandomDecoder(SmallConfig());
+  QuantizeRecipe recipe;
+  recipe.transforms = {&never};
+  try {
+    QuantizeModel(*model, recipe, nullptr);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "random: a transform can change nothing: no site is square");
+  }
+}
+
+TEST(QuantizeModel, RefusesActivationsTwice) {
+  class OwnActivations : public Agreeing {
+    bool QuantizeSite(const SiteShape& site, std::span<const at::Tensor> weights, const LayerCalibration& calibration,
+                      std::vector<QuantizedLinear>& results) const override {
+      Agreeing::QuantizeSite(site, weights, calibration, results);
+      for (QuantizedLinear& result : results) result.activation = ActivationGrid();
+      return true;
+    }
+  } quantizer;
+  const TokenSequences sequences = SomeSequences(1, 8);
+  const auto model = RandomDecoder(SmallConfig());
+  QuantizeRecipe recipe;
+  recipe.quantizer = &quantizer;
+  recipe.activations = ActivationGrid();
+  EXPECT_THROW(QuantizeModel(*model, recipe, &sequences), Error);
+}
+
+}  // namespace
+}  // namespace bitlaw
