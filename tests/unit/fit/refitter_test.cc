@@ -235,31 +235,37 @@ TEST(Descend, RefitsAHuberLikelihoodWithATinyKneeToResamples) {
   const auto law = MakeFormula(
       "E + A * N^-alpha + B * D^-beta",
       {{"E", {0, 20}}, {"A", {0, 1e300}}, {"alpha", {0, 2}}, {"B", {0, 1e300}}, {"beta", {0, 2}}}, "loss");
-  FitRows rows;
-  Rng rng(5);
-  for (size_t i = 0; i < 120; ++i) {
-    const double n = 4e7 * std::pow(2, static_cast<double>(i % 10)), d = 1e9 * std::pow(2, static_cast<double>(i % 8));
-    rows.x.insert(rows.x.end(), {n, d});
-    const double loss = 1.8 + 480 * std::pow(n, -0.35) + 2100 * std::pow(d, -0.37);
-    rows.y.push_back(loss * std::exp(0.01 * rng.Normal()));
-  }
-  ASSERT_EQ(law->covariates()[0], "N");
   const FitProcedure procedure = {FitProcedure::Loss::kHuberLikelihood, FitProcedure::Space::kLog, 1e-3};
-  const Objective objective(*law, rows, procedure, nullptr);
-  const Descent all = Descend(objective, std::vector<double>{1.8, 480, 0.35, 2100, 0.37});
-  ASSERT_TRUE(all.converged) << all.status;
-  int iterations = 0, same = 0;
-  for (const auto& draw : Draws(20, 120, 6)) {
-    const DescentOptions options = {.max_iterations = 200, .refine = false, .is_near = true};
-    const Descent refit = Descend(objective, all.theta, draw, options);
-    ASSERT_TRUE(refit.converged) << refit.status;
-    iterations += refit.iterations;
-    const double behind = refit.value - Descend(objective, all.theta, draw).value;
-    same += std::fabs(behind) < 1e-4;
-    EXPECT_LT(behind, 0.02);  // Of a log likelihood: a fifth of a standard error, another end beside the first.
+  int same = 0, near = 0;
+  for (const int seed : {5, 6, 7}) {
+    FitRows rows;
+    Rng rng(seed);
+    for (size_t i = 0; i < 120; ++i) {
+      const double n = 4e7 * std::pow(2, static_cast<double>(i % 10)), d = 1e9 * std::pow(2, static_cast<double>(i % 8));
+      rows.x.insert(rows.x.end(), {n, d});
+      const double loss = 1.8 + 480 * std::pow(n, -0.35) + 2100 * std::pow(d, -0.37);
+      rows.y.push_back(loss * std::exp(0.01 * rng.Normal()));
+    }
+    ASSERT_EQ(law->covariates()[0], "N");
+    const Objective objective(*law, rows, procedure, nullptr);
+    const Descent all = Descend(objective, std::vector<double>{1.8, 480, 0.35, 2100, 0.37});
+    ASSERT_TRUE(all.converged) << all.status;
+    int iterations = 0;
+    for (const auto& draw : Draws(20, 120, 6)) {
+      const DescentOptions options = {.max_iterations = 200, .refine = false, .is_near = true};
+      const Descent refit = Descend(objective, all.theta, draw, options);
+      ASSERT_TRUE(refit.converged) << refit.status;
+      iterations += refit.iterations;
+      const double behind = refit.value - Descend(objective, all.theta, draw).value;
+      same += std::fabs(behind) < 1e-4;
+      near += std::fabs(behind) < 0.005;  // Of a log likelihood: a tenth of a standard error.
+      EXPECT_LT(behind, 0.02);            // A fifth: another end beside the first.
+    }
+    if (seed == 5) EXPECT_LT(iterations, 20 * 160);  // 20 * 322 from the knee itself
   }
-  EXPECT_GE(same, 17);
-  EXPECT_LT(iterations, 20 * 160);  // 20 * 322 from the knee itself
+  // 53 and 58 of 60; which of two ends is found turns on a rounding.
+  EXPECT_GE(same, 46);
+  EXPECT_GE(near, 54);
 }
 
 }  // namespace
