@@ -18,7 +18,8 @@ SourceTree ReadSources(const std::filesystem::path& top);
 ///
 ///   base <- api <- sdk <- testing <- plugins; plugins include nothing of framework/src and nothing of each other.
 ///   src: plugin <- spec <- plan <- records <- quantize, evaluate <- run;  records <- fit <- report;  cli sees all.
-///   fit: options <- table <- law <- data, box <- solve <- estimate <- refit <- examine <- output, study;  report leaves solve and refit alone.
+///   fit: options <- table <- law <- data, box <- solve <- estimate <- refit <- examine <- output, study;
+///   report leaves solve and refit alone.
 ///   Each third-party library has the home that the table in include_rules.cc gives it; a library that is not in the
 ///   table has none. What builds without libtorch does not reach it through any header either.
 std::vector<std::string> IncludeFaults(const SourceTree& sources);

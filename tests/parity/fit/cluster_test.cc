@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fit/estimate/cluster_robust.h"
+#include "fit/solve/least_squares.h"
 
 namespace bitlaw {
 namespace {

@@ -207,8 +207,8 @@ TEST(ProfileIntervals, AgreeWithLmfit) {
   const LawFit fit = FitLaw(*law, table, FitSettings());
   ASSERT_TRUE(fit.least_squares.has_value()) << fit.why_no_least_squares;
   for (const auto& [level, golden] : problem["intervals"].items()) {
-    const FitProblem problem(*law, table, FitSettings(), FitProcedure());
-    const auto intervals = ProfileIntervals(problem, *fit.least_squares, std::stod(level), 0);
+    const FitProblem rows(*law, table, FitSettings(), FitProcedure());
+    const auto intervals = ProfileIntervals(rows, *fit.least_squares, std::stod(level), 0);
     for (size_t j = 0; j < 3; ++j) {
       const std::string name = problem["parameters"][j];
       ExpectClose(fit.least_squares->parameters[j].standard_error, problem["standard_errors"][j], 1e-4, name);

@@ -21,8 +21,8 @@ TEST(FitOptions, StandInTheDocsAsTheyAreDeclared) {
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   std::string table;
   for (const std::string& row : FitOptionRows()) table += row + "\n";
-  EXPECT_THAT(text, HasSubstr("| option of `fit:` | of `bitlaw fit` | default | what it is |\n|---|---|---|---|\n" + table +
-                              "\n"));
+  const std::string head = "| option of `fit:` | of `bitlaw fit` | default | what it is |\n|---|---|---|---|\n";
+  EXPECT_THAT(text, HasSubstr(head + table + "\n"));
 }
 
 TEST(FitOptions, HaveAFlagOfTheirOwnEach) {

@@ -7,6 +7,7 @@
 
 #include "fit/estimate/law_fit.h"
 #include "fit/examine/uncertainty.h"
+#include "fit/refit/replicates.h"
 #include "fit/refit/resample.h"
 #include "fit/solve/objective.h"
 #include "laws_for_tests.h"
@@ -228,6 +229,16 @@ TEST(DrawUnits, DrawsEachUnitAsOften) {
   for (int replicate = 0; replicate < 10000; ++replicate) DrawUnits(rng, 3, [&](uint32_t unit) { ++counts.at(unit); });
   EXPECT_EQ(counts[0] + counts[1] + counts[2], 30000);
   for (const int count : counts) EXPECT_NEAR(count, 10000, 4 * std::sqrt(30000 * 2.0 / 9)) << count;
+}
+
+TEST(BcaLevels, TakesReplicatesThatRepeatTheEstimateForNeitherSide) {
+  // 5 below, 5 above and 10 that are the estimate but for rounding: half are below, so nothing is shifted.
+  std::vector<double> replicates(5, 0.5);
+  replicates.insert(replicates.end(), 5, 1.5);
+  replicates.insert(replicates.end(), 10, 1 - 1e-14);
+  const Interval levels = BcaLevels(replicates, 1, 0, {0.05, 0.95});
+  EXPECT_NEAR(levels.low, 0.05, 1e-12);
+  EXPECT_NEAR(levels.high, 0.95, 1e-12);
 }
 
 // A knee of a thousandth of the scale makes edges, along which an iteration that begins at the knee itself crawls.

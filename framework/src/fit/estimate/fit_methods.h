@@ -23,7 +23,8 @@ struct DetailedFit {
   std::string why_none;          ///< Empty exactly where the fit is there.
 };
 
-/// The methods by which a law is fitted to the rows of a table: they share the rows, and the units over which errors are.
+/// The methods by which a law is fitted to the rows of a table: they share the rows, and the units over which errors
+/// are.
 ///   The problem and the table must outlive it.
 class FitMethods {
  public:

@@ -217,7 +217,8 @@ LawComparison CompareInAccuracy(std::span<const Law* const> laws, const Table& t
   for (const Law* law : laws) {
     ComparedLaw none = Named(*law);
     const std::optional<FitProblem> problem = ProblemOf(*law, table, settings, none.why_none);
-    if (problem && !problem->inverse().exists()) none.why_none = "no accuracy follows from its response " + none.response;
+    if (problem && !problem->inverse().exists())
+      none.why_none = "no accuracy follows from its response " + none.response;
     if (!none.why_none.empty()) {
       unusable.push_back(std::move(none));
       continue;

@@ -231,7 +231,8 @@ struct Replicates {
 };
 
 // Fills in what `report` says of the draws; report.note, where nothing can be drawn.
-Draws DrawsOf(const Refitter& refitter, const Table& table, const BootstrapOptions& options, UncertaintyReport& report) {
+Draws DrawsOf(const Refitter& refitter, const Table& table, const BootstrapOptions& options,
+              UncertaintyReport& report) {
   Draws draws;
   draws.by_items = options.unit == "items";
   if (draws.by_items) {
@@ -287,7 +288,8 @@ void DrawUnitsOfRows(const Refitter& refitter, const Quantities& quantities, con
       });
     }
   };
-  // Beyond some thousands, blocks of units tell the skew as well: what they miss of an acceleration is below 1 / blocks.
+  // Beyond some thousands, blocks of units tell the skew as well: what they miss of an acceleration is below
+  // 1 / blocks.
   const size_t blocks = units.size() > 2000 ? 200 : units.size();
   replicates.left_out.assign(blocks * m, kUnset);
   const auto leave_out = [&](size_t first, size_t lanes, std::vector<Lanes>& times) {

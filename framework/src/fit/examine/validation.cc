@@ -86,7 +86,8 @@ class PredictedRows {
 
   void Finish(const std::string& unit, double level, uint64_t seed) {
     result_.validation_rows = result_.rows.size();
-    const Errors of_response = Summarize(response_, predicted_), of_accuracy = Summarize(accuracy_, predicted_accuracy_);
+    const Errors of_response = Summarize(response_, predicted_);
+    const Errors of_accuracy = Summarize(accuracy_, predicted_accuracy_);
     result_.mae = of_response.mae, result_.rmse = of_response.rmse, result_.r2 = of_response.r2;
     result_.accuracy_rows = accuracy_.size();
     result_.accuracy_mae = of_accuracy.mae, result_.accuracy_rmse = of_accuracy.rmse;

@@ -116,8 +116,8 @@ FitOptionList::FitOptionList() {
       "--chance-rule",
       s.Choice("chance_rule", {"likelihood", "exclude"})
           .Default("likelihood")
-          .Doc("Rows with accuracy at or below chance: likelihood fits counts, which have room for them; exclude leaves "
-               "them out and counts them."),
+          .Doc("Rows with accuracy at or below chance: likelihood fits counts, which have room for them; exclude "
+               "leaves them out and counts them."),
       [](const Options& options, S& settings) {
         settings.chance_rule =
             options.String("chance_rule") == "exclude" ? ChanceRule::kExclude : ChanceRule::kLikelihood;
@@ -173,8 +173,8 @@ FitOptionList::FitOptionList() {
       &S::average_tasks);
   AddParsed("--control",
             List("controls")
-                .Doc("What laws are cleared of, linear in OLS: a column, 'log_items = log(items)', or 'length: arc = 3, "
-                     "gsm8k = 140'."),
+                .Doc("What laws are cleared of, linear in OLS: a column, 'log_items = log(items)', or 'length: arc = "
+                     "3, gsm8k = 140'."),
             &S::controls, &ParseControl);
   AddParsed("--strata",
             List("groupings")

@@ -39,7 +39,8 @@ Grouping ParseGrouping(const std::string& text) {
                                       "task.");
   }
   if (colon == std::string::npos) return grouping;
-  for (const auto& [stratum, listed] : ParseAssignments(text.substr(colon + 1), ';', "grouping '" + grouping.name + "'"))
+  const std::string where = "grouping '" + grouping.name + "'";
+  for (const auto& [stratum, listed] : ParseAssignments(text.substr(colon + 1), ';', where))
     grouping.strata.emplace_back(stratum, ParseTaskList(listed));
   CheckGrouping(grouping);
   return grouping;

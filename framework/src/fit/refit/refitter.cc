@@ -68,6 +68,10 @@ struct Refitter::State {
   explicit State(const FitProblem& the_problem)
       : problem(the_problem), law(problem.law()), rows(problem.rows()) {}
   void PrepareLinear();
+  // The objective of the problem on rows that differ from its own in what was measured.
+  Objective OfOtherRows(const FitRows& other) const {
+    return Objective(law, other, problem.procedure(), &problem.inverse());
+  }
   // Least squares of these responses near the solution, where that is possible quickly.
   LaneFlags IterateLinear(std::span<const double> y, std::span<const Lanes> multiplicity, std::span<double> out) const;
   // That, and where it is not, the iteration for any law. `with` has the same responses.
@@ -143,9 +147,9 @@ constexpr int kMaxSmall = 16;
 using Gram = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxSmall, kMaxSmall>;
 using Right = Eigen::Matrix<double, Eigen::Dynamic, 1, 0, kMaxSmall, 1>;
 
-// Gauss-Newton with halved steps from a solution nearby, for sums of squares. False, which leaves the work to Descend(),
-// where it leaves the bounds, loses a direction, or is not done in 30 steps. Ceres' TinySolver, which damps every step and
-// keeps the Jacobian, takes 31 us for what takes 21 us here (293 rows, 4 parameters, one core).
+// Gauss-Newton with halved steps from a solution nearby, for sums of squares. False, which leaves the work to
+// Descend(), where it leaves the bounds, loses a direction, or is not done in 30 steps. Ceres' TinySolver, which damps
+// every step and keeps the Jacobian, takes 31 us for what takes 21 us here (293 rows, 4 parameters, one core).
 bool GaussNewton(const Objective& objective, std::span<const double> multiplicity, std::vector<double>& theta) {
   const size_t n = objective.rows().size();
   const auto k = static_cast<Eigen::Index>(theta.size());
@@ -388,7 +392,7 @@ bool Refitter::RefitResponses(std::span<const double> responses, std::span<const
     }
   }
   if (state.is_ols) return state.SolveOne(targets, times, theta);
-  return state.Iterate(rows.y, Objective(state.law, rows, state.problem.procedure(), &state.problem.inverse()), times, theta);
+  return state.Iterate(rows.y, state.OfOtherRows(rows), times, theta);
 }
 
 std::string Refitter::ExplainNoItems() const {
@@ -425,7 +429,7 @@ bool Refitter::RefitAccuracies(std::span<const double> accuracy, std::span<doubl
       const double p = AccuracyOf(accuracy[row], state.chance[row]);
       drawn.correct[i] = std::clamp(p, 0.0, 1.0) * state.total[row];
     }
-    return state.Iterate({}, Objective(state.law, drawn, state.problem.procedure(), &state.problem.inverse()), {}, theta);
+    return state.Iterate({}, state.OfOtherRows(drawn), {}, theta);
   }
   std::vector<double> responses(state.rows.size());
   for (size_t i = 0; i < responses.size(); ++i) {

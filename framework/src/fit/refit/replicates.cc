@@ -30,7 +30,8 @@ std::vector<double> Accelerations(std::span<const double> left_out, size_t quant
 
 Interval BcaLevels(std::span<const double> replicates, double value, double acceleration, const Interval& levels) {
   double below = 0;
-  for (const double one : replicates) below += one < value ? 1 : one == value ? 0.5 : 0;
+  const double rounding = 1e-9 * std::fabs(value);
+  for (const double one : replicates) below += std::fabs(one - value) <= rounding ? 0.5 : one < value ? 1 : 0;
   const double z0 = NormalQuantile(below / static_cast<double>(replicates.size()));
   if (!std::isfinite(z0)) return {};
   const auto end = [&](double p) {

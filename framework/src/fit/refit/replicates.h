@@ -24,9 +24,10 @@ void SortTails(std::vector<double>& values, double low, double high);
 /// units lacks: the normal's levels at t_{n-1} sqrt(n / (n - 1)) (Hesterberg 2015, "expanded percentile").
 BITLAW_EXPORT Interval ExpandedLevels(double level, size_t units);
 
-/// Which quantiles of the replicates are the ends of the BCa interval (Efron 1987); NaN if all replicates are on one side
-/// of `value`.
-Interval BcaLevels(std::span<const double> replicates, double value, double acceleration, const Interval& levels);
+/// Which quantiles of the replicates are the ends of the BCa interval (Efron 1987); NaN if all replicates are on one
+/// side of `value`. One that repeats the rows has the value but for rounding (1e-9 of it): it is on neither side.
+BITLAW_EXPORT Interval BcaLevels(std::span<const double> replicates, double value, double acceleration,
+                                 const Interval& levels);
 /// The accelerations of BCa intervals: they rise with the skew that leaving out one unit shows (Efron 1987, eq. 6.6).
 ///   left_out [units, quantities]; NaN where there is no fit.
 std::vector<double> Accelerations(std::span<const double> left_out, size_t quantities);

@@ -19,7 +19,8 @@ namespace bitlaw {
 ///   The law must outlive it. Const calls are safe from several threads.
 class BITLAW_EXPORT FitProblem {
  public:
-  /// A response that is not positive is left out where the procedure or the law itself (TakesLog()) takes its logarithm.
+  /// A response that is not positive is left out where the procedure or the law itself (TakesLog()) takes its
+  /// logarithm.
   FitProblem(const Law& law, const Table& table, const FitSettings& settings, const FitProcedure& procedure);
   /// The same rows under another procedure.
   FitProblem With(const FitProcedure& procedure) const;
