@@ -34,6 +34,11 @@ function(bitlaw_add_plugin name)
       target_precompile_headers(${name} REUSE_FROM bitlaw_torch_pch)
     endif()
     set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${BITLAW_PLUGIN_DIR})
+    # Whoever builds the program gets plugins of the same headers: a fingerprint does not see every change of layout.
+    if(NOT TARGET bitlaw_plugins)
+      add_custom_target(bitlaw_plugins)
+    endif()
+    add_dependencies(bitlaw_plugins ${name})
   endif()
   # Linked with its final search path: one that is to be changed by the installation ends in an empty entry, which the
   # loader reads as the working directory. The program has bitlaw's libraries loaded before any plugin.
