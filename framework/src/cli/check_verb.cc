@@ -13,8 +13,8 @@
 #include "cli/verbs.h"
 #include "fit/estimate/law_fit.h"
 #include "fit/law/restricted_law.h"
-#include "plan/plan.h"
 #include "fit/study/study_results.h"
+#include "plan/plan.h"
 #include "spec/decoder.h"
 #ifdef BITLAW_HAS_TENSOR
 #include "cli/tensor/evaluate_options.h"

@@ -7,10 +7,10 @@
 
 #include "bitlaw/base/error.h"
 #include "cli/output.h"
+#include "fit/study/study_results.h"
 #include "plan/plan.h"
 #include "records/observations.h"
 #include "report/document.h"
-#include "fit/study/study_results.h"
 
 namespace bitlaw {
 namespace {

@@ -9,8 +9,8 @@
 #include "cli/verbs.h"
 #include "fit/options/grouping.h"
 #include "fit/options/quoted_text.h"
-#include "report/document.h"
 #include "fit/study/item_statistics.h"
+#include "report/document.h"
 
 namespace bitlaw {
 namespace {

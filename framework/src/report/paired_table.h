@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
-#include "report/document.h"
 #include "fit/study/item_statistics.h"
+#include "report/document.h"
 
 namespace bitlaw {
 

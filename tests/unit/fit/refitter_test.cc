@@ -272,7 +272,9 @@ TEST(Descend, RefitsAHuberLikelihoodWithATinyKneeToResamples) {
       near += std::fabs(behind) < 0.005;  // Of a log likelihood: a tenth of a standard error.
       EXPECT_LT(behind, 0.02);            // A fifth: another end beside the first.
     }
-    if (seed == 5) EXPECT_LT(iterations, 20 * 160);  // 20 * 322 from the knee itself
+    if (seed == 5) {
+      EXPECT_LT(iterations, 20 * 160);  // 20 * 322 from the knee itself
+    }
   }
   // 53 and 58 of 60; which of two ends is found turns on a rounding.
   EXPECT_GE(same, 46);

@@ -5,8 +5,8 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/testing/law_conformance.h"
-#include "fit/examine/analysis.h"
 #include "fit/data/controls.h"
+#include "fit/examine/analysis.h"
 #include "fit/output/fit_output.h"
 #include "fit/table/regroup.h"
 #include "laws_for_tests.h"

@@ -13,9 +13,9 @@
 #include "cli/tensor/model_argument.h"
 #include "cli/verbs.h"
 #include "evaluate/evaluate.h"
+#include "fit/study/item_statistics.h"
 #include "quantize/quantized_file.h"
 #include "report/document.h"
-#include "fit/study/item_statistics.h"
 #include "spec/study_spec.h"
 
 namespace bitlaw {
