@@ -196,7 +196,8 @@ void AddFitOption(CLI::App& verb, const FitOption& option, const std::shared_ptr
   switch (field.type) {
     case OptionType::kBool: {
       const bool opposite = !preset.AsBool();
-      verb.add_flag_callback(option.flag, [set, opposite] { set(opposite); }, opposite ? doc : "Not: " + doc);
+      if (!opposite) doc = "Turns '" + name + "' off: " + doc;
+      verb.add_flag_callback(option.flag, [set, opposite] { set(opposite); }, doc);
       return;
     }
     case OptionType::kInt:
