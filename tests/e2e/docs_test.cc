@@ -135,6 +135,7 @@ void CheckStudyParts(const Value& study) {
 TEST(Pages, ShowYamlThatIsAccepted) {
   size_t checked = 0;
   for (const fs::path& page : Pages()) {
+    if (page.filename() == "plugins.md") continue;  // Its study needs the page's own plugins: tests/guide runs it.
     for (const Snippet& snippet : SnippetsOf(page)) {
       SCOPED_TRACE(snippet.place);
       try {
@@ -167,7 +168,10 @@ TEST(Pages, LinkToWhatIsThere) {
   static const std::regex kLink("\\]\\(([^)#]+)(#[^)]*)?\\)"), kPage("\\b((?:docs|configs|examples|plugins)/[A-Za-z0-9_./-]+\\.md)\\b");
   for (const fs::path& page : Pages()) {
     const std::vector<std::string> lines = LinesOf(page);
+    bool is_code = false;
     for (size_t i = 0; i < lines.size(); ++i) {
+      is_code ^= lines[i].starts_with("```");
+      if (is_code) continue;  // [](int x) in C++ is no link.
       SCOPED_TRACE(fs::relative(page, kRoot).string() + ":" + std::to_string(i + 1));
       for (auto link = std::sregex_iterator(lines[i].begin(), lines[i].end(), kLink); link != std::sregex_iterator(); ++link) {
         const std::string target = (*link)[1];
