@@ -231,11 +231,11 @@ TEST_F(ChangedStudy, MakesALostOrEmptiedQuantizationRecordAgain) {
 
 TEST_F(ChangedStudy, SaysWhatBecomesOfRecordsOfAnOlderFormat) {
   fs::create_directories(folder_ / "out/records/00");
-  std::ofstream(folder_ / "out/records/00" / (std::string(64, '0') + ".json")) << "{\n  \"format\": 1\n}\n";
+  std::ofstream(folder_ / "out/records/00" / (std::string(64, '0') + ".json")) << "{\n  \"format\": 2\n}\n";
   const ProgramEnd end = RunStudy(WriteStudy("  - none\n", "[endings]"), "out");
   EXPECT_EQ(end.exit_code, 0);
   EXPECT_THAT(end.err, HasSubstr("note: 1 records in " + (folder_ / "out/records").string() +
-                                 " have another format than 2, which this bitlaw writes and reads. They are left there "
+                                 " have another format than 3, which this bitlaw writes and reads. They are left there "
                                  "and not used; their trials are done again (docs/records.md).\n"));
 }
 

@@ -98,7 +98,8 @@ TEST_F(Streams, AnUnknownColumnOfALawDoesNotDiscardTheReport) {
   EXPECT_THAT(end.err, HasSubstr("bitlaw: law 'bad' was not fitted: law 'bad' needs the column 'nosuch', which "
                                  "observations lacks."));
   const auto files = FilesOf("out");
-  for (const char* name : {"study.json", "observations.csv", "fits.json", "fits.csv", "report.txt", "report.md"}) {
+  for (const char* name :
+       {"study.json", "observations.csv", "columns.json", "fits.json", "fits.csv", "report.txt", "report.md"}) {
     EXPECT_TRUE(files.contains(name)) << name;
   }
   ASSERT_TRUE(files.contains("report.txt"));

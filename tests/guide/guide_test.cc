@@ -57,6 +57,12 @@ TEST_F(Guide, TheStudyAtItsEndRuns) {
   EXPECT_THAT(run.out, HasSubstr("16 of 16 trials complete"));
   const ProgramEnd report = Bitlaw({"report", (folder_ / "out").string()});
   EXPECT_THAT(report.out, HasSubstr("floor"));
+  // The example's own factor is a column, said to be what it is, and a row of the report.
+  const std::string observations = StartedProgram::Text((folder_ / "out/observations.csv").string());
+  EXPECT_THAT(observations.substr(0, observations.find('\n')), HasSubstr(",cutoff,"));
+  const std::string columns = StartedProgram::Text((folder_ / "out/columns.json").string());
+  EXPECT_THAT(columns, HasSubstr("\"origin\": \"quantizer 'ternary'\""));
+  EXPECT_THAT(report.out, HasSubstr("quantizer 'ternary'"));
 }
 
 }  // namespace

@@ -33,6 +33,8 @@ struct FitInput {
   std::string title;
   Table table;
   std::vector<LawSpec> laws;
+  std::vector<ObservationColumn> columns;          ///< What is known of the table's columns.
+  std::vector<std::pair<std::string, Value>> map;  ///< The study's.
   Value settings;
   std::vector<std::string> warnings;
   fs::path output;  ///< With the records behind the table; empty if there are none.
@@ -48,8 +50,10 @@ FitInput ReadInput(const FitArguments& arguments, Session& session) {
     // The identifiers of observations stay texts; a foreign table has no such columns.
     CsvOptions options;
     const Table probe = ReadCsv(arguments.data);
-    if (probe.Find("trial") != nullptr && probe.Find("task") != nullptr)
-      options.text_columns = ObservationTextColumns();
+    if (probe.Find("trial") != nullptr && probe.Find("task") != nullptr) {
+      if (fs::path(arguments.data).filename() == "observations.csv") input.columns = ReadColumnsBeside(arguments.data);
+      options.text_columns = ObservationTextColumns(input.columns);
+    }
     input.table = ReadCsv(arguments.data, options);
     return input;
   }
@@ -61,13 +65,15 @@ FitInput ReadInput(const FitArguments& arguments, Session& session) {
                                       ": there is no such file. An output folder has it once 'bitlaw run' has "
                                       "ended there; give the study file instead.");
     }
-    input.table = ReadCsv(observations, {ObservationTextColumns()});
+    input.columns = ReadColumnsBeside(observations);
+    input.table = ReadCsv(observations, {ObservationTextColumns(input.columns)});
     input.output = arguments.source;
     input.title = "Fits to " + observations.string();
     if (fs::exists(description)) {
       StudyDescription study = ReadStudyDescription(ReadWholeFile(description), description.string());
       input.title = "Fits of study " + study.study;
       input.laws = std::move(study.laws);
+      input.map = std::move(study.map);
       input.settings = std::move(study.fit);
     }
     return input;
@@ -77,7 +83,9 @@ FitInput ReadInput(const FitArguments& arguments, Session& session) {
   input.title = "Fits of study " + study.name;
   input.table = Observations(plan, session.plugins(), study.output, &input.warnings);
   input.output = study.output;
+  input.columns = ObservationColumns(plan);
   input.laws = study.laws;
+  input.map = study.map;
   input.settings = study.fit;
   return input;
 }
@@ -106,7 +114,7 @@ FitSettings Settings(const FitArguments& arguments, const FitInput& input) {
   if (arguments.settings.is_map()) {
     for (const auto& [name, value] : arguments.settings.AsMap()) given.Set(name, value);
   }
-  FitSettings settings = ReadFitSettings(given);
+  FitSettings settings = StudyFitSettings(given, input.columns, input.map);
   if (!arguments.strata.empty()) settings.groupings.clear();
   for (const std::string& one : arguments.strata) settings.groupings.push_back(ReadGrouping(one));
   return settings;
@@ -125,6 +133,7 @@ int Fit(const FitArguments& arguments, Session& session) {
     throw Error(ErrorKind::kIo,
                 "fit: the table has no rows." + (input.warnings.empty() ? "" : " " + input.warnings[0]));
   }
+  input.table = MapColumns(input.table, input.map);
   if (!arguments.map.empty()) input.table = MapColumns(input.table, arguments.map);
   std::vector<std::string> notes = input.warnings;
   if (!arguments.where.empty()) {

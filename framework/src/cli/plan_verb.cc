@@ -65,6 +65,18 @@ void PrintJson(const Plan& plan, const std::optional<RecordedPairs>& recorded) {
     entry.Set("baseline_note", model.summary.baseline_note);
     out.Raw(entry.CanonicalJson());
   }
+  out.Raw("],\n\"factors\":[");
+  for (size_t i = 0; i < plan.factors.size(); ++i) {
+    const FactorColumn& column = plan.factors[i];
+    out.Raw(i == 0 ? "\n" : ",\n");
+    out.Raw(Value(Value::Map{{"column", column.factor.column},
+                             {"role", std::string(Name(column.factor.role))},
+                             {"unit", column.factor.unit},
+                             {"doc", column.factor.doc},
+                             {"anchor", column.factor.anchor},
+                             {"origin", column.origin}})
+                .CanonicalJson());
+  }
   out.Raw("],\n\"tasks\":[");
   for (size_t i = 0; i < plan.study.tasks.size(); ++i) {
     if (i > 0) out.Raw(",");
@@ -95,8 +107,10 @@ void PrintJson(const Plan& plan, const std::optional<RecordedPairs>& recorded) {
     out.Number(trial.bits_requested);
     out.Raw(",\"bits_per_weight\":");
     out.Number(trial.bits_per_weight);
-    out.Raw(fmt::format(",\"group_size_effective\":{},\"weight_bytes\":{:.0f}", trial.group_size_effective,
-                        WeightBytes(plan, trial)));
+    out.Raw(",\"factors\":");
+    Value::Map factors;
+    for (const Factor& factor : plan.FactorsOf(trial)) factors.emplace_back(factor.column, factor.value);
+    out.Raw(Value(std::move(factors)).CanonicalJson());
     if (recorded) out.Raw(fmt::format(",\"recorded_tasks\":{}", recorded->done_of(i)));
     out.Raw("}");
   }
@@ -128,7 +142,7 @@ void PrintTrials(const Plan& plan, const std::optional<RecordedPairs>& recorded)
   fmt::print("{:<12}  {:>11}  {:>9}  {:>8}  {}\n", "trial", "bits/weight", "size", "recorded", "label");
   for (size_t i = 0; i < plan.trials.size(); ++i) {
     const Trial& trial = plan.trials[i];
-    fmt::print("{:<12}  {:>11.3f}  {:>9}  {:>8}  {}\n", trial.id, trial.bits_per_weight, SizeText(WeightBytes(plan, trial)),
+    fmt::print("{:<12}  {:>11.3f}  {:>9}  {:>8}  {}\n", trial.id, trial.bits_per_weight, SizeText(plan.FactorValue(trial, "size_bytes").AsReal()),
                RecordedText(recorded, i, plan.study.tasks.size()), trial.label);
   }
 }

@@ -38,6 +38,7 @@ int Report(const ReportArguments& arguments, Session& session) {
       for (const ReportTable& table : section.tables) files.emplace_back(table.name + ".csv", RenderCsv(table));
     }
     files.emplace_back("observations.csv", WriteCsv(report.observations));
+    if (!arguments.output.empty()) files.emplace_back("columns.json", WriteColumns(report.columns));
     files.emplace_back("fits.csv", WriteCsv(FitReportTable(report.fits, report.analysis)));
   }
   for (const auto& [name, bytes] : files) {

@@ -41,13 +41,6 @@ std::string AxesText(const QuantizeSpec& entry) {
   return text;
 }
 
-double WeightBytes(const Plan& plan, const Trial& trial) {
-  const ModelSummary& summary = plan.models[trial.model].summary;
-  const auto quantizable = static_cast<double>(summary.parameters_quantizable);
-  const auto total = static_cast<double>(summary.parameters_total);
-  return (quantizable * trial.bits_per_weight + (total - quantizable) * 16) / 8;
-}
-
 std::string TotalsText(const Plan& plan) {
   const auto baselines = std::count_if(plan.trials.begin(), plan.trials.end(),
                                        [](const Trial& trial) { return trial.quantizer == "none"; });

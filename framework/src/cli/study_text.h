@@ -15,9 +15,6 @@ std::string CountText(double count);
 /// "88.3 MB", "1.2 GB": powers of ten.
 std::string SizeText(double bytes);
 
-/// Bytes that a trial's weights take: quantized ones by bits_per_weight, the others in 16 bits.
-double WeightBytes(const Plan& plan, const Trial& trial);
-
 /// "25 trials (1 unquantized), 2 cells skipped, 3 left out by where or skip, 4 said twice".
 std::string TotalsText(const Plan& plan);
 

@@ -36,7 +36,10 @@ class Evaluation {
     ScoreTexts(items);
     GenerateTexts(items);
     for (size_t i = 0; i < items.size(); ++i) {
-      for (ItemScore& score : task_.Score(items[i], responses_[i])) result_.scores.push_back(std::move(score));
+      for (ItemScore& score : task_.Score(items[i], responses_[i])) {
+        if (score.factors.empty()) score.factors = items[i].factors;
+        result_.scores.push_back(std::move(score));
+      }
     }
     // For perplexities an item is a whole text and the limit counts its windows.
     const auto scored = static_cast<int64_t>(result_.scores.size());

@@ -18,7 +18,7 @@ LayerSurvey::LayerSurvey(const ModelSummary& summary) {
   }
 }
 
-LayerVerdict LayerSurvey::Ask(const Quantizer& quantizer, const Options& options) const {
+LayerVerdict LayerSurvey::Ask(const Quantizer& quantizer) const {
   LayerVerdict verdict;
   if (by_layer_.empty()) {
     verdict.reason = "the model has no linear layers to quantize";
@@ -45,14 +45,6 @@ LayerVerdict LayerSurvey::Ask(const Quantizer& quantizer, const Options& options
   }
   verdict.bits_requested = requested / weights;
   verdict.bits_per_weight = effective / weights;
-  const Value* group_size = options.map().Find("group_size");
-  if (group_size != nullptr && group_size->is_int()) {
-    for (const Layers& layers : asked) {
-      const int64_t row = layers.first.in_features;
-      const int64_t group = group_size->AsInt() > 0 ? std::min(group_size->AsInt(), row) : row;
-      verdict.group_size = verdict.group_size == 0 ? group : std::min(verdict.group_size, group);
-    }
-  }
   return verdict;
 }
 

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "bitlaw/api/model_backend.h"
-#include "bitlaw/api/option_schema.h"
 #include "bitlaw/api/quantizer.h"
 
 namespace bitlaw {
@@ -16,7 +15,6 @@ struct LayerVerdict {
   std::string reason;            ///< Why it cannot be done; empty if it can.
   double bits_requested = 16;    ///< Mean over quantizable weights; 16 where they stay as they are.
   double bits_per_weight = 16;   ///< Effective mean; likewise.
-  int64_t group_size = 0;        ///< Smallest effective one; 0 if the quantizer has no option group_size.
 };
 
 /// A model's linear layers, ready to be asked about.
@@ -25,7 +23,7 @@ class LayerSurvey {
   explicit LayerSurvey(const ModelSummary& summary);
 
   /// Asks about every layer, or about every distinct shape if the quantizer says that this is enough.
-  LayerVerdict Ask(const Quantizer& quantizer, const Options& options) const;
+  LayerVerdict Ask(const Quantizer& quantizer) const;
 
  private:
   struct Layers {

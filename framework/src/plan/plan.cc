@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "bitlaw/api/corpus.h"
+#include "bitlaw/api/task.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "plan/grid.h"
@@ -18,7 +19,7 @@
 namespace bitlaw {
 namespace {
 
-// A trial takes about 7 kB of a plan.
+// A trial takes about 9 kB of a plan.
 constexpr size_t kMaxTrials = 100'000;
 constexpr std::string_view kCalibrationPrefix = "calibration.";
 
@@ -68,17 +69,52 @@ Value CalibrationValue(const CalibrationSpec& calibration, std::string_view name
   throw InternalError("a calibration has no '" + std::string(name) + "'");
 }
 
+// What the framework says of every model.
+std::vector<Factor> OwnFactors(const ModelSummary& summary) {
+  const int64_t active = summary.parameters_active > 0 ? summary.parameters_active : summary.parameters_total;
+  return {StandardFactor("N", summary.parameters_non_embedding()),
+          StandardFactor("N_active", active - summary.parameters_embedding),
+          StandardFactor("parameters_total", summary.parameters_total),
+          StandardFactor("layers", summary.num_blocks),
+          StandardFactor("hidden_size", summary.hidden_size),
+          StandardFactor("vocab_size", summary.vocab_size)};
+}
+
+// What it says of every quantization; of the unquantized model with 16 bits.
+std::vector<Factor> OwnFactors(const ModelSummary& summary, double bits_requested, double bits_per_weight) {
+  return {StandardFactor("B", bits_requested), StandardFactor("bits_effective", bits_per_weight),
+          StandardFactor("size_bytes", WeightBytes(summary, bits_per_weight))};
+}
+
+// A column of a model that the study gives: of a known name with what is known of it.
+Factor StudyFactor(const std::string& column, const Value& value) {
+  if (FindStandardFactor(column) != nullptr) return StandardFactor(column, value);
+  Factor factor;
+  factor.column = column;
+  factor.value = value;
+  return factor;
+}
+
 /// Builds one Plan.
 class Planner {
  public:
-  Planner(const StudySpec& study, const PluginHost& host) : study_(study), host_(host) { plan_.study = study; }
+  Planner(const StudySpec& study, const PluginHost& host) : study_(study), host_(host) {
+    plan_.study = study;
+    // Every plan has the framework's own columns, those that no trial fills in too.
+    columns_.Add(FactorSource::kModel, OwnFactors(ModelSummary()), std::string(kOwnOrigin));
+    columns_.Add(FactorSource::kQuantizer, OwnFactors(ModelSummary(), 0, 0), std::string(kOwnOrigin));
+    columns_.Add(FactorSource::kCalibration, {StandardFactor("Cb", {}), StandardFactor("T", {})}, std::string(kOwnOrigin));
+  }
 
   Plan Make() {
     InspectModels();
     for (const QuantizeSpec& entry : study_.quantize) {
       if (entry.component != "none") PrepareEntry(entry);
     }
+    for (const TaskSpec& task : study_.tasks) AddTaskFactors(task);
+    CheckAxes();
     faults_.ThrowIfAny();
+    SortFactors();
     FindVaryingOptions();
     for (size_t model = 0; model < plan_.models.size(); ++model) AddBaseline(model);
     const bool asks_for_baseline = std::any_of(study_.quantize.begin(), study_.quantize.end(),
@@ -104,6 +140,8 @@ class Planner {
     bool any_needs_calibration = false;
     std::vector<std::string> refusals;                // By combination: why the quantizer cannot be made at all.
     std::vector<std::vector<LayerVerdict>> verdicts;  // [model][combination]
+    std::vector<std::vector<FactorColumns::Values>> factors;  // [model][combination]
+    SourceMark mark;
     size_t left_out = 0;
   };
 
@@ -118,6 +156,7 @@ class Planner {
         model.headers_digest = HeadersDigest(model.summary, backend->Files(spec.path));
         if (model.spec.family.empty()) model.spec.family = model.summary.architecture;
         surveys_.emplace_back(model.summary);
+        model_factors_.push_back(ModelFactors(model));
         plan_.models.push_back(std::move(model));
         backends_.push_back(Value::Map{{"name", component.info.name},
                                        {"options", options.map()},
@@ -131,8 +170,101 @@ class Planner {
     faults_.ThrowIfAny();
   }
 
+  FactorColumns::Values ModelFactors(const PlannedModel& model) {
+    const ModelSpec& spec = model.spec;
+    FactorColumns::Values values = columns_.Add(FactorSource::kModel, OwnFactors(model.summary), std::string(kOwnOrigin));
+    const auto append = [&](FactorColumns::Values more) { values.insert(values.end(), more.begin(), more.end()); };
+    append(columns_.Add(FactorSource::kModel, model.summary.factors, "model backend '" + spec.backend + "'", spec.mark));
+    for (const auto& [column, value] : spec.columns) {
+      append(columns_.Add(FactorSource::kStudy, {StudyFactor(column, value)}, "'columns' of model '" + spec.name + "'",
+                          value.key_mark()));
+    }
+    return values;
+  }
+
+  void AddTaskFactors(const TaskSpec& spec) {
+    try {
+      const Component& component = host_.Find(ComponentKind::kTask, spec.component, spec.mark.Text());
+      const auto task = host_.MakeTask(
+          component.info.name, component.schema.Resolve(spec.options, "task '" + spec.name + "'"), spec.context);
+      const TaskCard& card = task->card();
+      std::vector<Factor> factors = card.factors;
+      factors.insert(factors.end(), card.item_factors.begin(), card.item_factors.end());
+      columns_.Add(FactorSource::kTask, {StandardFactor("few_shot", card.few_shot)}, std::string(kOwnOrigin));
+      columns_.Add(FactorSource::kTask, factors, "task '" + spec.name + "'", spec.mark);
+    } catch (const Error& error) {
+      faults_.AddError(error);
+    }
+  }
+
+  // An axis is a column too. Of a quantizer's option that its own factor of that name repeats, the factor is the column.
+  void CheckAxes() {
+    for (const Entry& entry : entries_) {
+      for (const std::string& name : entry.grid->axis_names()) {
+        const std::string origin = "an axis of quantizer '" + entry.spec->component + "'";
+        const auto& reserved = ReservedColumns();
+        if (std::find(reserved.begin(), reserved.end(), name) != reserved.end()) {
+          faults_.Add(entry.mark, "column '" + name + "' of " + origin + " has the name of a column that observations and " +
+                                      "fits fill in themselves. Give the option one value a study.");
+          continue;
+        }
+        const FactorColumn* column = columns_.Find(name);
+        if (column == nullptr || (column->source == FactorSource::kQuantizer && RepeatsOption(entry, *column))) continue;
+        faults_.Add(entry.mark, "column '" + name + "' comes from " + column->origin + " and from " + origin +
+                                    ", with other values. Call one of them otherwise.");
+      }
+    }
+  }
+
+  bool RepeatsOption(const Entry& entry, const FactorColumn& column) const {
+    const auto index = static_cast<size_t>(&column - columns_.columns().data());
+    for (const auto& of_model : entry.factors) {
+      for (size_t i = 0; i < of_model.size(); ++i) {
+        if (of_model[i].empty()) continue;  // Not a trial.
+        const Value* option = entry.split[i].shown.Find(column.factor.column);
+        const auto found = std::find_if(of_model[i].begin(), of_model[i].end(),
+                                        [&](const auto& value) { return value.first == index; });
+        if (option == nullptr || found == of_model[i].end() || !(found->second == *option)) return false;
+      }
+    }
+    return true;
+  }
+
+  void SortFactors() {
+    place_ = columns_.Sort();
+    for (const FactorColumn& column : columns_.columns()) {
+      (column.source == FactorSource::kTask ? plan_.task_factors : plan_.factors).push_back(column);
+    }
+  }
+
+  void Fill(const FactorColumns::Values& values, Trial& trial) const {
+    trial.factors.resize(plan_.factors.size());
+    for (const auto& [index, value] : values) trial.factors[place_[index]] = value;
+  }
+
+  // What the framework, the recipe's parts and its quantizer say of one cell.
+  FactorColumns::Values RecipeFactors(const QuantizeSpec& spec, const MadeRecipe& made, const Value& recipe,
+                                      const LayerVerdict& verdict, const ModelSummary& summary) {
+    FactorColumns::Values values = columns_.Add(
+        FactorSource::kQuantizer, OwnFactors(summary, verdict.bits_requested, verdict.bits_per_weight), std::string(kOwnOrigin));
+    const auto append = [&](const std::vector<Factor>& factors, const std::string& origin) {
+      for (auto& [index, value] : columns_.Add(FactorSource::kQuantizer, factors, origin, spec.mark)) {
+        const auto same = [&, at = index](const auto& other) { return other.first == at; };
+        if (std::any_of(values.begin(), values.end(), same)) {
+          faults_.Add(spec.mark, "column '" + columns_.columns()[index].factor.column + "' comes from the parts of a recipe " +
+                                     "and from " + origin + ". Call one of them otherwise.");
+        }
+        values.emplace_back(index, std::move(value));
+      }
+    };
+    append(FactorsOf(made, recipe, summary), "the parts of a recipe");
+    if (made.quantizer != nullptr) append(made.quantizer->factors(summary), "quantizer '" + spec.component + "'");
+    return values;
+  }
+
   void PrepareEntry(const QuantizeSpec& spec) {
     Entry entry;
+    entry.mark = spec.mark;
     static const OptionSchema kNoOptions;
     const Component* component =
         spec.component == kKeepWeights ? nullptr : &host_.Find(ComponentKind::kQuantizer, spec.component, spec.mark.Text());
@@ -154,6 +286,7 @@ class Planner {
     entry.refusals.resize(combinations);
     entry.needs_calibration.resize(combinations);
     entry.verdicts.assign(plan_.models.size(), std::vector<LayerVerdict>(combinations));
+    entry.factors.assign(plan_.models.size(), std::vector<FactorColumns::Values>(combinations));
     std::vector<bool> is_used(combinations, false);
     for (const Grid::Cell& cell : entry.cells) is_used[cell.combination] = true;
     for (size_t i = 0; i < combinations; ++i) {
@@ -174,10 +307,10 @@ class Planner {
       entry.any_needs_calibration |= entry.needs_calibration[i];
       for (size_t model = 0; model < plan_.models.size(); ++model) {
         LayerVerdict& verdict = entry.verdicts[model][i];
-        if (made.quantizer != nullptr) verdict = surveys_[model].Ask(*made.quantizer, options);
-        if (verdict.reason.empty()) {
-          verdict.reason = ExplainUnsupportedParts(made, recipe, plan_.models[model].summary);
-        }
+        const ModelSummary& summary = plan_.models[model].summary;
+        if (made.quantizer != nullptr) verdict = surveys_[model].Ask(*made.quantizer);
+        if (verdict.reason.empty()) verdict.reason = ExplainUnsupportedParts(made, recipe, summary);
+        if (verdict.reason.empty()) entry.factors[model][i] = RecipeFactors(spec, made, recipe, verdict, summary);
       }
     }
     if (entry.any_needs_calibration && spec.calibration_fixed.is_null()) {
@@ -186,6 +319,9 @@ class Planner {
                                  " needs calibration text. Add 'calibration: {corpus: ...}', with one of: " +
                                  JoinNames(CorpusNames()) + ".");
       return;
+    }
+    for (const Grid::Cell& cell : entry.cells) {
+      if (entry.needs_calibration[cell.combination]) OpenCorpus(cell.calibration->corpus);
     }
     for (const std::string& name : entry.grid->axis_names()) {
       if (name.starts_with(kCalibrationPrefix) && !entry.any_needs_calibration) {
@@ -228,6 +364,13 @@ class Planner {
     trial.quantizer = "none";
     trial.label = plan_.models[model].spec.name + " none";
     for (const std::string& name : axis_names_) trial.axes.emplace_back(name, Value());
+    Fill(model_factors_[model], trial);
+    for (size_t i = 0; i < plan_.factors.size(); ++i) {
+      const FactorSource source = plan_.factors[i].source;
+      const bool is_of_quantization = source == FactorSource::kQuantizer || source == FactorSource::kCalibration;
+      if (is_of_quantization) trial.factors[i] = plan_.factors[i].factor.anchor;
+    }
+    trial.factors[OwnPlace("size_bytes")] = WeightBytes(plan_.models[model].summary, trial.bits_per_weight);
     Add(std::move(trial));
   }
 
@@ -261,7 +404,13 @@ class Planner {
       for (const std::string& name : axis_names_) trial.axes.emplace_back(name, AxisValue(name, split.shown, calibration));
       trial.bits_requested = verdict.bits_requested;
       trial.bits_per_weight = verdict.bits_per_weight;
-      trial.group_size_effective = verdict.group_size;
+      Fill(model_factors_[model], trial);
+      Fill(entry.factors[model][cell.combination], trial);
+      if (calibration != nullptr) {
+        Fill(corpora_.at(calibration->corpus).factors, trial);
+        trial.factors[OwnPlace("Cb")] = calibration->sequences;
+        trial.factors[OwnPlace("T")] = calibration->tokens;
+      }
       Add(std::move(trial));
     }
   }
@@ -292,20 +441,29 @@ class Planner {
     return label;
   }
 
-  const std::string& CorpusDigest(const std::string& name) {
-    const auto found = corpus_digests_.find(name);
-    if (found != corpus_digests_.end()) return found->second;
-    for (const CorpusSpec& corpus : study_.corpora) {
-      if (corpus.name != name) continue;
-      const Component& component = host_.Find(ComponentKind::kCorpus, corpus.component, corpus.mark.Text());
-      const Options options = component.schema.Resolve(corpus.options, "corpus '" + component.info.name + "'");
-      try {
-        return corpus_digests_[name] = host_.MakeCorpus(component.info.name, options)->digest();
-      } catch (const Error& error) {
-        throw Error(error.kind(), corpus.mark.Text() + ": corpus '" + name + "': " + error.what());
-      }
+  void OpenCorpus(const std::string& name) {
+    if (corpora_.contains(name)) return;
+    const auto found = std::find_if(study_.corpora.begin(), study_.corpora.end(),
+                                    [&](const CorpusSpec& corpus) { return corpus.name == name; });
+    if (found == study_.corpora.end()) {
+      throw InternalError("a trial calibrates on the corpus '" + name + "', which its study lacks");
     }
-    throw InternalError("a trial calibrates on the corpus '" + name + "', which its study lacks");
+    OpenedCorpus& opened = corpora_[name];
+    const std::string origin = "corpus '" + name + "'";
+    try {
+      const Component& component = host_.Find(ComponentKind::kCorpus, found->component, found->mark.Text());
+      const Options options = component.schema.Resolve(found->options, "corpus '" + component.info.name + "'");
+      const auto corpus = host_.MakeCorpus(component.info.name, options);
+      opened.digest = corpus->digest();
+      opened.factors = columns_.Add(FactorSource::kCalibration, corpus->factors(), origin, found->mark);
+    } catch (const Error& error) {
+      faults_.AddError(Error(error.kind(), found->mark.Text() + ": " + origin + ": " + error.what()));
+    }
+  }
+
+  // The place of a column that the framework fills in.
+  size_t OwnPlace(std::string_view column) const {
+    return static_cast<size_t>(columns_.Find(column) - columns_.columns().data());
   }
 
   // Numbers do not depend on which of several equal devices computes them.
@@ -325,7 +483,7 @@ class Planner {
     trial.compute = study_.compute;
     Value calibration;
     if (trial.calibration) {
-      calibration = Value::Map{{"corpus", CorpusDigest(trial.calibration->corpus)},
+      calibration = Value::Map{{"corpus", corpora_.at(trial.calibration->corpus).digest},
                                {"seed", static_cast<int64_t>(trial.calibration->seed)},
                                {"sequences", trial.calibration->sequences},
                                {"tokens", trial.calibration->tokens}};
@@ -356,7 +514,14 @@ class Planner {
   std::vector<Entry> entries_;
   std::vector<std::string> axis_names_;
   std::map<std::string, std::vector<std::string>> varying_;  // Quantizer -> options in its labels.
-  std::map<std::string, std::string> corpus_digests_;
+  struct OpenedCorpus {
+    std::string digest;
+    FactorColumns::Values factors;
+  };
+  std::map<std::string, OpenedCorpus> corpora_;
+  FactorColumns columns_{faults_};
+  std::vector<FactorColumns::Values> model_factors_;
+  std::vector<size_t> place_;  // Of a column in the plan, by what FactorColumns::Add() gave.
   std::unordered_set<std::string> ids_, skipped_labels_;
   size_t planned_cells_ = 0;
 };
@@ -369,6 +534,29 @@ std::vector<std::string> Plan::axis_names() const {
     for (const auto& [name, value] : trials.front().axes) names.push_back(name);
   }
   return names;
+}
+
+std::vector<Factor> Plan::FactorsOf(const Trial& trial) const {
+  std::vector<Factor> all;
+  for (size_t i = 0; i < factors.size(); ++i) {
+    all.push_back(factors[i].factor);
+    all.back().value = trial.factors[i];
+  }
+  return all;
+}
+
+const Value& Plan::FactorValue(const Trial& trial, std::string_view column) const {
+  static const Value kNone;
+  for (size_t i = 0; i < factors.size(); ++i) {
+    if (factors[i].factor.column == column) return trial.factors[i];
+  }
+  return kNone;
+}
+
+double WeightBytes(const ModelSummary& summary, double bits_per_weight) {
+  const auto quantizable = static_cast<double>(summary.parameters_quantizable);
+  const auto total = static_cast<double>(summary.parameters_total);
+  return (quantizable * bits_per_weight + (total - quantizable) * 16) / 8;
 }
 
 Plan MakePlan(const StudySpec& study, const PluginHost& host) { return Planner(study, host).Make(); }

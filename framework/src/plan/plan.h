@@ -11,6 +11,7 @@
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/base/export.h"
+#include "plan/factor_columns.h"
 #include "spec/study_spec.h"
 
 namespace bitlaw {
@@ -32,9 +33,8 @@ struct BITLAW_EXPORT Trial {
   std::vector<std::pair<std::string, Value>> axes;
   double bits_requested = 16;            ///< Mean over quantizable weights; 16 for none.
   double bits_per_weight = 16;           ///< Effective, over quantizable weights.
-  /// min(group_size, C_in), or C_in for a whole row; the smallest over layers. By the option that is called
-  /// group_size; 0 for none and for a quantizer without it.
-  int64_t group_size_effective = 0;
+  /// One value for each of Plan::factors; null: the trial has none.
+  std::vector<Value> factors;
   /// Everything above that determines the trial's numbers, except file contents: model name is not in it, the
   /// model's headers digest is.
   Value identity;
@@ -55,6 +55,11 @@ struct BITLAW_EXPORT PlannedModel {
 struct BITLAW_EXPORT Plan {
   StudySpec study;
   std::vector<PlannedModel> models;
+  /// What trials are told apart by: what models, quantizers, corpora and the study's own columns say, in that order. B and
+  /// bits_effective are among them.
+  std::vector<FactorColumn> factors;
+  /// What tasks are told apart by: a record has the values.
+  std::vector<FactorColumn> task_factors;
   std::vector<Trial> trials;             ///< Baselines first, then in spec order; duplicates merged.
   std::vector<SkippedCell> skipped;
   size_t left_out = 0;                   ///< Cells a model that `where` or `skip` left out.
@@ -63,10 +68,18 @@ struct BITLAW_EXPORT Plan {
 
   /// The columns of Trial::axes.
   std::vector<std::string> axis_names() const;
+  /// The factors of a trial with their values.
+  std::vector<Factor> FactorsOf(const Trial& trial) const;
+  /// A trial's value of one column; null if there is none.
+  const Value& FactorValue(const Trial& trial, std::string_view column) const;
 };
+
+/// Bytes that a model's weights take: quantized ones by bits_per_weight, the others in 16 bits.
+BITLAW_EXPORT double WeightBytes(const ModelSummary& summary, double bits_per_weight);
 
 /// Expands the grid. Reads model headers and calibration text (never a weight), asks every quantizer about every layer.
 /// Trials come model by model, and within a model in the order of `quantize:`, the last axis fastest.
+/// Two factors of one name, or an axis or a factor with a name of a column of the observations, are faults.
 /// Errors: Error(kSpec) for a quantizer that needs calibration and has none; Error(kIo / kUnsupported) for models and
 /// texts that cannot be read. All faults of all models come in one Error.
 BITLAW_EXPORT Plan MakePlan(const StudySpec& study, const PluginHost& host);

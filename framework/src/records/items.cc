@@ -37,9 +37,12 @@ struct ColumnNames {
         loglikelihoods(FreeName(card, "loglikelihoods")),
         lengths(FreeName(card, "lengths")),
         right(FreeName(card, "right")),
-        chosen(FreeName(card, "chosen")) {}
+        chosen(FreeName(card, "chosen")) {
+    for (const Factor& factor : card.item_factors) factors.push_back(FreeName(card, factor.column));
+  }
 
   std::string id, chance;
+  std::vector<std::string> factors;  // One for each of card.item_factors.
   std::string group, loglikelihoods, lengths, right, chosen;  // Each there only if some item has something in it.
 };
 
@@ -80,6 +83,11 @@ std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items
                                       item.chosen.size(), card.metrics.size()));
     }
   }
+  for (const ItemScore& item : items) {
+    if (item.factors.empty() || item.factors.size() == card.item_factors.size()) continue;
+    throw InternalError(fmt::format("task '{}': item '{}' has {} factors, its card {}", card.name, item.id,
+                                    item.factors.size(), card.item_factors.size()));
+  }
   const std::vector<bool> weighted = Weighted(card, items);
   const ColumnNames names(card);
   std::string text = CsvField(names.id);
@@ -99,6 +107,7 @@ std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items
   if (lengths) text += "," + names.lengths;
   if (rights) text += "," + names.right;
   if (chosen) text += "," + names.chosen;
+  for (const std::string& factor : names.factors) text += "," + CsvField(factor);
   text += "\n";
   for (const ItemScore& item : items) {
     text += CsvField(item.id);
@@ -112,6 +121,7 @@ std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items
     if (lengths) text += "," + JoinNumbers(item.lengths);
     if (rights) text += "," + CsvField(item.right);
     if (chosen) text += "," + JoinNumbers(item.chosen);
+    for (size_t f = 0; f < names.factors.size(); ++f) text += "," + (item.factors.empty() ? "" : ShortestText(item.factors[f]));
     text += "\n";
   }
   return text;
@@ -132,6 +142,7 @@ std::vector<ItemScore> ReadItems(const TaskCard& card, std::string_view text, co
   for (const std::string& more : {names.group, names.loglikelihoods, names.lengths, names.right, names.chosen}) {
     if (table.Find(more) != nullptr) expected.push_back(more);
   }
+  expected.insert(expected.end(), names.factors.begin(), names.factors.end());
   if (table.names() != expected) {
     throw Error(ErrorKind::kIo, fmt::format("{}: the columns are {}, the record's metrics need {}.", origin,
                                             JoinNames(table.names()), JoinNames(expected)));
@@ -161,6 +172,10 @@ std::vector<ItemScore> ReadItems(const TaskCard& card, std::string_view text, co
       throw Error(ErrorKind::kIo, fmt::format("{}: '{}' holds {} choices, and the record has {} metrics.", where,
                                               names.chosen, items[row].chosen.size(), card.metrics.size()));
     }
+  }
+  for (const std::string& factor : names.factors) {
+    const std::vector<double>& values = table.Find(factor)->numbers;
+    for (size_t row = 0; row < items.size(); ++row) items[row].factors.push_back(values[row]);
   }
   for (const MetricCard& metric : card.metrics) {
     const std::vector<double>& values = table.Find(metric.name)->numbers;

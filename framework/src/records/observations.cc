@@ -9,6 +9,7 @@
 #include <set>
 
 #include "api/chance_adjusted.h"
+#include "bitlaw/base/error.h"
 #include "records/plan_records.h"
 
 namespace bitlaw {
@@ -71,37 +72,77 @@ struct Column {
   std::string name;
   std::function<std::string(const Row&)> text;
   std::function<double(const Row&)> number;
+  const FactorColumn* factor = nullptr;  // Of the plan; null for columns that hold none.
 };
 
-// An axis is a column of numbers if every value that is there is one.
+// A column of plain values: of numbers if every value that is there is one.
+using ValueOf = std::function<const Value*(const Row&)>;
+Column ValueColumn(const std::string& name, bool is_numbers, ValueOf of) {
+  if (is_numbers) {
+    return {name, {}, [of](const Row& row) {
+              const Value* v = of(row);
+              return v == nullptr || !v->is_number() ? kMissing : v->AsReal();
+            }, nullptr};
+  }
+  return {name, [of](const Row& row) -> std::string {
+            const Value* v = of(row);
+            return v == nullptr || v->is_null() ? "" : v->is_string() ? v->AsString() : v->Text();
+          }, {}, nullptr};
+}
+
 Column AxisColumn(const Plan& plan, const std::string& name) {
-  const bool numbers = std::all_of(plan.trials.begin(), plan.trials.end(), [&](const Trial& trial) {
+  const bool is_numbers = std::all_of(plan.trials.begin(), plan.trials.end(), [&](const Trial& trial) {
     const Value* v = AxisValue(trial, name);
     return v == nullptr || v->is_null() || v->is_number();
   });
-  if (numbers) {
-    return {name, {}, [name](const Row& row) {
-              const Value* v = AxisValue(*row.trial, name);
-              return v == nullptr || v->is_null() ? kMissing : v->AsReal();
-            }};
-  }
-  return {name, [name](const Row& row) -> std::string {
-            const Value* v = AxisValue(*row.trial, name);
-            return v == nullptr || v->is_null() ? "" : v->is_string() ? v->AsString() : v->Text();
-          }, {}};
+  return ValueColumn(name, is_numbers, [name](const Row& row) { return AxisValue(*row.trial, name); });
+}
+
+// Of what a record has, the record's: it may know better what quantizing came to.
+Column TrialFactorColumn(const Plan& plan, size_t index) {
+  const FactorColumn& column = plan.factors[index];
+  const bool is_recorded = column.source != FactorSource::kStudy;
+  const std::string name = column.factor.column;
+  Column made = ValueColumn(name, column.is_number, [=](const Row& row) {
+    const Value* recorded =
+        is_recorded && row.record != nullptr ? FindFactor(row.record->factors, name) : nullptr;
+    return recorded != nullptr ? recorded : &row.trial->factors[index];
+  });
+  made.factor = &column;
+  return made;
+}
+
+// Of a task as it is now: what its card says, and a stand-in for what its items will have.
+Column TaskFactorColumn(const FactorColumn& column) {
+  const std::string name = column.factor.column;
+  Column made = ValueColumn(name, column.is_number, [name](const Row& row) -> const Value* {
+    static const Value kPlannedMean = 1.0;
+    if (row.record != nullptr) return FindFactor(row.record->factors, name);
+    for (const Factor& factor : row.card->factors)
+      if (factor.column == name) return &factor.value;
+    for (const Factor& factor : row.card->item_factors)
+      if (factor.column == name) return &kPlannedMean;
+    return nullptr;
+  });
+  made.factor = &column;
+  return made;
 }
 
 // Every column of observations.csv, in its order: the one list from which tables are written and laws are checked.
 std::vector<Column> ColumnsOf(const Plan& plan) {
   std::vector<Column> columns;
   const auto text = [&](const char* name, std::function<std::string(const Row&)> of) {
-    columns.push_back({name, std::move(of), {}});
+    columns.push_back({name, std::move(of), {}, nullptr});
   };
   const auto number = [&](const char* name, std::function<double(const Row&)> of) {
-    columns.push_back({name, {}, std::move(of)});
+    columns.push_back({name, {}, std::move(of), nullptr});
   };
   const auto model = [&plan](const Row& row) -> const PlannedModel& { return plan.models[row.trial->model]; };
-  const auto is_quantized = [](const Row& row) { return row.trial->quantizer != "none"; };
+  const auto add_factors = [&](FactorSource source) {
+    for (size_t i = 0; i < plan.factors.size(); ++i) {
+      if (plan.factors[i].source == source) columns.push_back(TrialFactorColumn(plan, i));
+    }
+  };
 
   text("study", [&plan](const Row&) { return plan.study.name; });
   text("trial", [](const Row& row) { return row.trial->id; });
@@ -111,44 +152,25 @@ std::vector<Column> ColumnsOf(const Plan& plan) {
     return model(row).spec.family.empty() ? model(row).summary.architecture : model(row).spec.family;
   });
   number("hold_out", [=](const Row& row) { return model(row).spec.hold_out ? 1 : 0; });
-  number("N", [=](const Row& row) {
-    return static_cast<double>(row.record != nullptr ? row.record->model.parameters_non_embedding()
-                                                     : model(row).summary.parameters_non_embedding());
-  });
-  number("parameters_total", [=](const Row& row) {
-    return static_cast<double>(row.record != nullptr ? row.record->model.parameters_total
-                                                     : model(row).summary.parameters_total);
-  });
+  add_factors(FactorSource::kModel);
   text("quantizer", [](const Row& row) { return row.trial->quantizer; });
-  number("B", [](const Row& row) {
-    return row.record != nullptr && row.record->quantization ? row.record->quantization->bits_requested
-                                                             : row.trial->bits_requested;
-  });
-  number("bits_effective", [](const Row& row) {
-    return row.record != nullptr && row.record->quantization ? row.record->quantization->bits_effective
-                                                             : row.trial->bits_per_weight;
-  });
-  number("G", [=](const Row& row) {
-    if (!is_quantized(row)) return kMissing;
-    if (row.record != nullptr) {
-      return row.record->quantization ? static_cast<double>(row.record->quantization->group_size) : kMissing;
-    }
-    // A quantizer without groups has one a row of weights.
-    const int64_t planned = row.trial->group_size_effective;
-    return static_cast<double>(planned > 0 ? planned : model(row).summary.hidden_size);
-  });
-  number("Cb", [](const Row& row) {
-    return row.trial->calibration ? static_cast<double>(row.trial->calibration->sequences) : kMissing;
-  });
-  number("T", [](const Row& row) {
-    return row.trial->calibration ? static_cast<double>(row.trial->calibration->tokens) : kMissing;
-  });
+  add_factors(FactorSource::kQuantizer);
+  add_factors(FactorSource::kCalibration);
   text("corpus", [](const Row& row) { return row.trial->calibration ? row.trial->calibration->corpus : ""; });
   text("dtype", [](const Row& row) { return std::string(Name(row.trial->compute.dtype)); });
+  add_factors(FactorSource::kStudy);
   const size_t axes_at = columns.size();
 
   text("task", [](const Row& row) { return row.card->name; });
   text("stratum", [&plan](const Row& row) { return StratumOf(plan.study, *row.card); });
+  for (const FactorColumn& column : plan.task_factors) {
+    if (column.origin == kOwnOrigin) {
+      number("few_shot", [](const Row& row) { return static_cast<double>(row.card->few_shot); });
+      columns.back().factor = &column;
+    } else {
+      columns.push_back(TaskFactorColumn(column));
+    }
+  }
   text("metric", [](const Row& row) { return row.metric_card().name; });
   text("metric_kind", [](const Row& row) { return KindName(row.metric_card().kind); });
   number("primary", [](const Row& row) { return row.metric == 0 ? 1 : 0; });
@@ -244,6 +266,11 @@ Table Observations(const Plan& plan, const PluginHost& host, const std::filesyst
   }
   if (warnings != nullptr) {
     *warnings = std::move(faults);
+    if (const size_t others = store.CountOtherFormats(); others > 0) {
+      warnings->push_back(fmt::format("{} records in {} have another format than {}, which this bitlaw reads. They are not "
+                                      "used (docs/records.md).",
+                                      others, (folder / "records").string(), kRecordFormat));
+    }
     for (const size_t model : unread) {
       warnings->push_back(fmt::format("model '{}': not all of its trials have been begun in {}; those give no rows.",
                                       plan.models[model].spec.name, folder.string()));
@@ -255,7 +282,68 @@ Table Observations(const Plan& plan, const PluginHost& host, const std::filesyst
 
 std::vector<ObservationColumn> ObservationColumns(const Plan& plan) {
   std::vector<ObservationColumn> columns;
-  for (const Column& column : ColumnsOf(plan)) columns.push_back({column.name, static_cast<bool>(column.text)});
+  for (const Column& column : ColumnsOf(plan)) {
+    ObservationColumn one{column.name, static_cast<bool>(column.text), std::nullopt, ""};
+    if (column.factor != nullptr) {
+      one.factor = column.factor->factor;
+      one.origin = column.factor->origin;
+    }
+    columns.push_back(std::move(one));
+  }
+  return columns;
+}
+
+std::string WriteColumns(const std::vector<ObservationColumn>& columns) {
+  Value::List list;
+  for (const ObservationColumn& column : columns) {
+    Value one = Value::Map{{"name", column.name}, {"type", column.is_text ? "text" : "number"}};
+    if (column.factor) {
+      one.Set("role", std::string(Name(column.factor->role)));
+      one.Set("symbol", column.factor->symbol);
+      one.Set("unit", column.factor->unit);
+      one.Set("doc", column.factor->doc);
+      one.Set("anchor", column.factor->anchor);
+      one.Set("origin", column.origin);
+    }
+    list.push_back(std::move(one));
+  }
+  return PrettyJson(Value::Map{{"format", 1}, {"columns", std::move(list)}});
+}
+
+std::vector<ObservationColumn> ReadColumns(const std::string& text, const std::string& origin) {
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ErrorKind::kIo, origin + ": " + what + ". The file is written by 'bitlaw run' and 'bitlaw report'; make it "
+                                         "again from the study.");
+  };
+  const Value json = ParseJson(text, origin);
+  const Value* list = json.Find("columns");
+  if (list == nullptr || !list->is_list()) refuse("'columns' is not a list");
+  std::vector<ObservationColumn> columns;
+  for (const Value& one : list->AsList()) {
+    const auto text_of = [&](const char* key) {
+      const Value* value = one.Find(key);
+      if (value == nullptr || !value->is_string()) refuse("'" + std::string(key) + "' of a column is not a text");
+      return value->AsString();
+    };
+    ObservationColumn column{text_of("name"), text_of("type") == "text", std::nullopt, ""};
+    if (one.Find("role") != nullptr) {
+      Factor factor;
+      factor.column = column.name;
+      try {
+        factor.role = ParseFactorRole(text_of("role"));
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::kSpec) throw;
+        refuse("column '" + column.name + "': " + error.what());
+      }
+      factor.symbol = text_of("symbol");
+      factor.unit = text_of("unit");
+      factor.doc = text_of("doc");
+      if (const Value* anchor = one.Find("anchor")) factor.anchor = *anchor;
+      column.factor = std::move(factor);
+      column.origin = text_of("origin");
+    }
+    columns.push_back(std::move(column));
+  }
   return columns;
 }
 

@@ -49,7 +49,6 @@ void Fields(Archive& a, QuantizationHeader& x) {
   a("codes_digest", x.codes_digest);
   a("bits_requested", x.bits_requested);
   a("bits_effective", x.bits_effective);
-  a("group_size", x.group_size);
   a("fallbacks", x.fallbacks);
 }
 
@@ -60,6 +59,25 @@ void Fields(Archive& a, CalibrationHeader& x) {
   a("tokens", x.tokens);
   a("seed", x.seed);
   a("digest", x.digest);
+}
+
+template <class Archive>
+void Fields(Archive& a, RecordedFactor& x) {
+  a("column", x.column);
+  a("unit", x.unit);
+  a("role", x.role);
+  a("value", x.value);
+}
+
+template <class Archive>
+void Fields(Archive& a, Factor& x) {
+  a("column", x.column);
+  a("symbol", x.symbol);
+  a("unit", x.unit);
+  a("doc", x.doc);
+  a("role", x.role);
+  a("value", x.value);
+  a("anchor", x.anchor);
 }
 
 template <class Archive>
@@ -98,6 +116,8 @@ void Fields(Archive& a, TaskCard& x) {
   a("citation", x.citation);
   a("licence", x.licence);
   a("convention", x.convention);
+  a("factors", x.factors);
+  a("item_factors", x.item_factors);
 }
 
 template <class Archive>
@@ -114,6 +134,7 @@ void Fields(Archive& a, TaskRecord& x) {
   a("model", x.model);
   a("quantization", x.quantization);
   a("calibration", x.calibration);
+  a("factors", x.factors);
   a("task", x.card);
   a("metrics", x.metrics);
   a("items", x.items);
@@ -127,6 +148,7 @@ void Fields(Archive& a, QuantizationRecord& x) {
   a("model", x.model);
   a("quantization", x.quantization);
   a("calibration", x.calibration);
+  a("factors", x.factors);
   a("layers", x.layers);
 }
 
@@ -168,6 +190,7 @@ class Writer {
   static Value ToValue(int64_t x) { return x; }
   static Value ToValue(uint64_t x) { return static_cast<int64_t>(x); }
   static Value ToValue(double x) { return std::isfinite(x) ? Value(x) : Value(); }
+  static Value ToValue(FactorRole x) { return std::string(Name(x)); }
   static Value ToValue(MetricKind x) {
     for (const auto& [name, kind] : kMetricKinds)
       if (kind == x) return name;
@@ -261,6 +284,13 @@ class Reader {
       x = value.AsReal();
     }
   }
+  void Read(const Value& value, const std::string& path, FactorRole& x) {
+    try {
+      x = ParseFactorRole(value.is_string() ? value.AsString() : value.Text());
+    } catch (const Error&) {
+      Mistyped(value, path, "the role of a factor");
+    }
+  }
   void Read(const Value& value, const std::string& path, MetricKind& x) {
     for (const auto& [name, kind] : kMetricKinds) {
       if (value == Value(name)) {
@@ -287,7 +317,8 @@ class Reader {
   void Read(const Value& value, const std::string& path, std::vector<T>& x) {
     if (!value.is_list()) return Mistyped(value, path, "a list");
     for (const Value& element : value.AsList()) {
-      Read(element, fmt::format("{}[{}]", path, x.size()), x.emplace_back());
+      const std::string place = fmt::format("{}[{}]", path, x.size());
+      Read(element, place, x.emplace_back());
     }
   }
   template <class T>
@@ -390,6 +421,32 @@ ModelHeader HeaderOf(const ModelSummary& summary) {
   header.hidden_size = summary.hidden_size;
   header.vocab_size = summary.vocab_size;
   return header;
+}
+
+const Value* FindFactor(const std::vector<RecordedFactor>& factors, std::string_view column) {
+  const auto found =
+      std::find_if(factors.begin(), factors.end(), [&](const RecordedFactor& one) { return one.column == column; });
+  return found == factors.end() ? nullptr : &found->value;
+}
+
+std::vector<RecordedFactor> TaskFactors(const TaskCard& card, const std::vector<ItemScore>& items) {
+  std::vector<RecordedFactor> recorded;
+  const auto add = [&](const Factor& factor, Value value) {
+    value.set_mark({});
+    recorded.push_back({factor.column, factor.unit, factor.role, std::move(value)});
+  };
+  add(*FindStandardFactor("few_shot"), card.few_shot);
+  for (const Factor& factor : card.factors) add(factor, factor.value);
+  for (size_t f = 0; f < card.item_factors.size(); ++f) {
+    double sum = 0, count = 0;
+    for (const ItemScore& item : items) {
+      if (item.factors.size() <= f || !std::isfinite(item.factors[f])) continue;
+      sum += item.factors[f];
+      ++count;
+    }
+    add(card.item_factors[f], count > 0 ? Value(sum / count) : Value());
+  }
+  return recorded;
 }
 
 std::string WriteRecord(const TaskRecord& record) { return WriteAs("task", record); }

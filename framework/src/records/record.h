@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "bitlaw/api/factor.h"
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/api/task.h"
 #include "bitlaw/base/export.h"
@@ -17,7 +18,7 @@ namespace bitlaw {
 
 /// Raised when a record's fields change, or when bitlaw's own arithmetic (quantization walk, scoring) changes so that
 /// the same key could give other numbers. Part of every key: old records are then simply not found.
-inline constexpr int64_t kRecordFormat = 2;
+inline constexpr int64_t kRecordFormat = 3;
 
 /// What determines the numbers of a trial, by content: no path, no file date, no machine.
 struct BITLAW_EXPORT TrialContent {
@@ -70,7 +71,6 @@ struct BITLAW_EXPORT QuantizationHeader {
   std::string codes_digest;  ///< Over codes, scales, zeros and group index of all layers.
   double bits_requested = std::numeric_limits<double>::quiet_NaN();
   double bits_effective = std::numeric_limits<double>::quiet_NaN();  ///< Bits a quantizable weight.
-  int64_t group_size = 0;                                            ///< Smallest over layers.
   std::vector<LayerFallback> fallbacks;
 };
 
@@ -80,6 +80,17 @@ struct BITLAW_EXPORT CalibrationHeader {
   uint64_t seed = 0;
   std::string digest;
 };
+
+/// A factor of a trial or a task with its value, as the record tells it. A study's own columns are not among them: they
+/// may change without a trial.
+struct BITLAW_EXPORT RecordedFactor {
+  std::string column, unit;
+  FactorRole role = FactorRole::kOther;
+  Value value;
+  bool operator==(const RecordedFactor&) const = default;
+};
+/// The value of a column; null if it is not among them.
+BITLAW_EXPORT const Value* FindFactor(const std::vector<RecordedFactor>& factors, std::string_view column);
 
 /// One layer's part of a quantization record.
 struct BITLAW_EXPORT LayerRecord {
@@ -96,6 +107,7 @@ struct BITLAW_EXPORT QuantizationRecord {
   ModelHeader model;
   QuantizationHeader quantization;
   std::optional<CalibrationHeader> calibration;
+  std::vector<RecordedFactor> factors;  ///< Of the trial.
   std::vector<LayerRecord> layers;
 };
 
@@ -113,12 +125,17 @@ struct BITLAW_EXPORT TaskRecord {
   ModelHeader model;
   std::optional<QuantizationHeader> quantization;  ///< Empty for the unquantized model.
   std::optional<CalibrationHeader> calibration;
+  std::vector<RecordedFactor> factors;  ///< Of the trial, and of the task: TaskFactors().
   TaskCard card;
   std::vector<MetricSummary> metrics;  ///< One for each of card.metrics, in that order.
   ItemsFile items;
   /// Named counts of the evaluation: "requests", "tokens_scored", "contexts_truncated", ...
   std::vector<std::pair<std::string, int64_t>> counts;
 };
+
+/// The factors of a task with these scores: few_shot, those of its card, and of its items' factors the mean over the
+/// items that have a value.
+BITLAW_EXPORT std::vector<RecordedFactor> TaskFactors(const TaskCard& card, const std::vector<ItemScore>& items);
 
 /// Record <-> file text. Same record, same bytes. NaN is written as null and read as NaN.
 /// The text holds a SHA-256 of its own content. Reading is strict: malformed JSON, missing, unknown or mistyped fields,
@@ -131,7 +148,8 @@ BITLAW_EXPORT QuantizationRecord ReadQuantizationRecord(std::string_view text, c
                                                         const std::string& origin);
 
 /// Item scores <-> CSV: id, a column a metric (and "<metric>_weight" where a weight is not 1), chance; then, where any
-/// item has them, group, loglikelihoods (nats, seven digits, spaces between) and lengths (characters).
+/// item has them, group, loglikelihoods (nats, seven digits, spaces between), lengths (characters), right and chosen; last
+/// a column for each of card.item_factors.
 /// NaN is an empty field. Reals are in the shortest form that reads back to the same double.
 BITLAW_EXPORT std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items);
 BITLAW_EXPORT std::vector<ItemScore> ReadItems(const TaskCard& card, std::string_view text, const std::string& origin);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "base/durable_file.h"
 #include "bitlaw/base/error.h"
@@ -89,6 +90,34 @@ ReportSection ModelSection(const StudyResults& report) {
   return section;
 }
 
+// The factors that differ between rows, with their values.
+ReportTable FactorTable(const StudyResults& report) {
+  constexpr size_t kFewValues = 8;
+  ReportTable table;
+  table.name = "factors";
+  table.title = "Factors";
+  table.header = {"column", "role", "unit", "values", "reported by"};
+  for (const ObservationColumn& described : report.columns) {
+    const TableColumn* column = report.observations.Find(described.name);
+    if (!described.factor || column == nullptr) continue;
+    std::set<double> numbers;
+    std::set<std::string> texts;
+    for (size_t row = 0; row < column->size(); ++row) {
+      if (column->is_text && !column->texts[row].empty()) texts.insert(column->texts[row]);
+      if (!column->is_text && !std::isnan(column->numbers[row])) numbers.insert(column->numbers[row]);
+    }
+    if (numbers.size() + texts.size() < 2) continue;
+    std::vector<std::string> shown(texts.begin(), texts.end());
+    for (const double number : numbers) shown.push_back(ShortestText(number));
+    const std::string values = shown.size() <= kFewValues ? JoinNames(shown)
+                                                          : shown.front() + " to " + shown.back() + " (" +
+                                                                std::to_string(shown.size()) + " values)";
+    table.rows.push_back({described.name, std::string(Name(described.factor->role)), described.factor->unit, values,
+                          described.origin});
+  }
+  return table;
+}
+
 ReportSection GridSection(const StudyResults& report) {
   ReportSection section;
   section.title = "Grid";
@@ -97,6 +126,8 @@ ReportSection GridSection(const StudyResults& report) {
   table.header = {"axis", "values"};
   for (const auto& axis : report.description.axes) table.rows.push_back({axis.name, JoinNames(axis.values)});
   if (!table.rows.empty()) section.tables.push_back(std::move(table));
+  ReportTable factors = FactorTable(report);
+  if (!factors.rows.empty()) section.tables.push_back(std::move(factors));
   if (!report.description.skipped.empty()) {
     ReportTable skipped;
     skipped.name = "skipped";
@@ -281,6 +312,7 @@ std::vector<std::filesystem::path> WriteStudyReport(const StudyResults& report, 
   const std::vector<std::pair<const char*, std::string>> files = {
       {"study.json", WriteStudyDescription(report.description)},
       {"observations.csv", WriteCsv(report.observations)},
+      {"columns.json", WriteColumns(report.columns)},
       {"fits.json", PrettyJson(fits)},
       {"fits.csv", WriteCsv(FitReportTable(report.fits, report.analysis))},
       {"report.txt", RenderText(document)},

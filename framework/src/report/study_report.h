@@ -15,7 +15,7 @@ BITLAW_EXPORT ReportDocument StudyDocument(const StudyResults& report);
 /// What a run prints at its end: the laws' coefficients and how they compare. The rest is in the files.
 BITLAW_EXPORT ReportDocument SummaryDocument(const StudyResults& report);
 
-/// Writes into `output`: study.json, observations.csv, fits.json, fits.csv, report.txt, report.md. Returns their paths.
+/// Writes into `output`: study.json, observations.csv, columns.json, fits.json, fits.csv, report.txt, report.md. Returns their paths.
 BITLAW_EXPORT std::vector<std::filesystem::path> WriteStudyReport(const StudyResults& report,
                                                                   const std::filesystem::path& output);
 

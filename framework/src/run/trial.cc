@@ -260,9 +260,7 @@ class TrialRun {
     header.codes_digest = quantized.codes_digest;
     header.bits_requested = quantized.bits_requested;
     header.bits_effective = quantized.bits_effective;
-    header.group_size = quantized.layers.empty() ? 0 : std::numeric_limits<int64_t>::max();
     for (const QuantizedLayer& layer : quantized.layers) {
-      header.group_size = std::min(header.group_size, layer.linear.group_size);
       if (layer.linear.fallback != QuantizeFallback::kNone) {
         header.fallbacks.push_back({layer.shape.name, std::string(Name(layer.linear.fallback))});
       }
@@ -276,6 +274,24 @@ class TrialRun {
     return CalibrationHeader{draw.corpus, draw.sequences, draw.tokens, draw.seed, content_.calibration_digest};
   }
 
+  // As planned, with the bits that quantizing came to.
+  std::vector<RecordedFactor> FactorsOf(const QuantizationHeader* quantization) const {
+    std::vector<RecordedFactor> recorded;
+    const Plan& plan = contents_.plan();
+    for (size_t i = 0; i < plan.factors.size(); ++i) {
+      if (plan.factors[i].source == FactorSource::kStudy) continue;
+      const Factor& factor = plan.factors[i].factor;
+      Value value = trial_.factors[i];
+      if (quantization != nullptr && plan.factors[i].origin == kOwnOrigin) {
+        if (factor.column == "B") value = quantization->bits_requested;
+        if (factor.column == "bits_effective") value = quantization->bits_effective;
+        if (factor.column == "size_bytes") value = WeightBytes(model_->summary(), quantization->bits_effective);
+      }
+      recorded.push_back({factor.column, factor.unit, factor.role, std::move(value)});
+    }
+    return recorded;
+  }
+
   void WriteQuantizationRecord(const QuantizedModel& quantized) {
     QuantizationRecord record;
     record.key = QuantizationKey(content_);
@@ -287,6 +303,7 @@ class TrialRun {
     record.model = HeaderOf(model_->summary());
     record.quantization = Header(quantized);
     record.calibration = CalibrationOf();
+    record.factors = FactorsOf(&record.quantization);
     for (const QuantizedLayer& layer : quantized.layers) {
       const bool fell_back = layer.linear.fallback != QuantizeFallback::kNone;
       record.layers.push_back({layer.shape.name, layer.bits_per_weight,
@@ -320,6 +337,8 @@ class TrialRun {
     record.model = HeaderOf(model_->summary());
     if (trial_.quantizer != "none") record.quantization = header_;
     record.calibration = CalibrationOf();
+    record.factors = FactorsOf(record.quantization ? &*record.quantization : nullptr);
+    for (RecordedFactor& factor : TaskFactors(result.card, result.scores)) record.factors.push_back(std::move(factor));
     record.card = result.card;
     record.metrics = result.summaries;
     // What was asked; how much of it prefix sharing saved depends on batching and stands with the timings.

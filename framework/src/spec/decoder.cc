@@ -9,9 +9,9 @@ const std::vector<std::pair<std::string, std::vector<std::string>>>& SpecKeys() 
   static const std::vector<std::pair<std::string, std::vector<std::string>>> kKeys = {
       {"study",
        {"bitlaw", "study", "output", "compute", "data_paths", "models", "corpora", "quantize", "tasks", "strata", "laws",
-        "fit", "evaluate", "allow_fallback"}},
+        "map", "fit", "evaluate", "allow_fallback"}},
       {"compute", {"dtype", "device"}},
-      {"model", {"path", "name", "family", "backend", "backend_options", "hold_out"}},
+      {"model", {"path", "name", "family", "backend", "backend_options", "hold_out", "columns"}},
       {"corpus", {"type"}},
       {"quantize",
        {"quantizer", "transforms", "grid", "weights", "activations", "kv_cache", "calibration", "zip", "where", "skip"}},

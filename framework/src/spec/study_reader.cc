@@ -62,6 +62,7 @@ StudySpec StudyReader::Read() {
   ReadTasks(study.List("tasks"));
   ReadStrata(study.Map("strata"));
   ReadLaws(study.List("laws"));
+  ReadMap(study.Map("map"));
   if (const Value* fit = study.Map("fit")) spec_.fit = *fit;
   if (const Value* evaluate = study.Map("evaluate")) spec_.evaluate = *evaluate;
   spec_.allow_fallback = study.Bool("allow_fallback").value_or(false);
@@ -193,6 +194,7 @@ void StudyReader::ReadModel(const Value& entry, const std::string& place) {
   const auto name = reader.Name("name");
   model.family = reader.Name("family").value_or("");
   model.hold_out = reader.Bool("hold_out").value_or(false);
+  if (const Value* columns = reader.Map("columns")) model.columns = ReadColumns(*columns, place);
   model.backend = reader.String("backend").value_or("");
   if (const Value* options = reader.Map("backend_options")) {
     model.backend_options = *options;
@@ -232,6 +234,34 @@ void StudyReader::ReadModel(const Value& entry, const std::string& place) {
     one.mark = mark;
     if (one.backend.empty()) one.backend = BackendOf(path, mark);
     spec_.models.push_back(std::move(one));
+  }
+}
+
+std::vector<std::pair<std::string, Value>> StudyReader::ReadColumns(const Value& columns, const std::string& place) {
+  std::vector<std::pair<std::string, Value>> read;
+  for (const auto& [name, value] : columns.AsMap()) {
+    Factor factor;
+    factor.column = name;
+    factor.value = value;
+    if (const std::string why = ExplainFactor(factor); !why.empty() || value.is_null()) {
+      faults_.Add(value.key_mark(), place + ".columns: " + (why.empty() ? "'" + name + "' has no value" : why) + ".");
+      continue;
+    }
+    read.emplace_back(name, value);
+  }
+  return read;
+}
+
+// Expressions are read where they are applied: only there columns are known.
+void StudyReader::ReadMap(const Value* map) {
+  if (map == nullptr) return;
+  for (const auto& [name, value] : map->AsMap()) {
+    if (value.is_string() || value.is_number()) {
+      spec_.map.emplace_back(name, value);
+      continue;
+    }
+    faults_.Add(value.mark(), "'map." + name + "' is " + std::string(Article(value.type())) +
+                                  ". It must be a column or an expression over columns, such as 'G_min' or '20 * N'.");
   }
 }
 

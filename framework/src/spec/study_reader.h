@@ -37,6 +37,8 @@ class StudyReader {
   // A fault where a list has more entries than a study may have.
   bool IsTooLong(const Value& list, std::string_view key);
   void ReadModel(const Value& entry, const std::string& name);
+  std::vector<std::pair<std::string, Value>> ReadColumns(const Value& columns, const std::string& place);
+  void ReadMap(const Value* map);
   std::string BackendOf(const std::filesystem::path& path, const SourceMark& mark);
   void ReadCorpora(const Value* corpora);
   Value FindCorpusFiles(const OptionSchema& schema, const Value& options) const;

@@ -62,6 +62,7 @@ struct BITLAW_EXPORT ModelSpec {
   std::string backend;                         ///< "hf": given, or the one backend that claims the path.
   Value backend_options;                       ///< As given, unresolved; null: none.
   bool hold_out = false;                       ///< Kept out of fits, used for validation.
+  std::vector<std::pair<std::string, Value>> columns;  ///< The study's own of this model: numbers and texts.
   SourceMark mark;
 };
 
@@ -102,6 +103,8 @@ struct BITLAW_EXPORT StudySpec {
   std::vector<TaskSpec> tasks;
   std::map<std::string, std::vector<std::string>> strata;  ///< Stratum -> task names; empty: the tasks' own.
   std::vector<LawSpec> laws;
+  /// Columns that fits see beside or in place of those of the observations: name -> column or expression, in this order.
+  std::vector<std::pair<std::string, Value>> map;
   Value fit;                                   ///< Options of the fit stage; null: defaults.
   Value evaluate;                              ///< Options of the evaluation stage; null: defaults.
   bool allow_fallback = false;                 ///< Keep trials in which a quantizer fell back.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bitlaw/api/factor.h"
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {
@@ -130,7 +131,11 @@ namespace {
 
 // Columns of observations.csv that laws are made of.
 const std::vector<std::string>& UsualColumns() {
-  static const std::vector<std::string> columns = {"N", "B", "G", "Cb", "T", "bits_effective", "parameters_total"};
+  static const std::vector<std::string> columns = [] {
+    std::vector<std::string> names;
+    for (const Factor& factor : StandardFactors()) names.push_back(factor.column);
+    return names;
+  }();
   return columns;
 }
 

@@ -58,6 +58,9 @@ class GptqQuantizer final : public Quantizer {
   double BitsRequested(const LinearShape& layer) const override;
   double BitsPerWeight(const LinearShape& layer) const override;
   bool depends_on_shape_only() const override { return true; }
+  std::vector<Factor> factors(const ModelSummary& model) const override {
+    return GroupFactors(settings_.group_size, model);
+  }
   CalibrationNeeds needs() const override;
 
   /// Diagnostics: damp, dead_columns, calibration_tokens, hessian_error, hessian_error_rtn (both

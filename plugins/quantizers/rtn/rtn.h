@@ -35,6 +35,9 @@ class RtnQuantizer final : public Quantizer {
   double BitsRequested(const LinearShape& layer) const override;
   double BitsPerWeight(const LinearShape& layer) const override;
   bool depends_on_shape_only() const override { return true; }
+  std::vector<Factor> factors(const ModelSummary& model) const override {
+    return GroupFactors(settings_.group_size, model);
+  }
   CalibrationNeeds needs() const override { return {}; }
   QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
                            const LayerCalibration& calibration) const override;

@@ -36,7 +36,8 @@ std::vector<TaskItem> Cloze::Items() const {
     const std::string text = target.Render(source.row);
     if (text.empty()) throw Error(ErrorKind::kSpec, source.row.mark().Text() + ": the target is empty.");
     items.push_back({source.id,
-                     {LoglikelihoodRequest{prompted.Context(source.row), prompted.target_delimiter() + text}}});
+                     {LoglikelihoodRequest{prompted.Context(source.row), prompted.target_delimiter() + text}},
+                     source.factors});
   }
   return items;
 }

@@ -248,7 +248,7 @@ void MultipleChoice::Load() const {
   std::vector<std::pair<std::string, Key>> keys;
   for (const PromptedItems::Item& source : prompted.items()) {
     const std::vector<std::string> texts = choices_of(source.row);
-    TaskItem item{source.id, {}};
+    TaskItem item{source.id, {}, source.factors};
     Key key;
     key.right = right.IndexOf(source.row, texts);
     key.group = source.group;

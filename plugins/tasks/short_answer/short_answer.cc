@@ -117,7 +117,7 @@ void ShortAnswer::Load() const {
   std::vector<Key> keys;
   for (const PromptedItems::Item& source : prompted.items()) {
     GenerateRequest request{prompted.Context(source.row), options_.Strings("until"), options_.Int("max_new_tokens")};
-    items.push_back({source.id, {std::move(request)}});
+    items.push_back({source.id, {std::move(request)}, source.factors});
     keys.push_back({source.id, source.group, AnswersOf(source.row, field), ""});
     keys.back().right = keys.back().answers.front();
     for (std::string& answer : keys.back().answers) answer = Comparable(answer);

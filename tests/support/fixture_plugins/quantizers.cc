@@ -12,6 +12,7 @@
 #include "bitlaw/api/transform.h"
 #include "bitlaw/api/quantizer.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/grids/effective_bits.h"
 
 namespace bitlaw {
 namespace {
@@ -47,6 +48,7 @@ class FixtureQuantizer : public Quantizer {
     const double bits = BitsRequested(layer);
     return bits + (16 + bits) / static_cast<double>(Group(layer));
   }
+  std::vector<Factor> factors(const ModelSummary& model) const override { return GroupFactors(group_size_, model); }
   CalibrationNeeds needs() const override {
     CalibrationNeeds needs;
     needs.second_moment = wants_calibration_;
@@ -96,6 +98,33 @@ class FixtureTransform : public Transform {
   void Apply(const Site&, const LayerCalibration&) const override {}
 };
 
+// One with an axis that no other has: a share of each layer's weights that keeps 16 bits. What it says of itself is told
+// by the option `report`, for tests of what two reporters may not do.
+class OutlierQuantizer final : public FixtureQuantizer {
+ public:
+  explicit OutlierQuantizer(const Options& options)
+      : FixtureQuantizer(options, false), outliers_(options.Real("outliers")), report_(options.String("report")) {}
+
+  double BitsPerWeight(const LinearShape& layer) const override {
+    return (1 - outliers_) * FixtureQuantizer::BitsPerWeight(layer) + outliers_ * 16;
+  }
+  std::vector<Factor> factors(const ModelSummary& model) const override {
+    std::vector<Factor> factors = FixtureQuantizer::factors(model);
+    Factor own{.column = "outliers", .doc = "Share of weights that keep 16 bits.", .value = outliers_};
+    if (report_ == "another_value") own.value = outliers_ + 1;
+    if (report_ == "taken") own.column = "N";
+    if (report_ == "reserved") own.column = "task";
+    if (report_ == "malformed") own.column = "out-liers";
+    factors.push_back(own);
+    if (report_ == "twice") factors.push_back(own);
+    return factors;
+  }
+
+ private:
+  double outliers_;
+  std::string report_;
+};
+
 OptionSchema GridSchema() {
   OptionSchema schema;
   schema.Int("bits").Range(2, 8).Default(4).Unit("bits").Doc("Width of a code.");
@@ -120,6 +149,13 @@ void RegisterQuantizers(Registrar& registrar) {
   registrar.Add<Quantizer>({"fixture_free", "Plans without calibration.", ""}, GridSchema(), [](const Options& options) {
     return std::make_unique<FixtureQuantizer>(options, false);
   });
+  OptionSchema outliers = GridSchema();
+  outliers.Real("outliers").Range(0, 1).Default(0).Doc("Share of weights that keep 16 bits.");
+  outliers.Choice("report", {"right", "another_value", "taken", "reserved", "malformed", "twice"})
+      .Default("right")
+      .Doc("What factors() says.");
+  registrar.Add<Quantizer>({"fixture_outliers", "Plans with an axis of its own.", ""}, outliers,
+                           [](const Options& options) { return std::make_unique<OutlierQuantizer>(options); });
   OptionSchema schema = GridSchema();
   schema.Real("damp").Above(0).Below(1).Default(0.01).Doc("Any number.");
   schema.Choice("order", {"plain", "act"}).Default("plain").Doc("Any order.");

@@ -205,7 +205,7 @@ TEST(Validation, PredictsEachRowByAFitWithoutIt) {
 TEST(Validation, HoldsOutByConditionAndByColumn) {
   const Fitted fitted = FitPool(0.05, 9);
   const Refitter refitter(*fitted.law, fitted.table, fitted.settings, *fitted.fit.ols);
-  EXPECT_THAT(UsualHoldOuts(refitter, fitted.table), ElementsAre("N == 1.4e+10", "B == 3"));
+  EXPECT_THAT(UsualHoldOuts(refitter, fitted.table, {}), ElementsAre("N == 1.4e+10", "B == 3"));
   const auto low = Validate(refitter, "b", HoldOut(refitter, fitted.table, "B == 3"), 0.9, 0, 1);
   EXPECT_EQ(low.fit_rows, 24u);
   EXPECT_EQ(low.validation_rows, 12u);

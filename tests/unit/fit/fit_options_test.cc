@@ -59,6 +59,7 @@ TEST(ReadFitSettings, ReadsEveryOption) {
   given.Set("average_tasks", false);
   given.Set("controls", Value::List{"items"});
   given.Set("groupings", Value::List{"by_format: choice = arc, boolq; free = gsm8k"});
+  given.Set("roles", Value::List{"G2 = granularity", "P = precision"});
   given.Set("fix", fix);
   given.Set("threads", 2);
   EXPECT_EQ(given.AsMap().size(), FitOptions().size());
@@ -88,6 +89,8 @@ TEST(ReadFitSettings, ReadsEveryOption) {
   ASSERT_EQ(read.groupings.size(), 1u);
   ASSERT_EQ(read.groupings[0].strata.size(), 2u);
   EXPECT_THAT(read.groupings[0].strata[0].second, ElementsAre("arc", "boolq"));
+  EXPECT_EQ(read.roles.Of("P"), FactorRole::kPrecision);
+  EXPECT_EQ(read.roles.Of("G2"), FactorRole::kGranularity);
   ASSERT_EQ(read.fix.size(), 1u);
   EXPECT_EQ(read.fix[0].value, 0.34);
   EXPECT_EQ(read.threads, 2);

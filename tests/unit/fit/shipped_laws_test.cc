@@ -354,5 +354,31 @@ TEST_P(EveryShippedLaw, KeepsItsPromises) {
 INSTANTIATE_TEST_SUITE_P(LawConformance, EveryShippedLaw, ::testing::ValuesIn(ShippedLawNames()),
                          [](const auto& info) { return info.param; });
 
+// The row of a law in the table of docs/laws.md, "What each law needs of a study"; "" if it has none.
+std::string RowOfNeeds(const std::string& law) {
+  const std::string text = ReadText(std::string(BITLAW_SOURCE_DIR) + "/docs/laws.md");
+  const size_t begin = text.find("\n| `" + law + "` | ", text.find("## What each law needs of a study"));
+  return begin == std::string::npos ? "" : text.substr(begin + 1, text.find('\n', begin + 1) - begin - 1);
+}
+
+TEST(ShippedLaws, HaveTheColumnsThatTheyNeedInTheDocs) {
+  for (const std::string& name : ShippedLawNames()) {
+    const std::string row = RowOfNeeds(name);
+    ASSERT_FALSE(row.empty()) << name;
+    if (ShippedLawFile(name).Find("type") != nullptr) continue;  // Of a plugin that is not linked here.
+    const auto law = ShippedLaw(name);
+    std::vector<std::string> columns(law->covariates().begin(), law->covariates().end());
+    for (const std::string& one : Expression::Parse(law->response()).names()) columns.push_back(one);
+    const std::string listed = row.substr(row.find(" | "), row.find(" | ", row.find(" | ") + 3) - row.find(" | "));
+    size_t needed = 0;
+    for (const std::string& column : std::set<std::string>(columns.begin(), columns.end())) {
+      if (column == "acc_adj") continue;
+      EXPECT_NE(listed.find("`" + column + "`"), std::string::npos) << name << " needs " << column << ": " << row;
+      ++needed;
+    }
+    EXPECT_EQ(static_cast<size_t>(std::count(listed.begin(), listed.end(), '`')), 2 * needed) << row;
+  }
+}
+
 }  // namespace
 }  // namespace bitlaw

@@ -72,12 +72,13 @@ TEST_F(Planning, WeighsBitsOverTheWeightsOfAllLayers) {
   const Plan uniform = Make("  - {quantizer: fixture_free, bits: 4, group_size: 32}\n");
   EXPECT_DOUBLE_EQ(uniform.trials[1].bits_requested, 4);
   EXPECT_DOUBLE_EQ(uniform.trials[1].bits_per_weight, 4 + 20.0 / 32);
-  EXPECT_EQ(uniform.trials[1].group_size_effective, 32);
+  EXPECT_EQ(uniform.FactorValue(uniform.trials[1], "B"), Value(4.0));
+  EXPECT_EQ(uniform.FactorValue(uniform.trials[1], "bits_effective"), Value(4 + 20.0 / 32));
   // blocks.0.q keeps 8 bits: 128^2 of 2 * 4 * 128^2 weights, one eighth.
   const Plan mixed = Make("  - {quantizer: fixture, bits: 4, group_size: row, layers: [blocks.0.q], calibration: {}}\n");
   EXPECT_DOUBLE_EQ(mixed.trials[1].bits_requested, (7 * 4 + 8) / 8.0);
   EXPECT_DOUBLE_EQ(mixed.trials[1].bits_per_weight, (7 * (4 + 20.0 / 128) + (8 + 24.0 / 128)) / 8);
-  EXPECT_EQ(mixed.trials[1].group_size_effective, 128);
+  EXPECT_EQ(mixed.FactorValue(mixed.trials[1], "B"), Value((7 * 4 + 8) / 8.0));
 }
 
 TEST_F(Planning, SkipsWhatAQuantizerCannotDoWithItsReason) {
@@ -287,6 +288,96 @@ TEST_F(Planning, PlansAHundredThousandCellsInSeconds) {
 #if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   EXPECT_LT(elapsed_s, 5.0);
 #endif
+}
+
+std::vector<std::string> ColumnNames(const Plan& plan) {
+  std::vector<std::string> names;
+  for (const FactorColumn& column : plan.factors) names.push_back(column.factor.column);
+  return names;
+}
+
+TEST_F(Planning, CollectsFactorsOfModelsQuantizersCalibrationAndTheStudyInThatOrder) {
+  folder_.Write("b.shapes.json", ShapesOfModel(64, 1));
+  const Plan plan = Make(
+      "  - {quantizer: fixture_free, bits: 4, group_size: [32, row]}\n"
+      "  - {quantizer: fixture, bits: 4, group_size: 128, calibration: {sequences: 8, tokens: 256}}\n",
+      "[{path: a.shapes.json, columns: {D: 36e12, vendor: acme}}, b.shapes.json]");
+  EXPECT_THAT(ColumnNames(plan), ElementsAre("N", "N_active", "parameters_total", "layers", "hidden_size", "vocab_size",
+                                             "B", "bits_effective", "size_bytes", "B_a", "B_k", "B_v", "G", "G_min", "G_mean",
+                                             "Cb", "T", "D",
+                                             "vendor"));
+  const auto value = [&](size_t trial, const char* column) { return plan.FactorValue(plan.trials.at(trial), column); };
+  // Two baselines; a: 32, row, calibrated; b the same. Rows of a have 128 weights, rows of b 64.
+  EXPECT_EQ(plan.trials[0].quantizer, "none");
+  EXPECT_EQ(value(0, "B"), Value(16));
+  EXPECT_EQ(value(0, "bits_effective"), Value(16));
+  EXPECT_TRUE(value(0, "G").is_null());
+  EXPECT_TRUE(value(0, "Cb").is_null());
+  EXPECT_EQ(value(2, "G"), Value(32));
+  EXPECT_EQ(value(3, "G"), Value(128));  // row
+  EXPECT_EQ(value(4, "Cb"), Value(8));
+  EXPECT_EQ(value(4, "T"), Value(256));
+  EXPECT_TRUE(value(2, "Cb").is_null());
+  EXPECT_EQ(value(6, "G"), Value(64));
+  // What was asked for, and what a row of 64 weights makes of it.
+  EXPECT_EQ(value(7, "G"), Value(128));
+  EXPECT_EQ(value(7, "G_min"), Value(64));
+  EXPECT_EQ(value(7, "G_mean"), Value(64.0));
+  EXPECT_EQ(value(2, "D"), Value(36e12));
+  EXPECT_EQ(value(2, "vendor"), Value("acme"));
+  EXPECT_TRUE(value(7, "D").is_null());
+  EXPECT_EQ(plan.factors[17].factor.role, FactorRole::kScale);  // D is known.
+  EXPECT_EQ(plan.factors[18].factor.role, FactorRole::kOther);
+  EXPECT_FALSE(plan.factors[18].is_number);
+}
+
+TEST_F(Planning, TakesAFactorThatRepeatsItsOwnAxisForTheAxis) {
+  const Plan plan = Make("  - {quantizer: fixture_outliers, bits: 4, group_size: 32, outliers: [0, 0.25]}\n");
+  ASSERT_EQ(plan.trials.size(), 3u);
+  EXPECT_TRUE(plan.FactorValue(plan.trials[0], "outliers").is_null());
+  EXPECT_EQ(plan.FactorValue(plan.trials[2], "outliers"), Value(0.25));
+  EXPECT_EQ(plan.factors[15].origin, "quantizer 'fixture_outliers'");
+}
+
+TEST_F(Planning, NamesBothOfTwoColumnsOfOneName) {
+  const auto error_of = [&](const std::string& quantize, const std::string& models = "[a.shapes.json]") -> std::string {
+    try {
+      Make(quantize, models);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kSpec);
+      const std::string text = error.what();
+      return text.substr(text.find(": ") + 2);  // Without the place.
+    }
+    return "no error";
+  };
+  const auto reporting = [](const std::string& how) {
+    return "  - {quantizer: fixture_outliers, bits: 4, group_size: 32, outliers: [0, 0.25], report: " + how + "}\n";
+  };
+  EXPECT_EQ(error_of(reporting("taken")),
+            "column 'N' comes from bitlaw itself and from quantizer 'fixture_outliers'. Call one of them otherwise.");
+  EXPECT_EQ(error_of(reporting("reserved")),
+            "column 'task' of quantizer 'fixture_outliers' has the name of a column that observations and fits fill in "
+            "themselves. Call it otherwise.");
+  EXPECT_EQ(error_of(reporting("malformed")),
+            "quantizer 'fixture_outliers': 'out-liers' is not the name of a column: a letter, then letters, digits and _.");
+  EXPECT_EQ(error_of(reporting("twice")), "column 'outliers' is reported twice by quantizer 'fixture_outliers'.");
+  EXPECT_EQ(error_of(reporting("another_value")),
+            "column 'outliers' comes from quantizer 'fixture_outliers' and from an axis of quantizer 'fixture_outliers', "
+            "with other values. Call one of them otherwise.");
+  EXPECT_EQ(error_of("  - fixture_free\n", "[{path: a.shapes.json, columns: {G: 7}}]"),
+            "column 'G' comes from 'columns' of model 'a.shapes' and from quantizer 'fixture_free'. Call one of them "
+            "otherwise.");
+  EXPECT_EQ(error_of("  - none\n", "[{path: a.shapes.json, columns: {N: 7}}]"),
+            "column 'N' comes from bitlaw itself and from 'columns' of model 'a.shapes'. Call one of them otherwise.");
+  EXPECT_EQ(error_of("  - {quantizer: fixture_free, bits: [2, 4]}\n", "[{path: a.shapes.json, columns: {bits: 7}}]"),
+            "column 'bits' comes from 'columns' of model 'a.shapes' and from an axis of quantizer 'fixture_free', with "
+            "other values. Call one of them otherwise.");
+}
+
+TEST_F(Planning, DoesNotTellTrialsApartByColumnsOfTheStudy) {
+  const Plan plain = Make("  - {quantizer: fixture_free, bits: 4}\n");
+  const Plan with = Make("  - {quantizer: fixture_free, bits: 4}\n", "[{path: a.shapes.json, columns: {D: 36e12}}]");
+  EXPECT_EQ(plain.trials[1].id, with.trials[1].id);
 }
 
 }  // namespace

@@ -153,7 +153,7 @@ TEST_F(RecordStoreTest, CountsRecordsOfAnotherFormat) {
   TaskRecord record = SampleRecord();
   store.Write(record, SampleItems());
   EXPECT_EQ(store.CountOtherFormats(), 0u);
-  WriteDurably(store.RecordPath(std::string(64, '0')), "{\n  \"format\": 1,\n  \"kind\": \"task\"\n}\n");
+  WriteDurably(store.RecordPath(std::string(64, '0')), "{\n  \"format\": 2,\n  \"kind\": \"task\"\n}\n");
   EXPECT_EQ(store.CountOtherFormats(), 1u);
 }
 

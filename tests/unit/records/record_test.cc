@@ -46,6 +46,55 @@ TEST(TaskRecord, KeepsEveryFieldThroughAFile) {
   EXPECT_EQ(read.card.metrics[1].kind, MetricKind::kPerplexity);
   EXPECT_DOUBLE_EQ(read.metrics[1].value, 12.5);
   EXPECT_EQ(read.counts, record.counts);
+  EXPECT_EQ(read.factors, record.factors);
+  EXPECT_EQ(*FindFactor(read.factors, "rotation"), Value("hadamard"));
+  EXPECT_TRUE(FindFactor(read.factors, "steps")->is_null());
+  EXPECT_EQ(FindFactor(read.factors, "G"), nullptr);
+  EXPECT_EQ(read.card.factors, record.card.factors);
+}
+
+TEST(TaskRecord, NamesARoleThatIsNone) {
+  const TaskRecord record = SampleRecord();
+  EXPECT_EQ(ErrorOf(Replaced(WriteRecord(record), "\"role\": \"scale\"", "\"role\": \"size\""), RecordDigest(record.key)),
+            "r.json: not a whole record: 'factors[0].role' is a string, not the role of a factor.");
+}
+
+// What bitlaw of API epoch 2 wrote: no factors, and the smallest group size in their place.
+TEST(TaskRecord, OfFormat2IsNamedAsOldAndNeverHalfRead) {
+  const TaskRecord record = SampleRecord();
+  std::string text = Replaced(WriteRecord(record), "\"format\": 3", "\"format\": 2");
+  text = Replaced(text, "\"bits_effective\": 3.25", "\"bits_effective\": 3.25, \"group_size\": 32");
+  EXPECT_EQ(ErrorOf(text, RecordDigest(record.key)), "r.json: the record's format is 2. This bitlaw reads format 3.");
+}
+
+TEST(TaskFactors, AreThoseOfTheCardAndMeansOverItems) {
+  TaskCard card;
+  card.few_shot = 5;
+  card.factors = {{.column = "answers", .value = 4}};
+  card.item_factors = {{.column = "steps", .unit = "steps"}, {.column = "depth"}};
+  std::vector<ItemScore> items(3);
+  items[0].factors = {2, std::nan("")};
+  items[1].factors = {5, std::nan("")};
+  const std::vector<RecordedFactor> expected = {{"few_shot", "examples", FactorRole::kOther, 5},
+                                                {"answers", "", FactorRole::kOther, 4},
+                                                {"steps", "steps", FactorRole::kOther, 3.5},  // (2 + 5) / 2
+                                                {"depth", "", FactorRole::kOther, Value()}};
+  EXPECT_EQ(TaskFactors(card, items), expected);
+}
+
+TEST(Items, KeepTheirFactors) {
+  TaskCard card;
+  card.name = "chains";
+  card.metrics = {{"steps", MetricKind::kMean, true}};  // The factor's column gives way.
+  card.item_factors = {{.column = "steps"}};
+  std::vector<ItemScore> items(2);
+  items[0].id = "a", items[0].values = {{1, 1}}, items[0].factors = {4};
+  items[1].id = "b", items[1].values = {{0, 1}};
+  const std::string text = WriteItems(card, items);
+  EXPECT_EQ(text, "id,steps,chance,steps_\na,1,0,4\nb,0,0,\n");
+  const std::vector<ItemScore> read = ReadItems(card, text, "i.csv");
+  EXPECT_EQ(read[0].factors, std::vector<double>{4});
+  EXPECT_TRUE(std::isnan(read[1].factors.at(0)));
 }
 
 TEST(TaskRecord, WritesUnknownNumbersAsNullNeverAsZero) {
@@ -82,8 +131,8 @@ TEST(TaskRecord, RefusesAKeyThatDoesNotGiveTheFileName) {
 
 TEST(TaskRecord, RefusesAnotherFormat) {
   const TaskRecord record = SampleRecord();
-  const std::string text = Replaced(WriteRecord(record), "\"format\": 2", "\"format\": 99");
-  EXPECT_EQ(ErrorOf(text, RecordDigest(record.key)), "r.json: the record's format is 99. This bitlaw reads format 2.");
+  const std::string text = Replaced(WriteRecord(record), "\"format\": 3", "\"format\": 99");
+  EXPECT_EQ(ErrorOf(text, RecordDigest(record.key)), "r.json: the record's format is 99. This bitlaw reads format 3.");
 }
 
 constexpr char kEdited[] =

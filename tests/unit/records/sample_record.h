@@ -27,13 +27,18 @@ inline TaskRecord SampleRecord() {
   record.model.architecture = "llama";
   record.model.parameters_total = 1000;
   record.model.parameters_embedding = 100;
-  record.quantization = QuantizationHeader{std::string(64, 'd'), std::string(64, 'e'), 3, 3.25, 32, {{"q_proj", "round_to_nearest"}}};
+  record.quantization = QuantizationHeader{std::string(64, 'd'), std::string(64, 'e'), 3, 3.25, {{"q_proj", "round_to_nearest"}}};
   record.calibration = CalibrationHeader{"wiki", 8, 128, 7, std::string(64, 'b')};
+  record.factors = {{"N", "weights", FactorRole::kScale, 900},
+                    {"outliers", "", FactorRole::kOther, 0.5},
+                    {"rotation", "", FactorRole::kOther, "hadamard"},
+                    {"steps", "steps", FactorRole::kOther, Value()}};
   record.card.name = "arc_easy";
   record.card.version = "2";
   record.card.stratum = "KM";
   record.card.metrics = {{"acc", MetricKind::kAccuracy, true}, {"perplexity", MetricKind::kPerplexity, false}};
   record.card.limit = 2;
+  record.card.factors = {{.column = "answers", .doc = "Answers to choose from.", .value = 4}};
   record.metrics = {{"acc", 0.5, std::numeric_limits<double>::quiet_NaN(), 2, 0.25}, {"perplexity", 12.5, 0.5, 2, 0}};
   record.counts = {{"requests", 8}};
   return record;

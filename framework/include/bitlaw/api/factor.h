@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/value.h"
@@ -35,6 +36,14 @@ struct BITLAW_EXPORT Factor {
   Value anchor{};
   bool operator==(const Factor&) const = default;
 };
+
+/// The factors that many share, without values: N, B, G, Cb, ... with the symbols of docs/notation.md. Whoever reports one
+/// of them takes it from here, and a table of somebody else's with such columns is understood.
+BITLAW_EXPORT const std::vector<Factor>& StandardFactors();
+/// The one of this column; null if there is none.
+BITLAW_EXPORT const Factor* FindStandardFactor(std::string_view column);
+/// The same with a value: StandardFactor("G", 128). InternalError for a column that is none of them.
+BITLAW_EXPORT Factor StandardFactor(std::string_view column, Value value);
 
 /// Why a factor cannot be a column: a name that is none, a value or an anchor that is a list or a map, or not finite.
 /// Empty exactly when it can.

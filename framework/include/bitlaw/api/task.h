@@ -75,6 +75,9 @@ using Response = std::variant<LoglikelihoodResponse, RollingResponse, GenerateRe
 struct BITLAW_EXPORT TaskItem {
   std::string id;  ///< Stable within the task: the index in the data file unless the data name one.
   std::vector<Request> requests;
+  /// Numbers that tell items apart and that laws may use: one for each of TaskCard::item_factors, in that order; NaN:
+  /// missing. Empty: none of them.
+  std::vector<double> factors{};
 };
 
 /// One value of an item under one metric. NaN: this metric does not apply to the item.
@@ -98,9 +101,7 @@ struct BITLAW_EXPORT ItemScore {
   std::string right{};
   /// Of choices: the number, from 0, of the one that each of `values` took for the model's answer. Empty elsewhere.
   std::vector<int64_t> chosen{};
-  /// Numbers that tell items apart and that laws may use: one for each of TaskCard::item_factors, in that order; NaN:
-  /// missing. Empty if the card has none.
-  std::vector<double> factors{};
+  std::vector<double> factors{};  ///< As TaskItem::factors; empty: those of the item.
 };
 
 enum class MetricKind {
@@ -130,7 +131,7 @@ struct BITLAW_EXPORT TaskCard {
   /// What distinguishes this task from others, beside few_shot, which the framework fills in.
   std::vector<Factor> factors;
   /// What distinguishes its items from each other: the steps of a chain, the length of an answer. Declared without
-  /// values, which come with each ItemScore: the column of observations.csv has their mean over the scored items, and
+  /// values, which come with each TaskItem: the column of observations.csv has their mean over the scored items, and
   /// the items of a record have a column of this name.
   std::vector<Factor> item_factors;
 };

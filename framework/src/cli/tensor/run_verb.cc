@@ -131,6 +131,7 @@ int Run(Session& session, const RunVerb& given) {
   lock.CheckHeld();
   const Table observations = Observations(plan, session.plugins(), output, &warnings);
   WriteDurably(output / "observations.csv", WriteCsv(observations));
+  WriteDurably(output / "columns.json", WriteColumns(ObservationColumns(plan)));
   if (result.stopped_by != 0) {
     Complain(fmt::format("bitlaw: stopped by {}; run again to go on.\n",
                          result.stopped_by == SIGINT   ? "Ctrl-C"

@@ -38,16 +38,16 @@ RowUnits ByTrial(const Table& table, std::span<const size_t> rows) {
 }
 
 // A table without models whose rows share few sizes is most likely one of few models.
-std::string SizesNote(const Table& table, std::span<const size_t> rows) {
-  const TableColumn* size = table.Find("N");
-  if (size == nullptr || size->is_text) return "";
+std::string SizesNote(const Table& table, std::span<const size_t> rows, const FactorRoles& roles) {
+  const std::string size = roles.FirstColumn(table, FactorRole::kScale);
+  if (size.empty()) return "";
   std::unordered_set<double> sizes;
-  for (const size_t row : rows) sizes.insert(size->numbers[row]);
+  for (const size_t row : rows) sizes.insert(table.Numbers(size)[row]);
   if (2 * sizes.size() > rows.size()) return "";
   return fmt::format(
-      "there is no column 'model', so every row counts as independent; its {} rows have {} values of N: if rows of one "
-      "N are of one model, give --unit N (or the column that names the model)",
-      rows.size(), sizes.size());
+      "there is no column 'model', so every row counts as independent; its {0} rows have {1} values of {2}: if rows of "
+      "one {2} are of one model, give --unit {2} (or the column that names the model)",
+      rows.size(), sizes.size(), size);
 }
 
 }  // namespace
@@ -58,13 +58,14 @@ std::vector<std::vector<size_t>> RowUnits::Members() const {
   return members;
 }
 
-RowUnits UnitsOf(const Table& table, const std::string& asked, std::span<const size_t> rows) {
+RowUnits UnitsOf(const Table& table, const std::string& asked, std::span<const size_t> rows,
+                 const FactorRoles& roles) {
   if (asked == "trials") return ByTrial(table, rows);
   if (asked != "auto" && asked != "items") return ByColumn(table, asked, table.At(asked, "unit"), rows);
   const TableColumn* model = table.Find("model");
   if (model == nullptr) {
     RowUnits units = ByTrial(table, rows);
-    units.note = SizesNote(table, rows);
+    units.note = SizesNote(table, rows, roles);
     return units;
   }
   RowUnits units = ByColumn(table, "model", *model, rows);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
+#include "fit/options/factor_roles.h"
 #include "records/table.h"
 
 namespace bitlaw {
@@ -31,6 +32,7 @@ struct BITLAW_EXPORT RowUnits {
 /// unit (an empty cell is a unit of its own). "auto" and "items" (which says what the bootstrap draws and nothing of
 /// rows): `model` where the table has such a column and several of the rows are of one model, else trials.
 /// Error(kSpec) for a column that the table lacks.
-BITLAW_EXPORT RowUnits UnitsOf(const Table& table, const std::string& asked, std::span<const size_t> rows);
+BITLAW_EXPORT RowUnits UnitsOf(const Table& table, const std::string& asked, std::span<const size_t> rows,
+                                const FactorRoles& roles = {});
 
 }  // namespace bitlaw

@@ -18,13 +18,16 @@ bool UsesAccuracy(const Law& law) {
   return std::find(names.begin(), names.end(), "acc_adj") != names.end();
 }
 
-// Which trials are of the unquantized model itself: by their quantizer, or by 16 bits or more with the baseline's own
-// accuracy.
+// Which trials are of the unquantized model itself: by their quantizer, or by the unquantized model's bits or more with the
+// baseline's own accuracy.
 bool IsBaseline(const Table& table, const std::vector<double>& accuracy, const std::vector<double>& baseline,
-                size_t row) {
-  const TableColumn *quantizer = table.Find("quantizer"), *bits = table.Find("B");
+                const FactorRoles& roles, const std::vector<std::string>& precision, size_t row) {
+  const TableColumn* quantizer = table.Find("quantizer");
   if (quantizer != nullptr && quantizer->is_text && quantizer->texts[row] == "none") return true;
-  return bits != nullptr && !bits->is_text && bits->numbers[row] >= 16 && accuracy[row] == baseline[row];
+  return !precision.empty() && accuracy[row] == baseline[row] &&
+         std::all_of(precision.begin(), precision.end(), [&](const std::string& name) {
+           return table.Numbers(name)[row] >= roles.AnchorOf(name);
+         });
 }
 
 // The formula of the law for the loss against the unquantized model. A loss of exactly 0 of a quantized one is a row
@@ -34,6 +37,7 @@ std::optional<LawFit> FitAnchored(const Law& law, const Table& table, const FitS
   if (baseline == nullptr || baseline->is_text || !AnchoredLaw::Fits(law)) return std::nullopt;
   const std::vector<double>& accuracy = table.Numbers("acc_adj");
   const TableColumn* hold_out = table.Find("hold_out");
+  const std::vector<std::string> precision = settings.roles.PrecisionOf(law, table);
   std::vector<size_t> kept;
   std::vector<Exclusion> excluded, held_out_excluded;
   for (size_t row = 0; row < table.rows(); ++row) {
@@ -41,7 +45,7 @@ std::optional<LawFit> FitAnchored(const Law& law, const Table& table, const FitS
     if (!(baseline->numbers[row] > 0)) {
       CountExclusion(to, "no baseline_acc_adj above 0",
                      RowLabel(table, row) + ": baseline_acc_adj = " + ShortestText(baseline->numbers[row]));
-    } else if (IsBaseline(table, accuracy, baseline->numbers, row)) {
+    } else if (IsBaseline(table, accuracy, baseline->numbers, settings.roles, precision, row)) {
       CountExclusion(to, "the unquantized model itself, whose loss is 0 by definition", RowLabel(table, row));
     } else {
       kept.push_back(row);
@@ -70,7 +74,7 @@ std::vector<LawFit> FitNulls(const Law& law, const StratumData& stratum, const F
   // A null has a logarithm to start from, unless the law takes responses that have none: then neither takes it.
   const bool positive = std::all_of(rows.fit.y.begin(), rows.fit.y.end(), [](double y) { return y > 0; });
   if (positive) null_settings.random_starts = 0;
-  for (const auto& null : NullsOf(law)) {
+  for (const auto& null : NullsOf(law, settings.roles)) {
     null->TakeLog(positive);
     nulls.push_back(study.is_controlled()
                         ? FitLaw(ControlledLaw(*null, study.controls()), stratum.table, null_settings, used)

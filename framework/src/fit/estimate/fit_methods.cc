@@ -85,7 +85,8 @@ double FitMethods::ResponseR2(const std::vector<double>& theta) const {
 const RowUnits& FitMethods::UnitsOfRows(bool of_counts) const {
   std::optional<RowUnits>& found = of_counts ? units_of_counted_ : units_of_fit_;
   const LawRows& rows = problem_.selected();
-  if (!found) found = UnitsOf(table_, settings_.bootstrap_unit, of_counts ? rows.counted_index : rows.fit_index);
+  if (!found) found = UnitsOf(table_, settings_.bootstrap_unit, of_counts ? rows.counted_index : rows.fit_index,
+                              settings_.roles);
   return *found;
 }
 

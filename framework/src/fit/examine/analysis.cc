@@ -113,7 +113,7 @@ LawAnalysis AnalyzeLaw(const Law& law, const StratumData& stratum, const FitSett
     const std::vector<Interval> profiles = ProfileIntervals(problem, method, settings.confidence, settings.threads);
     for (size_t j = 0; j < profiles.size(); ++j) analysis.uncertainty.quantities[j].profile = profiles[j];
   }
-  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, refitter.cases());
+  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, refitter.cases(), settings.roles);
   const auto validate = [&](std::string scheme, const std::vector<int>& folds) {
     analysis.validation.push_back(
         Validate(refitter, std::move(scheme), folds, settings.confidence, settings.seed, settings.threads, &units));
@@ -123,7 +123,7 @@ LawAnalysis AnalyzeLaw(const Law& law, const StratumData& stratum, const FitSett
   if (settings.leave_one_out) validate("leave one out", OneByOne(refitter));
   for (const std::string& column : settings.leave_out)
     validate("leave out " + column, FoldsBy(refitter, table, column));
-  std::vector<std::string> conditions = UsualHoldOuts(refitter, table);
+  std::vector<std::string> conditions = UsualHoldOuts(refitter, table, settings.roles);
   conditions.insert(conditions.end(), settings.hold_outs.begin(), settings.hold_outs.end());
   for (const std::string& condition : conditions)
     validate("hold out " + condition, HoldOut(refitter, table, condition));

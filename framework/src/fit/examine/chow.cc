@@ -127,7 +127,7 @@ ChowTest Chow(const Law& law, const Table& table, const FitSettings& settings, c
     test.chow = Named(NestedF(test.pooled, test.separate), "pooled", "separate");
     if (shared) test.exponents = Named(NestedF(test.shared, test.separate), "shared exponents", "separate");
   }
-  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, design.rows());
+  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, design.rows(), settings.roles);
   if (units.is_clustered()) {
     std::vector<size_t> exponents, intercepts;
     for (const size_t column : all) {

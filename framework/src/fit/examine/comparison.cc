@@ -82,7 +82,7 @@ class Arena {
     if (!method) return method;
     one.method = method->title();
     const Refitter refitter(problem, fitted_, *method);
-    units_ = UnitsOf(fitted_, settings_.bootstrap_unit, refitter.cases());
+    units_ = UnitsOf(fitted_, settings_.bootstrap_unit, refitter.cases(), settings_.roles);
     if (folds_.empty()) folds_ = RandomFolds(refitter, std::max(2, settings_.k_fold), settings_.seed, &units_);
     const auto validate = [&](std::string scheme, const std::vector<int>& fold_of_row) {
       return Validate(refitter, std::move(scheme), fold_of_row, settings_.confidence, settings_.seed, settings_.threads,
@@ -90,7 +90,7 @@ class Arena {
     };
     one.in_sample = ErrorsOn(problem, *method, fitted_, refitter.cases(), "in sample", settings_);
     if (settings_.k_fold > 1) one.folds = validate(FoldsName(settings_.k_fold, units_), folds_);
-    std::vector<std::string> conditions = UsualHoldOuts(refitter, fitted_);
+    std::vector<std::string> conditions = UsualHoldOuts(refitter, fitted_, settings_.roles);
     conditions.insert(conditions.end(), settings_.hold_outs.begin(), settings_.hold_outs.end());
     for (const std::string& condition : conditions)
       one.hold_outs.push_back(validate("hold out " + condition, HoldOut(refitter, fitted_, condition)));

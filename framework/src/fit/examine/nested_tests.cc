@@ -116,18 +116,22 @@ std::vector<Ablation> Ablations(const Law& law, const Table& table, const FitSet
   if (!design.why_none().empty()) return steps;
   std::vector<std::string> order;
   const auto covariates = law.covariates();
-  for (const std::string name : {"N", "B", "G", "Cb"}) {
-    if (std::find(covariates.begin(), covariates.end(), name) != covariates.end()) order.push_back(name);
+  size_t scales = 0;
+  using enum FactorRole;
+  for (const FactorRole role : {kScale, kPrecision, kGranularity, kCalibration}) {
+    for (std::string& name : settings.roles.CovariatesOf(law, role)) order.push_back(std::move(name));
+    if (role == kScale) scales = order.size();
   }
+  const bool begins_with_both = scales == 1 && order.size() > 1 && settings.roles.Of(order[1]) == kPrecision;
   for (const std::string& name : covariates) {
     if (std::find(order.begin(), order.end(), name) == order.end()) order.push_back(name);
   }
-  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, design.rows());
+  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, design.rows(), settings.roles);
   std::set<std::string> within;
   std::vector<size_t> before;
   for (size_t i = 0; i < order.size(); ++i) {
     within.insert(order[i]);
-    if (i == 0 && order.size() > 1 && order[0] == "N" && order[1] == "B") continue;
+    if (i == 0 && begins_with_both) continue;
     std::vector<size_t> columns;
     for (size_t j = 0; j < design.columns(); ++j) {
       const auto& needs = design.covariates_of(j);
@@ -196,7 +200,8 @@ std::vector<NestedTest> NestedPairs(std::span<const Law* const> laws, const Tabl
       try {
         const OlsResult whole = design.Fit(all);
         NestedTest test = NestedF(design.Fit(columns).quality, whole.quality);
-        TestOverUnits(design, all, whole, Added(columns, all), UnitsOf(table, settings.bootstrap_unit, design.rows()),
+        TestOverUnits(design, all, whole, Added(columns, all),
+                      UnitsOf(table, settings.bootstrap_unit, design.rows(), settings.roles),
                       test);
         test.small = small->name();
         test.large = large->name();

@@ -43,7 +43,8 @@ BITLAW_EXPORT FitProcedure ComparisonProcedure(const Law& law, const Table& tabl
 BITLAW_EXPORT NestedTest TestParameters(const Law& law, const Table& table, const FitSettings& settings,
                                         const std::vector<double>& fixed);
 
-/// A law with the factors of its linear form added one covariate after the other: (N,B), +G, +Cb, then the others.
+/// A law with the factors of its linear form added one covariate after the other, by role: scale and precision (N, B), then
+/// granularity (G), calibration (Cb) and the others.
 struct BITLAW_EXPORT Ablation {
   std::string factors;  ///< "N, B", "N, B, G"
   FitQuality quality;

@@ -280,7 +280,7 @@ StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettin
     const MethodFit& method = *fit->Methods()[0];
     const FitProblem problem(law, stratum.table, settings, method.procedure);
     FittedStratum one{stratum.name, &stratum, &method, Refitter(problem, stratum.table, method), {}, {}, {}, {}};
-    one.units = UnitsOf(stratum.table, settings.bootstrap_unit, one.refitter.rows());
+    one.units = UnitsOf(stratum.table, settings.bootstrap_unit, one.refitter.rows(), settings.roles);
     // Rows without a trial of their own are nobody else's.
     if (one.units.name == "trials" && stratum.table.Find("trial") == nullptr) {
       for (std::string& label : one.units.labels) label = stratum.name + " " + label;

@@ -87,8 +87,8 @@ struct BITLAW_EXPORT Zone {
   std::string why_none;
   double adjusted_r2 = kUnset;
   /// Sum of acc_adj over the sum of its reference, over the zone's rows with a reference above 0: `baseline_acc_adj`,
-  /// or the mean acc_adj of the same model (same N, where there is no column `model`) at the largest B. NaN: no
-  /// reference.
+  /// or the mean acc_adj of the same model (same factor of scale, where there is no column `model`) at its most precise
+  /// (the largest B). NaN: no reference.
   double kept = kUnset;
   double lost_share = kUnset;  ///< Share of those rows that are at or below chance.
   struct Exponent {

@@ -176,7 +176,7 @@ ValidationResult ErrorsOn(const FitProblem& problem, const MethodFit& method, co
   const bool has_accuracy = accuracy != nullptr && !accuracy->is_text;
   std::vector<const std::vector<double>*> columns;
   for (const std::string& name : law.covariates()) columns.push_back(&table.Numbers(name));
-  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, rows);
+  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, rows, settings.roles);
   std::vector<double> x(columns.size());
   PredictedRows predicted(result);
   for (size_t place = 0; place < rows.size(); ++place) {
@@ -234,16 +234,20 @@ std::vector<int> HoldOut(const Refitter& refitter, const Table& table, const std
   return fold_of_row;
 }
 
-std::vector<std::string> UsualHoldOuts(const Refitter& refitter, const Table& table) {
+std::vector<std::string> UsualHoldOuts(const Refitter& refitter, const Table& table, const FactorRoles& roles) {
   std::vector<std::string> conditions;
-  for (const std::string name : {"N", "B"}) {
-    const auto covariates = refitter.law().covariates();
-    if (std::find(covariates.begin(), covariates.end(), name) == covariates.end()) continue;
-    std::set<double> values;
-    for (const size_t row : refitter.cases()) values.insert(table.Numbers(name)[row]);
-    if (values.size() < 3) continue;
-    conditions.push_back(name + " == " + ShortestText(name == "N" ? *values.rbegin() : *values.begin()));
-  }
+  const auto hold_out = [&](const std::vector<std::string>& names, bool is_largest) {
+    for (const std::string& name : names) {
+      std::set<double> values;
+      for (const size_t row : refitter.cases()) values.insert(table.Numbers(name)[row]);
+      if (values.size() < 3) continue;
+      conditions.push_back(name + " == " + ShortestText(is_largest ? *values.rbegin() : *values.begin()));
+    }
+  };
+  const Law& law = refitter.law();
+  hold_out(roles.CovariatesOf(law, FactorRole::kScale), true);
+  hold_out(roles.CovariatesOf(law, FactorRole::kPrecision), false);
+  hold_out(roles.DeclaredOthers(law), true);
   return conditions;
 }
 

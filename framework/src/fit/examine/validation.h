@@ -54,8 +54,9 @@ BITLAW_EXPORT std::vector<int> FoldsBy(const Refitter& refitter, const Table& ta
 /// The rows for which a condition over the columns holds are fold 0, the others in every fit. Error(kSpec).
 BITLAW_EXPORT std::vector<int> HoldOut(const Refitter& refitter, const Table& table, const std::string& condition);
 
-/// Hold-outs that a law of N and B is owed: "N == <largest>" and "B == <smallest>", for those of its covariates N and B
-/// that have three values or more.
-BITLAW_EXPORT std::vector<std::string> UsualHoldOuts(const Refitter& refitter, const Table& table);
+/// Hold-outs that a law is owed, for those of its covariates that have three values or more: the largest of each factor of
+/// scale ("N == 7e9"), the smallest of each of precision ("B == 2"), and the largest of any other that was declared.
+BITLAW_EXPORT std::vector<std::string> UsualHoldOuts(const Refitter& refitter, const Table& table,
+                                                     const FactorRoles& roles);
 
 }  // namespace bitlaw

@@ -14,15 +14,15 @@ namespace bitlaw {
 namespace {
 
 // Numbers of a column; empty if there is none.
-std::span<const double> NumbersOf(const Table& table, const char* name) {
+std::span<const double> NumbersOf(const Table& table, const std::string& name) {
   const TableColumn* column = table.Find(name);
   return column == nullptr || column->is_text ? std::span<const double>() : std::span<const double>(column->numbers);
 }
 
 // Which model each row is of: its name, or its size where the table has no names. Empty: the table does not say.
-std::vector<std::string> ModelNames(const Table& table) {
+std::vector<std::string> ModelNames(const Table& table, const FactorRoles& roles) {
   const TableColumn* model = table.Find("model");
-  if (model == nullptr) model = table.Find("N");
+  if (model == nullptr) model = table.Find(roles.FirstColumn(table, FactorRole::kScale));
   std::vector<std::string> names;
   for (size_t row = 0; row < table.rows() && model != nullptr; ++row) names.push_back(table.CellText(*model, row));
   return names;
@@ -40,20 +40,26 @@ std::vector<bool> HaveAccuracy(const Table& table, std::span<const double> accur
 }
 
 // acc_adj that each row would have if nothing were lost; NaN where that is not known. See Zone::kept.
-std::vector<double> References(const Table& table, std::span<const double> accuracy, const std::vector<bool>& fits) {
+std::vector<double> References(const Law& law, const Table& table, const FactorRoles& roles,
+                               std::span<const double> accuracy, const std::vector<bool>& fits) {
   std::vector<double> reference(table.rows(), kUnset);
-  const auto bits = NumbersOf(table, "B"), baseline = NumbersOf(table, "baseline_acc_adj");
-  const std::vector<std::string> models = ModelNames(table);
+  std::vector<std::span<const double>> precision;  // More is better, the first factor of the law first.
+  for (const std::string& name : roles.PrecisionOf(law, table)) precision.push_back(NumbersOf(table, name));
+  const auto baseline = NumbersOf(table, "baseline_acc_adj");
+  const std::vector<std::string> models = ModelNames(table, roles);
   struct Best {
-    double bits = -1, sum = 0, count = 0;
+    std::vector<double> bits;
+    double sum = 0, count = 0;
   };
   std::map<std::string, Best> best_of;
   const auto name_of = [&](size_t row) { return models.empty() ? std::string() : models[row]; };
-  for (size_t row = 0; row < table.rows() && !bits.empty(); ++row) {
-    if (!fits[row] || !std::isfinite(bits[row])) continue;
+  for (size_t row = 0; row < table.rows() && !precision.empty(); ++row) {
+    std::vector<double> bits;
+    for (const auto& values : precision) bits.push_back(values[row]);
+    if (!fits[row] || !std::all_of(bits.begin(), bits.end(), [](double value) { return std::isfinite(value); })) continue;
     Best& best = best_of[name_of(row)];
-    if (bits[row] > best.bits) best = {bits[row], 0, 0};
-    if (bits[row] < best.bits) continue;
+    if (bits > best.bits) best = {bits, 0, 0};
+    if (bits < best.bits) continue;
     best.sum += accuracy[row];
     ++best.count;
   }
@@ -66,27 +72,34 @@ std::vector<double> References(const Table& table, std::span<const double> accur
   return reference;
 }
 
-// Values of B of the rows that are fitted, and of those at or below chance.
-std::vector<std::string> BitZones(const Law& law, const Table& table, const LinearDesign& design,
-                                  const std::vector<bool>& at_chance) {
+// Values of the law's factors of precision, and of those others that were declared, in the rows that are fitted and in
+// those at or below chance; none of a factor with many values.
+std::vector<std::string> UsualZones(const Law& law, const Table& table, const FactorRoles& roles, const LinearDesign& design,
+                                    const std::vector<bool>& at_chance) {
+  constexpr size_t kMostBits = 16, kFewValues = 8;
   std::vector<std::string> conditions;
-  const auto bits = NumbersOf(table, "B");
-  const auto covariates = law.covariates();
-  if (bits.empty() || std::find(covariates.begin(), covariates.end(), "B") == covariates.end()) return conditions;
-  std::set<double> values;
-  for (const size_t row : design.rows()) values.insert(bits[row]);
-  for (size_t row = 0; row < table.rows(); ++row) {
-    if (at_chance[row]) values.insert(bits[row]);
-  }
-  if (values.size() < 2) return conditions;
-  for (const double value : values) conditions.push_back("B == " + ShortestText(value));
+  const auto add = [&](const std::vector<std::string>& names, size_t most) {
+    for (const std::string& name : names) {
+      const auto column = NumbersOf(table, name);
+      std::set<double> values;
+      for (const size_t row : design.rows()) values.insert(column[row]);
+      for (size_t row = 0; row < table.rows(); ++row) {
+        if (at_chance[row]) values.insert(column[row]);
+      }
+      if (values.size() < 2 || values.size() > most) continue;
+      for (const double value : values) conditions.push_back(name + " == " + ShortestText(value));
+    }
+  };
+  add(roles.CovariatesOf(law, FactorRole::kPrecision), kMostBits);
+  add(roles.DeclaredOthers(law), kFewValues);
   return conditions;
 }
 
 // What a law knows of the models behind its rows: covariates that are constant within each.
 class ModelDifferences {
  public:
-  ModelDifferences(const Law& law, const Table& table, std::span<const size_t> rows) : models_(ModelNames(table)) {
+  ModelDifferences(const Law& law, const Table& table, const FactorRoles& roles, std::span<const size_t> rows)
+      : models_(ModelNames(table, roles)) {
     for (const std::string& name : law.covariates()) {
       const std::vector<double>& values = table.Numbers(name);
       std::map<std::string, double> value_of;
@@ -157,10 +170,10 @@ std::vector<Zone> Regimes(const Law& law, const Table& table, const FitSettings&
   for (const size_t row : design.complete_rows()) of_law[row] = scored[row];
   for (size_t row = 0; row < table.rows(); ++row) at_chance[row] = of_law[row] && accuracy[row] <= 0;
   const std::vector<std::string> conditions =
-      settings.zones.empty() ? BitZones(law, table, design, at_chance) : settings.zones;
-  const std::vector<double> reference = References(table, accuracy, scored);
-  const ModelDifferences models(law, table, design.rows());
-  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, design.rows());
+      settings.zones.empty() ? UsualZones(law, table, settings.roles, design, at_chance) : settings.zones;
+  const std::vector<double> reference = References(law, table, settings.roles, accuracy, scored);
+  const ModelDifferences models(law, table, settings.roles, design.rows());
+  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, design.rows(), settings.roles);
   std::vector<size_t> all(design.columns());
   for (size_t j = 0; j < all.size(); ++j) all[j] = j;
   std::vector<double> pooled(design.columns(), kUnset);
@@ -188,6 +201,7 @@ std::vector<Zone> Regimes(const Law& law, const Table& table, const FitSettings&
       zone.lost_share = lost / count;
     }
     ZoneFacts facts;
+    size_t granularities = 0;
     std::vector<size_t> group_of_row, fitted;
     for (const size_t row : design.rows()) {
       group_of_row.push_back(within.contains(row) ? 1 : 0);
@@ -219,8 +233,11 @@ std::vector<Zone> Regimes(const Law& law, const Table& table, const FitSettings&
         const double half = error.error * StudentQuantile(settings.confidence, error.degrees_of_freedom);
         exponent.interval = {exponent.value - half, exponent.value + half};
         exponent.amplification = exponent.value / pooled[columns[j]];
-        if (needs.size() == 1 && needs[0] == "G")
-          facts.is_flat = exponent.interval.low <= 0 && exponent.interval.high >= 0;
+        if (needs.size() == 1 && settings.roles.Of(needs[0]) == FactorRole::kGranularity) {
+          const bool is_flat = exponent.interval.low <= 0 && exponent.interval.high >= 0;
+          facts.is_flat = is_flat && (granularities == 0 || facts.is_flat);
+          ++granularities;
+        }
         zone.exponents.push_back(std::move(exponent));
       }
     }

@@ -60,18 +60,23 @@ std::string NullLaw::formula_text() const {
   return text;
 }
 
-std::vector<std::unique_ptr<NullLaw>> NullsOf(const Law& law) {
-  const NullLaw::Factor size{"N", "alpha", false}, bits{"B", "beta", true};
-  const std::vector<std::pair<std::string, std::vector<NullLaw::Factor>>> candidates = {
-      {"f(N)", {size}}, {"f(B)", {bits}}, {"f(N,B)", {size, bits}}};
-  const auto covariates = law.covariates();
+std::vector<std::unique_ptr<NullLaw>> NullsOf(const Law& law, const FactorRoles& roles) {
+  std::vector<NullLaw::Factor> all;
+  for (const auto& [role, exponent] : {std::pair(FactorRole::kScale, "alpha"), std::pair(FactorRole::kPrecision, "beta")}) {
+    bool is_first = true;
+    for (const std::string& column : roles.CovariatesOf(law, role)) {
+      all.push_back({column, is_first ? exponent : std::string(exponent) + "_" + column, role == FactorRole::kPrecision});
+      is_first = false;
+    }
+  }
+  std::vector<std::vector<NullLaw::Factor>> candidates;
+  for (const NullLaw::Factor& factor : all) candidates.push_back({factor});
+  if (all.size() > 1) candidates.push_back(all);
   std::vector<std::unique_ptr<NullLaw>> nulls;
-  for (const auto& [name, factors] : candidates) {
-    const bool within = std::all_of(factors.begin(), factors.end(), [&](const auto& factor) {
-      return std::find(covariates.begin(), covariates.end(), factor.column) != covariates.end();
-    });
-    if (!within) continue;
-    auto null = std::make_unique<NullLaw>(name, law.response(), factors);
+  for (std::vector<NullLaw::Factor>& factors : candidates) {
+    std::string columns;
+    for (const NullLaw::Factor& factor : factors) columns += (columns.empty() ? "" : ",") + factor.column;
+    auto null = std::make_unique<NullLaw>("f(" + columns + ")", law.response(), std::move(factors));
     if (null->formula_text() != law.formula_text()) nulls.push_back(std::move(null));
   }
   return nulls;

@@ -6,6 +6,7 @@
 
 #include "bitlaw/api/law.h"
 #include "bitlaw/base/export.h"
+#include "fit/options/factor_roles.h"
 
 namespace bitlaw {
 
@@ -42,9 +43,9 @@ class BITLAW_EXPORT NullLaw final : public Law {
   std::vector<std::string> columns_;
 };
 
-/// f(N), f(B) and f(N,B) for the response of `law`, without those that have factors which it lacks or that are the law
-/// itself.
-BITLAW_EXPORT std::vector<std::unique_ptr<NullLaw>> NullsOf(const Law& law);
+/// f(N), f(B) and f(N,B) for the response of `law`: each of its factors of scale as a power, each of precision as a power
+/// of its log2, and all of them together. Without those that are the law itself.
+BITLAW_EXPORT std::vector<std::unique_ptr<NullLaw>> NullsOf(const Law& law, const FactorRoles& roles);
 
 /// The same formula for the loss against the unquantized model, -log(acc_adj / baseline_acc_adj): it has no part of the
 /// response that quantization did not cause. Only for laws of -log(acc_adj). It is fitted without its linear form,

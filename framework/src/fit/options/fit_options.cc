@@ -131,7 +131,9 @@ FitOptionList::FitOptionList() {
       &S::random_starts);
   Add("--seed", s.Int("seed").Min(0).Default(0).Doc("Seed of everything random."), &S::seed);
   Add("--no-nulls",
-      s.Bool("nulls").Default(true).Doc("Fit f(N), f(B), f(N,B) and the loss against 16 bits beside every law."),
+      s.Bool("nulls").Default(true).Doc(
+          "Fit f(N), f(B), f(N,B) (each factor of scale and of precision alone, and all of them) and the loss against 16 "
+          "bits beside every law."),
       &S::nulls);
   Add("--confidence", s.Real("confidence").Above(0).Below(1).Default(0.9).Doc("Level of all intervals."),
       &S::confidence);
@@ -154,7 +156,8 @@ FitOptionList::FitOptionList() {
       &S::leave_out, UnquotedTexts);
   Add("--hold-out",
       List("hold_outs")
-          .Doc("Conditions whose rows are predicted by a fit without them, beside the largest N and the lowest B."),
+          .Doc("Conditions whose rows are predicted by a fit without them, beside the largest N and the lowest B "
+               "(each factor of scale and of precision)."),
       &S::hold_outs);
   Add("--no-compare",
       s.Bool("compare").Default(true).Doc("Compare the laws with each other, and each with its own factors left out."),
@@ -164,7 +167,8 @@ FitOptionList::FitOptionList() {
   Add("--permutations",
       s.Int("permutations").Range(0, 1000000).Default(1000).Doc("Random groupings of the tasks into strata; 0: none."),
       &S::permutations);
-  Add("--zone", List("zones").Doc("Conditions, fitted apart: 'B == 2 and N < 2e9'; not given: the values of B."),
+  Add("--zone", List("zones").Doc(
+          "Conditions, fitted apart: 'B == 2 and N < 2e9'; not given: the values of B (each factor of precision)."),
       &S::zones);
   Add("--by-task",
       s.Bool("average_tasks")
@@ -181,6 +185,18 @@ FitOptionList::FitOptionList() {
                 .Doc("Other strata of the tasks, fitted beside: 'by_format: choice = arc, boolq; free = gsm8k', or a "
                      "column; of the flag also a YAML file with such a map."),
             &S::groupings, &ParseGrouping);
+  AddBoth(
+      "--role",
+      List("roles")
+          .Doc("What columns are, where it is not known: 'P = precision'; scale, precision, granularity, calibration or "
+               "other."),
+      [](const Options& options, S& settings) {
+        for (const std::string& text : Texts(options, "roles")) DeclareRole(text, settings.roles);
+      },
+      [](const S& settings) {
+        const std::vector<std::string> texts = settings.roles.Texts();
+        return Value(Value::List(texts.begin(), texts.end()));
+      });
   // Its names are free, which no schema has with numbers: ReadFix() reads it.
   AddBoth(
       "--fix",

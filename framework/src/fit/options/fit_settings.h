@@ -8,6 +8,7 @@
 #include "bitlaw/base/value.h"
 #include "fit/options/control.h"
 #include "fit/options/derived_quantity.h"
+#include "fit/options/factor_roles.h"
 #include "fit/options/grouping.h"
 #include "fit/options/held_value.h"
 
@@ -28,7 +29,7 @@ struct BITLAW_EXPORT FitSettings {
   int random_starts = 16;
   uint64_t seed = 0;
   int threads = 0;    ///< 0: one a core. Results are the same for any number.
-  bool nulls = true;  ///< Fit f(N), f(B), f(N,B) and the law of the loss against 16 bits beside every law.
+  bool nulls = true;  ///< Fit NullsOf() and the law of the loss against 16 bits beside every law.
 
   double confidence = 0.9;  ///< Level of all intervals.
   int bootstrap = 500;      ///< Replicates; 0: none.
@@ -43,10 +44,11 @@ struct BITLAW_EXPORT FitSettings {
   bool compare = true;                 ///< Laws against each other, ablations.
   std::string groups;                  ///< Column of a Chow test; "" : `family` if it varies.
   int permutations = 1000;             ///< Of the tasks over the strata; 0: none.
-  std::vector<std::string> zones;      ///< Conditions; empty: the values of B.
+  std::vector<std::string> zones;      ///< Conditions; empty: the values of the law's factors of precision.
   bool average_tasks = true;           ///< A row is a trial; false: a trial and task.
   std::vector<Control> controls;
   std::vector<Grouping> groupings;  ///< Strata beside the table's own.
+  FactorRoles roles;                ///< What columns are: nulls, zones, hold-outs and ablations go by it.
   std::vector<HeldValue> fix;       ///< For whoever opens the laws: FitLaws() takes them as they are.
 };
 

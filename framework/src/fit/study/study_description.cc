@@ -82,6 +82,7 @@ StudyDescription Describe(const Plan& plan) {
   }
   for (const SkippedCell& cell : plan.skipped) description.skipped.push_back({cell.label, cell.reason});
   description.laws = plan.study.laws;
+  description.map = plan.study.map;
   description.fit = plan.study.fit;
   return description;
 }
@@ -119,6 +120,7 @@ std::string WriteStudyDescription(const StudyDescription& description) {
   json.Set("axes", Value(std::move(axes)));
   json.Set("skipped", Value(std::move(skipped)));
   json.Set("laws", Value(std::move(laws)));
+  json.Set("map", Value(Value::Map(description.map.begin(), description.map.end())));
   json.Set("fit", description.fit);
   return PrettyJson(json);
 }
@@ -167,6 +169,8 @@ StudyDescription ReadStudyDescription(const std::string& text, const std::string
     law.options = reader.Any("options");
     description.laws.push_back(std::move(law));
   }
+  // Files of before have none.
+  if (const Value map = top.Any("map"); map.is_map()) description.map = map.AsMap();
   description.fit = top.Any("fit");
   return description;
 }

@@ -34,6 +34,7 @@ struct BITLAW_EXPORT StudyDescription {
   std::vector<Axis> axes;  ///< Values in order of first appearance.
   std::vector<Skipped> skipped;
   std::vector<LawSpec> laws;
+  std::vector<std::pair<std::string, Value>> map;  ///< StudySpec::map
   Value fit;
 };
 

@@ -6,13 +6,33 @@
 #include "base/durable_file.h"
 #include "fit/data/item_scores.h"
 #include "fit/law/restricted_law.h"
+#include "fit/table/column_map.h"
 #include "records/observations.h"
 
 namespace bitlaw {
 
-std::vector<std::string> ObservationTextColumns() {
-  return {"study", "trial", "label",   "model",  "family",      "quantizer", "corpus",
-          "dtype", "task",  "stratum", "metric", "metric_kind", "record"};
+std::vector<std::string> ObservationTextColumns(const std::vector<ObservationColumn>& columns) {
+  std::vector<std::string> names = {"study", "trial", "label",   "model",  "family",      "quantizer", "corpus",
+                                    "dtype", "task",  "stratum", "metric", "metric_kind", "record"};
+  for (const ObservationColumn& column : columns) {
+    if (column.is_text && std::find(names.begin(), names.end(), column.name) == names.end()) names.push_back(column.name);
+  }
+  return names;
+}
+
+std::vector<ObservationColumn> ReadColumnsBeside(const std::filesystem::path& observations) {
+  const std::filesystem::path file = observations.parent_path() / "columns.json";
+  std::error_code status;
+  if (!std::filesystem::is_regular_file(file, status)) return {};
+  return ReadColumns(ReadWholeFile(file), file.string());
+}
+
+FitSettings StudyFitSettings(const Value& fit, const std::vector<ObservationColumn>& columns,
+                             const std::vector<std::pair<std::string, Value>>& map) {
+  FitSettings settings = ReadFitSettings(fit);
+  settings.roles.Add(RolesOf(columns));
+  InheritRoles(map, settings.roles);
+  return settings;
 }
 
 std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& specs, const PluginHost& host) {
@@ -51,10 +71,15 @@ void AddUnusableLaws(StudyResults& report) {
   }
 }
 
-void Fit(const std::vector<LawSpec>& specs, const Value& given, const PluginHost& host,
-         const std::filesystem::path& output, StudyResults& report) {
+void Fit(const PluginHost& host, const std::filesystem::path& output, StudyResults& report) {
+  const std::vector<LawSpec>& specs = report.description.laws;
   FitSettings settings;
-  if (!Try(report, "no law was fitted", [&] { settings = ReadFitSettings(given); })) return;
+  Table table;  // As fits see it.
+  const bool is_read = Try(report, "no law was fitted", [&] {
+    settings = StudyFitSettings(report.description.fit, report.columns, report.description.map);
+    table = MapColumns(report.observations, report.description.map);
+  });
+  if (!is_read) return;
   std::vector<std::unique_ptr<Law>> opened, laws;
   for (const LawSpec& spec : specs) {
     Try(report, "law '" + spec.name + "' was not fitted",
@@ -68,7 +93,7 @@ void Fit(const std::vector<LawSpec>& specs, const Value& given, const PluginHost
     Try(report, "law '" + name + "' was not fitted", [&] { laws.push_back(HoldIn(std::move(law), settings.fix)); });
   }
   try {
-    report.fits = FitLaws(laws, report.observations, settings);
+    report.fits = FitLaws(laws, table, settings);
   } catch (const Error&) {
     // Which laws it is that cannot be fitted, at little cost; the others once more, together.
     FitSettings quick = settings;
@@ -80,19 +105,18 @@ void Fit(const std::vector<LawSpec>& specs, const Value& given, const PluginHost
       std::vector<std::unique_ptr<Law>> one;
       one.push_back(std::move(law));
       const std::string name = one.front()->name();
-      if (Try(report, "law '" + name + "' was not fitted", [&] { FitLaws(one, report.observations, quick); })) {
+      if (Try(report, "law '" + name + "' was not fitted", [&] { FitLaws(one, table, quick); })) {
         fitted.push_back(std::move(one.front()));
       }
     }
     laws = std::move(fitted);
-    if (!Try(report, "no law was fitted", [&] { report.fits = FitLaws(laws, report.observations, settings); })) return;
+    if (!Try(report, "no law was fitted", [&] { report.fits = FitLaws(laws, table, settings); })) return;
   }
   AddUnusableLaws(report);
   Try(report, "the fits were not examined further", [&] {
     ItemScores items;
-    if (settings.bootstrap_unit == "items") items = ReadItemScores(report.observations, RecordStore(output));
-    report.analysis =
-        Analyze(laws, report.observations, settings, report.fits, items.tasks.empty() ? nullptr : &items);
+    if (settings.bootstrap_unit == "items") items = ReadItemScores(table, RecordStore(output));
+    report.analysis = Analyze(laws, table, settings, report.fits, items.tasks.empty() ? nullptr : &items);
   });
 }
 
@@ -102,7 +126,8 @@ StudyResults FitStudy(const Plan& plan, const PluginHost& host, const std::files
   StudyResults report;
   report.description = Describe(plan);
   report.observations = Observations(plan, host, output, &report.warnings);
-  Fit(plan.study.laws, plan.study.fit, host, output, report);
+  report.columns = ObservationColumns(plan);
+  Fit(host, output, report);
   report.failures = ReadFailures(output);
   return report;
 }
@@ -118,8 +143,9 @@ StudyResults FitStudy(const std::filesystem::path& output, const PluginHost& hos
   }
   StudyResults report;
   report.description = ReadStudyDescription(ReadWholeFile(description), description.string());
-  report.observations = ReadCsv(observations, {ObservationTextColumns()});
-  Fit(report.description.laws, report.description.fit, host, output, report);
+  report.columns = ReadColumnsBeside(observations);
+  report.observations = ReadCsv(observations, {ObservationTextColumns(report.columns)});
+  Fit(host, output, report);
   report.failures = ReadFailures(output);
   return report;
 }

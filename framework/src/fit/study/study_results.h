@@ -13,6 +13,7 @@
 #include "fit/study/study_description.h"
 #include "plan/plan.h"
 #include "plugin/host.h"
+#include "records/observations.h"
 #include "records/table.h"
 
 namespace bitlaw {
@@ -27,6 +28,7 @@ struct BITLAW_EXPORT FitFault {
 struct BITLAW_EXPORT StudyResults {
   StudyDescription description;
   Table observations;
+  std::vector<ObservationColumn> columns;  ///< Of the observations; empty if a folder does not tell them.
   FitReport fits;
   AnalysisReport analysis;
   std::vector<FailureLine> failures;
@@ -37,6 +39,13 @@ struct BITLAW_EXPORT StudyResults {
 /// The laws of a study, opened as their files say. Error(kSpec) of the law's own.
 BITLAW_EXPORT std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& laws, const PluginHost& host);
 
+/// The columns of observations.csv as columns.json beside it tells them; none if there is no such file. Error(kIo).
+BITLAW_EXPORT std::vector<ObservationColumn> ReadColumnsBeside(const std::filesystem::path& observations);
+
+/// The settings of a study's fits, as its `fit:` gives them, with the roles of its columns and of those that `map` makes.
+BITLAW_EXPORT FitSettings StudyFitSettings(const Value& fit, const std::vector<ObservationColumn>& columns,
+                                           const std::vector<std::pair<std::string, Value>>& map);
+
 /// Reads what is recorded for a plan and fits the study's laws to it.
 BITLAW_EXPORT StudyResults FitStudy(const Plan& plan, const PluginHost& host, const std::filesystem::path& output);
 
@@ -44,7 +53,8 @@ BITLAW_EXPORT StudyResults FitStudy(const Plan& plan, const PluginHost& host, co
 /// file.
 BITLAW_EXPORT StudyResults FitStudy(const std::filesystem::path& output, const PluginHost& host);
 
-/// Columns of observations.csv that are texts whatever stands in them, for ReadCsv().
-BITLAW_EXPORT std::vector<std::string> ObservationTextColumns();
+/// Columns of observations.csv that are texts whatever stands in them, for ReadCsv(): the framework's own, and those of
+/// `columns` that hold texts.
+BITLAW_EXPORT std::vector<std::string> ObservationTextColumns(const std::vector<ObservationColumn>& columns = {});
 
 }  // namespace bitlaw

@@ -12,6 +12,7 @@ namespace {
 
 struct MapEntry {
   std::string name, from;
+  std::string where{};  // How errors begin: "--map N", "study.yaml:5:3: map.N".
 };
 
 // The quotes around entries of a shell that does not take them away (cmd.exe) are not looked for: 'a' is a text.
@@ -36,6 +37,7 @@ std::vector<MapEntry> Entries(const std::string& map, const Table& table) {
     const auto same = [&](const MapEntry& other) { return other.name == entry.name; };
     if (std::any_of(entries.begin(), entries.end(), same))
       throw Error(ErrorKind::kSpec, "--map: '" + entry.name + "' is given twice.");
+    entry.where = "--map " + entry.name;
     entries.push_back(std::move(entry));
   }
   return entries;
@@ -58,16 +60,13 @@ TableColumn Column(const Table& table, const MapEntry& entry, const std::vector<
     }
     column.numbers = table.Evaluate(expression);
   } catch (const Error& error) {
-    throw Error(ErrorKind::kSpec, "--map " + entry.name + ": " + error.what());
+    throw Error(ErrorKind::kSpec, entry.where + ": " + error.what());
   }
   return column;
 }
 
-}  // namespace
-
-Table MapColumns(const Table& table, const std::string& map) {
+Table Apply(const Table& table, const std::vector<MapEntry>& entries) {
   Table mapped = table;
-  const std::vector<MapEntry> entries = Entries(map, table);
   for (const MapEntry& entry : entries) {
     TableColumn column = Column(mapped, entry, entries);
     column.name = entry.name;
@@ -80,6 +79,20 @@ Table MapColumns(const Table& table, const std::string& map) {
     mapped = std::move(next);
   }
   return mapped;
+}
+
+}  // namespace
+
+Table MapColumns(const Table& table, const std::string& map) { return Apply(table, Entries(map, table)); }
+
+Table MapColumns(const Table& table, const std::vector<std::pair<std::string, Value>>& map) {
+  std::vector<MapEntry> entries;
+  for (const auto& [name, value] : map) {
+    const std::string place = value.mark().Text();
+    entries.push_back({name, value.is_string() ? value.AsString() : value.Text(),
+                       (place.empty() ? "" : place + ": ") + "map." + name});
+  }
+  return Apply(table, entries);
 }
 
 }  // namespace bitlaw

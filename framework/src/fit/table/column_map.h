@@ -1,8 +1,11 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "bitlaw/base/export.h"
+#include "bitlaw/base/value.h"
 #include "records/table.h"
 
 namespace bitlaw {
@@ -15,5 +18,9 @@ namespace bitlaw {
 /// backquotes on both sides (`acc,none`); a right side that is the name of a column needs none. Error(kSpec) for an
 /// entry without '=' or with an unknown column.
 BITLAW_EXPORT Table MapColumns(const Table& table, const std::string& map);
+
+/// The same by the `map:` of a study: names, and what stands on the right as a text or a number. Errors name the place in
+/// the study's file.
+BITLAW_EXPORT Table MapColumns(const Table& table, const std::vector<std::pair<std::string, Value>>& map);
 
 }  // namespace bitlaw

@@ -255,6 +255,8 @@ ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTe
   summary.vocab_size = c.vocab_size;
   summary.max_positions = c.max_positions;
   summary.rounds_kv_cache = true;
+  summary.factors = {StandardFactor("experts", std::max<int64_t>(1, c.num_experts)),
+                     StandardFactor("experts_active", c.num_experts > 0 ? c.experts_per_token : 1)};
   int64_t most = 0;
   for (const auto& [dtype, parameters] : parameters_by_dtype) {
     if (parameters > most) {

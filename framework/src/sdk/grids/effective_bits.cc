@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,22 @@ int64_t EffectiveGroupSize(int64_t group_size, int64_t in_features) {
 int64_t GroupCount(int64_t group_size, int64_t in_features) {
   const int64_t effective = EffectiveGroupSize(group_size, in_features);
   return (in_features + effective - 1) / effective;
+}
+
+std::vector<Factor> GroupFactors(int64_t group_size, const ModelSummary& model) {
+  int64_t smallest = 0, largest_row = 0;
+  double weights = 0, groups = 0;
+  for (const LinearShape& layer : model.linears) {
+    const int64_t effective = EffectiveGroupSize(group_size, layer.in_features);
+    smallest = smallest == 0 ? effective : std::min(smallest, effective);
+    largest_row = std::max(largest_row, layer.in_features);
+    const auto rows = static_cast<double>(layer.out_features);
+    weights += rows * static_cast<double>(layer.in_features);
+    groups += rows * static_cast<double>(GroupCount(group_size, layer.in_features));
+  }
+  if (groups == 0) return {};
+  return {StandardFactor("G", group_size < 1 ? largest_row : group_size), StandardFactor("G_min", smallest),
+          StandardFactor("G_mean", weights / groups)};
 }
 
 std::string ExplainGroupSize(const LinearShape& layer, int64_t group_size, bool allow_partial_group) {

@@ -1,6 +1,7 @@
 #include "bitlaw/sdk/task/task_fields.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <span>
 
@@ -25,7 +26,7 @@ constexpr std::string_view kNotInDigest[] = {"stratum", "description", "matches"
 // Options that came later count only where they are given, so that tasks without them keep their digests, and with
 // these their records.
 constexpr std::string_view kLaterOptions[] = {"group_field", "example", "target", "metrics", "extract", "ignore",
-                                              "detokenize"};
+                                              "detokenize", "item_factors"};
 
 // The field few_shot.match of a row for error texts: 'subject = "law"'.
 std::string MatchOf(const Value& row, const std::string& match) {
@@ -34,6 +35,22 @@ std::string MatchOf(const Value& row, const std::string& match) {
 
 std::string Text(const Options& options, std::string_view name) {
   return options.Has(name) ? options.String(name) : std::string();
+}
+
+std::vector<std::string> ItemFactors(const Options& options) {
+  const bool has = options.map().Find("item_factors") != nullptr && options.Has("item_factors");
+  return has ? options.Strings("item_factors") : std::vector<std::string>();
+}
+
+// A number of a row; NaN where the field is empty.
+double FactorOf(const Value& row, const std::string& name) {
+  const Value& field = FindField(row, name, "option 'item_factors'");
+  if (field.is_null()) return std::numeric_limits<double>::quiet_NaN();
+  if (!field.is_number()) {
+    throw Error(ErrorKind::kSpec, row.mark().Text() + ": '" + name + "' is " + field.Text() +
+                                      ", where a number is needed (option 'item_factors').");
+  }
+  return field.AsReal();
 }
 
 // The few_shot group, or nothing if it was not given or asks for no examples.
@@ -76,6 +93,11 @@ void AddPromptFields(OptionSchema& schema) {
   schema.String("target_delimiter").Default(" ").Doc("Between prompt and answer.");
   schema.String("id_field").Default("").Doc("Field that names an item; without it, its index from 0.");
   schema.String("group_field").Optional().Doc("Field that names an item's part of the benchmark, e.g. subject.");
+  OptionField field;
+  field.type = OptionType::kString;
+  schema.List("item_factors", field)
+      .Optional()
+      .Doc("Fields with numbers that tell items apart, e.g. steps: columns of the items, and their means of the observations.");
   OptionSchema few_shot;
   AddDataFields(few_shot, /*required=*/false,
                 "File, files or pattern of examples; without it, the first items of the data, then not scored.");
@@ -100,6 +122,9 @@ TaskCard CardFromFields(const Options& options, const TaskContext& context) {
   card.licence = options.String("licence");
   if (options.Has("limit")) card.limit = options.Int("limit");
   if (HasFewShot(options)) card.few_shot = options.Group("few_shot").Int("count");
+  for (const std::string& name : ItemFactors(options)) {
+    card.item_factors.push_back({.column = name, .doc = "Field of the task's data, mean over its items."});
+  }
   return card;
 }
 
@@ -200,7 +225,9 @@ PromptedItems::PromptedItems(const Options& options, const TaskContext& context)
       group = DataTextOf(rows[i], FindField(rows[i], group_field, "option 'group_field'"), group_field,
                          "option 'group_field'");
     }
-    all.push_back({std::move(id), std::move(group), std::move(rows[i])});
+    std::vector<double> factors;
+    for (const std::string& name : ItemFactors(options)) factors.push_back(FactorOf(rows[i], name));
+    all.push_back({std::move(id), std::move(group), std::move(rows[i]), std::move(factors)});
   }
   available_ = static_cast<int64_t>(all.size());
   if (all.empty()) {

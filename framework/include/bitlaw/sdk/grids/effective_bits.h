@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "bitlaw/api/factor.h"
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/base/export.h"
 
@@ -22,6 +24,10 @@ BITLAW_EXPORT int64_t EffectiveGroupSize(int64_t group_size, int64_t in_features
 
 /// Groups in a row: ceil(C_in / effective group size).
 BITLAW_EXPORT int64_t GroupCount(int64_t group_size, int64_t in_features);
+
+/// G, G_min and G_mean of a quantizer whose groups of `group_size` are the same in every layer: Quantizer::factors().
+/// "row" (-1) asks for groups of the model's largest C_in, the smallest number that comes to the same.
+BITLAW_EXPORT std::vector<Factor> GroupFactors(int64_t group_size, const ModelSummary& model);
 
 /// Why `layer` cannot have groups of `group_size`; empty exactly when it can. A last group that is shorter than the
 /// others needs `allow_partial_group`.

@@ -21,7 +21,7 @@ namespace bitlaw {
 BITLAW_EXPORT void AddTaskFields(OptionSchema& schema);
 
 /// The options of benchmarks that prompt item by item: preamble, prompt, target_delimiter, id_field,
-/// group_field, few_shot, fewshot_delimiter. The `prompt` field is required.
+/// group_field, item_factors, few_shot, fewshot_delimiter. The `prompt` field is required.
 BITLAW_EXPORT void AddPromptFields(OptionSchema& schema);
 
 /// A card with what the shared options say; metrics and convention are left to the task.
@@ -46,6 +46,7 @@ class BITLAW_EXPORT PromptedItems {
   struct Item {
     std::string id, group;  ///< group: ItemScore::group.
     Value row;
+    std::vector<double> factors;  ///< TaskItem::factors, of the option item_factors.
   };
   const std::vector<Item>& items() const { return items_; }
   int64_t available() const { return available_; }  ///< Items of the file before any limit, few-shot ones left out.
