@@ -156,7 +156,7 @@ TEST_F(Evaluation, RecordedItemsAreComparedAndGroupedWithoutARun) {
   EXPECT_THAT(samples.out, HasSubstr(",uses,0,,acc,"));
   EXPECT_THAT(samples.out, HasSubstr(",value,weight,chance,right,chosen,loglikelihoods\n"));
   // trial,task,item,part,metric,value,weight,chance,right,chosen,loglikelihoods: right answers as data/uses.jsonl has them.
-  EXPECT_THAT(samples.out, testing::ContainsRegex(",uses,1,,acc,(1,1,0.25,1,1,|0,1,0.25,1,[023],)'-"));
+  EXPECT_THAT(samples.out, testing::ContainsRegex(",uses,1,,acc,(1,1,0.25,1,1,|0,1,0.25,1,[023],)-"));
 }
 
 TEST_F(Evaluation, TasksAreListedAndTheirDataChecked) {
