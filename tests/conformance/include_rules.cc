@@ -72,7 +72,8 @@ const std::map<std::string, std::vector<std::string>> kUses = {
     {kInternal + "fit/output", {kInternal + "fit/examine"}},
     {kInternal + "fit/study", {kInternal + "fit/examine"}},
     {kInternal + "report", {kInternal + "fit/study", kInternal + "fit/output"}},
-    {kInternal + "cli", {kInternal + "run", kInternal + "report"}},
+    {kInternal + "resolve", {kInternal + "fit/study"}},
+    {kInternal + "cli", {kInternal + "run", kInternal + "report", kInternal + "resolve"}},
     // Every folder below these is a unit of its own and may include its own files and the public headers.
     {"plugins", {kPublic + "testing"}},
     {"examples", {kPublic + "testing"}},
@@ -133,7 +134,7 @@ const std::vector<Home> kHomes = {
 
 /// What builds without libtorch, and so may not reach it through a header either.
 bool BuildsWithoutTorch(const std::string& path) {
-  static const std::regex kCore(kInternal + "((base|api|plugin|spec|spec/[^/]*|plan|records|report|cli)/[^/]*|" +
+  static const std::regex kCore(kInternal + "((base|api|plugin|spec|spec/[^/]*|plan|records|report|resolve|cli)/[^/]*|" +
                                 "sdk/[^/]*/[^/]*|fit/.*)|" +
                                 "plugins/(corpora|tasks|laws)/.*");
   return std::regex_match(path, kCore);

@@ -86,26 +86,41 @@ TEST_F(Streams, ABrokenFileIsAFileErrorAndNothingUnsupported) {
 }
 
 // A law that cannot be fitted costs its own part of the report and nothing else.
-TEST_F(Streams, AnUnknownColumnOfALawDoesNotDiscardTheReport) {
+TEST_F(Streams, ALawThatCannotBeFittedDoesNotDiscardTheReport) {
   std::ofstream(folder_ / "bad.yaml") << "formula: A * nosuch^alpha\nparameters: {A: {min: 0}, alpha: {}}\n";
+  std::ofstream(folder_ / "flat.yaml") << "formula: A * N^alpha\nparameters: {A: {min: 0}, alpha: {}}\n";
   std::ofstream(folder_ / "good.yaml") << "formula: A * B^alpha\nparameters: {A: {min: 0}, alpha: {}}\n";
   const auto study = WriteStudy("  - none\n  - {quantizer: rtn, bits: [2, 3, 4], group_size: 32}\n", "[endings, uses]");
-  std::ofstream(study, std::ios::app) << "laws: [bad.yaml, good.yaml]\n";
+  std::string text = StartedProgram::Text(study);
+  text.replace(text.find("unused"), 6, (folder_ / "out").string());
+  std::ofstream(study) << text << "laws: [flat.yaml, good.yaml]\n";
   std::vector<std::string> words = RunArguments(study, "out");
   words.pop_back();  // --no-fit
   const ProgramEnd end = StartedProgram(words, folder_).Wait();
-  EXPECT_EQ(end.exit_code, 2);
-  EXPECT_THAT(end.err, HasSubstr("bitlaw: law 'bad' was not fitted: law 'bad' needs the column 'nosuch', which "
-                                 "observations lacks."));
+  EXPECT_EQ(end.exit_code, 0) << end.err;
   const auto files = FilesOf("out");
   for (const char* name :
        {"study.json", "observations.csv", "columns.json", "fits.json", "fits.csv", "report.txt", "report.md"}) {
     EXPECT_TRUE(files.contains(name)) << name;
   }
   ASSERT_TRUE(files.contains("report.txt"));
-  EXPECT_THAT(files.at("report.txt"),
-              HasSubstr("not fitted. law 'bad' needs the column 'nosuch', which observations lacks."));
+  EXPECT_THAT(files.at("report.txt"), HasSubstr("N does not vary"));
   EXPECT_THAT(files.at("report.txt"), HasSubstr("B^alpha"));
+
+  // `run` refuses a law that it knows cannot be fitted; a report of what is recorded says so and shows the others.
+  std::ofstream(study) << text << "laws: [bad.yaml, good.yaml]\n";
+  const ProgramEnd refused = StartedProgram(words, folder_).Wait();
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("law 'bad' needs the column 'nosuch', which the observations of this study will not "
+                                     "have."));
+  const ProgramEnd report = StartedProgram({"--configs", BITLAW_SOURCE_DIR "/tests/support", "report", study.string()},
+                                           folder_)
+                                .Wait();
+  EXPECT_EQ(report.exit_code, 2);
+  EXPECT_THAT(report.err, HasSubstr("bitlaw: law 'bad' was not fitted: law 'bad' needs the column 'nosuch', which "
+                                    "observations lacks."));
+  EXPECT_THAT(report.out, HasSubstr("not fitted. law 'bad' needs the column 'nosuch', which observations lacks."));
+  EXPECT_THAT(report.out, HasSubstr("B^alpha"));
 }
 
 TEST_F(Streams, AStudyHoldsAParameterOfItsLaws) {

@@ -26,6 +26,7 @@ struct ProgramEnd {
   int exit_code = -1;  ///< -1: by a signal.
   int signal = 0;
   std::string out, err;
+  double processor_s = 0;  ///< Of it and of processes that it waited for.
   int64_t peak_kib = 0;  ///< Most memory that it, or a process that it waited for, had in use at once.
 };
 
@@ -66,6 +67,8 @@ class StartedProgram {
     ::wait4(pid_, &status, 0, &used);
     pid_ = -1;
     end.peak_kib = used.ru_maxrss;
+    end.processor_s = static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+                      1e-6 * static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
     if (WIFSIGNALED(status)) {
       end.signal = WTERMSIG(status);
     } else {

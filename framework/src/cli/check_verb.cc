@@ -3,49 +3,27 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <optional>
-#include <set>
-#include <variant>
 
-#include "bitlaw/api/law.h"
-#include "bitlaw/api/task.h"
+#include "bitlaw/base/error.h"
 #include "cli/study_text.h"
 #include "cli/verbs.h"
-#include "fit/estimate/law_fit.h"
-#include "fit/law/restricted_law.h"
-#include "fit/study/study_results.h"
-#include "plan/plan.h"
-#include "spec/decoder.h"
-#ifdef BITLAW_HAS_TENSOR
-#include "cli/tensor/evaluate_options.h"
-#endif
+#include "resolve/resolved_study.h"
 
 namespace bitlaw {
 namespace {
 
-std::string RequestTypes(const std::vector<TaskItem>& items) {
-  static constexpr const char* kNames[] = {"loglikelihood", "rolling loglikelihood", "generate until"};
-  std::set<std::string> names;
-  for (const TaskItem& item : items)
-    for (const Request& request : item.requests) names.insert(kNames[request.index()]);
-  return JoinNames({names.begin(), names.end()});
-}
-
 // One line about a task: what it is, in which stratum, what it asks and how often.
-std::string TaskLine(const TaskSpec& spec, const StudySpec& study, const PluginHost& host) {
-  const Component& component = host.Find(ComponentKind::kTask, spec.component);
-  const auto task = host.MakeTask(spec.component, component.schema.Resolve(spec.options, "task '" + spec.component + "'"),
-                                  spec.context);
-  const TaskCard& card = task->card();
-  const std::vector<TaskItem> items = task->Items();
+std::string TaskLine(const TaskSpec& spec, const ResolvedTask& task, const StudySpec& study) {
+  const TaskCard& card = task.card;
   std::string strata;
   for (const auto& [stratum, members] : study.strata) {
     if (std::find(members.begin(), members.end(), spec.name) != members.end()) strata += (strata.empty() ? "" : "+") + stratum;
   }
   if (study.strata.empty()) strata = card.stratum;
   return fmt::format("{}  {} {}, {}, {}-shot, {} item{}, {}, {}", spec.name, spec.component, card.version,
-                     strata.empty() ? "no stratum" : strata, card.few_shot, items.size(), items.size() == 1 ? "" : "s",
-                     card.metrics.empty() ? "no metric" : card.metrics.front().name, RequestTypes(items));
+                     strata.empty() ? "no stratum" : strata, card.few_shot, task.items, task.items == 1 ? "" : "s",
+                     card.metrics.empty() ? "no metric" : card.metrics.front().name,
+                     JoinNames({task.requests.begin(), task.requests.end()}));
 }
 
 std::string ModelLine(const PlannedModel& model) {
@@ -93,41 +71,25 @@ std::vector<std::string> TrialLines(const Plan& plan) {
 int Check(Session& session, const std::string& file) {
   const PluginHost& host = session.plugins();
   const StudySpec study = ReadStudy(file, host, session.SearchFolders());
-  // What can only be seen by opening models, texts and benchmarks: again all faults together.
-  Faults faults;
-  std::optional<Plan> plan;
-  std::vector<std::string> tasks, laws;
-  auto collect = [&](auto&& step) {
-    try {
-      step();
-    } catch (const Error& error) {
-      faults.AddError(error);
-    }
-  };
-  collect([&] { plan = MakePlan(study, host); });
-  for (const TaskSpec& task : study.tasks) collect([&] { tasks.push_back(TaskLine(task, study, host)); });
-  FitSettings fit;
-  collect([&] { fit = ReadFitSettings(study.fit); });
-#ifdef BITLAW_HAS_TENSOR
-  collect([&] { CheckEvaluateOptions(study.evaluate); });
-#endif
-  collect([&] {
-    for (const auto& law : HoldParameters(OpenLaws(study.laws, host), fit.fix))
-      laws.push_back(fmt::format("{}  {} = {}", law->name(), law->response(), law->formula_text()));
-  });
-  faults.ThrowIfAny();
+  const Machine machine = Session::ThisMachine();
+  const ResolvedStudy resolved = Resolve(study, host, &machine);
 
+  std::vector<std::string> tasks, laws, devices;
+  for (size_t i = 0; i < study.tasks.size(); ++i) tasks.push_back(TaskLine(study.tasks[i], resolved.tasks[i], study));
+  for (const auto& law : resolved.laws)
+    laws.push_back(fmt::format("{}  {} = {}", law->name(), law->response(), law->formula_text()));
+  for (const DeviceSpec& device : study.devices) devices.push_back(device.name);
   std::vector<std::string> models, corpora;
-  for (const PlannedModel& model : plan->models) models.push_back(ModelLine(model));
+  for (const PlannedModel& model : resolved.plan.models) models.push_back(ModelLine(model));
   for (const CorpusSpec& corpus : study.corpora) corpora.push_back(corpus.name + "  " + corpus.component);
   fmt::print("study '{}' ({}) is in order.\n", study.name, file);
   Print("models", models);
   Print("corpora", corpora);
   Print("grid", GridLines(study));
-  Print("trials", TrialLines(*plan));
+  Print("trials", TrialLines(resolved.plan));
   Print("tasks", tasks);
   Print("laws", laws);
-  Print("compute", {fmt::format("{} on {}", Name(study.compute.dtype), study.compute.device)});
+  Print("compute", {fmt::format("{} on {}", Name(study.compute.dtype), JoinNames(devices))});
   Print("output", {study.output.string()});
   return 0;
 }

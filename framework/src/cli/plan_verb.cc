@@ -12,6 +12,7 @@
 #include "cli/verbs.h"
 #include "plan/plan.h"
 #include "records/plan_records.h"
+#include "resolve/resolved_study.h"
 
 namespace bitlaw {
 namespace {
@@ -194,7 +195,8 @@ int ShowPlan(Session& session, const PlanArguments& arguments) {
   const PluginHost& host = session.plugins();
   StudySpec study = ReadStudy(arguments.file, host, session.SearchFolders());
   if (!arguments.output.empty()) study.output = std::filesystem::absolute(arguments.output).lexically_normal();
-  const Plan plan = MakePlan(study, host);
+  const ResolvedStudy resolved = Resolve(study, host, nullptr);  // It may be going to run elsewhere.
+  const Plan& plan = resolved.plan;
   std::optional<RecordedPairs> recorded;
   if (std::filesystem::is_directory(plan.study.output)) recorded = RecordedTasks(plan, host, plan.study.output);
   if (arguments.json) {

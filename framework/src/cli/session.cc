@@ -2,6 +2,9 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/fingerprint.h"
+#ifdef BITLAW_HAS_TENSOR
+#include "run/machine.h"
+#endif
 
 namespace bitlaw {
 
@@ -34,6 +37,16 @@ PluginHost& Session::plugins() {
   for (const std::string& fault : faults) text += (text.empty() ? "" : "\n") + fault;
   if (!faults.empty()) throw Error(ErrorKind::kPlugin, text);
   return host;
+}
+
+Machine Session::ThisMachine(int threads, int workers) {
+  Machine machine;
+#ifdef BITLAW_HAS_TENSOR
+  machine.devices = Devices();
+#endif
+  machine.threads = threads > 0 ? threads : AllowedCores();
+  machine.workers = workers;
+  return machine;
 }
 
 std::vector<std::filesystem::path> Session::SearchFolders() const {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "plugin/host.h"
+#include "resolve/machine.h"
 
 namespace bitlaw {
 
@@ -21,6 +22,9 @@ class Session {
   PluginHost& plugins();
   /// As plugins(), but leaves the failures, a text each, to the caller.
   PluginHost& plugins(std::vector<std::string>* faults);
+
+  /// The machine that the program runs on; `threads` and `workers` as the command line gives them (0: chosen).
+  static Machine ThisMachine(int threads = 0, int workers = 0);
 
   /// config_paths, then <program>/../share/bitlaw/configs if it exists. (In a build tree that is a link to the
   /// sources' configs folder.)

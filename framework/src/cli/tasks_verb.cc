@@ -47,17 +47,14 @@ std::vector<std::string> KnownTasks(const Session& session) {
 
 struct LoadedTask {
   TaskSpec spec;
-  Options options;
   std::unique_ptr<Task> task;
 };
 
 LoadedTask Load(Session& session, const std::string& name, const std::vector<std::string>& data) {
   const PluginHost& host = session.plugins();
   TaskSpec spec = ReadTask(name, Value(), host, session.SearchFolders(), data);
-  const Component& component = host.Find(ComponentKind::kTask, spec.component);
-  Options options = component.schema.Resolve(spec.options, "task '" + component.info.name + "'");
-  auto task = host.MakeTask(component.info.name, options, spec.context);
-  return {std::move(spec), std::move(options), std::move(task)};
+  auto task = host.MakeTask(spec.component, spec.options, spec.context);
+  return {std::move(spec), std::move(task)};
 }
 
 int List(Session& session, const TasksArguments& arguments) {
@@ -71,7 +68,7 @@ int List(Session& session, const TasksArguments& arguments) {
     for (const MetricCard& metric : card.metrics) metrics.push_back(metric.name);
     table.rows.push_back({card.name, card.stratum.empty() ? "-" : card.stratum, loaded.spec.component,
                           Whole(static_cast<double>(card.few_shot)), JoinNames(metrics),
-                          loaded.options.String("matches")});
+                          loaded.spec.options.String("matches")});
   }
   PrintReportTable(table, arguments.format);
   return 0;
@@ -117,7 +114,7 @@ std::vector<FileState> CheckFiles(const Options& holder, const LoadedTask& loade
       files = FindDataFiles(one, loaded.spec.context, "");
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kIo) throw;
-      states.push_back({name.AsString(), "missing", loaded.options.String("get"), true});
+      states.push_back({name.AsString(), "missing", loaded.spec.options.String("get"), true});
       continue;
     }
     for (const DataFile& file : files) states.push_back({file.name, "", file.path.string(), false});
@@ -154,9 +151,9 @@ int Check(Session& session, const TasksArguments& arguments) {
   size_t bad = 0;
   for (const std::string& name : arguments.tasks.empty() ? KnownTasks(session) : arguments.tasks) {
     const LoadedTask loaded = Load(session, name, folders);
-    std::vector<FileState> files = CheckFiles(loaded.options, loaded, known);
-    if (loaded.options.map().Find("few_shot") != nullptr && loaded.options.Has("few_shot")) {
-      const std::vector<FileState> examples = CheckFiles(loaded.options.Group("few_shot"), loaded, known);
+    std::vector<FileState> files = CheckFiles(loaded.spec.options, loaded, known);
+    if (loaded.spec.options.map().Find("few_shot") != nullptr && loaded.spec.options.Has("few_shot")) {
+      const std::vector<FileState> examples = CheckFiles(loaded.spec.options.Group("few_shot"), loaded, known);
       files.insert(files.end(), examples.begin(), examples.end());
     }
     std::string items = "-";

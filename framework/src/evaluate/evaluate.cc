@@ -171,29 +171,6 @@ class Evaluation {
 
 }  // namespace
 
-OptionSchema EvaluateOptions::Schema() {
-  const EvaluateOptions defaults;
-  OptionSchema schema;
-  schema.Int("batch_tokens").Min(1).Default(defaults.batch_tokens).Unit("tokens").Doc(
-      "Tokens of one forward pass, unless one text alone has more.");
-  schema.Int("kv_budget_bytes").Min(1).Default(defaults.kv_budget_bytes).Unit("bytes").Doc(
-      "Memory for keys and values, unless one text alone needs more.");
-  schema.Int("logits_budget_bytes").Min(1).Default(defaults.logits_budget_bytes).Unit("bytes").Doc(
-      "Memory for the logits of one step.");
-  schema.Bool("share_prefixes").Default(defaults.share_prefixes).Doc(
-      "Compute common prefixes once; false reads every request whole, for comparison.");
-  return schema;
-}
-
-EvaluateOptions EvaluateOptions::From(const Options& options) {
-  EvaluateOptions result;
-  result.batch_tokens = options.Int("batch_tokens");
-  result.kv_budget_bytes = options.Int("kv_budget_bytes");
-  result.logits_budget_bytes = options.Int("logits_budget_bytes");
-  result.share_prefixes = options.Bool("share_prefixes");
-  return result;
-}
-
 TaskResult Evaluate(Model& model, const Task& task, const EvaluateOptions& options,
                     const EvaluateProgressFn& progress) {
   const at::NoGradGuard no_grad;

@@ -28,8 +28,6 @@ CalibrationSpec CalibrationFrom(const Value& resolved) {
 }
 
 Grid::Grid(const QuantizeSpec& entry, const OptionSchema& schema) : entry_(entry), schema_(schema) {
-  const std::string owner = "quantizer '" + entry.component + "'";
-  Value first = entry.fixed, first_calibration = entry.calibration_fixed;
   for (const auto& group : entry.axes) {
     groups_.emplace_back();
     for (const GridAxis& axis : group) {
@@ -38,20 +36,13 @@ Grid::Grid(const QuantizeSpec& entry, const OptionSchema& schema) : entry_(entry
       const std::string name = axis.name.substr(resolved.is_calibration ? kCalibrationPrefix.size() : 0);
       const OptionSchema& own_schema = resolved.is_calibration ? CalibrationSchema() : schema;
       resolved.field = FieldIndex(own_schema, name);
-      for (const Value& value : axis.values) {
-        resolved.values.push_back(
-            OptionSchema::ResolveOne(own_schema.fields()[resolved.field], value, owner, nullptr));
-      }
-      // Null on an axis is the option that is not given.
-      if (!axis.values.front().is_null()) {
-        (resolved.is_calibration ? first_calibration : first).Set(name, axis.values.front());
-      }
+      resolved.values = axis.resolved;
       axis_names_.push_back(axis.name);
       groups_.back().push_back(std::move(resolved));
     }
   }
-  base_ = schema.Resolve(first, owner).map();
-  if (!first_calibration.is_null()) calibration_ = CalibrationSchema().Resolve(first_calibration, "calibration").map();
+  base_ = entry.first.map();
+  if (!entry.calibration_fixed.is_null()) calibration_ = entry.first_calibration.map();
 }
 
 void Grid::ForEach(const std::function<void(const Cell&)>& visit) {

@@ -149,8 +149,7 @@ class Planner {
     for (const ModelSpec& spec : study_.models) {
       try {
         const Component& component = host_.Find(ComponentKind::kModel, spec.backend, spec.mark.Text());
-        const Options options = component.schema.Resolve(spec.backend_options, "model '" + component.info.name + "'");
-        const auto backend = host_.MakeModelBackend(component.info.name, options);
+        const auto backend = host_.MakeModelBackend(component.info.name, spec.backend_options);
         RequireSupported(*backend, spec.path);
         PlannedModel model{spec, backend->Inspect(spec.path), ""};
         model.headers_digest = HeadersDigest(model.summary, backend->Files(spec.path));
@@ -159,7 +158,7 @@ class Planner {
         model_factors_.push_back(ModelFactors(model));
         plan_.models.push_back(std::move(model));
         backends_.push_back(Value::Map{{"name", component.info.name},
-                                       {"options", options.map()},
+                                       {"options", spec.backend_options.map()},
                                        {"version", component.plugin_version}});
       } catch (const Error& error) {
         faults_.AddError(error);
@@ -184,9 +183,7 @@ class Planner {
 
   void AddTaskFactors(const TaskSpec& spec) {
     try {
-      const Component& component = host_.Find(ComponentKind::kTask, spec.component, spec.mark.Text());
-      const auto task = host_.MakeTask(
-          component.info.name, component.schema.Resolve(spec.options, "task '" + spec.name + "'"), spec.context);
+      const auto task = host_.MakeTask(spec.component, spec.options, spec.context);
       const TaskCard& card = task->card();
       std::vector<Factor> factors = card.factors;
       factors.insert(factors.end(), card.item_factors.begin(), card.item_factors.end());
@@ -451,9 +448,7 @@ class Planner {
     OpenedCorpus& opened = corpora_[name];
     const std::string origin = "corpus '" + name + "'";
     try {
-      const Component& component = host_.Find(ComponentKind::kCorpus, found->component, found->mark.Text());
-      const Options options = component.schema.Resolve(found->options, "corpus '" + component.info.name + "'");
-      const auto corpus = host_.MakeCorpus(component.info.name, options);
+      const auto corpus = host_.MakeCorpus(found->component, found->options);
       opened.digest = corpus->digest();
       opened.factors = columns_.Add(FactorSource::kCalibration, corpus->factors(), origin, found->mark);
     } catch (const Error& error) {
@@ -465,9 +460,6 @@ class Planner {
   size_t OwnPlace(std::string_view column) const {
     return static_cast<size_t>(columns_.Find(column) - columns_.columns().data());
   }
-
-  // Numbers do not depend on which of several equal devices computes them.
-  static std::string DeviceKind(const std::string& device) { return device.substr(0, device.find(':')); }
 
   // Headers and file sizes tell models apart without a weight read. They say the same of a base model and what was trained
   // on from it, or of two snapshots of one training: then names tell them apart. Records go by the weights themselves.
@@ -490,7 +482,7 @@ class Planner {
     }
     trial.identity = Value::Map{{"backend", backends_[trial.model]},
                                 {"calibration", std::move(calibration)},
-                                {"compute", Value::Map{{"device", DeviceKind(trial.compute.device)},
+                                {"compute", Value::Map{{"device", trial.compute.device},
                                                        {"dtype", std::string(Name(trial.compute.dtype))}}},
                                 {"model", ModelIdentity(trial.model)},
                                 {"quantizer", Value::Map{{"name", trial.quantizer},

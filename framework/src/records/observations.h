@@ -37,10 +37,10 @@ BITLAW_EXPORT std::string WriteColumns(const std::vector<ObservationColumn>& col
 /// Error(kIo) with `origin` for a text that WriteColumns() did not write.
 BITLAW_EXPORT std::vector<ObservationColumn> ReadColumns(const std::string& text, const std::string& origin);
 
-/// The observations as they will be: the same columns, with what is known before a trial runs, and stand-ins for what is
-/// measured (half of what a model can do beyond guessing; `record` is empty). `cards` has one a task of the study. For
-/// checks of what a law needs: of a plan of many trials it has the first 500, and of the others one of each kind (which
-/// columns have a value).
+/// The observations as they will be: the same columns, with what is known before a trial runs, and stand-ins for what
+/// is measured (half of what a model can do beyond guessing; `record` is empty). `cards` has one a task of the study.
+/// For checks of what a law needs: of a plan of many trials it has the first 500, and of the others one of each kind
+/// (which columns have a value).
 BITLAW_EXPORT Table PlannedObservations(const Plan& plan, const std::vector<TaskCard>& cards);
 
 }  // namespace bitlaw

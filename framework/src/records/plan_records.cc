@@ -25,9 +25,7 @@ PlanContents::~PlanContents() = default;
 const Task& PlanContents::task(size_t index) {
   if (!tasks_[index]) {
     const TaskSpec& spec = plan_.study.tasks[index];
-    const Component& component = host_.Find(ComponentKind::kTask, spec.component, spec.mark.Text());
-    tasks_[index] = host_.MakeTask(spec.component, component.schema.Resolve(spec.options, fmt::format("task '{}'", spec.name)),
-                                   spec.context);
+    tasks_[index] = host_.MakeTask(spec.component, spec.options, spec.context);
   }
   return *tasks_[index];
 }
@@ -58,9 +56,7 @@ void PlanContents::CheckTask(size_t index) {
 std::unique_ptr<Corpus> PlanContents::MakeCorpus(const std::string& name) const {
   for (const CorpusSpec& spec : plan_.study.corpora) {
     if (spec.name != name) continue;
-    const Component& component = host_.Find(ComponentKind::kCorpus, spec.component, spec.mark.Text());
-    return host_.MakeCorpus(spec.component,
-                            component.schema.Resolve(spec.options, fmt::format("corpus '{}'", spec.name)));
+    return host_.MakeCorpus(spec.component, spec.options);
   }
   throw InternalError(fmt::format("the plan names corpus '{}', the study has none of that name", name));
 }
@@ -89,9 +85,7 @@ void PlanContents::CheckCorpus(const std::string& name) {
 
 std::vector<fs::path> PlanContents::ModelFiles(size_t model) const {
   const ModelSpec& spec = plan_.models[model].spec;
-  const Component& component = host_.Find(ComponentKind::kModel, spec.backend, spec.mark.Text());
-  const Options options = component.schema.Resolve(spec.backend_options, fmt::format("model '{}'", spec.backend));
-  return host_.MakeModelBackend(spec.backend, options)->Files(spec.path);
+  return host_.MakeModelBackend(spec.backend, spec.backend_options)->Files(spec.path);
 }
 
 const std::string& PlanContents::WeightsDigest(size_t model) {
@@ -110,7 +104,7 @@ TrialContent PlanContents::Base(const Trial& trial, std::string weights_digest) 
   content.weights_digest = std::move(weights_digest);
   content.backend = backend.info.name;
   content.backend_version = backend.plugin_version;
-  content.backend_options = backend.schema.Resolve(spec.backend_options, fmt::format("model '{}'", spec.backend)).map();
+  content.backend_options = spec.backend_options.map();
   content.compute = trial.compute;
   content.quantizer = trial.quantizer;
   content.quantizer_version = trial.quantizer_version;

@@ -14,12 +14,15 @@
 #include <numeric>
 #include <optional>
 
+#include "base/durable_file.h"
+#include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "records/plan_records.h"
 #include "records/record_store.h"
 #include "run/code_watch.h"
 #include "run/machine.h"
 #include "run/trial.h"
+#include "plan/work_study.h"
 #include "run/worker_process.h"
 
 namespace bitlaw {
@@ -83,7 +86,12 @@ class Launcher {
     FindMissing();  // Before the signals: nothing is lost here, and a digest of many gigabytes would not hear them.
     SignalScope signals;
     const size_t count = std::min(queue_.size(), static_cast<size_t>(std::max(1, options_.workers)));
-    if (count > 0) code_digest_ = DigestOf(Code());
+    if (count > 0) {
+      code_digest_ = DigestOf(Code());
+      const std::string work = WriteWorkStudy(plan_, options_.evaluate);
+      WriteDurably(WorkFile(options_.output), work);
+      work_digest_ = DigestOf(work);
+    }
     workers_.resize(count);
     for (Worker& worker : workers_) Start(worker);
     while (g_stop_signal == 0 && AnyAlive()) {
@@ -233,7 +241,10 @@ class Launcher {
 
   void Start(Worker& worker) {
     worker = Worker();
-    worker.process = std::make_unique<WorkerProcess>(options_.worker_command);
+    std::vector<std::string> command = options_.worker_command;
+    const size_t slot = static_cast<size_t>(&worker - workers_.data());
+    command.insert(command.end(), {"--device", options_.devices[slot % options_.devices.size()]});
+    worker.process = std::make_unique<WorkerProcess>(command);
   }
 
   bool AnyAlive() const {
@@ -342,7 +353,7 @@ class Launcher {
     worker.trial = queue_[next_++];
     worker.trial_began = Clock::now();
     const Trial& trial = plan_.trials[*worker.trial];
-    worker.process->Send(ToOrderLine({trial.id, contents_.WeightsDigest(trial.model), code_digest_}));
+    worker.process->Send(ToOrderLine({trial, contents_.WeightsDigest(trial.model), code_digest_, work_digest_}));
   }
 
   void TaskDone(Worker& worker, const WorkerMessage& message) {
@@ -437,7 +448,7 @@ class Launcher {
   std::vector<size_t> done_;  ///< Trials that are recorded, as far as is known.
   int failed_starts_ = 0;     ///< In a row.
   std::optional<FileWatch> code_;
-  std::string code_digest_;
+  std::string code_digest_, work_digest_;
   std::map<std::string, size_t> rebuilt_;  // Plugins of another build: how many records that are used are of it.
   std::vector<Worker> workers_;
   LaunchProgress progress_;

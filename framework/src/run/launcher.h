@@ -10,6 +10,7 @@
 #include "plan/plan.h"
 #include "plugin/host.h"
 #include "run/output_lock.h"
+#include "plan/evaluate_options.h"
 
 namespace bitlaw {
 
@@ -17,8 +18,11 @@ struct BITLAW_EXPORT LaunchOptions {
   std::filesystem::path output;
   int workers = 1;
   double trial_timeout_s = 0;               ///< 0: none.
-  /// argv of a worker process, which speaks worker_message.h: Serve() in worker.h.
+  EvaluateOptions evaluate;
+  /// argv of a worker process, which speaks worker_message.h: ServeTrials() in worker.h. "--device" and one of
+  /// `devices`, in turn, are added.
   std::vector<std::string> worker_command;
+  std::vector<std::string> devices = {"cpu"};
   const OutputLock* lock = nullptr;         ///< Of the output; asked now and then whether it is still held.
   /// Trials to do; empty: those of the plan. Indices into Plan::trials.
   std::vector<size_t> trials;

@@ -35,21 +35,20 @@ struct InputsTouched {};
 // One trial from its first missing task to its last.
 class TrialRun {
  public:
-  TrialRun(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache,
-           FileWatch& code, const ProcessState& state, int threads, const Tell& tell)
+  TrialRun(PlanContents& contents, const Trial& trial, const TrialSetting& setting, const RecordStore& store,
+           DigestCache& cache, FileWatch& code, const ProcessState& state, const Tell& tell)
       : contents_(contents),
         trial_(trial),
         store_(store),
         cache_(cache),
         code_(code),
         state_(state),
-        threads_(threads),
+        setting_(setting),
+        compute_{trial.compute.dtype, setting.device},
         tell_(tell),
         spec_(contents.plan().models[trial.model].spec),
         study_(contents.plan().study) {
-    const Component& component = contents_.host().Find(ComponentKind::kModel, spec_.backend, spec_.mark.Text());
-    backend_ = contents_.host().MakeModelBackend(
-        spec_.backend, component.schema.Resolve(spec_.backend_options, fmt::format("model '{}'", spec_.backend)));
+    backend_ = contents_.host().MakeModelBackend(spec_.backend, spec_.backend_options);
   }
 
   void Run() {
@@ -60,7 +59,7 @@ class TrialRun {
     if (!missing.empty() || LacksQuantizationRecord()) {
       Stage("open the model");
       const auto began = Clock::now();
-      model_ = backend_->Open(spec_.path, trial_.compute);
+      model_ = backend_->Open(spec_.path, compute_);
       open_s_ = Seconds(began);
       CheckInputs();
       if (trial_.quantizer != "none") Quantize(artifact);
@@ -195,7 +194,7 @@ class TrialRun {
     } catch (const Error& error) {
       Warn(fmt::format("{} The model is quantized anew.", error.what()));
       fs::remove(artifact);
-      model_ = backend_->Open(spec_.path, trial_.compute);  // It may be half quantized.
+      model_ = backend_->Open(spec_.path, compute_);  // It may be half quantized.
       return std::nullopt;
     }
   }
@@ -249,7 +248,8 @@ class TrialRun {
         plugins.push_back(host.Find(ComponentKind::kCorpus, corpus.component).plugin_id);
       }
     }
-    Value facts = MachineFacts(threads_);
+    Value facts = MachineFacts(setting_.threads);
+    facts.Set("device", setting_.device);
     facts.Set("plugins", PluginBuilds(host, code_, plugins));
     return facts;
   }
@@ -326,7 +326,7 @@ class TrialRun {
   void Score(size_t index) {
     const std::string& name = study_.tasks[index].name;
     Stage(fmt::format("evaluate {}", name));
-    TaskResult result = Evaluate(*model_, contents_.task(index), Options(), [&](const EvaluateProgress& progress) {
+    TaskResult result = Evaluate(*model_, contents_.task(index), setting_.evaluate, [&](const EvaluateProgress& progress) {
       StageAtTimes([&] { return fmt::format("evaluate {} ({}/{})", name, progress.done, progress.total); });
     });
     CheckInputs();
@@ -363,17 +363,14 @@ class TrialRun {
     tell_(message);
   }
 
-  EvaluateOptions Options() const {
-    return EvaluateOptions::From(EvaluateOptions::Schema().Resolve(study_.evaluate, "evaluate"));
-  }
-
   PlanContents& contents_;
   const Trial& trial_;
   const RecordStore& store_;
   DigestCache& cache_;
   FileWatch& code_;
   const ProcessState& state_;
-  const int threads_;
+  const TrialSetting& setting_;
+  const ComputeSetting compute_;  // On the device of this worker.
   const Tell& tell_;
   const ModelSpec& spec_;
   const StudySpec& study_;
@@ -393,11 +390,11 @@ std::filesystem::path ArtifactPath(const RecordStore& store, const TrialContent&
   return store.output() / "artifacts" / (RecordDigest(QuantizationKey(content)) + ".safetensors");
 }
 
-void RunTrial(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache, FileWatch& code,
-              const ProcessState& state, int threads, const Tell& tell) {
+void RunTrial(PlanContents& contents, const Trial& trial, const TrialSetting& setting, const RecordStore& store,
+              DigestCache& cache, FileWatch& code, const ProcessState& state, const Tell& tell) {
   for (int tries = 0; tries < 3; ++tries) {
     try {
-      return TrialRun(contents, trial, store, cache, code, state, threads, tell).Run();
+      return TrialRun(contents, trial, setting, store, cache, code, state, tell).Run();
     } catch (const InputsTouched&) {
       WorkerMessage message;
       message.kind = WorkerMessage::Kind::kWarning;

@@ -2,12 +2,14 @@
 
 #include <filesystem>
 #include <functional>
+#include <string>
 
 #include "base/process_state.h"
 #include "bitlaw/base/export.h"
 #include "records/plan_records.h"
 #include "records/record_store.h"
 #include "run/worker_message.h"
+#include "plan/evaluate_options.h"
 
 namespace bitlaw {
 
@@ -17,16 +19,25 @@ using Tell = std::function<void(const WorkerMessage&)>;
 /// record>.safetensors.
 BITLAW_EXPORT std::filesystem::path ArtifactPath(const RecordStore& store, const TrialContent& content);
 
+/// What else a trial runs with.
+struct BITLAW_EXPORT TrialSetting {
+  EvaluateOptions evaluate;
+  std::string device;  ///< "cuda:1": the one of the kind Trial::compute.device that computes.
+  int threads = 1;
+};
+
 /// Does what is not yet recorded of one trial: open the model, quantize it or load the codes that an earlier try left in
 /// <output>/artifacts, score each missing task, put its record on the disk at once. Opens nothing if all is recorded.
 ///
-/// Tells stages, the calibration digest if it was not known, and every task; not the end. `threads` goes into timings.
+/// Tells stages, the calibration digest if it was not known, and every task; not the end. Device and threads go into
+/// timings.
 /// What numbers are made of is compared with what their key was taken of before each record is written: a model, plugin,
 /// task or text that was replaced meanwhile ends the trial; after a mere touch the trial begins anew.
 /// A resumed trial gives the same bytes as one that was never stopped, on the same machine with as many threads.
 /// Errors: those of the model, corpus, quantizer and tasks; Error(kNumerical) for a fallback that the study forbids;
 /// Error(kIo, kPlugin) for what was replaced.
-BITLAW_EXPORT void RunTrial(PlanContents& contents, const Trial& trial, const RecordStore& store, DigestCache& cache,
-                            FileWatch& code, const ProcessState& state, int threads, const Tell& tell);
+BITLAW_EXPORT void RunTrial(PlanContents& contents, const Trial& trial, const TrialSetting& setting,
+                            const RecordStore& store, DigestCache& cache, FileWatch& code, const ProcessState& state,
+                            const Tell& tell);
 
 }  // namespace bitlaw

@@ -4,15 +4,16 @@
 #include <c10/util/Exception.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <new>
 #include <string>
 
+#include "base/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
 #include "run/code_watch.h"
 #include "run/trial.h"
+#include "plan/work_study.h"
 
 namespace bitlaw {
 namespace {
@@ -47,44 +48,45 @@ WorkerMessage Failure(const std::string& kind, const std::string& text) {
   return message;
 }
 
-// A worker that starts late may find another model or other code than its launcher did.
-void CheckOrder(const TrialOrder& order, const std::string& code_digest, PlanContents& contents, const Trial& trial) {
+// A worker that starts late may find another model, other code or another study than its launcher did.
+void CheckOrder(const TrialOrder& order, const std::string& code_digest, const WorkStudy& work,
+                PlanContents& contents) {
+  if (order.work_digest != work.digest) {
+    throw Error(ErrorKind::kIo, "the study's work file in the output folder is of another run. Run again.");
+  }
   if (order.code_digest != code_digest) {
     throw Error(ErrorKind::kPlugin, "bitlaw or a plugin was replaced while the study ran. Run again.");
   }
-  if (order.weights_digest != contents.WeightsDigest(trial.model)) {
-    throw Error(ErrorKind::kIo, "model '" + contents.plan().models[trial.model].spec.name +
+  if (order.weights_digest != contents.WeightsDigest(order.trial.model)) {
+    throw Error(ErrorKind::kIo, "model '" + work.plan.models.at(order.trial.model).spec.name +
                                     "' was replaced while the study ran. Run again for the model that is there now.");
   }
 }
 
 }  // namespace
 
-int ServeTrials(const Plan& plan, const PluginHost& host, const ProcessState& state, const WorkerOptions& options) {
+int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerOptions& options) {
   const int threads = SetTorchThreads(options.threads);
+  const std::filesystem::path file = WorkFile(options.output);
+  const WorkStudy work = ReadWorkStudy(ReadWholeFile(file), file.string());
   const RecordStore store(options.output);
   DigestCache cache = CacheOf(options.output);
-  PlanContents contents(plan, host, cache);
+  PlanContents contents(work.plan, host, cache);
   FileWatch code = WatchCode(host);
   const std::string code_digest = DigestOf(code);
   // A line of its own, whatever a plugin left unfinished there.
   const Tell tell = [&](const WorkerMessage& message) { WriteAll(options.out, "\n" + ToLine(message)); };
   tell({});
   for (std::string line; ReadLine(options.in, line);) {
-    const TrialOrder order = FromOrderLine(line);
-    const std::string& id = order.trial;
-    const auto trial = std::find_if(plan.trials.begin(), plan.trials.end(), [&](const Trial& t) { return t.id == id; });
-    if (trial == plan.trials.end()) {
-      tell(Failure("spec",
-                   "the study's files changed while it ran: trial " + id + " is no longer part of it. Run it again."));
-      continue;
-    }
     try {
+      const TrialOrder order = FromOrderLine(line);
       // Whatever the last trial left must not reach this one.
       state.Restore();
       at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) { state.RestoreThread(); });
-      CheckOrder(order, code_digest, contents, *trial);
-      RunTrial(contents, *trial, store, cache, code, state, threads, tell);
+      CheckOrder(order, code_digest, work, contents);
+      const std::string& kind = order.trial.compute.device;
+      const TrialSetting setting{work.evaluate, options.device.empty() ? kind : options.device, threads};
+      RunTrial(contents, order.trial, setting, store, cache, code, state, tell);
       WorkerMessage done;
       done.kind = WorkerMessage::Kind::kDone;
       tell(done);

@@ -1,10 +1,10 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "base/process_state.h"
 #include "bitlaw/base/export.h"
-#include "plan/plan.h"
 #include "plugin/host.h"
 
 namespace bitlaw {
@@ -12,13 +12,14 @@ namespace bitlaw {
 struct BITLAW_EXPORT WorkerOptions {
   std::filesystem::path output;
   int threads = 0;  ///< As libtorch uses them; 0: every core that the process may use.
+  std::string device;  ///< "cuda:1": the one of its kind that this worker computes on; "": the kind's first.
   int in = 0;       ///< Descriptor: one TrialOrder a line.
   int out = 1;      ///< Descriptor: worker_message.h.
 };
 
-/// Runs the trials that it is told, one after the other, until its input ends. A trial that throws is told of and the next
-/// one taken. `state` is from before the first plugin was opened; each trial begins with it. Returns the exit code.
-BITLAW_EXPORT int ServeTrials(const Plan& plan, const PluginHost& host, const ProcessState& state,
-                              const WorkerOptions& options);
+/// Runs the trials that it is told, one after the other, until its input ends: by the work file of the output, which
+/// must be the one that an order names. A trial that throws is told of and the next one taken. `state` is from before
+/// the first plugin was opened; each trial begins with it. Returns the exit code.
+BITLAW_EXPORT int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerOptions& options);
 
 }  // namespace bitlaw

@@ -1,12 +1,13 @@
 #include "run/worker_message.h"
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <limits>
-#include <sstream>
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"
+#include "plan/work_study.h"
 
 namespace bitlaw {
 namespace {
@@ -72,13 +73,23 @@ std::optional<WorkerMessage> FromLine(std::string_view line) {
 }
 
 std::string ToOrderLine(const TrialOrder& order) {
-  return order.trial + " " + order.weights_digest + " " + order.code_digest;
+  // Keys keep their order, and with it the options of a quantizer theirs. A line end within a text is written as \n.
+  std::string line = PrettyJson(Value::Map{{"trial", TrialJson(order.trial)},
+                                           {"weights_digest", order.weights_digest},
+                                           {"code_digest", order.code_digest},
+                                           {"work_digest", order.work_digest}});
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  return line;
 }
 
 TrialOrder FromOrderLine(const std::string& line) {
+  const Value json = ParseJson(line, "order");
+  const Value* trial = json.Find("trial");
   TrialOrder order;
-  std::istringstream words(line);
-  words >> order.trial >> order.weights_digest >> order.code_digest;
+  order.trial = ReadTrialJson(trial == nullptr ? Value() : *trial, "order");
+  order.weights_digest = TextOf(json, "weights_digest");
+  order.code_digest = TextOf(json, "code_digest");
+  order.work_digest = TextOf(json, "work_digest");
   return order;
 }
 

@@ -5,13 +5,14 @@
 #include <string_view>
 
 #include "bitlaw/base/export.h"
+#include "plan/plan.h"
 
 namespace bitlaw {
 
 /// What a worker tells its launcher, one JSON line a message.
 struct BITLAW_EXPORT WorkerMessage {
   enum class Kind {
-    kReady,        ///< The plan is made: a trial may be given.
+    kReady,        ///< Plugins are loaded and the work file is read: a trial may be given.
     kStage,        ///< `text`: what is being done now.
     kCalibration,  ///< Tokens were drawn: `entry` of the digest cache is `digest`.
     kTask,         ///< A task was recorded (`found`: it had been already).
@@ -32,13 +33,14 @@ BITLAW_EXPORT std::string ToLine(const WorkerMessage& message);  ///< With the l
 /// nullopt for a line that is no message (a plugin may print).
 BITLAW_EXPORT std::optional<WorkerMessage> FromLine(std::string_view line);
 
-/// A trial that a launcher gives, one line, with what the launcher found its inputs to be.
+/// A trial that a launcher gives, one line of JSON: what is to be done, and what the launcher found its inputs to be.
 struct BITLAW_EXPORT TrialOrder {
-  std::string trial;           ///< Id.
+  Trial trial;                 ///< As TrialJson() of work_study.h keeps it.
   std::string weights_digest;  ///< Of the trial's model.
   std::string code_digest;     ///< Of program and plugins: code_watch.h.
+  std::string work_digest;     ///< Of the study's work file: WorkStudy::digest.
 };
 BITLAW_EXPORT std::string ToOrderLine(const TrialOrder& order);  ///< Without the line end.
-BITLAW_EXPORT TrialOrder FromOrderLine(const std::string& line);
+BITLAW_EXPORT TrialOrder FromOrderLine(const std::string& line);  ///< Error(kIo) for another line.
 
 }  // namespace bitlaw

@@ -10,7 +10,7 @@ const std::vector<std::pair<std::string, std::vector<std::string>>>& SpecKeys() 
       {"study",
        {"bitlaw", "study", "output", "compute", "data_paths", "models", "corpora", "quantize", "tasks", "strata", "laws",
         "map", "fit", "evaluate", "allow_fallback"}},
-      {"compute", {"dtype", "device"}},
+      {"compute", {"dtype", "device", "devices"}},
       {"model", {"path", "name", "family", "backend", "backend_options", "hold_out", "columns"}},
       {"corpus", {"type"}},
       {"quantize",

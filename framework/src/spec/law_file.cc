@@ -23,15 +23,25 @@ LawSpec ReadLaw(const std::string& name, const PluginHost& host, const std::vect
   law.mark = file.map.mark();
   law.name = reader.Name("name").value_or(found.path.stem().string());
   law.component = reader.String("type").value_or("formula");
-  law.options = reader.Rest();
+  law.given = reader.Rest();
   faults.ThrowIfAny();
   const Value* type = reader.Find("type");
   const Component& component =
       host.Find(ComponentKind::kLaw, law.component, type == nullptr ? "" : type->mark().Text());
   law.component = component.info.name;
-  // Making a law reads no file and checks its formula.
-  host.MakeLaw(law.component, law.name, component.schema.Resolve(law.options, "law '" + component.info.name + "'"));
+  law.options = component.schema.Resolve(law.given, "law '" + component.info.name + "'");
+  host.MakeLaw(law.component, law.name, *law.options);  // Reads no file and checks its formula.
   return law;
+}
+
+std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& specs, const PluginHost& host) {
+  std::vector<std::unique_ptr<Law>> laws;
+  for (const LawSpec& spec : specs) {
+    const Component& component = host.Find(ComponentKind::kLaw, spec.component, spec.mark.Text());
+    const auto resolve = [&] { return component.schema.Resolve(spec.given, "law '" + component.info.name + "'"); };
+    laws.push_back(host.MakeLaw(component.info.name, spec.name, spec.options ? *spec.options : resolve()));
+  }
+  return laws;
 }
 
 }  // namespace bitlaw

@@ -86,8 +86,8 @@ void StudyReader::ReadTask(const Value& entry, const std::string& place) {
     try {
       const Component& component = host_.Find(ComponentKind::kTask, *type, merged.Find("type")->mark().Text());
       task.component = component.info.name;
-      task.options = Without(merged, SpecKeysOf("task file"));
-      component.schema.Resolve(task.options, "task '" + component.info.name + "'");
+      task.options = component.schema.Resolve(Without(merged, SpecKeysOf("task file")),
+                                              "task '" + component.info.name + "'");
     } catch (const Error& error) {
       of_file.AddError(error);
     }
@@ -149,14 +149,14 @@ void StudyReader::ReadLaw(const Value& entry, const std::string& place) {
   MapReader reader(merged, "law file", "the law", of_file, true);
   law.name = reader.Name("name").value_or(law.name);
   law.component = reader.String("type").value_or("formula");
-  law.options = Without(merged, SpecKeysOf("law file"));
+  law.given = Without(merged, SpecKeysOf("law file"));
   try {
     const Value* type = reader.Find("type");
     const Component& component =
         host_.Find(ComponentKind::kLaw, law.component, type == nullptr ? entry.mark().Text() : type->mark().Text());
     law.component = component.info.name;
-    // Making a law reads no file and checks its formula.
-    host_.MakeLaw(law.component, law.name, component.schema.Resolve(law.options, "law '" + component.info.name + "'"));
+    law.options = component.schema.Resolve(law.given, "law '" + component.info.name + "'");
+    host_.MakeLaw(law.component, law.name, *law.options);  // Reads no file and checks its formula.
   } catch (const Error& error) {
     of_file.AddError(error);
   }

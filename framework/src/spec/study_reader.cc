@@ -26,6 +26,8 @@ std::string NameFromPath(const fs::path& path) {
 
 }  // namespace
 
+std::string DeviceKind(const std::string& device) { return device.substr(0, device.find(':')); }
+
 StudySpec ReadStudy(const fs::path& file, const PluginHost& host, const std::vector<fs::path>& search) {
   return StudyReader(file, host, search).Read();
 }
@@ -94,16 +96,43 @@ void StudyReader::ReadHead(MapReader& study) {
   } catch (const Error& error) {
     faults_.Add(setting.Find("dtype")->mark(), error.what());
   }
-  if (const auto device = setting.String("device")) {
-    const std::string_view index = std::string_view(*device).substr(std::min<size_t>(device->size(), 5));
-    const bool is_cuda = *device == "cuda" || (device->starts_with("cuda:") && !index.empty() && index.size() <= 3 &&
-                                               index.find_first_not_of("0123456789") == std::string_view::npos);
-    if (*device != "cpu" && !is_cuda) {
-      faults_.Add(setting.Find("device")->mark(),
-                  "'" + *device + "' is not a device. Use cpu, cuda, or cuda:<number> for one of several.");
-    }
-    spec_.compute.device = *device;
+  ReadDevices(setting);
+}
+
+void StudyReader::ReadDevices(MapReader& setting) {
+  const Value* one = setting.String("device") ? setting.Find("device") : nullptr;
+  const Value* several = setting.List("devices");
+  if (one != nullptr && several != nullptr) {
+    faults_.Add(several->key_mark(), "'devices' stands beside 'device'. Give one of them.");
   }
+  if (several != nullptr && several->AsList().empty()) {
+    faults_.Add(several->mark(), "'devices' is an empty list. Name one or more, or leave it out for the CPU.");
+  }
+  if (one == nullptr && several == nullptr) return;
+  spec_.devices.clear();
+  for (const Value& given : one != nullptr ? Value::List{*one} : several->AsList()) ReadDevice(given);
+  if (!spec_.devices.empty()) spec_.compute.device = DeviceKind(spec_.devices.front().name);
+}
+
+void StudyReader::ReadDevice(const Value& given) {
+  const std::string name = given.is_string() ? given.AsString() : given.Text();
+  const std::string_view index = std::string_view(name).substr(std::min<size_t>(name.size(), 5));
+  const bool is_cuda = name == "cuda" || (name.starts_with("cuda:") && !index.empty() && index.size() <= 3 &&
+                                          index.find_first_not_of("0123456789") == std::string_view::npos);
+  if (name != "cpu" && !is_cuda) {
+    faults_.Add(given.mark(), "'" + name + "' is not a device. Use cpu, cuda, or cuda:<number> for one of several.");
+    return;
+  }
+  for (const DeviceSpec& other : spec_.devices) {
+    if (other.name == name) {
+      faults_.Add(given.mark(), "the device '" + name + "' is listed twice. `bitlaw run --workers` lets several workers "
+                                "share the devices.");
+    } else if (DeviceKind(other.name) != DeviceKind(name)) {
+      faults_.Add(given.mark(), "the devices '" + other.name + "' and '" + name + "' are of two kinds, which give other "
+                                "numbers. Make a study of each.");
+    }
+  }
+  spec_.devices.push_back({name, given.mark()});
 }
 
 void StudyReader::ReadDataPaths(MapReader& study) {
@@ -144,7 +173,7 @@ void StudyReader::ReadModels(const Value* models) {
   for (const std::string& name : host_.Names(ComponentKind::kModel)) {
     try {
       const Options options = host_.Find(ComponentKind::kModel, name).schema.Resolve(Value(), "model '" + name + "'");
-      backends_.emplace_back(name, host_.MakeModelBackend(name, options));
+      backends_.push_back({name, options, host_.MakeModelBackend(name, options)});
     } catch (const Error&) {
       // A backend that cannot do without options is used only where the study names it.
     }
@@ -196,16 +225,15 @@ void StudyReader::ReadModel(const Value& entry, const std::string& place) {
   model.hold_out = reader.Bool("hold_out").value_or(false);
   if (const Value* columns = reader.Map("columns")) model.columns = ReadColumns(*columns, place);
   model.backend = reader.String("backend").value_or("");
-  if (const Value* options = reader.Map("backend_options")) {
-    model.backend_options = *options;
-    if (model.backend.empty()) {
-      faults_.Add(options->key_mark(), "'backend_options' of " + place + " needs 'backend' beside it.");
-    }
+  const Value* options = reader.Map("backend_options");
+  if (options != nullptr && model.backend.empty()) {
+    faults_.Add(options->key_mark(), "'backend_options' of " + place + " needs 'backend' beside it.");
   }
   if (!model.backend.empty()) {
     try {
       const Component& backend = host_.Find(ComponentKind::kModel, model.backend, reader.Find("backend")->mark().Text());
-      backend.schema.Resolve(model.backend_options, "model '" + backend.info.name + "'");
+      model.backend_options =
+          backend.schema.Resolve(options == nullptr ? Value() : *options, "model '" + backend.info.name + "'");
       model.backend = backend.info.name;
     } catch (const Error& error) {
       faults_.AddError(error);
@@ -232,7 +260,7 @@ void StudyReader::ReadModel(const Value& entry, const std::string& place) {
     one.path = path;
     one.name = name.value_or(NameFromPath(path));
     one.mark = mark;
-    if (one.backend.empty()) one.backend = BackendOf(path, mark);
+    if (one.backend.empty()) SetBackendOf(path, mark, one);
     spec_.models.push_back(std::move(one));
   }
 }
@@ -265,11 +293,15 @@ void StudyReader::ReadMap(const Value* map) {
   }
 }
 
-std::string StudyReader::BackendOf(const fs::path& path, const SourceMark& mark) {
+void StudyReader::SetBackendOf(const fs::path& path, const SourceMark& mark, ModelSpec& model) {
   std::vector<std::string> claims;
-  for (const auto& [name, backend] : backends_)
-    if (backend->Claims(path)) claims.push_back(name);
-  if (claims.size() == 1) return claims.front();
+  for (const KnownBackend& known : backends_) {
+    if (!known.backend->Claims(path)) continue;
+    claims.push_back(known.name);
+    model.backend = known.name;
+    model.backend_options = known.options;
+  }
+  if (claims.size() == 1) return;
   if (claims.empty()) {
     faults_.Add(mark, "no model backend knows the format of " + path.string() +
                           ". Backends: " + JoinNames(host_.Names(ComponentKind::kModel)) +
@@ -277,7 +309,6 @@ std::string StudyReader::BackendOf(const fs::path& path, const SourceMark& mark)
   } else {
     faults_.Add(mark, "several model backends claim " + path.string() + ": " + JoinNames(claims) + ". Name the 'backend'.");
   }
-  return "";
 }
 
 void StudyReader::ReadCorpora(const Value* corpora) {
@@ -301,8 +332,8 @@ void StudyReader::ReadCorpora(const Value* corpora) {
       try {
         const Component& component = host_.Find(ComponentKind::kCorpus, *type, reader.Find("type")->mark().Text());
         corpus.component = component.info.name;
-        corpus.options = FindCorpusFiles(component.schema, reader.Rest());
-        component.schema.Resolve(corpus.options, "corpus '" + component.info.name + "'");
+        corpus.options = component.schema.Resolve(FindCorpusFiles(component.schema, reader.Rest()),
+                                                  "corpus '" + component.info.name + "'");
       } catch (const Error& error) {
         faults_.AddError(error);
       }

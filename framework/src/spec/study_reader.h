@@ -31,6 +31,8 @@ class StudyReader {
   static constexpr size_t kMaxEntries = 2'000;
 
   void ReadHead(MapReader& study);
+  void ReadDevices(MapReader& setting);
+  void ReadDevice(const Value& given);
   void ReadDataPaths(MapReader& study);
   void AddDataPathsOfEnvironment();
   void ReadModels(const Value* models);
@@ -39,7 +41,7 @@ class StudyReader {
   void ReadModel(const Value& entry, const std::string& name);
   std::vector<std::pair<std::string, Value>> ReadColumns(const Value& columns, const std::string& place);
   void ReadMap(const Value* map);
-  std::string BackendOf(const std::filesystem::path& path, const SourceMark& mark);
+  void SetBackendOf(const std::filesystem::path& path, const SourceMark& mark, ModelSpec& model);
   void ReadCorpora(const Value* corpora);
   Value FindCorpusFiles(const OptionSchema& schema, const Value& options) const;
   void ReadQuantize(const Value* entries);
@@ -54,7 +56,12 @@ class StudyReader {
   std::vector<std::filesystem::path> folders_;  // With tasks/ and laws/, in order of search.
   Faults faults_;
   StudySpec spec_;
-  std::vector<std::pair<std::string, std::unique_ptr<ModelBackend>>> backends_;  // Those that need no option.
+  struct KnownBackend {
+    std::string name;
+    Options options;  // Its defaults.
+    std::unique_ptr<ModelBackend> backend;
+  };
+  std::vector<KnownBackend> backends_;  // Those that need no option.
 };
 
 /// Decodes one entry of `quantize:`; `place` names it in sentences: "quantize[1]".

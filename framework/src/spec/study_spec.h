@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 
 namespace bitlaw {
 
+class Law;
 class PluginHost;
 
 /// Reads a YAML file into a Value tree with marks. Strict: duplicate keys, tabs in the wrong place, anchors that
@@ -26,8 +28,9 @@ BITLAW_EXPORT Value ParseYaml(const std::string& text, const std::string& origin
 /// One axis of a grid: a column name and the values it takes.
 struct BITLAW_EXPORT GridAxis {
   std::string name;            ///< "bits", "group_size", "calibration.sequences", ...
-  std::vector<Value> values;
+  std::vector<Value> values;       ///< As written.
   SourceMark mark;
+  std::vector<Value> resolved{};   ///< By their field, one for each of `values`.
 };
 
 /// A calibration draw before its axes are expanded.
@@ -47,8 +50,10 @@ struct BITLAW_EXPORT QuantizeSpec {
   /// What fixed and axes are resolved with: the quantizer's options, and after them those of the recipe's other parts that
   /// the entry has, under dotted names (spec/quantize/recipe.h).
   OptionSchema schema;
-  Value fixed;                                 ///< Options given as single values, unresolved.
-  Value calibration_fixed;                     ///< Null: no calibration.
+  Value fixed;                                 ///< Options given as single values, as written.
+  Value calibration_fixed;                     ///< The same of the calibration. Null: there is none.
+  Options first;                               ///< Of the first cell, resolved.
+  Options first_calibration;                   ///< The same of its calibration; no options if there is none.
   std::vector<std::vector<GridAxis>> axes;     ///< Product over the outer list; the inner list advances together.
   std::string where;                           ///< Condition over options and calibration; empty: every cell.
   std::vector<Value> skip;                     ///< Maps: a cell that agrees with every entry of one is left out.
@@ -60,7 +65,7 @@ struct BITLAW_EXPORT ModelSpec {
   std::string name;                            ///< Unique in the study.
   std::string family;                          ///< For cross-family tests; defaults to the architecture.
   std::string backend;                         ///< "hf": given, or the one backend that claims the path.
-  Value backend_options;                       ///< As given, unresolved; null: none.
+  Options backend_options;                     ///< Resolved.
   bool hold_out = false;                       ///< Kept out of fits, used for validation.
   std::vector<std::pair<std::string, Value>> columns;  ///< The study's own of this model: numbers and texts.
   SourceMark mark;
@@ -68,7 +73,7 @@ struct BITLAW_EXPORT ModelSpec {
 
 struct BITLAW_EXPORT CorpusSpec {
   std::string name, component;
-  Value options;
+  Options options;                             ///< Resolved.
   SourceMark mark;
 };
 
@@ -76,7 +81,7 @@ struct BITLAW_EXPORT CorpusSpec {
 struct BITLAW_EXPORT TaskSpec {
   std::string name;                            ///< "arc_easy", or `as:` of the study.
   std::string component;                       ///< "multiple_choice"
-  Value options;                               ///< Task file merged with the study's overrides, unresolved.
+  Options options;                             ///< Task file merged with the study's overrides, resolved.
   TaskContext context;
   std::filesystem::path file;
   SourceMark mark;
@@ -85,17 +90,27 @@ struct BITLAW_EXPORT TaskSpec {
 /// One law to fit, from a law file or inline.
 struct BITLAW_EXPORT LawSpec {
   std::string name, component;                 ///< "stratified_power", "formula"
-  Value options;
+  Value given;                                 ///< Its options as they are written, for study.json.
+  std::optional<Options> options;              ///< Resolved; empty for a law that was read from study.json.
   SourceMark mark;
 };
 
-/// What a study file says, decoded strictly and with paths made absolute. Of models only names and magic bytes were
-/// looked at. docs/spec.md is the reference of the file format.
+/// A device that models compute on.
+struct BITLAW_EXPORT DeviceSpec {
+  std::string name;                            ///< "cpu", "cuda", "cuda:1"
+  SourceMark mark;
+};
+/// "cuda" of "cuda:1": numbers do not depend on which of several equal devices computes them.
+BITLAW_EXPORT std::string DeviceKind(const std::string& device);
+
+/// What a study file says, decoded strictly, with paths made absolute and the options of its components resolved: nobody
+/// resolves them again. Of models only names and magic bytes were looked at. docs/spec.md is the reference of the file format.
 struct BITLAW_EXPORT StudySpec {
   std::string name;
   std::filesystem::path file;
   std::filesystem::path output;                ///< Folder of records, tables and report.
-  ComputeSetting compute;
+  ComputeSetting compute;                      ///< `device` is the kind of `devices`: no number of a card.
+  std::vector<DeviceSpec> devices = {{"cpu", {}}};  ///< One worker each, unless told otherwise; all of one kind.
   std::vector<std::string> data_paths;         ///< Absolute; those of $BITLAW_DATA_PATH at the end.
   std::vector<ModelSpec> models;
   std::vector<CorpusSpec> corpora;
@@ -126,5 +141,8 @@ BITLAW_EXPORT StudySpec ReadStudy(const std::filesystem::path& file, const Plugi
 /// checked.
 BITLAW_EXPORT LawSpec ReadLaw(const std::string& name, const PluginHost& host,
                               const std::vector<std::filesystem::path>& search);
+
+/// Laws opened as their files say. Error(kSpec) of a law's own.
+BITLAW_EXPORT std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& laws, const PluginHost& host);
 
 }  // namespace bitlaw

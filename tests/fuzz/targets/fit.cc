@@ -36,8 +36,7 @@ void Fit(std::string_view input) {
   WriteScratch("study/laws/law.yaml", parts[0]);
   const LawSpec spec = ReadLaw("laws/law.yaml", Host(), {StudyHome()});
   std::vector<std::unique_ptr<Law>> laws;
-  const Component& component = Host().Find(ComponentKind::kLaw, spec.component);
-  laws.push_back(Host().MakeLaw(spec.component, spec.name, component.schema.Resolve(spec.options, "law")));
+  laws.push_back(Host().MakeLaw(spec.component, spec.name, *spec.options));
   FitReport report = FitLaws(laws, table, settings);
   const AnalysisReport analysis = Analyze(laws, table, settings, report);
   const ReportDocument document = FitDocument(report, analysis, "input");

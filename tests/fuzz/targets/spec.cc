@@ -44,8 +44,7 @@ void Task(std::string_view input) {
   }
   WriteScratch("study/tasks/task.yaml", parts[0]);
   const TaskSpec spec = ReadTask("tasks/task.yaml", Value(), Host(), {StudyHome()}, {});
-  const Component& component = Host().Find(ComponentKind::kTask, spec.component);
-  const auto task = Host().MakeTask(spec.component, component.schema.Resolve(spec.options, "task"), spec.context);
+  const auto task = Host().MakeTask(spec.component, spec.options, spec.context);
   const TaskCard& card = task->card();
   task->digest();
   std::vector<ItemScore> scores;

@@ -81,9 +81,7 @@ TEST_P(HarnessParity, GivesTheSameItems) {
   }
   if (name == "mmlu_5shot") overrides.Set("limit_from", "first");
   const TaskSpec spec = ReadTask(name, overrides, TaskPlugins(), {kSource / "configs"}, {data});
-  const Component& component = TaskPlugins().Find(ComponentKind::kTask, spec.component);
-  const auto task = TaskPlugins().MakeTask(spec.component,
-                                           component.schema.Resolve(spec.options, "task '" + name + "'"), spec.context);
+  const auto task = TaskPlugins().MakeTask(spec.component, spec.options, spec.context);
   SetTorchThreads(2);
   const auto model = MakeModelBackend("gguf")->Open(weights, {});
   EvaluateOptions options;

@@ -133,13 +133,13 @@ TEST(StudyDescription, ReadsBackWhatItWrote) {
   LawSpec law;
   law.name = "mine";
   law.component = "formula";
-  law.options.Set("formula", "A * N^a");
+  law.given.Set("formula", "A * N^a");
   description.laws.push_back(law);
   description.fit.Set("seed", 7);
   const std::string text = WriteStudyDescription(description);
   const StudyDescription again = ReadStudyDescription(text, "study.json");
   EXPECT_EQ(WriteStudyDescription(again), text);
-  EXPECT_EQ(again.laws[0].options.Find("formula")->AsString(), "A * N^a");
+  EXPECT_EQ(again.laws[0].given.Find("formula")->AsString(), "A * N^a");
   try {
     ReadStudyDescription("{\"format\": 1}", "study.json");
     FAIL();

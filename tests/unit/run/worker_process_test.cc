@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <thread>
 
 #include "bitlaw/base/error.h"
+#include "plan/work_study.h"
 
 namespace bitlaw {
 namespace {
@@ -186,10 +188,104 @@ TEST(WorkerProcess, TakesHalfALineForNoMessage) {
 }
 
 TEST(TrialOrder, ReadsBackFromItsLine) {
-  const TrialOrder order = FromOrderLine(ToOrderLine({"0123456789ab", std::string(64, 'a'), std::string(64, 'b')}));
-  EXPECT_EQ(order.trial, "0123456789ab");
+  Trial trial;
+  trial.id = "0123456789ab";
+  trial.label = "tiny gptq bits=3\nodd";
+  trial.model = 2;
+  trial.quantizer = "gptq";
+  trial.quantizer_version = "1.2.0";
+  // In the order of the schema, which is not that of the alphabet; 1.0 stays a real, and a path any bytes.
+  trial.quantizer_options = Options(Value::Map{{"damp", 1.0}, {"bits", 3}, {"cache", "/a\xff"}, {"clip", Value()}});
+  trial.recipe = Value::Map{{"activations", Value::Map{{"bits", 8}}}};
+  trial.calibration = CalibrationSpec{"c4", 8, 512, 7};
+  trial.compute = {Dtype::kBFloat16, "cuda"};
+  trial.axes = {{"bits", int64_t{3}}, {"act_order", Value()}};
+  trial.factors = {int64_t{1000}, 3.5, Value(), "act"};
+  const std::string line = ToOrderLine({trial, std::string(64, 'a'), std::string(64, 'b'), std::string(64, 'c')});
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+  const TrialOrder order = FromOrderLine(line);
+  EXPECT_EQ(order.trial.id, "0123456789ab");
+  EXPECT_EQ(order.trial.label, "tiny gptq bits=3\nodd");
+  EXPECT_EQ(order.trial.model, 2u);
+  EXPECT_EQ(order.trial.quantizer, "gptq");
+  EXPECT_EQ(order.trial.quantizer_version, "1.2.0");
+  EXPECT_EQ(order.trial.quantizer_options.map().Text(), trial.quantizer_options.map().Text());
+  EXPECT_EQ(order.trial.recipe.Text(), "{activations: {bits: 8}}");
+  ASSERT_TRUE(order.trial.calibration);
+  EXPECT_EQ(order.trial.calibration->corpus, "c4");
+  EXPECT_EQ(order.trial.calibration->sequences, 8);
+  EXPECT_EQ(order.trial.calibration->tokens, 512);
+  EXPECT_EQ(order.trial.calibration->seed, 7u);
+  EXPECT_EQ(order.trial.compute.dtype, Dtype::kBFloat16);
+  EXPECT_EQ(order.trial.compute.device, "cuda");
+  EXPECT_EQ(order.trial.axes, trial.axes);
+  EXPECT_EQ(order.trial.factors, trial.factors);
   EXPECT_EQ(order.weights_digest, std::string(64, 'a'));
   EXPECT_EQ(order.code_digest, std::string(64, 'b'));
+  EXPECT_EQ(order.work_digest, std::string(64, 'c'));
+}
+
+TEST(TrialOrder, IsNoOtherLine) {
+  EXPECT_THROW(FromOrderLine("0123456789ab aaaa bbbb"), Error);
+  EXPECT_THROW(FromOrderLine("{\"trial\": {\"id\": 3}}"), Error);
+}
+
+TEST(WorkStudy, ReadsBackWhatItWrote) {
+  Plan plan;
+  plan.study.name = "small";
+  plan.study.evaluate = Value::Map{{"batch_tokens", 64}};
+  plan.study.allow_fallback = true;
+  plan.study.corpora = {{"c4", "text", Options(Value::Map{{"path", "/data/c4.txt"}}), {}}};
+  TaskSpec task;
+  task.name = "arc";
+  task.component = "multiple_choice";
+  Value data("arc.jsonl");
+  data.set_mark({"/study/tasks/arc.yaml", 7, 3});
+  task.options = Options(Value::Map{{"limit", 5}, {"bounds", Value::List{-INFINITY, 0.5}}, {"data", data}});
+  task.context = {"arc", {"/data", "/more"}};
+  plan.study.tasks = {task};
+  PlannedModel model;
+  model.spec.name = "tiny";
+  model.spec.path = "/models/\xc3\xa9 \xff";  // Of Latin-1 and UTF-8 letters.
+  model.spec.backend = "hf";
+  plan.models = {model};
+  FactorColumn bits;
+  bits.factor.column = "B";
+  bits.factor.unit = "bits";
+  bits.factor.role = FactorRole::kPrecision;
+  bits.source = FactorSource::kQuantizer;
+  bits.origin = kOwnOrigin;
+  plan.factors = {bits};
+  EvaluateOptions evaluate;
+  evaluate.batch_tokens = 64;
+  const std::string text = WriteWorkStudy(plan, evaluate);
+  const WorkStudy work = ReadWorkStudy(text, "work.json");
+  EXPECT_EQ(work.digest.size(), 64u);
+  EXPECT_EQ(WriteWorkStudy(work.plan, work.evaluate), text);
+  EXPECT_EQ(work.plan.models[0].spec.path, "/models/\xc3\xa9 \xff");
+  EXPECT_EQ(work.plan.study.tasks[0].options.map().Text(), task.options.map().Text());
+  EXPECT_EQ(work.plan.study.tasks[0].options.Raw("data").mark().Text(), "/study/tasks/arc.yaml:7:3");
+  EXPECT_EQ(work.plan.study.tasks[0].context.name, "arc");
+  EXPECT_EQ(work.plan.study.tasks[0].context.data_paths[1], "/more");
+  EXPECT_EQ(work.plan.study.corpora[0].options.String("path"), "/data/c4.txt");
+  ASSERT_EQ(work.plan.factors.size(), 1u);
+  EXPECT_EQ(work.plan.factors[0].factor, bits.factor);
+  EXPECT_EQ(work.plan.factors[0].source, FactorSource::kQuantizer);
+  EXPECT_EQ(work.plan.factors[0].origin, kOwnOrigin);
+  EXPECT_EQ(work.plan.study.evaluate.Text(), "{batch_tokens: 64}");
+  EXPECT_TRUE(work.plan.study.allow_fallback);
+  EXPECT_EQ(work.evaluate.batch_tokens, 64);
+  EXPECT_EQ(work.evaluate.kv_budget_bytes, 1 << 30);
+}
+
+TEST(WorkStudy, IsNoOtherText) {
+  try {
+    ReadWorkStudy("{\"format\": 1}", "work.json");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "work.json: it is not what this bitlaw writes for its workers: 'study' is missing.");
+  }
 }
 
 }  // namespace

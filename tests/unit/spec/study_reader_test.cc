@@ -97,14 +97,17 @@ allow_fallback: true
   ASSERT_EQ(study.tasks.size(), 2u);
   EXPECT_EQ(study.tasks[1].name, "qb_other");
   EXPECT_EQ(study.tasks[1].component, "fixture");
-  EXPECT_EQ(study.tasks[1].options.Text(), "{version: '2', question: 'How?', limit: 5}");
+  EXPECT_EQ(study.tasks[1].options.String("version"), "2");
+  EXPECT_EQ(study.tasks[1].options.String("question"), "How?");
+  EXPECT_EQ(study.tasks[1].options.Int("limit"), 5);
   EXPECT_EQ(study.tasks[1].context.name, "qb_other");
   EXPECT_THAT(study.strata.at("KM"), ElementsAre("qa", "qb_other"));
   ASSERT_EQ(study.laws.size(), 3u);
   EXPECT_EQ(study.laws[0].name, "line");
   EXPECT_EQ(study.laws[1].name, "steep");
   EXPECT_EQ(study.laws[2].name, "other");
-  EXPECT_EQ(study.laws[2].options.Text(), "{scale: 3}");
+  EXPECT_EQ(study.laws[2].given.Text(), "{scale: 3}");
+  EXPECT_EQ(study.laws[2].options->Real("scale"), 3.0);
   EXPECT_EQ(study.fit.Text(), "{draws: 10}");
   EXPECT_TRUE(study.allow_fallback);
 }
@@ -317,11 +320,34 @@ TEST_F(StudyReading, ChecksLawOptions) {
             "s.yaml:4:65: law 'fixture_law': scale = -1 is out of range. It must be a number above 0.0.");
 }
 
+TEST_F(StudyReading, TakesSeveralDevicesOfOneKind) {
+  const StudySpec study = Read("models: [models/a.shapes.json]\ncompute: {devices: [\"cuda:0\", \"cuda:1\"]}\n");
+  ASSERT_EQ(study.devices.size(), 2u);
+  EXPECT_EQ(study.devices[0].name, "cuda:0");
+  EXPECT_EQ(study.devices[1].name, "cuda:1");
+  EXPECT_EQ(study.devices[1].mark.Text(), (folder_.path() / "s.yaml").string() + ":4:31");
+  EXPECT_EQ(study.compute.device, "cuda");  // The kind alone: it is part of what a trial is.
+  EXPECT_EQ(Read("models: [models/a.shapes.json]\ncompute: {device: \"cuda:1\"}\n").compute.device, "cuda");
+  EXPECT_EQ(Read("models: [models/a.shapes.json]\n").devices[0].name, "cpu");
+}
+
+TEST_F(StudyReading, RefusesDevicesThatDoNotGoTogether) {
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncompute: {devices: [cpu, \"cuda:0\"]}\n"),
+            "s.yaml:4:26: the devices 'cpu' and 'cuda:0' are of two kinds, which give other numbers. Make a study of each.");
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncompute: {devices: [\"cuda:0\", \"cuda:0\"]}\n"),
+            "s.yaml:4:31: the device 'cuda:0' is listed twice. `bitlaw run --workers` lets several workers share the "
+            "devices.");
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncompute: {devices: []}\n"),
+            "s.yaml:4:20: 'devices' is an empty list. Name one or more, or leave it out for the CPU.");
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncompute: {devices: [tpu], device: cpu}\n"),
+            "s.yaml:4:11: 'devices' stands beside 'device'. Give one of them.");
+}
+
 TEST_F(StudyReading, FindsCorpusFilesInTheDataFolders) {
   folder_.Write("far/away/t.txt", "x");
   const StudySpec study = Read("data_paths: [far]\nmodels: [models/a.shapes.json]\n"
                                "corpora: {t: {type: fixture, path: away/t.txt}}\n");
-  EXPECT_EQ(study.corpora[0].options.Find("path")->AsString(), (folder_.path() / "far/away/t.txt").string());
+  EXPECT_EQ(study.corpora[0].options.String("path"), (folder_.path() / "far/away/t.txt").string());
 }
 
 TEST_F(StudyReading, FindsTasksInConfigsFoldersAboveTheStudy) {
@@ -357,7 +383,7 @@ TEST_F(StudyReading, LetsNullTakeOutWhatANamedFileSays) {
   folder_.Write("tasks/over.yaml", "include: base.yaml\nlimit: null\n");
   const StudySpec study = Read("models: [models/a.shapes.json]\ntasks: [over, {task: base, limit: null, as: other}]\n");
   ASSERT_EQ(study.tasks.size(), 2u);
-  for (const TaskSpec& task : study.tasks) EXPECT_EQ(task.options.Find("limit"), nullptr);
+  for (const TaskSpec& task : study.tasks) EXPECT_FALSE(task.options.Has("limit"));
   folder_.Write("tasks/over.yaml", "include: base.yaml\nquestion: null\n");
   EXPECT_THAT(FaultOf("models: [models/a.shapes.json]\ntasks: [over]\n"), HasSubstr("'question' is missing."));
 }

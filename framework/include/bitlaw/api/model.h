@@ -126,6 +126,10 @@ class BITLAW_EXPORT Block {
 /// An open causal language model.
 ///
 /// Threads: one thread at a time (the tensor library runs its own threads inside).
+/// Devices: every tensor that comes out, and every one that goes in but the tokens of Embed(), is on the device of
+/// compute(): weights, residuals, keys and values, logits. Nothing is copied to the host on the way, and a forward pass
+/// does not wait for the device in its loops over blocks, tokens or experts more often than its README says. Whoever
+/// calls may hold activations and the cache as long as it likes; a block's weights it may not hold beyond DropBlock().
 class BITLAW_EXPORT Model {
  public:
   virtual ~Model() = default;

@@ -76,6 +76,9 @@ class BITLAW_EXPORT WeightGrid {
 /// share) overrides QuantizeSite() as well.
 ///
 /// Threads: same inputs, same bytes, for any thread. Safe from several threads.
+/// Devices: weight and statistics come on one device, that of the model, and Quantize() computes there; its tensors may
+/// stay there, and the framework copies codes to the host where it saves them. A quantizer that needs the host copies
+/// once a layer, never within a loop over columns, and its README says so. It holds no tensor between calls.
 /// This header is free of torch: the planner asks ExplainUnsupported and BitsPerWeight of every grid cell.
 class BITLAW_EXPORT Quantizer {
  public:

@@ -148,6 +148,8 @@ struct BITLAW_EXPORT MetricSummary {
 /// A benchmark: asks requests of a model, scores the responses.
 ///
 /// A task never sees a model or a tokenizer. Threads: const calls are safe from several threads.
+/// Devices: a task holds no tensor. Texts go out and numbers come back, all on the host; the framework, which encodes and
+/// scores, holds the tensors of a batch on the model's device and no longer than for that batch.
 class BITLAW_EXPORT Task {
  public:
   virtual ~Task() = default;

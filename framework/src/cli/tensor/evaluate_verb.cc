@@ -61,9 +61,16 @@ Value OverridesFor(const std::string& task, const EvaluateArguments& arguments, 
 // --limit as the option by which the task is limited: windows of one long text, or items.
 void ApplyLimit(int64_t limit, TaskSpec& task) {
   if (limit == 0) return;
-  const Value* convention = task.options.Find("convention");
+  Value options = task.options.map();
+  const Value* convention = options.Find("convention");
   const bool one_text = convention != nullptr && *convention == Value("gptq");
-  task.options.Set(one_text ? "max_windows" : "limit", limit);
+  const char* const name = one_text ? "max_windows" : "limit";
+  if (options.Find(name) == nullptr) {
+    throw Error(ErrorKind::kSpec, fmt::format("--limit {}: task '{}' is a {}, which has no option '{}'. Leave --limit out.",
+                                              limit, task.name, task.component, name));
+  }
+  options.Set(name, limit);
+  task.options = Options(std::move(options));
 }
 
 struct LoadedTask {
@@ -86,9 +93,7 @@ std::vector<LoadedTask> LoadTasks(Session& session, const EvaluateArguments& arg
     const std::string stem = std::filesystem::path(name).stem().string();
     TaskSpec spec = ReadTask(name, OverridesFor(stem, arguments, used), host, session.SearchFolders(), folders);
     ApplyLimit(arguments.limit, spec);
-    const Component& component = host.Find(ComponentKind::kTask, spec.component);
-    const Options options = component.schema.Resolve(spec.options, "task '" + component.info.name + "'");
-    tasks.push_back({spec, host.MakeTask(component.info.name, options, spec.context)});
+    tasks.push_back({spec, host.MakeTask(spec.component, spec.options, spec.context)});
     tasks.back().task->Items();  // Missing or malformed data end the run before the model is opened.
   }
   for (size_t i = 0; i < used.size(); ++i) {

@@ -1,11 +1,9 @@
 #include <fmt/format.h>
 #include <fnmatch.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <thread>
 
 #include "base/durable_file.h"
 #include "bitlaw/base/error.h"
@@ -14,6 +12,7 @@
 #include "records/observations.h"
 #include "records/plan_records.h"
 #include "report/study_report.h"
+#include "resolve/resolved_study.h"
 #include "run/launcher.h"
 #include "run/output_lock.h"
 #include "run/progress.h"
@@ -33,12 +32,6 @@ struct RunVerb {
   double trial_timeout_s = 0;
   bool no_fit = false, dry_run = false, quiet = false;
 };
-
-int AllowedCores() {
-  cpu_set_t allowed;
-  if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0) return std::max(1, CPU_COUNT(&allowed));
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
 
 // Trials whose id begins with the pattern, or whose label matches it anywhere.
 std::vector<size_t> Selected(const Plan& plan, const std::string& only) {
@@ -60,14 +53,11 @@ std::vector<size_t> Selected(const Plan& plan, const std::string& only) {
   return trials;
 }
 
-std::vector<std::string> WorkerCommand(const Session& session, const RunVerb& given, const fs::path& output,
-                                       int threads) {
+std::vector<std::string> WorkerCommand(const Session& session, const fs::path& output, int threads) {
   std::vector<std::string> command = {fs::read_symlink("/proc/self/exe").string()};
   auto absolute = [](const fs::path& path) { return fs::absolute(path).string(); };
   for (const auto& path : session.plugin_paths) command.insert(command.end(), {"--plugin", absolute(path)});
-  for (const auto& path : session.config_paths) command.insert(command.end(), {"--configs", absolute(path)});
-  command.insert(command.end(),
-                 {"worker", absolute(given.spec), "--output", absolute(output), "--threads", std::to_string(threads)});
+  command.insert(command.end(), {"worker", "--output", absolute(output), "--threads", std::to_string(threads)});
   return command;
 }
 
@@ -92,22 +82,13 @@ void PrintSummary(const Plan& plan, const LaunchResult& result, size_t wanted, c
   }
 }
 
-// Matrix products of small models are too short to share between threads: a worker a core finishes sooner. Large models
-// share their threads, and their memory is needed once.
-int ChosenWorkers(const Plan& plan, int threads) {
-  constexpr int64_t kSmallParameters = 20'000'000;
-  constexpr int kMostWorkers = 16;
-  for (const PlannedModel& model : plan.models) {
-    if (model.summary.parameters_total > kSmallParameters) return 1;
-  }
-  return plan.study.compute.device == "cpu" ? std::min(threads, kMostWorkers) : 1;
-}
-
 int Run(Session& session, const RunVerb& given) {
   StudySpec study = ReadStudy(given.spec, session.plugins(), session.SearchFolders());
   if (!given.output.empty()) study.output = fs::absolute(given.output);
   const fs::path output = study.output;
-  const Plan plan = MakePlan(study, session.plugins());
+  const Machine machine = Session::ThisMachine(given.threads, given.workers);
+  const ResolvedStudy resolved = Resolve(study, session.plugins(), given.dry_run ? nullptr : &machine);
+  const Plan& plan = resolved.plan;
   const std::vector<size_t> trials = Selected(plan, given.only);
   if (given.dry_run) {
     PrintPlan(plan, trials, RecordedTasks(plan, session.plugins(), output));
@@ -119,9 +100,11 @@ int Run(Session& session, const RunVerb& given) {
   options.lock = &lock;
   options.trial_timeout_s = given.trial_timeout_s;
   options.trials = trials;
-  const int threads = given.threads > 0 ? given.threads : AllowedCores();
-  options.workers = given.workers > 0 ? given.workers : ChosenWorkers(plan, threads);
-  options.worker_command = WorkerCommand(session, given, output, std::max(1, threads / options.workers));
+  options.workers = resolved.workers;
+  options.evaluate = resolved.evaluate;
+  options.devices.clear();
+  for (const DeviceSpec& device : study.devices) options.devices.push_back(device.name);
+  options.worker_command = WorkerCommand(session, output, std::max(1, machine.threads / options.workers));
   LaunchResult result;
   {
     ProgressDisplay display(stderr, given.quiet);
@@ -163,8 +146,9 @@ void AddRunVerb(CLI::App& app, Session& session) {
   verb->add_option("spec", given->spec, "The study (YAML)")->required()->check(CLI::ExistingFile);
   verb->add_option("--output", given->output, "Folder of records and tables; the study's own by default");
   verb->add_option("--workers", given->workers,
-                   "Worker processes; they share the threads. 0: one a thread if every model is "
-                   "small (20 million parameters) and on the CPU, at most 16; else one")
+                   "Worker processes; they share the threads and take the study's devices in turn. 0: one a device, where "
+                   "it lists several; one a thread if every model is small (20 million parameters) and on the CPU, at "
+                   "most 16; else one")
       ->check(CLI::NonNegativeNumber);
   verb->add_option("--threads", given->threads, "Threads of all workers together; 0: every core this process may use")
       ->check(CLI::Range(0, 1024));

@@ -16,7 +16,7 @@ namespace bitlaw {
 
 namespace {
 
-bool IsOwn(const StratumData& stratum) { return stratum.name != kGeneralStratum && stratum.name != kAllRows; }
+bool IsOwn(const StratumData& stratum) { return !stratum.is_pool; }
 
 // Rows of all strata but the pool, one under the other.
 Table Stacked(const StrataData& strata) {

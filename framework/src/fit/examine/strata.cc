@@ -156,7 +156,7 @@ void PermuteStrata(const Law& law, const Table& table, const StrataData& strata,
                    StrataTests& tests) {
   std::vector<std::string> names;
   for (const StratumData& stratum : strata.strata) {
-    if (stratum.name != kGeneralStratum && stratum.name != kAllRows) names.push_back(stratum.name);
+    if (!stratum.is_pool) names.push_back(stratum.name);
   }
   if (settings.permutations <= 0) {
     tests.why_no_permutation = "no permutation was asked for";
@@ -169,7 +169,7 @@ void PermuteStrata(const Law& law, const Table& table, const StrataData& strata,
   }
   const StratumData* general = nullptr;
   for (const StratumData& stratum : strata.strata) {
-    if (stratum.name == kGeneralStratum) general = &stratum;
+    if (stratum.is_pool && stratum.name == kGeneralStratum) general = &stratum;
   }
   if (general == nullptr) {
     tests.why_no_permutation = "there is no stratum '" + std::string(kGeneralStratum) + "'";
@@ -264,7 +264,7 @@ StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettin
   std::vector<FittedStratum> fitted;
   std::map<std::string, size_t> all_units;
   for (const StratumData& stratum : strata.strata) {
-    if (stratum.name == kGeneralStratum || stratum.name == kAllRows) continue;
+    if (stratum.is_pool) continue;
     const auto found = std::find_if(fits.begin(), fits.end(), [&](const LawFit& fit) {
       return fit.law == law.name() && fit.stratum == stratum.name;
     });

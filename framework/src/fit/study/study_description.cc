@@ -113,7 +113,7 @@ std::string WriteStudyDescription(const StudyDescription& description) {
     skipped.emplace_back(Value::Map{{"label", cell.label}, {"reason", cell.reason}});
   }
   for (const LawSpec& law : description.laws) {
-    laws.emplace_back(Value::Map{{"name", law.name}, {"component", law.component}, {"options", law.options}});
+    laws.emplace_back(Value::Map{{"name", law.name}, {"component", law.component}, {"options", law.given}});
   }
   json.Set("tasks", Value(std::move(tasks)));
   json.Set("models", Value(std::move(models)));
@@ -166,7 +166,7 @@ StudyDescription ReadStudyDescription(const std::string& text, const std::string
     LawSpec law;
     law.name = reader.Text("name");
     law.component = reader.Text("component");
-    law.options = reader.Any("options");
+    law.given = reader.Any("options");
     description.laws.push_back(std::move(law));
   }
   // Files of before have none.

@@ -35,16 +35,6 @@ FitSettings StudyFitSettings(const Value& fit, const std::vector<ObservationColu
   return settings;
 }
 
-std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& specs, const PluginHost& host) {
-  std::vector<std::unique_ptr<Law>> laws;
-  for (const LawSpec& spec : specs) {
-    const Component& component = host.Find(ComponentKind::kLaw, spec.component, spec.mark.Text());
-    laws.push_back(host.MakeLaw(component.info.name, spec.name,
-                                component.schema.Resolve(spec.options, "law '" + component.info.name + "'")));
-  }
-  return laws;
-}
-
 namespace {
 
 // Calls `step`; what it throws becomes a fault of the report, for the rest of a report is not to be lost with one law.

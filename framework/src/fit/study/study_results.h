@@ -36,9 +36,6 @@ struct BITLAW_EXPORT StudyResults {
   std::vector<std::string> warnings;
 };
 
-/// The laws of a study, opened as their files say. Error(kSpec) of the law's own.
-BITLAW_EXPORT std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& laws, const PluginHost& host);
-
 /// The columns of observations.csv as columns.json beside it tells them; none if there is no such file. Error(kIo).
 BITLAW_EXPORT std::vector<ObservationColumn> ReadColumnsBeside(const std::filesystem::path& observations);
 

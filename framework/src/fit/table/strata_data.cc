@@ -211,6 +211,7 @@ StrataData SplitObservations(const Table& table, bool average_tasks) {
   // With a single stratum that holds every task, the pool would only repeat it.
   if (order.size() != 1 || !without_stratum.empty()) {
     data.strata.push_back(make(table, kGeneralStratum, all));
+    data.strata.back().is_pool = true;
   }
   const auto joined = [](const std::set<std::string>& names) { return JoinNames({names.begin(), names.end()}); };
   if (!other_kinds.empty()) {
@@ -291,6 +292,7 @@ StrataData SplitStrata(const Table& table, bool average_tasks) {
   }
   if (data.strata.size() != 1 || data.strata[0].incoming != whole.rows()) {
     add(kAllRows, all);
+    data.strata.back().is_pool = true;
   }
   return data;
 }

@@ -24,7 +24,8 @@ BITLAW_EXPORT std::string RowLabel(const Table& table, size_t row);
 
 /// The rows of one stratum, before any law has looked at them.
 struct BITLAW_EXPORT StratumData {
-  std::string name;                   ///< "KM"; "general": all tasks; "all": all rows.
+  std::string name;                   ///< "KM"; of a pool kGeneralStratum or kAllRows.
+  bool is_pool = false;               ///< All tasks or all rows, beside the strata that the table names.
   std::vector<std::string> tasks;     ///< Whose mean acc_adj is; empty for tables without tasks.
   Table table;                        ///< One row a trial, or the caller's rows as they were.
   std::vector<Exclusion> incomplete;  ///< Trials without all of the tasks: a mean of others would not compare.

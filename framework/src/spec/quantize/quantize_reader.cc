@@ -47,8 +47,8 @@ class EntryReader {
         ReadOption(key, value);
       }
     }
-    CheckOptions();
-    CheckCalibration();
+    ResolveOptions();
+    ResolveCalibration();
     ReadFilters();
     return std::move(spec_);
   }
@@ -139,7 +139,7 @@ class EntryReader {
   }
 
   // Resolves one whole cell, which finds unknown and missing options; then every other value of every axis.
-  void CheckOptions() {
+  void ResolveOptions() {
     Value first = spec_.fixed;
     for (const auto& group : spec_.axes) {
       for (const GridAxis& axis : group) {
@@ -151,25 +151,31 @@ class EntryReader {
       }
     }
     try {
-      schema_.Resolve(first, owner_);
+      spec_.first = schema_.Resolve(first, owner_);
     } catch (const Error& error) {
       faults_.AddError(error);
     }
-    std::vector<std::string> lines;
-    for (const auto& group : spec_.axes) {
-      for (const GridAxis& axis : group) {
+    std::vector<std::string> lines, of_first_cell;  // What the first cell lacks was said above.
+    for (auto& group : spec_.axes) {
+      for (GridAxis& axis : group) {
         const bool is_calibration = axis.name.starts_with(kCalibrationPrefix);
         const OptionField* field = FieldOf(axis.name);
         if (field == nullptr) continue;
-        for (size_t i = is_calibration ? 0 : 1; i < axis.values.size(); ++i) {
-          OptionSchema::ResolveOne(*field, axis.values[i], is_calibration ? "calibration" : owner_, &lines);
+        for (size_t i = 0; i < axis.values.size(); ++i) {
+          const bool is_in_first = i == 0 && !is_calibration && !axis.values[i].is_null();
+          const Value* of_first = is_in_first ? spec_.first.map().Find(axis.name) : nullptr;
+          axis.resolved.push_back(of_first != nullptr ? *of_first
+                                                      : OptionSchema::ResolveOne(
+                                                            *field, axis.values[i],
+                                                            is_calibration ? "calibration" : owner_,
+                                                            is_in_first ? &of_first_cell : &lines));
         }
       }
     }
     faults_.AddLines(lines);
   }
 
-  void CheckCalibration() {
+  void ResolveCalibration() {
     std::vector<std::string> known;
     for (const CorpusSpec& corpus : corpora_) known.push_back(corpus.name);
     auto check_corpus = [&](const Value& name) {
@@ -202,13 +208,26 @@ class EntryReader {
         return;
       }
     }
-    // Axis values were checked one by one; what is left are the single values and the defaults.
+    // Axis values were resolved one by one; what is left are the single values and the defaults.
     std::vector<std::string> lines;
     for (const OptionField& field : CalibrationSchema().fields()) {
       const Value* value = spec_.calibration_fixed.Find(field.name);
       if (value != nullptr) OptionSchema::ResolveOne(field, *value, "calibration", &lines);
     }
     faults_.AddLines(lines);
+    if (!lines.empty()) return;
+    Value first = spec_.calibration_fixed;
+    for (const auto& group : spec_.axes) {
+      for (const GridAxis& axis : group) {
+        if (!axis.name.starts_with(kCalibrationPrefix) || axis.values.front().is_null()) continue;
+        first.Set(axis.name.substr(kCalibrationPrefix.size()), axis.values.front());
+      }
+    }
+    try {
+      spec_.first_calibration = CalibrationSchema().Resolve(first, "calibration");
+    } catch (const Error&) {
+      // Which value of an axis is at fault was said where the axis was resolved.
+    }
   }
 
   void ReadFilters() {

@@ -330,11 +330,8 @@ void Hide(Value& shown, const std::string& prefix) {
   std::erase_if(shown.AsMap(), [&](const auto& entry) { return entry.first.starts_with(prefix + "."); });
 }
 
-Options OptionsOf(const PluginHost& host, ComponentKind kind, const Value& component) {
-  const std::string& name = component.Find("name")->AsString();
-  return host.Find(kind, name).schema.Resolve(*component.Find("options"),
-                                              std::string(Name(kind)) + " '" + name + "'");
-}
+// Resolved where the entry was read.
+Options OptionsOf(const Value& component) { return Options(*component.Find("options")); }
 
 }  // namespace
 
@@ -420,7 +417,7 @@ MadeRecipe MakeRecipe(const PluginHost& host, const std::string& quantizer, cons
     const std::string& name = grid->Find("name")->AsString();
     try {
       if (made.quantizer == nullptr) throw Error(ErrorKind::kUnsupported, "the weights stay as they are.");
-      made.quantizer->TakeGrid(host.MakeGrid(name, OptionsOf(host, ComponentKind::kGrid, *grid)));
+      made.quantizer->TakeGrid(host.MakeGrid(name, OptionsOf(*grid)));
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kUnsupported) throw;
       throw Error(ErrorKind::kUnsupported, "quantizer '" + quantizer + "', grid '" + name + "': " + error.what());
@@ -429,7 +426,7 @@ MadeRecipe MakeRecipe(const PluginHost& host, const std::string& quantizer, cons
   if (const Value* transforms = recipe.Find("transforms")) {
     for (const Value& transform : transforms->AsList()) {
       made.transforms.push_back(host.MakeTransform(transform.Find("name")->AsString(),
-                                                   OptionsOf(host, ComponentKind::kTransform, transform)));
+                                                   OptionsOf(transform)));
     }
   }
   return made;

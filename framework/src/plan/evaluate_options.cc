@@ -1,0 +1,35 @@
+#include "plan/evaluate_options.h"
+
+namespace bitlaw {
+
+OptionSchema EvaluateOptions::Schema() {
+  const EvaluateOptions defaults;
+  OptionSchema schema;
+  schema.Int("batch_tokens").Min(1).Default(defaults.batch_tokens).Unit("tokens").Doc(
+      "Tokens of one forward pass, unless one text alone has more.");
+  schema.Int("kv_budget_bytes").Min(1).Default(defaults.kv_budget_bytes).Unit("bytes").Doc(
+      "Memory for keys and values, unless one text alone needs more.");
+  schema.Int("logits_budget_bytes").Min(1).Default(defaults.logits_budget_bytes).Unit("bytes").Doc(
+      "Memory for the logits of one step.");
+  schema.Bool("share_prefixes").Default(defaults.share_prefixes).Doc(
+      "Compute common prefixes once; false reads every request whole, for comparison.");
+  return schema;
+}
+
+EvaluateOptions EvaluateOptions::From(const Options& options) {
+  EvaluateOptions result;
+  result.batch_tokens = options.Int("batch_tokens");
+  result.kv_budget_bytes = options.Int("kv_budget_bytes");
+  result.logits_budget_bytes = options.Int("logits_budget_bytes");
+  result.share_prefixes = options.Bool("share_prefixes");
+  return result;
+}
+
+Value EvaluateOptions::map() const {
+  return Value::Map{{"batch_tokens", batch_tokens},
+                    {"kv_budget_bytes", kv_budget_bytes},
+                    {"logits_budget_bytes", logits_budget_bytes},
+                    {"share_prefixes", share_prefixes}};
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,269 @@
+#include "plan/work_study.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "bitlaw/base/digest.h"
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kFormat = 1;
+constexpr const char* kBytes = "$bytes";
+constexpr const char* kReal = "$real";
+constexpr const char* kMap = "$map";
+constexpr const char* kAt = "$at";  // Where a value stands in its file: plugins name the place, and look for data beside it.
+constexpr const char* kValue = "$value";
+
+std::string HexOf(const std::string& bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  for (const unsigned char c : bytes) {
+    hex += kDigits[c >> 4];
+    hex += kDigits[c & 15];
+  }
+  return hex;
+}
+
+std::string BytesOf(const std::string& hex) {
+  std::string bytes;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2) bytes += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  return bytes;
+}
+
+// Whether JSON gives a text back: one of UTF-8.
+bool IsCarried(const std::string& text) { return ParseJson(Value(text).CanonicalJson(), "") == Value(text); }
+
+enum class Marks { kKept, kDropped };
+
+Value Packed(const Value& value, Marks marks);
+
+Value PackedMap(const Value::Map& map, Marks marks) {
+  const bool is_plain = std::all_of(map.begin(), map.end(), [](const auto& entry) {
+    return !entry.first.starts_with('$') && IsCarried(entry.first);
+  });
+  if (is_plain) {
+    Value::Map packed;
+    for (const auto& [key, entry] : map) packed.emplace_back(key, Packed(entry, marks));
+    return packed;
+  }
+  Value::List pairs;
+  for (const auto& [key, entry] : map) pairs.push_back(Value::List{Packed(Value(key), marks), Packed(entry, marks)});
+  return Value::Map{{kMap, std::move(pairs)}};
+}
+
+// Without its own mark.
+Value PackedContent(const Value& value, Marks marks) {
+  if (value.is_list()) {
+    Value::List list;
+    for (const Value& item : value.AsList()) list.push_back(Packed(item, marks));
+    return list;
+  }
+  if (value.is_map()) return PackedMap(value.AsMap(), marks);
+  if (value.is_string() && !IsCarried(value.AsString())) return Value::Map{{kBytes, HexOf(value.AsString())}};
+  if (value.type() == Value::Type::kReal && !std::isfinite(value.AsReal())) {
+    const double real = value.AsReal();
+    return Value::Map{{kReal, std::isnan(real) ? "nan" : real > 0 ? "inf" : "-inf"}};
+  }
+  return value;
+}
+
+// The value as JSON can carry it without loss.
+Value Packed(const Value& value, Marks marks) {
+  const SourceMark& mark = value.mark();
+  if (marks == Marks::kDropped || mark.line == 0) return PackedContent(value, marks);
+  return Value::Map{{kAt, Value::List{Packed(Value(mark.file), Marks::kDropped), mark.line, mark.column}},
+                    {kValue, PackedContent(value, marks)}};
+}
+
+Value Unpacked(const Value& value) {
+  if (value.is_list()) {
+    Value::List list;
+    for (const Value& item : value.AsList()) list.push_back(Unpacked(item));
+    return list;
+  }
+  if (!value.is_map()) return value;
+  if (const Value* at = value.Find(kAt)) {
+    const Value::List& mark = at->AsList();
+    const Value* content = value.Find(kValue);
+    Value marked = Unpacked(content == nullptr ? Value() : *content);
+    marked.set_mark({Unpacked(mark.at(0)).AsString(), static_cast<int>(mark.at(1).AsInt()),
+                     static_cast<int>(mark.at(2).AsInt())});
+    return marked;
+  }
+  if (const Value* hex = value.Find(kBytes)) return BytesOf(hex->AsString());
+  if (const Value* real = value.Find(kReal)) return std::stod(real->AsString());
+  Value::Map map;
+  if (const Value* pairs = value.Find(kMap)) {
+    for (const Value& pair : pairs->AsList())
+      map.emplace_back(Unpacked(pair.AsList().at(0)).AsString(), Unpacked(pair.AsList().at(1)));
+  } else {
+    for (const auto& [key, entry] : value.AsMap()) map.emplace_back(key, Unpacked(entry));
+  }
+  return map;
+}
+
+const Value& Entry(const Value& map, const char* key) {
+  const Value* value = map.Find(key);
+  if (value == nullptr) throw InternalError(std::string("'") + key + "' is missing");
+  return *value;
+}
+
+std::string Text(const Value& map, const char* key) { return Entry(map, key).AsString(); }
+
+// Calls `read`; whatever is missing or of another type is an Error(kIo).
+template <class Read>
+auto Reading(const std::string& origin, Read&& read) {
+  try {
+    return read();
+  } catch (const std::exception& error) {
+    throw Error(ErrorKind::kIo, origin + ": it is not what this bitlaw writes for its workers: " + error.what() + ".");
+  }
+}
+
+}  // namespace
+
+fs::path WorkFile(const fs::path& output) { return output / "work.json"; }
+
+std::string WriteWorkStudy(const Plan& plan, const EvaluateOptions& evaluate) {
+  Value::List models, corpora, tasks, factors;
+  for (const PlannedModel& model : plan.models) {
+    models.push_back(Value::Map{{"name", model.spec.name},
+                                {"path", model.spec.path.string()},
+                                {"backend", model.spec.backend},
+                                {"backend_options", model.spec.backend_options.map()}});
+  }
+  for (const CorpusSpec& corpus : plan.study.corpora) {
+    corpora.push_back(
+        Value::Map{{"name", corpus.name}, {"component", corpus.component}, {"options", corpus.options.map()}});
+  }
+  for (const TaskSpec& task : plan.study.tasks) {
+    Value::List data_paths(task.context.data_paths.begin(), task.context.data_paths.end());
+    tasks.push_back(Value::Map{{"name", task.name},
+                               {"component", task.component},
+                               {"options", task.options.map()},
+                               {"data_paths", std::move(data_paths)}});
+  }
+  for (const FactorColumn& column : plan.factors) {
+    factors.push_back(Value::Map{{"column", column.factor.column},
+                                 {"unit", column.factor.unit},
+                                 {"role", std::string(Name(column.factor.role))},
+                                 {"source", static_cast<int64_t>(column.source)},
+                                 {"origin", column.origin}});
+  }
+  const Value json = Value::Map{{"format", kFormat},
+                                {"study", plan.study.name},
+                                {"models", std::move(models)},
+                                {"corpora", std::move(corpora)},
+                                {"tasks", std::move(tasks)},
+                                {"factors", std::move(factors)},
+                                {"evaluate", evaluate.map()},
+                                {"evaluate_given", plan.study.evaluate},
+                                {"allow_fallback", plan.study.allow_fallback}};
+  return PrettyJson(Packed(json, Marks::kKept));
+}
+
+WorkStudy ReadWorkStudy(const std::string& text, const std::string& origin) {
+  return Reading(origin, [&] {
+    const Value json = Unpacked(ParseJson(text, origin));
+    if (!(Entry(json, "format") == Value(kFormat))) throw InternalError("it has another format");
+    WorkStudy work;
+    work.digest = DigestOf(text);
+    StudySpec& study = work.plan.study;
+    study.name = Text(json, "study");
+    study.evaluate = Entry(json, "evaluate_given");
+    study.allow_fallback = Entry(json, "allow_fallback").AsBool();
+    work.evaluate = EvaluateOptions::From(Options(Entry(json, "evaluate")));
+    for (const Value& entry : Entry(json, "models").AsList()) {
+      PlannedModel model;
+      model.spec.name = Text(entry, "name");
+      model.spec.path = Text(entry, "path");
+      model.spec.backend = Text(entry, "backend");
+      model.spec.backend_options = Options(Entry(entry, "backend_options"));
+      work.plan.models.push_back(std::move(model));
+    }
+    for (const Value& entry : Entry(json, "corpora").AsList()) {
+      CorpusSpec corpus;
+      corpus.name = Text(entry, "name");
+      corpus.component = Text(entry, "component");
+      corpus.options = Options(Entry(entry, "options"));
+      study.corpora.push_back(std::move(corpus));
+    }
+    for (const Value& entry : Entry(json, "tasks").AsList()) {
+      TaskSpec task;
+      task.name = Text(entry, "name");
+      task.component = Text(entry, "component");
+      task.options = Options(Entry(entry, "options"));
+      task.context.name = task.name;
+      for (const Value& path : Entry(entry, "data_paths").AsList()) task.context.data_paths.push_back(path.AsString());
+      study.tasks.push_back(std::move(task));
+    }
+    for (const Value& entry : Entry(json, "factors").AsList()) {
+      FactorColumn column;
+      column.factor.column = Text(entry, "column");
+      column.factor.unit = Text(entry, "unit");
+      column.factor.role = ParseFactorRole(Text(entry, "role"));
+      column.source = static_cast<FactorSource>(Entry(entry, "source").AsInt());
+      column.origin = Text(entry, "origin");
+      work.plan.factors.push_back(std::move(column));
+    }
+    return work;
+  });
+}
+
+Value TrialJson(const Trial& trial) {
+  Value::List axes;
+  for (const auto& [name, value] : trial.axes) axes.push_back(Value::List{name, value});
+  Value calibration;
+  if (trial.calibration) {
+    calibration = Value::Map{{"corpus", trial.calibration->corpus},
+                             {"sequences", trial.calibration->sequences},
+                             {"tokens", trial.calibration->tokens},
+                             {"seed", static_cast<int64_t>(trial.calibration->seed)}};
+  }
+  return Packed(Value::Map{{"id", trial.id},
+                           {"label", trial.label},
+                           {"model", static_cast<int64_t>(trial.model)},
+                           {"quantizer", trial.quantizer},
+                           {"quantizer_version", trial.quantizer_version},
+                           {"options", trial.quantizer_options.map()},
+                           {"recipe", trial.recipe},
+                           {"calibration", std::move(calibration)},
+                           {"dtype", std::string(Name(trial.compute.dtype))},
+                           {"device", trial.compute.device},
+                           {"axes", std::move(axes)},
+                           {"factors", Value::List(trial.factors)}},
+                Marks::kDropped);
+}
+
+Trial ReadTrialJson(const Value& packed, const std::string& origin) {
+  return Reading(origin, [&] {
+    const Value json = Unpacked(packed);
+    Trial trial;
+    trial.id = Text(json, "id");
+    trial.label = Text(json, "label");
+    trial.model = static_cast<size_t>(Entry(json, "model").AsInt());
+    trial.quantizer = Text(json, "quantizer");
+    trial.quantizer_version = Text(json, "quantizer_version");
+    trial.quantizer_options = Options(Entry(json, "options"));
+    trial.recipe = Entry(json, "recipe");
+    const Value& calibration = Entry(json, "calibration");
+    if (!calibration.is_null()) {
+      trial.calibration = CalibrationSpec{Text(calibration, "corpus"), Entry(calibration, "sequences").AsInt(),
+                                          Entry(calibration, "tokens").AsInt(),
+                                          static_cast<uint64_t>(Entry(calibration, "seed").AsInt())};
+    }
+    trial.compute = {ParseDtype(Text(json, "dtype")), Text(json, "device")};
+    for (const Value& pair : Entry(json, "axes").AsList()) {
+      trial.axes.emplace_back(pair.AsList().at(0).AsString(), pair.AsList().at(1));
+    }
+    trial.factors = Entry(json, "factors").AsList();
+    return trial;
+  });
+}
+
+}  // namespace bitlaw
