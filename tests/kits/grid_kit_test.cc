@@ -64,7 +64,9 @@ class ShiftedScale : public ThreeLevels {
   float Scale(float largest) const override { return largest + 0.5F; }
 };
 class ForgetfulGrid : public ThreeLevels {
-  float Scale(float largest) const override { return largest == 0 ? 1 : largest * static_cast<float>(1 + calls_++ % 2); }
+  float Scale(float largest) const override {
+    return largest == 0 ? 1 : largest * static_cast<float>(1 + calls_++ % 2);
+  }
   mutable int calls_ = 0;
 };
 class HalfInName : public ThreeLevels {

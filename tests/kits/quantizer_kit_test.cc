@@ -34,7 +34,8 @@ TEST(QuantizerKit, EveryQuantizerInTheTreeKeepsItsPromises) {
     for (const char* name : {"rtn", "gptq"}) {
       // GPTQ factors its Hessian with BLAS, whose sums depend on the number of threads (its README).
       const bool any_threads = name == std::string("rtn");
-      EXPECT_THAT(QuantizerFaults([&] { return MakeQuantizer(name, options); }, name, kShapes, any_threads), ElementsAre());
+      const auto plain_grid = [&] { return MakeQuantizer(name, options); };
+      EXPECT_THAT(QuantizerFaults(plain_grid, name, kShapes, any_threads), ElementsAre());
       // The same on levels.
       const auto on_levels = [&] {
         auto quantizer = MakeQuantizer(name, options);
@@ -72,21 +73,24 @@ class RefusesLate : public Nearest {
   }
 };
 class SpoilsItsInput : public Nearest {
-  QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration& c) const override {
+  QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
+                           const LayerCalibration& c) const override {
     QuantizedLinear result = Nearest::Quantize(layer, weight, c);
     at::Tensor(weight).zero_();
     return result;
   }
 };
 class CodesOutOfRange : public Nearest {
-  QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration& c) const override {
+  QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
+                           const LayerCalibration& c) const override {
     QuantizedLinear result = Nearest::Quantize(layer, weight, c);
     result.bits = 3;
     return result;
   }
 };
 class DiffersByThreads : public Nearest {
-  QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration& c) const override {
+  QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
+                           const LayerCalibration& c) const override {
     QuantizedLinear result = Nearest::Quantize(layer, weight, c);
     result.scales.mul_(1 + at::get_num_threads() / 16.0);
     result.scale_dtype = "float32";
@@ -111,8 +115,10 @@ TEST(QuantizerKit, NamesWhatAQuantizerGetsWrong) {
   };
   const std::string where = "quantizer 'q', layer [4, 32]: ";
   EXPECT_THAT(faults(Nearest()), ElementsAre());
-  EXPECT_THAT(faults(RefusesSilently()), ElementsAre(where + "ExplainUnsupported says 'too wide', and Quantize does it."));
-  EXPECT_THAT(faults(RefusesLate()), ElementsAre(where + "ExplainUnsupported is empty, and Quantize says 'too late.'."));
+  EXPECT_THAT(faults(RefusesSilently()),
+              ElementsAre(where + "ExplainUnsupported says 'too wide', and Quantize does it."));
+  EXPECT_THAT(faults(RefusesLate()),
+              ElementsAre(where + "ExplainUnsupported is empty, and Quantize says 'too late.'."));
   EXPECT_THAT(faults(SpoilsItsInput()), ::testing::Contains(where + "it changed the weights that it was given."));
   EXPECT_THAT(faults(CodesOutOfRange()), ElementsAre(HasSubstr("With bits = 3 they must lie in [0, 7].")));
   EXPECT_THAT(faults(DiffersByThreads()), ::testing::Contains(where + "another number of threads differs."));

@@ -88,17 +88,19 @@ TEST(TransformKit, NamesWhatATransformGetsWrong) {
   const auto faults = [&](const Transform& transform) { return TransformFaults(transform, "t", open, tokens); };
   EXPECT_THAT(faults(Doubling()), ElementsAre());
   EXPECT_THAT(faults(ForgetsReaders()), ElementsAre(HasSubstr("logits of the unquantized model change by ")));
-  EXPECT_THAT(faults(DoesNothing()), ElementsAre("transform 't': it changed no weight on a model of architecture 'llama'."));
+  EXPECT_THAT(faults(DoesNothing()),
+              ElementsAre("transform 't': it changed no weight on a model of architecture 'llama'."));
   EXPECT_THAT(faults(CountsCalls()),
               ElementsAre("transform 't': it gives other weights the second time on a model of architecture 'llama'."));
   EXPECT_THAT(faults(CannotDoAnything()),
               ElementsAre("transform 't': it can change no site on a model of architecture 'llama'."));
   EXPECT_THAT(faults(Throws()),
-              ElementsAre("transform 't': it throws 'model.layers.0.self_attn.in: not today.' for a site that it does not "
-                          "explain as unsupported on a model of architecture 'llama'."));
+              ElementsAre("transform 't': it throws 'model.layers.0.self_attn.in: not today.' for a site that it "
+                          "does not explain as unsupported on a model of architecture 'llama'."));
 }
 
-// s = max |x|^0.5 / max |W|^0.5 by hand: the inputs of channel 0 reach 4, its weights 1; of channel 1 they reach 1 and 4.
+// s = max |x|^0.5 / max |W|^0.5 by hand: the inputs of channel 0 reach 4, its weights 1; of channel 1 they reach 1 and
+// 4.
 TEST(SmoothScale, BalancesInputsAndWeights) {
   Linear reader({.name = "r", .in_features = 2, .out_features = 1}, at::tensor({-1.0F, 4.0F}).view({1, 2}), {});
   class Norm : public Producer {

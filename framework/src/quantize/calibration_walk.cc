@@ -65,7 +65,9 @@ InputObserver CalibrationWalk::Observer() {
     if (!shared) shared = std::make_shared<InputStatistics>(needs_);
     for (const Linear* reader : readers) {
       std::shared_ptr<InputStatistics>& own = statistics_[reader];
-      if (own && own != shared) throw InternalError(reader->shape().name + ": its inputs are shared with changing layers");
+      if (own && own != shared) {
+        throw InternalError(reader->shape().name + ": its inputs are shared with changing layers");
+      }
       own = shared;
     }
     shared->Add(input);

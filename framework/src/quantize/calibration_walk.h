@@ -14,12 +14,12 @@
 
 namespace bitlaw {
 
-/// Checks that `calibration` fits the model: InternalError for a set that is none, Error(kSpec) for sequences longer than
-/// the model's positions.
+/// Checks that `calibration` fits the model: InternalError for a set that is none, Error(kSpec) for sequences longer
+/// than the model's positions.
 void CheckCalibration(const ModelSummary& summary, const TokenSequences* calibration);
 
-/// All calibration sequences on their way through the blocks of a model, and statistics of the inputs that linear layers
-/// read meanwhile. Layers that share an input share its statistics.
+/// All calibration sequences on their way through the blocks of a model, and statistics of the inputs that linear
+/// layers read meanwhile. Layers that share an input share its statistics.
 class CalibrationWalk {
  public:
   /// Adds its time to times.forward_s and times.statistics_s. All arguments outlive it.

@@ -97,7 +97,8 @@ class BlockWalk {
         if (site.stage == stage) named.insert(named.end(), site.readers.begin(), site.readers.end());
       }
       if (named != expected) {
-        throw InternalError(fmt::format("{}: the sites of block {} do not read the linear layers of stage {} in their order",
+        throw InternalError(fmt::format("{}: the sites of block {} do not read the linear layers of stage {} in their "
+                                        "order",
                                         model_.summary().name, blocks_done_, stage));
       }
     }

@@ -82,24 +82,28 @@ struct BITLAW_EXPORT QuantizedModel {
   QuantizeTimes times;        ///< All zero when read from a file.
 };
 
-/// Does what `recipe` says to every linear layer of `model` in place, block by block: transforms first, on the unquantized
-/// model (transform_model.h); then activations and KV cache are rounded from here on; then the quantizer walks.
+/// Does what `recipe` says to every linear layer of `model` in place, block by block: transforms first, on the
+/// unquantized model (transform_model.h); then activations and KV cache are rounded from here on; then the quantizer
+/// walks.
 ///
-/// The calibration sequences are embedded once a walk; each block's inputs are the outputs of the quantized blocks before
-/// it. Statistics are collected once for layers that share an input, and those of one stage at a time are in memory,
-/// beside the hidden states of all sequences, [Cb, T, D], and the inputs of the current stage, [Cb, T, C_in].
+/// The calibration sequences are embedded once a walk; each block's inputs are the outputs of the quantized blocks
+/// before it. Statistics are collected once for layers that share an input, and those of one stage at a time are in
+/// memory, beside the hidden states of all sequences, [Cb, T, D], and the inputs of the current stage, [Cb, T, C_in].
 /// A quantizer that needs no statistics gets none, and no forward pass is run.
 ///
 /// `calibration` may be null if nothing of the recipe needs statistics.
-/// Errors   Error(kUnsupported) before any work, a line each layer that the quantizer cannot take, and for a transform that
-///          can change nothing; Error(kSpec) for sequences longer than the model's positions; Error(kNumerical) from the
-///          quantizer, or for a fallback that settings do not allow. After an error the model is partly quantized: drop it.
+/// Errors   Error(kUnsupported) before any work, a line each layer that the quantizer cannot take, and for a transform
+///          that can change nothing; Error(kSpec) for sequences longer than the model's positions; Error(kNumerical)
+///          from the quantizer, or for a fallback that settings do not allow. After an error the model is partly
+///          quantized: drop it.
 /// Threads  One thread at a time a model. For a given number of threads: same inputs, same bytes.
-BITLAW_EXPORT QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const TokenSequences* calibration,
-                                           const QuantizeSettings& settings = {}, const QuantizeCallback& callback = {});
+BITLAW_EXPORT QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe,
+                                           const TokenSequences* calibration, const QuantizeSettings& settings = {},
+                                           const QuantizeCallback& callback = {});
 /// The same with a quantizer alone.
 BITLAW_EXPORT QuantizedModel QuantizeModel(Model& model, const Quantizer& quantizer, const TokenSequences* calibration,
-                                           const QuantizeSettings& settings = {}, const QuantizeCallback& callback = {});
+                                           const QuantizeSettings& settings = {},
+                                           const QuantizeCallback& callback = {});
 
 /// Installs what was quantized before into a model of the same layers. Error(kIo) naming `origin` with every layer
 /// that is missing, left over or of another shape.

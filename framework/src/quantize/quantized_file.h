@@ -18,10 +18,10 @@ struct BITLAW_EXPORT QuantizedFile {
 /// numbers as a safetensors file that other programs can open. Durable and atomic: see base/durable_file.h.
 ///
 ///   <layer>.codes [bytes] U8, <layer>.scales [C_out, groups] F16 | F32, <layer>.zeros [C_out, groups] U8,
-///   <layer>.group_index [C_in] I32, <layer>.input_scale [C_in] F32 and <layer>.levels [levels] F32 where there are any;
-///   after transforms <name> F32 for each norm and bias;
-///   __metadata__: format, layers (JSON), about (JSON), codes_digest, text_digest; other_weights and kv_cache (JSON) where there are
-///   any.
+///   <layer>.group_index [C_in] I32, <layer>.input_scale [C_in] F32 and <layer>.levels [levels] F32 where there are
+///   any; after transforms <name> F32 for each norm and bias;
+///   __metadata__: format, layers (JSON), about (JSON), codes_digest, text_digest; other_weights and kv_cache (JSON)
+///   where there are any.
 ///
 /// Equal contents give equal bytes; times are not stored. Errors: Error(kIo).
 BITLAW_EXPORT void SaveQuantized(const std::filesystem::path& path, const QuantizedModel& model, const Value& about);

@@ -17,8 +17,8 @@ namespace bitlaw {
 
 /// Applies transforms to the unquantized model in place, block by block and in their order within each.
 ///
-/// Each transform sees statistics of inputs that come from unquantized blocks, those before it in the list applied. Sites
-/// that it cannot change are left as they are.
+/// Each transform sees statistics of inputs that come from unquantized blocks, those before it in the list applied.
+/// Sites that it cannot change are left as they are.
 /// `calibration` may be null if no transform needs statistics.
 /// Errors   Error(kUnsupported) before any work for a transform that can change no site of the model; those of the
 ///          transforms. After an error the model is partly changed: drop it.

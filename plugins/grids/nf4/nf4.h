@@ -15,7 +15,8 @@ namespace bitlaw {
 ///   w ~ scale * level(code),   scale = max |w|,   levels from -1 to 1
 ///
 /// Errors   none; a group of zeros has the scale 1.
-/// Source   Dettmers et al. 2023, arXiv:2305.14314 (QLoRA), Appendix E; the levels are those of bitsandbytes, digit by digit.
+/// Source   Dettmers et al. 2023, arXiv:2305.14314 (QLoRA), Appendix E; the levels are those of bitsandbytes, digit by
+///          digit.
 class Nf4Grid final : public WeightGrid {
  public:
   explicit Nf4Grid(ScaleDtype scale_dtype) : scale_dtype_(scale_dtype) {}

@@ -6,8 +6,8 @@
 namespace {
 
 void RegisterSmoothScale(bitlaw::Registrar& registrar) {
-  registrar.Add<bitlaw::Transform>({"smooth_scale", "Moves outliers of inputs into weights: a scale folded into what makes the "
-                                                    "input.",
+  registrar.Add<bitlaw::Transform>({"smooth_scale", "Moves outliers of inputs into weights: a scale folded into what makes "
+                                                    "the input.",
                                     "Xiao et al. 2022, arXiv:2211.10438"},
                                    bitlaw::SmoothScale::Schema(), [](const bitlaw::Options& options) {
                                      return std::make_unique<bitlaw::SmoothScale>(options.Real("alpha"));

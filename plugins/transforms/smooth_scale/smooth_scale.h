@@ -12,8 +12,8 @@ namespace bitlaw {
 ///
 ///   s_c = max |x_c|^alpha / max |W_c|^(1 - alpha)
 ///
-/// over all calibration tokens, all readers and their rows, and all inputs that share channel c of the producer (one, but for
-/// grouped-query attention). A channel without inputs or without weights keeps s_c = 1. Statistics: abs_max.
+/// over all calibration tokens, all readers and their rows, and all inputs that share channel c of the producer (one,
+/// but for grouped-query attention). A channel without inputs or without weights keeps s_c = 1. Statistics: abs_max.
 ///
 /// Units    alpha in [0, 1]: 0 leaves the inputs' outliers where they are and evens out the weights, 1 the reverse.
 /// Errors   Error(kNumerical) with the site's name for a scale that is not finite.

@@ -132,8 +132,8 @@ TEST(Site, FoldRefusesAScaleThatIsNotPositive) {
     sites[0].Fold(scale);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "model.layers.0.self_attn.in: a scale of its input is not finite and positive. Its inputs or "
-                               "weights overflow; look for a damaged checkpoint.");
+    EXPECT_STREQ(error.what(), "model.layers.0.self_attn.in: a scale of its input is not finite and positive. Its inputs "
+                               "or weights overflow; look for a damaged checkpoint.");
   }
   EXPECT_THROW(sites[1].Fold(at::ones({32})), InternalError);  // Two value heads of 8: 16 channels.
 }
@@ -168,7 +168,9 @@ TEST(Block, OtherWeightsCanBePutBack) {
   for (const auto& [name, weight] : other->block(0).other_weights()) block.SetOtherWeight(name, weight);
   const auto found = block.other_weights(), expected = other->block(0).other_weights();
   ASSERT_EQ(found.size(), 5u);
-  for (size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(at::equal(found[i].second, expected[i].second)) << found[i].first;
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_TRUE(at::equal(found[i].second, expected[i].second)) << found[i].first;
+  }
   EXPECT_THROW(block.SetOtherWeight("model.layers.0.input_layernorm.weight", at::ones({3})), InternalError);
 }
 

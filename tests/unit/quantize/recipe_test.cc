@@ -60,8 +60,8 @@ class Agreeing : public Quantizer {
     float largest = 0;
     for (const at::Tensor& weight : weights) largest = std::max(largest, weight.abs().max().item<float>());
     for (size_t i = 0; i < weights.size(); ++i) {
-      results[i] = RoundToNearest(GridRule{.bits = 4, .symmetric = true, .scale_dtype = ScaleDtype::kFloat32}, weights[i],
-                                  -1, site.readers[i].name);
+      const GridRule rule = {.bits = 4, .symmetric = true, .scale_dtype = ScaleDtype::kFloat32};
+      results[i] = RoundToNearest(rule, weights[i], -1, site.readers[i].name);
       results[i].scales.fill_(largest / 7);
       results[i].codes = weights[i].div(largest / 7).round_().add_(8).clamp_(0, 15).to(at::kByte);
     }
@@ -131,7 +131,8 @@ TEST(LevelGrid, LayersHoldCodesOfLevels) {
     }
     return "";
   };
-  EXPECT_THAT(fault(at::tensor({0.0F, 1.0F, 2.0F})), HasSubstr("l: quantized layer: codes reach 3. There are 3 levels."));
+  EXPECT_THAT(fault(at::tensor({0.0F, 1.0F, 2.0F})),
+              HasSubstr("l: quantized layer: codes reach 3. There are 3 levels."));
   EXPECT_THAT(fault(at::tensor({0.0F, 2.0F, 1.0F, 3.0F})), HasSubstr("levels are not finite and ascending."));
   EXPECT_THAT(fault(at::arange(5).to(at::kFloat)),
               HasSubstr("levels is [5]. With bits = 2 it must be a list of 2 to 4."));
@@ -167,17 +168,18 @@ TEST(LevelGrid, FilesHoldTheLevels) {
 
 TEST(MakeRecipe, RefusesAGridForAQuantizerThatTakesNone) {
   try {
-    MakeRecipe(FixtureHost(), "fixture", FixtureHost().Find(ComponentKind::kQuantizer, "fixture").schema.Resolve({}, "f"),
-               GridRecipe("fixture_levels"));
+    const OptionSchema& schema = FixtureHost().Find(ComponentKind::kQuantizer, "fixture").schema;
+    MakeRecipe(FixtureHost(), "fixture", schema.Resolve({}, "f"), GridRecipe("fixture_levels"));
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "quantizer 'fixture', grid 'fixture_levels': it rounds to a grid of its own and takes no "
-                               "other. Leave 'grid' out.");
+    EXPECT_STREQ(error.what(), "quantizer 'fixture', grid 'fixture_levels': it rounds to a grid of its own and takes "
+                               "no other. Leave 'grid' out.");
   }
 }
 
 TEST(QuantizeModel, KeepsTheWeightsAndRoundsActivations) {
-  const auto plain = RandomDecoder(SmallConfig()), fine = RandomDecoder(SmallConfig()), rough = RandomDecoder(SmallConfig());
+  const auto plain = RandomDecoder(SmallConfig()), fine = RandomDecoder(SmallConfig()),
+             rough = RandomDecoder(SmallConfig());
   const at::Tensor expected = LogitsOf(*plain);
   const auto rounded = [&](Model& model, int bits) {
     QuantizeRecipe recipe;
@@ -211,7 +213,8 @@ TEST(QuantizeModel, ActivationsOfARecipeReachEveryQuantizedLayer) {
   input[0][0] = -6, input[0][1] = 2.9, input[0][2] = 3.1;
   at::Tensor on_grid = at::zeros({1, 32});
   on_grid[0][0] = -6, on_grid[0][1] = 2, on_grid[0][2] = 4;
-  EXPECT_TRUE(at::allclose(reader.Apply(input), at::mm(on_grid, quantized.layers[0].linear.Dequantize().t()), 1e-5, 1e-6));
+  const at::Tensor expected = at::mm(on_grid, quantized.layers[0].linear.Dequantize().t());
+  EXPECT_TRUE(at::allclose(reader.Apply(input), expected, 1e-5, 1e-6));
 }
 
 TEST(QuantizeModel, TransformsSeeTheUnquantizedModelAndAreKeptInFiles) {

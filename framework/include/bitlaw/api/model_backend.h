@@ -49,16 +49,16 @@ struct BITLAW_EXPORT ModelSummary {
   int64_t vocab_size = 0;
   int64_t max_positions = 0;
   std::vector<LinearShape> linears;  ///< In the order in which a sequential quantizer visits them.
-  /// Every input and its readers, in execution order: what Block::sites() will say of its blocks. May be left empty: then
-  /// each layer is a site of its own, whose producer is unknown.
+  /// Every input and its readers, in execution order: what Block::sites() will say of its blocks. May be left empty:
+  /// then each layer is a site of its own, whose producer is unknown.
   std::vector<SiteShape> sites;
   bool rounds_kv_cache = false;      ///< Its Model::RoundKvCache() works.
   std::string stored_dtype;          ///< "bfloat16", "Q4_1", ...: what most weights are stored as.
   /// Empty if the checkpoint holds original weights. Otherwise why the baseline is not one, e.g. "weights
   /// were stored as Q4_1 and are dequantized". Goes into every record and report.
   std::string baseline_note;
-  /// What else distinguishes this model from others: "experts", tokens it was trained on, ... What the framework makes of
-  /// the fields above (N, N_active, parameters_total, layers, hidden_size, vocab_size) is not repeated here.
+  /// What else distinguishes this model from others: "experts", tokens it was trained on, ... What the framework makes
+  /// of the fields above (N, N_active, parameters_total, layers, hidden_size, vocab_size) is not repeated here.
   std::vector<Factor> factors;
 
   /// N of the laws: parameters_total - parameters_embedding.

@@ -34,8 +34,8 @@ struct BITLAW_EXPORT ActivationGrid {
   at::Tensor Round(const at::Tensor& rows) const;
 };
 
-/// How attention's keys (after the rotation) and values are rounded before they are read: each token's head on a grid of
-/// its own. Empty: not at all.
+/// How attention's keys (after the rotation) and values are rounded before they are read: each token's head on a grid
+/// of its own. Empty: not at all.
 struct BITLAW_EXPORT KvCacheGrid {
   std::optional<ActivationGrid> keys{}, values{};
 };

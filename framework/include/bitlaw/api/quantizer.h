@@ -35,9 +35,9 @@ struct BITLAW_EXPORT CalibrationNeeds {
 ///
 ///   w ~ scale * (level(code) - zero),   code = the one whose point is nearest to w
 ///
-/// level(c) is levels()[c], or c itself for a grid of integers. Every quantizer that takes grids (rtn, gptq) finds codes by
-/// this rule, so that a new grid is its levels and how the parameters of a group are found. Built from its options by a
-/// factory; const after. testing/grid_conformance.h checks what is promised here.
+/// level(c) is levels()[c], or c itself for a grid of integers. Every quantizer that takes grids (rtn, gptq) finds
+/// codes by this rule, so that a new grid is its levels and how the parameters of a group are found. Built from its
+/// options by a factory; const after. testing/grid_conformance.h checks what is promised here.
 ///
 /// Threads: const calls are safe from several threads.
 class BITLAW_EXPORT WeightGrid {
@@ -50,8 +50,8 @@ class BITLAW_EXPORT WeightGrid {
   /// The points of a group at scale 1, ascending, at most 2^bits. Empty: the integers 0 .. 2^bits - 1.
   virtual std::span<const float> levels() const { return {}; }
 
-  /// Whether a zero point is stored for each group, in `bits` bits. Otherwise it is the same for all groups: 0 where there
-  /// are levels.
+  /// Whether a zero point is stored for each group, in `bits` bits. Otherwise it is the same for all groups: 0 where
+  /// there are levels.
   virtual bool stores_zeros() const = 0;
 
   /// What scales are exact in: "float16" or "float32". FindGroups() rounds to it, so that what is evaluated is what an
@@ -99,8 +99,9 @@ class BITLAW_EXPORT Quantizer {
   /// Effective bits a weight: codes, scales, zeros and group index, as an exporter would store them.
   virtual double BitsPerWeight(const LinearShape& layer) const = 0;
 
-  /// What distinguishes trials of this quantizer on `model`, beside B (BitsRequested) and bits_effective (BitsPerWeight),
-  /// which the framework fills in: its group size, say. Only asked about a model all of whose layers can be quantized.
+  /// What distinguishes trials of this quantizer on `model`, beside B (BitsRequested) and bits_effective
+  /// (BitsPerWeight), which the framework fills in: its group size, say. Only asked about a model all of whose layers
+  /// can be quantized.
   virtual std::vector<Factor> factors(const ModelSummary& model) const {
     (void)model;
     return {};

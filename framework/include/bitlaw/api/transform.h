@@ -17,8 +17,8 @@ struct Site;
 /// quantization hurts it less: scales folded into what makes an input, rotations. Built from its options by a factory;
 /// const after.
 ///
-/// The framework walks the unquantized model once for each transform of a recipe, in their order, and applies it site by
-/// site; then the quantizer sees the changed model. testing/transform_conformance.h checks what is promised here.
+/// The framework walks the unquantized model once for each transform of a recipe, in their order, and applies it site
+/// by site; then the quantizer sees the changed model. testing/transform_conformance.h checks what is promised here.
 ///
 /// Threads: same inputs, same bytes, for any thread. This header is free of torch: the planner asks ExplainUnsupported.
 class BITLAW_EXPORT Transform {
@@ -38,8 +38,8 @@ class BITLAW_EXPORT Transform {
     return {};
   }
 
-  /// Changes the weights of site.readers and of what makes their input; Site::Fold() does so for a scale. Every reader's
-  /// output stays what it was, but for rounding.
+  /// Changes the weights of site.readers and of what makes their input; Site::Fold() does so for a scale. Every
+  /// reader's output stays what it was, but for rounding.
   /// Errors   Error(kNumerical) with the site's name.
   virtual void Apply(const Site& site, const LayerCalibration& calibration) const = 0;
 };

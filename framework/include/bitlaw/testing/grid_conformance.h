@@ -44,9 +44,10 @@ inline double ValueOf(const WeightGrid& grid, int code, float scale, float zero)
 
 /// What a grid does against the promises of WeightGrid, one sentence an entry; empty if it keeps them.
 ///
-/// Tried: levels (finite, ascending, no more than `bits` hold); parameters (positive and finite scales, exact in their type;
-/// whole zeros in range; the same for one group alone and among others, twice); every code against all others by brute
-/// force; the code of each code's value; a group times a power of two; effective bits, at least those of code and scale.
+/// Tried: levels (finite, ascending, no more than `bits` hold); parameters (positive and finite scales, exact in their
+/// type; whole zeros in range; the same for one group alone and among others, twice); every code against all others by
+/// brute force; the code of each code's value; a group times a power of two; effective bits, at least those of code and
+/// scale.
 inline std::vector<std::string> GridFaults(const WeightGrid& grid, const std::string& name) {
   std::vector<std::string> faults;
   const auto fault = [&](const std::string& what) {
@@ -119,7 +120,8 @@ inline std::vector<std::string> GridFaults(const WeightGrid& grid, const std::st
     std::vector<uint8_t> again(points.size());
     NearestCodes(grid, points.data(), codes, scale, zero, again.data());
     for (int c = 0; c < codes; ++c) {
-      if (again[static_cast<size_t>(c)] != c) fault("the value of code " + std::to_string(c) + " has another code" + where);
+      if (again[static_cast<size_t>(c)] == c) continue;
+      fault("the value of code " + std::to_string(c) + " has another code" + where);
     }
     const bool is_zero = std::all_of(group.begin(), group.end(), [](float w) { return w == 0; });
     for (const float factor : {0.125F, 8.0F}) {

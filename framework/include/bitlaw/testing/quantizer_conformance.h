@@ -44,14 +44,14 @@ inline bool AreSame(const QuantizedLinear& a, const QuantizedLinear& b) {
 
 }  // namespace internal
 
-/// What a quantizer does to layers of these shapes against the promises of quantizer.h, one sentence an entry; empty if it
-/// keeps them. `make` makes the quantizer afresh. `any_threads`: its bytes do not depend on the number of threads, as those of
-/// large BLAS products do.
+/// What a quantizer does to layers of these shapes against the promises of quantizer.h, one sentence an entry; empty if
+/// it keeps them. `make` makes the quantizer afresh. `any_threads`: its bytes do not depend on the number of threads,
+/// as those of large BLAS products do.
 ///
-/// Tried: ExplainUnsupported() and Quantize() agree; results valid (QuantizedLinear::Validate) and closer to the weights
-/// than zeros are; weights and calibration untouched; the same bytes from another object, the second time and, with
-/// any_threads, on another number of threads and on two at once; what depends_on_shape_only() says; bits that are positive;
-/// all readers of a site together as QuantizeSite() says.
+/// Tried: ExplainUnsupported() and Quantize() agree; results valid (QuantizedLinear::Validate) and closer to the
+/// weights than zeros are; weights and calibration untouched; the same bytes from another object, the second time and,
+/// with any_threads, on another number of threads and on two at once; what depends_on_shape_only() says; bits that are
+/// positive; all readers of a site together as QuantizeSite() says.
 template <class Make>
 std::vector<std::string> QuantizerFaults(const Make& make, const std::string& name,
                                          const std::vector<LinearShape>& shapes, bool any_threads = true) {
@@ -63,7 +63,8 @@ std::vector<std::string> QuantizerFaults(const Make& make, const std::string& na
       faults.push_back("quantizer '" + name + "', " + shape.name + " [" + std::to_string(shape.out_features) + ", " +
                        std::to_string(shape.in_features) + "]: " + what);
     };
-    const at::Tensor weight = at::randn({shape.out_features, shape.in_features}, at::detail::createCPUGenerator(5)) * 0.1;
+    const at::Tensor weight =
+        at::randn({shape.out_features, shape.in_features}, at::detail::createCPUGenerator(5)) * 0.1;
     const at::Tensor given = weight.clone();
     const LayerCalibration calibration = internal::SomeCalibration(shape.in_features, 6);
     const at::Tensor moment = calibration.second_moment.clone();

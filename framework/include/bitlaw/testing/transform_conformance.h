@@ -76,11 +76,12 @@ inline int64_t ApplyTo(Model& model, const Transform& transform, const at::Tenso
 
 }  // namespace internal
 
-/// What a transform does to a float32 model against the promises of transform.h, one sentence an entry; empty if it keeps
-/// them. `open` opens the model afresh; tokens [B, T] int64 are calibration text and, shifted, what logits are compared on.
+/// What a transform does to a float32 model against the promises of transform.h, one sentence an entry; empty if it
+/// keeps them. `open` opens the model afresh; tokens [B, T] int64 are calibration text and, shifted, what logits are
+/// compared on.
 ///
-/// Tried: logits of the changed model equal to those of the original, |difference| <= tolerance * the largest |logit|; some
-/// weight changed; the same bytes the second time; the plan's sites are the blocks' own.
+/// Tried: logits of the changed model equal to those of the original, |difference| <= tolerance * the largest |logit|;
+/// some weight changed; the same bytes the second time; the plan's sites are the blocks' own.
 inline std::vector<std::string> TransformFaults(const Transform& transform, const std::string& name,
                                                 const std::function<std::unique_ptr<Model>()>& open,
                                                 const at::Tensor& tokens, double tolerance = 1e-5) {

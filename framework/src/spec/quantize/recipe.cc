@@ -55,7 +55,8 @@ bool Contains(const std::vector<std::string>& names, std::string_view name) {
 /// Rewrites one entry.
 class Flattener {
  public:
-  Flattener(const Value& entry, std::string place, const OptionSchema& quantizer, const PluginHost& host, Faults& faults)
+  Flattener(const Value& entry, std::string place, const OptionSchema& quantizer, const PluginHost& host,
+            Faults& faults)
       : entry_(entry), place_(std::move(place)), quantizer_(quantizer), host_(host), faults_(faults) {
     flat_.schema = quantizer;
     flat_.entry = Value::Map{};
@@ -196,7 +197,9 @@ class Flattener {
       has_bits |= key.ends_with("bits");
       Put(section + "." + key, value);
     }
-    ForZip([&](const std::string& key, const Value&) { has_bits |= key.starts_with(section) && key.ends_with("bits"); });
+    ForZip([&](const std::string& key, const Value&) {
+      has_bits |= key.starts_with(section + ".") && key.ends_with("bits");
+    });
     if (!has_bits) {
       faults_.Add(map.mark(), "'" + section + "' of " + place_ + " says no width. Add " +
                                   (is_activations ? "'bits'." : "'key_bits', 'value_bits' or both."));

@@ -13,9 +13,9 @@
 
 namespace bitlaw {
 
-/// A recipe is what an entry of `quantize:` does to a model: transforms, a quantizer with the grid of its weights, rounding
-/// of activations and of the KV cache. Its parts are options beside the quantizer's own, under dotted names, so that axes,
-/// zip, where and skip treat them like every other option:
+/// A recipe is what an entry of `quantize:` does to a model: transforms, a quantizer with the grid of its weights,
+/// rounding of activations and of the KV cache. Its parts are options beside the quantizer's own, under dotted names,
+/// so that axes, zip, where and skip treat them like every other option:
 ///
 ///   weights: {bits: 4}                 bits                    (another way to write the quantizer's option)
 ///   weights: {grid: nf4, x: ...}       grid, nf4.x
@@ -23,8 +23,8 @@ namespace bitlaw {
 ///   activations: {bits: 8}             activations.bits, .per, .symmetric
 ///   kv_cache: {key_bits: 8}            kv_cache.key_bits, .value_bits, .symmetric
 
-/// Rewrites an entry in that flat form and gives the schema that it is resolved with: the quantizer's options, followed by
-/// those of the parts that the entry has.
+/// Rewrites an entry in that flat form and gives the schema that it is resolved with: the quantizer's options, followed
+/// by those of the parts that the entry has.
 struct FlatEntry {
   Value entry;
   OptionSchema schema;
@@ -34,9 +34,10 @@ FlatEntry FlattenEntry(const Value& entry, const std::string& place, const Optio
 
 /// What resolved options of such a schema come to.
 struct BITLAW_EXPORT SplitOptions {
-  Options quantizer;  ///< As without a recipe; where another grid takes the place of the integers, theirs have defaults.
-  /// {activations: {bits, per, symmetric}, grid: {name, options, version}, kv_cache: {...}, transforms: [{name, options,
-  /// version}]}, only what there is; null if there is nothing. Part of a trial's identity and of its key.
+  /// As without a recipe; where another grid takes the place of the integers, theirs have defaults.
+  Options quantizer;
+  /// {activations: {bits, per, symmetric}, grid: {name, options, version}, kv_cache: {...}, transforms: [{name,
+  /// options, version}]}, only what there is; null if there is nothing. Part of a trial's identity and of its key.
   Value recipe;
   /// The options once more, without those that do not count in this cell: for tables and labels.
   Value shown;

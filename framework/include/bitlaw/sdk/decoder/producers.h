@@ -7,8 +7,8 @@
 
 namespace bitlaw {
 
-/// The weight of a norm as a producer: input j is (weight[j] + offset) times something that no weight changes. `offset` is
-/// 1 for norms that multiply by 1 + weight.
+/// The weight of a norm as a producer: input j is (weight[j] + offset) times something that no weight changes. `offset`
+/// is 1 for norms that multiply by 1 + weight.
 class BITLAW_EXPORT NormProducer final : public Producer {
  public:
   /// `weight` [C_in] is the block's own and outlives the producer.
@@ -23,8 +23,8 @@ class BITLAW_EXPORT NormProducer final : public Producer {
   at::Tensor channels_;
 };
 
-/// The rows of a linear layer as a producer: each of its outputs reaches the site's input times something that the layer
-/// has no part in (attention weights, an activated gate), so that a scale passes through.
+/// The rows of a linear layer as a producer: each of its outputs reaches the site's input times something that the
+/// layer has no part in (attention weights, an activated gate), so that a scale passes through.
 class BITLAW_EXPORT LinearProducer final : public Producer {
  public:
   /// `linear` is the block's own and outlives the producer. channels [C_in] as in Producer; undefined: 0 .. C_out - 1.
@@ -38,8 +38,8 @@ class BITLAW_EXPORT LinearProducer final : public Producer {
   at::Tensor channels_;
 };
 
-/// Which value channel each input of an output projection comes from: `heads` query heads over `kv_heads` value heads of
-/// `head_dim`. [heads * head_dim] int64
+/// Which value channel each input of an output projection comes from: `heads` query heads over `kv_heads` value heads
+/// of `head_dim`. [heads * head_dim] int64
 BITLAW_EXPORT at::Tensor ValueChannels(int64_t heads, int64_t kv_heads, int64_t head_dim);
 
 }  // namespace bitlaw

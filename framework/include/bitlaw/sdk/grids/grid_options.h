@@ -11,8 +11,9 @@
 
 namespace bitlaw {
 
-/// Adds the options of groups and of the integer grid under the names that every quantizer shares, so that one study can
-/// sweep them over several: bits, group_size ("row" = -1), symmetric, mse, mse_norm, scale_dtype, allow_partial_group.
+/// Adds the options of groups and of the integer grid under the names that every quantizer shares, so that one study
+/// can sweep them over several: bits, group_size ("row" = -1), symmetric, mse, mse_norm, scale_dtype,
+/// allow_partial_group.
 BITLAW_EXPORT void AddGridOptions(OptionSchema& schema);
 
 /// Adds the options of the integer grid alone: AddGridOptions() without group_size and allow_partial_group.
