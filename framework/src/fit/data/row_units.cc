@@ -6,6 +6,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "fit/table/column_roles.h"
+
 namespace bitlaw {
 
 namespace {
@@ -39,7 +41,7 @@ RowUnits ByTrial(const Table& table, std::span<const size_t> rows) {
 
 // A table without models whose rows share few sizes is most likely one of few models.
 std::string SizesNote(const Table& table, std::span<const size_t> rows, const FactorRoles& roles) {
-  const std::string size = roles.FirstColumn(table, FactorRole::kScale);
+  const std::string size = FirstColumn(table, roles, FactorRole::kScale);
   if (size.empty()) return "";
   std::unordered_set<double> sizes;
   for (const size_t row : rows) sizes.insert(table.Numbers(size)[row]);

@@ -8,6 +8,7 @@
 #include "fit/law/null_law.h"
 #include "fit/solve/fit_problem.h"
 #include "fit/table/accuracy_checks.h"
+#include "fit/table/column_roles.h"
 
 namespace bitlaw {
 
@@ -37,7 +38,7 @@ std::optional<LawFit> FitAnchored(const Law& law, const Table& table, const FitS
   if (baseline == nullptr || baseline->is_text || !AnchoredLaw::Fits(law)) return std::nullopt;
   const std::vector<double>& accuracy = table.Numbers("acc_adj");
   const TableColumn* hold_out = table.Find("hold_out");
-  const std::vector<std::string> precision = settings.roles.PrecisionOf(law, table);
+  const std::vector<std::string> precision = PrecisionOf(law, table, settings.roles);
   std::vector<size_t> kept;
   std::vector<Exclusion> excluded, held_out_excluded;
   for (size_t row = 0; row < table.rows(); ++row) {

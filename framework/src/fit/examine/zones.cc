@@ -8,6 +8,7 @@
 #include "fit/estimate/linear_design.h"
 #include "fit/examine/strata.h"
 #include "fit/table/accuracy_checks.h"
+#include "fit/table/column_roles.h"
 
 namespace bitlaw {
 
@@ -22,7 +23,7 @@ std::span<const double> NumbersOf(const Table& table, const std::string& name) {
 // Which model each row is of: its name, or its size where the table has no names. Empty: the table does not say.
 std::vector<std::string> ModelNames(const Table& table, const FactorRoles& roles) {
   const TableColumn* model = table.Find("model");
-  if (model == nullptr) model = table.Find(roles.FirstColumn(table, FactorRole::kScale));
+  if (model == nullptr) model = table.Find(FirstColumn(table, roles, FactorRole::kScale));
   std::vector<std::string> names;
   for (size_t row = 0; row < table.rows() && model != nullptr; ++row) names.push_back(table.CellText(*model, row));
   return names;
@@ -44,7 +45,7 @@ std::vector<double> References(const Law& law, const Table& table, const FactorR
                                std::span<const double> accuracy, const std::vector<bool>& fits) {
   std::vector<double> reference(table.rows(), kUnset);
   std::vector<std::span<const double>> precision;  // More is better, the first factor of the law first.
-  for (const std::string& name : roles.PrecisionOf(law, table)) precision.push_back(NumbersOf(table, name));
+  for (const std::string& name : PrecisionOf(law, table, roles)) precision.push_back(NumbersOf(table, name));
   const auto baseline = NumbersOf(table, "baseline_acc_adj");
   const std::vector<std::string> models = ModelNames(table, roles);
   struct Best {

@@ -56,32 +56,6 @@ std::vector<std::string> FactorRoles::DeclaredOthers(const Law& law) const {
   return names;
 }
 
-std::vector<std::string> FactorRoles::PrecisionOf(const Law& law, const Table& table) const {
-  std::vector<std::string> names = CovariatesOf(law, FactorRole::kPrecision);
-  std::erase_if(names, [&](const std::string& name) {
-    const TableColumn* column = table.Find(name);
-    return column == nullptr || column->is_text;
-  });
-  const std::string first = FirstColumn(table, FactorRole::kPrecision);
-  if (names.empty() && !first.empty()) names.push_back(first);
-  return names;
-}
-
-std::string FactorRoles::FirstColumn(const Table& table, FactorRole role) const {
-  for (const TableColumn& column : table.columns()) {
-    if (!column.is_text && Of(column.name) == role) return column.name;
-  }
-  return "";
-}
-
-FactorRoles RolesOf(const std::vector<ObservationColumn>& columns) {
-  FactorRoles roles;
-  for (const ObservationColumn& column : columns) {
-    if (column.factor) roles.Declare(*column.factor);
-  }
-  return roles;
-}
-
 void InheritRoles(const std::vector<std::pair<std::string, Value>>& map, FactorRoles& roles) {
   for (const auto& [name, from] : map) {
     const std::string source = from.is_string() ? UnquotedName(from.AsString()) : "";

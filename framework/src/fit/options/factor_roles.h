@@ -11,8 +11,6 @@
 #include "bitlaw/api/law.h"
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/value.h"
-#include "records/observations.h"
-#include "records/table.h"
 
 namespace bitlaw {
 
@@ -36,10 +34,6 @@ class BITLAW_EXPORT FactorRoles {
   std::vector<std::string> CovariatesOf(const Law& law, FactorRole role) const;
   /// The same of role kOther: only those that were declared, for any column may be a covariate.
   std::vector<std::string> DeclaredOthers(const Law& law) const;
-  /// The columns of precision that a law has; of a law without any the table's first.
-  std::vector<std::string> PrecisionOf(const Law& law, const Table& table) const;
-  /// The first column of numbers with this role; "" if the table has none.
-  std::string FirstColumn(const Table& table, FactorRole role) const;
 
  private:
   struct Declared {
@@ -48,9 +42,6 @@ class BITLAW_EXPORT FactorRoles {
   };
   std::map<std::string, Declared, std::less<>> declared_;
 };
-
-/// Those of the factors among the columns of a study's observations.
-BITLAW_EXPORT FactorRoles RolesOf(const std::vector<ObservationColumn>& columns);
 
 /// `map` of a study's file as far as it renames: a column that is made of another as it is gets its role, unless it has one.
 BITLAW_EXPORT void InheritRoles(const std::vector<std::pair<std::string, Value>>& map, FactorRoles& roles);

@@ -7,6 +7,7 @@
 #include "fit/data/item_scores.h"
 #include "fit/law/restricted_law.h"
 #include "fit/table/column_map.h"
+#include "fit/table/column_roles.h"
 #include "records/observations.h"
 
 namespace bitlaw {
