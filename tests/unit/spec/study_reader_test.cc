@@ -181,7 +181,7 @@ quantize:
             "s.yaml:5:45: 'grup_size' is not an option of quantizer 'fixture_free'. Did you mean 'group_size'? Options: "
             "bits, group_size.\n"
             "s.yaml:5:41: quantizer 'fixture_free': bits = 9 is out of range. It must be an integer from 2 to 8.\n"
-            "s.yaml:6:17: there is no quantizer 'gpq'. Loaded under 'quantizer': fixture, fixture_free.\n"
+            "s.yaml:6:17: there is no quantizer 'gpq'. Loaded under 'quantizer': fixture, fixture_free, fixture_outliers.\n"
             "s.yaml:7:37: the axis 'bits' is an empty list. Give it one value or more.");
 }
 
