@@ -34,7 +34,8 @@ MadeRecipe Made(const std::string& quantizer, const Value::Map& options, const V
 }
 
 Value GridRecipe(const char* name) {
-  return Value::Map{{"grid", Value::Map{{"name", name}, {"options", Value::Map{}}, {"version", "1.0.0"}}}};
+  const Value options = Value::Map{{"scale_dtype", "float32"}};
+  return Value::Map{{"grid", Value::Map{{"name", name}, {"options", options}, {"version", "1.0.0"}}}};
 }
 
 Value SmoothRecipe(double alpha) {
