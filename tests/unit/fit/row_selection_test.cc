@@ -375,7 +375,7 @@ TEST(FormulaAlone, GuessesNoOtherName) {
             "columns: parameters: {A: {min: 0}, alpha: {}}.");
   EXPECT_THAT(FaultOf([] { FormulaAlone("A * n^alpha"); }), HasSubstr("Did you mean 'N'?"));
   EXPECT_THAT(FaultOf([] { FormulaAlone("A * N^alfa"); }), HasSubstr("'alfa' at character 7"));
-  EXPECT_THAT(FaultOf([] { FormulaAlone("E + A * M^-beta"); }), HasSubstr("'M' at character 9"));
+  EXPECT_THAT(FaultOf([] { FormulaAlone("E + A * S^-beta"); }), HasSubstr("'S' at character 9"));
   EXPECT_EQ(FaultOf([] { FormulaAlone("N * B"); }),
             "spec: the formula 'N * B' has no name that looks like a parameter. Name one in 'parameters'.");
 }
