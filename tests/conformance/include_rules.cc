@@ -134,7 +134,8 @@ const std::vector<Home> kHomes = {
 
 /// What builds without libtorch, and so may not reach it through a header either.
 bool BuildsWithoutTorch(const std::string& path) {
-  static const std::regex kCore(kInternal + "((base|api|plugin|spec|spec/[^/]*|plan|records|report|resolve|cli)/[^/]*|" +
+  static const std::regex kCore(kInternal + "(base/.*|cli/common/.*|" +
+                                "(api|plugin|spec|spec/[^/]*|plan|records|report|resolve|cli)/[^/]*|" +
                                 "sdk/[^/]*/[^/]*|fit/.*)|" +
                                 "plugins/(corpora|tasks|laws)/.*");
   return std::regex_match(path, kCore);

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "bitlaw/base/error.h"
-#include "cli/study_text.h"
+#include "cli/common/study_text.h"
 #include "cli/verbs.h"
 #include "resolve/resolved_study.h"
 

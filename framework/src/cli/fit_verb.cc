@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "cli/verbs.h"
 #include "fit/estimate/row_predictions.h"

@@ -2,7 +2,7 @@
 #include <map>
 #include <memory>
 
-#include "cli/recorded_items.h"
+#include "cli/common/recorded_items.h"
 #include "cli/verbs.h"
 #include "report/paired_table.h"
 

@@ -8,7 +8,7 @@
 #include <memory>
 #include <optional>
 
-#include "cli/study_text.h"
+#include "cli/common/study_text.h"
 #include "cli/verbs.h"
 #include "plan/plan.h"
 #include "records/plan_records.h"

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "bitlaw/base/error.h"
-#include "cli/output.h"
 #include "bitlaw/base/fingerprint.h"
+#include "cli/common/output.h"
 #include "cli/verbs.h"
 
 namespace bitlaw {

@@ -6,7 +6,7 @@
 #include <system_error>
 
 #include "bitlaw/base/error.h"
-#include "cli/output.h"
+#include "cli/common/output.h"
 #include "cli/verbs.h"
 
 namespace {

@@ -2,9 +2,9 @@
 #include <memory>
 #include <string>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
-#include "cli/output.h"
+#include "cli/common/output.h"
 #include "cli/verbs.h"
 #include "fit/output/fit_output.h"
 #include "plan/plan.h"

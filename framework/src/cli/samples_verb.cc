@@ -8,7 +8,7 @@
 #include "bitlaw/sdk/data/jsonl.h"
 #include "bitlaw/sdk/text/template.h"
 #include "bitlaw/sdk/text/unicode_text.h"
-#include "cli/recorded_items.h"
+#include "cli/common/recorded_items.h"
 #include "cli/verbs.h"
 #include "report/document.h"
 

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "bitlaw/base/error.h"
-#include "cli/recorded_items.h"
+#include "cli/common/recorded_items.h"
 #include "cli/verbs.h"
 #include "fit/options/grouping.h"
 #include "fit/options/quoted_text.h"

@@ -6,11 +6,11 @@
 #include <memory>
 #include <optional>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/task/task_data.h"
-#include "cli/recorded_items.h"
+#include "cli/common/recorded_items.h"
 #include "cli/verbs.h"
 #include "report/document.h"
 #include "spec/study_spec.h"

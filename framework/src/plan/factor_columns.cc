@@ -91,4 +91,33 @@ std::vector<size_t> FactorColumns::Sort() {
   return place;
 }
 
+std::vector<Factor> OwnFactors(const ModelSummary& summary) {
+  const int64_t active = summary.parameters_active > 0 ? summary.parameters_active : summary.parameters_total;
+  return {StandardFactor("N", summary.parameters_non_embedding()),
+          StandardFactor("N_active", active - summary.parameters_embedding),
+          StandardFactor("parameters_total", summary.parameters_total),
+          StandardFactor("layers", summary.num_blocks),
+          StandardFactor("hidden_size", summary.hidden_size),
+          StandardFactor("vocab_size", summary.vocab_size)};
+}
+
+std::vector<Factor> OwnFactors(const ModelSummary& summary, double bits_requested, double bits_per_weight) {
+  return {StandardFactor("B", bits_requested), StandardFactor("bits_effective", bits_per_weight),
+          StandardFactor("size_bytes", WeightBytes(summary, bits_per_weight))};
+}
+
+Factor StudyFactor(const std::string& column, const Value& value) {
+  if (FindStandardFactor(column) != nullptr) return StandardFactor(column, value);
+  Factor factor;
+  factor.column = column;
+  factor.value = value;
+  return factor;
+}
+
+double WeightBytes(const ModelSummary& summary, double bits_per_weight) {
+  const auto quantizable = static_cast<double>(summary.parameters_quantizable);
+  const auto total = static_cast<double>(summary.parameters_total);
+  return (quantizable * bits_per_weight + (total - quantizable) * 16) / 8;
+}
+
 }  // namespace bitlaw

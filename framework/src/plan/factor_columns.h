@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bitlaw/api/factor.h"
+#include "bitlaw/api/model_backend.h"
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/value.h"
 #include "spec/decoder.h"
@@ -58,5 +59,14 @@ class BITLAW_EXPORT FactorColumns {
   Faults& faults_;
   std::vector<FactorColumn> columns_;
 };
+
+/// What the framework itself says of every model: N, N_active, layers, ...
+std::vector<Factor> OwnFactors(const ModelSummary& summary);
+/// What it says of every quantization, of the unquantized model with 16 bits: B, bits_effective, size_bytes.
+std::vector<Factor> OwnFactors(const ModelSummary& summary, double bits_requested, double bits_per_weight);
+/// A column of a model that the study gives: of a standard name with what is known of it.
+Factor StudyFactor(const std::string& column, const Value& value);
+/// Bytes that a model's weights take: quantized ones by bits_per_weight, the others in 16 bits.
+BITLAW_EXPORT double WeightBytes(const ModelSummary& summary, double bits_per_weight);
 
 }  // namespace bitlaw

@@ -11,7 +11,7 @@
 #include "bitlaw/base/error.h"
 #include "plan/grid.h"
 #include "plan/layer_survey.h"
-#include "plan/supported_model.h"
+#include "plan/model_headers.h"
 #include "plugin/host.h"
 #include "spec/decoder.h"
 #include "spec/quantize/recipe.h"
@@ -22,30 +22,6 @@ namespace {
 // A trial takes about 9 kB of a plan.
 constexpr size_t kMaxTrials = 100'000;
 constexpr std::string_view kCalibrationPrefix = "calibration.";
-
-std::string HeadersDigest(const ModelSummary& summary, const std::vector<std::filesystem::path>& files) {
-  Value headers;
-  headers.Set("architecture", summary.architecture);
-  headers.Set("baseline_note", summary.baseline_note);
-  headers.Set("hidden_size", summary.hidden_size);
-  headers.Set("max_positions", summary.max_positions);
-  headers.Set("num_blocks", summary.num_blocks);
-  headers.Set("parameters_active", summary.parameters_active);
-  headers.Set("parameters_embedding", summary.parameters_embedding);
-  headers.Set("parameters_quantizable", summary.parameters_quantizable);
-  headers.Set("parameters_total", summary.parameters_total);
-  headers.Set("stored_dtype", summary.stored_dtype);
-  headers.Set("vocab_size", summary.vocab_size);
-  Value::List linears, sizes;
-  for (const LinearShape& layer : summary.linears) {
-    linears.push_back(Value::List{layer.name, static_cast<int64_t>(layer.block), layer.in_features, layer.out_features,
-                                  layer.is_expert});
-  }
-  for (const auto& file : files) sizes.push_back(static_cast<int64_t>(std::filesystem::file_size(file)));
-  headers.Set("linears", std::move(linears));
-  headers.Set("file_sizes", std::move(sizes));
-  return DigestOf(headers.CanonicalJson());
-}
 
 // A value as labels show it: words for numbers, texts without quotes.
 std::string LabelText(const Value& value, const OptionField* field) {
@@ -67,32 +43,6 @@ Value CalibrationValue(const CalibrationSpec& calibration, std::string_view name
   if (name == "tokens") return calibration.tokens;
   if (name == "seed") return static_cast<int64_t>(calibration.seed);
   throw InternalError("a calibration has no '" + std::string(name) + "'");
-}
-
-// What the framework says of every model.
-std::vector<Factor> OwnFactors(const ModelSummary& summary) {
-  const int64_t active = summary.parameters_active > 0 ? summary.parameters_active : summary.parameters_total;
-  return {StandardFactor("N", summary.parameters_non_embedding()),
-          StandardFactor("N_active", active - summary.parameters_embedding),
-          StandardFactor("parameters_total", summary.parameters_total),
-          StandardFactor("layers", summary.num_blocks),
-          StandardFactor("hidden_size", summary.hidden_size),
-          StandardFactor("vocab_size", summary.vocab_size)};
-}
-
-// What it says of every quantization; of the unquantized model with 16 bits.
-std::vector<Factor> OwnFactors(const ModelSummary& summary, double bits_requested, double bits_per_weight) {
-  return {StandardFactor("B", bits_requested), StandardFactor("bits_effective", bits_per_weight),
-          StandardFactor("size_bytes", WeightBytes(summary, bits_per_weight))};
-}
-
-// A column of a model that the study gives: of a known name with what is known of it.
-Factor StudyFactor(const std::string& column, const Value& value) {
-  if (FindStandardFactor(column) != nullptr) return StandardFactor(column, value);
-  Factor factor;
-  factor.column = column;
-  factor.value = value;
-  return factor;
 }
 
 /// Builds one Plan.
@@ -141,7 +91,6 @@ class Planner {
     std::vector<std::string> refusals;                // By combination: why the quantizer cannot be made at all.
     std::vector<std::vector<LayerVerdict>> verdicts;  // [model][combination]
     std::vector<std::vector<FactorColumns::Values>> factors;  // [model][combination]
-    SourceMark mark;
     size_t left_out = 0;
   };
 
@@ -167,6 +116,19 @@ class Planner {
       }
     }
     faults_.ThrowIfAny();
+    FindIdentities();
+  }
+
+  // Headers and file sizes tell models apart without a weight read. They say the same of a base model and what was trained
+  // on from it, or of two snapshots of one training: then names tell them apart. Records go by the weights themselves.
+  void FindIdentities() {
+    std::map<std::string, int> count;
+    for (const PlannedModel& model : plan_.models) ++count[model.headers_digest];
+    for (const PlannedModel& model : plan_.models) {
+      const std::string& digest = model.headers_digest;
+      const bool is_alone = count[digest] == 1;
+      model_identities_.push_back(is_alone ? Value(digest) : Value::Map{{"headers", digest}, {"name", model.spec.name}});
+    }
   }
 
   FactorColumns::Values ModelFactors(const PlannedModel& model) {
@@ -201,13 +163,13 @@ class Planner {
         const std::string origin = "an axis of quantizer '" + entry.spec->component + "'";
         const auto& reserved = ReservedColumns();
         if (std::find(reserved.begin(), reserved.end(), name) != reserved.end()) {
-          faults_.Add(entry.mark, "column '" + name + "' of " + origin + " has the name of a column that observations and " +
+          faults_.Add(entry.spec->mark, "column '" + name + "' of " + origin + " has the name of a column that observations and " +
                                       "fits fill in themselves. Give the option one value a study.");
           continue;
         }
         const FactorColumn* column = columns_.Find(name);
         if (column == nullptr || (column->source == FactorSource::kQuantizer && RepeatsOption(entry, *column))) continue;
-        faults_.Add(entry.mark, "column '" + name + "' comes from " + column->origin + " and from " + origin +
+        faults_.Add(entry.spec->mark, "column '" + name + "' comes from " + column->origin + " and from " + origin +
                                     ", with other values. Call one of them otherwise.");
       }
     }
@@ -261,7 +223,6 @@ class Planner {
 
   void PrepareEntry(const QuantizeSpec& spec) {
     Entry entry;
-    entry.mark = spec.mark;
     static const OptionSchema kNoOptions;
     const Component* component =
         spec.component == kKeepWeights ? nullptr : &host_.Find(ComponentKind::kQuantizer, spec.component, spec.mark.Text());
@@ -461,15 +422,6 @@ class Planner {
     return static_cast<size_t>(columns_.Find(column) - columns_.columns().data());
   }
 
-  // Headers and file sizes tell models apart without a weight read. They say the same of a base model and what was trained
-  // on from it, or of two snapshots of one training: then names tell them apart. Records go by the weights themselves.
-  Value ModelIdentity(size_t model) const {
-    const std::string& digest = plan_.models[model].headers_digest;
-    const auto has_digest = [&](const PlannedModel& one) { return one.headers_digest == digest; };
-    if (std::count_if(plan_.models.begin(), plan_.models.end(), has_digest) == 1) return digest;
-    return Value::Map{{"headers", digest}, {"name", plan_.models[model].spec.name}};
-  }
-
   // Completes the trial with its identity and keeps it unless an earlier one has the same.
   void Add(Trial trial) {
     trial.compute = study_.compute;
@@ -484,7 +436,7 @@ class Planner {
                                 {"calibration", std::move(calibration)},
                                 {"compute", Value::Map{{"device", trial.compute.device},
                                                        {"dtype", std::string(Name(trial.compute.dtype))}}},
-                                {"model", ModelIdentity(trial.model)},
+                                {"model", model_identities_[trial.model]},
                                 {"quantizer", Value::Map{{"name", trial.quantizer},
                                                          {"options", trial.quantizer_options.map()},
                                                          {"version", trial.quantizer_version}}}};
@@ -501,8 +453,8 @@ class Planner {
   const PluginHost& host_;
   Plan plan_;
   Faults faults_;
-  std::vector<LayerSurvey> surveys_;  // By model, as are backends_.
-  std::vector<Value> backends_;
+  std::vector<LayerSurvey> surveys_;  // By model, as are the next two.
+  std::vector<Value> backends_, model_identities_;
   std::vector<Entry> entries_;
   std::vector<std::string> axis_names_;
   std::map<std::string, std::vector<std::string>> varying_;  // Quantizer -> options in its labels.
@@ -543,12 +495,6 @@ const Value& Plan::FactorValue(const Trial& trial, std::string_view column) cons
     if (factors[i].factor.column == column) return trial.factors[i];
   }
   return kNone;
-}
-
-double WeightBytes(const ModelSummary& summary, double bits_per_weight) {
-  const auto quantizable = static_cast<double>(summary.parameters_quantizable);
-  const auto total = static_cast<double>(summary.parameters_total);
-  return (quantizable * bits_per_weight + (total - quantizable) * 16) / 8;
 }
 
 Plan MakePlan(const StudySpec& study, const PluginHost& host) { return Planner(study, host).Make(); }

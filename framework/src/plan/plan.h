@@ -49,7 +49,7 @@ struct BITLAW_EXPORT SkippedCell {
 struct BITLAW_EXPORT PlannedModel {
   ModelSpec spec;                        ///< With family filled in.
   ModelSummary summary;
-  std::string headers_digest;            ///< Over the summary, its name left out, and the sizes of the model's files.
+  std::string headers_digest;            ///< HeadersDigest() of model_headers.h.
 };
 
 struct BITLAW_EXPORT Plan {
@@ -73,9 +73,6 @@ struct BITLAW_EXPORT Plan {
   /// A trial's value of one column; null if there is none.
   const Value& FactorValue(const Trial& trial, std::string_view column) const;
 };
-
-/// Bytes that a model's weights take: quantized ones by bits_per_weight, the others in 16 bits.
-BITLAW_EXPORT double WeightBytes(const ModelSummary& summary, double bits_per_weight);
 
 /// Expands the grid. Reads model headers and calibration text (never a weight), asks every quantizer about every layer.
 /// Trials come model by model, and within a model in the order of `quantize:`, the last axis fastest.

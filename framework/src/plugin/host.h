@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/file_watch.h"
+#include "base/files/file_watch.h"
 #include "bitlaw/api/plugin.h"
 #include "bitlaw/base/export.h"
 

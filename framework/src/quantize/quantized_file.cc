@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"

@@ -15,7 +15,7 @@ struct BITLAW_EXPORT QuantizedFile {
 };
 
 /// Writes codes (dense bits, sdk/packed_codes.h), scales in their dtype, zero points, group index and the layers'
-/// numbers as a safetensors file that other programs can open. Durable and atomic: see base/durable_file.h.
+/// numbers as a safetensors file that other programs can open. Durable and atomic: see base/files/durable_file.h.
 ///
 ///   <layer>.codes [bytes] U8, <layer>.scales [C_out, groups] F16 | F32, <layer>.zeros [C_out, groups] U8,
 ///   <layer>.group_index [C_in] I32, <layer>.input_scale [C_in] F32 and <layer>.levels [levels] F32 where there are

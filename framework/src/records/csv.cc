@@ -5,7 +5,7 @@
 #include <limits>
 #include <optional>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"
 #include "bitlaw/sdk/data/csv_scanner.h"

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/files/file_watch.h"
 #include "bitlaw/base/export.h"
-#include "base/file_watch.h"
 
 namespace bitlaw {
 

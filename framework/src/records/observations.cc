@@ -39,14 +39,6 @@ const char* KindName(MetricKind kind) {
   return "";
 }
 
-std::string StratumOf(const StudySpec& study, const TaskCard& card) {
-  if (study.strata.empty()) return card.stratum;
-  for (const auto& [stratum, tasks] : study.strata) {
-    if (std::find(tasks.begin(), tasks.end(), card.name) != tasks.end()) return stratum;
-  }
-  return "";
-}
-
 const Value* AxisValue(const Trial& trial, const std::string& axis) {
   for (const auto& [name, value] : trial.axes)
     if (name == axis) return &value;
@@ -221,6 +213,14 @@ Table TableOf(const std::vector<Column>& columns, const std::vector<Row>& rows) 
 }
 
 }  // namespace
+
+std::string StratumOf(const StudySpec& study, const TaskCard& card) {
+  if (study.strata.empty()) return card.stratum;
+  for (const auto& [stratum, tasks] : study.strata) {
+    if (std::find(tasks.begin(), tasks.end(), card.name) != tasks.end()) return stratum;
+  }
+  return "";
+}
 
 Table Observations(const Plan& plan, const PluginHost& host, const std::filesystem::path& output,
                    std::vector<std::string>* warnings) {

@@ -43,4 +43,7 @@ BITLAW_EXPORT std::vector<ObservationColumn> ReadColumns(const std::string& text
 /// (which columns have a value).
 BITLAW_EXPORT Table PlannedObservations(const Plan& plan, const std::vector<TaskCard>& cards);
 
+/// The stratum of a task: the study's, or its own where the study names none; "" if it is in none.
+BITLAW_EXPORT std::string StratumOf(const StudySpec& study, const TaskCard& card);
+
 }  // namespace bitlaw

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 

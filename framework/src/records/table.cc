@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "bitlaw/base/error.h"
@@ -77,6 +78,16 @@ const std::vector<double>& Table::Numbers(std::string_view name, const std::stri
   throw Error(ErrorKind::kSpec, (where.empty() ? "" : where + ": ") + "column '" + std::string(name) + "'" +
                                     (origin_.empty() ? "" : " of " + origin_) + " holds texts, but numbers are needed" +
                                     (why.empty() ? "." : " (" + why + ")."));
+}
+
+std::string Table::TextAt(std::string_view name, size_t row) const {
+  const TableColumn* column = Find(name);
+  return column == nullptr ? "" : CellText(*column, row);
+}
+
+double Table::NumberAt(std::string_view name, size_t row) const {
+  const TableColumn* column = Find(name);
+  return column == nullptr || column->is_text ? std::numeric_limits<double>::quiet_NaN() : column->numbers[row];
 }
 
 std::string Table::CellText(const TableColumn& column, size_t row) const {

@@ -58,6 +58,10 @@ class BITLAW_EXPORT Table {
   /// One cell as text: a number in its shortest form, missing as "".
   std::string CellText(const TableColumn& column, size_t row) const;
 
+  /// A cell by its column's name: "" and NaN where there is no such column, NaN in one of texts.
+  std::string TextAt(std::string_view name, size_t row) const;
+  double NumberAt(std::string_view name, size_t row) const;
+
   /// Whether a cell says yes: 1, true, yes, y, t, on against 0, false, no, n, f, off, in any case and with spaces
   /// around; a number column's 1 and 0. A missing cell (empty, NA, NaN, null, none) is `if_missing`. Any other cell is
   /// an Error(kIo) at file:line:column.

@@ -7,7 +7,7 @@
 #include <map>
 #include <set>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "fit/output/fit_output.h"
 #include "fit/table/strata_data.h"
@@ -22,16 +22,6 @@ namespace {
 bool IsPrimary(const Table& observations, size_t row) {
   const TableColumn* primary = observations.Find("primary");
   return primary == nullptr || observations.Flag(*primary, row, true);
-}
-
-std::string TextAt(const Table& table, const char* name, size_t row) {
-  const TableColumn* column = table.Find(name);
-  return column == nullptr ? "" : table.CellText(*column, row);
-}
-
-double NumberAt(const Table& table, const char* name, size_t row) {
-  const TableColumn* column = table.Find(name);
-  return column == nullptr || column->is_text ? kUnset : column->numbers[row];
 }
 
 std::string Counted(size_t count, const char* what) {
@@ -49,7 +39,7 @@ ScoreIndex IndexScores(const Table& observations) {
   ScoreIndex index;
   for (size_t row = 0; row < observations.rows(); ++row) {
     if (!IsPrimary(observations, row)) continue;
-    const std::string trial = TextAt(observations, "trial", row), task = TextAt(observations, "task", row);
+    const std::string trial = observations.TextAt("trial", row), task = observations.TextAt("task", row);
     if (index.first_row.emplace(trial, row).second) index.trials.push_back(trial);
     if (std::find(index.tasks.begin(), index.tasks.end(), task) == index.tasks.end()) index.tasks.push_back(task);
     index.row.emplace(std::pair(trial, task), row);
@@ -149,10 +139,10 @@ ReportSection TaskSection(const StudyResults& report, const ScoreIndex& index) {
   for (const std::string& task : index.tasks) {
     for (const auto& [key, row] : index.row) {
       if (key.second != task) continue;
-      table.rows.push_back({task, TextAt(observations, "stratum", row), TextAt(observations, "metric", row),
-                            Whole(NumberAt(observations, "items", row)),
-                            Fixed(NumberAt(observations, "chance", row), 3),
-                            Whole(NumberAt(observations, "limit", row))});
+      table.rows.push_back({task, observations.TextAt("stratum", row), observations.TextAt("metric", row),
+                            Whole(observations.NumberAt("items", row)),
+                            Fixed(observations.NumberAt("chance", row), 3),
+                            Whole(observations.NumberAt("limit", row))});
       break;
     }
   }
@@ -178,14 +168,14 @@ ReportSection ScoreSection(const StudyResults& report, const ScoreIndex& index) 
   for (const std::string& task : index.tasks) table.header.push_back(task);
   for (const std::string& trial : index.trials) {
     const size_t first = index.first_row.at(trial);
-    const std::string label = TextAt(observations, "label", first);
+    const std::string label = observations.TextAt("label", first);
     std::vector<ReportCell> row = {label.empty() ? trial : label,
-                                   Fixed(NumberAt(observations, "bits_effective", first), 3)};
+                                   Fixed(observations.NumberAt("bits_effective", first), 3)};
     for (const std::string& task : index.tasks) {
       const auto found = index.row.find({trial, task});
       row.push_back(found == index.row.end() ? Fixed(kUnset, 4)
-                                             : Score(NumberAt(observations, "value", found->second),
-                                                     NumberAt(observations, "standard_error", found->second)));
+                                             : Score(observations.NumberAt("value", found->second),
+                                                     observations.NumberAt("standard_error", found->second)));
     }
     table.rows.push_back(std::move(row));
   }
@@ -200,17 +190,17 @@ ReportSection ScoreSection(const StudyResults& report, const ScoreIndex& index) 
   for (const StratumData& stratum : strata.strata) {
     means.header.push_back(stratum.name);
     for (size_t row = 0; row < stratum.table.rows(); ++row) {
-      auto& of_trial = cells[TextAt(stratum.table, "trial", row)];
+      auto& of_trial = cells[stratum.table.TextAt("trial", row)];
       of_trial.resize(means.header.size() - 2, Fixed(kUnset, 4));
       of_trial.push_back(
-          Score(NumberAt(stratum.table, "acc_adj", row), NumberAt(stratum.table, "standard_error", row)));
+          Score(stratum.table.NumberAt("acc_adj", row), stratum.table.NumberAt("standard_error", row)));
     }
   }
   for (const std::string& trial : index.trials) {
     const auto found = cells.find(trial);
     if (found == cells.end()) continue;
     found->second.resize(means.header.size() - 1, Fixed(kUnset, 4));
-    const std::string label = TextAt(observations, "label", index.first_row.at(trial));
+    const std::string label = observations.TextAt("label", index.first_row.at(trial));
     std::vector<ReportCell> row = {label.empty() ? trial : label};
     row.insert(row.end(), found->second.begin(), found->second.end());
     means.rows.push_back(std::move(row));
@@ -232,7 +222,7 @@ ReportSection WarningSection(const StudyResults& report, const ScoreIndex& index
   }
   for (const std::string& task : index.tasks) {
     for (const auto& [key, row] : index.row) {
-      const double limit = NumberAt(observations, "limit", row);
+      const double limit = observations.NumberAt("limit", row);
       if (key.second != task || std::isnan(limit)) continue;
       section.bullets.push_back(fmt::format("{}: only the first {:.0f} items were scored.", task, limit));
       break;
@@ -240,10 +230,10 @@ ReportSection WarningSection(const StudyResults& report, const ScoreIndex& index
   }
   for (const std::string& trial : index.trials) {
     const size_t row = index.first_row.at(trial);
-    const double fallbacks = NumberAt(observations, "fallbacks", row);
+    const double fallbacks = observations.NumberAt("fallbacks", row);
     if (fallbacks > 0) {
       section.bullets.push_back(
-          fmt::format("{}: the quantizer fell back on {:.0f} layers.", TextAt(observations, "label", row), fallbacks));
+          fmt::format("{}: the quantizer fell back on {:.0f} layers.", observations.TextAt("label", row), fallbacks));
     }
   }
   for (const FailureLine& failure : report.failures) {

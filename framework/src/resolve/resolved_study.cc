@@ -95,7 +95,7 @@ class Resolver {
     for (const ResolvedTask& task : resolved_.tasks) {
       if (task.card.metrics.empty() || task.card.metrics.front().kind != MetricKind::kAccuracy) continue;
       pool.tasks.push_back(task.card.name);
-      const std::string name = StratumOf(task.card);
+      const std::string name = StratumOf(study_, task.card);
       all_named = all_named && !name.empty();
       if (name.empty()) continue;
       auto found = std::find_if(strata.begin(), strata.end(), [&](const auto& one) { return one.name == name; });
@@ -103,13 +103,6 @@ class Resolver {
       found->tasks.push_back(task.card.name);
     }
     if (!pool.tasks.empty() && (strata.size() != 1 || !all_named)) strata.push_back(std::move(pool));
-  }
-
-  std::string StratumOf(const TaskCard& card) const {
-    if (study_.strata.empty()) return card.stratum;
-    for (const auto& [stratum, tasks] : study_.strata)
-      if (std::find(tasks.begin(), tasks.end(), card.name) != tasks.end()) return stratum;
-    return "";
   }
 
   void CheckLaws() {

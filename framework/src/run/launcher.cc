@@ -14,15 +14,15 @@
 #include <numeric>
 #include <optional>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
+#include "plan/work_study.h"
 #include "records/plan_records.h"
 #include "records/record_store.h"
-#include "run/code_watch.h"
-#include "run/machine.h"
+#include "run/machine/code_watch.h"
+#include "run/machine/machine.h"
 #include "run/trial.h"
-#include "plan/work_study.h"
 #include "run/worker_process.h"
 
 namespace bitlaw {

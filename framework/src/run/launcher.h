@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
+#include "plan/evaluate_options.h"
 #include "plan/plan.h"
 #include "plugin/host.h"
-#include "run/output_lock.h"
-#include "plan/evaluate_options.h"
+#include "run/machine/output_lock.h"
 
 namespace bitlaw {
 

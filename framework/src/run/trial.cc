@@ -16,8 +16,8 @@
 #include "quantize/quantize_model.h"
 #include "quantize/quantized_file.h"
 #include "quantize/recipe_settings.h"
-#include "run/code_watch.h"
-#include "run/machine.h"
+#include "run/machine/code_watch.h"
+#include "run/machine/machine.h"
 
 namespace bitlaw {
 namespace {

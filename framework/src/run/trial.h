@@ -6,10 +6,10 @@
 
 #include "base/process_state.h"
 #include "bitlaw/base/export.h"
+#include "plan/evaluate_options.h"
 #include "records/plan_records.h"
 #include "records/record_store.h"
 #include "run/worker_message.h"
-#include "plan/evaluate_options.h"
 
 namespace bitlaw {
 

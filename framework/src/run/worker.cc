@@ -8,12 +8,12 @@
 #include <new>
 #include <string>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
-#include "run/code_watch.h"
-#include "run/trial.h"
 #include "plan/work_study.h"
+#include "run/machine/code_watch.h"
+#include "run/trial.h"
 
 namespace bitlaw {
 namespace {

@@ -2,7 +2,7 @@
 // what stands in them (as if somebody had edited a record and written its digest anew), failures, and study.json.
 #include <fstream>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "fit/study/item_statistics.h"

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
 #include "quantize/quantize_model.h"
 #include "support/quantizers.h"

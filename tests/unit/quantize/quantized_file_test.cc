@@ -9,7 +9,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "support/quantizers.h"

@@ -6,7 +6,7 @@
 
 #include <fstream>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "records/digest_cache.h"
 #include "sample_record.h"

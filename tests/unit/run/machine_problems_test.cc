@@ -1,4 +1,4 @@
-#include "run/machine_problems.h"
+#include "run/machine/machine_problems.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "run/output_lock.h"
+#include "run/machine/output_lock.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

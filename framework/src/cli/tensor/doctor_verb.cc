@@ -9,8 +9,8 @@
 #include "bitlaw/base/value.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
 #include "cli/verbs.h"
-#include "run/machine.h"
-#include "run/machine_problems.h"
+#include "run/machine/machine.h"
+#include "run/machine/machine_problems.h"
 
 namespace bitlaw {
 namespace {

@@ -5,10 +5,10 @@
 #include <cmath>
 #include <cstdio>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
-#include "cli/output.h"
+#include "cli/common/output.h"
 #include "cli/tensor/against_unquantized.h"
 #include "cli/tensor/model_argument.h"
 #include "cli/verbs.h"

@@ -9,7 +9,7 @@
 #include <chrono>
 
 #include "bitlaw/base/error.h"
-#include "plan/supported_model.h"
+#include "plan/model_headers.h"
 #include "spec/study_spec.h"
 
 namespace bitlaw {

@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "base/file_watch.h"
+#include "base/files/file_watch.h"
 #include "bitlaw/api/model.h"
-#include "cli/session.h"
+#include "cli/common/session.h"
 
 namespace bitlaw {
 

@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <optional>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/api/corpus.h"
 #include "bitlaw/api/quantizer.h"
 #include "bitlaw/base/digest.h"

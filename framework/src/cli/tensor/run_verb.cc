@@ -5,16 +5,16 @@
 #include <csignal>
 #include <cstdio>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
-#include "cli/output.h"
+#include "cli/common/output.h"
 #include "cli/verbs.h"
 #include "records/observations.h"
 #include "records/plan_records.h"
 #include "report/study_report.h"
 #include "resolve/resolved_study.h"
 #include "run/launcher.h"
-#include "run/output_lock.h"
+#include "run/machine/output_lock.h"
 #include "run/progress.h"
 #include "spec/study_spec.h"
 

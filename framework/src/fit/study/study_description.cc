@@ -4,7 +4,7 @@
 #include <cmath>
 #include <tuple>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {

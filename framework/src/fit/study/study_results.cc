@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 #include "fit/data/item_scores.h"
 #include "fit/law/restricted_law.h"
 #include "fit/table/column_map.h"

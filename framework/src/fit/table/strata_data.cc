@@ -30,16 +30,6 @@ struct TaskMeans {
   double value = 0, chance = 0, items = 0, acc_adj = 0, standard_error = 0, baseline_acc_adj = 0;
 };
 
-std::string TextAt(const Table& table, const char* column, size_t row) {
-  const TableColumn* found = table.Find(column);
-  return found == nullptr ? "" : table.CellText(*found, row);
-}
-
-double NumberAt(const Table& table, const char* column, size_t row) {
-  const TableColumn* found = table.Find(column);
-  return found == nullptr || found->is_text ? kUnset : found->numbers[row];
-}
-
 }  // namespace
 
 void CountExclusion(std::vector<Exclusion>& exclusions, const std::string& reason, const std::string& example) {
@@ -53,10 +43,10 @@ void CountExclusion(std::vector<Exclusion>& exclusions, const std::string& reaso
 }
 
 std::string RowLabel(const Table& table, size_t row) {
-  std::string name = TextAt(table, "label", row);
-  if (name.empty()) name = TextAt(table, "trial", row);
+  std::string name = table.TextAt("label", row);
+  if (name.empty()) name = table.TextAt("trial", row);
   if (name.empty()) return table.RowName(row);
-  const std::string task = TextAt(table, "task", row);
+  const std::string task = table.TextAt("task", row);
   if (!task.empty()) name += ", " + task;
   const int line = table.SourceLine(row);
   return name + (line > 0 ? fmt::format(" (line {})", line) : "");
@@ -71,7 +61,7 @@ StratumData MeanOverTasks(const Table& table, const std::string& name, const std
   std::map<std::string, std::map<std::string, size_t>> row_of;  // trial, task -> row
   std::vector<std::string> trials;
   for (const size_t row : rows) {
-    const std::string trial = TextAt(table, "trial", row), task = TextAt(table, "task", row);
+    const std::string trial = table.TextAt("trial", row), task = table.TextAt("task", row);
     if (std::find(stratum.tasks.begin(), stratum.tasks.end(), task) == stratum.tasks.end())
       stratum.tasks.push_back(task);
     if (!row_of.contains(trial)) trials.push_back(trial);
@@ -92,25 +82,25 @@ StratumData MeanOverTasks(const Table& table, const std::string& name, const std
     const double count = static_cast<double>(stratum.tasks.size());
     for (const std::string& task : stratum.tasks) {
       const auto found = row_of[trial].find(task);
-      const double acc_adj = found == row_of[trial].end() ? kUnset : NumberAt(table, "acc_adj", found->second);
+      const double acc_adj = found == row_of[trial].end() ? kUnset : table.NumberAt("acc_adj", found->second);
       if (std::isnan(acc_adj)) {
         absent += (absent.empty() ? "" : ", ") + task;
         continue;
       }
       const size_t row = found->second;
-      const double chance = NumberAt(table, "chance", row);
-      score.Add(acc_adj, ChanceAdjustedError(NumberAt(table, "standard_error", row), chance));
-      baseline.Add(ChanceAdjusted(NumberAt(table, "baseline_value", row), chance), 0);
-      mean.value += NumberAt(table, "value", row) / count;
+      const double chance = table.NumberAt("chance", row);
+      score.Add(acc_adj, ChanceAdjustedError(table.NumberAt("standard_error", row), chance));
+      baseline.Add(ChanceAdjusted(table.NumberAt("baseline_value", row), chance), 0);
+      mean.value += table.NumberAt("value", row) / count;
       mean.chance += chance / count;
-      mean.items += NumberAt(table, "items", row);
+      mean.items += table.NumberAt("items", row);
     }
     mean.acc_adj = score.acc_adj();
     mean.standard_error = score.standard_error();
     mean.baseline_acc_adj = baseline.acc_adj();
     const size_t first = row_of[trial].begin()->second;
     if (!absent.empty()) {
-      const std::string label = TextAt(table, "label", first);
+      const std::string label = table.TextAt("label", first);
       CountExclusion(stratum.incomplete, "no score for " + absent, label.empty() ? "trial " + trial : label);
       continue;
     }
@@ -127,7 +117,7 @@ StratumData MeanOverTasks(const Table& table, const std::string& name, const std
       for (size_t i = 0; i < first_rows.size(); ++i) {
         double sum = 0;
         bool varies = false;
-        const auto& row_of_task = row_of[TextAt(table, "trial", first_rows[i])];
+        const auto& row_of_task = row_of[table.TextAt("trial", first_rows[i])];
         for (const auto& [task, row] : row_of_task) {
           sum += numbers[row];
           varies = varies || numbers[row] != numbers[first_rows[i]];
@@ -168,12 +158,12 @@ StratumData RowsAsTheyAre(const Table& table, const std::string& name, const std
   }
   std::vector<double> errors, baselines;
   for (const size_t row : rows) {
-    const std::string task = TextAt(table, "task", row);
+    const std::string task = table.TextAt("task", row);
     if (std::find(stratum.tasks.begin(), stratum.tasks.end(), task) == stratum.tasks.end())
       stratum.tasks.push_back(task);
-    const double chance = NumberAt(table, "chance", row);
-    errors.push_back(ChanceAdjustedError(NumberAt(table, "standard_error", row), chance));
-    baselines.push_back(ChanceAdjusted(NumberAt(table, "baseline_value", row), chance));
+    const double chance = table.NumberAt("chance", row);
+    errors.push_back(ChanceAdjustedError(table.NumberAt("standard_error", row), chance));
+    baselines.push_back(ChanceAdjusted(table.NumberAt("baseline_value", row), chance));
   }
   stratum.table.AddNumbers("standard_error", std::move(errors));
   stratum.table.AddTexts("stratum", std::vector<std::string>(rows.size(), name));
@@ -192,13 +182,13 @@ StrataData SplitObservations(const Table& table, bool average_tasks) {
   const TableColumn* primary = table.Find("primary");
   for (size_t row = 0; row < table.rows(); ++row) {
     if (primary != nullptr && !table.Flag(*primary, row, true)) continue;
-    const std::string kind = TextAt(table, "metric_kind", row), task = TextAt(table, "task", row);
+    const std::string kind = table.TextAt("metric_kind", row), task = table.TextAt("task", row);
     if (!kind.empty() && kind != "accuracy") {
       other_kinds.insert(task + " (" + kind + ")");
       continue;
     }
     all.push_back(row);
-    const std::string stratum = TextAt(table, "stratum", row);
+    const std::string stratum = table.TextAt("stratum", row);
     if (stratum.empty()) {
       without_stratum.insert(task);
       continue;

@@ -8,10 +8,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/files/durable_file.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "fuzz/target.h"
-#include "base/durable_file.h"
 
 namespace bitlaw::fuzz {
 namespace {

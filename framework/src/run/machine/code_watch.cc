@@ -1,4 +1,4 @@
-#include "run/code_watch.h"
+#include "run/machine/code_watch.h"
 
 #include <dlfcn.h>
 #include <fmt/format.h>

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
-#include "run/machine.h"
+#include "run/machine/machine.h"
 
 namespace bitlaw {
 

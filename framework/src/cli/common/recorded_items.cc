@@ -1,4 +1,4 @@
-#include "cli/recorded_items.h"
+#include "cli/common/recorded_items.h"
 
 #include <fnmatch.h>
 
@@ -6,7 +6,7 @@
 #include <cstdio>
 
 #include "bitlaw/base/error.h"
-#include "cli/output.h"
+#include "cli/common/output.h"
 #include "fit/study/study_results.h"
 #include "plan/plan.h"
 #include "records/observations.h"

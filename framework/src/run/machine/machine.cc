@@ -1,4 +1,4 @@
-#include "run/machine.h"
+#include "run/machine/machine.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>

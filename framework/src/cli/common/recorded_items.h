@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "bitlaw/api/task.h"
-#include "cli/session.h"
+#include "cli/common/session.h"
 #include "records/record_store.h"
 #include "records/table.h"
 

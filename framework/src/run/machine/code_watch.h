@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/file_watch.h"
+#include "base/files/file_watch.h"
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/value.h"
 #include "plugin/host.h"

@@ -1,4 +1,4 @@
-#include "run/output_lock.h"
+#include "run/machine/output_lock.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -12,7 +12,7 @@
 #include <string>
 
 #include "bitlaw/base/error.h"
-#include "run/machine.h"
+#include "run/machine/machine.h"
 
 namespace bitlaw {
 

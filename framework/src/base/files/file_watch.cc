@@ -1,4 +1,4 @@
-#include "base/file_watch.h"
+#include "base/files/file_watch.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "base/durable_file.h"
+#include "base/files/durable_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-#include "cli/study_text.h"
+#include "cli/common/study_text.h"
 
 #include <fmt/core.h>
 

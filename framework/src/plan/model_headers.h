@@ -1,6 +1,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/base/export.h"
@@ -10,5 +12,8 @@ namespace bitlaw {
 /// Throws what keeps a backend from opening a checkpoint: its own error, so that a broken file is Error(kIo) and not
 /// something unsupported; Error(kUnsupported) with ExplainUnsupported()'s text for the rest.
 BITLAW_EXPORT void RequireSupported(const ModelBackend& backend, const std::filesystem::path& path);
+
+/// Over the summary, its name left out, and the sizes of the model's files.
+std::string HeadersDigest(const ModelSummary& summary, const std::vector<std::filesystem::path>& files);
 
 }  // namespace bitlaw

@@ -1,9 +1,9 @@
-#include "cli/session.h"
+#include "cli/common/session.h"
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/fingerprint.h"
 #ifdef BITLAW_HAS_TENSOR
-#include "run/machine.h"
+#include "run/machine/machine.h"
 #endif
 
 namespace bitlaw {
