@@ -49,6 +49,13 @@ function(bitlaw_install_package)
               DESTINATION ${BITLAW_INSTALL_CMAKE_DIR})
     endif()
   endforeach()
+  # Those of find_package(Torch) are asked for anew where the package is used.
+  foreach(part INCLUDES LIBRARIES OPTIONS)
+    set(BITLAW_TORCH_CONFIG_${part} "")
+    if(BITLAW_TORCH)
+      set(BITLAW_TORCH_CONFIG_${part} "${BITLAW_TORCH_${part}}")
+    endif()
+  endforeach()
   configure_package_config_file(
     ${CMAKE_SOURCE_DIR}/framework/cmake/bitlaw-config.cmake.in ${CMAKE_BINARY_DIR}/bitlaw-config.cmake
     INSTALL_DESTINATION ${BITLAW_INSTALL_CMAKE_DIR})

@@ -51,7 +51,7 @@ const std::map<std::string, std::vector<std::string>> kUses = {
     {kInternal + "sdk/checkpoint", {kPublic + "sdk/checkpoint", kInternal + "base"}},
     {kInternal + "sdk/decoder", {kPublic + "sdk/decoder", kPublic + "sdk/machine", kInternal + "math"}},
     {kInternal + "sdk/grids", {kPublic + "sdk/grids", kPublic + "sdk/machine"}},
-    {kInternal + "sdk/machine", {kPublic + "sdk/machine", kInternal + "base"}},
+    {kInternal + "sdk/machine", {kPublic + "sdk/machine", kInternal + "base", kInternal + "math"}},
     {kInternal + "testing", {kPublic + "testing"}},
     {kInternal + "plugin", {kPublic + "sdk", kInternal + "base"}},
     {kInternal + "spec", {kInternal + "plugin", kInternal + "api", kInternal + "fit/options"}},

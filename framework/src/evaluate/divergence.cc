@@ -12,6 +12,7 @@
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
+#include "evaluate/budgets.h"
 #include "evaluate/encode.h"
 #include "evaluate/forward.h"
 
@@ -59,7 +60,7 @@ std::pair<double, double> Ratio(const std::vector<TextSums>& texts, double TextS
 
 }  // namespace
 
-Divergence CompareModels(Model& reference, Model& model, const Task& task, const EvaluateOptions& options) {
+Divergence CompareModels(Model& reference, Model& model, const Task& task, const EvaluateOptions& given_options) {
   const std::string where = "task '" + task.card().name + "'";
   if (reference.summary().vocab_size != model.summary().vocab_size) {
     throw Error(ErrorKind::kUnsupported, where + ": the models have " + std::to_string(reference.summary().vocab_size) +
@@ -68,6 +69,7 @@ Divergence CompareModels(Model& reference, Model& model, const Task& task, const
   }
   const at::NoGradGuard no_grad;
   return WithTorchErrors(where, [&] {
+    const EvaluateOptions options = WithBudgets(given_options, model);
     EvaluateCost cost;
     ForwardPass of_reference(reference, options, cost), of_model(model, options, cost);
     Divergence result;
@@ -81,8 +83,9 @@ Divergence CompareModels(Model& reference, Model& model, const Task& task, const
     const ReadingPlan plan = PlanReading(planned, {options.batch_tokens, held, options.share_prefixes});
     PlanReader reads_reference(of_reference, planned, plan), reads_model(of_model, planned, plan);
     std::vector<TextSums> texts(inputs.size());
-    // Rows of logits of both models are alive at once, with their copies.
-    const int64_t step = std::max<int64_t>(1, of_reference.logits_rows() / 2);
+    // Rows of logits of both models are alive at once, with their copies, which logits_rows() counts on the host alone.
+    const int64_t copies = model.compute().device == "cpu" ? 1 : 3;
+    const int64_t step = std::max<int64_t>(1, of_reference.logits_rows() / 2 / copies);
     const auto compare = [&](const at::Tensor& ours, const at::Tensor& theirs, TextSums& sums) {  // [scored, D] each
       sums.positions = static_cast<double>(ours.size(0));
       for (int64_t at = 0; at < ours.size(0); at += step) {

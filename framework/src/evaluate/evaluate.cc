@@ -9,6 +9,7 @@
 #include "api/chance_adjusted.h"
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
+#include "evaluate/budgets.h"
 #include "evaluate/encode.h"
 #include "evaluate/forward.h"
 
@@ -25,7 +26,7 @@ struct Slot {
 class Evaluation {
  public:
   Evaluation(Model& model, const Task& task, const EvaluateOptions& options, const EvaluateProgressFn& progress)
-      : task_(task), options_(options), progress_(progress), forward_(model, options_, result_.cost) {}
+      : task_(task), options_(WithBudgets(options, model)), progress_(progress), forward_(model, options_, result_.cost) {}
 
   TaskResult Run() {
     const auto start = std::chrono::steady_clock::now();
@@ -161,7 +162,7 @@ class Evaluation {
   }
 
   const Task& task_;
-  const EvaluateOptions& options_;
+  const EvaluateOptions options_;
   const EvaluateProgressFn& progress_;
   TaskResult result_;
   ForwardPass forward_;

@@ -35,8 +35,10 @@ at::Tensor ForwardPass::Run(std::span<const int32_t> ids, KvCache& cache, std::s
 }
 
 int64_t ForwardPass::logits_rows() const {
-  // Three float32 copies may be alive at once: the logits, their conversion or shift, and the exponentials.
-  return std::max<int64_t>(1, options_.logits_budget_bytes / (model_.summary().vocab_size * 4 * 3));
+  // Three float32 copies may be alive at once: the logits, their conversion or shift, and the exponentials. Elsewhere than on
+  // the host a kernel takes them as they are.
+  const int64_t copies = model_.compute().device == "cpu" ? 3 : 1;
+  return std::max<int64_t>(1, options_.logits_budget_bytes / (model_.summary().vocab_size * 4 * copies));
 }
 
 at::Tensor ForwardPass::Indices(const std::vector<int64_t>& values) const {

@@ -5,12 +5,13 @@ namespace bitlaw {
 OptionSchema EvaluateOptions::Schema() {
   const EvaluateOptions defaults;
   OptionSchema schema;
-  schema.Int("batch_tokens").Min(1).Default(defaults.batch_tokens).Unit("tokens").Doc(
-      "Tokens of one forward pass, unless one text alone has more.");
-  schema.Int("kv_budget_bytes").Min(1).Default(defaults.kv_budget_bytes).Unit("bytes").Doc(
-      "Memory for keys and values, unless one text alone needs more.");
-  schema.Int("logits_budget_bytes").Min(1).Default(defaults.logits_budget_bytes).Unit("bytes").Doc(
-      "Memory for the logits of one step.");
+  schema.Int("batch_tokens").Min(1).Word("auto", 0).Default(defaults.batch_tokens).Unit("tokens").Doc(
+      "Tokens of one forward pass, unless one text alone has more. auto: 2048 on the CPU; from free memory elsewhere.");
+  schema.Int("kv_budget_bytes").Min(1).Word("auto", 0).Default(defaults.kv_budget_bytes).Unit("bytes").Doc(
+      "Memory for keys and values, unless one text alone needs more. auto: 1 GiB on the CPU, a quarter of what is free "
+      "elsewhere.");
+  schema.Int("logits_budget_bytes").Min(1).Word("auto", 0).Default(defaults.logits_budget_bytes).Unit("bytes").Doc(
+      "Memory for the logits of one step. auto: 128 MiB on the CPU, a sixteenth of what is free elsewhere.");
   schema.Bool("share_prefixes").Default(defaults.share_prefixes).Doc(
       "Compute common prefixes once; false reads every request whole, for comparison.");
   return schema;
@@ -26,9 +27,10 @@ EvaluateOptions EvaluateOptions::From(const Options& options) {
 }
 
 Value EvaluateOptions::map() const {
-  return Value::Map{{"batch_tokens", batch_tokens},
-                    {"kv_budget_bytes", kv_budget_bytes},
-                    {"logits_budget_bytes", logits_budget_bytes},
+  const auto number = [](int64_t budget) { return budget == 0 ? Value("auto") : Value(budget); };
+  return Value::Map{{"batch_tokens", number(batch_tokens)},
+                    {"kv_budget_bytes", number(kv_budget_bytes)},
+                    {"logits_budget_bytes", number(logits_budget_bytes)},
                     {"share_prefixes", share_prefixes}};
 }
 

@@ -30,14 +30,24 @@ void CheckCalibration(const ModelSummary& summary, const TokenSequences* calibra
   }
 }
 
+namespace {
+
+// Where nothing else was asked for. On a device a product of few rows leaves most of it idle.
+int64_t BatchTokensOf(const at::Device& device) { return device.is_cpu() ? 4096 : 16384; }
+
+}  // namespace
+
 CalibrationWalk::CalibrationWalk(Model& model, const TokenSequences& calibration, int64_t batch_tokens,
                                  QuantizeTimes& times)
-    : model_(model), calibration_(calibration), batch_tokens_(batch_tokens), times_(times) {}
+    : model_(model),
+      calibration_(calibration),
+      batch_tokens_(batch_tokens > 0 ? batch_tokens : BatchTokensOf(at::Device(model.compute().device))),
+      device_(model.compute().device),
+      times_(times) {}
 
 void CalibrationWalk::Embed() {
-  const Timed timed(times_.forward_s);
+  const Timed timed(times_.forward_s, device_);
   const int64_t per_batch = std::max<int64_t>(1, batch_tokens_ / calibration_.length_tokens);
-  const at::Device device(model_.compute().device);
   const int64_t rows = model_.summary().vocab_size;  // A tokenizer may have more entries than its model.
   for (const int32_t id : calibration_.ids) {
     if (id < rows) continue;
@@ -52,15 +62,16 @@ void CalibrationWalk::Embed() {
     at::Tensor tokens = at::empty({count, calibration_.length_tokens}, at::kLong);
     std::copy_n(calibration_.ids.begin() + first * calibration_.length_tokens, tokens.numel(),
                 tokens.data_ptr<int64_t>());
-    batches_.push_back(BlockState{.residual = model_.Embed(tokens.to(device))});  // [B, T, D]
+    batches_.push_back(BlockState{.residual = model_.Embed(tokens.to(device_))});  // [B, T, D]
   }
 }
 
 // Collects into statistics_, which holds one entry a reader; readers of one input share theirs.
 InputObserver CalibrationWalk::Observer() {
   return [this](std::span<Linear* const> readers, const at::Tensor& input) {
-    const Clock::time_point start = Clock::now();
     if (readers.empty()) return;
+    WaitForDevice(device_);
+    const Clock::time_point start = Clock::now();
     std::shared_ptr<InputStatistics>& shared = statistics_[readers.front()];
     if (!shared) shared = std::make_shared<InputStatistics>(needs_);
     for (const Linear* reader : readers) {
@@ -71,6 +82,7 @@ InputObserver CalibrationWalk::Observer() {
       own = shared;
     }
     shared->Add(input);
+    WaitForDevice(device_);
     const double spent = SecondsSince(start);
     times_.statistics_s += spent;
     times_.forward_s -= spent;  // The observer runs inside a step.
@@ -78,13 +90,13 @@ InputObserver CalibrationWalk::Observer() {
 }
 
 void CalibrationWalk::Step(Block& block, int stage, bool observes) {
-  const Timed timed(times_.forward_s);
+  const Timed timed(times_.forward_s, device_);
   const InputObserver observe = observes ? Observer() : InputObserver();
   for (BlockState& batch : batches_) block.Step(stage, batch, ForwardContext{}, observe);
 }
 
 void CalibrationWalk::Observe(Block& block) {
-  const Timed timed(times_.forward_s);
+  const Timed timed(times_.forward_s, device_);
   for (const BlockState& batch : batches_) {
     BlockState scratch = {.residual = batch.residual};
     for (int stage = 0; stage < block.num_stages(); ++stage) block.Step(stage, scratch, ForwardContext{}, Observer());
@@ -92,14 +104,14 @@ void CalibrationWalk::Observe(Block& block) {
 }
 
 void CalibrationWalk::Forward(Block& block) {
-  const Timed timed(times_.forward_s);
+  const Timed timed(times_.forward_s, device_);
   for (BlockState& batch : batches_) batch.residual = block.Forward(batch.residual, ForwardContext{});
 }
 
 const LayerCalibration& CalibrationWalk::StatisticsOf(const Linear& linear) {
   const auto found = statistics_.find(&linear);
   if (found == statistics_.end()) throw InternalError(linear.shape().name + ": its block showed no inputs of it");
-  const Timed timed(times_.statistics_s);
+  const Timed timed(times_.statistics_s, device_);
   const auto [entry, is_new] = finished_.try_emplace(found->second.get());
   if (is_new) entry->second = found->second->Finish(calibration_.count);
   return entry->second;

@@ -48,6 +48,7 @@ class CalibrationWalk {
   Model& model_;
   const TokenSequences& calibration_;
   const int64_t batch_tokens_;
+  const at::Device device_;
   QuantizeTimes& times_;
   CalibrationNeeds needs_;
   std::vector<BlockState> batches_;  ///< All calibration sequences, at the current stage.

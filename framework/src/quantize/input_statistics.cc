@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "math/matrix_product.h"
+#include "math/torch_version.h"
 
 namespace bitlaw {
 namespace {
@@ -36,10 +37,13 @@ void InputStatistics::Add(const at::Tensor& input) {
 }
 
 void InputStatistics::AddSecondMoment(const at::Tensor& x) {
+  // Products of bfloat16 numbers are exact in float32, which sums them.
+  const bool is_bfloat16_on_device = BITLAW_TORCH_AT_LEAST(2, 11) && x.is_cuda() && x.size(0) > 0 &&
+                                     x.scalar_type() == at::kBFloat16 && !needs_.second_moment_float64;
   const bool is_bfloat16 = x.scalar_type() == at::kBFloat16 && x.device().is_cpu() && x.size(0) > 0 &&
                            !needs_.second_moment_float64 && HasBfloat16Products();
   const at::ScalarType sums = needs_.second_moment_float64 ? at::kDouble : at::kFloat;
-  const at::Tensor factor = is_bfloat16 ? x.contiguous() : x.to(sums);  // [tokens, C_in]
+  const at::Tensor factor = is_bfloat16 || is_bfloat16_on_device ? x.contiguous() : x.to(sums);  // [tokens, C_in]
   const int64_t columns = x.size(1);
   if (!moment_.defined()) moment_ = at::zeros({columns, columns}, factor.options().dtype(sums));
   const int64_t width = PanelWidth(columns);
@@ -50,6 +54,10 @@ void InputStatistics::AddSecondMoment(const at::Tensor& x) {
     at::Tensor panel = moment_.narrow(0, first, size).narrow(1, first, columns - first);  // [size, C_in - first]
     if (is_bfloat16) {
       AddTransposedProduct(left, right, panel);
+#if BITLAW_TORCH_AT_LEAST(2, 11)
+    } else if (is_bfloat16_on_device) {
+      panel.add_(at::mm(left.t(), right, at::kFloat));
+#endif
     } else {
       panel.addmm_(left.t(), right);
     }

@@ -3,7 +3,7 @@
 namespace bitlaw {
 
 /// Sums the time that the tensor library spends inside matrix products while it lives, in all threads; products that
-/// several threads run side by side count once. One at a time in a process; a second one reads zero.
+/// several threads run side by side count once. Host only: what a device is given is not waited for. One at a time in a process; a second one reads zero.
 class MatrixProductClock {
  public:
   MatrixProductClock();

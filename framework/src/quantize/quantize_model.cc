@@ -28,6 +28,14 @@ void CheckSupported(const Model& model, const Quantizer& quantizer) {
   if (!faults.empty()) throw Error(ErrorKind::kUnsupported, faults);
 }
 
+// What is kept of all layers stays on the host.
+void MoveToHost(QuantizedLinear& linear) {
+  for (at::Tensor* tensor : {&linear.codes, &linear.scales, &linear.zeros, &linear.group_index, &linear.levels,
+                             &linear.input_scale}) {
+    if (tensor->defined()) *tensor = tensor->cpu();
+  }
+}
+
 // One walk over the blocks of a model.
 class BlockWalk {
  public:
@@ -35,6 +43,7 @@ class BlockWalk {
             const TokenSequences* calibration, const QuantizeSettings& settings, const QuantizeCallback& callback,
             QuantizedModel& result)
       : model_(model),
+        device_(model.compute().device),
         quantizer_(quantizer),
         activations_(activations),
         settings_(settings),
@@ -60,6 +69,8 @@ class BlockWalk {
       } else {
         WalkWholeBlock(block);
       }
+      sites_.clear();
+      if (!settings_.keep_blocks) model_.DropBlock(b);
     }
     Summarize();
   }
@@ -124,7 +135,7 @@ class BlockWalk {
     double together_s = 0;
     bool are_together = false;
     {
-      const Timed timed(together_s);
+      const Timed timed(together_s, device_);
       are_together = quantizer_.QuantizeSite(site.shape, weights, calibration, together);
     }
     if (are_together && together.size() != site.readers.size()) {
@@ -138,7 +149,7 @@ class BlockWalk {
         layer.elapsed_s = together_s / static_cast<double>(site.readers.size());
         layer.linear = std::move(together[i]);
       } else {
-        const Timed timed(layer.elapsed_s);
+        const Timed timed(layer.elapsed_s, device_);
         layer.linear = quantizer_.Quantize(layer.shape, weights[i], calibration);
       }
       weights[i].reset();
@@ -162,8 +173,9 @@ class BlockWalk {
     }
     if (activations_) layer.linear.activation = activations_;
     {
-      const Timed timed(result_.times.install_s);
+      const Timed timed(result_.times.install_s, device_);
       linear.Install(layer.linear);
+      MoveToHost(layer.linear);
     }
     result_.layers.push_back(std::move(layer));
     if (callback_) Report();
@@ -205,6 +217,7 @@ class BlockWalk {
   }
 
   Model& model_;
+  const at::Device device_;
   const Quantizer& quantizer_;
   const std::optional<ActivationGrid>& activations_;
   const QuantizeSettings& settings_;
@@ -245,7 +258,8 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
     QuantizedModel result;
     {
       const MatrixProductClock products;
-      const Timed total(result.times.total_s);
+      const at::Device device(model.compute().device);
+      const Timed total(result.times.total_s, device);
       if (!recipe.transforms.empty()) {
         TransformModel(model, recipe.transforms, calibration, settings.batch_tokens, result.times);
         result.other_weights = OtherWeights(model);
@@ -258,7 +272,7 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
         if (recipe.activations) RoundActivations(model, *recipe.activations);
         result.bits_requested = result.bits_effective = kUnquantizedBits;
       }
-      result.times.matrix_product_s = products.seconds();
+      if (device.is_cpu()) result.times.matrix_product_s = products.seconds();
     }
     result.codes_digest = DigestOfCodes(result);
     return result;

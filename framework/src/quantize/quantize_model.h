@@ -33,8 +33,12 @@ struct BITLAW_EXPORT QuantizeRecipe {
 
 struct BITLAW_EXPORT QuantizeSettings {
   SequentialUnit sequential = SequentialUnit::kStage;
-  int64_t batch_tokens = 4096;  ///< Calibration tokens that go through a block at once; rounded to whole sequences.
+  /// Calibration tokens that go through a block at once; rounded to whole sequences. 0: 4096 on the host, 16384 elsewhere.
+  int64_t batch_tokens = 0;
   bool allow_fallback = false;  ///< Keep layers for which the quantizer did other than asked.
+  /// False: each block is dropped once it is done, so that the weights of one block at a time are in memory. The model is
+  /// then as unquantized as before.
+  bool keep_blocks = true;
 };
 
 /// Told after every layer. An exception thrown from the callback ends the walk and reaches the caller.
@@ -65,7 +69,7 @@ struct BITLAW_EXPORT QuantizeTimes {
   double statistics_s = 0;  ///< Second moments and the like.
   double quantize_s = 0;    ///< Quantizer::Quantize
   double install_s = 0;     ///< Dequantization into the model.
-  double matrix_product_s = 0;  ///< Inside the tensor library's matrix products, in any phase.
+  double matrix_product_s = 0;  ///< Inside the tensor library's matrix products, in any phase; 0 but on the host.
   double matrix_product_share() const { return total_s > 0 ? matrix_product_s / total_s : 0; }
 };
 

@@ -12,6 +12,7 @@
 #include "bitlaw/api/model.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/machine/device_code.h"
 #include "evaluate/evaluate.h"
 #include "quantize/quantize_model.h"
 #include "quantize/quantized_file.h"
@@ -58,6 +59,7 @@ class TrialRun {
     const std::vector<size_t> missing = MissingTasks();
     if (!missing.empty() || LacksQuantizationRecord()) {
       Stage("open the model");
+      ResetPeakDeviceMemory(at::Device(setting_.device));
       const auto began = Clock::now();
       model_ = backend_->Open(spec_.path, compute_);
       open_s_ = Seconds(began);
@@ -250,6 +252,7 @@ class TrialRun {
     }
     Value facts = MachineFacts(setting_.threads);
     facts.Set("device", setting_.device);
+    for (const auto& [key, value] : DeviceUse(setting_.device).AsMap()) facts.Set(key, value);
     facts.Set("plugins", PluginBuilds(host, code_, plugins));
     return facts;
   }

@@ -1,5 +1,7 @@
 #include "nf4.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -48,6 +50,15 @@ void Nf4Grid::FindGroups(const float* weights, int64_t rows, int64_t columns, in
     scales[r] = largest == 0 ? 1.0F : StoredScale(largest, scale_dtype_);
     zeros[r] = 0;
   }
+}
+
+bool Nf4Grid::FindGroupsOnDevice(const at::Tensor& weights, at::Tensor& scales, at::Tensor& zeros) const {
+  const at::Tensor largest = weights.abs().amax(1);  // [rows]
+  const at::Tensor rounded = scale_dtype_ == ScaleDtype::kFloat16 ? largest.to(at::kHalf).to(at::kFloat) : largest;
+  scales.copy_(at::where(largest == 0, at::ones_like(largest),
+                         rounded.masked_fill(rounded == 0, StoredScale(0.0F, scale_dtype_))));
+  zeros.zero_();
+  return true;
 }
 
 }  // namespace bitlaw

@@ -30,6 +30,7 @@ class Nf4Grid final : public WeightGrid {
   int scale_bits() const override { return ScaleBits(scale_dtype_); }
   void FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
                   float* zeros) const override;
+  bool FindGroupsOnDevice(const at::Tensor& weights, at::Tensor& scales, at::Tensor& zeros) const override;
 
  private:
   ScaleDtype scale_dtype_;

@@ -5,23 +5,36 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/grids/grid_options.h"
+#include "device_walk.h"
 
 namespace bitlaw {
 namespace {
 
 // U with U^T U = hessian^-1, or nullopt if the hessian is not positive definite in its dtype.
 std::optional<at::Tensor> InverseFactor(const at::Tensor& hessian) {
-  const auto [lower, lower_status] = at::linalg_cholesky_ex(hessian);
-  if (lower_status.item<int>() != 0) return std::nullopt;
-  const at::Tensor inverse = at::cholesky_inverse(lower);  // [C_in, C_in]
-  const auto [upper, upper_status] = at::linalg_cholesky_ex(inverse, /*upper=*/true);
-  if (upper_status.item<int>() != 0) return std::nullopt;
-  const at::Tensor factor = upper.to(at::kFloat).contiguous();  // [C_in, C_in]
+  at::Tensor factor;
+  if (hessian.is_cpu()) {
+    // Step by step as the reference does, so that the codes are its codes.
+    const auto [lower, lower_status] = at::linalg_cholesky_ex(hessian);
+    if (lower_status.item<int>() != 0) return std::nullopt;
+    const at::Tensor inverse = at::cholesky_inverse(lower);  // [C_in, C_in]
+    const auto [upper, upper_status] = at::linalg_cholesky_ex(inverse, /*upper=*/true);
+    if (upper_status.item<int>() != 0) return std::nullopt;
+    factor = upper.to(at::kFloat).contiguous();  // [C_in, C_in]
+  } else {
+    // The same matrix with a third of the work: rows and columns in reverse make H = R R^T with R upper triangular, and
+    // U = R^-1. Sums have another order on a device in any case.
+    const auto [lower, status] = at::linalg_cholesky_ex(hessian.flip({0, 1}));
+    if (status.item<int>() != 0) return std::nullopt;
+    const at::Tensor identity = at::eye(hessian.size(0), hessian.options());
+    factor = at::linalg_solve_triangular(lower, identity, /*upper=*/false).flip({0, 1}).to(at::kFloat).contiguous();
+  }
   // A factor whose diagonal left float32 would divide errors by zero.
   if (!at::isfinite(factor).all().item<bool>() || !factor.diagonal().gt(0).all().item<bool>()) return std::nullopt;
   return factor;
@@ -56,6 +69,15 @@ Damped FactorWithDamping(const GptqSettings& settings, const LinearShape& layer,
 }
 
 }  // namespace
+
+// What the layers of one input share: all of GPTQ that comes from the Hessian.
+struct GptqQuantizer::SharedFactor {
+  at::Tensor hessian;  // [C_in, C_in] as given, on the device where the walk runs
+  at::Tensor dead;     // [C_in] bool: H[j, j] = 0
+  int64_t dead_columns = 0;
+  std::vector<int64_t> order;  // [C_in] column of the k-th step
+  Damped damped;
+};
 
 OptionSchema GptqSettings::Schema() {
   OptionSchema schema;
@@ -120,8 +142,7 @@ CalibrationNeeds GptqQuantizer::needs() const {
   return needs;
 }
 
-QuantizedLinear GptqQuantizer::Quantize(const LinearShape& layer, const at::Tensor& weight,
-                                        const LayerCalibration& calibration) const {
+void GptqQuantizer::Check(const LinearShape& layer, const LayerCalibration& calibration) const {
   if (const std::string reason = ExplainUnsupported(layer); !reason.empty()) {
     throw Error(ErrorKind::kUnsupported, "quantizer 'gptq': " + reason);
   }
@@ -136,8 +157,13 @@ QuantizedLinear GptqQuantizer::Quantize(const LinearShape& layer, const at::Tens
                             "record will name.",
                             layer.name));
   }
+}
+
+QuantizedLinear GptqQuantizer::Quantize(const LinearShape& layer, const at::Tensor& weight,
+                                        const LayerCalibration& calibration) const {
+  Check(layer, calibration);
   return WithTorchErrors("quantizer 'gptq', " + layer.name, [&] {
-    if (calibration.tokens > 0) return Run(layer, weight, calibration);
+    if (calibration.tokens > 0) return Run(layer, weight, calibration, FactorOf(layer, weight.device(), calibration));
     CheckFinite(weight, layer.name);
     QuantizedLinear nearest = RoundToNearest(*settings_.grid, weight, settings_.group_size, layer.name);
     nearest.fallback = QuantizeFallback::kRoundToNearest;
@@ -145,89 +171,110 @@ QuantizedLinear GptqQuantizer::Quantize(const LinearShape& layer, const at::Tens
   });
 }
 
-QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& given_weight,
-                                   const LayerCalibration& calibration) const {
+bool GptqQuantizer::QuantizeSite(const SiteShape& site, std::span<const at::Tensor> weights,
+                                 const LayerCalibration& calibration, std::vector<QuantizedLinear>& results) const {
+  if (weights.size() < 2 || calibration.tokens == 0) return false;
+  std::optional<SharedFactor> factor;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const LinearShape& layer = site.readers[i];
+    Check(layer, calibration);
+    results[i] = WithTorchErrors("quantizer 'gptq', " + layer.name, [&] {
+      if (!factor) factor = FactorOf(layer, weights[i].device(), calibration);
+      return Run(layer, weights[i], calibration, *factor);
+    });
+  }
+  return true;
+}
+
+GptqQuantizer::SharedFactor GptqQuantizer::FactorOf(const LinearShape& layer, const at::Device& given_device,
+                                                  const LayerCalibration& calibration) const {
   const at::NoGradGuard no_grad;
-  CheckFinite(given_weight, layer.name);
-  const at::Tensor given_hessian = calibration.second_moment.to(at::kCPU);  // [C_in, C_in]
-  if (!at::isfinite(given_hessian).all().item<bool>()) {
+  const at::Device device = WalksOn(given_device) ? given_device : at::Device(at::kCPU);
+  SharedFactor shared;
+  shared.hessian = calibration.second_moment.to(device);  // [C_in, C_in]
+  if (!at::isfinite(shared.hessian).all().item<bool>()) {
     throw Error(ErrorKind::kNumerical,
                 fmt::format("quantizer 'gptq', {}: the Hessian of {} calibration tokens is not finite. The layer's inputs "
                             "overflow. Compute the model in float32.",
                             layer.name, calibration.tokens));
   }
-  const at::Tensor original = given_weight.detach().to(at::kCPU, at::kFloat).contiguous();  // [C_out, C_in]
+  at::Tensor hessian = shared.hessian.to(settings_.factor_float64 ? at::kDouble : at::kFloat, false, /*copy=*/true);
+  shared.dead = hessian.diagonal() == 0;  // [C_in]
+  shared.dead_columns = shared.dead.sum().item<int64_t>();
+  if (shared.dead_columns > 0) hessian.diagonal().masked_fill_(shared.dead, 1.0);
+  shared.order.resize(layer.in_features);
+  if (settings_.act_order) {
+    const at::Tensor order =
+        std::get<1>(at::sort(hessian.diagonal(), /*stable=*/true, /*dim=*/0, /*descending=*/true));  // [C_in]
+    hessian = hessian.index_select(0, order).index_select(1, order);
+    const at::Tensor listed = order.cpu();
+    std::copy_n(listed.data_ptr<int64_t>(), layer.in_features, shared.order.begin());
+  } else {
+    std::iota(shared.order.begin(), shared.order.end(), int64_t{0});
+  }
+  shared.damped = FactorWithDamping(settings_, layer, hessian, calibration.tokens);
+  return shared;
+}
+
+QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& given_weight,
+                                   const LayerCalibration& calibration, const SharedFactor& factor) const {
+  const at::NoGradGuard no_grad;
+  CheckFinite(given_weight, layer.name);
+  const at::Device device = factor.hessian.device();
+  const at::Tensor original = given_weight.detach().to(device, at::kFloat).contiguous();  // [C_out, C_in]
   at::Tensor weight = original.clone();
-  at::Tensor hessian = given_hessian.to(settings_.factor_float64 ? at::kDouble : at::kFloat, false, /*copy=*/true);
 
   const int64_t rows = layer.out_features, columns = layer.in_features;
-  const int64_t group_size = EffectiveGroupSize(settings_.group_size, columns);
   const int64_t groups = GroupCount(settings_.group_size, columns);
   const bool one_grid_a_row = settings_.group_size == -1;
   const bool is_static = settings_.group_params == GroupParams::kStatic && !one_grid_a_row;
-
   ColumnWalkPlan plan;
   plan.grid = settings_.grid.get();
   plan.group_params = settings_.group_params;
-  plan.group_size = group_size;
+  plan.group_size = EffectiveGroupSize(settings_.group_size, columns);
   plan.block_size = std::min(settings_.block_size, columns);
   plan.grids_are_given = one_grid_a_row || is_static;
   plan.group_of_position.resize(columns);
+  std::vector<int32_t> group_of_column(columns);
+  for (int64_t k = 0; k < columns; ++k) {
+    plan.group_of_position[k] = static_cast<int32_t>((is_static ? factor.order[k] : k) / plan.group_size);
+    group_of_column[factor.order[k]] = plan.group_of_position[k];
+  }
 
-  at::Tensor codes = at::empty({rows, columns}, at::kByte);
-  at::Tensor scales = at::empty({rows, groups}, at::kFloat);
-  at::Tensor zeros = at::empty({rows, groups}, at::kFloat);
-  const auto find_all_grids = [&](const at::Tensor& w) {
-    const QuantizedLinear plain = RoundToNearest(*settings_.grid, w, settings_.group_size, layer.name);
+  at::Tensor codes = at::empty({rows, columns}, weight.options().dtype(at::kByte));
+  at::Tensor scales = at::empty({rows, groups}, weight.options()), zeros = at::empty({rows, groups}, weight.options());
+  const auto find_all_grids = [&] {
+    const QuantizedLinear plain = RoundToNearest(*settings_.grid, weight, settings_.group_size, layer.name);
     scales.copy_(plain.scales);
     zeros.copy_(plain.zeros);
   };
-  if (one_grid_a_row) find_all_grids(weight);
-
-  const at::Tensor dead = hessian.diagonal() == 0;  // [C_in]
-  const int64_t dead_columns = dead.sum().item<int64_t>();
-  if (dead_columns > 0) {
-    hessian.diagonal().masked_fill_(dead, 1.0);
-    weight.masked_fill_(dead.unsqueeze(0), 0.0);
-  }
-  if (is_static) find_all_grids(weight);
-
-  at::Tensor order;  // [C_in] int64: column of the k-th step
+  if (one_grid_a_row) find_all_grids();
+  if (factor.dead_columns > 0) weight.masked_fill_(factor.dead.unsqueeze(0), 0.0);
+  if (is_static) find_all_grids();
+  at::Tensor order;  // [C_in] int64
   if (settings_.act_order) {
-    order = std::get<1>(at::sort(hessian.diagonal(), /*stable=*/true, /*dim=*/0, /*descending=*/true));
+    order = at::tensor(at::ArrayRef<int64_t>(factor.order), at::kLong).to(device);
     weight = weight.index_select(1, order);
-    hessian = hessian.index_select(0, order).index_select(1, order);
-  } else {
-    order = at::arange(columns, at::kLong);
   }
-  const int64_t* column_of = order.data_ptr<int64_t>();
-  at::Tensor group_index = at::empty({columns}, at::kInt);
-  int32_t* group_of_column = group_index.data_ptr<int32_t>();
-  for (int64_t k = 0; k < columns; ++k) {
-    plan.group_of_position[k] = static_cast<int32_t>((is_static ? column_of[k] : k) / group_size);
-    group_of_column[column_of[k]] = plan.group_of_position[k];
-  }
-
-  const Damped damped = FactorWithDamping(settings_, layer, hessian, calibration.tokens);
-  hessian.reset();
-  WalkColumns(plan, weight, damped.factor, codes, scales, zeros);
+  (device.is_cpu() ? WalkColumns : WalkColumnsOnDevice)(plan, weight, factor.damped.factor, codes, scales, zeros);
   const ScaleCheck check = CheckScales(settings_.grid->scale_dtype(), scales, layer.name);
 
   QuantizedLinear result = OnGrid(*settings_.grid);
-  result.group_size = group_size;
+  if (result.levels.defined()) result.levels = result.levels.to(device);
+  result.group_size = plan.group_size;
   result.codes = settings_.act_order ? at::empty_like(codes).index_copy_(1, order, codes) : codes;
   result.scales = scales;
   result.zeros = zeros.to(at::kByte);
-  result.group_index = group_index;
-  if (damped.damp != settings_.damp) result.fallback = QuantizeFallback::kDampingRaised;
+  result.group_index = at::tensor(at::ArrayRef<int32_t>(group_of_column), at::kInt).to(device);
+  if (factor.damped.damp != settings_.damp) result.fallback = QuantizeFallback::kDampingRaised;
 
   const QuantizedLinear nearest = RoundToNearest(*settings_.grid, original, settings_.group_size, layer.name);
-  const double whole = WeightedSquare(original, given_hessian);
+  const double whole = WeightedSquare(original, factor.hessian);
   const auto relative_error = [&](const QuantizedLinear& q) {
-    return whole > 0 ? WeightedSquare(original - q.Dequantize(), given_hessian) / whole : 0.0;
+    return whole > 0 ? WeightedSquare(original - q.Dequantize(), factor.hessian) / whole : 0.0;
   };
-  result.diagnostics = {{"damp", damped.damp},
-                        {"dead_columns", static_cast<double>(dead_columns)},
+  result.diagnostics = {{"damp", factor.damped.damp},
+                        {"dead_columns", static_cast<double>(factor.dead_columns)},
                         {"calibration_tokens", static_cast<double>(calibration.tokens)},
                         {"hessian_error", relative_error(result)},
                         {"hessian_error_rtn", relative_error(nearest)}};

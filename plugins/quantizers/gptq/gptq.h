@@ -1,8 +1,12 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/api/quantizer.h"
@@ -47,6 +51,8 @@ struct GptqSettings {
 ///          definite after damping, or a scale leaves its dtype. Never changes damp or method unless
 ///          on_singular or on_unseen asks for it, and then says so in QuantizedLinear::fallback.
 /// Threads  Same inputs, same bytes. No random numbers. Safe from several threads.
+/// Devices  On a CUDA device for which its kernels compile, all of it runs there, and the results stay; elsewhere weight and
+///          H go to the host once a layer.
 /// Source   Frantar et al. 2022, arXiv:2210.17323, Algorithm 1; the README names what its reference implementation
 ///          settles beyond the paper.
 class GptqQuantizer final : public Quantizer {
@@ -68,9 +74,16 @@ class GptqQuantizer final : public Quantizer {
   /// (where there are any).
   QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
                            const LayerCalibration& calibration) const override;
+  /// The same layer by layer; what comes from the Hessian is worked out once.
+  bool QuantizeSite(const SiteShape& site, std::span<const at::Tensor> weights, const LayerCalibration& calibration,
+                    std::vector<QuantizedLinear>& results) const override;
 
  private:
-  QuantizedLinear Run(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration& calibration) const;
+  struct SharedFactor;
+  void Check(const LinearShape& layer, const LayerCalibration& calibration) const;
+  SharedFactor FactorOf(const LinearShape& layer, const at::Device& device, const LayerCalibration& calibration) const;
+  QuantizedLinear Run(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration& calibration,
+                      const SharedFactor& factor) const;
 
   GptqSettings settings_;
 };

@@ -50,8 +50,16 @@ class BITLAW_EXPORT KvCache {
   /// InternalError for runs that no pass may have: beyond a segment's room, a parent not full, a segment twice.
   std::vector<int64_t> Positions(std::span<const TokenRun> runs) const;
 
+  /// The slot of each token of a pass. [sum of tokens]
+  std::vector<int64_t> Slots(std::span<const TokenRun> runs) const;
+  /// Another number whenever a segment was added, removed or filled, and in no other cache: what was worked out for a
+  /// pass holds while it stays.
+  uint64_t generation() const { return generation_; }
+
   /// One block's keys and values of a pass, [T, K, Dh] each in the order of `runs`.
   void Write(int64_t block, std::span<const TokenRun> runs, const at::Tensor& keys, const at::Tensor& values);
+  /// The same by the pass's slots, [T] int64 on the device of the keys: one launch however many runs there are.
+  void WriteAt(int64_t block, const at::Tensor& slots, const at::Tensor& keys, const at::Tensor& values);
   /// Once all blocks have written: the tokens of the pass are held.
   void Advance(std::span<const TokenRun> runs);
 
@@ -69,8 +77,10 @@ class BITLAW_EXPORT KvCache {
     bool is_used = false;
   };
   const Segment& At(int64_t segment) const;
+  void Grow(at::Tensor& buffer, const at::Tensor& added) const;
   void WriteTo(at::Tensor& buffer, std::span<const TokenRun> runs, const at::Tensor& added);
 
+  uint64_t generation_ = 0;
   int64_t limit_, end_ = 0;              // Slots from end_ on were never used.
   std::map<int64_t, int64_t> gaps_;      // Slots before end_ that are free again: first -> how many.
   std::vector<Segment> segments_;

@@ -68,6 +68,15 @@ class BITLAW_EXPORT WeightGrid {
   /// Errors   none: a range too large for the scale's type gives a scale of infinity, which the quantizer refuses.
   virtual void FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
                           float* zeros) const = 0;
+
+  /// The same where the weights are, another device than the host: what FindGroups() gives, bit for bit.
+  ///
+  /// Shapes   weights [rows, columns] float32, elements of a row next to each other; scales, zeros [rows] float32 on the
+  ///          same device, to be filled in, of any stride.
+  /// Returns  false for a grid that has only FindGroups(): then quantizers send the weights through the host.
+  virtual bool FindGroupsOnDevice(const at::Tensor& /*weights*/, at::Tensor& /*scales*/, at::Tensor& /*zeros*/) const {
+    return false;
+  }
 };
 
 /// Turns the weights of linear layers into codes. Built from its options by a factory; const after, but for TakeGrid().

@@ -3,12 +3,22 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <atomic>
 #include <set>
 #include <string>
 
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {
+namespace {
+
+// No two caches ever share one, so that a cache which takes the place of another is not taken for it.
+uint64_t NextGeneration() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
+
+}  // namespace
 
 const KvCache::Segment& KvCache::At(int64_t segment) const {
   if (segment < 0 || segment >= static_cast<int64_t>(segments_.size()) || !segments_[segment].is_used) {
@@ -32,6 +42,7 @@ std::optional<int64_t> KvCache::Add(int64_t parent, int64_t room) {
     return std::nullopt;
   }
   if (parent != kNoParent) ++segments_[parent].children;
+  generation_ = NextGeneration();
   int64_t number = static_cast<int64_t>(segments_.size());
   if (free_segments_.empty()) {
     segments_.push_back(added);
@@ -48,6 +59,7 @@ void KvCache::Remove(int64_t segment) {
   if (gone.children > 0) throw InternalError("KvCache: segment " + std::to_string(segment) + " has children.");
   if (gone.parent != kNoParent) --segments_[gone.parent].children;
   segments_[segment].is_used = false;
+  generation_ = NextGeneration();
   free_segments_.push_back(segment);
   // The gap grows together with its neighbours, and what reaches the end was never used.
   auto gap = gaps_.emplace(gone.slot, gone.room).first;
@@ -93,7 +105,17 @@ std::vector<int64_t> KvCache::Positions(std::span<const TokenRun> runs) const {
   return positions;
 }
 
-void KvCache::WriteTo(at::Tensor& buffer, std::span<const TokenRun> runs, const at::Tensor& added) {
+std::vector<int64_t> KvCache::Slots(std::span<const TokenRun> runs) const {
+  std::vector<int64_t> slots;
+  for (const TokenRun& run : runs) {
+    const int64_t first = At(run.segment).slot + At(run.segment).length;
+    for (int64_t t = 0; t < run.tokens; ++t) slots.push_back(first + t);
+  }
+  return slots;
+}
+
+// Makes `buffer` as long as the slots in use.
+void KvCache::Grow(at::Tensor& buffer, const at::Tensor& added) const {
   if (buffer.defined() && (buffer.size(1) != added.size(1) || buffer.size(2) != added.size(2))) {
     throw InternalError("KvCache: written keys or values differ from the held ones in heads or head size.");
   }
@@ -105,6 +127,10 @@ void KvCache::WriteTo(at::Tensor& buffer, std::span<const TokenRun> runs, const 
     if (held > 0) grown.narrow(0, 0, held).copy_(buffer);
     buffer = grown;
   }
+}
+
+void KvCache::WriteTo(at::Tensor& buffer, std::span<const TokenRun> runs, const at::Tensor& added) {
+  Grow(buffer, added);
   int64_t from = 0;
   for (size_t r = 0; r < runs.size();) {
     // Runs whose slots follow each other are one copy.
@@ -123,7 +149,15 @@ void KvCache::Write(int64_t block, std::span<const TokenRun> runs, const at::Ten
   WriteTo(values_.at(block), runs, values);
 }
 
+void KvCache::WriteAt(int64_t block, const at::Tensor& slots, const at::Tensor& keys, const at::Tensor& values) {
+  for (const auto& [buffers, added] : {std::pair(&keys_, &keys), std::pair(&values_, &values)}) {
+    Grow(buffers->at(block), *added);
+    buffers->at(block).index_copy_(0, slots, *added);
+  }
+}
+
 void KvCache::Advance(std::span<const TokenRun> runs) {
+  generation_ = NextGeneration();
   for (const TokenRun& run : runs) segments_[run.segment].length = At(run.segment).length + run.tokens;
 }
 

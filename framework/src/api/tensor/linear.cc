@@ -65,7 +65,12 @@ void Linear::Replace(at::Tensor weight, at::Tensor bias) {
   bias_ = std::move(bias);
 }
 
-void Linear::Install(const QuantizedLinear& quantized) {
+void Linear::Install(const QuantizedLinear& given) {
+  QuantizedLinear quantized = given;
+  for (at::Tensor* tensor : {&quantized.codes, &quantized.scales, &quantized.zeros, &quantized.group_index,
+                             &quantized.levels, &quantized.input_scale}) {
+    if (tensor->defined()) *tensor = tensor->to(weight_.device());
+  }
   quantized.Validate(shape_);
   weight_ = quantized.Dequantize().to(weight_.options());  // [C_out, C_in]
   input_scale_ = quantized.input_scale.defined()

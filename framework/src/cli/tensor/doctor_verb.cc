@@ -7,6 +7,7 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/fingerprint.h"
 #include "bitlaw/base/value.h"
+#include "bitlaw/sdk/machine/device_code.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
 #include "cli/verbs.h"
 #include "run/machine/machine.h"
@@ -60,6 +61,26 @@ Value::List ExaminePlugins(const Session& session, std::vector<std::string>& pro
   return folders;
 }
 
+// What each device other than the host is and does.
+Value::List ExamineDevices() {
+  Value::List devices;
+  for (const std::string& name : Devices()) {
+    const auto facts = DescribeDevice(at::Device(name));
+    if (!facts) continue;
+    const auto rounded = [](double value) { return std::stod(fmt::format("{:.1f}", value)); };
+    devices.push_back(Value::Map{
+        {"device", name},
+        {"name", facts->name},
+        {"capability", facts->capability},
+        {"driver", facts->driver},
+        {"memory_gib", rounded(GibiBytes(static_cast<double>(facts->memory_bytes)))},
+        {"memory_free_gib", rounded(GibiBytes(static_cast<double>(facts->free_bytes)))},
+        {"model_float32_gflops", rounded(MeasureModelProduct(/*bfloat16=*/false, 4096, 0.3, name))},
+        {"model_bfloat16_gflops", rounded(MeasureModelProduct(/*bfloat16=*/true, 8192, 0.3, name))}});
+  }
+  return devices;
+}
+
 Value Examine(const Session& session, const DoctorOptions& options) {
   SetTorchThreads(options.threads);
   const Cpu cpu = DescribeCpu();
@@ -99,6 +120,7 @@ Value Examine(const Session& session, const DoctorOptions& options) {
   report.Set("blas_float32_gflops", rounded(rates.blas_float32));
   report.Set("cholesky_576_gflops", rounded(rates.cholesky));
   report.Set("devices", ToList(Devices()));
+  report.Set("device_facts", ExamineDevices());
   report.Set("memory_gib", rounded(GibiBytes(static_cast<double>(memory.totalram) * memory.mem_unit)));
   report.Set("memory_free_gib", rounded(GibiBytes(static_cast<double>(memory.freeram + memory.bufferram) * memory.mem_unit)));
   report.Set("disk_free_gib", rounded(disk_gib));
@@ -129,6 +151,12 @@ void Print(const Value& report) {
              number("model_float32_gflops"), number("model_bfloat16_gflops"), number("blas_float32_gflops"));
   fmt::print("Cholesky 576  {:.1f} GFLOP/s\n", number("cholesky_576_gflops"));
   fmt::print("devices       {}\n", Words(*report.Find("devices")));
+  for (const Value& device : report.Find("device_facts")->AsList()) {
+    const auto of = [&](const char* key) { return device.Find(key)->AsReal(); };
+    fmt::print("{:13} {}, {} GiB, {} free; driver {}; products: float32 {:.0f}, bfloat16 {:.0f} GFLOP/s\n",
+               device.Find("device")->AsString(), device.Find("name")->AsString(), of("memory_gib"), of("memory_free_gib"),
+               device.Find("driver")->AsString(), of("model_float32_gflops"), of("model_bfloat16_gflops"));
+  }
   for (const Value& folder : report.Find("plugins")->AsList()) {
     fmt::print("plugins       {}{}\n", folder.Find("path")->AsString(), folder.Find("exists")->AsBool() ? "" : " (not there)");
     for (const Value& plugin : folder.Find("plugins")->AsList()) {

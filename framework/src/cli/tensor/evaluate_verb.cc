@@ -366,12 +366,16 @@ void AddEvaluateVerb(CLI::App& app, Session& session) {
   verb->add_option("--device", arguments->device, "cpu, cuda, cuda:1")->capture_default_str();
   verb->add_option("--threads", arguments->threads, "Threads of the tensor library; 0: its own choice")
       ->check(CLI::Range(0, 1024));
-  verb->add_option("--batch-tokens", arguments->evaluate.batch_tokens, "Tokens of one forward pass")
+  verb->add_option("--batch-tokens", arguments->evaluate.batch_tokens, "Tokens of one forward pass; 0: 2048 on the CPU, from free memory elsewhere")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  verb->add_option("--kv-bytes", arguments->evaluate.kv_budget_bytes, "Memory for keys and values")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--kv-bytes", arguments->evaluate.kv_budget_bytes, "Memory for keys and values; 0: 1 GiB on the CPU, a quarter of what is free elsewhere")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--logits-bytes", arguments->evaluate.logits_budget_bytes,
+                   "Memory for the logits of one step; 0: 128 MiB on the CPU, a sixteenth of what is free elsewhere")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   verb->add_option("--json", arguments->json, "Write results as JSON to this file; - prints them instead of the table");
   verb->add_option("--samples", arguments->samples,
                    "Write every item with its answers, and the right one, to this JSON-lines file");

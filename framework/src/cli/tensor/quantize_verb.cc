@@ -17,6 +17,7 @@
 #include "quantize/quantized_file.h"
 #include "records/csv_text.h"
 #include "records/table.h"
+#include "run/machine/machine.h"
 #include "run/progress.h"
 
 namespace bitlaw {
@@ -25,7 +26,7 @@ namespace {
 struct QuantizeArguments {
   std::string model, backend, quantizer = "gptq", corpus, corpus_component = "text", dtype = "float32", device = "cpu";
   std::vector<std::string> options, corpus_options;
-  int64_t sequences = 128, tokens = 512, batch_tokens = 4096;
+  int64_t sequences = 128, tokens = 512, batch_tokens = 0;
   uint64_t seed = 0;
   int threads = 0;
   std::string sequential = "stage", output, csv;
@@ -129,7 +130,7 @@ int64_t GroupsAtSmallestScale(const QuantizedModel& quantized) {
   return groups;
 }
 
-Value Summary(const QuantizedModel& quantized, const Value& about, int threads) {
+Value Summary(const QuantizedModel& quantized, const Value& about, int threads, const std::string& device) {
   Value summary = about;
   summary.Set("layers", static_cast<int64_t>(quantized.layers.size()));
   summary.Set("bits_requested", quantized.bits_requested);
@@ -147,10 +148,12 @@ Value Summary(const QuantizedModel& quantized, const Value& about, int threads) 
                                  {"matrix_product_share", times.matrix_product_share()},
                                  {"threads", threads}});
   summary.Set("peak_memory_bytes", PeakMemoryBytes());
+  for (const auto& [key, value] : DeviceUse(device).AsMap()) summary.Set(key, value);
   return summary;
 }
 
-void PrintSummary(const QuantizedModel& quantized, const std::string& title, const std::string& output) {
+void PrintSummary(const QuantizedModel& quantized, const std::string& title, const std::string& output,
+                  const std::string& device) {
   const QuantizeTimes& times = quantized.times;
   fmt::print("{}\n", title);
   fmt::print("layers            {}\n", quantized.layers.size());
@@ -165,8 +168,14 @@ void PrintSummary(const QuantizedModel& quantized, const std::string& title, con
   }
   fmt::print("time              {:.1f} s: forward {:.1f}, statistics {:.1f}, quantize {:.1f}, install {:.1f}\n",
              times.total_s, times.forward_s, times.statistics_s, times.quantize_s, times.install_s);
-  fmt::print("matrix products   {:.0f} % of the time\n", 100 * times.matrix_product_share());
+  if (times.matrix_product_s > 0) {
+    fmt::print("matrix products   {:.0f} % of the time\n", 100 * times.matrix_product_share());
+  }
   fmt::print("peak memory       {:.2f} GiB\n", static_cast<double>(PeakMemoryBytes()) / (1 << 30));
+  if (const Value use = DeviceUse(device); use.Find("peak_device_memory_bytes") != nullptr) {
+    fmt::print("device            {}, peak {:.2f} GiB\n", use.Find("device_name") ? use.Find("device_name")->AsString() : device,
+               use.Find("peak_device_memory_bytes")->AsReal() / (1 << 30));
+  }
   fmt::print("codes             {}\n", ShortDigest(quantized.codes_digest));
   if (!output.empty()) fmt::print("written           {}\n", output);
 }
@@ -214,7 +223,8 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
   const QuantizeSettings settings{
       .sequential = arguments.sequential == "stage" ? SequentialUnit::kStage : SequentialUnit::kBlock,
       .batch_tokens = arguments.batch_tokens,
-      .allow_fallback = arguments.allow_fallback};
+      .allow_fallback = arguments.allow_fallback,
+      .keep_blocks = false};
   QuantizedModel quantized;
   {
     LayerProgress line(stderr);
@@ -242,13 +252,14 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
   if (!arguments.output.empty()) SaveQuantized(arguments.output, quantized, about);
   if (!arguments.csv.empty()) WriteDurably(arguments.csv, LayerTable(quantized));
   if (arguments.json) {
-    Value report = Summary(quantized, about, threads);
+    Value report = Summary(quantized, about, threads, arguments.device);
     Value::List layers;
     for (const QuantizedLayer& layer : quantized.layers) layers.push_back(LayerJson(layer));
     report.Set("per_layer", std::move(layers));
     std::fputs(PrettyJson(report).c_str(), stdout);
   } else {
-    PrintSummary(quantized, fmt::format("{}, {}", summary.name, component.full_name()), arguments.output);
+    PrintSummary(quantized, fmt::format("{}, {}", summary.name, component.full_name()), arguments.output,
+                 arguments.device);
   }
   return 0;
 }
@@ -279,8 +290,9 @@ void AddQuantizeVerb(CLI::App& app, Session& session) {
   verb->add_option("--sequential", arguments->sequential, "Inputs see quantized layers of the same block: stage, or block: no")
       ->check(CLI::IsMember({"stage", "block"}))
       ->capture_default_str();
-  verb->add_option("--batch-tokens", arguments->batch_tokens, "Calibration tokens that go through a block at once")
-      ->check(CLI::PositiveNumber)
+  verb->add_option("--batch-tokens", arguments->batch_tokens,
+                   "Calibration tokens that go through a block at once; 0: 4096 on the CPU, 16384 elsewhere")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   verb->add_flag("--allow-fallback", arguments->allow_fallback, "Keep layers for which the quantizer did other than asked");
   verb->add_option("--output", arguments->output, "Write codes, scales and zero points here (safetensors)");

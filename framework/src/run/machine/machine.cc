@@ -21,6 +21,7 @@
 #include <thread>
 
 #include "bitlaw/api/torch_errors.h"
+#include "bitlaw/sdk/machine/device_code.h"
 #include "math/matrix_product.h"
 
 namespace bitlaw {
@@ -174,12 +175,19 @@ std::vector<std::string> Devices() {
   return devices;
 }
 
-double MeasureModelProduct(bool bfloat16, int64_t n, double seconds) {
+double MeasureModelProduct(bool bfloat16, int64_t n, double seconds, const std::string& device) {
   return WithTorchErrors("matrix product", [&] {
     at::NoGradGuard no_grad;
-    const auto type = bfloat16 ? at::kBFloat16 : at::kFloat;
-    const at::Tensor x = at::ones({n, n}, type), weight = at::ones({n, n}, type);
-    return 1e-9 * ProductOperations(n) * Rate(seconds, [&] { TimesTransposed(x, weight); });
+    const at::Device place(device);
+    const at::TensorOptions options = at::TensorOptions(place).dtype(bfloat16 ? at::kBFloat16 : at::kFloat);
+    // Of ones a device draws less power, and is faster, than of what models hold.
+    const at::Tensor x = place.is_cpu() ? at::ones({n, n}, options) : at::randn({n, n}, options);
+    const at::Tensor weight = place.is_cpu() ? at::ones({n, n}, options) : at::randn({n, n}, options);
+    const int products = place.is_cpu() ? 1 : 10;  // Between two waits.
+    return 1e-9 * ProductOperations(n) * products * Rate(seconds, [&] {
+             for (int i = 0; i < products; ++i) TimesTransposed(x, weight);
+             WaitForDevice(place);
+           });
   });
 }
 
@@ -199,6 +207,17 @@ double MeasureCholesky(int64_t n, double seconds) {
     const double flops = static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n) / 3;
     return 1e-9 * flops * Rate(seconds, [&] { at::linalg_cholesky(a); });
   });
+}
+
+Value DeviceUse(const std::string& device) {
+  Value use(Value::Map{});
+  const at::Device place(device);
+  if (const auto facts = DescribeDevice(place)) {
+    use.Set("device_name", facts->name);
+    if (!facts->driver.empty()) use.Set("driver", facts->driver);
+  }
+  if (const auto bytes = PeakDeviceMemory(place)) use.Set("peak_device_memory_bytes", *bytes);
+  return use;
 }
 
 int64_t PeakMemoryBytes() {

@@ -34,12 +34,15 @@ BITLAW_EXPORT std::vector<std::string> Devices();
 
 /// Rates in GFLOP/s, each over about `seconds` after a warm-up. [n, n] x [n, n] products, as models compute them
 /// (TimesTransposed) and as libtorch hands them to the system's BLAS; Cholesky counts n^3 / 3.
-BITLAW_EXPORT double MeasureModelProduct(bool bfloat16, int64_t n, double seconds);
+BITLAW_EXPORT double MeasureModelProduct(bool bfloat16, int64_t n, double seconds, const std::string& device = "cpu");
 BITLAW_EXPORT double MeasureBlasProduct(int64_t n, double seconds);
 BITLAW_EXPORT double MeasureCholesky(int64_t n, double seconds);
 
 /// Host, processor, threads, BLAS, versions and date (UTC): what stands in a timings file beside the times.
 BITLAW_EXPORT Value MachineFacts(int threads);
+/// Of a device other than the host: device_name, driver, peak_device_memory_bytes (of this process's tensors since the last
+/// ResetPeakDeviceMemory()). An empty map for the host, and where libtorch cannot be asked.
+BITLAW_EXPORT Value DeviceUse(const std::string& device);
 BITLAW_EXPORT int64_t PeakMemoryBytes();     ///< Of this process so far.
 BITLAW_EXPORT std::string UtcNow();  ///< "2026-01-31T12:00:00Z"
 

@@ -59,6 +59,7 @@ class BITLAW_EXPORT UniformGrid final : public WeightGrid {
   int scale_bits() const override { return ScaleBits(rule_.scale_dtype); }
   void FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
                   float* zeros) const override;
+  bool FindGroupsOnDevice(const at::Tensor& weights, at::Tensor& scales, at::Tensor& zeros) const override;
 
  private:
   GridRule rule_;
@@ -122,7 +123,8 @@ BITLAW_EXPORT QuantizedLinear OnGrid(const WeightGrid& grid);
 
 /// Round to nearest: every group of `group_size` neighbouring columns (-1 or more than C_in: the row) on its own grid.
 ///
-/// Shapes   weight [C_out, C_in], any floating dtype; the result as in QuantizedLinear, group_index[j] = j / G.
+/// Shapes   weight [C_out, C_in], any floating dtype; the result as in QuantizedLinear, group_index[j] = j / G, on the
+///          device of the weight.
 /// Errors   Error(kNumerical) naming `layer`: weights that are not finite, scales that scale_dtype cannot hold.
 /// Threads  Same bytes for any number of threads.
 BITLAW_EXPORT QuantizedLinear RoundToNearest(const WeightGrid& grid, const at::Tensor& weight, int64_t group_size,

@@ -16,6 +16,7 @@
 #include "sdk/decoder/tensor/decoder_ops.h"
 #include "sdk/decoder/tensor/expert_layer.h"
 #include "sdk/decoder/tensor/forest_attention.h"
+#include "sdk/decoder/tensor/packed_attention.h"
 
 // The whole decoder. B batch, T new tokens, D hidden, F feed-forward, V vocabulary, H query heads, K key-value heads,
 // Dh head size.
@@ -59,8 +60,9 @@ class RotaryTable {
 class DecoderBlock : public Block {
  public:
   DecoderBlock(const DecoderConfig& config, int64_t index, const ModelSummary& summary, const WeightSource& weights,
-               const at::TensorOptions& options, std::shared_ptr<RotaryTable> rotary, const KvCacheGrid& kv_grid)
-      : config_(config), index_(index), rotary_(std::move(rotary)), kv_grid_(kv_grid) {
+               const at::TensorOptions& options, std::shared_ptr<RotaryTable> rotary,
+               std::shared_ptr<PassMemory> passes, const KvCacheGrid& kv_grid)
+      : config_(config), index_(index), rotary_(std::move(rotary)), passes_(std::move(passes)), kv_grid_(kv_grid) {
     const std::string prefix = "model.layers." + std::to_string(index) + ".";
     const auto load = [&](const std::string& name) {
       return weights.Load(name, c10::typeMetaToScalarType(options.dtype())).to(options.device());
@@ -238,22 +240,28 @@ class DecoderBlock : public Block {
                     on_grid(Rotate(keys, angles, 1.0, HeadOrder::kHeadsFirst), kv_grid_.keys),  // [B, K, T, Dh]
                     on_grid(heads(*v_), kv_grid_.values).transpose(1, 2).contiguous());         // [B, T, H Dh]
     }
-    const std::vector<int64_t> positions = context.cache->Positions(context.runs);
-    if (batch != 1 || tokens != static_cast<int64_t>(positions.size())) {
-      throw InternalError("A pass of " + std::to_string(positions.size()) + " tokens in runs was given " +
+    ForestPass& pass = passes_->For(*context.cache, context.runs, queries[0]);
+    if (batch != 1 || tokens != static_cast<int64_t>(pass.positions.size())) {
+      throw InternalError("A pass of " + std::to_string(pass.positions.size()) + " tokens in runs was given " +
                           std::to_string(batch) + " x " + std::to_string(tokens) + " tokens.");
     }
-    const RotaryAngles angles = rotary_->At(positions);
-    queries = Rotate(queries, angles, scale, HeadOrder::kTokensFirst);  // [1, T, H, Dh]
-    keys = Rotate(keys, angles, 1.0, HeadOrder::kTokensFirst);          // [1, T, K, Dh]
-    context.cache->Write(index_, context.runs, on_grid(keys, kv_grid_.keys)[0],
-                         on_grid(heads(*v_), kv_grid_.values)[0]);
+    if (!pass.angles.cos.defined()) pass.angles = rotary_->At(pass.positions);
+    queries = Rotate(queries, pass.angles, scale, HeadOrder::kTokensFirst);  // [1, T, H, Dh]
+    keys = Rotate(keys, pass.angles, 1.0, HeadOrder::kTokensFirst);          // [1, T, K, Dh]
+    const at::Tensor written_keys = on_grid(keys, kv_grid_.keys)[0];
+    const at::Tensor written_values = on_grid(heads(*v_), kv_grid_.values)[0];
+    if (pass.slots.defined()) {
+      context.cache->WriteAt(index_, pass.slots, written_keys, written_values);
+      return AttendPacked(queries[0], context.cache->keys(index_), context.cache->values(index_), pass).unsqueeze(0);
+    }
+    context.cache->Write(index_, context.runs, written_keys, written_values);
     return AttendInForest(queries[0], *context.cache, index_, context.runs).unsqueeze(0);  // [1, T, H Dh]
   }
 
   const DecoderConfig config_;
   const int64_t index_;
   std::shared_ptr<RotaryTable> rotary_;
+  std::shared_ptr<PassMemory> passes_;
   const KvCacheGrid& kv_grid_;  // The model's.
   at::Tensor input_norm_, post_norm_, q_norm_, k_norm_;
   std::unique_ptr<Linear> q_, k_, v_, o_, gate_, up_, down_;
@@ -286,7 +294,7 @@ class Decoder : public Model {
     std::unique_ptr<DecoderBlock>& block = blocks_.at(i);
     if (!block) {
       block = WithTorchErrors(summary_.name, [&] {
-        return std::make_unique<DecoderBlock>(config_, i, summary_, *weights_, options_, rotary_, kv_grid_);
+        return std::make_unique<DecoderBlock>(config_, i, summary_, *weights_, options_, rotary_, passes_, kv_grid_);
       });
     }
     return *block;
@@ -328,6 +336,7 @@ class Decoder : public Model {
   std::unique_ptr<Tokenizer> tokenizer_;
   at::TensorOptions options_;
   std::shared_ptr<RotaryTable> rotary_;
+  const std::shared_ptr<PassMemory> passes_ = std::make_shared<PassMemory>();
   KvCacheGrid kv_grid_;
   at::Tensor embedding_, norm_, head_;  // [V, D], [D], [V, D]
   std::vector<std::unique_ptr<DecoderBlock>> blocks_;
@@ -347,6 +356,12 @@ at::Device ResolvedDevice(const std::string& name) {
   if (!at::hasCUDA()) {
     throw Error(ErrorKind::kUnsupported,
                 "device '" + name + "' is not here: this libtorch finds no CUDA device. Use device: cpu.");
+  }
+  const int count = static_cast<int>(at::detail::getCUDAHooks().getNumGPUs());
+  if (device->has_index() && device->index() >= count) {
+    throw Error(ErrorKind::kUnsupported, "device '" + name + "' is not here: libtorch finds " + std::to_string(count) +
+                                             (count == 1 ? " CUDA device, cuda:0." : " CUDA devices, from cuda:0 on.") +
+                                             " Name one of them; CUDA_VISIBLE_DEVICES may hide others.");
   }
   return *device;
 }

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "math/matrix_product.h"
+#include "math/torch_version.h"
+#include "sdk/decoder/tensor/device_kernels.h"
 #include "sdk/decoder/tensor/tensor_kernels.h"
 
 // B batch, T new tokens, S = held + T tokens in sight, H query heads, K key-value heads, R = H / K query heads a
@@ -97,6 +99,15 @@ at::Tensor MaskedSoftmaxAnywhere(const at::Tensor& scores, int64_t m, int64_t n)
 }  // namespace
 
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (HasDeviceKernels(x) && weight.scalar_type() == x.scalar_type()) {
+    const at::Tensor input = x.contiguous();
+    at::Tensor output = at::empty_like(input);
+    const int64_t columns = input.size(-1), rows = columns > 0 ? input.numel() / columns : 0;
+    constexpr int64_t kThreads = 128, kRows = kThreads / 32;
+    LaunchFor(x, "RmsNorm", (rows + kRows - 1) / kRows, kThreads, input.data_ptr(), weight.data_ptr(),
+              static_cast<long long>(rows), static_cast<int>(columns), static_cast<float>(eps), output.data_ptr());
+    return output;
+  }
   if (!HasKernels(x)) {
     const at::Tensor wide = x.to(at::kFloat);
     const at::Tensor mean_square = wide.square().mean(-1, true);
@@ -118,6 +129,12 @@ at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps) {
 }
 
 at::Tensor SiluMultiply(const at::Tensor& gate, const at::Tensor& up) {
+  if (HasDeviceKernels(gate)) {
+    constexpr int64_t kThreads = 256;
+    LaunchFor(gate, "SiluMultiply", (gate.numel() + kThreads - 1) / kThreads, kThreads, gate.data_ptr(), up.data_ptr(),
+              static_cast<long long>(gate.numel()));
+    return gate;
+  }
   if (!HasKernels(gate)) return at::silu(gate).mul_(up);
   WithKernels(gate, [&](const auto& kernels, const auto& data) {
     auto* to = data(gate);
@@ -135,6 +152,17 @@ at::Tensor Rotate(const at::Tensor& heads, const RotaryAngles& angles, double sc
   at::Tensor rotated = heads_first ? at::empty({batch, count, tokens, dh}, heads.options())
                                    : at::empty(heads.sizes(), heads.options());
   const at::Tensor by_token = heads_first ? rotated.transpose(1, 2) : rotated;  // [B, T, heads, Dh] view
+  if (HasDeviceKernels(heads) && angles.cos.scalar_type() == heads.scalar_type()) {
+    const at::Tensor input = heads.contiguous(), cos = angles.cos.contiguous(), sin = angles.sin.contiguous();
+    constexpr int64_t kThreads = 256;
+    LaunchFor(heads, "Rotate", (input.numel() / 2 + kThreads - 1) / kThreads, kThreads, input.data_ptr(),
+              static_cast<long long>(input.stride(0)), static_cast<long long>(input.stride(1)), cos.data_ptr(),
+              sin.data_ptr(), static_cast<long long>(batch), static_cast<long long>(tokens), static_cast<int>(count),
+              static_cast<int>(half), static_cast<float>(scale), rotated.data_ptr(),
+              static_cast<long long>(by_token.stride(0)), static_cast<long long>(by_token.stride(1)),
+              static_cast<long long>(by_token.stride(2)));
+    return rotated;
+  }
   if (!HasKernels(heads)) {
     const at::Tensor cos = angles.cos.unsqueeze(-2), sin = angles.sin.unsqueeze(-2);  // [T, 1, Dh / 2]
     const at::Tensor left = heads.narrow(3, 0, half), right = heads.narrow(3, half, half);
@@ -169,6 +197,14 @@ at::Tensor Attend(const at::Tensor& queries, const at::Tensor& keys, const at::T
   const int64_t row_bytes = num_heads * chunk * total * static_cast<int64_t>(sizeof(float));
   const int64_t rows = std::clamp<int64_t>(kScoresBudgetBytes / row_bytes, 1, batch);
 
+#if BITLAW_TORCH_AT_LEAST(2, 11)
+  if (queries.is_cuda() && held == 0) {
+    return at::scaled_dot_product_attention(queries, keys, values, std::nullopt, 0.0, /*is_causal=*/true, /*scale=*/1.0,
+                                            /*enable_gqa=*/shared > 1)
+        .transpose(1, 2)
+        .flatten(2);  // [B, T, H Dh]
+  }
+#endif
   at::Tensor output = at::empty({batch, tokens, num_heads, dh}, queries.options());
   if (HasFloat32Products() && RowsLieTogether(queries) && RowsLieTogether(keys) && RowsLieTogether(values)) {
     AttendByHeads(queries, keys, values, output);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "sdk/decoder/tensor/device_kernels.h"
 #include "sdk/decoder/tensor/tensor_kernels.h"
 
 namespace bitlaw {
@@ -22,6 +23,17 @@ LogitPeaks PeaksOf(const at::Tensor& logits) {
         }
       });
     });
+    return peaks;
+  }
+  if (HasDeviceKernels(logits) && rows > 0) {
+    const at::Tensor contiguous = logits.contiguous();
+    const at::Tensor best = at::empty({rows}, logits.options().dtype(at::kLong));
+    const at::Tensor log_sum = at::empty({rows}, logits.options().dtype(at::kDouble));
+    LaunchFor(logits, "LogSum", rows, 256, contiguous.data_ptr(), static_cast<long long>(vocabulary), best.data_ptr(),
+              log_sum.data_ptr());
+    const at::Tensor host_best = best.cpu(), host_sum = log_sum.cpu();
+    std::copy_n(host_best.data_ptr<int64_t>(), rows, peaks.best.begin());
+    std::copy_n(host_sum.data_ptr<double>(), rows, peaks.log_sum.begin());
     return peaks;
   }
   const at::Tensor wide = logits.to(at::kFloat);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/grids/device_grid.h"
 #include "bitlaw/sdk/grids/effective_bits.h"
 #include "bitlaw/sdk/machine/vector_code.h"
 
@@ -148,7 +149,7 @@ void UniformGrid::FindGroups(const float* weights, int64_t rows, int64_t columns
 }
 
 ScaleCheck CheckScales(std::string_view scale_dtype, const at::Tensor& scales, const std::string& layer) {
-  const at::Tensor flat = scales.contiguous();
+  const at::Tensor flat = scales.cpu().contiguous();
   const float* scale = flat.data_ptr<float>();
   const bool is_half = scale_dtype == Name(ScaleDtype::kFloat16);
   const float smallest = SmallestScale(is_half ? ScaleDtype::kFloat16 : ScaleDtype::kFloat32);
@@ -241,9 +242,39 @@ QuantizedLinear OnGrid(const WeightGrid& grid) {
   return result;
 }
 
+namespace {
+
+QuantizedLinear RoundToNearestOnDevice(const WeightGrid& grid, const at::Tensor& weight, int64_t group_size,
+                                       const std::string& layer) {
+  const at::Tensor w = weight.detach().to(at::kFloat).contiguous();  // [C_out, C_in]
+  const int64_t rows = w.size(0), columns = w.size(1);
+  const int64_t group = EffectiveGroupSize(group_size, columns), groups = GroupCount(group_size, columns);
+  QuantizedLinear result = OnGrid(grid);
+  result.group_size = group;
+  result.scales = at::empty({rows, groups}, w.options());
+  at::Tensor zeros = at::empty({rows, groups}, w.options());
+  if (columns == group * groups) {
+    FindGroupsOf(grid, w.view({rows * groups, group}), result.scales.view({-1}), zeros.view({-1}));
+  } else {
+    for (int64_t g = 0; g < groups; ++g) {
+      const int64_t first = g * group, size = std::min(group, columns - first);
+      FindGroupsOf(grid, w.narrow(1, first, size), result.scales.select(1, g), zeros.select(1, g));
+    }
+  }
+  result.group_index = at::arange(columns, w.options().dtype(at::kInt)).floor_divide(group);  // [C_in]
+  result.codes = NearestCodesOf(grid, w, result.scales, zeros, result.group_index.to(at::kLong));
+  result.zeros = zeros.to(at::kByte);
+  if (result.levels.defined()) result.levels = result.levels.to(w.device());
+  AddScaleDiagnostics(CheckScales(result.scale_dtype, result.scales, layer), result);
+  return result;
+}
+
+}  // namespace
+
 QuantizedLinear RoundToNearest(const WeightGrid& grid, const at::Tensor& weight, int64_t group_size,
                                const std::string& layer) {
   CheckFinite(weight, layer);
+  if (!weight.is_cpu()) return RoundToNearestOnDevice(grid, weight, group_size, layer);
   const at::Tensor w = weight.detach().to(at::kCPU, at::kFloat).contiguous();  // [C_out, C_in]
   const int64_t rows = w.size(0), columns = w.size(1);
   const int64_t group = EffectiveGroupSize(group_size, columns), groups = GroupCount(group_size, columns);
