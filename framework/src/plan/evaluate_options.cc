@@ -27,10 +27,9 @@ EvaluateOptions EvaluateOptions::From(const Options& options) {
 }
 
 Value EvaluateOptions::map() const {
-  const auto number = [](int64_t budget) { return budget == 0 ? Value("auto") : Value(budget); };
-  return Value::Map{{"batch_tokens", number(batch_tokens)},
-                    {"kv_budget_bytes", number(kv_budget_bytes)},
-                    {"logits_budget_bytes", number(logits_budget_bytes)},
+  return Value::Map{{"batch_tokens", batch_tokens},
+                    {"kv_budget_bytes", kv_budget_bytes},
+                    {"logits_budget_bytes", logits_budget_bytes},
                     {"share_prefixes", share_prefixes}};
 }
 

@@ -252,7 +252,8 @@ class TrialRun {
     }
     Value facts = MachineFacts(setting_.threads);
     facts.Set("device", setting_.device);
-    for (const auto& [key, value] : DeviceUse(setting_.device).AsMap()) facts.Set(key, value);
+    const Value use = DeviceUse(setting_.device);
+    for (const auto& [key, value] : use.AsMap()) facts.Set(key, value);
     facts.Set("plugins", PluginBuilds(host, code_, plugins));
     return facts;
   }

@@ -148,7 +148,8 @@ Value Summary(const QuantizedModel& quantized, const Value& about, int threads, 
                                  {"matrix_product_share", times.matrix_product_share()},
                                  {"threads", threads}});
   summary.Set("peak_memory_bytes", PeakMemoryBytes());
-  for (const auto& [key, value] : DeviceUse(device).AsMap()) summary.Set(key, value);
+  const Value use = DeviceUse(device);
+  for (const auto& [key, value] : use.AsMap()) summary.Set(key, value);
   return summary;
 }
 
