@@ -72,5 +72,28 @@ TEST(DescendInBox, KeepsACurvatureThatPredictsWell) {
   EXPECT_LE(evaluations, 1 + outcome.iterations + 2 * 2) << outcome.iterations << " iterations";
 }
 
+// y - x^2, a hundred times, and x - 3, with a knee that is nearly none: down the bend of y = x^2 to (3, 9).
+class Parabola final : public ResidualFunction {
+ public:
+  size_t residuals() const override { return 2; }
+  bool Evaluate(std::span<const double> at, double* residuals, double* jacobian) const override {
+    residuals[0] = at[1] - at[0] * at[0];
+    residuals[1] = at[0] - 3;
+    const double slopes[] = {-2 * at[0], 1, 1, 0};
+    std::copy(slopes, slopes + 4, jacobian);
+    return true;
+  }
+};
+
+TEST(DescendInBox, FollowsAnEdgeThatBends) {
+  const double low[] = {-100, -100}, high[] = {100, 100}, times[] = {100, 1};
+  double x[] = {0, 0};
+  const BoxOutcome outcome = DescendInBox({Parabola(), times, low, high, 1e-8}, BoxOptions(), x);
+  EXPECT_TRUE(outcome.converged) << outcome.status;
+  EXPECT_NEAR(x[0], 3, 1e-7);
+  EXPECT_NEAR(x[1], 9, 1e-6);
+  EXPECT_LE(outcome.iterations, 30);
+}
+
 }  // namespace
 }  // namespace bitlaw

@@ -11,6 +11,12 @@ namespace bitlaw {
 
 namespace {
 
+// What a step gained of what was predicted, below which it is bent; before the curvature is there, any gain will do.
+constexpr double kWellPredicted = 0.9;
+constexpr int kMostBends = 2;
+// Along an edge one small step may be one that the damping made small: so many in a row are convergence.
+constexpr int kSmallSteps = 3;
+
 class Descender {
  public:
   Descender(const BoxProblem& problem, const BoxOptions& options)
@@ -33,6 +39,7 @@ class Descender {
   }
   double Slope(double r, double knee) const { return std::clamp(r, -knee, knee); }
   bool Evaluate(Point& point) const;
+  double UsualSize(const Point& point) const;
   // Slope of the objective, and the diagonal D.
   void Linearize(const Point& point);
   bool FindCurvature(const Point& point);
@@ -40,6 +47,17 @@ class Descender {
   bool Step(const Point& point, double lambda, std::vector<double>& step, double& predicted) const;
   bool HuberStep(const Point& point, std::span<const long double> base, std::span<const double> low,
                  std::span<const double> high, std::vector<double>& step) const;
+  // Second order correction (Fletcher 1982): the model solved again with the residuals' bend on the way to `there`, so
+  // that rows within the knee stay there. `there` becomes that point, if it is lower; else false.
+  bool Bend(const Point& here, double lambda, Point& there) const;
+  // What a step is limited by and what it costs beside the rows: C + lambda D.
+  struct Around {
+    std::vector<double> low, high;
+    std::vector<long double> base;
+  };
+  Around AroundOf(const Point& point, double lambda) const;
+  // The point that a step leads to, within the bounds.
+  void Move(const Point& here, std::span<const double> step, Point& there) const;
   double CurvedPart(std::span<const double> step) const;
   // Whether what the model would still move, damped by nothing, is what rounding leaves of a law that fits exactly.
   bool IsAtRounding(const Point& point, std::vector<double>& step) const;
@@ -63,13 +81,25 @@ bool Descender::Evaluate(Point& point) const {
   return std::isfinite(point.value);
 }
 
+// The median of |r|; 0 for squares. A row within a tiny knee weighs as one of that size: by its own, the few that are
+// within would damp every direction, that of the edge where they stay within too.
+double Descender::UsualSize(const Point& point) const {
+  if (is_square_) return 0;
+  std::vector<double> sizes;
+  for (const double r : point.residuals) sizes.push_back(std::fabs(r));
+  const auto middle = sizes.begin() + static_cast<std::ptrdiff_t>(sizes.size() / 2);
+  std::nth_element(sizes.begin(), middle, sizes.end());
+  return *middle;
+}
+
 void Descender::Linearize(const Point& point) {
   slope_.assign(k_, 0);
   diagonal_.assign(k_, 0);
   gram_.assign(is_square_ ? k_ * k_ : 0, 0);
+  const double usual = UsualSize(point);
   for (size_t i = 0; i < n_; ++i) {
     const double* g = point.jacobian.data() + i * k_;
-    const double r = point.residuals[i], often = times(i), size = std::fabs(r);
+    const double r = point.residuals[i], often = times(i), size = std::max(std::fabs(r), usual);
     const double psi = often * Slope(r, problem_.knee);
     const double weight = often * (size > problem_.knee ? problem_.knee / size : 1);
     for (size_t a = 0; a < k_; ++a) {
@@ -133,17 +163,22 @@ double Descender::CurvedPart(std::span<const double> step) const {
   return static_cast<double>(sum / 2);
 }
 
-bool Descender::Step(const Point& point, double lambda, std::vector<double>& step, double& predicted) const {
-  std::vector<double> low(k_), high(k_);
+Descender::Around Descender::AroundOf(const Point& point, double lambda) const {
+  Around around;
   for (size_t j = 0; j < k_; ++j) {
-    low[j] = problem_.low[j] - point.x[j];
-    high[j] = problem_.high[j] - point.x[j];
+    around.low.push_back(problem_.low[j] - point.x[j]);
+    around.high.push_back(problem_.high[j] - point.x[j]);
   }
-  std::vector<long double> base(k_ * k_, 0);
+  around.base.assign(k_ * k_, 0);
   for (size_t a = 0; a < k_; ++a) {
-    for (size_t b = 0; b < k_; ++b) base[a * k_ + b] = has_curvature_ ? curvature_[a * k_ + b] : 0;
-    base[a * k_ + a] += static_cast<long double>(lambda) * diagonal_[a];
+    for (size_t b = 0; b < k_; ++b) around.base[a * k_ + b] = has_curvature_ ? curvature_[a * k_ + b] : 0;
+    around.base[a * k_ + a] += static_cast<long double>(lambda) * diagonal_[a];
   }
+  return around;
+}
+
+bool Descender::Step(const Point& point, double lambda, std::vector<double>& step, double& predicted) const {
+  const auto [low, high, base] = AroundOf(point, lambda);
   step.assign(k_, 0);
   if (is_square_) {
     std::vector<long double> hessian = gram_;
@@ -267,6 +302,37 @@ bool Descender::HuberStep(const Point& point, std::span<const long double> base,
   }
 }
 
+void Descender::Move(const Point& here, std::span<const double> step, Point& there) const {
+  there.x = here.x;
+  for (size_t j = 0; j < k_; ++j) {
+    const double low = problem_.low[j], high = problem_.high[j];
+    there.x[j] = std::clamp(here.x[j] + step[j], low, high);
+    // A step to the bound ends on it, whatever a sum rounds to.
+    if (std::isfinite(low) && step[j] < 0 && step[j] <= low - here.x[j]) there.x[j] = low;
+    if (std::isfinite(high) && step[j] > 0 && step[j] >= high - here.x[j]) there.x[j] = high;
+  }
+}
+
+bool Descender::Bend(const Point& here, double lambda, Point& there) const {
+  Point bent = here;
+  bool has_left = false;
+  for (size_t i = 0; i < n_; ++i) {
+    double moved = 0;
+    for (size_t a = 0; a < k_; ++a) moved += here.jacobian[i * k_ + a] * (there.x[a] - here.x[a]);
+    has_left |= std::fabs(here.residuals[i] + moved) <= problem_.knee && std::fabs(there.residuals[i]) > problem_.knee;
+    bent.residuals[i] = there.residuals[i] - moved;
+  }
+  if (!has_left) return false;
+  const auto [low, high, base] = AroundOf(here, lambda);
+  std::vector<double> step(k_, 0);
+  if (!HuberStep(bent, base, low, high, step)) return false;
+  Point other;
+  Move(here, step, other);
+  if (!Evaluate(other) || !(other.value < there.value)) return false;
+  std::swap(other, there);
+  return true;
+}
+
 bool Descender::IsAtRounding(const Point& point, std::vector<double>& step) const {
   double predicted = 0;
   if (!Step(point, 1e-12, step, predicted)) return false;
@@ -287,6 +353,7 @@ BoxOutcome Descender::Run(std::span<double> x) {
   double lambda = 1e-4, growth = 2, last_gain = std::numeric_limits<double>::infinity();
   bool wants_curvature = false, is_curvature_good = false;
   std::vector<double> step;
+  int small_steps = 0;
   outcome.status = fmt::format("not converged after {} iterations", options_.max_iterations);
   bool is_new = true;
   const double rounding = 1e-14;
@@ -326,15 +393,13 @@ BoxOutcome Descender::Run(std::span<double> x) {
       continue;
     }
     const double share = predicted / here.value;
-    there.x = here.x;
-    for (size_t j = 0; j < k_; ++j) {
-      const double low = problem_.low[j], high = problem_.high[j];
-      there.x[j] = std::clamp(here.x[j] + step[j], low, high);
-      // A step to the bound ends on it, whatever a sum rounds to.
-      if (std::isfinite(low) && step[j] < 0 && step[j] <= low - here.x[j]) there.x[j] = low;
-      if (std::isfinite(high) && step[j] > 0 && step[j] >= high - here.x[j]) there.x[j] = high;
-    }
+    Move(here, step, there);
     const bool is_finite = Evaluate(there);
+    // Edges are where a row is within the knee. They bend away from a straight step, which leaves a small knee at once.
+    for (int bend = 0; bend < kMostBends && is_finite && !is_square_; ++bend) {
+      const double gain = here.value - there.value;
+      if (gain >= (wants_curvature ? kWellPredicted : 0) * predicted || !Bend(here, lambda, there)) break;
+    }
     const double gained = is_finite ? here.value - there.value : -std::numeric_limits<double>::infinity();
     if (share < rounding && lambda > 1e-2 && is_finite && gained >= -1e-12 * here.value) {
       // So little, because it is damped.
@@ -383,7 +448,8 @@ BoxOutcome Descender::Run(std::span<double> x) {
     is_new = true;
     growth = 2;
     lambda = std::max(lambda * std::max(1.0 / 9, 1 - std::pow(2 * ratio - 1, 3)), 1e-16);
-    if (is_small) {
+    small_steps = is_small ? small_steps + 1 : 0;
+    if (small_steps >= (is_square_ ? 1 : kSmallSteps)) {
       outcome.converged = true;
       break;
     }

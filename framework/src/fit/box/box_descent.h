@@ -47,10 +47,12 @@ struct BoxOutcome {
 ///     sum_i times_i h(r_i + g_i^T s) + s^T (C + lambda D) s / 2
 ///
 /// with h as it is (Levenberg and Marquardt's step for squares; for a knee a few Newton steps on what is then piecewise
-/// quadratic), D the diagonal of sum times (psi(r) / r) g g^T, and C, near the solution, the curvature sum times psi(r)
-/// r'' by differences of the slopes: without it a fit whose residuals are large converges slowly, and one that takes
-/// small steps for convergence stops early. With a knee, C is kept over steps that gain what was predicted to a
-/// fiftieth; of squares that would cost last digits. A bound is active exactly where the step leaves it so.
+/// quadratic), D the diagonal of sum times (psi(r) / r) g g^T, in which no |r| counts as less than their median, and C,
+/// near the solution, the curvature sum times psi(r) r'' by differences of the slopes: without it a fit whose residuals
+/// are large converges slowly, and one that takes small steps for convergence stops early. With a knee, C is kept over
+/// steps that gain what was predicted to a fiftieth; of squares that would cost last digits. A step that leaves the
+/// knees of rows which it was to keep within them is corrected by what the residuals bent on the way (Fletcher 1982,
+/// second order corrections). A bound is active exactly where the step leaves it so.
 BITLAW_EXPORT BoxOutcome DescendInBox(const BoxProblem& problem, const BoxOptions& options, std::span<double> x);
 
 }  // namespace bitlaw

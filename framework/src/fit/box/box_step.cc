@@ -8,8 +8,7 @@ namespace bitlaw {
 namespace {
 
 // Solves H d = right for the free directions, scaled to a unit diagonal, by Cholesky. False if a pivot is lost. Eigen's
-// LLT takes as long (334 ns at five directions, 335 here) and rounds otherwise, which ends 2 of 20 refits of a Huber
-// likelihood with a tiny knee elsewhere.
+// LLT takes as long (334 ns at five directions, 335 here).
 bool SolveFree(std::span<const long double> hessian, size_t k, std::span<const size_t> free,
                std::vector<long double>& factor, std::vector<long double>& right) {
   constexpr long double kLost = 1e-18L;
