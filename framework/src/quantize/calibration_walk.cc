@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "bitlaw/base/error.h"
-#include "quantize/timed.h"
+#include "quantize/clock/timed.h"
 
 namespace bitlaw {
 

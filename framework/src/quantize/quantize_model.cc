@@ -9,11 +9,11 @@
 #include <map>
 
 #include "bitlaw/api/torch_errors.h"
-#include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "quantize/calibration_walk.h"
-#include "quantize/matrix_product_clock.h"
-#include "quantize/timed.h"
+#include "quantize/clock/matrix_product_clock.h"
+#include "quantize/clock/timed.h"
+#include "quantize/kept_codes.h"
 #include "quantize/transform_model.h"
 
 namespace bitlaw {
@@ -26,14 +26,6 @@ void CheckSupported(const Model& model, const Quantizer& quantizer) {
     if (!reason.empty()) faults += (faults.empty() ? "" : "\n") + layer.name + ": " + reason;
   }
   if (!faults.empty()) throw Error(ErrorKind::kUnsupported, faults);
-}
-
-// What is kept of all layers stays on the host.
-void MoveToHost(QuantizedLinear& linear) {
-  for (at::Tensor* tensor : {&linear.codes, &linear.scales, &linear.zeros, &linear.group_index, &linear.levels,
-                             &linear.input_scale}) {
-    if (tensor->defined()) *tensor = tensor->cpu();
-  }
 }
 
 // One walk over the blocks of a model.
@@ -72,8 +64,11 @@ class BlockWalk {
       sites_.clear();
       if (!settings_.keep_blocks) model_.DropBlock(b);
     }
+    codes_.Finish(result_.layers);
     Summarize();
   }
+
+  CodesDigest& digest() { return codes_.digest(); }
 
  private:
   void WalkStages(Block& block) {
@@ -175,8 +170,8 @@ class BlockWalk {
     {
       const Timed timed(result_.times.install_s, device_);
       linear.Install(layer.linear);
-      MoveToHost(layer.linear);
     }
+    codes_.Keep(layer);
     result_.layers.push_back(std::move(layer));
     if (callback_) Report();
   }
@@ -227,6 +222,7 @@ class BlockWalk {
   int64_t blocks_done_ = 0;
   std::optional<CalibrationWalk> walk_;  ///< Only if the quantizer needs statistics.
   std::vector<Site> sites_;              ///< Of the current block.
+  KeptCodes codes_{device_};
 };
 
 // Weights stay as they are; every layer's inputs are rounded.
@@ -256,6 +252,7 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
   return WithTorchErrors(model.summary().name, [&] {
     const at::NoGradGuard no_grad;
     QuantizedModel result;
+    CodesDigest digest;
     {
       const MatrixProductClock products;
       const at::Device device(model.compute().device);
@@ -267,14 +264,16 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
       if (recipe.kv_cache.keys || recipe.kv_cache.values) model.RoundKvCache(recipe.kv_cache);
       result.kv_cache = recipe.kv_cache;
       if (recipe.quantizer != nullptr) {
-        BlockWalk(model, *recipe.quantizer, recipe.activations, calibration, settings, callback, result).Run();
+        BlockWalk walk(model, *recipe.quantizer, recipe.activations, calibration, settings, callback, result);
+        walk.Run();
+        digest = std::move(walk.digest());
       } else {
         if (recipe.activations) RoundActivations(model, *recipe.activations);
         result.bits_requested = result.bits_effective = kUnquantizedBits;
       }
       if (device.is_cpu()) result.times.matrix_product_s = products.seconds();
     }
-    result.codes_digest = DigestOfCodes(result);
+    result.codes_digest = digest.Finish(result);
     return result;
   });
 }
@@ -348,38 +347,6 @@ void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::
       }
     }
   });
-}
-
-std::string DigestOfCodes(const QuantizedModel& model) {
-  Digest digest;
-  const auto add = [&digest](const at::Tensor& tensor) {
-    if (!tensor.defined()) return;
-    const at::Tensor flat = tensor.cpu().contiguous();
-    digest.Add(flat.data_ptr(), flat.nbytes());
-  };
-  for (const QuantizedLayer& layer : model.layers) {
-    const QuantizedLinear& q = layer.linear;
-    digest.Add(fmt::format("{} [{}, {}] bits {} symmetric {} group_size {} scales {} input_scale {}\n", layer.shape.name,
-                           layer.shape.out_features, layer.shape.in_features, q.bits, q.symmetric, q.group_size,
-                           q.scale_dtype, q.input_scale.defined()));
-    if (q.activation) {
-      digest.Add(fmt::format("activation {} {} {} {}\n", q.activation->bits, q.activation->symmetric,
-                             q.activation->per_token, q.activation->static_scale));
-    }
-    for (const at::Tensor& tensor : {q.codes, q.scales, q.zeros, q.group_index, q.input_scale}) add(tensor);
-    if (q.levels.defined()) {
-      digest.Add(fmt::format("levels {}\n", q.levels.numel()));
-      add(q.levels);
-    }
-  }
-  for (const auto& [name, weight] : model.other_weights) {
-    digest.Add(fmt::format("other {} {}\n", name, weight.numel()));
-    add(weight.to(at::kFloat));
-  }
-  for (const auto& [name, grid] : {std::pair("keys", model.kv_cache.keys), {"values", model.kv_cache.values}}) {
-    if (grid) digest.Add(fmt::format("kv {} {} {}\n", name, grid->bits, grid->symmetric));
-  }
-  return digest.Hex();
 }
 
 }  // namespace bitlaw

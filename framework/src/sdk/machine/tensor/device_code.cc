@@ -226,12 +226,15 @@ std::optional<int64_t> FreeDeviceMemory(const at::Device& device) {
 
 std::optional<int64_t> PeakDeviceMemory(const at::Device& device) {
   if (!device.is_cuda()) return std::nullopt;
+  TakePossession(device);
   const auto stats = at::accelerator::getDeviceStats(static_cast<c10::DeviceIndex>(IndexOf(device)));
   return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
 }
 
 void ResetPeakDeviceMemory(const at::Device& device) {
-  if (device.is_cuda()) at::accelerator::resetPeakStats(static_cast<c10::DeviceIndex>(IndexOf(device)));
+  if (!device.is_cuda()) return;
+  TakePossession(device);
+  at::accelerator::resetPeakStats(static_cast<c10::DeviceIndex>(IndexOf(device)));
 }
 
 void WaitForDevice(const at::Device& device) {

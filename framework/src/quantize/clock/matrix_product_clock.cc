@@ -1,4 +1,4 @@
-#include "quantize/matrix_product_clock.h"
+#include "quantize/clock/matrix_product_clock.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/record_function.h>

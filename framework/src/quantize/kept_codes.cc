@@ -1,0 +1,153 @@
+#include "quantize/kept_codes.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/Event.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace bitlaw {
+namespace {
+
+constexpr size_t kMostWaiting = 8;  // Layers on the device that wait for their copy.
+
+std::array<at::Tensor*, 6> TensorsOf(QuantizedLinear& linear) {
+  return {&linear.codes, &linear.scales, &linear.zeros, &linear.group_index, &linear.levels, &linear.input_scale};
+}
+
+void AddTensor(Digest& digest, const at::Tensor& tensor) {
+  if (!tensor.defined()) return;
+  const at::Tensor flat = tensor.cpu().contiguous();
+  digest.Add(flat.data_ptr(), flat.nbytes());
+}
+
+}  // namespace
+
+void CodesDigest::Add(const QuantizedLayer& layer) {
+  const QuantizedLinear& q = layer.linear;
+  digest_.Add(fmt::format("{} [{}, {}] bits {} symmetric {} group_size {} scales {} input_scale {}\n", layer.shape.name,
+                          layer.shape.out_features, layer.shape.in_features, q.bits, q.symmetric, q.group_size,
+                          q.scale_dtype, q.input_scale.defined()));
+  if (q.activation) {
+    digest_.Add(fmt::format("activation {} {} {} {}\n", q.activation->bits, q.activation->symmetric,
+                            q.activation->per_token, q.activation->static_scale));
+  }
+  for (const at::Tensor& tensor : {q.codes, q.scales, q.zeros, q.group_index, q.input_scale}) AddTensor(digest_, tensor);
+  if (q.levels.defined()) {
+    digest_.Add(fmt::format("levels {}\n", q.levels.numel()));
+    AddTensor(digest_, q.levels);
+  }
+}
+
+std::string CodesDigest::Finish(const QuantizedModel& model) {
+  for (const auto& [name, weight] : model.other_weights) {
+    digest_.Add(fmt::format("other {} {}\n", name, weight.numel()));
+    AddTensor(digest_, weight.to(at::kFloat));
+  }
+  for (const auto& [name, grid] : {std::pair("keys", model.kv_cache.keys), {"values", model.kv_cache.values}}) {
+    if (grid) digest_.Add(fmt::format("kv {} {} {}\n", name, grid->bits, grid->symmetric));
+  }
+  return digest_.Hex();
+}
+
+std::string DigestOfCodes(const QuantizedModel& model) {
+  CodesDigest digest;
+  for (const QuantizedLayer& layer : model.layers) digest.Add(layer);
+  return digest.Finish(model);
+}
+
+struct KeptCodes::Copier {
+  struct Waiting {
+    QuantizedLayer layer;
+    c10::Event written;  // After what fills its tensors.
+  };
+
+  Copier(const at::Device& given_device, CodesDigest& given_digest)
+      : device(given_device), digest(given_digest), streams(given_device.type()), thread([this] { Run(); }) {}
+
+  void Run() {
+    try {
+      const c10::StreamGuard guard(streams.getStreamFromGlobalPool(device));
+      for (;;) {
+        std::unique_lock lock(mutex);
+        changed.wait(lock, [&] { return has_ended || !waiting.empty(); });
+        if (waiting.empty()) return;
+        Waiting next = std::move(waiting.front());
+        waiting.pop_front();
+        changed.notify_all();
+        lock.unlock();
+        next.written.block(guard.current_stream());
+        for (at::Tensor* tensor : TensorsOf(next.layer.linear)) {
+          if (tensor->defined()) *tensor = tensor->cpu();  // Waits for the copy: the device's memory is free after it.
+        }
+        digest.Add(next.layer);
+        copied.push_back(std::move(next.layer.linear));
+      }
+    } catch (...) {
+      const std::scoped_lock lock(mutex);
+      failure = std::current_exception();
+      waiting.clear();
+      changed.notify_all();
+    }
+  }
+
+  void End() {
+    {
+      const std::scoped_lock lock(mutex);
+      has_ended = true;
+      changed.notify_all();
+    }
+    if (thread.joinable()) thread.join();
+  }
+
+  const at::Device device;
+  CodesDigest& digest;
+  const c10::impl::VirtualGuardImpl streams;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<Waiting> waiting;
+  std::vector<QuantizedLinear> copied;
+  std::exception_ptr failure;
+  bool has_ended = false;
+  std::thread thread;  // The last member: it uses the others.
+};
+
+KeptCodes::KeptCodes(const at::Device& device) {
+  if (!device.is_cpu()) copier_ = std::make_unique<Copier>(device, digest_);
+}
+
+KeptCodes::~KeptCodes() {
+  if (copier_) copier_->End();
+}
+
+void KeptCodes::Keep(QuantizedLayer& layer) {
+  if (!copier_) return;
+  Copier::Waiting next{layer, c10::Event(copier_->device.type())};
+  next.written.record(copier_->streams.getStream(copier_->device));
+  for (at::Tensor* tensor : TensorsOf(layer.linear)) tensor->reset();
+  std::unique_lock lock(copier_->mutex);
+  copier_->changed.wait(lock, [&] { return copier_->waiting.size() < kMostWaiting || copier_->failure; });
+  if (copier_->failure) std::rethrow_exception(copier_->failure);
+  copier_->waiting.push_back(std::move(next));
+  copier_->changed.notify_all();
+}
+
+void KeptCodes::Finish(std::vector<QuantizedLayer>& layers) {
+  if (!copier_) {
+    for (const QuantizedLayer& layer : layers) digest_.Add(layer);
+    return;
+  }
+  copier_->End();
+  if (copier_->failure) std::rethrow_exception(copier_->failure);
+  for (size_t i = 0; i < layers.size(); ++i) layers[i].linear = std::move(copier_->copied.at(i));
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bitlaw/base/digest.h"
+#include "quantize/quantize_model.h"
+
+namespace bitlaw {
+
+/// QuantizedModel::codes_digest, layer after layer.
+class CodesDigest {
+ public:
+  void Add(const QuantizedLayer& layer);
+  /// With what else of the model stands in the digest. Once.
+  std::string Finish(const QuantizedModel& model);
+
+ private:
+  Digest digest_;
+};
+
+/// Brings the codes of layers from the device where they were found to the host and into their digest, beside the work on the
+/// layers that follow: a thread of its own copies on a stream of its own. For codes of the host it does so at the end.
+class KeptCodes {
+ public:
+  explicit KeptCodes(const at::Device& device);
+  ~KeptCodes();
+  KeptCodes(const KeptCodes&) = delete;
+  KeptCodes& operator=(const KeptCodes&) = delete;
+
+  /// Takes the tensors of `layer`. A few layers may wait at a time; then this waits too.
+  void Keep(QuantizedLayer& layer);
+
+  /// Gives the tensors back to `layers`, those that were kept in their order, on the host. Throws what the thread threw.
+  void Finish(std::vector<QuantizedLayer>& layers);
+
+  /// What Finish() has seen.
+  CodesDigest& digest() { return digest_; }
+
+ private:
+  struct Copier;
+  CodesDigest digest_;
+  std::unique_ptr<Copier> copier_;  // Null on the host.
+};
+
+}  // namespace bitlaw
