@@ -109,7 +109,7 @@ class Recipes(unittest.TestCase):
 
     def test_other_codes_of_gptq_pass_by_their_error_only(self):
         self.assertTrue(self.row("gptq nf4", self.trial(digest="e", error=0.501, nats="-1 -2.5"))["ok"])
-        self.assertFalse(self.row("gptq nf4", self.trial(digest="e", error=0.502, nats="-1 -2.5"))["ok"])
+        self.assertFalse(self.row("gptq nf4", self.trial(digest="e", error=0.503, nats="-1 -2.5"))["ok"])
 
     def test_rounding_to_nearest_gives_the_same_codes(self):
         self.assertFalse(self.row("rtn nf4", self.trial(digest="e"))["ok"])

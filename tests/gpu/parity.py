@@ -23,9 +23,9 @@ import program
 LAB = pathlib.Path(__file__).resolve().parents[2] / "examples" / "knowledge-lab"
 NATS = 1e-4
 # Codes near the middle between two levels turn over with the last bits of the Hessian. That is harmless as long as the
-# error that GPTQ minimizes stays the same. Between one thread and two on a CPU the error moves by up to 7e-4 and 87 %
+# error that GPTQ minimizes stays the same. Between one thread and two on a CPU the error moves by up to 1.2e-3 and 87 %
 # of code bytes stay; with another draw of the calibration text it moves by 9e-3 and 71 % stay.
-HESSIAN_ERROR = 0.003
+HESSIAN_ERROR = 0.005
 EQUAL_CODES = 0.8
 ROUND_TO_NEAREST = 0.999  # Share of equal code bytes where no sum decides.
 SHOWN_ERRORS = 6

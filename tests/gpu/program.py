@@ -59,6 +59,7 @@ class Bitlaw:
             paths = [path for path in found + more + [os.environ.get("LD_LIBRARY_PATH", "")] if path]
             self.env["LD_LIBRARY_PATH"] = ":".join(paths)
             try:
+                self.libraries = self.find_libraries()
                 self.version = run([self.program, "--version"], 60, self.env).strip()
                 break
             except Failed as failed:
@@ -66,14 +67,14 @@ class Bitlaw:
         if self.version is None:
             raise Failed(f"bitlaw does not start:\n{refusal}")
 
-    def libraries(self):
-        """Names of all shared libraries that bitlaw's tensor half loads."""
+    def find_libraries(self):
+        """Names of all shared libraries that bitlaw's tensor half loads. Throws Failed if some are not found."""
         found = sorted(self.program.parent.parent.glob("lib*/libbitlaw_tensor.so*"))
         if not found:
             raise Failed(f"{self.program.parent.parent}/lib: holds no libbitlaw_tensor.so")
         text = run(["ldd", found[0]], 60, self.env)
-        if "not found" in text:
-            raise Failed(f"{found[0]}: libraries are not found; name their folder with --library-path\n{text}")
+        if missing := sorted({line.split("=>")[0].strip() for line in text.split("\n") if "not found" in line}):
+            raise Failed(f"{found[0]}: {', '.join(missing)}: not found. Name the folder with --library-path.")
         return [line.split("=>")[0].strip() for line in text.split("\n") if "=>" in line]
 
     def json(self, words, timeout_s):
@@ -164,7 +165,7 @@ def main():
         sys.exit("Usage: program.py --has-cuda TREE [LIBRARY_PATH...]: exit code 0 if bitlaw of that tree loads CUDA's "
                  "part of libtorch, 3 if it does not")
     try:
-        libraries = Bitlaw(sys.argv[2], sys.argv[3:]).libraries()
+        libraries = Bitlaw(sys.argv[2], sys.argv[3:]).libraries
     except Failed as failed:
         sys.exit(f"gpu: {failed}")
     sys.exit(0 if any("libtorch_cuda" in name for name in libraries) else 3)
