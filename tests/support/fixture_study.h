@@ -17,6 +17,8 @@ inline const PluginHost& FixtureHost() {
   static const PluginHost* const kHost = [] {
     auto* host = new PluginHost(OwnFingerprint());
     host->LoadFolder(BITLAW_BUILD_DIR "/tests/fixture_plugins");
+    const std::filesystem::path integers = BITLAW_BUILD_DIR "/tests/fixture_integers";
+    if (std::filesystem::is_directory(integers)) host->LoadFolder(integers);
     return host;
   }();
   return *kHost;

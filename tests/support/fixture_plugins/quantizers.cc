@@ -1,4 +1,4 @@
-// Two quantizers, two grids and a transform for tests of planning. See README.md.
+// Three quantizers, a grid and a transform for tests of planning. See README.md.
 //
 // They name torch's types but hand no tensor over, so the fingerprint may say "no torch" and tests that are built
 // without it can load them.
@@ -13,6 +13,7 @@
 #include "bitlaw/api/quantizer.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/grids/effective_bits.h"
+#include "fixture_grid.h"
 
 namespace bitlaw {
 namespace {
@@ -70,20 +71,6 @@ class FixtureQuantizer : public Quantizer {
   std::vector<std::string> layers_;
 };
 
-// Integers as far as a plan sees them.
-class FixtureGrid : public WeightGrid {
- public:
-  explicit FixtureGrid(int64_t bits) : bits_(static_cast<int>(bits)) {}
-  int bits() const override { return bits_; }
-  bool stores_zeros() const override { return false; }
-  std::string_view scale_dtype() const override { return "float32"; }
-  int scale_bits() const override { return 32; }
-  void FindGroups(const float*, int64_t, int64_t, int64_t, float*, float*) const override {}
-
- private:
-  int bits_;
-};
-
 // Changes layers whose names do not end in "up".
 class FixtureTransform : public Transform {
  public:
@@ -133,11 +120,6 @@ OptionSchema GridSchema() {
 }
 
 void RegisterQuantizers(Registrar& registrar) {
-  OptionSchema integers;
-  integers.Int("bits").Range(2, 8).Default(4).Doc("Width of a code.");
-  registrar.Add<WeightGrid>({"uniform", "Stands for the integers.", ""}, integers, [](const Options& options) {
-    return std::make_unique<FixtureGrid>(options.Int("bits"));
-  });
   OptionSchema five;
   five.Bool("rounded").Default(false).Doc("Any.");
   registrar.Add<WeightGrid>({"fixture_levels", "Five bits.", ""}, five,
