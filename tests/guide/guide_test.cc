@@ -2,7 +2,10 @@
 
 #include <fstream>
 
+#include "bitlaw/api/exporter.h"
+#include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/base/fingerprint.h"
 #include "e2e/study_fixture.h"
 #include "plugin/host.h"
 
@@ -42,6 +45,30 @@ TEST_F(Guide, HasAnExampleOfEachKind) {
     const std::string name = page.substr(begins, page.find(".cc:", begins) - begins);
     EXPECT_THAT(list.out, HasSubstr(std::string(kind) + "/" + name));
   }
+}
+
+// What the exporter's example writes of two layers and a norm that a transform changed.
+TEST_F(Guide, ItsExporterWritesCodesAndChangedWeights) {
+  PluginHost host(OwnFingerprint());
+  host.LoadFile(BITLAW_E2E_PLUGINS "/guide_raw_codes.so");
+  const std::unique_ptr<Exporter> exporter = host.MakeExporter("raw_codes", Options(Value::Map{}));
+  ModelSummary summary;
+  LinearShape q;
+  q.name = "q";
+  QuantizedLinear linear;
+  linear.bits = 4;
+  linear.codes = at::tensor({1, 2, 3, 4, 5, 6}, at::kByte).reshape({2, 3});
+  const std::string norm = "norm.weight";
+  const at::Tensor value = at::tensor({0.5f, 2.0f});
+  const std::vector<ExportLayer> layers = {{q, linear}};
+  const std::vector<ExportWeight> others = {{norm, value}};
+  exporter->Export("", {summary, layers, others}, folder_);
+  EXPECT_EQ(StartedProgram::Text(folder_ / "layers.csv"), "layer,rows,columns,bits\nq,2,3,4\n");
+  EXPECT_EQ(StartedProgram::Text(folder_ / "q.codes"), "\1\2\3\4\5\6");
+  EXPECT_EQ(StartedProgram::Text(folder_ / "norm.weight.values"), std::string("\0\0\0\x3f\0\0\0\x40", 8));
+  const KvCacheGrid rounded;
+  EXPECT_EQ(exporter->ExplainUnsupported({summary, layers, others, &rounded}),
+            "its keys and values are rounded, which this format cannot say.");
 }
 
 // Two random models, nine trials each; every example but the exporter takes part.

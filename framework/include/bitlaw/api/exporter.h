@@ -7,14 +7,34 @@
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/base/export.h"
 
+namespace at {
+class Tensor;
+}
+
 namespace bitlaw {
 
+struct KvCacheGrid;
 struct QuantizedLinear;
 
 /// One quantized layer of a model that is to be exported.
 struct BITLAW_EXPORT ExportLayer {
   const LinearShape& shape;
   const QuantizedLinear& linear;
+};
+
+/// One weight of a model that is not quantized and no longer what the checkpoint has: a norm or a bias that a transform
+/// changed.
+struct BITLAW_EXPORT ExportWeight {
+  const std::string& name;  ///< In the checkpoint.
+  const at::Tensor& value;
+};
+
+/// A quantized model that is to be exported. What it refers to outlives the calls.
+struct BITLAW_EXPORT ExportModel {
+  const ModelSummary& summary;
+  std::span<const ExportLayer> layers;          ///< Empty where the weights stay as they are.
+  std::span<const ExportWeight> other_weights{};  ///< They take the place of the checkpoint's.
+  const KvCacheGrid* kv_cache = nullptr;        ///< What keys and values are rounded to; null: they are not.
 };
 
 /// Writes a quantized model as a checkpoint that other programs open.
@@ -24,15 +44,16 @@ class BITLAW_EXPORT Exporter {
  public:
   virtual ~Exporter() = default;
 
-  /// Why the format cannot hold this model with these layers (grid, group size, activations, architecture). Empty exactly
-  /// when it can. Looks at shapes and grids, not at codes.
-  virtual std::string ExplainUnsupported(const ModelSummary& model, std::span<const ExportLayer> layers) const = 0;
+  /// Why the format cannot hold this model (grid, group size, activations, KV cache, architecture). Empty exactly when
+  /// it can. Looks at shapes and grids, not at codes.
+  virtual std::string ExplainUnsupported(const ExportModel& model) const = 0;
 
-  /// Writes the checkpoint into `folder`, which exists and is empty. What is not quantized (embeddings, norms, tokenizer)
-  /// comes from `checkpoint`, the model that was quantized. What a reader dequantizes is QuantizedLinear::Dequantize().
+  /// Writes the checkpoint into `folder`, which exists and is empty. What is neither quantized nor among the other
+  /// weights (embeddings, tokenizer, untouched norms) comes from `checkpoint`, the model that was quantized. What a
+  /// reader dequantizes is QuantizedLinear::Dequantize().
   /// Errors   Error(kUnsupported) with ExplainUnsupported's text; Error(kIo).
-  virtual void Export(const std::filesystem::path& checkpoint, const ModelSummary& model,
-                      std::span<const ExportLayer> layers, const std::filesystem::path& folder) const = 0;
+  virtual void Export(const std::filesystem::path& checkpoint, const ExportModel& model,
+                      const std::filesystem::path& folder) const = 0;
 };
 
 }  // namespace bitlaw
