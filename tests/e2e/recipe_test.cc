@@ -38,5 +38,67 @@ TEST_F(RecipeStudy, EveryPartIsDoneAndIsAColumn) {
   EXPECT_THAT(flat.out, HasSubstr("e2e: 2 of 2 trials complete, 0 tasks scored now")) << flat.err;
 }
 
+// The value of a text field of JSON as PrettyJson() writes it; "" if there is none.
+std::string TextField(const std::string& json, const std::string& name) {
+  const std::string key = "\"" + name + "\": \"";
+  const size_t at = json.find(key);
+  return at == std::string::npos ? "" : json.substr(at + key.size(), json.find('"', at + key.size()) - at - key.size());
+}
+
+class RecipeFile : public StudyFolder {
+ protected:
+  ProgramEnd Quantize(const std::string& recipe, const std::vector<std::string>& more = {}) const {
+    std::ofstream(folder_ / "recipe.yaml") << recipe;
+    std::vector<std::string> words = {"quantize",   (folder_ / "tiny").string(), "--recipe", (folder_ / "recipe.yaml").string(),
+                                      "--threads",  "1",        "--json",   "--corpus", (folder_ / "corpus.txt").string(),
+                                      "--sequences", "2",       "--tokens", "32"};
+    words.insert(words.end(), more.begin(), more.end());
+    return StartedProgram(words, folder_).Wait();
+  }
+};
+
+TEST_F(RecipeFile, GivesTheCodesThatAStudyHasOfTheSameEntry) {
+  const std::string entry =
+      "quantizer: gptq\n    transforms: [{transform: smooth_scale, alpha: 0.5}]\n    weights: {grid: nf4, group_size: 16}\n"
+      "    activations: {bits: 8}\n    kv_cache: {value_bits: 4}\n";
+  const auto study = WriteStudy("  - " + entry + "    calibration: {sequences: 2, tokens: 32}\n", "[endings]");
+  ASSERT_EQ(RunStudy(study, "out").exit_code, 0);
+  std::string codes;
+  for (const auto& [name, text] : FilesOf("out/records")) {
+    if (TextField(text, "kind") == "quantization") codes = TextField(text, "codes_digest");
+  }
+  ASSERT_EQ(codes.size(), 64u);
+  const ProgramEnd whole = Quantize("{" + entry.substr(0, entry.find('\n')) + ", transforms: [{transform: smooth_scale, alpha: 0.5}], "
+                                    "weights: {grid: nf4, group_size: 16}, activations: {bits: 8}, kv_cache: {value_bits: 4}}\n");
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  EXPECT_EQ(TextField(whole.out, "codes_digest"), codes);
+  // Each part may come from a flag, which counts more than the file.
+  const ProgramEnd flags =
+      Quantize("{quantizer: rtn, activations: {bits: 4}, transforms: [{transform: smooth_scale, alpha: 0.5}]}\n",
+               {"--quantizer", "gptq", "--option", "grid=nf4", "--option", "weights.group_size=16", "--option",
+                "activations.bits=8", "--option", "kv_cache.value_bits=4"});
+  ASSERT_EQ(flags.exit_code, 0) << flags.err;
+  EXPECT_EQ(TextField(flags.out, "codes_digest"), codes);
+}
+
+TEST_F(RecipeFile, IsReadAsStrictlyAsAStudy) {
+  const std::string file = (folder_ / "recipe.yaml").string();
+  const auto said = [&](const std::string& recipe, const std::vector<std::string>& more = {}) {
+    const ProgramEnd end = Quantize(recipe, more);
+    EXPECT_EQ(end.exit_code, 2) << recipe;
+    return end.err;
+  };
+  EXPECT_THAT(said("{quantizer: rtn, activations: {bit: 8}}\n"),
+              HasSubstr(file + ":1:32: 'bit' is not an option of 'activations' of the recipe. Did you mean 'bits'?"));
+  EXPECT_THAT(said("{quantizer: rtn, bits: [3, 4]}\n"),
+              HasSubstr(file + ":1:24: 'bits' of the recipe is a list of values, of which a study makes trials. Give one value."));
+  EXPECT_THAT(said("{quantizer: rtn, calibration: {sequences: 2}}\n"),
+              HasSubstr(file + ":1:18: 'calibration' of the recipe is of a study. Leave it out."));
+  EXPECT_THAT(said("{quantizer: none}\n"), HasSubstr("the recipe is 'none', the unquantized model: nothing would be done."));
+  EXPECT_THAT(said("[rtn]\n"), HasSubstr(file + ": a recipe is a map"));
+  EXPECT_THAT(said("{quantizer: keep, activations: {bits: 8}}\n", {"--output", (folder_ / "codes").string()}),
+              HasSubstr("the recipe keeps the weights as they are, so there are no codes to write."));
+}
+
 }  // namespace
 }  // namespace bitlaw

@@ -9,7 +9,6 @@
 namespace bitlaw {
 namespace {
 
-constexpr std::string_view kCalibrationPrefix = "calibration.";
 // A spec with more cells is a slip of the pen; the largest published sweep has a few hundred. A cell takes about 1.5 kB.
 constexpr size_t kMaxCells = 100'000;
 

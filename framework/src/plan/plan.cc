@@ -21,7 +21,6 @@ namespace {
 
 // A trial takes about 9 kB of a plan.
 constexpr size_t kMaxTrials = 100'000;
-constexpr std::string_view kCalibrationPrefix = "calibration.";
 
 // A value as labels show it: words for numbers, texts without quotes.
 std::string LabelText(const Value& value, const OptionField* field) {

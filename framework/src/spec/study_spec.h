@@ -60,6 +60,9 @@ struct BITLAW_EXPORT QuantizeSpec {
   SourceMark mark, where_mark;
 };
 
+/// How axes of the calibration are called among the options of a quantizer: "calibration.sequences".
+inline constexpr std::string_view kCalibrationPrefix = "calibration.";
+
 struct BITLAW_EXPORT ModelSpec {
   std::filesystem::path path;                  ///< Absolute, globs expanded.
   std::string name;                            ///< Unique in the study.
@@ -142,7 +145,7 @@ BITLAW_EXPORT StudySpec ReadStudy(const std::filesystem::path& file, const Plugi
 BITLAW_EXPORT LawSpec ReadLaw(const std::string& name, const PluginHost& host,
                               const std::vector<std::filesystem::path>& search);
 
-/// Laws opened as their files say. Error(kSpec) of a law's own.
-BITLAW_EXPORT std::vector<std::unique_ptr<Law>> OpenLaws(const std::vector<LawSpec>& laws, const PluginHost& host);
+/// A law opened as its file says. Error(kSpec) of its own.
+BITLAW_EXPORT std::unique_ptr<Law> OpenLaw(const LawSpec& law, const PluginHost& host);
 
 }  // namespace bitlaw

@@ -15,16 +15,18 @@
 #include "cli/tensor/model_argument.h"
 #include "cli/verbs.h"
 #include "quantize/quantized_file.h"
+#include "quantize/recipe_settings.h"
 #include "records/csv_text.h"
 #include "records/table.h"
 #include "run/machine/machine.h"
 #include "run/progress.h"
+#include "spec/quantize/recipe.h"
 
 namespace bitlaw {
 namespace {
 
 struct QuantizeArguments {
-  std::string model, backend, quantizer = "gptq", corpus, corpus_component = "text", dtype = "float32", device = "cpu";
+  std::string model, backend, quantizer, recipe, corpus, corpus_component = "text", dtype = "float32", device = "cpu";
   std::vector<std::string> options, corpus_options;
   int64_t sequences = 128, tokens = 512, batch_tokens = 0;
   uint64_t seed = 0;
@@ -181,6 +183,22 @@ void PrintSummary(const QuantizedModel& quantized, const std::string& title, con
   if (!output.empty()) fmt::print("written           {}\n", output);
 }
 
+// "quantizer/gptq, transform/smooth_scale, grid/nf4, activations, kv_cache"
+std::string Title(const SingleRecipe& recipe) {
+  const bool keeps = recipe.quantizer == kKeepWeights;
+  std::string title = keeps ? "weights as they are" : "quantizer/" + recipe.quantizer;
+  const Value& parts = recipe.options.recipe;
+  if (parts.is_null()) return title;
+  if (const Value* transforms = parts.Find("transforms")) {
+    for (const Value& one : transforms->AsList()) title += ", transform/" + one.Find("name")->AsString();
+  }
+  if (const Value* grid = parts.Find("grid")) title += ", grid/" + grid->Find("name")->AsString();
+  for (const char* section : {"activations", "kv_cache"}) {
+    if (parts.Find(section) != nullptr) title += std::string(", ") + section;
+  }
+  return title;
+}
+
 std::unique_ptr<Corpus> OpenCorpus(const PluginHost& host, const QuantizeArguments& arguments) {
   Value given = OptionsFromArguments(arguments.corpus_options, "--corpus-option");
   const Component& component = host.Find(ComponentKind::kCorpus, arguments.corpus_component, "--corpus-type");
@@ -196,26 +214,63 @@ std::unique_ptr<Corpus> OpenCorpus(const PluginHost& host, const QuantizeArgumen
   return host.MakeCorpus(component.info.name, component.schema.Resolve(given, "corpus '" + component.info.name + "'"));
 }
 
+// The entry of `quantize:` that file and flags come to: a flag counts more than the file.
+Value RecipeEntry(const QuantizeArguments& arguments) {
+  Value entry = Value::Map{};
+  if (!arguments.recipe.empty()) {
+    entry = ReadYamlFile(arguments.recipe);
+    if (!entry.is_map()) {
+      throw Error(ErrorKind::kSpec, arguments.recipe + ": a recipe is a map, an entry of 'quantize' of a study: "
+                                                       "{quantizer: gptq, activations: {bits: 8}}.");
+    }
+  }
+  if (!arguments.quantizer.empty()) {
+    entry.Set("quantizer", arguments.quantizer);
+  } else if (entry.Find("quantizer") == nullptr) {
+    entry.Set("quantizer", "gptq");
+  }
+  const Value options = OptionsFromArguments(arguments.options, "--option");
+  for (const auto& [key, value] : options.AsMap()) {
+    const size_t dot = key.find('.');
+    if (dot == std::string::npos) {
+      entry.Set(key, value);
+      continue;
+    }
+    const Value* section = entry.Find(key.substr(0, dot));
+    Value map = section != nullptr && section->is_map() ? *section : Value(Value::Map{});
+    map.Set(key.substr(dot + 1), value);
+    entry.Set(key.substr(0, dot), std::move(map));
+  }
+  return entry;
+}
+
 int Quantize(Session& session, const QuantizeArguments& arguments) {
   const int threads = SetTorchThreads(arguments.threads);
   const PluginHost& host = session.plugins();
-  const Component& component = host.Find(ComponentKind::kQuantizer, arguments.quantizer, "--quantizer");
-  const Options options = component.schema.Resolve(OptionsFromArguments(arguments.options, "--option"),
-                                                   "quantizer '" + component.info.name + "'");
-  const std::unique_ptr<Quantizer> quantizer = host.MakeQuantizer(component.info.name, options);
-  const bool needs_calibration = quantizer->needs().any();
+  const SingleRecipe recipe = ReadRecipe(RecipeEntry(arguments), "the recipe", host);
+  const Value& parts = recipe.options.recipe;
+  const MadeRecipe made = MakeRecipe(host, recipe.quantizer, recipe.options.quantizer, parts);
+  if (made.quantizer == nullptr && !arguments.output.empty()) {
+    throw Error(ErrorKind::kSpec, "--output " + arguments.output + ": the recipe keeps the weights as they are, so "
+                                                                   "there are no codes to write. Leave it out.");
+  }
+  const bool needs_calibration = made.needs_calibration();
   // A corpus component that reads no file needs none.
   if (needs_calibration && arguments.corpus.empty() &&
       host.Find(ComponentKind::kCorpus, arguments.corpus_component, "--corpus-type").schema.Find("path") != nullptr) {
-    throw Error(ErrorKind::kSpec, fmt::format("quantizer '{}' needs calibration text. Give a .txt or .jsonl file with "
-                                              "--corpus.",
-                                              component.info.name));
+    throw Error(ErrorKind::kSpec, fmt::format("{} needs calibration text. Give a .txt or .jsonl file with --corpus.",
+                                              made.quantizer != nullptr && made.quantizer->needs().any()
+                                                  ? "quantizer '" + recipe.quantizer + "'"
+                                                  : "a transform"));
   }
   std::unique_ptr<Corpus> corpus;
   if (needs_calibration) corpus = OpenCorpus(host, arguments);
   const ComputeSetting compute{.dtype = ParseDtype(arguments.dtype), .device = arguments.device};
   const OpenedModel opened = OpenModelArgument(host, arguments.model, arguments.backend, compute);
   const ModelSummary& summary = opened.model->summary();
+  if (const std::string reason = ExplainUnsupportedParts(made, parts, summary); !reason.empty()) {
+    throw Error(ErrorKind::kUnsupported, arguments.model + ": " + reason + ".");
+  }
 
   std::optional<TokenSequences> sequences;
   if (corpus) {
@@ -229,18 +284,19 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
   QuantizedModel quantized;
   {
     LayerProgress line(stderr);
-    quantized = QuantizeModel(*opened.model, *quantizer, sequences ? &*sequences : nullptr, settings,
-                              [&line](const QuantizeProgress& progress) { line.Show(progress); });
+    quantized = QuantizeModel(*opened.model, QuantizeRecipeOf(made, parts), sequences ? &*sequences : nullptr,
+                              settings, [&line](const QuantizeProgress& progress) { line.Show(progress); });
   }
 
   Value about(Value::Map{{"model", summary.name},
                          {"backend", opened.backend},
                          {"baseline_note", summary.baseline_note},
-                         {"quantizer", component.info.name},
-                         {"quantizer_version", component.plugin_version},
-                         {"options", options.map()},
+                         {"quantizer", recipe.quantizer},
+                         {"quantizer_version", recipe.version},
+                         {"options", recipe.options.quantizer.map()},
                          {"sequential", arguments.sequential},
                          {"dtype", arguments.dtype}});
+  if (!parts.is_null()) about.Set("recipe", parts);
   if (sequences) {
     about.Set("calibration", Value::Map{{"corpus", arguments.corpus.empty() ? arguments.corpus_component
                                                                        : std::filesystem::path(arguments.corpus).filename().string()},
@@ -259,8 +315,7 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
     report.Set("per_layer", std::move(layers));
     std::fputs(PrettyJson(report).c_str(), stdout);
   } else {
-    PrintSummary(quantized, fmt::format("{}, {}", summary.name, component.full_name()), arguments.output,
-                 arguments.device);
+    PrintSummary(quantized, fmt::format("{}, {}", summary.name, Title(recipe)), arguments.output, arguments.device);
   }
   return 0;
 }
@@ -272,9 +327,17 @@ void AddQuantizeVerb(CLI::App& app, Session& session) {
   CLI::App* verb = app.add_subcommand("quantize", "Quantize one checkpoint; write its codes and a table of its layers");
   verb->add_option("model", arguments->model, "Checkpoint: a file or a folder")->required();
   verb->add_option("--backend", arguments->backend, "Model backend, if several know the format");
-  verb->add_option("--quantizer", arguments->quantizer, "Quantizer; 'bitlaw plugins describe' lists its options")
-      ->capture_default_str();
-  verb->add_option("--option", arguments->options, "KEY=VALUE of the quantizer, e.g. bits=3; repeatable")
+  verb->add_option("--quantizer", arguments->quantizer,
+                   "Quantizer, gptq unless the recipe names one, or 'keep' for the weights as they are; 'bitlaw "
+                   "plugins describe' lists its options");
+  verb->add_option("--recipe", arguments->recipe,
+                   "YAML file of what is done: an entry of a study's 'quantize' (docs/spec.md) with quantizer, "
+                   "options, transforms, weights, activations, kv_cache")
+      ->check(CLI::ExistingFile);
+  verb->add_option("--option", arguments->options,
+                   "KEY=VALUE of the quantizer or another part of the recipe, e.g. bits=3, grid=nf4, "
+                   "activations.bits=8, kv_cache.key_bits=8, 'transforms=[smooth_scale]'; counts more than the file; "
+                   "repeatable")
       ->allow_extra_args(false);
   verb->add_option("--corpus", arguments->corpus, "Calibration text, .txt or .jsonl");
   verb->add_option("--corpus-type", arguments->corpus_component, "Corpus component")->capture_default_str();

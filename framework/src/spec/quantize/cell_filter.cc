@@ -36,7 +36,7 @@ CellFilter::CellFilter(const QuantizeSpec& entry, const OptionSchema& schema) {
   }
   for (size_t i = 0; i < 4; ++i) {
     const auto type = i == 0 ? ExpressionType::kText : ExpressionType::kNumber;
-    names_.push_back({std::string("calibration.") + kCalibrationNames[i], nullptr, i});
+    names_.push_back({std::string(kCalibrationPrefix) + kCalibrationNames[i], nullptr, i});
     scope.push_back({names_.back().name, type});
     if (i == 0 || schema.Find(kCalibrationNames[i]) != nullptr) continue;
     names_.push_back({kCalibrationNames[i], nullptr, i});

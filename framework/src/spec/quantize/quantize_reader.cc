@@ -20,8 +20,6 @@ const OptionSchema& CalibrationSchema() {
 
 namespace {
 
-constexpr std::string_view kCalibrationPrefix = "calibration.";
-
 /// Decodes one entry of `quantize:` whose component is known.
 class EntryReader {
  public:
@@ -99,7 +97,9 @@ class EntryReader {
         const OptionField* field = FieldOf(key);
         if (field == nullptr) {
           std::vector<std::string> known = schema_.names();
-          for (const std::string& name : CalibrationSchema().names()) known.push_back("calibration." + name);
+          for (const std::string& name : CalibrationSchema().names()) {
+            known.push_back(std::string(kCalibrationPrefix) + name);
+          }
           faults_.Add(list.key_mark(), "'" + key + "' under 'zip' is not an option of " + owner_ + "." +
                                            DidYouMean(key, known) + " Options: " + JoinNames(known) + ".");
           continue;
@@ -303,6 +303,31 @@ QuantizeSpec ReadQuantizeSpec(const Value& entry, const std::string& place, cons
     faults.AddError(error);
     return spec;
   }
+}
+
+SingleRecipe ReadRecipe(const Value& entry, const std::string& place, const PluginHost& host) {
+  Faults faults;
+  for (const char* key : {"calibration", "zip", "where", "skip"}) {
+    const Value* value = entry.is_map() ? entry.Find(key) : nullptr;
+    if (value == nullptr) continue;
+    faults.Add(value->key_mark(), "'" + std::string(key) + "' of " + place + " is of a study. Leave it out.");
+  }
+  faults.ThrowIfAny();
+  const QuantizeSpec spec = ReadQuantizeSpec(entry, place, {}, host, faults);
+  for (const auto& group : spec.axes) {
+    for (const GridAxis& axis : group) {
+      faults.Add(axis.mark, "'" + axis.name + "' of " + place + " is a list of values, of which a study makes trials. "
+                            "Give one value.");
+    }
+  }
+  faults.ThrowIfAny();
+  if (spec.component == "none") {
+    throw Error(ErrorKind::kSpec, place + " is 'none', the unquantized model: nothing would be done. Name a quantizer.");
+  }
+  static const OptionSchema kNoOptions;
+  if (spec.component == kKeepWeights) return {spec.component, "", Split(spec.first, kNoOptions, host)};
+  const Component& component = host.Find(ComponentKind::kQuantizer, spec.component);
+  return {spec.component, component.plugin_version, Split(spec.first, component.schema, host)};
 }
 
 }  // namespace bitlaw

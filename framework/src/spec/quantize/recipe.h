@@ -44,6 +44,16 @@ struct BITLAW_EXPORT SplitOptions {
 };
 BITLAW_EXPORT SplitOptions Split(const Options& options, const OptionSchema& quantizer, const PluginHost& host);
 
+/// One recipe outside of any study.
+struct BITLAW_EXPORT SingleRecipe {
+  std::string quantizer;  ///< Its name, or kKeepWeights.
+  std::string version;    ///< Of its plugin; "" for kKeepWeights.
+  SplitOptions options;
+};
+/// Reads an entry of `quantize:` that stands for one cell: no list of values, calibration, zip, where or skip. One
+/// Error(kSpec) with every fault; `place` says what the entry is ("the recipe").
+BITLAW_EXPORT SingleRecipe ReadRecipe(const Value& entry, const std::string& place, const PluginHost& host);
+
 /// The components of one cell.
 struct BITLAW_EXPORT MadeRecipe {
   std::unique_ptr<Quantizer> quantizer;  ///< Null for kKeepWeights.
