@@ -35,7 +35,7 @@ class MistakenStudy : public StudyFolder {
  protected:
   ProgramEnd Call(const std::vector<std::string>& words) const {
     std::vector<std::string> all = {"--plugin",  BITLAW_E2E_PLUGINS,
-                                    "--plugin",  BITLAW_BUILD_DIR "/tests/fixture_plugins/bitlaw_fixture_components.so",
+                                    "--plugin",  BITLAW_BUILD_DIR "/tests/fixture_plugins",
                                     "--configs", BITLAW_SOURCE_DIR "/tests/support"};
     all.insert(all.end(), words.begin(), words.end());
     return StartedProgram(all, folder_).Wait();
@@ -163,6 +163,27 @@ TEST_F(MistakenStudy, IsInOrderOnceItIsMended) {
   const ProgramEnd check = Call({"check", study.string()});
   EXPECT_EQ(check.exit_code, 0) << check.err;
   EXPECT_THAT(check.out, HasSubstr("mine  -log(acc_adj) = "));
+}
+
+// One law's fault hides no other's.
+TEST_F(MistakenStudy, IsToldOfEachLawThatCannotBeOpened) {
+  const char* laws =
+      "laws:\n  - {name: one, formula: A * B^beta, parameters: {A: {fix: 1}, beta: {fix: 2}}}\n"
+      "  - {name: two, formula: A * N^alpha, parameters: {A: {fix: 1}, alpha: {fix: 2}}}\n";
+  const ProgramEnd check = Call({"check", Write({"", kRtn, kTasks, laws, "", 2}).string()});
+  EXPECT_EQ(check.exit_code, 2);
+  EXPECT_THAT(check.err, AllOf(HasSubstr("law 'one': all of its parameters are fixed"),
+                               HasSubstr("law 'two': all of its parameters are fixed")));
+}
+
+// Strata are those that fits will have: a text that is no accuracy is in none, whatever its task says.
+TEST_F(MistakenStudy, NamesTheStratumOfEachTask) {
+  const auto study = Write({"", kRtn, "[uses, capitals, story]", "strata: {KU: [uses, story]}\n", "", 0});
+  const ProgramEnd check = Call({"check", study.string()});
+  EXPECT_EQ(check.exit_code, 0) << check.err;
+  EXPECT_THAT(check.out, testing::ContainsRegex("uses  multiple_choice [^,]*, KU, "));
+  EXPECT_THAT(check.out, testing::ContainsRegex("capitals  [^,]*, no stratum, "));
+  EXPECT_THAT(check.out, testing::ContainsRegex("story  perplexity [^,]*, no stratum, "));
 }
 
 // A plan is made where the study will not run, too.

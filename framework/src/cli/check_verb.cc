@@ -13,15 +13,13 @@ namespace bitlaw {
 namespace {
 
 // One line about a task: what it is, in which stratum, what it asks and how often.
-std::string TaskLine(const TaskSpec& spec, const ResolvedTask& task, const StudySpec& study) {
+std::string TaskLine(const TaskSpec& spec, const ResolvedTask& task, const std::vector<ResolvedStratum>& strata) {
   const TaskCard& card = task.card;
-  std::string strata;
-  for (const auto& [stratum, members] : study.strata) {
-    if (std::find(members.begin(), members.end(), spec.name) != members.end()) strata += (strata.empty() ? "" : "+") + stratum;
-  }
-  if (study.strata.empty()) strata = card.stratum;
+  const auto own = std::find_if(strata.begin(), strata.end(), [&](const ResolvedStratum& stratum) {
+    return !stratum.is_pool && std::find(stratum.tasks.begin(), stratum.tasks.end(), spec.name) != stratum.tasks.end();
+  });
   return fmt::format("{}  {} {}, {}, {}-shot, {} item{}, {}, {}", spec.name, spec.component, card.version,
-                     strata.empty() ? "no stratum" : strata, card.few_shot, task.items, task.items == 1 ? "" : "s",
+                     own == strata.end() ? "no stratum" : own->name, card.few_shot, task.items, task.items == 1 ? "" : "s",
                      card.metrics.empty() ? "no metric" : card.metrics.front().name,
                      JoinNames({task.requests.begin(), task.requests.end()}));
 }
@@ -75,7 +73,9 @@ int Check(Session& session, const std::string& file) {
   const ResolvedStudy resolved = Resolve(study, host, &machine);
 
   std::vector<std::string> tasks, laws, devices;
-  for (size_t i = 0; i < study.tasks.size(); ++i) tasks.push_back(TaskLine(study.tasks[i], resolved.tasks[i], study));
+  for (size_t i = 0; i < study.tasks.size(); ++i) {
+    tasks.push_back(TaskLine(study.tasks[i], resolved.tasks[i], resolved.strata));
+  }
   for (const auto& law : resolved.laws)
     laws.push_back(fmt::format("{}  {} = {}", law->name(), law->response(), law->formula_text()));
   for (const DeviceSpec& device : study.devices) devices.push_back(device.name);

@@ -8,9 +8,9 @@
 #include "cli/verbs.h"
 #include "fit/estimate/row_predictions.h"
 #include "fit/examine/analysis.h"
-#include "fit/law/restricted_law.h"
 #include "fit/options/fit_options.h"
 #include "fit/output/fit_output.h"
+#include "fit/study/study_laws.h"
 #include "fit/table/column_map.h"
 #include "plan/plan.h"
 #include "records/observations.h"
@@ -143,14 +143,16 @@ int Fit(const FitArguments& arguments, Session& session) {
     input.table = input.table.Rows(rows);
   }
   FitSettings settings = Settings(arguments, input);
-  std::vector<std::unique_ptr<Law>> laws = OpenLaws(input.laws, session.plugins());
   // Of laws that are not the study's, its own values hold what they name; those of the command line are meant for these.
-  if (arguments.laws.empty()) CheckHeldNames(laws, settings.fix);
-  std::vector<HeldValue> held;
-  for (const std::string& text : arguments.fixed) held.push_back(ParseHeldValue(text));
-  CheckHeldNames(laws, held);
-  settings.fix.insert(settings.fix.end(), held.begin(), held.end());
-  for (std::unique_ptr<Law>& law : laws) law = HoldIn(std::move(law), settings.fix);
+  std::vector<HeldValue> others = arguments.laws.empty() ? std::vector<HeldValue>() : settings.fix;
+  std::vector<HeldValue> fix = arguments.laws.empty() ? settings.fix : std::vector<HeldValue>();
+  for (const std::string& text : arguments.fixed) {
+    fix.push_back(ParseHeldValue(text));
+    settings.fix.push_back(fix.back());
+  }
+  const OpenedLaws opened = OpenStudyLaws(input.laws, session.plugins(), fix, others);
+  if (!opened.faults.empty()) throw opened.faults.front().error;
+  const std::vector<std::unique_ptr<Law>>& laws = opened.laws;
   FitReport report = FitLaws(laws, input.table, settings);
   ItemScores items;
   if (settings.bootstrap_unit == "items" && !input.output.empty())

@@ -1,7 +1,6 @@
 #include "resolve/machine.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -9,7 +8,6 @@
 #include <cerrno>
 #include <cstring>
 #include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -94,12 +92,6 @@ uintmax_t FreeBytes(const fs::path& folder) {
   std::error_code unknown;
   const fs::space_info space = fs::space(Existing(folder), unknown);
   return unknown ? UINTMAX_MAX : space.available;
-}
-
-int AllowedCores() {
-  cpu_set_t allowed;
-  if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0) return std::max(1, CPU_COUNT(&allowed));
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
 int ChosenWorkers(const Plan& plan, int threads) {

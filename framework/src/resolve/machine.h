@@ -15,9 +15,6 @@ namespace bitlaw {
 /// Bytes that this process may still write in the file system that holds `folder`, or will hold it.
 BITLAW_EXPORT uintmax_t FreeBytes(const std::filesystem::path& folder);
 
-/// Cores that this process may use.
-BITLAW_EXPORT int AllowedCores();
-
 /// The machine on which a study is to run, as far as a study depends on it.
 struct BITLAW_EXPORT Machine {
   std::vector<std::string> devices;  ///< "cpu", "cuda:0", ...; empty: not known, and not asked about.

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <utility>
 #include <variant>
 
 #include "bitlaw/base/error.h"
-#include "fit/law/restricted_law.h"
+#include "fit/study/study_laws.h"
 #include "fit/study/study_results.h"
 #include "fit/table/column_map.h"
 #include "fit/table/strata_data.h"
@@ -31,12 +31,13 @@ class Resolver {
     Try([&] {
       resolved_.evaluate = EvaluateOptions::From(EvaluateOptions::Schema().Resolve(study_.evaluate, "'evaluate'"));
     });
-    const bool has_laws = Try([&] {
-      resolved_.laws = HoldParameters(OpenLaws(study_.laws, host_), resolved_.fit.fix);
-    });
+    OpenedLaws opened = OpenStudyLaws(study_.laws, host_, resolved_.fit.fix);
+    for (const OpenedLaws::Fault& fault : opened.faults) faults_.AddError(fault.error);
+    const bool has_laws = opened.faults.empty();
+    resolved_.laws = std::move(opened.laws);
     if (machine != nullptr) {
       const bool has_tasks = OpenTasks();
-      if (planned && has_fit && has_laws && has_tasks) CheckLaws();
+      if (planned && has_fit && has_laws && has_tasks && !resolved_.tasks.empty()) CheckLaws();
       if (planned) {
         resolved_.workers = machine->workers > 0 ? machine->workers : ChosenWorkers(resolved_.plan, machine->threads);
         CheckMachine(resolved_.plan, *machine, resolved_.workers, faults_);
@@ -61,7 +62,6 @@ class Resolver {
   bool OpenTasks() {
     bool all = true;
     for (const TaskSpec& spec : study_.tasks) all = Try([&] { OpenTask(spec); }) && all;
-    if (all) GroupTasks();
     return all;
   }
 
@@ -78,39 +78,24 @@ class Resolver {
     resolved_.tasks.push_back(std::move(resolved));
   }
 
-  // The names of pools (strata_data.h) are not free for others: reports tell strata apart by name.
   void CheckStratum(const TaskSpec& spec, const std::string& stratum) {
-    if (stratum != kGeneralStratum && stratum != kAllRows) return;
-    faults_.Add(spec.mark, fmt::format("task '{}' ({}) is of the stratum '{}', which is a word of the reports: 'general' "
-                                       "is the mean over all tasks, 'all' has all rows. Call its stratum otherwise, or "
+    const std::string why = ExplainReservedStratum(stratum);
+    if (why.empty()) return;
+    faults_.Add(spec.mark, fmt::format("task '{}' ({}) is of the stratum '{}', which {}. Call its stratum otherwise, or "
                                        "group the tasks under 'strata'.",
-                                       spec.name, spec.file.string(), stratum));
+                                       spec.name, spec.file.string(), stratum, why));
   }
 
-  // As SplitStrata() will group them.
-  void GroupTasks() {
-    std::vector<ResolvedStratum>& strata = resolved_.strata;
-    ResolvedStratum pool{kGeneralStratum, true, {}};
-    bool all_named = true;
-    for (const ResolvedTask& task : resolved_.tasks) {
-      if (task.card.metrics.empty() || task.card.metrics.front().kind != MetricKind::kAccuracy) continue;
-      pool.tasks.push_back(task.card.name);
-      const std::string name = StratumOf(study_, task.card);
-      all_named = all_named && !name.empty();
-      if (name.empty()) continue;
-      auto found = std::find_if(strata.begin(), strata.end(), [&](const auto& one) { return one.name == name; });
-      if (found == strata.end()) found = strata.insert(strata.end(), {name, false, {}});
-      found->tasks.push_back(task.card.name);
-    }
-    if (!pool.tasks.empty() && (strata.size() != 1 || !all_named)) strata.push_back(std::move(pool));
-  }
-
+  // Of the observations as they will be: strata, and what laws need.
   void CheckLaws() {
-    if (resolved_.tasks.empty()) return;
     std::vector<TaskCard> cards;
     for (const ResolvedTask& task : resolved_.tasks) cards.push_back(task.card);
     Try([&] {
-      CheckLawNeeds(resolved_, MapColumns(PlannedObservations(resolved_.plan, cards), study_.map), faults_);
+      const Table planned = MapColumns(PlannedObservations(resolved_.plan, cards), study_.map);
+      for (StratumData& stratum : SplitStrata(planned, resolved_.fit.average_tasks).strata) {
+        if (!stratum.tasks.empty()) resolved_.strata.push_back({stratum.name, stratum.is_pool, std::move(stratum.tasks)});
+      }
+      CheckLawNeeds(resolved_, planned, faults_);
     });
   }
 

@@ -17,7 +17,8 @@
 
 namespace bitlaw {
 
-/// A group of the study's tasks, whose mean accuracy laws are fitted to.
+/// A group of the study's tasks, whose mean accuracy laws are fitted to: as SplitStrata() makes them of the observations
+/// as they will be.
 struct BITLAW_EXPORT ResolvedStratum {
   std::string name;
   bool is_pool = false;  ///< All tasks together, beside the strata that the study or its tasks name.

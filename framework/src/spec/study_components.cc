@@ -35,6 +35,12 @@ TaskSpec StudyReader::ReadTaskAlone(const Value& entry, std::vector<std::string>
   return std::move(spec_.tasks.front());
 }
 
+LawSpec StudyReader::ReadLawAlone(const std::string& name) {
+  ReadLaw(name, "the law");
+  faults_.ThrowIfAny();
+  return std::move(spec_.laws.front());
+}
+
 void StudyReader::ReadTasks(const Value* tasks) {
   if (tasks == nullptr || IsTooLong(*tasks, "tasks")) return;
   for (size_t i = 0; i < tasks->AsList().size(); ++i) ReadTask(tasks->AsList()[i], "tasks[" + std::to_string(i) + "]");
@@ -138,13 +144,15 @@ void StudyReader::ReadLaw(const Value& entry, const std::string& place) {
       return;
     }
     const ComponentFile file =
-        ReadComponentFile(found.path, "law file", "law '" + wanted + "' of " + entry.mark().Text(), faults_);
+        ReadComponentFile(found.path, "law file",
+                          "law '" + wanted + "'" + (entry.mark().line == 0 ? "" : " of " + entry.mark().Text()), faults_);
     if (!file.is_read) return;
+    if (law.mark.line == 0) law.mark = file.map.mark();
     chain = file.chain;
     law.name = found.path.stem().string();
     merged = Overlay(file.map, merged);
   }
-  merged.set_mark(entry.mark());
+  merged.set_mark(law.mark);
   Faults of_file;
   MapReader reader(merged, "law file", "the law", of_file, true);
   law.name = reader.Name("name").value_or(law.name);

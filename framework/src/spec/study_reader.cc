@@ -6,6 +6,7 @@
 
 #include "api/option_checker.h"
 #include "bitlaw/api/model_backend.h"
+#include "fit/options/grouping.h"
 #include "spec/find_files.h"
 
 namespace bitlaw {
@@ -374,10 +375,10 @@ void StudyReader::ReadStrata(const Value* strata) {
   if (strata == nullptr) return;
   std::vector<std::string> known;
   for (const TaskSpec& task : spec_.tasks) known.push_back(task.name);
+  std::map<std::string, std::string> stratum_of;
   for (const auto& [stratum, tasks] : strata->AsMap()) {
-    if (stratum == "general" || stratum == "all") {
-      faults_.Add(tasks.mark(), "stratum '" + stratum + "' has a name that reports use themselves: 'general' is the mean "
-                                "over all tasks, 'all' has all rows. Call it otherwise.");
+    if (const std::string why = ExplainReservedStratum(stratum); !why.empty()) {
+      faults_.Add(tasks.mark(), "stratum '" + stratum + "' " + why + ". Call it otherwise.");
       continue;
     }
     if (!tasks.is_list() || tasks.AsList().empty()) {
@@ -394,6 +395,10 @@ void StudyReader::ReadStrata(const Value* strata) {
                                      DidYouMean(name, known) + " Tasks: " + JoinNames(known) + ".");
       } else if (std::find(members.begin(), members.end(), name) != members.end()) {
         faults_.Add(task.mark(), "stratum '" + stratum + "' names the task '" + name + "' twice.");
+      } else if (const auto [first, is_new] = stratum_of.emplace(name, stratum); !is_new) {
+        faults_.Add(task.mark(), "stratum '" + stratum + "' names the task '" + name + "', which is in stratum '" +
+                                     first->second + "'. A task has one stratum; other groupings stand under "
+                                     "'groupings' of 'fit'.");
       }
       members.push_back(name);
     }

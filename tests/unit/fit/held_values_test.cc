@@ -140,6 +140,13 @@ std::vector<std::unique_ptr<Law>> One(std::unique_ptr<Law> law) {
   return laws;
 }
 
+std::vector<std::unique_ptr<Law>> HoldParameters(std::vector<std::unique_ptr<Law>> laws,
+                                                 const std::vector<HeldValue>& fix) {
+  CheckHeldNames(laws, fix);
+  for (auto& law : laws) law = HoldIn(std::move(law), fix);
+  return laws;
+}
+
 std::vector<HeldValue> Parsed(const std::vector<std::string>& texts) {
   std::vector<HeldValue> held;
   for (const std::string& text : texts) held.push_back(ParseHeldValue(text));

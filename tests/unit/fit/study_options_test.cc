@@ -204,6 +204,9 @@ TEST(ParseGrouping, ReadsListsAndColumnsAndRefusesOtherTexts) {
             "grouping 'a = b' is neither a column nor of the form name: stratum = task, task; stratum = task.");
   EXPECT_EQ(ErrorOf([] { ParseGrouping("g: a = arc; b = arc"); }), "grouping 'g': task 'arc' is named twice.");
   EXPECT_EQ(ErrorOf([] { ParseGrouping("g:"); }), "grouping 'g' has no stratum.");
+  EXPECT_EQ(ErrorOf([] { ParseGrouping("g: a = arc; all = boolq"); }),
+            "grouping 'g': stratum 'all' is a word of the reports: 'general' is the mean over all tasks, 'all' has all rows. "
+            "Call it otherwise.");
   const Table table = ParseCsv("task,acc_adj\narc,0.1\n", "t.csv");
   EXPECT_EQ(ErrorOf([&] { Regroup(table, ParseGrouping("g: a = arcs")); }),
             "grouping 'g' names the task 'arcs', which the table does not have. Did you mean 'arc'? Tasks: arc.");

@@ -1,5 +1,6 @@
 #include "cli/common/session.h"
 
+#include "base/allowed_cores.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/fingerprint.h"
 #ifdef BITLAW_HAS_TENSOR

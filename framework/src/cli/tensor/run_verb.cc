@@ -87,7 +87,7 @@ int Run(Session& session, const RunVerb& given) {
   if (!given.output.empty()) study.output = fs::absolute(given.output);
   const fs::path output = study.output;
   const Machine machine = Session::ThisMachine(given.threads, given.workers);
-  const ResolvedStudy resolved = Resolve(study, session.plugins(), given.dry_run ? nullptr : &machine);
+  ResolvedStudy resolved = Resolve(study, session.plugins(), given.dry_run ? nullptr : &machine);
   const Plan& plan = resolved.plan;
   const std::vector<size_t> trials = Selected(plan, given.only);
   if (given.dry_run) {
@@ -127,7 +127,7 @@ int Run(Session& session, const RunVerb& given) {
   if (given.no_fit) {
     Say(fmt::format("observations: {}\n", (output / "observations.csv").string()));
   } else {
-    const StudyResults report = FitStudy(plan, session.plugins(), output);
+    const StudyResults report = FitStudy(plan, session.plugins(), output, resolved.fit, std::move(resolved.laws));
     lock.CheckHeld();
     const std::vector<fs::path> written = WriteStudyReport(report, output);
     Say(fmt::format("\n{}\nWritten, the whole report among them:\n", RenderText(SummaryDocument(report))));

@@ -157,11 +157,4 @@ std::unique_ptr<Law> HoldIn(std::unique_ptr<Law> law, std::span<const HeldValue>
   return std::make_unique<RestrictedLaw>(std::move(law), std::move(fixed));
 }
 
-std::vector<std::unique_ptr<Law>> HoldParameters(std::vector<std::unique_ptr<Law>> laws,
-                                                 std::span<const HeldValue> fix) {
-  CheckHeldNames(laws, fix);
-  for (auto& law : laws) law = HoldIn(std::move(law), fix);
-  return laws;
-}
-
 }  // namespace bitlaw

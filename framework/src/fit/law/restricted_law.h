@@ -58,8 +58,4 @@ BITLAW_EXPORT void CheckHeldNames(std::span<const std::unique_ptr<Law>> laws, st
 /// parameter is left.
 BITLAW_EXPORT std::unique_ptr<Law> HoldIn(std::unique_ptr<Law> law, std::span<const HeldValue> fix);
 
-/// CheckHeldNames() of all laws, then HoldIn() of each.
-BITLAW_EXPORT std::vector<std::unique_ptr<Law>> HoldParameters(std::vector<std::unique_ptr<Law>> laws,
-                                                               std::span<const HeldValue> fix);
-
 }  // namespace bitlaw

@@ -29,6 +29,11 @@ std::vector<std::pair<std::string, std::string>> ParseAssignments(const std::str
   return pairs;
 }
 
+std::string ExplainReservedStratum(std::string_view name) {
+  if (name != kGeneralStratum && name != kAllRows) return "";
+  return "is a word of the reports: 'general' is the mean over all tasks, 'all' has all rows";
+}
+
 Grouping ParseGrouping(const std::string& text) {
   Grouping grouping;
   const size_t colon = FindUnquoted(text, ":");
@@ -60,6 +65,8 @@ void CheckGrouping(const Grouping& grouping) {
   if (grouping.strata.empty()) throw Error(ErrorKind::kSpec, where + " has no stratum.");
   std::set<std::string> seen;
   for (const auto& [stratum, tasks] : grouping.strata) {
+    if (const std::string why = ExplainReservedStratum(stratum); !why.empty())
+      throw Error(ErrorKind::kSpec, where + ": stratum '" + stratum + "' " + why + ". Call it otherwise.");
     for (const std::string& task : tasks) {
       if (!seen.insert(task).second) throw Error(ErrorKind::kSpec, where + ": task '" + task + "' is named twice.");
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,13 @@ namespace bitlaw {
 /// or repeats a name. Empty parts are left out.
 BITLAW_EXPORT std::vector<std::pair<std::string, std::string>> ParseAssignments(const std::string& text, char separator,
                                                                                 const std::string& where);
+
+/// The name of the stratum of observations that is the mean over all tasks.
+inline constexpr const char* kGeneralStratum = "general";
+/// The name of the stratum of other tables that has all rows, one under the other.
+inline constexpr const char* kAllRows = "all";
+/// Why no other stratum may be called so: reports tell strata apart by name. "" if it may.
+BITLAW_EXPORT std::string ExplainReservedStratum(std::string_view name);
 
 /// Tasks in other strata than the table's.
 ///
@@ -25,7 +33,7 @@ struct BITLAW_EXPORT Grouping {
 BITLAW_EXPORT Grouping ParseGrouping(const std::string& text);
 /// A text that ParseGrouping() reads as this.
 BITLAW_EXPORT std::string Text(const Grouping& grouping);
-/// Error(kSpec) for a task that is named twice, or where there is no stratum.
+/// Error(kSpec) for a task that is named twice, a stratum with a reserved name, or where there is no stratum.
 BITLAW_EXPORT void CheckGrouping(const Grouping& grouping);
 
 /// "arc, hellaswag" as trimmed texts, in order. Empty parts are left out.

@@ -7,10 +7,12 @@
 #include <thread>
 #include <vector>
 
+#include "base/allowed_cores.h"
+
 namespace bitlaw {
 
 void ParallelFor(size_t count, int threads, const std::function<void(size_t)>& body) {
-  size_t workers = threads > 0 ? static_cast<size_t>(threads) : std::max(1u, std::thread::hardware_concurrency());
+  size_t workers = threads > 0 ? static_cast<size_t>(threads) : static_cast<size_t>(AllowedCores());
   workers = std::min(workers, count);
   if (workers <= 1) {
     for (size_t i = 0; i < count; ++i) body(i);

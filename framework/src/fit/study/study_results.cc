@@ -5,7 +5,7 @@
 
 #include "base/files/durable_file.h"
 #include "fit/data/item_scores.h"
-#include "fit/law/restricted_law.h"
+#include "fit/study/study_laws.h"
 #include "fit/table/column_map.h"
 #include "fit/table/column_roles.h"
 #include "records/observations.h"
@@ -62,27 +62,10 @@ void AddUnusableLaws(StudyResults& report) {
   }
 }
 
-void Fit(const PluginHost& host, const std::filesystem::path& output, StudyResults& report) {
-  const std::vector<LawSpec>& specs = report.description.laws;
-  FitSettings settings;
+void Fit(const std::filesystem::path& output, const FitSettings& settings, std::vector<std::unique_ptr<Law>> laws,
+         StudyResults& report) {
   Table table;  // As fits see it.
-  const bool is_read = Try(report, "no law was fitted", [&] {
-    settings = StudyFitSettings(report.description.fit, report.columns, report.description.map);
-    table = MapColumns(report.observations, report.description.map);
-  });
-  if (!is_read) return;
-  std::vector<std::unique_ptr<Law>> opened, laws;
-  for (const LawSpec& spec : specs) {
-    Try(report, "law '" + spec.name + "' was not fitted",
-        [&] { opened.push_back(std::move(OpenLaws({spec}, host).front())); });
-  }
-  // A name that is to be fixed may be that of a law that could not be opened, which is said already.
-  if (opened.size() == specs.size() && !Try(report, "no law was fitted", [&] { CheckHeldNames(opened, settings.fix); }))
-    return;
-  for (std::unique_ptr<Law>& law : opened) {
-    const std::string name = law->name();
-    Try(report, "law '" + name + "' was not fitted", [&] { laws.push_back(HoldIn(std::move(law), settings.fix)); });
-  }
+  if (!Try(report, "no law was fitted", [&] { table = MapColumns(report.observations, report.description.map); })) return;
   try {
     report.fits = FitLaws(laws, table, settings);
   } catch (const Error&) {
@@ -111,15 +94,40 @@ void Fit(const PluginHost& host, const std::filesystem::path& output, StudyResul
   });
 }
 
-}  // namespace
+// With what the study's description says: one bad law, or one bad setting, costs no more than it must.
+void Fit(const PluginHost& host, const std::filesystem::path& output, StudyResults& report) {
+  const StudyDescription& study = report.description;
+  FitSettings settings;
+  if (!Try(report, "no law was fitted", [&] { settings = StudyFitSettings(study.fit, report.columns, study.map); })) return;
+  OpenedLaws opened = OpenStudyLaws(study.laws, host, settings.fix);
+  for (const OpenedLaws::Fault& fault : opened.faults) {
+    const std::string what = fault.law.empty() ? "no law was fitted" : "law '" + fault.law + "' was not fitted";
+    report.fit_faults.push_back({fault.error.kind(), what + ": " + fault.error.what()});
+  }
+  Fit(output, settings, std::move(opened.laws), report);
+}
 
-StudyResults FitStudy(const Plan& plan, const PluginHost& host, const std::filesystem::path& output) {
+StudyResults Recorded(const Plan& plan, const PluginHost& host, const std::filesystem::path& output) {
   StudyResults report;
   report.description = Describe(plan);
   report.observations = Observations(plan, host, output, &report.warnings);
   report.columns = ObservationColumns(plan);
-  Fit(host, output, report);
   report.failures = ReadFailures(output);
+  return report;
+}
+
+}  // namespace
+
+StudyResults FitStudy(const Plan& plan, const PluginHost& host, const std::filesystem::path& output) {
+  StudyResults report = Recorded(plan, host, output);
+  Fit(host, output, report);
+  return report;
+}
+
+StudyResults FitStudy(const Plan& plan, const PluginHost& host, const std::filesystem::path& output,
+                      const FitSettings& settings, std::vector<std::unique_ptr<Law>> laws) {
+  StudyResults report = Recorded(plan, host, output);
+  Fit(output, settings, std::move(laws), report);
   return report;
 }
 

@@ -45,6 +45,9 @@ BITLAW_EXPORT FitSettings StudyFitSettings(const Value& fit, const std::vector<O
 
 /// Reads what is recorded for a plan and fits the study's laws to it.
 BITLAW_EXPORT StudyResults FitStudy(const Plan& plan, const PluginHost& host, const std::filesystem::path& output);
+/// The same with settings and laws that were resolved already.
+BITLAW_EXPORT StudyResults FitStudy(const Plan& plan, const PluginHost& host, const std::filesystem::path& output,
+                                    const FitSettings& settings, std::vector<std::unique_ptr<Law>> laws);
 
 /// The same from an output folder alone, by its study.json and observations.csv. Error(kIo) that names the missing
 /// file.

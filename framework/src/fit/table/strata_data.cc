@@ -242,11 +242,11 @@ void CheckStratumNames(const Table& table) {
   const TableColumn* stratum = table.Find("stratum");
   for (size_t row = 0; stratum != nullptr && row < table.rows(); ++row) {
     const std::string name = table.CellText(*stratum, row);
-    if (name != kGeneralStratum && name != kAllRows) continue;
-    throw Error(ErrorKind::kSpec,
-                fmt::format("{}: stratum = '{}' is a word of the reports: 'general' is the mean over all tasks, 'all' has "
-                            "all rows. Call the stratum otherwise, or leave such rows out: --where \"stratum != '{}'\".",
-                            table.Place(*stratum, row), name, name));
+    const std::string why = ExplainReservedStratum(name);
+    if (why.empty()) continue;
+    throw Error(ErrorKind::kSpec, fmt::format("{}: stratum = '{}' {}. Call the stratum otherwise, or leave such rows out: "
+                                              "--where \"stratum != '{}'\".",
+                                              table.Place(*stratum, row), name, why, name));
   }
 }
 

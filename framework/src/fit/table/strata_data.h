@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
+#include "fit/options/grouping.h"
 #include "records/table.h"
 
 namespace bitlaw {
@@ -36,11 +37,6 @@ struct BITLAW_EXPORT StrataData {
   std::vector<StratumData> strata;
   std::vector<std::string> notes;  ///< What was done to the table, for the report: one sentence each.
 };
-
-/// The name of the stratum of observations that is the mean over all tasks.
-inline constexpr const char* kGeneralStratum = "general";
-/// The name of the stratum of other tables that has all rows, one under the other.
-inline constexpr const char* kAllRows = "all";
 
 /// Splits a table into strata.
 ///

@@ -2,22 +2,10 @@
 
 #include <ATen/Parallel.h>
 #include <malloc.h>
-#include <sched.h>
 
-#include <algorithm>
-#include <thread>
+#include "base/allowed_cores.h"
 
 namespace bitlaw {
-
-namespace {
-
-int AllowedCores() {
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) return std::max(1, CPU_COUNT(&allowed));
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
-
-}  // namespace
 
 int SetTorchThreads(int threads) {
   at::set_num_threads(threads > 0 ? threads : AllowedCores());
