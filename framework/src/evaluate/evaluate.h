@@ -26,6 +26,7 @@ struct BITLAW_EXPORT EvaluateCost {
   int64_t truncated_requests = 0;  ///< Contexts that lost tokens at their left for want of positions.
   int64_t tokens_requested = 0;    ///< What one forward pass a request would read.
   int64_t tokens_computed = 0;     ///< What was read.
+  int64_t budget_halvings = 0;     ///< How often memory ran out, and passes went on at half their size.
   double elapsed_s = 0;
 };
 
@@ -44,8 +45,10 @@ struct BITLAW_EXPORT TaskResult {
 /// Shared prefixes are computed once (reading_plan.h), passes are cut by a token budget, logits are taken only at
 /// scored positions, and ln p is computed in float32 from logits in the compute dtype.
 ///
+/// Where memory runs out, what has been scored is kept, budgets are halved and the rest goes on.
+///
 /// Errors  Those of the task's data; Error(kUnsupported) for requests that do not fit the model;
-///         Error(kNumerical) if the model's logits are not finite; Error(kBudget) if memory runs out.
+///         Error(kNumerical) if the model's logits are not finite; Error(kBudget) if memory runs out for the smallest passes too.
 /// Threads One evaluation at a time a model.
 BITLAW_EXPORT TaskResult Evaluate(Model& model, const Task& task, const EvaluateOptions& options = {},
                                   const EvaluateProgressFn& progress = {});

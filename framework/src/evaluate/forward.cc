@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <limits>
 
+#include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/machine/device_code.h"
 
 namespace bitlaw {
 
@@ -17,6 +19,22 @@ ForwardPass::ForwardPass(Model& model, const EvaluateOptions& options, EvaluateC
   const at::Tensor token = at::zeros({1, 1}, at::TensorOptions(at::kLong).device(at::Device(model.compute().device)));
   model_.Forward(token, {&probe, {&run, 1}});
   kv_bytes_per_token_ = std::max<int64_t>(1, probe.size_bytes());
+}
+
+void ForwardPass::WithLessMemory(const std::function<void()>& body) {
+  constexpr int64_t kFewestTokens = 32;
+  for (;;) {
+    try {
+      return WithTorchErrors("a forward pass", body);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kBudget || options_.batch_tokens <= kFewestTokens) throw;
+    }
+    options_.batch_tokens = std::max(options_.batch_tokens / 2, kFewestTokens);
+    options_.kv_budget_bytes = std::max<int64_t>(options_.kv_budget_bytes / 2, 1);
+    options_.logits_budget_bytes = std::max<int64_t>(options_.logits_budget_bytes / 2, 1);
+    ++cost_.budget_halvings;
+    FreeUnusedDeviceMemory(at::Device(model_.compute().device));
+  }
 }
 
 int64_t ForwardPass::held_tokens() const {

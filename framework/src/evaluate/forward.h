@@ -33,6 +33,9 @@ class ForwardPass {
   /// hidden [..., D] -> logits [..., V] in the compute dtype.
   at::Tensor Logits(const at::Tensor& hidden) { return model_.Logits(hidden); }
 
+  /// Runs `body`, and again with half the budgets each time that memory runs out in it; `body` goes on where it was left.
+  void WithLessMemory(const std::function<void()>& body);
+
   /// Positions whose logits fit the budget.
   int64_t logits_rows() const;
 
@@ -44,7 +47,7 @@ class ForwardPass {
 
  private:
   Model& model_;
-  const EvaluateOptions& options_;
+  EvaluateOptions options_;
   EvaluateCost& cost_;
   int64_t kv_bytes_per_token_ = 0;
 };

@@ -28,7 +28,8 @@ class Generator {
         requests_(requests),
         name_(name),
         on_done_(on_done),
-        responses_(requests.size()) {
+        responses_(requests.size()),
+        is_done_(requests.size(), false) {
     for (const GenerateRequest* request : requests) stops_.emplace_back(tokenizer_, request->until);
   }
 
@@ -36,8 +37,20 @@ class Generator {
   // each pass also reads the newest token of every answer in the making. So a place is free again as soon as one ends.
   std::vector<GenerateResponse> Run() {
     for (size_t i = 0; i < requests_.size(); ++i) contexts_.push_back(EncodeContext(i));
+    forward_.WithLessMemory([&] { AnswerOpen(); });
+    return std::move(responses_);
+  }
+
+ private:
+  // Answers what is not answered. Answers in the making begin anew.
+  void AnswerOpen() {
+    rows_.clear();
+    open_.clear();
+    header_ = KvCache::kNoParent;
     std::vector<PlannedText> texts;
     for (size_t i = 0; i < requests_.size(); ++i) {
+      if (is_done_[i]) continue;
+      open_.push_back(i);
       // Its last token, after which it goes on, every context has for itself; the last one generated is not read.
       const auto shareable = static_cast<int64_t>(contexts_[i].size()) - 1;
       texts.push_back({&contexts_[i], shareable, shareable, requests_[i]->max_new_tokens - 1});
@@ -59,10 +72,8 @@ class Generator {
       }
     }
     while (!rows_.empty()) Step(reader.cache(), nullptr, {});
-    return std::move(responses_);
   }
 
- private:
   std::vector<int32_t> EncodeContext(size_t i) {
     const GenerateRequest& request = *requests_[i];
     const int64_t room = forward_.max_positions() - request.max_new_tokens;
@@ -95,7 +106,7 @@ class Generator {
     for (size_t e = 0; pass != nullptr && e < pass->endings.size(); ++e) {
       const auto [text, piece] = pass->endings[e];
       drawn_at.push_back(static_cast<int64_t>(ids.size()) + read.first_rows[piece] + read.runs[piece].tokens - 1);
-      rows_.push_back({text, read.runs[piece].segment, {}});
+      rows_.push_back({open_[text], read.runs[piece].segment, {}});
     }
     runs.insert(runs.end(), read.runs.begin(), read.runs.end());
     ids.insert(ids.end(), read.ids.begin(), read.ids.end());
@@ -148,6 +159,7 @@ class Generator {
     response.tokens = static_cast<int64_t>(row.generated.size());
     forward_.CountRequested(response.tokens - 1);  // The last token is not read.
     response.hit_limit = at_limit && !stopped && !cut;
+    is_done_[row.request] = true;
     on_done_(1);
     return true;
   }
@@ -161,6 +173,8 @@ class Generator {
   const std::function<void(int64_t)>& on_done_;
   std::vector<std::vector<int32_t>> contexts_;
   std::vector<GenerateResponse> responses_;
+  std::vector<bool> is_done_;
+  std::vector<size_t> open_;  // Requests that the current plan is of.
   int64_t header_ = KvCache::kNoParent;  // The segment after which the contexts of all rows go.
   std::vector<Row> rows_;
 };

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <utility>
+#include <vector>
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/decoder/logit_peaks.h"
@@ -23,9 +24,17 @@ class Scorer {
  public:
   Scorer(ForwardPass& forward, std::span<const ScoredInput> inputs, const std::function<std::string(size_t)>& name,
          const std::function<void(int64_t)>& on_done)
-      : forward_(forward), inputs_(inputs), name_(name), on_done_(on_done), sums_(inputs.size()) {}
+      : forward_(forward), inputs_(inputs), name_(name), on_done_(on_done), sums_(inputs.size()),
+        is_done_(inputs.size(), false) {}
 
   std::vector<ScoredSum> Run() {
+    forward_.WithLessMemory([&] { ReadOpen(); });
+    return std::move(sums_);
+  }
+
+ private:
+  // Reads and scores what is not done.
+  void ReadOpen() {
     CollectSequences();
     std::vector<PlannedText> texts;
     for (const Sequence& sequence : sequences_) {
@@ -44,13 +53,14 @@ class Scorer {
         });
       }
     }
-    return std::move(sums_);
   }
 
- private:
   void CollectSequences() {
-    std::vector<size_t> order(inputs_.size());
-    std::iota(order.begin(), order.end(), size_t{0});
+    sequences_.clear();
+    std::vector<size_t> order;
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      if (!is_done_[i]) order.push_back(i);
+    }
     const bool share = forward_.options().share_prefixes;
     if (share) {
       std::stable_sort(order.begin(), order.end(),
@@ -73,7 +83,7 @@ class Scorer {
     std::vector<int64_t> positions;  // Rows of `hidden`.
     std::vector<int64_t> known(read.ids.size(), -1);
     std::vector<Wanted> wanted;
-    int64_t done = 0;
+    std::vector<size_t> scored;
     for (const ReadingPlan::Ending& ending : pass.endings) {
       for (const size_t i : sequences_[ending.text].inputs) {
         const ScoredInput& input = inputs_[i];
@@ -88,12 +98,15 @@ class Scorer {
           }
           wanted.push_back({static_cast<size_t>(position), input.targets[t], i});
         }
-        ++done;
+        scored.push_back(i);
       }
     }
     std::stable_sort(wanted.begin(), wanted.end(),
                      [](const Wanted& a, const Wanted& b) { return a.position < b.position; });
 
+    // Kept once the pass is whole: one that ends for want of memory is read again.
+    std::vector<std::pair<size_t, double>> log_ps;  // Of an input, one a target.
+    std::vector<size_t> not_greedy;
     const size_t step = static_cast<size_t>(forward_.logits_rows());
     auto next = wanted.begin();
     for (size_t begin = 0; begin < positions.size(); begin += step) {
@@ -117,11 +130,14 @@ class Scorer {
           throw Error(ErrorKind::kNumerical, name_(next->input) + ": the model's logits are not finite. Its weights or "
                                                                   "activations overflowed.");
         }
-        sums_[next->input].loglikelihood_nats += log_p;
-        if (peaks.best[rows[k]] != next->target) sums_[next->input].is_greedy = false;
+        log_ps.emplace_back(next->input, log_p);
+        if (peaks.best[rows[k]] != next->target) not_greedy.push_back(next->input);
       }
     }
-    on_done_(done);
+    for (const auto& [input, log_p] : log_ps) sums_[input].loglikelihood_nats += log_p;
+    for (const size_t input : not_greedy) sums_[input].is_greedy = false;
+    for (const size_t input : scored) is_done_[input] = true;
+    on_done_(static_cast<int64_t>(scored.size()));
   }
 
   ForwardPass& forward_;
@@ -130,6 +146,7 @@ class Scorer {
   const std::function<void(int64_t)>& on_done_;
   std::vector<Sequence> sequences_;
   std::vector<ScoredSum> sums_;
+  std::vector<bool> is_done_;
 };
 
 }  // namespace

@@ -333,6 +333,11 @@ class TrialRun {
     TaskResult result = Evaluate(*model_, contents_.task(index), setting_.evaluate, [&](const EvaluateProgress& progress) {
       StageAtTimes([&] { return fmt::format("evaluate {} ({}/{})", name, progress.done, progress.total); });
     });
+    if (result.cost.budget_halvings > 0) {
+      Warn(fmt::format("{}, task '{}': memory ran out {} time(s), and went on with passes of half the size each time. Set "
+                       "evaluate: batch_tokens lower to begin with.",
+                       trial_.label, name, result.cost.budget_halvings));
+    }
     CheckInputs();
     contents_.CheckTask(index);
     TaskRecord record;
@@ -354,6 +359,7 @@ class TrialRun {
     Value timings = Circumstances({task.plugin_id});
     timings.Set("elapsed_s", Rounded(result.cost.elapsed_s));
     timings.Set("tokens_computed", result.cost.tokens_computed);
+    if (result.cost.budget_halvings > 0) timings.Set("budget_halvings", result.cost.budget_halvings);
     timings.Set("peak_memory_bytes", PeakMemoryBytes());
     store_.WriteTimings(digest, timings);
 

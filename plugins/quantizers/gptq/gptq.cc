@@ -44,27 +44,41 @@ std::optional<at::Tensor> InverseFactor(const at::Tensor& hessian) {
   return factor;
 }
 
-// A float32 matrix as a sum of two of bfloat16, but for 2^-16 of each element.
-struct Halves {
-  at::Tensor high, low;
+#if GPTQ_HAS_MIXED_PRODUCTS
+
+// D H of float32 matrices by three products in bfloat16, several times as fast together: each matrix is a sum of two of
+// bfloat16 but for 2^-16 of an element, and the product of the two small ones is left out.
+class SplitProduct {
+ public:
+  explicit SplitProduct(const at::Tensor& hessian) : hessian_(hessian) {}
+
+  at::Tensor Of(const at::Tensor& d) const {
+    const Halves left(d);
+    at::Tensor product = at::mm(left.high, hessian_.high, at::kFloat);
+    product.add_(at::mm(left.high, hessian_.low, at::kFloat));
+    return product.add_(at::mm(left.low, hessian_.high, at::kFloat));
+  }
+
+ private:
+  struct Halves {
+    explicit Halves(const at::Tensor& x) : high(x.to(at::kBFloat16)), low((x - high).to(at::kBFloat16)) {}
+    at::Tensor high, low;
+  };
+  Halves hessian_;
 };
 
-Halves HalvesOf(const at::Tensor& x) {
-  const at::Tensor high = x.to(at::kBFloat16);
-  return {high, (x - high).to(at::kBFloat16)};
-}
+#endif
 
 // tr(D H D^T) for many D.
 class HessianNorm {
  public:
   explicit HessianNorm(const at::Tensor& hessian) : hessian_(hessian) {
 #if GPTQ_HAS_MIXED_PRODUCTS
-    if (hessian.is_cuda() && hessian.scalar_type() == at::kFloat) halves_ = HalvesOf(hessian);
+    if (hessian.is_cuda() && hessian.scalar_type() == at::kFloat) split_.emplace(hessian);
 #endif
   }
 
-  // In float64 over products in H's dtype. On a device those of float32 are put together of three in bfloat16 with sums in
-  // float32, which are several times as fast together; what they leave out is below 1e-5 of the result.
+  // In float64 over products in H's dtype; those on a device leave out less than 1e-5 of the result.
   double Square(const at::Tensor& difference) const {
     const at::Tensor d = difference.to(hessian_.scalar_type());  // [C_out, C_in]
     return Product(d).mul_(d).sum(at::kDouble).item<double>();
@@ -73,18 +87,15 @@ class HessianNorm {
  private:
   at::Tensor Product(const at::Tensor& d) const {
 #if GPTQ_HAS_MIXED_PRODUCTS
-    if (halves_.high.defined()) {
-      const Halves of_d = HalvesOf(d);
-      at::Tensor product = at::mm(of_d.high, halves_.high, at::kFloat);
-      product.add_(at::mm(of_d.high, halves_.low, at::kFloat));
-      return product.add_(at::mm(of_d.low, halves_.high, at::kFloat));
-    }
+    if (split_) return split_->Of(d);
 #endif
     return at::mm(d, hessian_);
   }
 
   at::Tensor hessian_;
-  Halves halves_;
+#if GPTQ_HAS_MIXED_PRODUCTS
+  std::optional<SplitProduct> split_;
+#endif
 };
 
 struct Damped {

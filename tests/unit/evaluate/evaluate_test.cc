@@ -111,6 +111,58 @@ TEST(Evaluate, DoesNotDependOnBatchSizeOrMemory) {
   ExpectSameAsAlone(RunTask(model, MakeQuestions(12), apart), model);
 }
 
+// Passes of more than `most_tokens` tokens, and one call for logits, find no memory, as libtorch says it on a GPU.
+class SmallMemory : public ToyModel {
+ public:
+  explicit SmallMemory(int64_t most_tokens) : ToyModel(1, 4096), most_tokens_(most_tokens) {}
+
+  at::Tensor Embed(const at::Tensor& tokens) override {
+    if (is_small && tokens.numel() > most_tokens_) Refuse();
+    return ToyModel::Embed(tokens);
+  }
+  at::Tensor Logits(const at::Tensor& hidden) override {
+    if (is_small && ++calls_ == 3) Refuse();
+    return ToyModel::Logits(hidden);
+  }
+
+  bool is_small = true;
+
+ private:
+  [[noreturn]] void Refuse() {
+    ++refused;
+    C10_THROW_ERROR(Error, "CUDA out of memory. Tried to allocate 2.00 GiB.");
+  }
+  int64_t most_tokens_;
+  int calls_ = 0;
+
+ public:
+  int refused = 0;
+};
+
+TEST(Evaluate, GoesOnWithSmallerPassesWhereMemoryRunsOut) {
+  SmallMemory model(150);
+  EvaluateOptions options;
+  options.batch_tokens = 1000;
+  options.logits_budget_bytes = 261 * 4 * 3 * 4;  // Four positions at a time: the third call is amid a pass.
+  const TaskResult result = RunTask(model, MakeQuestions(40), options);
+  EXPECT_GE(model.refused, 4);  // 1000, 500, 250 tokens, and the logits.
+  EXPECT_EQ(result.cost.budget_halvings, model.refused);
+  model.is_small = false;
+  ExpectSameAsAlone(result, model);
+}
+
+TEST(Evaluate, GivesUpWhereTheSmallestPassesFindNoMemory) {
+  SmallMemory model(3);
+  const auto fails = [&] { RunTask(model, MakeQuestions(5)); };
+  EXPECT_THROW(fails(), Error);
+  try {
+    fails();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kBudget);
+    EXPECT_NE(std::string(error.what()).find("memory ran out"), std::string::npos) << error.what();
+  }
+}
+
 TEST(Evaluate, DoesNotDependOnTheOrderOfItems) {
   ToyModel model;
   std::vector<TaskItem> items = MakeQuestions(30);
@@ -282,6 +334,16 @@ TEST(Generation, DoesNotDependOnMemory) {
     ExpectSameTexts(RunTask(model, MakeGenerations(25, "once upon a "), options), model);
     EXPECT_LE(model.largest_cache_bytes, std::max<int64_t>(options.kv_budget_bytes, 100 * 2 * 2 * 16 * 4)) << "one text alone";
   }
+}
+
+TEST(Generation, GoesOnWithSmallerPassesWhereMemoryRunsOut) {
+  SmallMemory model(100);
+  EvaluateOptions options;
+  options.batch_tokens = 800;
+  const TaskResult result = RunTask(model, MakeGenerations(25, "once upon a "), options);
+  EXPECT_GE(result.cost.budget_halvings, 3);
+  model.is_small = false;
+  ExpectSameTexts(result, model);
 }
 
 TEST(Generation, SharesAHeaderBetweenContextsOfDifferentLength) {

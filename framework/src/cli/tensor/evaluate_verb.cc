@@ -130,6 +130,7 @@ Value TaskJson(const TaskResult& result, const std::string& digest) {
                     {"truncated_requests", result.cost.truncated_requests},
                     {"tokens_requested", result.cost.tokens_requested},
                     {"tokens_computed", result.cost.tokens_computed},
+                    {"budget_halvings", result.cost.budget_halvings},
                     {"elapsed_s", result.cost.elapsed_s}};
 }
 

@@ -68,6 +68,9 @@ BITLAW_EXPORT std::optional<DeviceFacts> DescribeDevice(const at::Device& device
 /// Empty for the CPU, and where libtorch cannot say.
 BITLAW_EXPORT std::optional<int64_t> FreeDeviceMemory(const at::Device& device);
 
+/// Gives memory of `device` that libtorch holds unused back to it: after it ran out, in pieces of other sizes.
+BITLAW_EXPORT void FreeUnusedDeviceMemory(const at::Device& device);
+
 /// The most memory of `device` that tensors of this process held at a time since the last reset. Empty as above.
 BITLAW_EXPORT std::optional<int64_t> PeakDeviceMemory(const at::Device& device);
 BITLAW_EXPORT void ResetPeakDeviceMemory(const at::Device& device);

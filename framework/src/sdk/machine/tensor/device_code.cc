@@ -237,6 +237,10 @@ void ResetPeakDeviceMemory(const at::Device& device) {
   at::accelerator::resetPeakStats(static_cast<c10::DeviceIndex>(IndexOf(device)));
 }
 
+void FreeUnusedDeviceMemory(const at::Device& device) {
+  if (device.is_cuda()) at::accelerator::emptyCache();
+}
+
 void WaitForDevice(const at::Device& device) {
   if (device.is_cuda()) at::accelerator::synchronizeDevice(static_cast<c10::DeviceIndex>(IndexOf(device)));
 }
@@ -252,6 +256,7 @@ std::optional<DeviceFacts> DescribeDevice(const at::Device&) { return std::nullo
 std::optional<int64_t> FreeDeviceMemory(const at::Device&) { return std::nullopt; }
 std::optional<int64_t> PeakDeviceMemory(const at::Device&) { return std::nullopt; }
 void ResetPeakDeviceMemory(const at::Device&) {}
+void FreeUnusedDeviceMemory(const at::Device&) {}
 void WaitForDevice(const at::Device&) {}
 
 #endif
