@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+import shutil
 import struct
 import sys
 import tempfile
@@ -130,6 +131,27 @@ class Recipes(unittest.TestCase):
         row = found["gptq nf4"].pop("items")[("lab_recall", "0")]
         self.assertEqual(found, {"gptq nf4": {"digest": "d", "hessian_error": 0.5}})
         self.assertEqual((row["acc"], row["loglikelihoods"]), ("1", "-1 -2"))
+
+
+class Start(unittest.TestCase):
+    def start(self, script):
+        """A tree whose program is a shell script, and whose library is one that needs nothing but libc."""
+        with tempfile.TemporaryDirectory() as folder:
+            tree = pathlib.Path(folder)
+            (tree / "bin").mkdir()
+            (tree / "lib").mkdir()
+            shutil.copy("/bin/sh", tree / "lib" / "libbitlaw_tensor.so")
+            (tree / "bin" / "bitlaw").write_text("#!/bin/sh\n" + script, encoding="utf-8")
+            (tree / "bin" / "bitlaw").chmod(0o755)
+            return program.Bitlaw(tree)
+
+    def test_looks_in_the_trees_own_lib(self):
+        found = self.start('case $LD_LIBRARY_PATH in */lib*) echo 0.1.0 ;; *) exit 4 ;; esac')
+        self.assertEqual(found.version, "0.1.0")
+
+    def test_a_version_is_no_start(self):
+        with self.assertRaisesRegex(program.Failed, "(?s)bitlaw does not start:.*plugins list\nexit code 4\nno libtorch"):
+            self.start('[ "$1" = --version ] && echo 0.1.0 && exit; echo no libtorch >&2; exit 4')
 
 
 class Verdict(unittest.TestCase):

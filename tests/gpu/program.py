@@ -60,6 +60,8 @@ class Bitlaw:
             self.env["LD_LIBRARY_PATH"] = ":".join(paths)
             try:
                 self.libraries = self.find_libraries()
+                # --version alone is answered without libtorch, and with another one than that of the build.
+                run([self.program, "plugins", "list"], 60, self.env)
                 self.version = run([self.program, "--version"], 60, self.env).strip()
                 break
             except Failed as failed:
