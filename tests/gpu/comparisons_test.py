@@ -150,7 +150,7 @@ class Start(unittest.TestCase):
         self.assertEqual(found.version, "0.1.0")
 
     def test_a_version_is_no_start(self):
-        with self.assertRaisesRegex(program.Failed, "(?s)bitlaw does not start:.*plugins list\nexit code 4\nno libtorch"):
+        with self.assertRaisesRegex(program.Failed, "(?s)does not start:.*plugins list\nexit code 4\nno libtorch"):
             self.start('[ "$1" = --version ] && echo 0.1.0 && exit; echo no libtorch >&2; exit 4')
 
 
