@@ -64,18 +64,51 @@ ReportSection SummarySection(const StudyResults& report, const ScoreIndex& index
   return section;
 }
 
+double ScaleOf(const StudyDescription::Model& model, const std::string& column) {
+  const auto found = std::find_if(model.scale.begin(), model.scale.end(), [&](const auto& one) { return one.first == column; });
+  return found == model.scale.end() ? kUnset : found->second;
+}
+
+// Factors of scale that some model has, but for those that say the same of every model as one before them (N_active of
+// dense models is N).
+std::vector<std::string> ScaleColumns(const std::vector<StudyDescription::Model>& models) {
+  std::vector<std::string> columns;
+  const auto repeats = [&](const std::string& column, const std::string& other) {
+    return std::all_of(models.begin(), models.end(), [&](const auto& model) {
+      return ScaleOf(model, column) == ScaleOf(model, other);
+    });
+  };
+  for (const auto& model : models) {
+    for (const auto& [column, value] : model.scale) {
+      const bool is_known = std::any_of(columns.begin(), columns.end(), [&, &name = column](const std::string& other) {
+        return name == other || repeats(name, other);
+      });
+      if (!is_known && !std::isnan(value)) columns.push_back(column);
+    }
+  }
+  return columns;
+}
+
 ReportSection ModelSection(const StudyResults& report) {
   ReportSection section;
   section.title = "Models";
   ReportTable table;
   table.name = "models";
-  table.header = {"model", "family", "architecture", "N", "parameters", "stored as", "held out"};
+  const std::vector<std::string> scale = ScaleColumns(report.description.models);
+  table.header = {"model", "family", "architecture"};
+  table.header.insert(table.header.end(), scale.begin(), scale.end());
+  table.header.insert(table.header.end(), {"stored as", "held out"});
   for (const auto& model : report.description.models) {
-    table.rows.push_back({model.name, model.family, model.architecture, Whole(model.parameters_non_embedding),
-                          Whole(model.parameters_total), model.stored_dtype, model.hold_out ? "yes" : "no"});
+    std::vector<ReportCell> row = {model.name, model.family, model.architecture};
+    for (const std::string& column : scale) row.push_back(Whole(ScaleOf(model, column)));
+    row.insert(row.end(), {model.stored_dtype, model.hold_out ? "yes" : "no"});
+    table.rows.push_back(std::move(row));
     if (!model.baseline_note.empty()) table.notes.push_back(model.name + ": " + model.baseline_note + ".");
   }
-  table.notes.emplace_back("N counts parameters without embeddings.");
+  for (const std::string& column : scale) {
+    const Factor* standard = FindStandardFactor(column);
+    if (standard != nullptr) table.notes.push_back(column + ": " + standard->doc);
+  }
   section.tables.push_back(std::move(table));
   return section;
 }

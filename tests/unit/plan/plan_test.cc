@@ -74,6 +74,10 @@ TEST_F(Planning, WeighsBitsOverTheWeightsOfAllLayers) {
   EXPECT_DOUBLE_EQ(uniform.trials[1].bits_per_weight, 4 + 20.0 / 32);
   EXPECT_EQ(uniform.FactorValue(uniform.trials[1], "B"), Value(4.0));
   EXPECT_EQ(uniform.FactorValue(uniform.trials[1], "bits_effective"), Value(4 + 20.0 / 32));
+  for (const char* width : {"B_a", "B_k", "B_v"}) {  // Not rounded: as the unquantized model has them.
+    EXPECT_EQ(uniform.FactorValue(uniform.trials[0], width), Value(16)) << width;
+    EXPECT_EQ(uniform.FactorValue(uniform.trials[1], width), Value(16)) << width;
+  }
   // blocks.0.q keeps 8 bits: 128^2 of 2 * 4 * 128^2 weights, one eighth.
   const Plan mixed = Make("  - {quantizer: fixture, bits: 4, group_size: row, layers: [blocks.0.q], calibration: {}}\n");
   EXPECT_DOUBLE_EQ(mixed.trials[1].bits_requested, (7 * 4 + 8) / 8.0);

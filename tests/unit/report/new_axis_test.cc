@@ -134,6 +134,9 @@ TEST_F(NewAxis, OfAPluginGoesThroughToTheReport) {
   EXPECT_THAT(text, HasSubstr("0.0625, 0.125, 0.25"));
   EXPECT_THAT(text, HasSubstr("quantizer 'fixture_outliers'"));
   EXPECT_THAT(text, HasSubstr("hold out outliers == 0.25"));
+  // A scale of the study's own stands among the models' sizes.
+  EXPECT_THAT(report.description.models[5].scale, Contains(std::pair<std::string, double>("D", 2e10)));
+  EXPECT_THAT(StudyDocument(report).sections[1].tables[0].header, Contains("D"));
 }
 
 TEST_F(NewAxis, KeepsItsRoleWhereOnlyFilesAreLeft) {

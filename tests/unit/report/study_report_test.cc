@@ -33,8 +33,10 @@ StudyResults SampleReport(double size_of_b = 2e9) {
   report.description.planned_trials = 8;
   report.description.tasks = {"arc", "trivia"};
   report.description.models = {
-      {"a", "toy", "llama", "Q4_1", "weights were stored as Q4_1 and are dequantized", 1e9, 1.1e9, false},
-      {"b", "toy", "llama", "bfloat16", "", size_of_b, 2.2e9, false}};
+      {"a", "toy", "llama", "Q4_1", "weights were stored as Q4_1 and are dequantized", false,
+       {{"N", 1e9}, {"N_active", 1e9}, {"parameters_total", 1.1e9}}},
+      {"b", "toy", "llama", "bfloat16", "", false,
+       {{"N", size_of_b}, {"N_active", size_of_b}, {"parameters_total", 2.2e9}}}};
   report.description.axes = {{"quantizer", {"none", "gptq"}}, {"bits", {"3", "4", "8"}}};
   report.description.skipped = {{"b gptq bits=5", "group_size 96 does not divide C_in = 64"}};
   std::string csv =
@@ -122,6 +124,29 @@ TEST(StudyResults, IsTheSameEachTime) {
   EXPECT_EQ(RenderMarkdown(StudyDocument(SampleReport())), RenderMarkdown(StudyDocument(SampleReport())));
 }
 
+std::vector<std::string> TextsOf(const std::vector<ReportCell>& cells) {
+  std::vector<std::string> texts;
+  for (const ReportCell& cell : cells) texts.push_back(cell.text);
+  return texts;
+}
+
+// N_active of dense models says what N says; a column that one model has is there, empty for the other.
+TEST(StudyResults, NamesModelsSizesByTheirColumns) {
+  StudyResults report;
+  report.description.models = {{"a", "f", "llama", "float32", "", false, {{"N", 100}, {"N_active", 100}, {"layers", 2}}},
+                               {"b", "f", "llama", "float32", "", true, {{"N", 300}, {"N_active", 300}, {"D", 9e9}}}};
+  const auto models_of = [&] { return StudyDocument(report).sections[1].tables[0]; };
+  EXPECT_THAT(models_of().header, ElementsAre("model", "family", "architecture", "N", "layers", "D", "stored as", "held out"));
+  EXPECT_THAT(TextsOf(models_of().rows[0]), ElementsAre("a", "f", "llama", "100", "2", Whole(NAN).text, "float32", "no"));
+  EXPECT_THAT(TextsOf(models_of().rows[1]),
+              ElementsAre("b", "f", "llama", "300", Whole(NAN).text, "9,000,000,000", "float32", "yes"));
+  EXPECT_THAT(models_of().notes[0], HasSubstr("N: Parameters without input embedding and untied output head."));
+  // Of experts fewer work than there are.
+  report.description.models[1].scale[1].second = 120;
+  EXPECT_THAT(models_of().header, ElementsAre("model", "family", "architecture", "N", "N_active", "layers", "D", "stored as",
+                                              "held out"));
+}
+
 TEST(StudyResults, SaysThatNothingIsRecorded) {
   StudyResults report;
   report.description.study = "empty";
@@ -140,6 +165,8 @@ TEST(StudyDescription, ReadsBackWhatItWrote) {
   const StudyDescription again = ReadStudyDescription(text, "study.json");
   EXPECT_EQ(WriteStudyDescription(again), text);
   EXPECT_EQ(again.laws[0].given.Find("formula")->AsString(), "A * N^a");
+  EXPECT_EQ(again.models[1].scale, (std::vector<std::pair<std::string, double>>{
+                                       {"N", 2e9}, {"N_active", 2e9}, {"parameters_total", 2.2e9}}));
   try {
     ReadStudyDescription("{\"format\": 1}", "study.json");
     FAIL();

@@ -49,6 +49,19 @@ class FieldReader {
   const std::string& origin_;
 };
 
+// What the first trial of a model, the unquantized one, has of factors that say how large it is.
+std::vector<std::pair<std::string, double>> ScaleOf(const Plan& plan, size_t model) {
+  std::vector<std::pair<std::string, double>> scale;
+  const auto trial =
+      std::find_if(plan.trials.begin(), plan.trials.end(), [&](const Trial& one) { return one.model == model; });
+  if (trial == plan.trials.end()) return scale;
+  for (const Factor& factor : plan.FactorsOf(*trial)) {
+    if (factor.role != FactorRole::kScale) continue;
+    scale.emplace_back(factor.column, factor.value.is_number() ? factor.value.AsReal() : kUnset);
+  }
+  return scale;
+}
+
 }  // namespace
 
 StudyDescription Describe(const Plan& plan) {
@@ -63,9 +76,8 @@ StudyDescription Describe(const Plan& plan) {
     one.architecture = model.summary.architecture;
     one.stored_dtype = model.summary.stored_dtype;
     one.baseline_note = model.summary.baseline_note;
-    one.parameters_non_embedding = static_cast<double>(model.summary.parameters_non_embedding());
-    one.parameters_total = static_cast<double>(model.summary.parameters_total);
     one.hold_out = model.spec.hold_out;
+    one.scale = ScaleOf(plan, description.models.size());
     description.models.push_back(std::move(one));
   }
   for (const Trial& trial : plan.trials) {
@@ -95,14 +107,15 @@ std::string WriteStudyDescription(const StudyDescription& description) {
   Value::List tasks, models, axes, skipped, laws;
   for (const std::string& task : description.tasks) tasks.emplace_back(task);
   for (const auto& model : description.models) {
+    Value::Map scale;
+    for (const auto& [column, value] : model.scale) scale.emplace_back(column, Number(value));
     models.emplace_back(Value::Map{{"name", model.name},
                                    {"family", model.family},
                                    {"architecture", model.architecture},
                                    {"stored_dtype", model.stored_dtype},
                                    {"baseline_note", model.baseline_note},
-                                   {"parameters_non_embedding", Number(model.parameters_non_embedding)},
-                                   {"parameters_total", Number(model.parameters_total)},
-                                   {"hold_out", model.hold_out}});
+                                   {"hold_out", model.hold_out},
+                                   {"scale", Value(std::move(scale))}});
   }
   for (const auto& axis : description.axes) {
     Value::List values;
@@ -148,9 +161,16 @@ StudyDescription ReadStudyDescription(const std::string& text, const std::string
     model.architecture = reader.Text("architecture");
     model.stored_dtype = reader.Text("stored_dtype");
     model.baseline_note = reader.Text("baseline_note");
-    model.parameters_non_embedding = reader.Number("parameters_non_embedding");
-    model.parameters_total = reader.Number("parameters_total");
     model.hold_out = reader.Bool("hold_out");
+    // Files of before have two numbers by other names.
+    const Value scale = reader.Any("scale");
+    if (!scale.is_map()) {
+      model.scale = {{"N", reader.Number("parameters_non_embedding")},
+                     {"parameters_total", reader.Number("parameters_total")}};
+    } else {
+      const FieldReader values(scale, origin);
+      for (const auto& [column, unused] : scale.AsMap()) model.scale.emplace_back(column, values.Number(column.c_str()));
+    }
     description.models.push_back(std::move(model));
   }
   for (const Value& value : top.List("axes")) {

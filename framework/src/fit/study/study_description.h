@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bitlaw/base/export.h"
@@ -17,8 +18,8 @@ namespace bitlaw {
 struct BITLAW_EXPORT StudyDescription {
   struct Model {
     std::string name, family, architecture, stored_dtype, baseline_note;
-    double parameters_non_embedding = kUnset, parameters_total = kUnset;
     bool hold_out = false;
+    std::vector<std::pair<std::string, double>> scale{};  ///< Its factors of that role: column and value; missing is NaN.
   };
   struct Axis {
     std::string name;

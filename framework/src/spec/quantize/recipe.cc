@@ -446,22 +446,14 @@ std::string ExplainUnsupportedModel(const Transform& transform, const ModelSumma
 }
 
 std::vector<Factor> FactorsOf(const MadeRecipe& made, const Value& recipe, const ModelSummary& summary) {
-  const auto bits = [&](const char* column, const char* section, const char* name, const char* doc) {
-    constexpr int64_t kUnrounded = 16;
-    Factor factor;
-    factor.column = column;
-    factor.unit = "bits";
-    factor.doc = doc;
-    factor.role = FactorRole::kPrecision;
-    factor.anchor = factor.value = kUnrounded;
+  const auto bits = [&](const char* column, const char* section, const char* name) {
     const Value* part = recipe.is_null() ? nullptr : recipe.Find(section);
     const Value* given = part == nullptr ? nullptr : part->Find(name);
-    if (given != nullptr && !given->is_null()) factor.value = given->AsInt();
-    return factor;
+    const bool is_rounded = given != nullptr && !given->is_null();
+    return StandardFactor(column, is_rounded ? Value(given->AsInt()) : FindStandardFactor(column)->anchor);
   };
-  std::vector<Factor> factors = {bits("B_a", "activations", "bits", "Width of an input of a linear layer."),
-                                 bits("B_k", "kv_cache", "key_bits", "Width of a key in the cache."),
-                                 bits("B_v", "kv_cache", "value_bits", "Width of a value in the cache.")};
+  std::vector<Factor> factors = {bits("B_a", "activations", "bits"), bits("B_k", "kv_cache", "key_bits"),
+                                 bits("B_v", "kv_cache", "value_bits")};
   for (const auto& transform : made.transforms) {
     for (Factor& factor : transform->factors(summary)) factors.push_back(std::move(factor));
   }
