@@ -44,6 +44,14 @@ def json_seeds():
         '"elapsed_s": 1.5, "found": true}')
     put("worker_line", "failed", '{"bitlaw": "failed", "error_kind": "kIo", "text": "a: b."}')
     put("worker_line", "calibration", '{"bitlaw": "calibration", "entry": "e", "digest": "d"}')
+    model = {"name": "m", "path": "/m", "backend": "hf", "backend_options": {}}
+    work = {"format": 1, "study": "s", "models": [model], "corpora": [], "tasks": [], "factors": [],
+            "evaluate": {"batch_tokens": 0, "kv_budget_bytes": 0, "logits_budget_bytes": 0, "share_prefixes": True},
+            "evaluate_given": {"$at": ["s.yaml", 3, 1], "$value": {"$map": [["$a", {"$bytes": "ff"}]]}}, "allow_fallback": False}
+    trial = {"id": "0", "label": "", "model": 0, "quantizer": "none", "quantizer_version": "", "options": {}, "recipe": None,
+             "calibration": None, "dtype": "float32", "device": "cpu", "axes": [["bits", {"$real": "-inf"}]], "factors": []}
+    order = {"trial": trial, "weights_digest": "a", "code_digest": "b", "work_digest": "c"}
+    put("worker_input", "least", json.dumps(work), json.dumps(order))
 
 
 def text_seeds():

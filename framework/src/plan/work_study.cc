@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
+#include <limits>
+#include <set>
 #include <utility>
 
 #include "bitlaw/base/digest.h"
@@ -30,9 +33,29 @@ std::string HexOf(const std::string& bytes) {
 }
 
 std::string BytesOf(const std::string& hex) {
+  const auto digit = [&](size_t i) {
+    const char c = i < hex.size() ? hex[i] : '?';
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    throw InternalError("'" + hex + "' are no bytes in hexadecimal digits");
+  };
   std::string bytes;
-  for (size_t i = 0; i + 1 < hex.size(); i += 2) bytes += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  for (size_t i = 0; i < hex.size(); i += 2) bytes += static_cast<char>(16 * digit(i) + digit(i + 1));
   return bytes;
+}
+
+double RealOf(const std::string& name) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (name == "nan") return std::numeric_limits<double>::quiet_NaN();
+  if (name == "inf" || name == "-inf") return name == "inf" ? kInfinity : -kInfinity;
+  throw InternalError("'" + name + "' is not nan, inf or -inf");
+}
+
+int64_t IntWithin(const Value& value, int64_t least, int64_t most) {
+  const int64_t number = value.AsInt();
+  if (number >= least && number <= most) return number;
+  throw InternalError("the number " + std::to_string(number) + " is not within " + std::to_string(least) + " and " +
+                      std::to_string(most));
 }
 
 // Whether JSON gives a text back: one of UTF-8.
@@ -91,16 +114,20 @@ Value Unpacked(const Value& value) {
     const Value::List& mark = at->AsList();
     const Value* content = value.Find(kValue);
     Value marked = Unpacked(content == nullptr ? Value() : *content);
-    marked.set_mark({Unpacked(mark.at(0)).AsString(), static_cast<int>(mark.at(1).AsInt()),
-                     static_cast<int>(mark.at(2).AsInt())});
+    constexpr int kMost = std::numeric_limits<int>::max();
+    marked.set_mark({Unpacked(mark.at(0)).AsString(), static_cast<int>(IntWithin(mark.at(1), 1, kMost)),
+                     static_cast<int>(IntWithin(mark.at(2), 0, kMost))});
     return marked;
   }
   if (const Value* hex = value.Find(kBytes)) return BytesOf(hex->AsString());
-  if (const Value* real = value.Find(kReal)) return std::stod(real->AsString());
+  if (const Value* real = value.Find(kReal)) return RealOf(real->AsString());
   Value::Map map;
   if (const Value* pairs = value.Find(kMap)) {
-    for (const Value& pair : pairs->AsList())
+    std::set<std::string> keys;
+    for (const Value& pair : pairs->AsList()) {
       map.emplace_back(Unpacked(pair.AsList().at(0)).AsString(), Unpacked(pair.AsList().at(1)));
+      if (!keys.insert(map.back().first).second) throw InternalError("'" + map.back().first + "' stands twice");
+    }
   } else {
     for (const auto& [key, entry] : value.AsMap()) map.emplace_back(key, Unpacked(entry));
   }
@@ -114,6 +141,34 @@ const Value& Entry(const Value& map, const char* key) {
 }
 
 std::string Text(const Value& map, const char* key) { return Entry(map, key).AsString(); }
+
+Options OptionsOf(const Value& map, const char* key) {
+  const Value& options = Entry(map, key);
+  options.AsMap();  // Or throws.
+  return Options(options);
+}
+
+// What a trial's steps read of its recipe without looking whether it is there.
+void CheckRecipe(const Value& recipe) {
+  if (recipe.is_null()) return;
+  recipe.AsMap();
+  const auto check_rounding = [&](const char* section, std::initializer_list<const char*> names) {
+    const Value* part = recipe.Find(section);
+    if (part == nullptr) return;
+    Entry(*part, "symmetric").AsBool();
+    for (const char* name : names) {
+      const Value* bits = part->Find(name);
+      if (bits != nullptr && !bits->is_null()) IntWithin(*bits, 2, 16);
+    }
+  };
+  check_rounding("activations", {"bits"});
+  check_rounding("kv_cache", {"key_bits", "value_bits"});
+  const auto check_component = [](const Value& part) { Text(part, "name"), OptionsOf(part, "options"); };
+  if (const Value* grid = recipe.Find("grid")) check_component(*grid);
+  if (const Value* transforms = recipe.Find("transforms")) {
+    for (const Value& transform : transforms->AsList()) check_component(transform);
+  }
+}
 
 // Calls `read`; whatever is missing or of another type is an Error(kIo).
 template <class Read>
@@ -177,27 +232,30 @@ WorkStudy ReadWorkStudy(const std::string& text, const std::string& origin) {
     study.name = Text(json, "study");
     study.evaluate = Entry(json, "evaluate_given");
     study.allow_fallback = Entry(json, "allow_fallback").AsBool();
-    work.evaluate = EvaluateOptions::From(Options(Entry(json, "evaluate")));
+    work.evaluate = EvaluateOptions::From(OptionsOf(json, "evaluate"));
+    for (const char* budget : {"batch_tokens", "kv_budget_bytes", "logits_budget_bytes"}) {
+      IntWithin(Entry(Entry(json, "evaluate"), budget), 0, std::numeric_limits<int64_t>::max());
+    }
     for (const Value& entry : Entry(json, "models").AsList()) {
       PlannedModel model;
       model.spec.name = Text(entry, "name");
       model.spec.path = Text(entry, "path");
       model.spec.backend = Text(entry, "backend");
-      model.spec.backend_options = Options(Entry(entry, "backend_options"));
+      model.spec.backend_options = OptionsOf(entry, "backend_options");
       work.plan.models.push_back(std::move(model));
     }
     for (const Value& entry : Entry(json, "corpora").AsList()) {
       CorpusSpec corpus;
       corpus.name = Text(entry, "name");
       corpus.component = Text(entry, "component");
-      corpus.options = Options(Entry(entry, "options"));
+      corpus.options = OptionsOf(entry, "options");
       study.corpora.push_back(std::move(corpus));
     }
     for (const Value& entry : Entry(json, "tasks").AsList()) {
       TaskSpec task;
       task.name = Text(entry, "name");
       task.component = Text(entry, "component");
-      task.options = Options(Entry(entry, "options"));
+      task.options = OptionsOf(entry, "options");
       task.context.name = task.name;
       for (const Value& path : Entry(entry, "data_paths").AsList()) task.context.data_paths.push_back(path.AsString());
       study.tasks.push_back(std::move(task));
@@ -207,7 +265,8 @@ WorkStudy ReadWorkStudy(const std::string& text, const std::string& origin) {
       column.factor.column = Text(entry, "column");
       column.factor.unit = Text(entry, "unit");
       column.factor.role = ParseFactorRole(Text(entry, "role"));
-      column.source = static_cast<FactorSource>(Entry(entry, "source").AsInt());
+      column.source = static_cast<FactorSource>(
+          IntWithin(Entry(entry, "source"), 0, static_cast<int64_t>(FactorSource::kTask)));
       column.origin = Text(entry, "origin");
       work.plan.factors.push_back(std::move(column));
     }
@@ -242,20 +301,22 @@ Value TrialJson(const Trial& trial) {
 
 Trial ReadTrialJson(const Value& packed, const std::string& origin) {
   return Reading(origin, [&] {
+    constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
     const Value json = Unpacked(packed);
     Trial trial;
     trial.id = Text(json, "id");
     trial.label = Text(json, "label");
-    trial.model = static_cast<size_t>(Entry(json, "model").AsInt());
+    trial.model = static_cast<size_t>(IntWithin(Entry(json, "model"), 0, kMost));
     trial.quantizer = Text(json, "quantizer");
     trial.quantizer_version = Text(json, "quantizer_version");
-    trial.quantizer_options = Options(Entry(json, "options"));
+    trial.quantizer_options = OptionsOf(json, "options");
     trial.recipe = Entry(json, "recipe");
+    CheckRecipe(trial.recipe);
     const Value& calibration = Entry(json, "calibration");
     if (!calibration.is_null()) {
-      trial.calibration = CalibrationSpec{Text(calibration, "corpus"), Entry(calibration, "sequences").AsInt(),
-                                          Entry(calibration, "tokens").AsInt(),
-                                          static_cast<uint64_t>(Entry(calibration, "seed").AsInt())};
+      trial.calibration = CalibrationSpec{
+          Text(calibration, "corpus"), IntWithin(Entry(calibration, "sequences"), 1, kMost),
+          IntWithin(Entry(calibration, "tokens"), 1, kMost), static_cast<uint64_t>(Entry(calibration, "seed").AsInt())};
     }
     trial.compute = {ParseDtype(Text(json, "dtype")), Text(json, "device")};
     for (const Value& pair : Entry(json, "axes").AsList()) {
@@ -264,6 +325,23 @@ Trial ReadTrialJson(const Value& packed, const std::string& origin) {
     trial.factors = Entry(json, "factors").AsList();
     return trial;
   });
+}
+
+void CheckTrial(const Trial& trial, const Plan& plan) {
+  std::string what;
+  const auto is_there = [&](const CorpusSpec& corpus) { return corpus.name == trial.calibration->corpus; };
+  if (trial.model >= plan.models.size()) {
+    what = "its model is number " + std::to_string(trial.model) + " of " + std::to_string(plan.models.size());
+  } else if (trial.factors.size() != plan.factors.size()) {
+    what = "it has " + std::to_string(trial.factors.size()) + " factors, the study " +
+           std::to_string(plan.factors.size());
+  } else if (trial.calibration && std::none_of(plan.study.corpora.begin(), plan.study.corpora.end(), is_there)) {
+    what = "the study has no corpus '" + trial.calibration->corpus + "'";
+  }
+  if (!what.empty()) {
+    throw Error(ErrorKind::kIo, "trial '" + trial.id + "' is not of the study that the work file describes: " + what +
+                                    ". Run again.");
+  }
 }
 
 }  // namespace bitlaw

@@ -31,5 +31,7 @@ BITLAW_EXPORT WorkStudy ReadWorkStudy(const std::string& text, const std::string
 BITLAW_EXPORT Value TrialJson(const Trial& trial);
 /// Error(kIo) for what TrialJson() did not make.
 BITLAW_EXPORT Trial ReadTrialJson(const Value& json, const std::string& origin);
+/// Error(kIo) unless the plan of a work file has what the trial refers to: its model, its corpus, a place a factor.
+BITLAW_EXPORT void CheckTrial(const Trial& trial, const Plan& plan);
 
 }  // namespace bitlaw

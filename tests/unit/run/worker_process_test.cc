@@ -196,7 +196,7 @@ TEST(TrialOrder, ReadsBackFromItsLine) {
   trial.quantizer_version = "1.2.0";
   // In the order of the schema, which is not that of the alphabet; 1.0 stays a real, and a path any bytes.
   trial.quantizer_options = Options(Value::Map{{"damp", 1.0}, {"bits", 3}, {"cache", "/a\xff"}, {"clip", Value()}});
-  trial.recipe = Value::Map{{"activations", Value::Map{{"bits", 8}}}};
+  trial.recipe = Value::Map{{"activations", Value::Map{{"bits", 8}, {"symmetric", true}}}};
   trial.calibration = CalibrationSpec{"c4", 8, 512, 7};
   trial.compute = {Dtype::kBFloat16, "cuda"};
   trial.axes = {{"bits", int64_t{3}}, {"act_order", Value()}};
@@ -210,7 +210,7 @@ TEST(TrialOrder, ReadsBackFromItsLine) {
   EXPECT_EQ(order.trial.quantizer, "gptq");
   EXPECT_EQ(order.trial.quantizer_version, "1.2.0");
   EXPECT_EQ(order.trial.quantizer_options.map().Text(), trial.quantizer_options.map().Text());
-  EXPECT_EQ(order.trial.recipe.Text(), "{activations: {bits: 8}}");
+  EXPECT_EQ(order.trial.recipe.Text(), "{activations: {bits: 8, symmetric: true}}");
   ASSERT_TRUE(order.trial.calibration);
   EXPECT_EQ(order.trial.calibration->corpus, "c4");
   EXPECT_EQ(order.trial.calibration->sequences, 8);
@@ -223,6 +223,74 @@ TEST(TrialOrder, ReadsBackFromItsLine) {
   EXPECT_EQ(order.weights_digest, std::string(64, 'a'));
   EXPECT_EQ(order.code_digest, std::string(64, 'b'));
   EXPECT_EQ(order.work_digest, std::string(64, 'c'));
+}
+
+// The text with `from`, which must be there, changed to `to`.
+std::string With(std::string text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from << " in " << text;
+  return at == std::string::npos ? text : text.replace(at, from.size(), to);
+}
+
+// The error's text; "" if there is none.
+template <class Act>
+std::string FaultOf(Act&& act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kIo);
+    return error.what();
+  }
+  return "";
+}
+
+Trial OneTrial() {
+  Trial trial;
+  trial.id = "0123456789ab";
+  trial.calibration = CalibrationSpec{"c4", 8, 512, 7};
+  const Value nf4 = Value::Map{{"name", "nf4"}, {"options", Value::Map{}}};
+  trial.recipe = Value::Map{{"activations", Value::Map{{"bits", 8}, {"symmetric", true}}}, {"grid", nf4}};
+  trial.factors = {3.5};
+  return trial;
+}
+
+TEST(TrialOrder, SaysWhatIsWrongWithALine) {
+  const std::string line = ToOrderLine({OneTrial(), "a", "b", "c"});
+  const auto fault = [&](const std::string& from, const std::string& to) {
+    return FaultOf([&] { FromOrderLine(With(line, from, to)); });
+  };
+  EXPECT_EQ(fault("3.5", "4.5"), "");
+  const std::string begins = "order: it is not what this bitlaw writes for its workers: ";
+  EXPECT_EQ(fault("\"model\": 0", "\"model\": -1"), begins + "the number -1 is not within 0 and 9223372036854775807.");
+  EXPECT_EQ(fault("512", "0"), begins + "the number 0 is not within 1 and 9223372036854775807.");
+  EXPECT_EQ(fault("\"bits\": 8", "\"bits\": 99"), begins + "the number 99 is not within 2 and 16.");
+  EXPECT_EQ(fault("\"symmetric\"", "\"symmetry\""), begins + "'symmetric' is missing.");
+  EXPECT_EQ(fault("\"name\"", "\"names\""), begins + "'name' is missing.");
+  EXPECT_EQ(fault("3.5", "{\"$real\": \"7\"}"), begins + "'7' is not nan, inf or -inf.");
+  EXPECT_EQ(fault("3.5", "{\"$bytes\": \"ff0\"}"), begins + "'ff0' are no bytes in hexadecimal digits.");
+  EXPECT_EQ(fault("3.5", "{\"$map\": [[\"a\", 1], [\"a\", 2]]}"), begins + "'a' stands twice.");
+  EXPECT_THAT(fault("3.5", "{\"$at\": [\"f\", 5000000000, 1], \"$value\": 1}"),
+              HasSubstr("the number 5000000000 is not within 1 and 2147483647."));
+  EXPECT_THAT(fault("\"options\": {}", "\"options\": 3"), HasSubstr(begins));
+}
+
+// A worker looks its model up by number, and its factors by that of the study's.
+TEST(TrialOrder, IsOfTheStudyOfTheWorkFile) {
+  Plan plan;
+  plan.models.resize(1);
+  plan.factors.resize(1);
+  plan.study.corpora = {{"c4", "text", Options(), {}}};
+  const auto fault = [&](const auto& change) {
+    Trial trial = OneTrial();
+    change(trial);
+    return FaultOf([&] { CheckTrial(trial, plan); });
+  };
+  const std::string begins = "trial '0123456789ab' is not of the study that the work file describes: ";
+  EXPECT_EQ(fault([](Trial&) {}), "");
+  EXPECT_EQ(fault([](Trial& trial) { trial.model = 1; }), begins + "its model is number 1 of 1. Run again.");
+  EXPECT_EQ(fault([](Trial& trial) { trial.factors.clear(); }), begins + "it has 0 factors, the study 1. Run again.");
+  EXPECT_EQ(fault([](Trial& trial) { trial.calibration->corpus = "c5"; }),
+            begins + "the study has no corpus 'c5'. Run again.");
 }
 
 TEST(TrialOrder, IsNoOtherLine) {
@@ -275,7 +343,7 @@ TEST(WorkStudy, ReadsBackWhatItWrote) {
   EXPECT_EQ(work.plan.study.evaluate.Text(), "{batch_tokens: 64}");
   EXPECT_TRUE(work.plan.study.allow_fallback);
   EXPECT_EQ(work.evaluate.batch_tokens, 64);
-  EXPECT_EQ(work.evaluate.kv_budget_bytes, 1 << 30);
+  EXPECT_EQ(work.evaluate.kv_budget_bytes, 0);  // Left to the program.
 }
 
 TEST(WorkStudy, IsNoOtherText) {
@@ -286,6 +354,15 @@ TEST(WorkStudy, IsNoOtherText) {
     EXPECT_STREQ(error.what(),
                  "work.json: it is not what this bitlaw writes for its workers: 'study' is missing.");
   }
+  Plan plan;
+  plan.factors.resize(1);
+  const std::string text = WriteWorkStudy(plan, EvaluateOptions());
+  EXPECT_THAT(FaultOf([&] { ReadWorkStudy(With(text, "\"source\": 0", "\"source\": 5"), "work.json"); }),
+              HasSubstr("workers: the number 5 is not within 0 and 4."));
+  EXPECT_THAT(FaultOf([&] { ReadWorkStudy(With(text, "\"batch_tokens\": 0", "\"batch_tokens\": -2"), "work.json"); }),
+              HasSubstr("workers: the number -2 is not within 0 and 9223372036854775807."));
+  EXPECT_THAT(FaultOf([&] { ReadWorkStudy(With(text, "\"evaluate\": {", "\"evaluate\": 3, \"e\": {"), "work.json"); }),
+              HasSubstr("work.json: it is not what"));
 }
 
 }  // namespace
