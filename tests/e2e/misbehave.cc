@@ -1,7 +1,9 @@
 #include <ATen/ATen.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -69,6 +71,8 @@ class Misbehave final : public bitlaw::Quantizer {
     if (act_ == "stop_self") ::raise(SIGSTOP);
     if (act_ == "thread_throw") std::thread([] { throw 3; }).join();
     if (act_ == "rlimit") NoFiles();
+    if (act_ == "no_open") NoOpen(false);
+    if (act_ == "no_open_for_good") DropPrivilege(), NoOpen(true);
     if (act_ == "hog") Hog();
     if (act_ == "kill_parent" && fs::remove(Path("BITLAW_E2E_VICTIM"))) ::kill(::getppid(), SIGKILL), ::sleep(600);
     if (act_ == "half_line") SayHalfALine();
@@ -101,6 +105,23 @@ class Misbehave final : public bitlaw::Quantizer {
   static void NoFiles() {
     const rlimit none{0, 0};
     ::setrlimit(RLIMIT_FSIZE, &none);
+  }
+
+  // Nothing more can be opened. A hard limit is not raised again without privilege.
+  static void NoOpen(bool hard) {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = 0;
+    if (hard) limit.rlim_max = 0;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+  static void DropPrivilege() {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct sets[2]{};
+    ::syscall(SYS_capget, &header, sets);
+    sets[0].effective &= ~(1u << CAP_SYS_RESOURCE);
+    sets[0].permitted &= ~(1u << CAP_SYS_RESOURCE);
+    ::syscall(SYS_capset, &header, sets);
   }
 
   // Takes memory until there is none; an address space of 256 MiB more stands for the machine's.
@@ -206,7 +227,7 @@ void Register(bitlaw::Registrar& registrar) {
   schema.Choice("act", {"well", "segfault", "abort", "exit", "memory", "sleep", "throw", "throw_int", "fork_exit",
                         "close_all", "say_done", "flood", "replace", "touch", "remove", "die_late", "round_up", "umask",
                         "flush_subnormals", "fork_segv", "exit0", "stack", "stop_self", "thread_throw", "rlimit", "hog",
-                        "nan", "kill_parent", "half_line"})
+                        "nan", "kill_parent", "half_line", "no_open", "no_open_for_good"})
       .Default("well")
       .Doc("What to do instead of rounding.");
   registrar.Add<bitlaw::Quantizer>({"misbehave", "Does what no quantizer should.", ""}, schema,

@@ -104,6 +104,9 @@ TEST_F(StudyRun, WhatAPluginChangedOfItsProcessDoesNotReachTheNextTrial) {
   ASSERT_EQ(undisturbed.size(), 5u);  // Two tasks with their items, one quantization.
   EXPECT_EQ(records_beside("round_up"), undisturbed);
   EXPECT_EQ(records_beside("flush_subnormals"), undisturbed);
+  // A limit is raised again; where that cannot be done, the next trial gets another process.
+  EXPECT_EQ(records_beside("no_open"), undisturbed);
+  EXPECT_EQ(records_beside("no_open_for_good"), undisturbed);
 }
 
 // Nobody is left who could record a failure.

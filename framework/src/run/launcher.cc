@@ -330,12 +330,12 @@ class Launcher {
           break;
         }
         TrialDone(worker);
-        GiveNext(worker);
+        GoOn(worker, message);
         break;
       case Kind::kFailed:
         worker.stage = message.task.empty() ? worker.stage : message.task;
         Fail(worker, message.error_kind, message.text);
-        GiveNext(worker);
+        GoOn(worker, message);
         break;
     }
   }
@@ -345,6 +345,9 @@ class Launcher {
     store_.ForgetFailure(plan_.trials[*worker.trial].id);
     Event(fmt::format("{} done in {:.0f} s", plan_.trials[*worker.trial].label, Elapsed(worker.trial_began)));
   }
+
+  // After the end of a trial.
+  void GoOn(Worker& worker, const WorkerMessage& message) { message.spent ? Replace(worker) : GiveNext(worker); }
 
   void GiveNext(Worker& worker) {
     worker.trial.reset();

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/files/durable_file.h"
+#include "base/resource_limits.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
 #include "plan/work_study.h"
@@ -57,6 +58,7 @@ void CheckOrder(const TrialOrder& order, const std::string& code_digest, const W
   if (order.code_digest != code_digest) {
     throw Error(ErrorKind::kPlugin, "bitlaw or a plugin was replaced while the study ran. Run again.");
   }
+  CheckTrial(order.trial, work.plan);
   if (order.weights_digest != contents.WeightsDigest(order.trial.model)) {
     throw Error(ErrorKind::kIo, "model '" + work.plan.models.at(order.trial.model).spec.name +
                                     "' was replaced while the study ran. Run again for the model that is there now.");
@@ -77,7 +79,10 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
   // A line of its own, whatever a plugin left unfinished there.
   const Tell tell = [&](const WorkerMessage& message) { WriteAll(options.out, "\n" + ToLine(message)); };
   tell({});
+  const ResourceLimits limits;
   for (std::string line; ReadLine(options.in, line);) {
+    WorkerMessage end;
+    end.kind = WorkerMessage::Kind::kDone;
     try {
       const TrialOrder order = FromOrderLine(line);
       // Whatever the last trial left must not reach this one.
@@ -87,19 +92,19 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
       const std::string& kind = order.trial.compute.device;
       const TrialSetting setting{work.evaluate, options.device.empty() ? kind : options.device, threads};
       RunTrial(contents, order.trial, setting, store, cache, code, state, tell);
-      WorkerMessage done;
-      done.kind = WorkerMessage::Kind::kDone;
-      tell(done);
     } catch (const Error& error) {
-      tell(Failure(std::string(Name(error.kind())), error.what()));
+      end = Failure(std::string(Name(error.kind())), error.what());
     } catch (const c10::Error& error) {
-      tell(Failure("bug", error.what_without_backtrace()));
+      end = Failure("bug", error.what_without_backtrace());
     } catch (const std::bad_alloc&) {
-      tell(
-          Failure("budget", "memory ran out. Use fewer workers, a smaller evaluate.batch_tokens, or a smaller model."));
+      end = Failure("budget",
+                    "memory ran out. Use fewer workers, a smaller evaluate.batch_tokens, or a smaller model.");
     } catch (const std::exception& error) {
-      tell(Failure("bug", error.what()));
+      end = Failure("bug", error.what());
     }
+    end.spent = !limits.Restore();
+    tell(end);
+    if (end.spent) break;
   }
   return 0;
 }

@@ -19,7 +19,8 @@ struct BITLAW_EXPORT WorkerOptions {
 
 /// Runs the trials that it is told, one after the other, until its input ends: by the work file of the output, which
 /// must be the one that an order names. A trial that throws is told of and the next one taken. `state` is from before
-/// the first plugin was opened; each trial begins with it. Returns the exit code.
+/// the first plugin was opened; each trial begins with it, and with the resource limits that were there before the first
+/// one. Where these cannot be raised again the worker says that it is spent, and ends. Returns the exit code.
 BITLAW_EXPORT int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerOptions& options);
 
 }  // namespace bitlaw

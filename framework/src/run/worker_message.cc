@@ -21,6 +21,11 @@ std::string TextOf(const Value& map, const char* key) {
   return value != nullptr && value->is_string() ? value->AsString() : "";
 }
 
+bool FlagOf(const Value& map, const char* key) {
+  const Value* value = map.Find(key);
+  return value != nullptr && value->is_bool() && value->AsBool();
+}
+
 double NumberOf(const Value& map, const char* key) {
   const Value* value = map.Find(key);
   return value != nullptr && value->is_number() ? value->AsReal() : std::numeric_limits<double>::quiet_NaN();
@@ -39,7 +44,8 @@ std::string ToLine(const WorkerMessage& message) {
                                  {"standard_error", Number(message.standard_error)},
                                  {"elapsed_s", Number(message.elapsed_s)},
                                  {"found", message.found},
-                                 {"error_kind", message.error_kind}};
+                                 {"error_kind", message.error_kind},
+                                 {"spent", message.spent}};
   return value.CanonicalJson() + "\n";
 }
 
@@ -64,8 +70,8 @@ std::optional<WorkerMessage> FromLine(std::string_view line) {
     message.value = NumberOf(value, "value");
     message.standard_error = NumberOf(value, "standard_error");
     message.elapsed_s = NumberOf(value, "elapsed_s");
-    const Value* found = value.Find("found");
-    message.found = found != nullptr && found->is_bool() && found->AsBool();
+    message.found = FlagOf(value, "found");
+    message.spent = FlagOf(value, "spent");
     message.error_kind = TextOf(value, "error_kind");
     return message;
   }

@@ -27,6 +27,7 @@ struct BITLAW_EXPORT WorkerMessage {
   double value = 0, standard_error = 0, elapsed_s = 0;  ///< NaN where unknown.
   bool found = false;
   std::string error_kind;
+  bool spent = false;  ///< kDone, kFailed: what a plugin did to the process cannot be undone. It takes no other trial.
 };
 
 BITLAW_EXPORT std::string ToLine(const WorkerMessage& message);  ///< With the line end.
