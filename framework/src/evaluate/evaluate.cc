@@ -156,6 +156,10 @@ class Evaluation {
       }
     }
     if (requests.empty()) return;
+    if (options_.stream_blocks) {
+      throw Error(ErrorKind::kUnsupported, "task '" + result_.card.name + "': it generates, and with stream_blocks every token would read "
+                                               "the whole model again. Leave stream_blocks out, or the task.");
+    }
     const auto name = [&](size_t i) { return NameOf(items, slots[i]); };
     std::vector<GenerateResponse> texts = Generate(forward_, requests, name, [&](int64_t more) { Report(more); });
     for (size_t i = 0; i < texts.size(); ++i) responses_[slots[i].item][slots[i].request] = std::move(texts[i]);

@@ -17,7 +17,12 @@ ForwardPass::ForwardPass(Model& model, const EvaluateOptions& options, EvaluateC
   KvCache probe(model_.summary().num_blocks, 1);
   const TokenRun run{*probe.Add(KvCache::kNoParent, 1), 1};
   const at::Tensor token = at::zeros({1, 1}, at::TensorOptions(at::kLong).device(at::Device(model.compute().device)));
-  model_.Forward(token, {&probe, {&run, 1}});
+  if (options_.stream_blocks) {
+    model_.block(0).Forward(model_.Embed(token), {&probe, {&run, 1}});
+    model_.DropBlock(0);
+  } else {
+    model_.Forward(token, {&probe, {&run, 1}});
+  }
   kv_bytes_per_token_ = std::max<int64_t>(1, probe.size_bytes());
 }
 
@@ -37,6 +42,18 @@ void ForwardPass::WithLessMemory(const std::function<void()>& body) {
   }
 }
 
+BlockStream ForwardPass::EndStream() {
+  BlockStream stream = *std::move(stream_);
+  stream_.reset();
+  stream.Run();
+  return stream;
+}
+
+int64_t ForwardPass::streamed_tokens() const {
+  const int64_t width = model_.summary().hidden_size * (model_.compute().dtype == Dtype::kFloat32 ? 4 : 2);
+  return std::max<int64_t>(1, options_.kv_budget_bytes / std::max<int64_t>(1, width));
+}
+
 int64_t ForwardPass::held_tokens() const {
   return std::max<int64_t>(1, options_.kv_budget_bytes / kv_bytes_per_token_);
 }
@@ -47,8 +64,12 @@ int64_t ForwardPass::max_positions() const {
 }
 
 at::Tensor ForwardPass::Run(std::span<const int32_t> ids, KvCache& cache, std::span<const TokenRun> runs) {
+  cost_.tokens_computed += static_cast<int64_t>(ids.size());
+  if (stream_) {
+    noted_ = stream_->Note(ids, cache, runs);
+    return {};
+  }
   const at::Tensor tokens = Indices({ids.begin(), ids.end()});  // [T]
-  cost_.tokens_computed += tokens.numel();
   return model_.Forward(tokens.unsqueeze(0), {&cache, runs})[0];  // [T, D]
 }
 

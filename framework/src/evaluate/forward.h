@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bitlaw/api/model.h"
+#include "evaluate/block_stream.h"
 #include "evaluate/encode.h"
 #include "evaluate/evaluate.h"
 #include "evaluate/reading_plan.h"
@@ -26,6 +27,15 @@ class ForwardPass {
   int64_t max_positions() const;
   /// Tokens whose keys and values fit the budget.
   int64_t held_tokens() const;
+
+  /// Until EndStream(), Run() notes passes for a BlockStream instead of running them, and gives an undefined tensor.
+  void BeginStream() { stream_.emplace(model_); }
+  /// The passes since BeginStream(), carried out block by block.
+  BlockStream EndStream();
+  /// Of the pass that was noted last.
+  size_t noted_pass() const { return noted_; }
+  /// Tokens of all passes whose hidden states fit the budget for keys and values.
+  int64_t streamed_tokens() const;
 
   /// The ids of `runs` in their order -> hidden [T, D]. Adds to `cache`.
   at::Tensor Run(std::span<const int32_t> ids, KvCache& cache, std::span<const TokenRun> runs);
@@ -49,7 +59,9 @@ class ForwardPass {
   Model& model_;
   EvaluateOptions options_;
   EvaluateCost& cost_;
-  int64_t kv_bytes_per_token_ = 0;
+  int64_t kv_bytes_per_token_ = 0;  // Of all blocks, or of one where they are streamed.
+  std::optional<BlockStream> stream_;
+  size_t noted_ = 0;
 };
 
 /// Carries out a plan: reads headers when they are needed, and keeps those that lead to the current one.

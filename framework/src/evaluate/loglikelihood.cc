@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -35,16 +36,14 @@ class Scorer {
  private:
   // Reads and scores what is not done.
   void ReadOpen() {
-    CollectSequences();
-    std::vector<PlannedText> texts;
-    for (const Sequence& sequence : sequences_) {
-      const auto length = static_cast<int64_t>(sequence.ids->size());
-      int64_t first_scored = length;
-      for (const size_t i : sequence.inputs) first_scored = std::min(first_scored, inputs_[i].first_scored);
-      texts.push_back({sequence.ids, first_scored, length, 0});
+    if (forward_.options().stream_blocks) {
+      // As many texts at a time as their hidden states have room; each time all blocks are read again.
+      while (CollectSequences(forward_.streamed_tokens())) ReadStreamed();
+      return;
     }
-    const EvaluateOptions& options = forward_.options();
-    const ReadingPlan plan = PlanReading(texts, {options.batch_tokens, forward_.held_tokens(), options.share_prefixes});
+    if (!CollectSequences(std::numeric_limits<int64_t>::max())) return;
+    const std::vector<PlannedText> texts = Texts();
+    const ReadingPlan plan = Plan(texts);
     PlanReader reader(forward_, texts, plan);
     for (size_t h = 0; h < plan.headers.size(); ++h) {
       for (const ReadingPlan::Pass& pass : plan.headers[h].passes) {
@@ -55,7 +54,48 @@ class Scorer {
     }
   }
 
-  void CollectSequences() {
+  void ReadStreamed() {
+    struct Noted {
+      const ReadingPlan::Pass* pass;
+      PlanReader::Pass read;
+      size_t number;
+    };
+    const std::vector<PlannedText> texts = Texts();
+    const ReadingPlan plan = Plan(texts);
+    std::vector<Noted> noted;
+    forward_.BeginStream();
+    {
+      PlanReader reader(forward_, texts, plan);
+      for (size_t h = 0; h < plan.headers.size(); ++h) {
+        for (const ReadingPlan::Pass& pass : plan.headers[h].passes) {
+          reader.Read(static_cast<int>(h), pass, [&](const PlanReader::Pass& read, const at::Tensor&) {
+            noted.push_back({&pass, read, forward_.noted_pass()});
+          });
+        }
+      }
+    }
+    BlockStream stream = forward_.EndStream();
+    for (const Noted& one : noted) Score(*one.pass, one.read, stream.Take(one.number));
+  }
+
+  std::vector<PlannedText> Texts() const {
+    std::vector<PlannedText> texts;
+    for (const Sequence& sequence : sequences_) {
+      const auto length = static_cast<int64_t>(sequence.ids->size());
+      int64_t first_scored = length;
+      for (const size_t i : sequence.inputs) first_scored = std::min(first_scored, inputs_[i].first_scored);
+      texts.push_back({sequence.ids, first_scored, length, 0});
+    }
+    return texts;
+  }
+
+  ReadingPlan Plan(std::span<const PlannedText> texts) const {
+    const EvaluateOptions& options = forward_.options();
+    return PlanReading(texts, {options.batch_tokens, forward_.held_tokens(), options.share_prefixes});
+  }
+
+  // What is not done, up to so many tokens but at least one sequence; false if everything is done.
+  bool CollectSequences(int64_t most_tokens) {
     sequences_.clear();
     std::vector<size_t> order;
     for (size_t i = 0; i < inputs_.size(); ++i) {
@@ -66,11 +106,18 @@ class Scorer {
       std::stable_sort(order.begin(), order.end(),
                        [&](size_t a, size_t b) { return inputs_[a].input < inputs_[b].input; });
     }
+    int64_t tokens = 0;
     for (const size_t i : order) {
       const bool is_known = share && !sequences_.empty() && *sequences_.back().ids == inputs_[i].input;
-      if (!is_known) sequences_.push_back({&inputs_[i].input, {}});
+      if (!is_known) {
+        const auto length = static_cast<int64_t>(inputs_[i].input.size());
+        if (!sequences_.empty() && tokens > most_tokens - length) break;
+        tokens += length;
+        sequences_.push_back({&inputs_[i].input, {}});
+      }
       sequences_.back().inputs.push_back(i);
     }
+    return !sequences_.empty();
   }
 
   // ln p of every target of the pass. Logits are taken once for each token read. hidden [T, D]

@@ -12,6 +12,9 @@ OptionSchema EvaluateOptions::Schema() {
       "elsewhere.");
   schema.Int("logits_budget_bytes").Min(1).Word("auto", 0).Default(defaults.logits_budget_bytes).Unit("bytes").Doc(
       "Memory for the logits of one step. auto: 128 MiB on the CPU, a sixteenth of what is free elsewhere.");
+  schema.Bool("stream_blocks").Default(defaults.stream_blocks).Doc(
+      "Read one block of the model at a time and use it for all texts, for a model larger than memory. Not for tasks that "
+      "generate.");
   schema.Bool("share_prefixes").Default(defaults.share_prefixes).Doc(
       "Compute common prefixes once; false reads every request whole, for comparison.");
   return schema;
@@ -22,6 +25,7 @@ EvaluateOptions EvaluateOptions::From(const Options& options) {
   result.batch_tokens = options.Int("batch_tokens");
   result.kv_budget_bytes = options.Int("kv_budget_bytes");
   result.logits_budget_bytes = options.Int("logits_budget_bytes");
+  result.stream_blocks = options.Bool("stream_blocks");
   result.share_prefixes = options.Bool("share_prefixes");
   return result;
 }
@@ -30,6 +34,7 @@ Value EvaluateOptions::map() const {
   return Value::Map{{"batch_tokens", batch_tokens},
                     {"kv_budget_bytes", kv_budget_bytes},
                     {"logits_budget_bytes", logits_budget_bytes},
+                    {"stream_blocks", stream_blocks},
                     {"share_prefixes", share_prefixes}};
 }
 

@@ -14,6 +14,8 @@ struct BITLAW_EXPORT EvaluateOptions {
   int64_t batch_tokens = 0;         ///< Tokens of one forward pass, unless one text alone has more.
   int64_t kv_budget_bytes = 0;      ///< For keys and values, unless one text alone needs more.
   int64_t logits_budget_bytes = 0;  ///< For the [positions, V] logits of one step.
+  /// Read one block of the model at a time and use it for all texts: for a model larger than memory. Generation refuses.
+  bool stream_blocks = false;
   bool share_prefixes = true;                 ///< False: every request is a forward pass of its own (for comparison).
   bool keep_samples = false;                  ///< Keep items and responses in the result.
 

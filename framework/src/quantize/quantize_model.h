@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -112,6 +113,11 @@ BITLAW_EXPORT QuantizedModel QuantizeModel(Model& model, const Quantizer& quanti
 /// Installs what was quantized before into a model of the same layers. Error(kIo) naming `origin` with every layer
 /// that is missing, left over or of another shape.
 BITLAW_EXPORT void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::string& origin);
+
+/// `model` whose blocks are quantized as `quantized` says each time they are read, so that they may be dropped and read again.
+/// `activations`: what layers' inputs are rounded to where no layer is quantized. Errors as InstallQuantized().
+BITLAW_EXPORT std::unique_ptr<Model> WithInstalledBlocks(std::unique_ptr<Model> model, QuantizedModel quantized,
+                                                         std::optional<ActivationGrid> activations, const std::string& origin);
 
 /// The digest of QuantizedModel::codes_digest.
 BITLAW_EXPORT std::string DigestOfCodes(const QuantizedModel& model);

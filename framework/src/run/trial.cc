@@ -178,6 +178,16 @@ class TrialRun {
                        "of threads made them.",
                        trial_.label, ShortDigest(header_.codes_digest), ShortDigest(recorded_codes_digest_)));
     }
+    if (!setting_.evaluate.stream_blocks) return;
+    const MadeRecipe made = MakeRecipe(contents_.host(), trial_.quantizer, trial_.quantizer_options, trial_.recipe);
+    const QuantizeRecipe recipe = QuantizeRecipeOf(made, trial_.recipe);
+    if (quantized->layers.empty() && !recipe.transforms.empty()) {
+      throw Error(ErrorKind::kUnsupported,
+                  fmt::format("{}: its transforms change weights that nothing quantizes, and with stream_blocks they would be "
+                              "read again as they were. Leave stream_blocks out.",
+                              trial_.label));
+    }
+    model_ = WithInstalledBlocks(std::move(model_), *std::move(quantized), recipe.activations, artifact.string());
   }
 
   // Codes that an earlier try left behind; anything wrong with them costs their time, no more.
@@ -191,7 +201,7 @@ class TrialRun {
     Stage("load quantized weights");
     try {
       QuantizedModel quantized = LoadQuantized(artifact).model;
-      InstallQuantized(*model_, quantized, artifact.string());
+      if (!setting_.evaluate.stream_blocks) InstallQuantized(*model_, quantized, artifact.string());
       return quantized;
     } catch (const Error& error) {
       Warn(fmt::format("{} The model is quantized anew.", error.what()));
@@ -214,6 +224,7 @@ class TrialRun {
     Stage("quantize");
     QuantizeSettings settings;
     settings.allow_fallback = study_.allow_fallback;
+    settings.keep_blocks = !setting_.evaluate.stream_blocks;
     QuantizedModel quantized =
         QuantizeModel(*model_, QuantizeRecipeOf(made, trial_.recipe), calibration, settings, [&](const QuantizeProgress& progress) {
           StageAtTimes([&] {

@@ -163,6 +163,61 @@ TEST(Evaluate, GivesUpWhereTheSmallestPassesFindNoMemory) {
   }
 }
 
+// Counts the blocks in memory.
+class CountedBlocks : public ToyModel {
+ public:
+  CountedBlocks() : ToyModel(1, 4096) {}
+
+  Block& block(int64_t i) override {
+    if (held_.insert(i).second) ++blocks_read;
+    most_held = std::max(most_held, held_.size());
+    return ToyModel::block(i);
+  }
+  void DropBlock(int64_t i) override { held_.erase(i); }
+
+  size_t most_held = 0;
+  int blocks_read = 0;
+
+ private:
+  std::set<int64_t> held_;
+};
+
+TEST(Evaluate, StreamsBlocksOneAtATimeForAllTexts) {
+  CountedBlocks model;
+  EvaluateOptions options;
+  options.stream_blocks = true;
+  options.batch_tokens = 64;  // Several passes, and headers before them.
+  const std::string header = "the header that all of them have in common, and that is longer than a pass may be. ";
+  const TaskResult result = RunTask(model, MakeQuestions(30, header), options);
+  EXPECT_EQ(model.most_held, 1u);
+  EXPECT_EQ(model.blocks_read, 3) << "once to see what a token's keys take, and once each";
+  ExpectSameAsAlone(result, model);
+}
+
+TEST(Evaluate, StreamsBlocksAgainWhereHiddenStatesFindNoRoom) {
+  CountedBlocks model;
+  EvaluateOptions options;
+  options.stream_blocks = true;
+  options.kv_budget_bytes = 200 * 16 * 4;  // Hidden states of 200 tokens.
+  const TaskResult result = RunTask(model, MakeQuestions(30), options);
+  EXPECT_EQ(model.most_held, 1u);
+  EXPECT_GT(model.blocks_read, 5);
+  ExpectSameAsAlone(result, model);
+}
+
+TEST(Evaluate, RefusesToGenerateFromStreamedBlocks) {
+  CountedBlocks model;
+  EvaluateOptions options;
+  options.stream_blocks = true;
+  try {
+    RunTask(model, MakeGenerations(2), options);
+    FAIL() << "generated";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUnsupported);
+    EXPECT_NE(std::string(error.what()).find("Leave stream_blocks out"), std::string::npos) << error.what();
+  }
+}
+
 TEST(Evaluate, DoesNotDependOnTheOrderOfItems) {
   ToyModel model;
   std::vector<TaskItem> items = MakeQuestions(30);

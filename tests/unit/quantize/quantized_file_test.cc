@@ -125,6 +125,27 @@ TEST_F(QuantizedFileTest, InstallsIntoAModelOfTheSameLayers) {
   EXPECT_TRUE(at::equal(fresh->Forward(tokens, {}), model->Forward(tokens, {})));
 }
 
+TEST_F(QuantizedFileTest, InstallsAgainIntoBlocksThatWereDropped) {
+  const auto model = RandomDecoder(SmallConfig());
+  const QuantizedModel quantized = Quantize(*model);
+  const auto streamed = WithInstalledBlocks(RandomDecoder(SmallConfig()), quantized, {}, "codes");
+  const at::Tensor tokens = SomeTokens(2, 9), expected = model->Forward(tokens, {});
+  EXPECT_TRUE(at::equal(streamed->Forward(tokens, {}), expected));
+  for (int64_t b = 0; b < streamed->summary().num_blocks; ++b) streamed->DropBlock(b);
+  EXPECT_TRUE(at::equal(streamed->Forward(tokens, {}), expected));
+}
+
+TEST_F(QuantizedFileTest, QuantizesTheSameWhenItDropsBlocks) {
+  const auto kept = RandomDecoder(SmallConfig()), dropped = RandomDecoder(SmallConfig()), fresh = RandomDecoder(SmallConfig());
+  const auto rtn = MakeQuantizer("rtn", {{"bits", 3}, {"group_size", 16}});
+  QuantizeSettings settings;
+  const std::string digest = QuantizeModel(*kept, *rtn, nullptr, settings).codes_digest;
+  settings.keep_blocks = false;
+  EXPECT_EQ(QuantizeModel(*dropped, *rtn, nullptr, settings).codes_digest, digest);
+  const at::Tensor tokens = SomeTokens(2, 9);
+  EXPECT_TRUE(at::equal(dropped->Forward(tokens, {}), fresh->Forward(tokens, {}))) << "blocks were not read again";
+}
+
 TEST_F(QuantizedFileTest, RefusesAModelOfOtherLayers) {
   const auto model = RandomDecoder(SmallConfig());
   QuantizedModel quantized = Quantize(*model);

@@ -63,6 +63,10 @@ class BITLAW_EXPORT KvCache {
   /// Once all blocks have written: the tokens of the pass are held.
   void Advance(std::span<const TokenRun> runs);
 
+  /// The segments of `other` in place of its own; keys and values stay. For a cache that takes the passes of another one
+  /// again, in their order.
+  void TakeLayout(const KvCache& other);
+
   const at::Tensor& keys(int64_t block) const { return keys_.at(block); }      ///< [slots, K, Dh]
   const at::Tensor& values(int64_t block) const { return values_.at(block); }  ///< [slots, K, Dh]
   /// Copies of all that the last token of `run` sees, in order: two of [past + length + run.tokens, K, Dh].

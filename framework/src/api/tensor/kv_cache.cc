@@ -161,6 +161,15 @@ void KvCache::Advance(std::span<const TokenRun> runs) {
   for (const TokenRun& run : runs) segments_[run.segment].length = At(run.segment).length + run.tokens;
 }
 
+void KvCache::TakeLayout(const KvCache& other) {
+  limit_ = other.limit_;
+  end_ = other.end_;
+  gaps_ = other.gaps_;
+  segments_ = other.segments_;
+  free_segments_ = other.free_segments_;
+  generation_ = NextGeneration();
+}
+
 std::pair<at::Tensor, at::Tensor> KvCache::Seen(int64_t block, const TokenRun& run) const {
   std::vector<at::Tensor> keys, values;
   const auto take = [&](const Segment& segment, int64_t count) {

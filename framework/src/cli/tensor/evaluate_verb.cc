@@ -274,16 +274,24 @@ int EvaluateModel(Session& session, const EvaluateArguments& arguments) {
   const int threads = SetTorchThreads(arguments.threads);
   const std::vector<LoadedTask> tasks = LoadTasks(session, arguments);
   const ComputeSetting compute{.dtype = ParseDtype(arguments.dtype), .device = arguments.device};
-  const OpenedModel opened = OpenModelArgument(session.plugins(), arguments.model, arguments.backend, compute);
+  if (arguments.against_unquantized && arguments.evaluate.stream_blocks) {
+    throw Error(ErrorKind::kSpec, "--against-unquantized reads two models side by side, which --stream-blocks does not. Leave "
+                                  "one of them out.");
+  }
+  OpenedModel opened = OpenModelArgument(session.plugins(), arguments.model, arguments.backend, compute);
   const ModelSummary& summary = opened.model->summary();
   Value about;
   if (!arguments.quantized.empty()) {
     QuantizedFile file = LoadQuantized(arguments.quantized);
-    InstallQuantized(*opened.model, file.model, arguments.quantized);
     about = std::move(file.about);
     about.Set("bits_requested", file.model.bits_requested);
     about.Set("bits_effective", file.model.bits_effective);
     about.Set("codes_digest", file.model.codes_digest);
+    if (arguments.evaluate.stream_blocks) {
+      opened.model = WithInstalledBlocks(std::move(opened.model), std::move(file.model), {}, arguments.quantized);
+    } else {
+      InstallQuantized(*opened.model, file.model, arguments.quantized);
+    }
   }
   OpenedModel unquantized;
   if (arguments.against_unquantized) {
@@ -377,6 +385,8 @@ void AddEvaluateVerb(CLI::App& app, Session& session) {
                    "Memory for the logits of one step; 0: 128 MiB on the CPU, a sixteenth of what is free elsewhere")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
+  verb->add_flag("--stream-blocks", arguments->evaluate.stream_blocks,
+                 "Read one block of the model at a time and use it for all texts: for a model larger than memory");
   verb->add_option("--json", arguments->json, "Write results as JSON to this file; - prints them instead of the table");
   verb->add_option("--samples", arguments->samples,
                    "Write every item with its answers, and the right one, to this JSON-lines file");

@@ -1,0 +1,147 @@
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "bitlaw/api/torch_errors.h"
+#include "bitlaw/base/error.h"
+#include "quantize/quantize_model.h"
+
+namespace bitlaw {
+namespace {
+
+using LayersByName = std::map<std::string, const QuantizedLayer*>;
+
+// The layers of `quantized`, which must be those of the model.
+LayersByName LayersFor(const ModelSummary& model, const QuantizedModel& quantized, const std::string& origin) {
+  LayersByName by_name;
+  for (const QuantizedLayer& layer : quantized.layers) by_name[layer.shape.name] = &layer;
+  std::vector<std::string> missing, other_shape;
+  for (const LinearShape& shape : model.linears) {
+    const auto found = by_name.find(shape.name);
+    if (found == by_name.end()) {
+      missing.push_back(shape.name);
+      continue;
+    }
+    const LinearShape& held = found->second->shape;
+    if (held.in_features != shape.in_features || held.out_features != shape.out_features) {
+      other_shape.push_back(fmt::format("{} is [{}, {}], in the model [{}, {}]", shape.name, held.out_features,
+                                        held.in_features, shape.out_features, shape.in_features));
+    }
+  }
+  std::vector<std::string> unused;
+  for (const auto& [name, layer] : by_name) {
+    if (std::none_of(model.linears.begin(), model.linears.end(),
+                     [&](const LinearShape& shape) { return shape.name == name; })) {
+      unused.push_back(name);
+    }
+  }
+  if (!missing.empty() || !other_shape.empty() || !unused.empty()) {
+    throw Error(ErrorKind::kIo, fmt::format("{}: these quantized layers are not those of '{}'. Missing: {}. Left over: "
+                                            "{}. Of another shape: {}. Quantize this model anew.",
+                                            origin, model.name, JoinNames(missing), JoinNames(unused),
+                                            JoinNames(other_shape)));
+  }
+  return by_name;
+}
+
+[[noreturn]] void RefuseOtherWeights(const std::string& model, const std::string& origin) {
+  throw Error(ErrorKind::kIo, fmt::format("{}: its norms and biases are not those of '{}'. Quantize this model anew.", origin,
+                                          model));
+}
+
+// Puts the norms and biases of one block in place; how many there were.
+size_t InstallOtherWeights(Block& block, const QuantizedModel& quantized, const std::string& model, const std::string& origin) {
+  if (quantized.other_weights.empty()) return 0;
+  size_t count = 0;
+  for (const auto& [name, held] : block.other_weights()) {
+    const auto& all = quantized.other_weights;
+    const auto found = std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.first == name; });
+    if (found == all.end() || found->second.sizes() != held.sizes()) RefuseOtherWeights(model, origin);
+    block.SetOtherWeight(name, found->second);
+    ++count;
+  }
+  return count;
+}
+
+void InstallLayers(Block& block, const LayersByName& layers) {
+  for (int stage = 0; stage < block.num_stages(); ++stage) {
+    for (Linear* linear : block.stage_linears(stage)) linear->Install(layers.at(linear->shape().name)->linear);
+  }
+}
+
+class InstalledModel : public Model {
+ public:
+  InstalledModel(std::unique_ptr<Model> model, QuantizedModel quantized, std::optional<ActivationGrid> activations,
+                 std::string origin)
+      : model_(std::move(model)),
+        quantized_(std::move(quantized)),
+        activations_(std::move(activations)),
+        origin_(std::move(origin)),
+        is_installed_(model_->summary().num_blocks, false) {
+    if (!quantized_.layers.empty()) layers_ = LayersFor(model_->summary(), quantized_, origin_);
+    if (quantized_.kv_cache.keys || quantized_.kv_cache.values) model_->RoundKvCache(quantized_.kv_cache);
+  }
+
+  const ModelSummary& summary() const override { return model_->summary(); }
+  const ComputeSetting& compute() const override { return model_->compute(); }
+  const Tokenizer& tokenizer() const override { return model_->tokenizer(); }
+  at::Tensor Embed(const at::Tensor& tokens) override { return model_->Embed(tokens); }
+  at::Tensor Logits(const at::Tensor& hidden) override { return model_->Logits(hidden); }
+  void RoundKvCache(const KvCacheGrid& grid) override { model_->RoundKvCache(grid); }
+
+  Block& block(int64_t i) override {
+    Block& block = model_->block(i);
+    if (is_installed_.at(i)) return block;
+    WithTorchErrors(origin_, [&] {
+      InstallOtherWeights(block, quantized_, summary().name, origin_);
+      if (!layers_.empty()) {
+        InstallLayers(block, layers_);
+      } else if (activations_) {
+        for (int stage = 0; stage < block.num_stages(); ++stage) {
+          for (Linear* linear : block.stage_linears(stage)) linear->RoundInputs(*activations_);
+        }
+      }
+    });
+    is_installed_[i] = true;
+    return block;
+  }
+  void DropBlock(int64_t i) override {
+    model_->DropBlock(i);
+    is_installed_.at(i) = false;
+  }
+
+ private:
+  const std::unique_ptr<Model> model_;
+  const QuantizedModel quantized_;
+  const std::optional<ActivationGrid> activations_;
+  const std::string origin_;
+  LayersByName layers_;
+  std::vector<bool> is_installed_;
+};
+
+}  // namespace
+
+void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::string& origin) {
+  const LayersByName layers = LayersFor(model.summary(), quantized, origin);
+  WithTorchErrors(origin, [&] {
+    // All of them first: after an error no layer has been changed.
+    size_t others = 0;
+    for (int64_t b = 0; b < model.summary().num_blocks; ++b) {
+      others += InstallOtherWeights(model.block(b), quantized, model.summary().name, origin);
+    }
+    if (others != quantized.other_weights.size()) RefuseOtherWeights(model.summary().name, origin);
+    if (quantized.kv_cache.keys || quantized.kv_cache.values) model.RoundKvCache(quantized.kv_cache);
+    for (int64_t b = 0; b < model.summary().num_blocks; ++b) InstallLayers(model.block(b), layers);
+  });
+}
+
+std::unique_ptr<Model> WithInstalledBlocks(std::unique_ptr<Model> model, QuantizedModel quantized,
+                                           std::optional<ActivationGrid> activations, const std::string& origin) {
+  return std::make_unique<InstalledModel>(std::move(model), std::move(quantized), std::move(activations), origin);
+}
+
+}  // namespace bitlaw
