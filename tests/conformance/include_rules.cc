@@ -111,7 +111,8 @@ const std::vector<std::string> kTorchPlaces = {
     "examples/"};
 const std::vector<Home> kHomes = {
     {"torch/torch.h", {"examples/"}},  // Twelve seconds a file: only what trains needs all of it.
-    {"torch/version.h", {kPublic + "base/fingerprint.h", kInternal + "run/", kInternal + "cli/tensor/"}},
+    {"torch/version.h", {kPublic + "base/fingerprint.h", kInternal + "math/", kInternal + "run/", kInternal + "cli/tensor/",
+                           "plugins/quantizers/"}},
     {"torch/", {"examples/"}},
     {"ATen/", kTorchPlaces},
     {"c10/", kTorchPlaces},
@@ -200,6 +201,13 @@ std::optional<std::string> FileOf(const SourceTree& sources, const std::string& 
   if (include.quoted && sources.contains(beside.lexically_normal().generic_string())) {
     return beside.lexically_normal().generic_string();
   }
+  // The build makes walk_kernel_source.h of walk_kernel.cu, which lies beside the file that includes it.
+  constexpr std::string_view kMade = "_source.h";
+  if (include.quoted && include.name.ends_with(kMade)) {
+    const std::string kernels = include.name.substr(0, include.name.size() - kMade.size()) + ".cu";
+    const std::string path = (std::filesystem::path(from).parent_path() / kernels).generic_string();
+    if (sources.contains(path)) return path;
+  }
   if (sources.contains(kInternal + include.name)) return kInternal + include.name;
   // An example may have folders of its own on its include path.
   const std::string own = UnitOf(from) + "/" + include.name;
@@ -234,7 +242,7 @@ SourceTree ReadSources(const std::filesystem::path& top) {
     if (!std::filesystem::is_directory(top / part)) continue;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(top / part)) {
       const auto extension = entry.path().extension();
-      if (extension != ".h" && extension != ".cc") continue;
+      if (extension != ".h" && extension != ".cc" && extension != ".cu") continue;
       std::ifstream file(entry.path());
       sources[entry.path().lexically_relative(top).generic_string()] = {std::istreambuf_iterator<char>(file), {}};
     }
