@@ -12,9 +12,9 @@
 namespace bitlaw {
 namespace {
 
-constexpr int kEpoch = 3;
+constexpr int kEpoch = 4;
 constexpr const char* kDigest =
-    "7873ecdad38c7d8b974e90774f9e8cfeec1ad301f99372d6795216142d2ab2d3";
+    "00e8eab6e0b756c3223707107d78480e7c8d44787d4c5696dbc5d711450b1b60";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {

@@ -12,7 +12,6 @@
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
-#include "evaluate/budgets.h"
 #include "evaluate/encode.h"
 #include "evaluate/forward.h"
 

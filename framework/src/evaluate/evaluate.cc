@@ -9,7 +9,6 @@
 #include "api/chance_adjusted.h"
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
-#include "evaluate/budgets.h"
 #include "evaluate/encode.h"
 #include "evaluate/forward.h"
 

@@ -10,7 +10,7 @@ namespace bitlaw {
 /// How an evaluation is carried out. None of it changes a float32 score by more than rounding (about 1e-5 nats),
 /// so none of it is part of a record's identity.
 struct BITLAW_EXPORT EvaluateOptions {
-  // 0 leaves a budget to the program, which asks the device (evaluate/budgets.h).
+  // 0 leaves a budget to the program, which asks the device (WithBudgets() in evaluate/forward.h).
   int64_t batch_tokens = 0;         ///< Tokens of one forward pass, unless one text alone has more.
   int64_t kv_budget_bytes = 0;      ///< For keys and values, unless one text alone needs more.
   int64_t logits_budget_bytes = 0;  ///< For the [positions, V] logits of one step.
