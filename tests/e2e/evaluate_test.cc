@@ -1,6 +1,7 @@
 // What a user sees of evaluation: tasks, evaluate, and the verbs that look at recorded items.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "study_fixture.h"
@@ -29,40 +30,58 @@ class Evaluation : public StudyFolder {
   }
 };
 
+size_t Largest(const std::vector<double>& values) {
+  return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
+}
+
 TEST_F(Evaluation, WritesEveryItemWithItsAnswers) {
-  const ProgramEnd end = Run({"evaluate", Path("tiny"), "--task", "uses,capitals", "--limit", "3", "--samples",
+  const ProgramEnd end = Run({"evaluate", Path("tiny"), "--task", "uses,capitals", "--limit", "8", "--samples",
                               Path("samples.jsonl"), "--json", Path("scores.json"), "--threads", "1"});
   ASSERT_EQ(end.exit_code, 0) << end.err;
   EXPECT_THAT(end.out, HasSubstr("* limited: not all items of the benchmark were scored."));
   const std::vector<Json> lines = ReadLines("samples.jsonl");
-  ASSERT_EQ(lines.size(), 6u);
+  ASSERT_EQ(lines.size(), 16u);
   EXPECT_EQ(lines[0].at("task"), "uses");
   EXPECT_EQ(lines[0].at("item"), "0");
-  // The choice with the highest likelihood is what the score was made of.
+  // acc takes the choice with the highest likelihood, acc_norm the one with the highest a letter.
   double right = 0;
-  for (size_t i = 0; i < 3; ++i) {
+  int apart = 0;
+  for (size_t i = 0; i < 8; ++i) {
     EXPECT_GE(lines[i].at("answers").size(), 3u);
+    std::vector<double> nats, nats_per_letter;
     for (const Json& answer : lines[i].at("answers")) {
-      EXPECT_LT(answer.at("loglikelihood_nats").get<double>(), 0);
+      nats.push_back(answer.at("loglikelihood_nats").get<double>());
+      EXPECT_LT(nats.back(), 0);
+      // " a fridge" has eight letters, the space before them left out.
+      const std::string text = answer.at("continuation").get<std::string>();
+      nats_per_letter.push_back(nats.back() / static_cast<double>(text.size() - 1));
       EXPECT_THAT(answer.at("context").get<std::string>(), HasSubstr("Question: "));
     }
-    right += lines[i].at("values")[0].at("value").get<double>();
-    for (const Json& value : lines[i].at("values")) {
+    const Json& values = lines[i].at("values");
+    ASSERT_EQ(values.size(), 2u);
+    EXPECT_EQ(values[0].at("metric"), "acc");
+    EXPECT_EQ(values[0].at("chosen"), Largest(nats));
+    EXPECT_EQ(values[1].at("metric"), "acc_norm");
+    EXPECT_EQ(values[1].at("chosen"), Largest(nats_per_letter));
+    apart += values[0].at("chosen") != values[1].at("chosen");
+    right += values[0].at("value").get<double>();
+    for (const Json& value : values) {
       const bool is_right = std::to_string(value.at("chosen").get<int>()) == lines[i].at("right");
       EXPECT_EQ(value.at("value").get<double>(), is_right ? 1 : 0);
     }
   }
-  EXPECT_EQ(lines[3].at("values")[0].count("chosen"), 0u) << "an answer of words has no number";
+  EXPECT_GT(apart, 0) << "no item tells the two metrics' choices apart";
+  EXPECT_EQ(lines[8].at("values")[0].count("chosen"), 0u) << "an answer of words has no number";
   EXPECT_EQ(lines[1].at("right"), "1") << "milk is kept in the fridge";
-  EXPECT_TRUE(lines[3].at("answers")[0].at("text").is_string());
-  EXPECT_EQ(lines[3].at("right"), "Cairo") << "two examples stand before it";
+  EXPECT_TRUE(lines[8].at("answers")[0].at("text").is_string());
+  EXPECT_EQ(lines[8].at("right"), "Cairo") << "two examples stand before it";
   const Json scores = ReadJson("scores.json");
-  EXPECT_EQ(scores.at("tasks")[0].at("limit"), 3);
-  EXPECT_DOUBLE_EQ(scores.at("tasks")[0].at("metrics")[0].at("value").get<double>(), right / 3);
+  EXPECT_EQ(scores.at("tasks")[0].at("limit"), 8);
+  EXPECT_DOUBLE_EQ(scores.at("tasks")[0].at("metrics")[0].at("value").get<double>(), right / 8);
 
   const ProgramEnd shown = Run({"samples", Path("samples.jsonl"), "--task", "uses", "--count", "2", "--context", "12"});
   EXPECT_EQ(shown.exit_code, 0) << shown.err;
-  EXPECT_THAT(shown.out, AllOf(HasSubstr("uses 0  acc "), HasSubstr("\n  >"), HasSubstr("2 of 3 items shown."),
+  EXPECT_THAT(shown.out, AllOf(HasSubstr("uses 0  acc "), HasSubstr("\n  >"), HasSubstr("2 of 8 items shown."),
                                Not(HasSubstr("capitals"))));
 }
 
@@ -155,8 +174,31 @@ TEST_F(Evaluation, RecordedItemsAreComparedAndGroupedWithoutARun) {
   EXPECT_EQ(std::count(samples.out.begin(), samples.out.end(), '\n'), 33);  // Two trials of 16 items, and the header.
   EXPECT_THAT(samples.out, HasSubstr(",uses,0,,acc,"));
   EXPECT_THAT(samples.out, HasSubstr(",value,weight,chance,right,chosen,loglikelihoods\n"));
-  // trial,task,item,part,metric,value,weight,chance,right,chosen,loglikelihoods: right answers as data/uses.jsonl has them.
-  EXPECT_THAT(samples.out, testing::ContainsRegex(",uses,1,,acc,(1,1,0.25,1,1,|0,1,0.25,1,[023],)-"));
+  // Each metric's own choice, and the right answers as data/uses.jsonl has them: milk is kept in the fridge, number 1.
+  const ProgramEnd by_letter = Run({"samples", out, "--task", "uses", "--count", "40", "--metric", "acc_norm", "--format",
+                                    "csv"});
+  const auto likeliest = RowsOf(samples.out), likeliest_by_letter = RowsOf(by_letter.out);
+  ASSERT_EQ(likeliest.size(), 32u);
+  ASSERT_EQ(likeliest_by_letter.size(), 32u);
+  int wrong = 0, apart = 0;
+  for (size_t i = 0; i < 32; ++i) {
+    const auto &row = likeliest[i], &other = likeliest_by_letter[i];
+    std::vector<double> nats;
+    std::istringstream text(row.at("loglikelihoods"));
+    for (double one; text >> one;) nats.push_back(one);
+    EXPECT_EQ(row.at("metric"), "acc");
+    EXPECT_EQ(row.at("chosen"), std::to_string(Largest(nats))) << row.at("item");
+    EXPECT_EQ(row.at("value"), row.at("chosen") == row.at("right") ? "1" : "0");
+    EXPECT_EQ(other.at("metric"), "acc_norm");
+    EXPECT_EQ(other.at("value"), other.at("chosen") == other.at("right") ? "1" : "0");
+    if (row.at("item") == "1") {
+      EXPECT_EQ(row.at("right"), "1");
+    }
+    wrong += row.at("value") == "0";
+    apart += row.at("chosen") != other.at("chosen");
+  }
+  EXPECT_GT(wrong, 0);
+  EXPECT_GT(apart, 0);
 }
 
 TEST_F(Evaluation, TasksAreListedAndTheirDataChecked) {

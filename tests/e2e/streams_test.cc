@@ -1,5 +1,8 @@
 #include <gmock/gmock.h>
 
+#include <cmath>
+#include <nlohmann/json.hpp>
+
 #include "study_fixture.h"
 
 // Standard streams that are closed, full or gone, a working directory that is gone, files that are broken.
@@ -9,6 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
+using Json = nlohmann::json;
 
 class Streams : public StudyFolder {
  protected:
@@ -136,7 +140,44 @@ TEST_F(Streams, AStudyHoldsAParameterOfItsLaws) {
   std::ofstream(study) << text << "laws: [held.yaml]\nfit: {fix: {alpha: -1.5}}\n";
   const ProgramEnd end = StartedProgram(words, folder_).Wait();
   EXPECT_EQ(end.exit_code, 0) << end.err;
-  EXPECT_THAT(FilesOf("out").at("report.txt"), HasSubstr("-1.5"));
+  const auto files = FilesOf("out");
+  EXPECT_THAT(files.at("report.txt"), HasSubstr("A * B^alpha with alpha = -1.5"));
+  const Json json = Json::parse(files.at("fits.json"));
+  ASSERT_EQ(json.at("fits").size(), 3u);  // The strata LM, of task endings, KA, of task uses, and both together.
+  for (size_t i = 0; i < 3; ++i) {
+    const Json &fit = json.at("fits")[i], &binomial = fit.at("binomial"), &quality = binomial.at("quality");
+    EXPECT_EQ(fit.at("formula"), "A * B^alpha with alpha = -1.5");
+    // One parameter is estimated and counted; none of the tables has an interval of the other.
+    ASSERT_EQ(binomial.at("parameters").size(), 1u);
+    ASSERT_TRUE(binomial.at("parameters").contains("A"));
+    EXPECT_EQ(quality.at("parameters"), 1);
+    EXPECT_NEAR(quality.at("aic").get<double>() + 2 * quality.at("log_likelihood").get<double>(), 2 * 1, 1e-9);
+    const Json& analysis = json.at("analysis").at("laws")[i];
+    ASSERT_EQ(analysis.at("uncertainty").at("quantities").size(), 1u);
+    EXPECT_EQ(analysis.at("uncertainty").at("quantities")[0].at("name"), "A");
+    // Against the law with alpha free, one degree of freedom more.
+    const Json& held = analysis.at("held")[0];
+    EXPECT_EQ(held.at("small"), "alpha = -1.5");
+    EXPECT_EQ(held.at("df1"), 1);
+    EXPECT_EQ(held.at("small_objective"), binomial.at("objective"));
+  }
+  // The deviance of A B^-1.5 at the A that was found, of the counts that stand in the observations.
+  ASSERT_EQ(json.at("fits")[1].at("stratum"), "KA");
+  const Json& fit = json.at("fits")[1].at("binomial");
+  const double a = fit.at("parameters").at("A").at("value").get<double>();
+  double deviance = 0;
+  int rows = 0;
+  for (const auto& row : RowsOf(files.at("observations.csv"))) {
+    if (row.at("task") != "uses" || row.at("metric") != "acc") continue;
+    const double total = std::stod(row.at("items")), correct = std::round(std::stod(row.at("value")) * total);
+    const double chance = std::stod(row.at("chance"));
+    const double p = chance + (1 - chance) * std::exp(-a * std::pow(std::stod(row.at("B")), -1.5));
+    deviance += correct > 0 ? 2 * correct * std::log(correct / total / p) : 0;
+    deviance += 2 * (total - correct) * std::log((total - correct) / total / (1 - p));
+    ++rows;
+  }
+  EXPECT_EQ(rows, 4);
+  EXPECT_NEAR(fit.at("objective").get<double>(), deviance, 1e-6);
 }
 
 }  // namespace

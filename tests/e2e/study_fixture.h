@@ -103,6 +103,27 @@ class StartedProgram {
   std::filesystem::path out_, err_;
 };
 
+/// The rows of a table without quoted cells, by the names of their columns.
+inline std::vector<std::map<std::string, std::string>> RowsOf(const std::string& csv) {
+  const auto cells = [](const std::string& line) {
+    std::vector<std::string> found;
+    std::istringstream text(line);
+    for (std::string cell; std::getline(text, cell, ',');) found.push_back(cell);
+    return found;
+  };
+  std::istringstream text(csv);
+  std::string line;
+  std::getline(text, line);
+  const auto header = cells(line);
+  std::vector<std::map<std::string, std::string>> rows;
+  while (std::getline(text, line)) {
+    const auto row = cells(line);
+    rows.emplace_back();
+    for (size_t i = 0; i < std::min(row.size(), header.size()); ++i) rows.back()[header[i]] = row[i];
+  }
+  return rows;
+}
+
 /// A folder with a tiny random checkpoint, calibration text and studies over the benchmarks of tests/support.
 class StudyFolder : public testing::Test {
  protected:
