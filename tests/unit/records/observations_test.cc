@@ -95,6 +95,7 @@ TEST(ObservationColumns, AreWrittenWithWhatTheirFactorsAre) {
   EXPECT_EQ(read[8].name, "B");
   EXPECT_EQ(read[8].factor->role, FactorRole::kPrecision);
   EXPECT_EQ(read[8].factor->anchor, Value(16));
+  EXPECT_EQ(read[8].origin, "bitlaw itself");
 }
 
 TEST(PlannedObservations, HoldWhatIsKnownAndStandInsForScores) {

@@ -316,6 +316,7 @@ TEST(WorkStudy, ReadsBackWhatItWrote) {
   model.spec.name = "tiny";
   model.spec.path = "/models/\xc3\xa9 \xff";  // Of Latin-1 and UTF-8 letters.
   model.spec.backend = "hf";
+  model.spec.backend_options = Options(Value::Map{{"layers", 2}});
   plan.models = {model};
   FactorColumn bits;
   bits.factor.column = "B";
@@ -326,11 +327,13 @@ TEST(WorkStudy, ReadsBackWhatItWrote) {
   plan.factors = {bits};
   EvaluateOptions evaluate;
   evaluate.batch_tokens = 64;
+  evaluate.kv_budget_bytes = 1 << 20;
   const std::string text = WriteWorkStudy(plan, evaluate);
   const WorkStudy work = ReadWorkStudy(text, "work.json");
   EXPECT_EQ(work.digest.size(), 64u);
   EXPECT_EQ(WriteWorkStudy(work.plan, work.evaluate), text);
   EXPECT_EQ(work.plan.models[0].spec.path, "/models/\xc3\xa9 \xff");
+  EXPECT_EQ(work.plan.models[0].spec.backend_options.map().Text(), "{layers: 2}");
   EXPECT_EQ(work.plan.study.tasks[0].options.map().Text(), task.options.map().Text());
   EXPECT_EQ(work.plan.study.tasks[0].options.Raw("data").mark().Text(), "/study/tasks/arc.yaml:7:3");
   EXPECT_EQ(work.plan.study.tasks[0].context.name, "arc");
@@ -343,7 +346,7 @@ TEST(WorkStudy, ReadsBackWhatItWrote) {
   EXPECT_EQ(work.plan.study.evaluate.Text(), "{batch_tokens: 64}");
   EXPECT_TRUE(work.plan.study.allow_fallback);
   EXPECT_EQ(work.evaluate.batch_tokens, 64);
-  EXPECT_EQ(work.evaluate.kv_budget_bytes, 0);  // Left to the program.
+  EXPECT_EQ(work.evaluate.kv_budget_bytes, 1 << 20);
 }
 
 TEST(WorkStudy, IsNoOtherText) {

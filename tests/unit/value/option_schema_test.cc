@@ -240,6 +240,12 @@ TEST(OptionSchema, RefusesTheSameOptionTwice) {
   EXPECT_THROW(schema.Real("bits"), InternalError);
 }
 
+TEST(Options, GiveListsByTheTypeOfTheirElements) {
+  const Options options(Value::Map{{"damps", Value::List{0.5, 2}}, {"sizes", Value::List{32, 64}}});
+  EXPECT_EQ(options.Reals("damps"), (std::vector<double>{0.5, 2}));
+  EXPECT_EQ(options.Ints("sizes"), (std::vector<int64_t>{32, 64}));
+}
+
 TEST(Options, RefuseToBeReadAsWhatTheyAreNot) {
   const Options options = Schema().Resolve(Given("damp", 0.5), "q");
   EXPECT_THROW(options.Int("absent"), InternalError);

@@ -21,7 +21,6 @@ struct BITLAW_EXPORT FitRows {
   double weight(size_t i) const { return weights.empty() ? 1 : weights[i]; }
   /// Of ln y: the variance of the logarithm is that of the response over y^2.
   double log_weight(size_t i) const { return weights.empty() ? 1 : weights[i] * y[i] * y[i]; }
-  bool has_counts() const { return !total.empty(); }
 };
 
 }  // namespace bitlaw
