@@ -20,12 +20,16 @@ void BlockStream::Run() {
   const int64_t blocks = model_.summary().num_blocks;
   for (int64_t b = 0; b < blocks; ++b) {
     KvCache cache(blocks, 1);
+    const struct Dropped {
+      ~Dropped() { model.DropBlock(b); }
+      Model& model;
+      int64_t b;
+    } dropped{model_, b};  // Also where memory runs out, so that a second try finds it.
     Block& block = model_.block(b);
     for (Pass& pass : passes_) {
       cache.TakeLayout(pass.layout);
       pass.hidden = block.Forward(pass.hidden, {&cache, pass.runs});
     }
-    model_.DropBlock(b);
   }
 }
 

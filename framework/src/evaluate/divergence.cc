@@ -68,9 +68,10 @@ Divergence CompareModels(Model& reference, Model& model, const Task& task, const
   }
   const at::NoGradGuard no_grad;
   return WithTorchErrors(where, [&] {
-    const EvaluateOptions options = WithBudgets(given_options, model);
     EvaluateCost cost;
-    ForwardPass of_reference(reference, options, cost), of_model(model, options, cost);
+    ForwardPass of_reference(reference, given_options, cost), of_model(model, given_options, cost);
+    const EvaluateOptions& options = of_model.options();  // Of the memory beside both.
+    of_reference.SetOptions(options);
     Divergence result;
     const std::vector<ScoredInput> inputs = TextsOf(task, reference.tokenizer(), of_reference.max_positions(),
                                                      reference.summary().vocab_size);

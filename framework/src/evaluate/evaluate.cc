@@ -25,13 +25,14 @@ struct Slot {
 class Evaluation {
  public:
   Evaluation(Model& model, const Task& task, const EvaluateOptions& options, const EvaluateProgressFn& progress)
-      : task_(task), options_(WithBudgets(options, model)), progress_(progress), forward_(model, options_, result_.cost) {}
+      : task_(task), options_(options), progress_(progress), forward_(model, options_, result_.cost) {}
 
   TaskResult Run() {
     const auto start = std::chrono::steady_clock::now();
     result_.card = task_.card();
     std::vector<TaskItem> items = task_.Items();
     if (items.empty()) throw Error(ErrorKind::kSpec, "task '" + result_.card.name + "': it has no items.");
+    if (options_.stream_blocks) RefuseToGenerate(items);
     CollectRequests(items);
     ScoreTexts(items);
     GenerateTexts(items);
@@ -59,6 +60,17 @@ class Evaluation {
   std::string NameOf(const std::vector<TaskItem>& items, const Slot& slot) const {
     return "task '" + result_.card.name + "', item '" + items[slot.item].id + "', request " +
            std::to_string(slot.request);
+  }
+
+  void RefuseToGenerate(const std::vector<TaskItem>& items) const {
+    for (const TaskItem& item : items) {
+      for (const Request& request : item.requests) {
+        if (!std::holds_alternative<GenerateRequest>(request)) continue;
+        throw Error(ErrorKind::kUnsupported, "task '" + result_.card.name +
+                                                 "': it generates, and with stream_blocks every token would read the whole "
+                                                 "model again. Leave stream_blocks out, or the task.");
+      }
+    }
   }
 
   void CollectRequests(const std::vector<TaskItem>& items) {
@@ -155,10 +167,6 @@ class Evaluation {
       }
     }
     if (requests.empty()) return;
-    if (options_.stream_blocks) {
-      throw Error(ErrorKind::kUnsupported, "task '" + result_.card.name + "': it generates, and with stream_blocks every token would read "
-                                               "the whole model again. Leave stream_blocks out, or the task.");
-    }
     const auto name = [&](size_t i) { return NameOf(items, slots[i]); };
     std::vector<GenerateResponse> texts = Generate(forward_, requests, name, [&](int64_t more) { Report(more); });
     for (size_t i = 0; i < texts.size(); ++i) responses_[slots[i].item][slots[i].request] = std::move(texts[i]);

@@ -50,6 +50,8 @@ ForwardPass::ForwardPass(Model& model, const EvaluateOptions& options, EvaluateC
     model_.Forward(token, {&probe, {&run, 1}});
   }
   kv_bytes_per_token_ = std::max<int64_t>(1, probe.size_bytes());
+  // Now that the weights are where they are used, what is free is what passes may take.
+  options_ = WithBudgets(options_, model_);
 }
 
 void ForwardPass::WithLessMemory(const std::function<void()>& body) {

@@ -28,7 +28,9 @@ class ForwardPass {
   ForwardPass(Model& model, const EvaluateOptions& options, EvaluateCost& cost);
 
   Model& model() { return model_; }
-  const EvaluateOptions& options() const { return options_; }
+  const EvaluateOptions& options() const { return options_; }  ///< With budgets.
+  /// For passes of two models in one plan: the budgets of the one that was opened last.
+  void SetOptions(const EvaluateOptions& options) { options_ = options; }
   int64_t max_positions() const;
   /// Tokens whose keys and values fit the budget.
   int64_t held_tokens() const;

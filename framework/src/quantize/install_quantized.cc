@@ -53,18 +53,28 @@ LayersByName LayersFor(const ModelSummary& model, const QuantizedModel& quantize
                                           model));
 }
 
-// Puts the norms and biases of one block in place; how many there were.
-size_t InstallOtherWeights(Block& block, const QuantizedModel& quantized, const std::string& model, const std::string& origin) {
+const at::Tensor* OtherWeight(const QuantizedModel& quantized, const std::string& name) {
+  const auto& all = quantized.other_weights;
+  const auto found = std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.first == name; });
+  return found == all.end() ? nullptr : &found->second;
+}
+
+// That `quantized` has the norms and biases of a block, where it has any; how many those are.
+size_t CheckOtherWeights(const Block& block, const QuantizedModel& quantized, const std::string& model,
+                         const std::string& origin) {
   if (quantized.other_weights.empty()) return 0;
   size_t count = 0;
   for (const auto& [name, held] : block.other_weights()) {
-    const auto& all = quantized.other_weights;
-    const auto found = std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.first == name; });
-    if (found == all.end() || found->second.sizes() != held.sizes()) RefuseOtherWeights(model, origin);
-    block.SetOtherWeight(name, found->second);
+    const at::Tensor* const weight = OtherWeight(quantized, name);
+    if (weight == nullptr || weight->sizes() != held.sizes()) RefuseOtherWeights(model, origin);
     ++count;
   }
   return count;
+}
+
+void InstallOtherWeights(Block& block, const QuantizedModel& quantized) {
+  if (quantized.other_weights.empty()) return;
+  for (const auto& [name, held] : block.other_weights()) block.SetOtherWeight(name, *OtherWeight(quantized, name));
 }
 
 void InstallLayers(Block& block, const LayersByName& layers) {
@@ -96,16 +106,12 @@ class InstalledModel : public Model {
   Block& block(int64_t i) override {
     Block& block = model_->block(i);
     if (is_installed_.at(i)) return block;
-    WithTorchErrors(origin_, [&] {
-      InstallOtherWeights(block, quantized_, summary().name, origin_);
-      if (!layers_.empty()) {
-        InstallLayers(block, layers_);
-      } else if (activations_) {
-        for (int stage = 0; stage < block.num_stages(); ++stage) {
-          for (Linear* linear : block.stage_linears(stage)) linear->RoundInputs(*activations_);
-        }
-      }
-    });
+    try {
+      WithTorchErrors(origin_, [&] { Install(block); });
+    } catch (...) {
+      model_->DropBlock(i);  // A block that is half quantized takes no second try.
+      throw;
+    }
     is_installed_[i] = true;
     return block;
   }
@@ -115,6 +121,18 @@ class InstalledModel : public Model {
   }
 
  private:
+  void Install(Block& block) {
+    CheckOtherWeights(block, quantized_, summary().name, origin_);
+    InstallOtherWeights(block, quantized_);
+    if (!layers_.empty()) {
+      InstallLayers(block, layers_);
+    } else if (activations_) {
+      for (int stage = 0; stage < block.num_stages(); ++stage) {
+        for (Linear* linear : block.stage_linears(stage)) linear->RoundInputs(*activations_);
+      }
+    }
+  }
+
   const std::unique_ptr<Model> model_;
   const QuantizedModel quantized_;
   const std::optional<ActivationGrid> activations_;
@@ -128,12 +146,13 @@ class InstalledModel : public Model {
 void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::string& origin) {
   const LayersByName layers = LayersFor(model.summary(), quantized, origin);
   WithTorchErrors(origin, [&] {
-    // All of them first: after an error no layer has been changed.
+    // All of it is looked at first: after an error nothing has been changed.
     size_t others = 0;
-    for (int64_t b = 0; b < model.summary().num_blocks; ++b) {
-      others += InstallOtherWeights(model.block(b), quantized, model.summary().name, origin);
+    for (int64_t b = 0; !quantized.other_weights.empty() && b < model.summary().num_blocks; ++b) {
+      others += CheckOtherWeights(model.block(b), quantized, model.summary().name, origin);
     }
     if (others != quantized.other_weights.size()) RefuseOtherWeights(model.summary().name, origin);
+    for (int64_t b = 0; b < model.summary().num_blocks; ++b) InstallOtherWeights(model.block(b), quantized);
     if (quantized.kv_cache.keys || quantized.kv_cache.values) model.RoundKvCache(quantized.kv_cache);
     for (int64_t b = 0; b < model.summary().num_blocks; ++b) InstallLayers(model.block(b), layers);
   });

@@ -268,7 +268,8 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
         walk.Run();
         digest = std::move(walk.digest());
       } else {
-        if (recipe.activations) RoundActivations(model, *recipe.activations);
+        // Blocks that are not kept are rounded when they are read again (WithInstalledBlocks).
+        if (recipe.activations && settings.keep_blocks) RoundActivations(model, *recipe.activations);
         result.bits_requested = result.bits_effective = kUnquantizedBits;
       }
       if (device.is_cpu()) result.times.matrix_product_s = products.seconds();

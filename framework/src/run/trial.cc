@@ -10,6 +10,7 @@
 
 #include "bitlaw/api/corpus.h"
 #include "bitlaw/api/model.h"
+#include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/machine/device_code.h"
@@ -59,7 +60,7 @@ class TrialRun {
     const std::vector<size_t> missing = MissingTasks();
     if (!missing.empty() || LacksQuantizationRecord()) {
       Stage("open the model");
-      ResetPeakDeviceMemory(at::Device(setting_.device));
+      WithTorchErrors("device " + setting_.device, [&] { ResetPeakDeviceMemory(at::Device(setting_.device)); });
       const auto began = Clock::now();
       model_ = backend_->Open(spec_.path, compute_);
       open_s_ = Seconds(began);
@@ -170,6 +171,14 @@ class TrialRun {
   }
 
   void Quantize(const fs::path& artifact) {
+    const MadeRecipe made = MakeRecipe(contents_.host(), trial_.quantizer, trial_.quantizer_options, trial_.recipe);
+    const QuantizeRecipe recipe = QuantizeRecipeOf(made, trial_.recipe);
+    if (setting_.evaluate.stream_blocks && recipe.quantizer == nullptr && !recipe.transforms.empty()) {
+      throw Error(ErrorKind::kUnsupported,
+                  fmt::format("{}: its transforms change weights that nothing quantizes, and with stream_blocks they would be "
+                              "read again as they were. Leave stream_blocks out.",
+                              trial_.label));
+    }
     std::optional<QuantizedModel> quantized = LoadArtifact(artifact);
     if (!quantized) quantized = QuantizeAnew(artifact);
     header_ = Header(*quantized);
@@ -179,14 +188,6 @@ class TrialRun {
                        trial_.label, ShortDigest(header_.codes_digest), ShortDigest(recorded_codes_digest_)));
     }
     if (!setting_.evaluate.stream_blocks) return;
-    const MadeRecipe made = MakeRecipe(contents_.host(), trial_.quantizer, trial_.quantizer_options, trial_.recipe);
-    const QuantizeRecipe recipe = QuantizeRecipeOf(made, trial_.recipe);
-    if (quantized->layers.empty() && !recipe.transforms.empty()) {
-      throw Error(ErrorKind::kUnsupported,
-                  fmt::format("{}: its transforms change weights that nothing quantizes, and with stream_blocks they would be "
-                              "read again as they were. Leave stream_blocks out.",
-                              trial_.label));
-    }
     model_ = WithInstalledBlocks(std::move(model_), *std::move(quantized), recipe.activations, artifact.string());
   }
 

@@ -11,6 +11,7 @@
 #include "base/files/durable_file.h"
 #include "base/resource_limits.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/machine/device_code.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
 #include "plan/work_study.h"
 #include "run/machine/code_watch.h"
@@ -103,6 +104,14 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
       end = Failure("bug", error.what());
     }
     end.spent = !limits.Restore();
+    if (end.kind == WorkerMessage::Kind::kFailed) {
+      // A device that failed answers nothing more to this process.
+      try {
+        WaitForDevice(at::Device(options.device.empty() ? "cpu" : options.device));
+      } catch (const std::exception&) {
+        end.spent = true;
+      }
+    }
     tell(end);
     if (end.spent) break;
   }

@@ -44,8 +44,7 @@ class DeviceWalk {
   void Run() {
     for (int64_t begin = 0; begin < columns_; begin += plan_.block_size) {
       const int64_t count = std::min(plan_.block_size, columns_ - begin), end = begin + count;
-      tile_ = weight_.narrow(1, begin, count).contiguous();  // [rows, count]
-      if (count == columns_) tile_ = tile_.clone();
+      tile_ = weight_.narrow(1, begin, count).clone(at::MemoryFormat::Contiguous);  // [rows, count]
       for (int64_t from = begin; from < end;) {
         int64_t to = std::min(end, from + kMostColumns);
         if (!plan_.grids_are_given) {

@@ -6,7 +6,12 @@ namespace bitlaw {
 
 void RethrowTorchError(std::string_view where, std::string_view text) {
   const std::string first_line(text.substr(0, text.find('\n')));
-  if (first_line.find("allocate memory") != std::string::npos || first_line.find("out of memory") != std::string::npos) {
+  const auto says = [&](const char* words) { return first_line.find(words) != std::string::npos; };
+  if (says("busy or unavailable")) {
+    throw Error(ErrorKind::kBudget, std::string(where) + ": the device is busy or unavailable: another program holds it for itself "
+                                        "alone. Wait for it, or use another device.");
+  }
+  if (says("allocate memory") || says("out of memory") || says("STATUS_ALLOC_FAILED")) {
     throw Error(ErrorKind::kBudget, std::string(where) + ": memory ran out (" + first_line +
                                         "). Use a smaller batch, a shorter sequence or a smaller model.");
   }

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/fingerprint.h"
 #include "bitlaw/base/value.h"
@@ -62,13 +63,15 @@ Value::List ExaminePlugins(const Session& session, std::vector<std::string>& pro
 }
 
 // What each device other than the host is and does.
-Value::List ExamineDevices() {
+Value::List ExamineDevices(std::vector<std::string>& problems) {
   Value::List devices;
   for (const std::string& name : Devices()) {
-    const auto facts = DescribeDevice(at::Device(name));
-    if (!facts) continue;
     const auto rounded = [](double value) { return std::stod(fmt::format("{:.1f}", value)); };
-    devices.push_back(Value::Map{
+    // One that is full or busy is a problem, not the end of the examination.
+    try {
+      const auto facts = WithTorchErrors("device " + name, [&] { return DescribeDevice(at::Device(name)); });
+      if (!facts) continue;
+      devices.push_back(Value::Map{
         {"device", name},
         {"name", facts->name},
         {"capability", facts->capability},
@@ -77,6 +80,9 @@ Value::List ExamineDevices() {
         {"memory_free_gib", rounded(GibiBytes(static_cast<double>(facts->free_bytes)))},
         {"model_float32_gflops", rounded(MeasureModelProduct(/*bfloat16=*/false, 4096, 0.3, name))},
         {"model_bfloat16_gflops", rounded(MeasureModelProduct(/*bfloat16=*/true, 8192, 0.3, name))}});
+    } catch (const Error& error) {
+      problems.emplace_back(error.what());
+    }
   }
   return devices;
 }
@@ -120,7 +126,7 @@ Value Examine(const Session& session, const DoctorOptions& options) {
   report.Set("blas_float32_gflops", rounded(rates.blas_float32));
   report.Set("cholesky_576_gflops", rounded(rates.cholesky));
   report.Set("devices", ToList(Devices()));
-  report.Set("device_facts", ExamineDevices());
+  report.Set("device_facts", ExamineDevices(problems));
   report.Set("memory_gib", rounded(GibiBytes(static_cast<double>(memory.totalram) * memory.mem_unit)));
   report.Set("memory_free_gib", rounded(GibiBytes(static_cast<double>(memory.freeram + memory.bufferram) * memory.mem_unit)));
   report.Set("disk_free_gib", rounded(disk_gib));

@@ -15,6 +15,7 @@
 #include "evaluate/evaluate.h"
 #include "fit/study/item_statistics.h"
 #include "quantize/quantized_file.h"
+#include "run/machine/machine.h"
 #include "report/document.h"
 #include "spec/study_spec.h"
 
@@ -223,6 +224,11 @@ void PrintTable(const std::vector<TaskResult>& results) {
   if (limited) fmt::print("* limited: not all items of the benchmark were scored.\n");
   for (const TaskResult& result : results) {
     if (!result.card.convention.empty()) fmt::print("{}: convention {}\n", result.card.name, result.card.convention);
+    if (result.cost.budget_halvings > 0) {
+      fmt::print("{}: memory ran out {} time(s), and went on with passes of half the size each time. Set --batch-tokens lower to "
+                 "begin with.\n",
+                 result.card.name, result.cost.budget_halvings);
+    }
     if (result.cost.truncated_requests > 0) {
       fmt::print("{}: {} of {} requests lost context for want of positions\n", result.card.name,
                  result.cost.truncated_requests, result.cost.requests);
@@ -328,6 +334,7 @@ int EvaluateModel(Session& session, const EvaluateArguments& arguments) {
                                   {"baseline_note", summary.baseline_note},
                                   {"dtype", std::string(Name(opened.model->compute().dtype))},
                                   {"device", opened.model->compute().device},
+                                  {"device_use", DeviceUse(arguments.device)},
                                   {"quantized", about},
                                   {"threads", threads},
                                   {"peak_memory_bytes", PeakMemoryBytes()},

@@ -199,8 +199,11 @@ at::Tensor Attend(const at::Tensor& queries, const at::Tensor& keys, const at::T
 
 #if BITLAW_TORCH_AT_LEAST(2, 11)
   if (queries.is_cuda() && held == 0) {
-    return at::scaled_dot_product_attention(queries, keys, values, std::nullopt, 0.0, /*is_causal=*/true, /*scale=*/1.0,
-                                            /*enable_gqa=*/shared > 1)
+    // Of the fused kernels those for float32 know no shared heads.
+    const bool repeats = shared > 1 && queries.scalar_type() == at::kFloat;
+    const auto heads = [&](const at::Tensor& x) { return repeats ? x.repeat_interleave(shared, 1) : x; };
+    return at::scaled_dot_product_attention(queries, heads(keys), heads(values), std::nullopt, 0.0, /*is_causal=*/true,
+                                            /*scale=*/1.0, /*enable_gqa=*/shared > 1 && !repeats)
         .transpose(1, 2)
         .flatten(2);  // [B, T, H Dh]
   }

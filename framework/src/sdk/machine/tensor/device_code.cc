@@ -52,6 +52,7 @@ struct Driver {
 
 constexpr int kMostSharedBytes = 8;                    // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 constexpr int kMajor = 75, kMinor = 76;                // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
+constexpr int kOutOfMemory = 2;                        // CUDA_ERROR_OUT_OF_MEMORY
 constexpr int64_t kSharedBytesWithoutAsking = 48 << 10;
 
 const Driver& GetDriver() {
@@ -92,6 +93,11 @@ const Driver& GetDriver() {
     return found;
   }();
   return driver;
+}
+
+[[noreturn]] void ThrowOutOfMemory(const char* kernels) {
+  throw Error(ErrorKind::kBudget, std::string("kernels of ") + kernels + ": memory ran out. Use a smaller batch, a shorter "
+                                                                         "sequence or a smaller model.");
 }
 
 int IndexOf(const at::Device& device) {
@@ -163,6 +169,7 @@ DeviceCode::Loaded& DeviceCode::LoadedFor(const at::Device& device) {
   TakePossession(device);
   if (const int refused = driver.load(&loaded.module, image.data()); refused != 0) {
     loaded.module = nullptr;
+    if (refused == kOutOfMemory) ThrowOutOfMemory(name_);
     fail("the driver does not load them: " + Words(refused));
   }
   return loaded;
@@ -176,6 +183,7 @@ void DeviceCode::LaunchWith(const at::Device& device, const char* kernel, int64_
   const auto index = static_cast<c10::DeviceIndex>(IndexOf(device));
   const c10::DeviceGuard guard(c10::Device(device.type(), index));
   const auto check = [&](int status, const char* what) {
+    if (status == kOutOfMemory) ThrowOutOfMemory(name_);
     if (status != 0) throw InternalError(std::string("kernel ") + kernel + " of " + name_ + ": " + what + ": " + Words(status));
   };
   void* function = nullptr;
