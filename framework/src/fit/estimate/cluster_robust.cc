@@ -45,6 +45,26 @@ Matrix InverseRoot(const Matrix& jacobian) {
   return root;
 }
 
+// The sum over s and t of Var(D_st), D the estimated covariance of q whitened contrasts under the working model:
+//   Var(D_st) = sum_uv T_uv(s,s) T_uv(t,t) + T_uv(s,t) T_uv(t,s),  T_uv = [u = v] own_u - shared_u^T shared_v.
+// own [q, q] and shared [k, q] of each unit.
+double VarianceOfParts(const std::vector<Small>& own, const std::vector<Small>& shared, Eigen::Index q, Eigen::Index k) {
+  double total = 0;
+  for (Eigen::Index s = 0; s < q; ++s) {
+    for (Eigen::Index t = 0; t < q; ++t) {
+      Small cross = Small::Zero(k, k);
+      for (size_t u = 0; u < own.size(); ++u) {
+        const auto x = shared[u].col(s), y = shared[u].col(t);
+        total += own[u](s, s) * own[u](t, t) + own[u](s, t) * own[u](t, s);
+        total -= own[u](s, s) * y.squaredNorm() + own[u](t, t) * x.squaredNorm() + 2 * own[u](s, t) * x.dot(y);
+        cross += y * x.transpose();
+      }
+      total += cross.squaredNorm() + (cross * cross).trace();
+    }
+  }
+  return total;
+}
+
 }  // namespace
 
 // d = root^T contrast and, of each unit: what it adds to contrast^T theta; d^T own d; shared d.
@@ -240,21 +260,7 @@ ClusterRobust::Test ClusterRobust::AreZero(std::span<const double> contrasts, st
       test.why_none = "one unit alone determines what is tested";
       return test;
     }
-    // Var(D_st) = sum_uv T_uv(s,s) T_uv(t,t) + T_uv(s,t) T_uv(t,s), with T_uv = [u = v] own_u - shared_u^T shared_v.
-    double total = 0;
-    for (Eigen::Index s = 0; s < q; ++s) {
-      for (Eigen::Index t = 0; t < q; ++t) {
-        Small cross = Small::Zero(k, k), same_s = cross, same_t = cross;
-        for (size_t u = 0; u < own.size(); ++u) {
-          const auto x = shared[u].col(s), y = shared[u].col(t);
-          total += own[u](s, s) * own[u](t, t) + own[u](s, t) * own[u](t, s);
-          total -= own[u](s, s) * y.squaredNorm() + own[u](t, t) * x.squaredNorm() + 2 * own[u](s, t) * x.dot(y);
-          cross += y * x.transpose();
-        }
-        total += cross.squaredNorm() + (cross * cross).trace();
-      }
-    }
-    eta = static_cast<double>(q * (q + 1)) / total;
+    eta = static_cast<double>(q * (q + 1)) / VarianceOfParts(own, shared, q, k);
   }
   test.df2 = eta - test.df1 + 1;
   if (!(test.df2 > 0.5)) {

@@ -53,13 +53,54 @@ double Deviation(const std::vector<double>& values) {
   return std::sqrt(squares / static_cast<double>(values.size() - 1));
 }
 
+// The difference of two strata's exponents: by the errors over shared units where there are, else by that of the
+// replicates. `differences` [replicates] are theirs.
+SensitivityRanking::Pair Compare(const FittedStratum& a, const FittedStratum& b, size_t parameter,
+                                 std::vector<double> differences, size_t units, double level) {
+  SensitivityRanking::Pair pair;
+  pair.a = a.name, pair.b = b.name;
+  pair.difference = a.headline.quantities[parameter].value - b.headline.quantities[parameter].value;
+  if (a.robust && b.robust) {
+    const RobustError error = ClusterRobust::Difference(*a.robust, *b.robust, parameter);
+    pair.standard_error = error.error;
+    pair.degrees_of_freedom = error.degrees_of_freedom;
+  }
+  const size_t replicates = differences.size();
+  if (replicates > 1) pair.bootstrap_error = Deviation(differences);
+  if (!std::isnan(pair.standard_error)) {
+    const double half = pair.standard_error * StudentQuantile(level, pair.degrees_of_freedom);
+    pair.interval = {pair.difference - half, pair.difference + half};
+    pair.p = StudentP(pair.difference / pair.standard_error, pair.degrees_of_freedom);
+  } else if (replicates > 1) {
+    const Interval levels = ExpandedLevels(level, units);
+    std::sort(differences.begin(), differences.end());
+    pair.interval = {Quantile(differences, levels.low), Quantile(differences, levels.high)};
+    pair.degrees_of_freedom = static_cast<double>(units) - 1;
+    pair.p = StudentP(pair.difference / pair.bootstrap_error, pair.degrees_of_freedom);
+  }
+  return pair;
+}
+
+// Holm: the i-th smallest p times the number of tests not smaller, made monotone.
+void AdjustByHolm(std::vector<SensitivityRanking::Pair>& pairs) {
+  std::vector<size_t> order;
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    if (!std::isnan(pairs[i].p)) order.push_back(i);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return pairs[a].p < pairs[b].p; });
+  double largest = 0;
+  for (size_t i = 0; i < order.size(); ++i) {
+    largest = std::max(largest, std::min(1.0, pairs[order[i]].p * static_cast<double>(order.size() - i)));
+    pairs[order[i]].p_holm = largest;
+  }
+}
+
 SensitivityRanking Rank(const std::vector<FittedStratum>& strata, const Law& law, size_t parameter,
                         const std::vector<double>& values, size_t replicates, size_t units, double level) {
   const size_t s = strata.size(), k = law.parameters().size();
   SensitivityRanking ranking;
   ranking.parameter = law.parameters()[parameter].name;
   const auto replicate = [&](size_t b, size_t stratum) { return values[(b * s + stratum) * k + parameter]; };
-  const Interval levels = ExpandedLevels(level, units);
   for (size_t i = 0; i < s; ++i) {
     const Uncertainty& headline = strata[i].headline.quantities[parameter];
     SensitivityRanking::Place place;
@@ -73,42 +114,12 @@ SensitivityRanking Rank(const std::vector<FittedStratum>& strata, const Law& law
     if (replicates > 1) place.bootstrap_error = Deviation(draws);
     ranking.places.push_back(std::move(place));
     for (size_t j = i + 1; j < s; ++j) {
-      SensitivityRanking::Pair pair;
-      pair.a = strata[i].name, pair.b = strata[j].name;
-      pair.difference = headline.value - strata[j].headline.quantities[parameter].value;
-      if (strata[i].robust && strata[j].robust) {
-        const RobustError error = ClusterRobust::Difference(*strata[i].robust, *strata[j].robust, parameter);
-        pair.standard_error = error.error;
-        pair.degrees_of_freedom = error.degrees_of_freedom;
-      }
       std::vector<double> differences;
       for (size_t b = 0; b < replicates; ++b) differences.push_back(replicate(b, i) - replicate(b, j));
-      if (replicates > 1) pair.bootstrap_error = Deviation(differences);
-      if (!std::isnan(pair.standard_error)) {
-        const double half = pair.standard_error * StudentQuantile(level, pair.degrees_of_freedom);
-        pair.interval = {pair.difference - half, pair.difference + half};
-        pair.p = StudentP(pair.difference / pair.standard_error, pair.degrees_of_freedom);
-      } else if (replicates > 1) {
-        std::sort(differences.begin(), differences.end());
-        pair.interval = {Quantile(differences, levels.low), Quantile(differences, levels.high)};
-        pair.degrees_of_freedom = static_cast<double>(units) - 1;
-        pair.p = StudentP(pair.difference / pair.bootstrap_error, pair.degrees_of_freedom);
-      }
-      ranking.pairs.push_back(std::move(pair));
+      ranking.pairs.push_back(Compare(strata[i], strata[j], parameter, std::move(differences), units, level));
     }
   }
-  // Holm: the i-th smallest p times the number of tests not smaller, made monotone.
-  std::vector<size_t> order;
-  for (size_t i = 0; i < ranking.pairs.size(); ++i) {
-    if (!std::isnan(ranking.pairs[i].p)) order.push_back(i);
-  }
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return ranking.pairs[a].p < ranking.pairs[b].p; });
-  double largest = 0;
-  for (size_t i = 0; i < order.size(); ++i) {
-    largest = std::max(largest, std::min(1.0, ranking.pairs[order[i]].p * static_cast<double>(order.size() - i)));
-    ranking.pairs[order[i]].p_holm = largest;
-  }
+  AdjustByHolm(ranking.pairs);
   std::stable_sort(ranking.places.begin(), ranking.places.end(),
                    [](const auto& a, const auto& b) { return std::fabs(a.value) > std::fabs(b.value); });
   return ranking;
@@ -252,6 +263,65 @@ StrataTests TestStrata(const Law& law, const Table& table, const StrataData& str
   return tests;
 }
 
+namespace {
+
+// Parameters of all strata, refitted to one draw of units (or of items) at a time: [kept, strata, parameters].
+struct JointReplicates {
+  std::vector<double> values;
+  size_t kept = 0;  ///< Draws on which every stratum could be refitted; they come first.
+};
+
+JointReplicates RefitJointly(const std::vector<FittedStratum>& fitted, size_t k, size_t units,
+                             const FitSettings& settings, const ItemScores* items) {
+  const size_t s = fitted.size();
+  const auto replicates = static_cast<size_t>(std::max(0, settings.bootstrap));
+  JointReplicates joint;
+  std::vector<double>& values = joint.values;
+  values.assign(replicates * s * k, kUnset);
+  std::vector<char> good(replicates, 0);
+  const Rng seed(settings.seed);
+  const bool by_items = settings.bootstrap_unit == "items";
+  std::vector<std::unique_ptr<ItemSampler>> samplers(s);
+  for (size_t i = 0; by_items && items != nullptr && i < s; ++i) {
+    samplers[i] = std::make_unique<ItemSampler>(*items, *fitted[i].data);
+    if (!samplers[i]->why_none().empty()) samplers[i].reset();
+  }
+  const auto draw_items = [&](size_t b, size_t i, std::span<double> theta) {
+    const Refitter& refitter = fitted[i].refitter;
+    Rng rng = seed.Fork(b * s + i + (1ULL << 42));
+    if (!samplers[i]) return refitter.RefitNewItems(rng, theta);
+    std::vector<double> accuracy(refitter.table_rows());
+    samplers[i]->Draw(rng, accuracy);
+    return refitter.RefitAccuracies(accuracy, theta);
+  };
+  ParallelFor(replicates, settings.threads, [&](size_t b) {
+    Rng rng = seed.Fork(b + (1ULL << 41));
+    std::vector<double> drawn(units, 0), multiplicity;
+    for (size_t i = 0; i < units; ++i) ++drawn[rng.Below(units)];
+    good[b] = 1;
+    for (size_t i = 0; i < s && good[b]; ++i) {
+      const std::span<double> theta(values.data() + (b * s + i) * k, k);
+      if (by_items) {
+        good[b] = draw_items(b, i, theta);
+        continue;
+      }
+      multiplicity.assign(fitted[i].refitter.table_rows(), 0);
+      for (size_t place = 0; place < fitted[i].common_units.size(); ++place)
+        multiplicity[fitted[i].refitter.rows()[place]] = drawn[fitted[i].common_units[place]];
+      good[b] = fitted[i].refitter.Refit(multiplicity, theta);
+    }
+  });
+  for (size_t b = 0; b < replicates; ++b) {
+    if (!good[b]) continue;
+    std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(b * s * k), s * k,
+                values.begin() + static_cast<std::ptrdiff_t>(joint.kept * s * k));
+    ++joint.kept;
+  }
+  return joint;
+}
+
+}  // namespace
+
 StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettings& settings,
                        std::span<const LawFit> fits, const ItemScores* items) {
   StrataTests tests;
@@ -302,56 +372,16 @@ StrataTests RankStrata(const Law& law, const StrataData& strata, const FitSettin
   }
   tests.why_none.clear();
   tests.units = all_units.size();
-  const size_t k = law.parameters().size(), s = fitted.size();
-  const auto replicates = static_cast<size_t>(std::max(0, settings.bootstrap));
-  std::vector<double> values(replicates * s * k, kUnset);
-  std::vector<char> good(replicates, 0);
-  const Rng seed(settings.seed);
-  const bool by_items = settings.bootstrap_unit == "items";
-  std::vector<std::unique_ptr<ItemSampler>> samplers(s);
-  for (size_t i = 0; by_items && items != nullptr && i < s; ++i) {
-    samplers[i] = std::make_unique<ItemSampler>(*items, *fitted[i].data);
-    if (!samplers[i]->why_none().empty()) samplers[i].reset();
-  }
-  const auto draw_items = [&](size_t b, size_t i, std::span<double> theta) {
-    const Refitter& refitter = fitted[i].refitter;
-    Rng rng = seed.Fork(b * s + i + (1ULL << 42));
-    if (!samplers[i]) return refitter.RefitNewItems(rng, theta);
-    std::vector<double> accuracy(refitter.table_rows());
-    samplers[i]->Draw(rng, accuracy);
-    return refitter.RefitAccuracies(accuracy, theta);
-  };
-  ParallelFor(replicates, settings.threads, [&](size_t b) {
-    Rng rng = seed.Fork(b + (1ULL << 41));
-    std::vector<double> drawn(all_units.size(), 0), multiplicity;
-    for (size_t i = 0; i < all_units.size(); ++i) ++drawn[rng.Below(all_units.size())];
-    good[b] = 1;
-    for (size_t i = 0; i < s && good[b]; ++i) {
-      const std::span<double> theta(values.data() + (b * s + i) * k, k);
-      if (by_items) {
-        good[b] = draw_items(b, i, theta);
-        continue;
-      }
-      multiplicity.assign(fitted[i].refitter.table_rows(), 0);
-      for (size_t place = 0; place < fitted[i].common_units.size(); ++place)
-        multiplicity[fitted[i].refitter.rows()[place]] = drawn[fitted[i].common_units[place]];
-      good[b] = fitted[i].refitter.Refit(multiplicity, theta);
-    }
-  });
-  size_t kept = 0;
-  for (size_t b = 0; b < replicates; ++b) {
-    if (!good[b]) continue;
-    std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(b * s * k), s * k,
-                values.begin() + static_cast<std::ptrdiff_t>(kept * s * k));
-    ++kept;
-  }
-  tests.drawn = by_items ? "items" : tests.unit;
-  tests.replicates = static_cast<int>(replicates);
-  tests.failed = static_cast<int>(replicates - kept);
+  const JointReplicates joint = RefitJointly(fitted, law.parameters().size(), all_units.size(), settings, items);
+  size_t kept = joint.kept;
+  const int replicates = std::max(0, settings.bootstrap);
+  tests.drawn = settings.bootstrap_unit == "items" ? "items" : tests.unit;
+  tests.replicates = replicates;
+  tests.failed = replicates - static_cast<int>(kept);
   // As in Bootstrap(): where so many resamples fail, those that are left are another population.
   if (kept < 20 || static_cast<double>(tests.failed) > 0.1 * static_cast<double>(replicates)) kept = 0;
   for (const size_t parameter : Exponents(law))
-    tests.rankings.push_back(Rank(fitted, law, parameter, values, kept, all_units.size(), settings.confidence));
+    tests.rankings.push_back(Rank(fitted, law, parameter, joint.values, kept, all_units.size(), settings.confidence));
   return tests;
 }
 

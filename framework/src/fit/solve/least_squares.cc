@@ -169,6 +169,34 @@ std::string ExplainDegenerateDesign(std::span<const Number> design, std::span<co
   return qr.rank() == static_cast<Eigen::Index>(k) ? "" : ExplainDependence(scaled, qr, names);
 }
 
+// The covariance, and of each coefficient its value, error, t, p and VIF.   inverse = (X^T X)^-1 of the scaled columns;
+// `roots` is what a constant looks like; variance is that of the residuals.
+void AddCoefficients(const ScaledDesign& scaled, const Matrix& inverse, const Vector& solution, const Vector& roots,
+                     Real variance, std::span<const std::string> names, OlsResult& result) {
+  const size_t k = names.size();
+  const auto columns = static_cast<Eigen::Index>(k);
+  result.covariance.resize(k * k);
+  for (Eigen::Index i = 0; i < columns; ++i) {
+    for (Eigen::Index j = 0; j < columns; ++j) {
+      result.covariance[static_cast<size_t>(i) * k + static_cast<size_t>(j)] =
+          static_cast<double>(variance * inverse(i, j) / (scaled.lengths[i] * scaled.lengths[j]));
+    }
+  }
+  for (Eigen::Index j = 0; j < columns; ++j) {
+    OlsCoefficient coefficient;
+    coefficient.name = names[static_cast<size_t>(j)];
+    coefficient.value = static_cast<double>(solution[j] / scaled.lengths[j]);
+    coefficient.standard_error = static_cast<double>(std::sqrt(variance * inverse(j, j)) / scaled.lengths[j]);
+    coefficient.t = coefficient.value / coefficient.standard_error;
+    coefficient.p = StudentP(coefficient.t, static_cast<double>(result.df_residual));
+    // VIF = (X^T X)^-1_jj * sum (x_j - mean)^2; without a constant, about zero. Columns have unit length here.
+    const Real column_mean = result.has_constant ? scaled.columns.col(j).dot(roots) / roots.squaredNorm() : 0;
+    const Real spread = 1 - roots.squaredNorm() * column_mean * column_mean;
+    if (spread > 1e-12L) coefficient.vif = static_cast<double>(inverse(j, j) * spread);
+    result.coefficients.push_back(std::move(coefficient));
+  }
+}
+
 template <typename Number>
 OlsResult FitDesign(std::span<const Number> design, std::span<const Number> y, std::span<const std::string> names,
                     std::span<const double> weights) {
@@ -224,26 +252,7 @@ OlsResult FitDesign(std::span<const Number> design, std::span<const Number> y, s
 
   const Real variance = ssr / static_cast<Real>(result.df_residual);
   const Matrix inverse = InverseGram(qr, columns);
-  result.covariance.resize(k * k);
-  for (Eigen::Index i = 0; i < columns; ++i) {
-    for (Eigen::Index j = 0; j < columns; ++j) {
-      result.covariance[static_cast<size_t>(i) * k + static_cast<size_t>(j)] =
-          static_cast<double>(variance * inverse(i, j) / (scaled.lengths[i] * scaled.lengths[j]));
-    }
-  }
-  for (Eigen::Index j = 0; j < columns; ++j) {
-    OlsCoefficient coefficient;
-    coefficient.name = names[static_cast<size_t>(j)];
-    coefficient.value = static_cast<double>(solution[j] / scaled.lengths[j]);
-    coefficient.standard_error = static_cast<double>(std::sqrt(variance * inverse(j, j)) / scaled.lengths[j]);
-    coefficient.t = coefficient.value / coefficient.standard_error;
-    coefficient.p = StudentP(coefficient.t, static_cast<double>(result.df_residual));
-    // VIF = (X^T X)^-1_jj * sum (x_j - mean)^2; without a constant, about zero. Columns have unit length here.
-    const Real column_mean = result.has_constant ? scaled.columns.col(j).dot(roots) / roots.squaredNorm() : 0;
-    const Real spread = 1 - roots.squaredNorm() * column_mean * column_mean;
-    if (spread > 1e-12L) coefficient.vif = static_cast<double>(inverse(j, j) * spread);
-    result.coefficients.push_back(std::move(coefficient));
-  }
+  AddCoefficients(scaled, inverse, solution, roots, variance, names, result);
   for (Eigen::Index i = 0; i < n; ++i) result.fitted.push_back(static_cast<double>(fitted[i] / roots[i]));
   const Vector singular =
       Eigen::JacobiSVD<Matrix>(
