@@ -54,35 +54,63 @@ std::string RowLabel(const Table& table, size_t row) {
 
 namespace {
 
-// One row a trial: the means over `tasks`. Trials without all of them are counted, not averaged.
-StratumData MeanOverTasks(const Table& table, const std::string& name, const std::vector<size_t>& rows) {
-  StratumData stratum;
-  stratum.name = name;
+// Rows by trial and task.
+struct TrialRows {
+  std::vector<std::string> trials, tasks;  // In order of first appearance.
   std::map<std::string, std::map<std::string, size_t>> row_of;  // trial, task -> row
-  std::vector<std::string> trials;
+};
+
+TrialRows RowsByTrial(const Table& table, const std::vector<size_t>& rows) {
+  TrialRows found;
   for (const size_t row : rows) {
     const std::string trial = table.TextAt("trial", row), task = table.TextAt("task", row);
-    if (std::find(stratum.tasks.begin(), stratum.tasks.end(), task) == stratum.tasks.end())
-      stratum.tasks.push_back(task);
-    if (!row_of.contains(trial)) trials.push_back(trial);
-    if (!row_of[trial].emplace(task, row).second) {
+    if (std::find(found.tasks.begin(), found.tasks.end(), task) == found.tasks.end()) found.tasks.push_back(task);
+    if (!found.row_of.contains(trial)) found.trials.push_back(trial);
+    if (!found.row_of[trial].emplace(task, row).second) {
       throw Error(ErrorKind::kSpec,
                   fmt::format("{}: trial '{}' has two primary rows for task '{}'. Each trial and task may "
                               "stand there once.",
                               table.origin().empty() ? "observations" : table.origin(), trial, task));
     }
   }
-  stratum.incoming = trials.size();
+  return found;
+}
+
+// A number that belongs to the trial is the same in all of its rows; others become means like the score. `column` has
+// the rows `first_rows` of the table, one a trial.
+void AverageOverTasks(const Table& table, const TrialRows& by_trial, const std::vector<size_t>& first_rows,
+                      TableColumn& column) {
+  const std::vector<double>& numbers = table.Numbers(column.name);
+  for (size_t i = 0; i < first_rows.size(); ++i) {
+    double sum = 0;
+    bool varies = false;
+    const auto& row_of_task = by_trial.row_of.at(table.TextAt("trial", first_rows[i]));
+    for (const auto& [task, row] : row_of_task) {
+      sum += numbers[row];
+      varies = varies || numbers[row] != numbers[first_rows[i]];
+    }
+    if (varies && !std::isnan(numbers[first_rows[i]])) column.numbers[i] = sum / static_cast<double>(row_of_task.size());
+  }
+}
+
+// One row a trial: the means over `tasks`. Trials without all of them are counted, not averaged.
+StratumData MeanOverTasks(const Table& table, const std::string& name, const std::vector<size_t>& rows) {
+  const TrialRows by_trial = RowsByTrial(table, rows);
+  StratumData stratum;
+  stratum.name = name;
+  stratum.tasks = by_trial.tasks;
+  stratum.incoming = by_trial.trials.size();
   std::vector<size_t> first_rows;
   std::vector<TaskMeans> means;
-  for (const std::string& trial : trials) {
+  for (const std::string& trial : by_trial.trials) {
+    const std::map<std::string, size_t>& row_of_task = by_trial.row_of.at(trial);
     std::string absent;
     TaskMeans mean;
     StratumMean score, baseline;
     const double count = static_cast<double>(stratum.tasks.size());
     for (const std::string& task : stratum.tasks) {
-      const auto found = row_of[trial].find(task);
-      const double acc_adj = found == row_of[trial].end() ? kUnset : table.NumberAt("acc_adj", found->second);
+      const auto found = row_of_task.find(task);
+      const double acc_adj = found == row_of_task.end() ? kUnset : table.NumberAt("acc_adj", found->second);
       if (std::isnan(acc_adj)) {
         absent += (absent.empty() ? "" : ", ") + task;
         continue;
@@ -98,7 +126,7 @@ StratumData MeanOverTasks(const Table& table, const std::string& name, const std
     mean.acc_adj = score.acc_adj();
     mean.standard_error = score.standard_error();
     mean.baseline_acc_adj = baseline.acc_adj();
-    const size_t first = row_of[trial].begin()->second;
+    const size_t first = row_of_task.begin()->second;
     if (!absent.empty()) {
       const std::string label = table.TextAt("label", first);
       CountExclusion(stratum.incomplete, "no score for " + absent, label.empty() ? "trial " + trial : label);
@@ -111,21 +139,7 @@ StratumData MeanOverTasks(const Table& table, const std::string& name, const std
   stratum.table = Table(table.origin());
   for (TableColumn column : firsts.columns()) {
     if (TaskColumns().contains(column.name)) continue;
-    if (!column.is_text) {
-      // A number that belongs to the trial is the same in all of its rows; others are means like the score.
-      const std::vector<double>& numbers = table.Numbers(column.name);
-      for (size_t i = 0; i < first_rows.size(); ++i) {
-        double sum = 0;
-        bool varies = false;
-        const auto& row_of_task = row_of[table.TextAt("trial", first_rows[i])];
-        for (const auto& [task, row] : row_of_task) {
-          sum += numbers[row];
-          varies = varies || numbers[row] != numbers[first_rows[i]];
-        }
-        if (varies && !std::isnan(numbers[first_rows[i]]))
-          column.numbers[i] = sum / static_cast<double>(row_of_task.size());
-      }
-    }
+    if (!column.is_text) AverageOverTasks(table, by_trial, first_rows, column);
     stratum.table.Add(std::move(column));
   }
   const auto add = [&](const char* column, double TaskMeans::*member) {
