@@ -1,9 +1,13 @@
 #include "quantize/input_statistics.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
+#include "bitlaw/sdk/machine/torch_threads.h"
 #include "math/matrix_product.h"
 #include "math/torch_version.h"
 
@@ -47,6 +51,24 @@ void InputStatistics::AddSecondMoment(const at::Tensor& x) {
   const int64_t columns = x.size(1);
   if (!moment_.defined()) moment_ = at::zeros({columns, columns}, factor.options().dtype(sums));
   const int64_t width = PanelWidth(columns);
+  if (x.is_cpu() && !is_bfloat16) {
+    // Blocks of a panel, each by one thread, so that sums do not depend on how many there are.
+    std::vector<std::pair<int64_t, int64_t>> blocks;  // First row, first column.
+    for (int64_t top = 0; top < columns; top += width) {
+      for (int64_t left = top; left < columns; left += width) blocks.emplace_back(top, left);
+    }
+    at::parallel_for(0, static_cast<int64_t>(blocks.size()), 1, [&](int64_t begin, int64_t end) {
+      const OneThread alone;
+      for (int64_t b = begin; b < end; ++b) {
+        const auto [top, left] = blocks[b];
+        const int64_t height = std::min(width, columns - top), wide = std::min(width, columns - left);
+        moment_.narrow(0, top, height)
+            .narrow(1, left, wide)
+            .addmm_(factor.narrow(1, top, height).t(), factor.narrow(1, left, wide));
+      }
+    });
+    return;
+  }
   for (int64_t first = 0; first < columns; first += width) {
     const int64_t size = std::min(width, columns - first);
     const at::Tensor left = factor.narrow(1, first, size);

@@ -6,11 +6,12 @@
 
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/api/quantizer.h"
+#include "bitlaw/base/export.h"
 
 namespace bitlaw {
 
 /// Sums what a quantizer needs over all inputs of one group of layers that share them.
-class InputStatistics {
+class BITLAW_EXPORT InputStatistics {
  public:
   explicit InputStatistics(const CalibrationNeeds& needs) : needs_(needs) {}
 

@@ -101,7 +101,8 @@ struct BITLAW_EXPORT QuantizedModel {
 ///          that can change nothing; Error(kSpec) for sequences longer than the model's positions; Error(kNumerical)
 ///          from the quantizer, or for a fallback that settings do not allow. After an error the model is partly
 ///          quantized: drop it.
-/// Threads  One thread at a time a model. For a given number of threads: same inputs, same bytes.
+/// Threads  One thread at a time a model. In float32: same inputs, same bytes, for any number of
+///          threads; another batch_tokens sums in another order.
 BITLAW_EXPORT QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe,
                                            const TokenSequences* calibration, const QuantizeSettings& settings = {},
                                            const QuantizeCallback& callback = {});

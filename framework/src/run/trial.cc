@@ -183,8 +183,8 @@ class TrialRun {
     if (!quantized) quantized = QuantizeAnew(artifact);
     header_ = Header(*quantized);
     if (!recorded_codes_digest_.empty() && recorded_codes_digest_ != header_.codes_digest) {
-      Warn(fmt::format("{}: its codes have SHA-256 {}, and those of its recorded tasks have {}: another machine or number "
-                       "of threads made them.",
+      Warn(fmt::format("{}: its codes have SHA-256 {}, and those of its recorded tasks have {}: another machine or "
+                       "device made them.",
                        trial_.label, ShortDigest(header_.codes_digest), ShortDigest(recorded_codes_digest_)));
     }
     if (!setting_.evaluate.stream_blocks) return;

@@ -12,6 +12,7 @@
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/grids/grid_options.h"
+#include "bitlaw/sdk/machine/torch_threads.h"
 #include "device_walk.h"
 
 // Products of bfloat16 matrices with results in float32.
@@ -24,7 +25,9 @@ namespace {
 std::optional<at::Tensor> InverseFactor(const at::Tensor& hessian) {
   at::Tensor factor;
   if (hessian.is_cpu()) {
-    // Step by step as the reference does, so that the codes are its codes.
+    // Step by step as the reference does, so that the codes are its codes; and on one thread, so that they are the same for
+    // any number of them.
+    const OneThread alone;
     const auto [lower, lower_status] = at::linalg_cholesky_ex(hessian);
     if (lower_status.item<int>() != 0) return std::nullopt;
     const at::Tensor inverse = at::cholesky_inverse(lower);  // [C_in, C_in]

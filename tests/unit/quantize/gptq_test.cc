@@ -9,6 +9,7 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/rng.h"
 #include "bitlaw/sdk/grids/integer_grid.h"
+#include "quantize/input_statistics.h"
 #include "support/quantizers.h"
 
 namespace bitlaw {
@@ -308,6 +309,39 @@ TEST(GptqQuantizer, AsksForTheSecondMomentInTheDtypeOfItsOptions) {
   EXPECT_FALSE(MakeQuantizer("gptq", {})->needs().second_moment_float64);
   EXPECT_TRUE(MakeQuantizer("gptq", {{"hessian_dtype", "float64"}})->needs().second_moment_float64);
   EXPECT_FALSE(MakeQuantizer("rtn", {})->needs().any());
+}
+
+// The last bits of a sum, or of a factor, decide where a weight lies between two levels; one code that turns over turns more.
+// Scales in float32 of groups that the walk has compensated show every bit of the factor.
+TEST(Gptq, GivesTheSameBitsForAnyNumberOfThreads) {
+  const int64_t columns = 512, rows = 96;
+  const at::Tensor inputs = CorrelatedInputs(1500, columns, 17), weight = Random(rows, columns, 18).mul_(0.05);
+  const auto quantizer = MakeQuantizer("gptq", {{"bits", 4}, {"group_size", 32}, {"group_params", "in_block"},
+                                                {"scale_dtype", "float32"}});
+  LinearShape layer;
+  layer.name = "layer";
+  layer.in_features = columns;
+  layer.out_features = rows;
+  at::Tensor moment, scales, codes;
+  const int threads_before = at::get_num_threads();
+  for (const int threads : {1, 2, 3}) {
+    SCOPED_TRACE(threads);
+    at::set_num_threads(threads);
+    InputStatistics statistics(quantizer->needs());
+    statistics.Add(inputs.narrow(0, 0, 707));
+    statistics.Add(inputs.narrow(0, 707, 793));
+    const LayerCalibration calibration = statistics.Finish(4);
+    const QuantizedLinear quantized = quantizer->Quantize(layer, weight, calibration);
+    if (threads == 1) {
+      moment = calibration.second_moment;
+      scales = quantized.scales;
+      codes = quantized.codes;
+    }
+    EXPECT_EQ(calibration.second_moment.ne(moment).sum().item<int64_t>(), 0) << "sums differ";
+    EXPECT_EQ(quantized.scales.ne(scales).sum().item<int64_t>(), 0) << "scales differ";
+    EXPECT_EQ(quantized.codes.ne(codes).sum().item<int64_t>(), 0) << "codes differ";
+  }
+  at::set_num_threads(threads_before);
 }
 
 }  // namespace

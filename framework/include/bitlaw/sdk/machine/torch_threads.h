@@ -11,4 +11,17 @@ namespace bitlaw {
 /// Called once in a process, before the first operation: some builds of libtorch start with a single thread.
 BITLAW_EXPORT int SetTorchThreads(int threads);
 
+/// While it lives, libraries that this thread calls compute on it alone: their sums, and what is factored from them, then do
+/// not depend on how many threads there are.
+class BITLAW_EXPORT OneThread {
+ public:
+  OneThread();
+  ~OneThread();
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int threads_;
+};
+
 }  // namespace bitlaw

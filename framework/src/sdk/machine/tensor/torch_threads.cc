@@ -2,6 +2,9 @@
 
 #include <ATen/Parallel.h>
 #include <malloc.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "base/allowed_cores.h"
 
@@ -14,5 +17,14 @@ int SetTorchThreads(int threads) {
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
   return at::get_num_threads();
 }
+
+// Of this thread alone, and asked for at each call by OpenMP's BLAS, LAPACK and oneDNN.
+#ifdef _OPENMP
+OneThread::OneThread() : threads_(omp_get_max_threads()) { omp_set_num_threads(1); }
+OneThread::~OneThread() { omp_set_num_threads(threads_); }
+#else
+OneThread::OneThread() : threads_(0) {}
+OneThread::~OneThread() = default;
+#endif
 
 }  // namespace bitlaw
