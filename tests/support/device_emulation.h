@@ -36,15 +36,7 @@ class BlockOfThreads {
 
   void Run() {
     current_ = this;
-    for (unsigned t = 0; t < fibers_.size(); ++t) {
-      Fiber& fiber = fibers_[t];
-      fiber.stack = std::make_unique<char[]>(kStack);
-      ::getcontext(&fiber.context);
-      fiber.context.uc_stack.ss_sp = fiber.stack.get();
-      fiber.context.uc_stack.ss_size = kStack;
-      fiber.context.uc_link = &home_;
-      ::makecontext(&fiber.context, &BlockOfThreads::Enter, 0);
-    }
+    for (Fiber& fiber : fibers_) Prepare(fiber);
     for (bool is_any = true; is_any;) {
       is_any = false;
       for (unsigned t = 0; t < fibers_.size(); ++t) {
@@ -86,6 +78,16 @@ class BlockOfThreads {
     unsigned alive = 0, arrived = 0, round = 0;
     uint64_t handed[kWarp] = {};
   };
+
+  // A function of its own: getcontext() may return twice for all that the compiler knows.
+  void Prepare(Fiber& fiber) {
+    fiber.stack = std::make_unique<char[]>(kStack);
+    ::getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.get();
+    fiber.context.uc_stack.ss_size = kStack;
+    fiber.context.uc_link = &home_;
+    ::makecontext(&fiber.context, &BlockOfThreads::Enter, 0);
+  }
 
   static void Enter() {
     BlockOfThreads& block = *current_;

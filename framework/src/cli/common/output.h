@@ -1,13 +1,18 @@
 #pragma once
 
+#include <cmath>
 #include <string>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/base/value.h"
 
 namespace bitlaw {
 
 /// Exit codes: 0 done, 1 bug, 2-7 by ErrorKind (bitlaw/base/error.h), 8 a study that ended with failed trials.
 inline int ExitCode(ErrorKind kind) { return 2 + static_cast<int>(kind); }
+
+/// A number of a JSON report: null for what is no number.
+inline Value NumberOrNull(double value) { return std::isfinite(value) ? Value(value) : Value(); }
 
 /// Writes to standard output, never throws: what goes wrong is told at the end, by FinishOutput().
 void Say(const std::string& text);

@@ -3,15 +3,10 @@
 #include <cmath>
 #include <cstdio>
 
+#include "cli/common/output.h"
 #include "report/paired_table.h"
 
 namespace bitlaw {
-
-namespace {
-
-Value NumberOrNull(double value) { return std::isfinite(value) ? Value(value) : Value(); }
-
-}  // namespace
 
 TaskComparison CompareWithUnquantized(Model& unquantized, Model& quantized, const Task& task, const TaskResult& result,
                                       const EvaluateOptions& options, const EvaluateProgressFn& progress) {

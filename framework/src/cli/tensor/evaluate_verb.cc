@@ -106,8 +106,6 @@ std::vector<LoadedTask> LoadTasks(Session& session, const EvaluateArguments& arg
   return tasks;
 }
 
-Value NumberOrNull(double value) { return std::isfinite(value) ? Value(value) : Value(); }
-
 Value TaskJson(const TaskResult& result, const std::string& digest) {
   Value metrics(Value::List{});
   for (size_t m = 0; m < result.summaries.size(); ++m) {

@@ -12,6 +12,7 @@
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
+#include "cli/common/output.h"
 #include "cli/tensor/model_argument.h"
 #include "cli/verbs.h"
 #include "quantize/quantized_file.h"
@@ -108,8 +109,6 @@ int64_t LayersBelowRtn(const QuantizedModel& quantized) {
     return layer.diagnostic("hessian_error") < layer.diagnostic("hessian_error_rtn");
   });
 }
-
-Value NumberOrNull(double value) { return std::isfinite(value) ? Value(value) : Value(); }
 
 Value LayerJson(const QuantizedLayer& layer) {
   Value diagnostics(Value::Map{});
