@@ -203,10 +203,13 @@ void AddChow(ReportTable& table, const std::string& label, const ChowTest& test)
     for (const std::string& name : test.dropped) names += (names.empty() ? "" : ", ") + name;
     table.notes.push_back(label + ": " + names + " left out of the shared exponents, which own amplitudes take up.");
   }
-  std::string shared = label + ", shared exponents:";
-  for (const OlsCoefficient& one : test.shared_coefficients) {
-    if (one.name.rfind("1 [", 0) != 0)
-      shared += fmt::format(" {} {:.4g} ({:.2g})", one.name, one.value, one.standard_error);
+  const bool is_clustered = !test.shared_errors.empty();
+  std::string shared = label + ", shared exponents" + (is_clustered ? " (errors over " + test.shared_unit + "):" : ":");
+  for (size_t j = 0; j < test.shared_coefficients.size(); ++j) {
+    const OlsCoefficient& one = test.shared_coefficients[j];
+    if (one.name.rfind("1 [", 0) == 0) continue;
+    const double error = is_clustered ? test.shared_errors[j].error : one.standard_error;
+    shared += fmt::format(" {} {:.4g} ({})", one.name, one.value, std::isnan(error) ? "-" : fmt::format("{:.2g}", error));
   }
   table.notes.push_back(shared + ".");
 }

@@ -1,10 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/rng.h"
+#include "fit/estimate/cluster_robust.h"
 #include "fit/estimate/law_fit.h"
 #include "fit/examine/analysis.h"
 #include "fit/examine/uncertainty.h"
@@ -62,6 +65,57 @@ TEST(ModelGroups, HaveOwnAmplitudesWhichTakeUpTheSize) {
   EXPECT_EQ(test.amplitudes.df1, 6);  // Ten columns against four, of which log N is among the amplitudes.
   EXPECT_LT(test.amplitudes.p, 1e-6);
   EXPECT_TRUE(std::isnan(test.chow.value));
+}
+
+// With an amplitude a model, exponents are those of a regression on what each model's rows differ by from their mean, and so
+// are their errors over models (Frisch, Waugh and Lovell).
+TEST(ModelGroups, HaveErrorsOfSharedExponentsOverTheUnits) {
+  const auto law = SizeLaw();
+  const Table table = ModelsTable(0.01);
+  FitSettings settings;
+  settings.bootstrap_unit = "model";
+  const ChowTest test = Chow(*law, table, settings, "model");
+  ASSERT_EQ(test.shared_errors.size(), 2u);
+  EXPECT_EQ(test.shared_unit, "model");
+
+  const auto column = [&](const char* name) { return table.At(name, "test").numbers; };
+  const std::vector<double> b = column("B"), g = column("G"), accuracy = column("acc_adj");
+  const size_t n = b.size();
+  std::vector<std::array<double, 3>> rows(n);  // log log2 B, log G, log of -log acc_adj: the columns and the target.
+  RowUnits units;
+  units.name = "model";
+  std::map<std::string, size_t> unit_of;
+  for (size_t i = 0; i < n; ++i) {
+    rows[i] = {std::log(std::log2(b[i])), std::log(g[i]), std::log(-std::log(accuracy[i]))};
+    const std::string model = table.CellText(table.At("model", "test"), i);
+    const auto [at, is_new] = unit_of.try_emplace(model, units.labels.size());
+    if (is_new) units.labels.push_back(model);
+    units.unit_of_row.push_back(at->second);
+  }
+  for (size_t u = 0; u < units.labels.size(); ++u) {
+    std::array<double, 3> sum{};
+    double count = 0;
+    for (size_t i = 0; i < n; ++i) {
+      if (units.unit_of_row[i] != u) continue;
+      for (size_t c = 0; c < 3; ++c) sum[c] += rows[i][c];
+      ++count;
+    }
+    for (size_t i = 0; i < n; ++i) {
+      for (size_t c = 0; c < 3 && units.unit_of_row[i] == u; ++c) rows[i][c] -= sum[c] / count;
+    }
+  }
+  std::vector<double> jacobian, residuals;
+  for (const auto& [x, z, y] : rows) {
+    jacobian.insert(jacobian.end(), {x, z});
+    residuals.push_back(test.shared_coefficients[0].value * x + test.shared_coefficients[1].value * z - y);
+  }
+  const ClusterRobust within(jacobian, residuals, units, {true, true});
+  for (size_t j = 0; j < 2; ++j) {
+    EXPECT_NEAR(test.shared_errors[j].error, within.Error(j).error, 1e-9);
+  }
+
+  settings.bootstrap_unit = "trials";
+  EXPECT_TRUE(Chow(*law, table, settings, "model").shared_errors.empty());
 }
 
 // A factor that only some groups vary stays: the amplitudes do not span it.

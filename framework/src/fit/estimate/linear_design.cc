@@ -159,7 +159,8 @@ ClusterRobust::Test LinearDesign::GroupsAreEqual(const std::vector<size_t>& own,
 
 std::optional<OlsResult> LinearDesign::FitWithIntercepts(const std::vector<size_t>& group_of_row,
                                                          const std::vector<std::string>& groups,
-                                                         std::vector<std::string>& dropped, std::string& why) const {
+                                                         const RowUnits& units, std::vector<std::string>& dropped,
+                                                         std::vector<RobustError>& errors, std::string& why) const {
   const auto with = [&](const std::vector<size_t>& columns) {
     const Part part = Select(columns, nullptr, 0);
     Part whole;
@@ -192,7 +193,12 @@ std::optional<OlsResult> LinearDesign::FitWithIntercepts(const std::vector<size_
   }
   if (columns.empty()) return std::nullopt;
   why.clear();
-  return FitOls(std::span<const long double>(part.design), part.target, part.names, part.weights);
+  OlsResult fit = FitOls(std::span<const long double>(part.design), part.target, part.names, part.weights);
+  if (units.is_clustered()) {
+    const ClusterRobust robust = RobustOfFit(part.design, part.target, part.weights, fit, units);
+    for (size_t j = 0; j < columns.size(); ++j) errors.push_back(robust.Error(j));
+  }
+  return fit;
 }
 
 std::vector<size_t> LinearDesign::VaryingColumns(const std::vector<size_t>& group_of_row, size_t group) const {

@@ -54,8 +54,10 @@ class BITLAW_EXPORT LinearDesign {
                                      size_t groups, const RowUnits& units) const;
   /// All columns but the intercept, and an intercept for each group. Columns that the intercepts, with the columns
   /// before, already span are left out and named in `dropped`. None, with `why`, if that leaves no column or too few rows.
+  /// `errors`: of the coefficients but the intercepts over `units`; empty if each row is a unit.
   std::optional<OlsResult> FitWithIntercepts(const std::vector<size_t>& group_of_row,
-                                             const std::vector<std::string>& groups, std::vector<std::string>& dropped,
+                                             const std::vector<std::string>& groups, const RowUnits& units,
+                                             std::vector<std::string>& dropped, std::vector<RobustError>& errors,
                                              std::string& why) const;
   /// Columns that take more than one value in a group, and the intercept.
   std::vector<size_t> VaryingColumns(const std::vector<size_t>& group_of_row, size_t group) const;

@@ -96,7 +96,10 @@ ChowTest Chow(const Law& law, const Table& table, const FitSettings& settings, c
   for (size_t j = 0; j < all.size(); ++j) all[j] = j;
   const std::string why_no_pooled = design.ExplainColumns(all);
   if (why_no_pooled.empty()) test.pooled = design.Fit(all).quality;
-  const auto shared = design.FitWithIntercepts(group_of_row, test.names, test.dropped, test.why_no_shared);
+  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, design.rows(), settings.roles);
+  const auto shared = design.FitWithIntercepts(group_of_row, test.names, units, test.dropped, test.shared_errors,
+                                               test.why_no_shared);
+  if (!test.shared_errors.empty()) test.shared_unit = units.name;
   if (shared) {
     test.shared = shared->quality;
     test.shared_coefficients = shared->coefficients;
@@ -127,7 +130,6 @@ ChowTest Chow(const Law& law, const Table& table, const FitSettings& settings, c
     test.chow = Named(NestedF(test.pooled, test.separate), "pooled", "separate");
     if (shared) test.exponents = Named(NestedF(test.shared, test.separate), "shared exponents", "separate");
   }
-  const RowUnits units = UnitsOf(table, settings.bootstrap_unit, design.rows(), settings.roles);
   if (units.is_clustered()) {
     std::vector<size_t> exponents, intercepts;
     for (const size_t column : all) {

@@ -68,6 +68,8 @@ struct BITLAW_EXPORT ChowTest {
   FitQuality pooled, shared, separate;
   NestedTest chow, amplitudes, exponents;  ///< pooled/separate, pooled/shared, shared/separate.
   std::vector<OlsCoefficient> shared_coefficients;  ///< Exponents first, then one intercept a group.
+  std::vector<RobustError> shared_errors;  ///< Of the exponents among them, over `shared_unit`; empty: rows are independent.
+  std::string shared_unit;
 };
 BITLAW_EXPORT ChowTest Chow(const Law& law, const Table& table, const FitSettings& settings, const std::string& groups);
 

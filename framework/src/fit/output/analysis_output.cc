@@ -95,6 +95,15 @@ static Value Json(const ChowTest& test) {
                    {"amplitudes", test.amplitudes},
                    {"exponents", test.exponents},
                    {"shared_coefficients", test.shared_coefficients}});
+  if (!test.shared_errors.empty()) {
+    Value errors(Value::List{});
+    for (size_t j = 0; j < test.shared_errors.size(); ++j) {
+      errors.AsList().push_back(JsonObject({{"name", test.shared_coefficients[j].name},
+                                            {"standard_error", test.shared_errors[j].error},
+                                            {"degrees_of_freedom", test.shared_errors[j].degrees_of_freedom}}));
+    }
+    AddFields(json, {{"shared_unit", test.shared_unit}, {"shared_errors", errors}});
+  }
   return json;
 }
 
