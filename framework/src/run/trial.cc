@@ -180,7 +180,7 @@ class TrialRun {
                               trial_.label));
     }
     std::optional<QuantizedModel> quantized = LoadArtifact(artifact);
-    if (!quantized) quantized = QuantizeAnew(artifact);
+    if (!quantized) quantized = QuantizeAnew(artifact, recipe);
     header_ = Header(*quantized);
     if (!recorded_codes_digest_.empty() && recorded_codes_digest_ != header_.codes_digest) {
       Warn(fmt::format("{}: its codes have SHA-256 {}, and those of its recorded tasks have {}: another machine or "
@@ -212,9 +212,7 @@ class TrialRun {
     }
   }
 
-  QuantizedModel QuantizeAnew(const fs::path& artifact) {
-    const MadeRecipe made =
-        MakeRecipe(contents_.host(), trial_.quantizer, trial_.quantizer_options, trial_.recipe);
+  QuantizedModel QuantizeAnew(const fs::path& artifact, const QuantizeRecipe& recipe) {
     const TokenSequences* calibration = trial_.calibration ? &Calibration() : nullptr;
     if (calibration != nullptr && calibration->digest() != content_.calibration_digest) {
       throw Error(ErrorKind::kIo,
@@ -227,7 +225,7 @@ class TrialRun {
     settings.allow_fallback = study_.allow_fallback;
     settings.keep_blocks = !setting_.evaluate.stream_blocks;
     QuantizedModel quantized =
-        QuantizeModel(*model_, QuantizeRecipeOf(made, trial_.recipe), calibration, settings, [&](const QuantizeProgress& progress) {
+        QuantizeModel(*model_, recipe, calibration, settings, [&](const QuantizeProgress& progress) {
           StageAtTimes([&] {
             return fmt::format("quantize {} ({}/{})", progress.layer, progress.layers_done, progress.layers_total);
           });
