@@ -30,17 +30,30 @@ void WriteAll(int fd, const std::string& bytes) {
   }
 }
 
-// The next line, without its end; false at the end of the input.
-bool ReadLine(int fd, std::string& line) {
-  line.clear();
-  for (char c;;) {
-    const ssize_t got = ::read(fd, &c, 1);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    if (c == '\n') return true;
-    line += c;
+// The lines of a pipe.
+class LineReader {
+ public:
+  explicit LineReader(int fd) : fd_(fd) {}
+
+  // The next line, without its end; false at the end of the input.
+  bool Next(std::string& line) {
+    size_t end = 0;
+    while ((end = held_.find('\n')) == std::string::npos) {
+      char piece[4096];
+      const ssize_t got = ::read(fd_, piece, sizeof piece);
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) return false;
+      held_.append(piece, static_cast<size_t>(got));
+    }
+    line = held_.substr(0, end);
+    held_.erase(0, end + 1);
+    return true;
   }
-}
+
+ private:
+  int fd_;
+  std::string held_;
+};
 
 WorkerMessage Failure(const std::string& kind, const std::string& text) {
   WorkerMessage message;
@@ -81,7 +94,8 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
   const Tell tell = [&](const WorkerMessage& message) { WriteAll(options.out, "\n" + ToLine(message)); };
   tell({});
   const ResourceLimits limits;
-  for (std::string line; ReadLine(options.in, line);) {
+  LineReader orders(options.in);
+  for (std::string line; orders.Next(line);) {
     WorkerMessage end;
     end.kind = WorkerMessage::Kind::kDone;
     try {

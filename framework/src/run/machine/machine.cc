@@ -239,20 +239,24 @@ std::string UtcNow() {
 }
 
 Value MachineFacts(int threads) {
-  utsname system{};
-  ::uname(&system);
-  const Cpu cpu = DescribeCpu();
-  const BlasLibrary blas = FindBlas();
-  return Value::Map{{"date", UtcNow()},
-                    {"host", system.nodename},
-                    {"system", fmt::format("{} {} {}", system.sysname, system.release, system.machine)},
-                    {"cpu", cpu.model},
-                    {"threads", threads},
-                    {"libtorch", TorchVersion()},
-                    {"compiler", Compiler()},
-                    {"blas", blas.kind},
-                    {"blas_file", blas.path},
-                    {"blas_configuration", blas.configuration}};
+  // A worker records them for each task, and they stay as they are while it runs.
+  static const Value lasting = [] {
+    utsname system{};
+    ::uname(&system);
+    const BlasLibrary blas = FindBlas();
+    return Value(Value::Map{{"host", system.nodename},
+                            {"system", fmt::format("{} {} {}", system.sysname, system.release, system.machine)},
+                            {"cpu", DescribeCpu().model},
+                            {"libtorch", TorchVersion()},
+                            {"compiler", Compiler()},
+                            {"blas", blas.kind},
+                            {"blas_file", blas.path},
+                            {"blas_configuration", blas.configuration}});
+  }();
+  Value facts = lasting;
+  facts.Set("date", UtcNow());
+  facts.Set("threads", threads);
+  return facts;
 }
 
 }  // namespace bitlaw
