@@ -2,6 +2,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <optional>
 
@@ -98,12 +99,6 @@ TableColumn MakeColumn(const std::string& name, const std::string& origin, bool 
 
 }  // namespace
 
-namespace {
-
-bool IsBlank(const CsvCell& cell) { return Trim(cell.text).empty(); }
-
-}  // namespace
-
 std::string GuardedCsvText(const std::string& text) { return BeginsLikeAFormula(text) ? "'" + text : text; }
 
 std::string CsvField(const std::string& text) {
@@ -142,7 +137,7 @@ Table ParseCsv(std::string_view text, const std::string& origin, const CsvOption
   Table table(origin);
   for (size_t j = 0; j < header.size(); ++j) {
     // A column without name and content is a comma too many.
-    if (IsBlank(header[j]) && std::all_of(cells[j].begin(), cells[j].end(), IsBlank)) continue;
+    if (header[j].IsBlank() && std::all_of(cells[j].begin(), cells[j].end(), std::mem_fn(&CsvCell::IsBlank))) continue;
     const bool force_text =
         std::find(options.text_columns.begin(), options.text_columns.end(), names[j]) != options.text_columns.end();
     table.Add(MakeColumn(names[j], origin, force_text, cells[j]));

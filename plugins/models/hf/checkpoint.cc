@@ -1,6 +1,8 @@
 #include "checkpoint.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
@@ -30,12 +32,6 @@ std::optional<at::ScalarType> WeightDtype(const std::string& dtype) {
   if (dtype == "F16") return at::kHalf;
   if (dtype == "F64") return at::kDouble;
   return std::nullopt;
-}
-
-std::string SizesText(const std::vector<int64_t>& sizes) {
-  std::string text = "[";
-  for (const int64_t size : sizes) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
-  return text + "]";
 }
 
 const char* LongName(const std::string& dtype) {
@@ -179,9 +175,10 @@ void HfCheckpoint::SplitFusedExperts() {
     const std::vector<int64_t> shape =
         is_down ? std::vector<int64_t>{experts, hidden, ffn} : std::vector<int64_t>{experts, 2 * ffn, hidden};
     if (place.entry.shape != shape) {
-      throw Error(ErrorKind::kIo, folder_.string() + ": fused experts '" + name + "' are " +
-                                      SizesText(place.entry.shape) + " where the configuration says " +
-                                      SizesText(shape) + (is_down ? " [E, D, F]." : " [E, 2 F, D]."));
+      throw Error(ErrorKind::kIo,
+                  fmt::format("{}: fused experts '{}' are [{}] where the configuration says [{}] {}.", folder_.string(), name,
+                              fmt::join(place.entry.shape, ", "), fmt::join(shape, ", "),
+                              is_down ? "[E, D, F]" : "[E, 2 F, D]"));
     }
     places_.erase(name);
     const std::string stem = name.substr(0, name.rfind('.') + 1);

@@ -16,6 +16,8 @@ constexpr double kWellPredicted = 0.9;
 constexpr int kMostBends = 2;
 // Along an edge one small step may be one that the damping made small: so many in a row are convergence.
 constexpr int kSmallSteps = 3;
+// What a step gains of the objective, below which the sum does not resolve it.
+constexpr double kRounding = 1e-14;
 
 class Descender {
  public:
@@ -62,6 +64,14 @@ class Descender {
   // Whether what the model would still move, damped by nothing, is what rounding leaves of a law that fits exactly.
   bool IsAtRounding(const Point& point, std::vector<double>& step) const;
 
+  // The parts of Run(): from here_, which changes with each step that is taken.
+  enum class Next { kGoOn, kConverged, kFailed };
+  Next Try();
+  void Prepare();  // The model of the objective at here_.
+  Next Damp();     // After a step that is refused.
+  void Take();
+  Next StepBelowRounding(double predicted, bool is_no_rise);
+
   const BoxProblem& problem_;
   const BoxOptions& options_;
   size_t n_, k_;
@@ -69,6 +79,11 @@ class Descender {
   std::vector<long double> slope_, gram_;  // gram_ of squares only
   std::vector<double> diagonal_, steepest_, curvature_;
   bool has_curvature_ = false;
+  Point here_, there_;
+  std::vector<double> step_;
+  double lambda_ = 1e-4, growth_ = 2, last_gain_ = std::numeric_limits<double>::infinity();
+  bool is_new_ = true, wants_curvature_ = false, is_curvature_good_ = false;
+  int iterations_ = 0, small_steps_ = 0;
 };
 
 bool Descender::Evaluate(Point& point) const {
@@ -342,121 +357,103 @@ bool Descender::IsAtRounding(const Point& point, std::vector<double>& step) cons
   return true;
 }
 
+void Descender::Prepare() {
+  Linearize(here_);
+  // Finding it costs as much as k steps, so it is kept as long as it tells well what a step gains.
+  if (!wants_curvature_ || !problem_.has_exact_slopes) {
+    has_curvature_ = false;
+  } else if (!has_curvature_ || !is_curvature_good_) {
+    FindCurvature(here_);
+  }
+  is_new_ = false;
+}
+
+Descender::Next Descender::Damp() {
+  lambda_ = std::max(lambda_ * growth_, 1e-12);
+  growth_ *= 2;
+  return lambda_ < 1e30 ? Next::kGoOn : Next::kFailed;
+}
+
+void Descender::Take() {
+  std::swap(here_, there_);
+  ++iterations_;
+  is_new_ = true;
+}
+
+Descender::Next Descender::StepBelowRounding(double predicted, bool is_no_rise) {
+  if (lambda_ > 1e-2 && is_no_rise) {
+    // So little, because it is damped.
+    Take();
+    lambda_ /= 10;
+    return Next::kGoOn;
+  }
+  // Steps are taken as long as they shrink.
+  if (!is_no_rise || !(predicted < last_gain_)) return Next::kConverged;
+  const double share = predicted / here_.value;
+  const bool is_done = share <= 1e-24 || predicted > last_gain_ / 4;
+  last_gain_ = predicted;
+  Take();
+  lambda_ = std::min(lambda_ / 10, 1e-6);
+  wants_curvature_ = true;
+  is_curvature_good_ = false;
+  return (share <= options_.tolerance && options_.tolerance > kRounding) || is_done ? Next::kConverged : Next::kGoOn;
+}
+
+Descender::Next Descender::Try() {
+  if (is_new_) Prepare();
+  double predicted = 0;
+  if (!Step(here_, lambda_, step_, predicted)) return Damp();
+  if (!(predicted > 0)) {
+    // No way down within the bounds, or none that sums still resolve; damped, it may be the damping.
+    if (lambda_ <= 1e-2) return Next::kConverged;
+    lambda_ /= 10;
+    return Next::kGoOn;
+  }
+  const double share = predicted / here_.value;
+  Move(here_, step_, there_);
+  const bool is_finite = Evaluate(there_);
+  // Edges are where a row is within the knee. They bend away from a straight step, which leaves a small knee at once.
+  for (int bend = 0; bend < kMostBends && is_finite && !is_square_; ++bend) {
+    const double gain = here_.value - there_.value;
+    if (gain >= (wants_curvature_ ? kWellPredicted : 0) * predicted || !Bend(here_, lambda_, there_)) break;
+  }
+  const double gained = is_finite ? here_.value - there_.value : -std::numeric_limits<double>::infinity();
+  const bool is_no_rise = is_finite && gained >= -1e-12 * here_.value;
+  if (share < kRounding && (is_no_rise || lambda_ <= 1e-2 || lambda_ > 1e12)) {
+    return StepBelowRounding(predicted, is_no_rise);
+  }
+  const double ratio = gained / predicted;
+  if (!(ratio > 1e-4)) return Damp();
+  const bool is_small = share <= options_.tolerance && lambda_ <= 1e-2;
+  wants_curvature_ = gained < 0.01 * here_.value;
+  is_curvature_good_ = !is_square_ && std::fabs(ratio - 1) < 0.02;
+  Take();
+  growth_ = 2;
+  lambda_ = std::max(lambda_ * std::max(1.0 / 9, 1 - std::pow(2 * ratio - 1, 3)), 1e-16);
+  small_steps_ = is_small ? small_steps_ + 1 : 0;
+  return small_steps_ >= (is_square_ ? 1 : kSmallSteps) ? Next::kConverged : Next::kGoOn;
+}
+
 BoxOutcome Descender::Run(std::span<double> x) {
   BoxOutcome outcome;
-  Point here, there;
-  here.x.assign(x.begin(), x.end());
-  if (!Evaluate(here)) {
+  here_.x.assign(x.begin(), x.end());
+  if (!Evaluate(here_)) {
     outcome.status = "failed: the law has no finite value or slope there";
     return outcome;
   }
-  double lambda = 1e-4, growth = 2, last_gain = std::numeric_limits<double>::infinity();
-  bool wants_curvature = false, is_curvature_good = false;
-  std::vector<double> step;
-  int small_steps = 0;
-  outcome.status = fmt::format("not converged after {} iterations", options_.max_iterations);
-  bool is_new = true;
-  const double rounding = 1e-14;
+  Next next = Next::kGoOn;
   // Steps that are refused cost an evaluation, but an iteration is one that is taken.
-  for (int tries = 0; outcome.iterations < options_.max_iterations && tries < 8 * options_.max_iterations; ++tries) {
-    if (here.value == 0) {
-      outcome.converged = true;
-      break;
-    }
-    if (is_new) {
-      Linearize(here);
-      // Finding it costs as much as k steps, so it is kept as long as it tells well what a step gains.
-      if (!wants_curvature || !problem_.has_exact_slopes) {
-        has_curvature_ = false;
-      } else if (!has_curvature_ || !is_curvature_good) {
-        FindCurvature(here);
-      }
-      is_new = false;
-    }
-    double predicted = 0;
-    bool is_step = Step(here, lambda, step, predicted);
-    if (is_step && !(predicted > 0)) {
-      // No way down within the bounds, or none that sums still resolve; damped, it may be the damping.
-      outcome.converged = lambda <= 1e-2;
-      if (outcome.converged) break;
-      lambda /= 10;
-      continue;
-    }
-    if (!is_step) {
-      lambda = std::max(lambda * growth, 1e-12);
-      growth *= 2;
-      if (lambda > 1e30) {
-        outcome.converged = IsAtRounding(here, step);
-        outcome.status = "failed: no step leads down";
-        break;
-      }
-      continue;
-    }
-    const double share = predicted / here.value;
-    Move(here, step, there);
-    const bool is_finite = Evaluate(there);
-    // Edges are where a row is within the knee. They bend away from a straight step, which leaves a small knee at once.
-    for (int bend = 0; bend < kMostBends && is_finite && !is_square_; ++bend) {
-      const double gain = here.value - there.value;
-      if (gain >= (wants_curvature ? kWellPredicted : 0) * predicted || !Bend(here, lambda, there)) break;
-    }
-    const double gained = is_finite ? here.value - there.value : -std::numeric_limits<double>::infinity();
-    if (share < rounding && lambda > 1e-2 && is_finite && gained >= -1e-12 * here.value) {
-      // So little, because it is damped.
-      std::swap(here, there);
-      ++outcome.iterations;
-      is_new = true;
-      lambda /= 10;
-      continue;
-    }
-    if (share < rounding && (lambda <= 1e-2 || lambda > 1e12)) {
-      // What a step gains is below what the sum resolves: steps are taken as long as they shrink.
-      if (is_finite && gained >= -1e-12 * here.value && predicted < last_gain) {
-        const bool is_done = share <= 1e-24 || predicted > last_gain / 4;
-        last_gain = predicted;
-        std::swap(here, there);
-        ++outcome.iterations;
-        is_new = true;
-        lambda = std::min(lambda / 10, 1e-6);
-        wants_curvature = true;
-        is_curvature_good = false;
-        if ((share <= options_.tolerance && options_.tolerance > 1e-14) || is_done) {
-          outcome.converged = true;
-          break;
-        }
-        continue;
-      }
-      outcome.converged = true;
-      break;
-    }
-    const double ratio = gained / predicted;
-    if (!(ratio > 1e-4)) {
-      lambda = std::max(lambda * growth, 1e-12);
-      growth *= 2;
-      if (!(lambda < 1e30)) {
-        outcome.converged = IsAtRounding(here, step);
-        outcome.status = "failed: no step leads down";
-        break;
-      }
-      continue;
-    }
-    const bool is_small = share <= options_.tolerance && lambda <= 1e-2;
-    wants_curvature = gained < 0.01 * here.value;
-    is_curvature_good = !is_square_ && std::fabs(ratio - 1) < 0.02;
-    std::swap(here, there);
-    ++outcome.iterations;
-    is_new = true;
-    growth = 2;
-    lambda = std::max(lambda * std::max(1.0 / 9, 1 - std::pow(2 * ratio - 1, 3)), 1e-16);
-    small_steps = is_small ? small_steps + 1 : 0;
-    if (small_steps >= (is_square_ ? 1 : kSmallSteps)) {
-      outcome.converged = true;
-      break;
-    }
+  for (int tries = 0; next == Next::kGoOn && iterations_ < options_.max_iterations && tries < 8 * options_.max_iterations;
+       ++tries) {
+    next = here_.value == 0 ? Next::kConverged : Try();
   }
-  if (outcome.converged) outcome.status = "converged";
-  outcome.value = here.value;
-  std::copy(here.x.begin(), here.x.end(), x.begin());
+  outcome.converged = next == Next::kConverged || (next == Next::kFailed && IsAtRounding(here_, step_));
+  outcome.status = outcome.converged        ? "converged"
+                   : next == Next::kFailed ? "failed: no step leads down"
+                                            : fmt::format("not converged after {} iterations", options_.max_iterations);
+  outcome.iterations = iterations_;
+  outcome.value = here_.value;
+  std::copy(here_.x.begin(), here_.x.end(), x.begin());
   return outcome;
 }
 

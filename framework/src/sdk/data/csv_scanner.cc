@@ -1,6 +1,7 @@
 #include "bitlaw/sdk/data/csv_scanner.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"
@@ -83,8 +84,6 @@ namespace {
 
 constexpr size_t kMaxColumns = 10'000;
 
-bool IsBlank(const CsvCell& cell) { return Trim(cell.text).empty(); }
-
 }  // namespace
 
 std::vector<std::string> CsvColumnNames(const CsvScanner& scanner, const std::vector<CsvCell>& header) {
@@ -110,11 +109,13 @@ std::vector<std::string> CsvColumnNames(const CsvScanner& scanner, const std::ve
   return names;
 }
 
+bool CsvCell::IsBlank() const { return Trim(text).empty(); }
+
 void FitCsvWidth(const CsvScanner& scanner, const std::vector<CsvCell>& header, std::vector<CsvCell>& record) {
-  while (record.size() > header.size() && IsBlank(record.back())) record.pop_back();
+  while (record.size() > header.size() && record.back().IsBlank()) record.pop_back();
   const size_t given = record.size();
   const bool is_short = given < header.size() && std::all_of(header.begin() + static_cast<std::ptrdiff_t>(given),
-                                                             header.end(), IsBlank);
+                                                             header.end(), std::mem_fn(&CsvCell::IsBlank));
   if (is_short) record.resize(header.size(), {"", record.back().line, record.back().column});
   if (record.size() == header.size()) return;
   scanner.Fail(record[0].line, 1,

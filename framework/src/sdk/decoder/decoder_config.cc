@@ -1,5 +1,8 @@
 #include "bitlaw/sdk/decoder/decoder_config.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -17,12 +20,6 @@ constexpr int64_t kMaxExperts = int64_t{1} << 17;  // Of all blocks together: 61
 constexpr size_t kNamesShown = 12;
 constexpr int64_t kTensorsListed = 1000;
 constexpr char kRouter[] = "mlp.gate.weight";
-
-std::string SizesText(const std::vector<int64_t>& sizes) {
-  std::string text = "[";
-  for (const int64_t size : sizes) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
-  return text + "]";
-}
 
 int64_t Product(const std::vector<int64_t>& sizes) {
   int64_t product = 1;
@@ -214,8 +211,8 @@ ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTe
       continue;
     }
     if (found->second->shape != expected.shape) {
-      misshapen.push_back(expected.name + " is " + SizesText(found->second->shape) + " where the configuration says " +
-                          SizesText(expected.shape));
+      misshapen.push_back(fmt::format("{} is [{}] where the configuration says [{}]", expected.name,
+                                      fmt::join(found->second->shape, ", "), fmt::join(expected.shape, ", ")));
     }
     const int64_t parameters = Product(expected.shape);
     parameters_by_dtype[found->second->dtype] += parameters;

@@ -59,7 +59,7 @@ bool HasFewShot(const Options& options) {
          options.Group("few_shot").Int("count") > 0;
 }
 
-Value Without(const Value& map, std::span<const std::string_view> names) {
+Value OfDefinition(const Value& map, std::span<const std::string_view> names) {
   Value::Map kept;
   for (const auto& [key, value] : map.AsMap()) {
     const auto is_in = [&key = key](auto&& list) { return std::find(list.begin(), list.end(), key) != list.end(); };
@@ -140,10 +140,10 @@ std::string TaskDigest(std::string_view component, const Options& options, const
   };
   add(kReading);
   add(component);
-  Value definition = Without(options.map(), kNotInDigest);
+  Value definition = OfDefinition(options.map(), kNotInDigest);
   const bool few_shot = HasFewShot(options);
   if (Value* group = const_cast<Value*>(definition.Find("few_shot")); group != nullptr && group->is_map()) {
-    *group = few_shot ? Without(*group, kNotInDigest) : Value();
+    *group = few_shot ? OfDefinition(*group, kNotInDigest) : Value();
   }
   const std::string text = definition.CanonicalJson();
   add(text);

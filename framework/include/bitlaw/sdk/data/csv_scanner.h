@@ -14,6 +14,8 @@ struct BITLAW_EXPORT CsvCell {
   std::string text;
   int line = 1, column = 1;
   bool is_quoted = false;
+
+  bool IsBlank() const;  ///< Empty, or of spaces alone.
 };
 
 /// Splits CSV text into records, by RFC 4180: commas, fields in double quotes with quotes doubled inside, LF or CR LF,
