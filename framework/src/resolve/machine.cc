@@ -29,16 +29,18 @@ std::string Gigabytes(double bytes) {
   return bytes < 1e8 ? fmt::format("{:.3g} MB", bytes / 1e6) : fmt::format("{:.3g} GB", bytes / 1e9);
 }
 
-void CheckDevices(const StudySpec& study, const std::vector<std::string>& devices, Faults& faults) {
+void CheckDevices(const StudySpec& study, const Machine& machine, Faults& faults) {
+  const std::vector<std::string>& devices = machine.devices;
   if (devices.empty()) return;
   for (const DeviceSpec& device : study.devices) {
     const bool is_there = std::any_of(devices.begin(), devices.end(), [&](const std::string& one) {
       return one == device.name || (device.name == "cuda" && one.starts_with("cuda:"));
     });
     if (is_there) continue;
-    faults.Add(device.mark, fmt::format("the device '{}' is not on this machine. Devices here: {}. Name one of them, or "
+    faults.Add(device.mark, fmt::format("the device '{}' is not on this machine. Devices here: {}.{} Name one of them, or "
                                         "run the study where it is.",
-                                        device.name, JoinNames(devices)));
+                                        device.name, JoinNames(devices),
+                                        machine.why_no_card.empty() ? "" : " " + machine.why_no_card));
   }
 }
 
@@ -105,7 +107,7 @@ int ChosenWorkers(const Plan& plan, int threads) {
 }
 
 void CheckMachine(const Plan& plan, const Machine& machine, int workers, Faults& faults) {
-  CheckDevices(plan.study, machine.devices, faults);
+  CheckDevices(plan.study, machine, faults);
   if (CheckWritable(plan.study.output, faults)) CheckRoom(plan, machine, workers, faults);
 }
 

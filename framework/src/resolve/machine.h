@@ -18,6 +18,7 @@ BITLAW_EXPORT uintmax_t FreeBytes(const std::filesystem::path& folder);
 /// The machine on which a study is to run, as far as a study depends on it.
 struct BITLAW_EXPORT Machine {
   std::vector<std::string> devices;  ///< "cpu", "cuda:0", ...; empty: not known, and not asked about.
+  std::string why_no_card;           ///< What to say beside of a study that needs one; "" where there are cards.
   int threads = 1;                   ///< Of all workers together.
   int workers = 0;                   ///< 0: ChosenWorkers().
   std::function<uintmax_t(const std::filesystem::path&)> free_bytes = FreeBytes;

@@ -243,7 +243,7 @@ class Launcher {
     worker = Worker();
     std::vector<std::string> command = options_.worker_command;
     const size_t slot = static_cast<size_t>(&worker - workers_.data());
-    command.insert(command.end(), {"--device", options_.devices[slot % options_.devices.size()]});
+    command.insert(command.end(), {"--device", DeviceOfWorker(options_, slot)});
     worker.process = std::make_unique<WorkerProcess>(command);
   }
 
@@ -465,6 +465,10 @@ double LaunchProgress::remaining_s() const {
   const size_t done = tasks_done - tasks_at_start;
   if (done == 0) return std::numeric_limits<double>::quiet_NaN();
   return elapsed_s / static_cast<double>(done) * static_cast<double>(tasks_total - tasks_done);
+}
+
+const std::string& DeviceOfWorker(const LaunchOptions& options, size_t number) {
+  return options.devices[number % options.devices.size()];
 }
 
 LaunchResult Launch(const Plan& plan, const PluginHost& host, const LaunchOptions& options, const LaunchSink& sink) {

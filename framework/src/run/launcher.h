@@ -57,6 +57,9 @@ struct BITLAW_EXPORT LaunchResult {
   int stopped_by = 0;         ///< SIGINT, SIGTERM or SIGHUP, or 0.
 };
 
+/// Which of the options' devices worker `number`, from 0, computes on: they are taken in turn.
+BITLAW_EXPORT const std::string& DeviceOfWorker(const LaunchOptions& options, size_t number);
+
 /// Does what is not yet recorded of a plan, in worker processes, and returns when nothing is left, or soon after SIGINT,
 /// SIGTERM or SIGHUP. The caller holds the output's lock. A trial that throws, crashes its worker or takes too long is a
 /// failure of the result and a file in <output>/failures; the others go on in a new worker. What counts as done is in the

@@ -118,8 +118,9 @@ void StudyReader::ReadDevices(MapReader& setting) {
 void StudyReader::ReadDevice(const Value& given) {
   const std::string name = given.is_string() ? given.AsString() : given.Text();
   const std::string_view index = std::string_view(name).substr(std::min<size_t>(name.size(), 5));
-  const bool is_cuda = name == "cuda" || (name.starts_with("cuda:") && !index.empty() && index.size() <= 3 &&
-                                          index.find_first_not_of("0123456789") == std::string_view::npos);
+  const bool is_number = !index.empty() && index.size() <= 3 && (index == "0" || index.front() != '0') &&
+                         index.find_first_not_of("0123456789") == std::string_view::npos;
+  const bool is_cuda = name == "cuda" || (name.starts_with("cuda:") && is_number);
   if (name != "cpu" && !is_cuda) {
     faults_.Add(given.mark(), "'" + name + "' is not a device. Use cpu, cuda, or cuda:<number> for one of several.");
     return;
@@ -131,6 +132,9 @@ void StudyReader::ReadDevice(const Value& given) {
     } else if (DeviceKind(other.name) != DeviceKind(name)) {
       faults_.Add(given.mark(), "the devices '" + other.name + "' and '" + name + "' are of two kinds, which give other "
                                 "numbers. Make a study of each.");
+    } else if (other.name == "cuda" || name == "cuda") {
+      faults_.Add(given.mark(), "the device 'cuda' stands beside '" + (name == "cuda" ? other.name : name) +
+                                    "': it may be the same card. Name each by its number, cuda:0.");
     }
   }
   spec_.devices.push_back({name, given.mark()});

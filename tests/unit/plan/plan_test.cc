@@ -23,9 +23,10 @@ class Planning : public ::testing::Test {
     folder_.Write("c4.txt", "some text");
   }
 
-  Plan Make(const std::string& quantize, const std::string& models = "[a.shapes.json]") const {
+  Plan Make(const std::string& quantize, const std::string& models = "[a.shapes.json]",
+            const std::string& more = "") const {
     const auto file = folder_.Write("s.yaml", "bitlaw: 1\nstudy: demo\nmodels: " + models +
-                                                  "\ncorpora: {c4: {type: fixture, path: c4.txt}}\nquantize:\n" + quantize);
+                                                  "\ncorpora: {c4: {type: fixture, path: c4.txt}}\nquantize:\n" + quantize + more);
     return MakePlan(ReadStudy(file, FixtureHost(), {}), FixtureHost());
   }
 
@@ -51,6 +52,23 @@ TEST_F(Planning, PutsBaselinesFirstThenTheGridWithItsLastAxisFastest) {
                                         "b.shapes fixture_free bits=4 group_size=32",
                                         "b.shapes fixture_free bits=4 group_size=row"));
   EXPECT_TRUE(plan.notes.empty());
+}
+
+// So that what one card recorded is found by another: records are named by what the identity holds.
+TEST_F(Planning, NamesTrialsByTheKindOfDeviceAlone) {
+  const auto ids = [&](const std::string& compute) {
+    std::vector<std::string> found;
+    const Plan plan =
+        Make("  - {quantizer: fixture_free, bits: [2, 4]}\n", "[a.shapes.json]", "compute: " + compute + "\n");
+    for (const Trial& trial : plan.trials) found.push_back(trial.id);
+    return found;
+  };
+  const std::vector<std::string> first = ids("{device: 'cuda:0'}");
+  ASSERT_EQ(first.size(), 3u);
+  EXPECT_EQ(ids("{device: 'cuda:1'}"), first);
+  EXPECT_EQ(ids("{device: cuda}"), first);
+  EXPECT_EQ(ids("{devices: ['cuda:1', 'cuda:0']}"), first);
+  EXPECT_NE(ids("{device: cpu}"), first);
 }
 
 TEST_F(Planning, LeavesOptionsThatDoNotVaryOutOfLabels) {

@@ -90,6 +90,13 @@ TEST_F(ThisMachine, HasTheDevicesOfTheStudy) {
   EXPECT_EQ(FaultOf(plan, machine),
             "s.yaml:4:31: the device 'cuda:2' is not on this machine. Devices here: cpu, cuda:0, cuda:1. Name one of "
             "them, or run the study where it is.");
+  machine.devices = {"cpu"};
+  machine.why_no_card = "There is no driver.";
+  EXPECT_EQ(FaultOf(plan, machine),
+            "the device 'cuda:1' is not on this machine. Devices here: cpu. There is no driver. Name one of them, or run "
+            "the study where it is.\n"
+            "s.yaml:4:31: the device 'cuda:2' is not on this machine. Devices here: cpu. There is no driver. Name one of "
+            "them, or run the study where it is.");
   machine.devices.clear();  // Not known.
   EXPECT_EQ(FaultOf(plan, machine), "");
 }

@@ -14,6 +14,7 @@
 
 #include "bitlaw/base/error.h"
 #include "plan/work_study.h"
+#include "run/launcher.h"
 
 namespace bitlaw {
 namespace {
@@ -366,6 +367,15 @@ TEST(WorkStudy, IsNoOtherText) {
               HasSubstr("workers: the number -2 is not within 0 and 9223372036854775807."));
   EXPECT_THAT(FaultOf([&] { ReadWorkStudy(With(text, "\"evaluate\": {", "\"evaluate\": 3, \"e\": {"), "work.json"); }),
               HasSubstr("work.json: it is not what"));
+}
+
+TEST(DeviceOfWorker, TakesDevicesInTurn) {
+  LaunchOptions options;
+  options.devices = {"cuda:0", "cuda:2"};
+  EXPECT_EQ(DeviceOfWorker(options, 0), "cuda:0");
+  EXPECT_EQ(DeviceOfWorker(options, 1), "cuda:2");
+  EXPECT_EQ(DeviceOfWorker(options, 2), "cuda:0");
+  EXPECT_EQ(DeviceOfWorker(LaunchOptions{}, 5), "cpu");
 }
 
 }  // namespace

@@ -337,6 +337,14 @@ TEST_F(StudyReading, RefusesDevicesThatDoNotGoTogether) {
   EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncompute: {devices: [\"cuda:0\", \"cuda:0\"]}\n"),
             "s.yaml:4:31: the device 'cuda:0' is listed twice. `bitlaw run --workers` lets several workers share the "
             "devices.");
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncompute: {devices: [\"cuda:1\", cuda]}\n"),
+            "s.yaml:4:31: the device 'cuda' stands beside 'cuda:1': it may be the same card. Name each by its number, "
+            "cuda:0.");
+  for (const char* name : {"cuda:", "cuda:00", "cuda:01", "cuda:-1", "cuda:1234", "cuda1", "CUDA:0", "cuda:0 "}) {
+    EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncompute: {device: \"" + std::string(name) + "\"}\n"),
+              "s.yaml:4:19: '" + std::string(name) +
+                  "' is not a device. Use cpu, cuda, or cuda:<number> for one of several.");
+  }
   EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncompute: {devices: []}\n"),
             "s.yaml:4:20: 'devices' is an empty list. Name one or more, or leave it out for the CPU.");
   EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncompute: {devices: [tpu], device: cpu}\n"),

@@ -44,6 +44,7 @@ Machine Session::ThisMachine(int threads, int workers) {
   Machine machine;
 #ifdef BITLAW_HAS_TENSOR
   machine.devices = Devices();
+  machine.why_no_card = WhyNoCard();
 #endif
   machine.threads = threads > 0 ? threads : AllowedCores();
   machine.workers = workers;

@@ -175,6 +175,14 @@ std::vector<std::string> Devices() {
   return devices;
 }
 
+std::string WhyNoCard() {
+  if (Devices().size() > 1) return "";
+  if (!at::hasCUDA() && !at::globalContext().hasCUDART()) {
+    return "This bitlaw was built against a libtorch without CUDA; docs/gpu.md says how to build it against another.";
+  }
+  return "libtorch has CUDA but finds no card. See whether nvidia-smi lists one, and CUDA_VISIBLE_DEVICES does not hide it.";
+}
+
 double MeasureModelProduct(bool bfloat16, int64_t n, double seconds, const std::string& device) {
   return WithTorchErrors("matrix product", [&] {
     at::NoGradGuard no_grad;

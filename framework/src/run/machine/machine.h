@@ -29,8 +29,10 @@ BITLAW_EXPORT Cpu DescribeCpu();
 
 BITLAW_EXPORT std::string TorchVersion();
 BITLAW_EXPORT std::string Compiler();
-/// "cpu", and "cuda:0 <name>" ... where libtorch has CUDA and sees a device.
+/// "cpu", and "cuda:0", "cuda:1", ... where libtorch has CUDA and sees cards.
 BITLAW_EXPORT std::vector<std::string> Devices();
+/// Why Devices() names no card, and what to do; "" if it names one.
+BITLAW_EXPORT std::string WhyNoCard();
 
 /// Rates in GFLOP/s, each over about `seconds` after a warm-up. [n, n] x [n, n] products, as models compute them
 /// (TimesTransposed) and as libtorch hands them to the system's BLAS; Cholesky counts n^3 / 3.
