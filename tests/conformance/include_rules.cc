@@ -111,8 +111,8 @@ const std::vector<std::string> kTorchPlaces = {
     "examples/"};
 const std::vector<Home> kHomes = {
     {"torch/torch.h", {"examples/"}},  // Twelve seconds a file: only what trains needs all of it.
-    {"torch/version.h", {kPublic + "base/fingerprint.h", kInternal + "math/", kInternal + "run/", kInternal + "cli/tensor/",
-                           "plugins/quantizers/"}},
+    {"torch/version.h", {kPublic + "base/fingerprint.h", kPublic + "sdk/machine/torch_version.h", kInternal + "run/",
+                           kInternal + "cli/tensor/"}},
     {"torch/", {"examples/"}},
     {"ATen/", kTorchPlaces},
     {"c10/", kTorchPlaces},

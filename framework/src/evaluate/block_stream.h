@@ -11,12 +11,14 @@
 
 namespace bitlaw {
 
-/// Forward passes that are noted down first and then carried out block by block: a block is read, takes all passes, and is
-/// dropped. So a model needs the memory of one block, beside the hidden states of all passes, [tokens, D], and one block's
-/// keys and values. What comes out is what Model::Forward() gives pass after pass.
+/// Forward passes that are noted down first and then carried out block by block: a block is read, takes all passes, and
+/// is dropped; while it takes them the next one is read. So a model needs the memory of two blocks, beside the hidden
+/// states of all passes, [tokens, D], and one block's keys and values. What comes out is what Model::Forward() gives pass
+/// after pass.
 class BITLAW_EXPORT BlockStream {
  public:
-  explicit BlockStream(Model& model) : model_(model) {}
+  /// reads_ahead: false reads each block when it is due; then the memory of one suffices.
+  explicit BlockStream(Model& model, bool reads_ahead = true) : model_(model), reads_ahead_(reads_ahead) {}
 
   /// Notes a pass of `runs` over `cache` as its segments lie now, and advances them. Returns the number of the pass.
   size_t Note(std::span<const int32_t> ids, KvCache& cache, std::span<const TokenRun> runs);
@@ -28,6 +30,8 @@ class BITLAW_EXPORT BlockStream {
   at::Tensor Take(size_t pass);
 
  private:
+  void Embed();
+
   struct Pass {
     std::vector<int32_t> ids;
     std::vector<TokenRun> runs;
@@ -35,6 +39,7 @@ class BITLAW_EXPORT BlockStream {
     at::Tensor hidden;
   };
   Model& model_;
+  bool reads_ahead_;
   std::vector<Pass> passes_;
 };
 

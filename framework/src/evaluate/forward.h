@@ -36,7 +36,7 @@ class ForwardPass {
   int64_t held_tokens() const;
 
   /// Until EndStream(), Run() notes passes for a BlockStream instead of running them, and gives an undefined tensor.
-  void BeginStream() { stream_.emplace(model_); }
+  void BeginStream() { stream_.emplace(model_, options_.reads_ahead); }
   /// The passes since BeginStream(), carried out block by block.
   BlockStream EndStream();
   /// Of the pass that was noted last.

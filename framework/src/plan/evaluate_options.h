@@ -16,6 +16,7 @@ struct BITLAW_EXPORT EvaluateOptions {
   int64_t logits_budget_bytes = 0;  ///< For the [positions, V] logits of one step.
   /// Read one block of the model at a time and use it for all texts: for a model larger than memory. Generation refuses.
   bool stream_blocks = false;
+  bool reads_ahead = true;                    ///< Of streamed blocks: the next one while one computes. Not of a study.
   bool share_prefixes = true;                 ///< False: every request is a forward pass of its own (for comparison).
   bool keep_samples = false;                  ///< Keep items and responses in the result.
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "bitlaw/sdk/machine/torch_threads.h"
+#include "bitlaw/sdk/machine/torch_version.h"
 #include "math/matrix_product.h"
-#include "math/torch_version.h"
 
 namespace bitlaw {
 namespace {

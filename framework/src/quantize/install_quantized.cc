@@ -119,6 +119,7 @@ class InstalledModel : public Model {
     model_->DropBlock(i);
     is_installed_.at(i) = false;
   }
+  void ReadAhead(int64_t i) override { model_->ReadAhead(i); }
 
  private:
   void Install(Block& block) {

@@ -49,10 +49,12 @@ class BlockWalk {
   }
 
   void Run() {
+    if (settings_.overlaps) model_.ReadAhead(0);
     if (walk_) walk_->Embed();
     for (int64_t b = 0; b < model_.summary().num_blocks; ++b) {
       blocks_done_ = b;
       Block& block = model_.block(b);
+      if (settings_.overlaps && !IsLastBlock()) model_.ReadAhead(b + 1);
       FindSites(block);
       if (!walk_) {
         for (int stage = 0; stage < block.num_stages(); ++stage) QuantizeStage(block, stage);
@@ -111,19 +113,83 @@ class BlockWalk {
   }
 
   void QuantizeStage(Block& block, int stage) {
+    std::vector<const Site*> sites;
     for (const Site& site : sites_) {
-      if (site.stage == stage) QuantizeSite(site);
+      if (site.stage == stage) sites.push_back(&site);
+    }
+    for (std::span<const Site* const> left(sites); !left.empty();) {
+      size_t alike = 1;
+      while (alike < left.size() && AreAlike(left.front()->shape, left[alike]->shape)) ++alike;
+      size_t done = alike > 1 && settings_.overlaps ? QuantizeTogether(left.first(alike)) : 0;
+      if (done == 0) {
+        QuantizeSite(*left.front());
+        done = 1;
+      }
+      left = left.subspan(done);
     }
     if (walk_) walk_->Forget(block.stage_linears(stage));
   }
 
-  void QuantizeSite(const Site& site) {
+  static bool AreAlike(const SiteShape& a, const SiteShape& b) {
+    return std::equal(a.readers.begin(), a.readers.end(), b.readers.begin(), b.readers.end(),
+                      [](const LinearShape& x, const LinearShape& y) {
+                        return x.in_features == y.in_features && x.out_features == y.out_features;
+                      });
+  }
+
+  // As many of these sites as the quantizer takes at once; how many those are.
+  size_t QuantizeTogether(std::span<const Site* const> sites) {
+    std::vector<std::vector<at::Tensor>> weights;
+    std::vector<SiteInput> inputs;
+    std::vector<std::vector<QuantizedLinear>> results;
+    for (const Site* site : sites) {
+      weights.emplace_back();
+      for (const Linear* reader : site->readers) weights.back().push_back(reader->weight());
+      inputs.push_back({&site->shape, weights.back(), &SharedCalibration(*site)});
+      results.emplace_back(site->readers.size());
+    }
+    double together_s = 0;
+    size_t done = 0;
+    {
+      const Timed timed(together_s, device_);
+      done = quantizer_.QuantizeAlike(inputs, results);
+    }
+    if (done > sites.size()) {
+      throw InternalError(fmt::format("{}: the quantizer says that it took {} sites of {}", sites.front()->shape.name,
+                                      done, sites.size()));
+    }
+    weights.clear();
+    for (size_t s = 0; s < done; ++s) {
+      CheckCount(*sites[s], results[s].size());
+      for (size_t i = 0; i < results[s].size(); ++i) {
+        QuantizedLayer layer;
+        layer.shape = sites[s]->shape.readers[i];
+        layer.elapsed_s = together_s / static_cast<double>(done * results[s].size());
+        layer.linear = std::move(results[s][i]);
+        Install(*sites[s]->readers[i], std::move(layer));
+      }
+    }
+    return done;
+  }
+
+  static void CheckCount(const Site& site, size_t results) {
+    if (results == site.readers.size()) return;
+    throw InternalError(fmt::format("{}: the quantizer gave {} layers for {} readers", site.shape.name, results,
+                                    site.readers.size()));
+  }
+
+  const LayerCalibration& SharedCalibration(const Site& site) {
     const LayerCalibration& calibration = CalibrationOf(*site.readers.front());
     for (const Linear* reader : site.readers) {
       if (&CalibrationOf(*reader) != &calibration) {
         throw InternalError(site.shape.name + ": its block showed the readers different inputs");
       }
     }
+    return calibration;
+  }
+
+  void QuantizeSite(const Site& site) {
+    const LayerCalibration& calibration = SharedCalibration(site);
     std::vector<at::Tensor> weights;
     for (const Linear* reader : site.readers) weights.push_back(reader->weight());
     std::vector<QuantizedLinear> together(site.readers.size());
@@ -133,10 +199,7 @@ class BlockWalk {
       const Timed timed(together_s, device_);
       are_together = quantizer_.QuantizeSite(site.shape, weights, calibration, together);
     }
-    if (are_together && together.size() != site.readers.size()) {
-      throw InternalError(fmt::format("{}: the quantizer gave {} layers for {} readers", site.shape.name,
-                                      together.size(), site.readers.size()));
-    }
+    if (are_together) CheckCount(site, together.size());
     for (size_t i = 0; i < site.readers.size(); ++i) {
       QuantizedLayer layer;
       layer.shape = site.shape.readers[i];

@@ -40,6 +40,9 @@ struct BITLAW_EXPORT QuantizeSettings {
   /// False: each block is dropped once it is done, so that the weights of one block at a time are in memory. The model is
   /// then as unquantized as before.
   bool keep_blocks = true;
+  /// Whether the next block is read while one is quantized, and alike experts are quantized together where the quantizer
+  /// can. Codes are the same; without, memory is less by a block and by what experts take together.
+  bool overlaps = true;
 };
 
 /// Told after every layer. An exception thrown from the callback ends the walk and reaches the caller.

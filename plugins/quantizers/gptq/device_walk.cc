@@ -22,9 +22,10 @@ DeviceCode& Kernels() {
 
 class DeviceWalk {
  public:
-  DeviceWalk(const ColumnWalkPlan& plan, at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
-             at::Tensor& scales, at::Tensor& zeros)
+  DeviceWalk(const ColumnWalkPlan& plan, const at::Tensor& group_of, at::Tensor& weight, const at::Tensor& factor,
+             at::Tensor& codes, at::Tensor& scales, at::Tensor& zeros)
       : plan_(plan),
+        items_(factor.size(0)),
         rows_(weight.size(0)),
         columns_(weight.size(1)),
         weight_(weight),
@@ -32,7 +33,7 @@ class DeviceWalk {
         codes_(codes),
         scales_(scales),
         zeros_(zeros),
-        group_of_(at::tensor(at::ArrayRef<int32_t>(plan.group_of_position), at::kInt).to(weight.device())),
+        group_of_(group_of),
         errors_(at::empty({rows_, plan.block_size}, weight.options())) {
     if (const std::span<const float> levels = plan.grid->levels(); !levels.empty()) {
       const std::vector<float> midpoints = Midpoints(levels);
@@ -55,9 +56,11 @@ class DeviceWalk {
         from = to;
       }
       if (end == columns_) break;
-      weight_.narrow(1, end, columns_ - end)
-          .addmm_(errors_.narrow(1, 0, count), factor_.narrow(0, begin, count).narrow(1, end, columns_ - end),
-                  /*beta=*/1, /*alpha=*/-1);  // [rows, C_in - end]
+      weight_.view({items_, -1, columns_})
+          .narrow(2, end, columns_ - end)
+          .baddbmm_(errors_.view({items_, -1, plan_.block_size}).narrow(2, 0, count),
+                    factor_.narrow(1, begin, count).narrow(2, end, columns_ - end),
+                    /*beta=*/1, /*alpha=*/-1);  // [items, C_out, C_in - end]
     }
   }
 
@@ -77,10 +80,10 @@ class DeviceWalk {
     float* const tile = tile_.data_ptr<float>() + (from - begin);
     float* const errors = errors_.data_ptr<float>() + (from - begin);
     const float* const factor = factor_.data_ptr<float>() + from * columns_ + from;
-    const long long rows = rows_, columns = columns_, tile_stride = count, error_stride = plan_.block_size,
-                    groups = scales_.size(1);
+    const long long all_rows = rows_, rows = rows_ / items_, columns = columns_, tile_stride = count,
+                    error_stride = plan_.block_size, groups = scales_.size(1), factor_step = columns * columns;
     constexpr int64_t kRows = kThreads / kThreadsPerRow;
-    Kernels().Launch(device, "WalkTile", (rows_ + kRows - 1) / kRows, kThreads,
+    Kernels().Launch(device, "WalkTile", items_ * ((rows + kRows - 1) / kRows), kThreads,
                      part * kMostColumns * static_cast<int64_t>(sizeof(float)), static_cast<const float*>(tile), tile_stride,
                      factor, columns, codes_.data_ptr<uint8_t>() + from, columns, errors, error_stride,
                      static_cast<const float*>(scales_.data_ptr<float>()),
@@ -89,21 +92,22 @@ class DeviceWalk {
                      levels_.defined() ? static_cast<const float*>(levels_.data_ptr<float>()) : nullptr,
                      levels_.defined() ? static_cast<const float*>(midpoints_.data_ptr<float>()) : nullptr,
                      levels_.defined() ? static_cast<int>(levels_.numel()) : 0,
-                     static_cast<float>((1 << plan_.grid->bits()) - 1), rows, static_cast<int>(part));
+                     static_cast<float>((1 << plan_.grid->bits()) - 1), rows, factor_step, columns,
+                     static_cast<int>(part));
     const int64_t right = begin + count - from - part;
     if (right == 0) return;
     constexpr int64_t kSpreadThreads = 256;
     Kernels().Launch(device, "SpreadErrors", (rows_ * right + kSpreadThreads - 1) / kSpreadThreads, kSpreadThreads, 0,
-                     tile + part, tile_stride, factor + part, columns, static_cast<const float*>(errors), error_stride, rows,
-                     static_cast<int>(part), static_cast<int>(right));
+                     tile + part, tile_stride, factor + part, columns, static_cast<const float*>(errors), error_stride,
+                     all_rows, rows, factor_step, static_cast<int>(part), static_cast<int>(right));
   }
 
   const ColumnWalkPlan& plan_;
-  const int64_t rows_, columns_;
+  const int64_t items_, rows_, columns_;  // Rows of all items.
   at::Tensor& weight_;
   const at::Tensor& factor_;
   at::Tensor &codes_, &scales_, &zeros_;
-  at::Tensor group_of_;            // [C_in] int32
+  const at::Tensor& group_of_;     // [items, C_in] int32
   at::Tensor errors_;              // [rows, block_size]
   at::Tensor tile_;                // [rows, count] The block's weights with all compensation.
   at::Tensor levels_, midpoints_;  // Of a grid of levels.
@@ -113,9 +117,9 @@ class DeviceWalk {
 
 bool WalksOn(const at::Device& device) { return device.is_cuda() && Kernels().RunsOn(device); }
 
-void WalkColumnsOnDevice(const ColumnWalkPlan& plan, at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
-                         at::Tensor& scales, at::Tensor& zeros) {
-  DeviceWalk(plan, weight, factor, codes, scales, zeros).Run();
+void WalkColumnsOnDevice(const ColumnWalkPlan& plan, const at::Tensor& group_of, at::Tensor& weight,
+                         const at::Tensor& factor, at::Tensor& codes, at::Tensor& scales, at::Tensor& zeros) {
+  DeviceWalk(plan, group_of, weight, factor, codes, scales, zeros).Run();
 }
 
 }  // namespace bitlaw

@@ -6,12 +6,16 @@
 
 namespace bitlaw {
 
-/// Whether WalkColumnsOnDevice() runs on `device`: a CUDA device for which the kernels of walk_kernel.cu can be compiled.
+/// Whether WalkColumnsOnDevice() runs on `device`: a CUDA device for which walk_kernel.cu can be compiled.
 bool WalksOn(const at::Device& device);
 
-/// WalkColumns() on the device of its tensors, for which WalksOn() is true: the same operations in the same order, so the
-/// same bits but for the order of summation inside the matrix products. Nothing waits for the device.
-void WalkColumnsOnDevice(const ColumnWalkPlan& plan, at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
-                         at::Tensor& scales, at::Tensor& zeros);
+/// WalkColumns() on the device of its tensors, for which WalksOn() is true, for several items of C_out rows at once,
+/// each with a factor of its own: the same operations in the same order, so the same bits but for the order of summation
+/// inside the matrix products. Nothing waits for the device.
+///
+/// Shapes   weight, codes [items C_out, C_in]; factor [items, C_in, C_in]; group_of [items, C_in] int32 contiguous, in
+///          place of plan.group_of_position; scales, zeros [items C_out, groups].
+void WalkColumnsOnDevice(const ColumnWalkPlan& plan, const at::Tensor& group_of, at::Tensor& weight,
+                         const at::Tensor& factor, at::Tensor& codes, at::Tensor& scales, at::Tensor& zeros);
 
 }  // namespace bitlaw

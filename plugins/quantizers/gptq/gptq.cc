@@ -1,11 +1,12 @@
 #include "gptq.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
-#include <torch/version.h>
 
 #include <algorithm>
+#include <exception>
 #include <numeric>
 #include <optional>
 
@@ -13,93 +14,32 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/grids/grid_options.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
+#include "device_sites.h"
 #include "device_walk.h"
-
-// Products of bfloat16 matrices with results in float32.
-#define GPTQ_HAS_MIXED_PRODUCTS (TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 11))
 
 namespace bitlaw {
 namespace {
 
-// U with U^T U = hessian^-1, or nullopt if the hessian is not positive definite in its dtype.
+// U with U^T U = hessian^-1, or nullopt if the hessian is not positive definite in its dtype. Step by step as the
+// reference does, so that the codes are its codes; and on one thread, so that they are the same for any number of them.
 std::optional<at::Tensor> InverseFactor(const at::Tensor& hessian) {
-  at::Tensor factor;
-  if (hessian.is_cpu()) {
-    // Step by step as the reference does, so that the codes are its codes; and on one thread, so that they are the same for
-    // any number of them.
-    const OneThread alone;
-    const auto [lower, lower_status] = at::linalg_cholesky_ex(hessian);
-    if (lower_status.item<int>() != 0) return std::nullopt;
-    const at::Tensor inverse = at::cholesky_inverse(lower);  // [C_in, C_in]
-    const auto [upper, upper_status] = at::linalg_cholesky_ex(inverse, /*upper=*/true);
-    if (upper_status.item<int>() != 0) return std::nullopt;
-    factor = upper.to(at::kFloat).contiguous();  // [C_in, C_in]
-  } else {
-    // The same matrix with a third of the work: rows and columns in reverse make H = R R^T with R upper triangular, and
-    // U = R^-1. Sums have another order on a device in any case.
-    const auto [lower, status] = at::linalg_cholesky_ex(hessian.flip({0, 1}));
-    if (status.item<int>() != 0) return std::nullopt;
-    const at::Tensor identity = at::eye(hessian.size(0), hessian.options());
-    factor = at::linalg_solve_triangular(lower, identity, /*upper=*/false).flip({0, 1}).to(at::kFloat).contiguous();
-  }
+  const OneThread alone;
+  const auto [lower, lower_status] = at::linalg_cholesky_ex(hessian);
+  if (lower_status.item<int>() != 0) return std::nullopt;
+  const at::Tensor inverse = at::cholesky_inverse(lower);  // [C_in, C_in]
+  const auto [upper, upper_status] = at::linalg_cholesky_ex(inverse, /*upper=*/true);
+  if (upper_status.item<int>() != 0) return std::nullopt;
+  const at::Tensor factor = upper.to(at::kFloat).contiguous();  // [C_in, C_in]
   // A factor whose diagonal left float32 would divide errors by zero.
   if (!at::isfinite(factor).all().item<bool>() || !factor.diagonal().gt(0).all().item<bool>()) return std::nullopt;
   return factor;
 }
 
-#if GPTQ_HAS_MIXED_PRODUCTS
-
-// D H of float32 matrices by three products in bfloat16, several times as fast together: each matrix is a sum of two of
-// bfloat16 but for 2^-16 of an element, and the product of the two small ones is left out.
-class SplitProduct {
- public:
-  explicit SplitProduct(const at::Tensor& hessian) : hessian_(hessian) {}
-
-  at::Tensor Of(const at::Tensor& d) const {
-    const Halves left(d);
-    at::Tensor product = at::mm(left.high, hessian_.high, at::kFloat);
-    product.add_(at::mm(left.high, hessian_.low, at::kFloat));
-    return product.add_(at::mm(left.low, hessian_.high, at::kFloat));
-  }
-
- private:
-  struct Halves {
-    explicit Halves(const at::Tensor& x) : high(x.to(at::kBFloat16)), low((x - high).to(at::kBFloat16)) {}
-    at::Tensor high, low;
-  };
-  Halves hessian_;
-};
-
-#endif
-
-// tr(D H D^T) for many D.
-class HessianNorm {
- public:
-  explicit HessianNorm(const at::Tensor& hessian) : hessian_(hessian) {
-#if GPTQ_HAS_MIXED_PRODUCTS
-    if (hessian.is_cuda() && hessian.scalar_type() == at::kFloat) split_.emplace(hessian);
-#endif
-  }
-
-  // In float64 over products in H's dtype; those on a device leave out less than 1e-5 of the result.
-  double Square(const at::Tensor& difference) const {
-    const at::Tensor d = difference.to(hessian_.scalar_type());  // [C_out, C_in]
-    return Product(d).mul_(d).sum(at::kDouble).item<double>();
-  }
-
- private:
-  at::Tensor Product(const at::Tensor& d) const {
-#if GPTQ_HAS_MIXED_PRODUCTS
-    if (split_) return split_->Of(d);
-#endif
-    return at::mm(d, hessian_);
-  }
-
-  at::Tensor hessian_;
-#if GPTQ_HAS_MIXED_PRODUCTS
-  std::optional<SplitProduct> split_;
-#endif
-};
+// tr(D H D^T), in float64 over products in H's dtype.
+double HessianNorm(const at::Tensor& difference, const at::Tensor& hessian) {
+  const at::Tensor d = difference.to(hessian.scalar_type());  // [C_out, C_in]
+  return at::mm(d, hessian).mul_(d).sum(at::kDouble).item<double>();
+}
 
 struct Damped {
   at::Tensor factor;  // [C_in, C_in] float32
@@ -107,7 +47,7 @@ struct Damped {
 };
 
 Damped FactorWithDamping(const GptqSettings& settings, const LinearShape& layer, const at::Tensor& hessian,
-                         int64_t tokens) {
+                         const LayerCalibration& calibration) {
   const at::Tensor mean = hessian.diagonal().mean();
   for (double damp = settings.damp; damp < 1; damp *= 10) {
     at::Tensor damped = hessian.clone();
@@ -115,24 +55,45 @@ Damped FactorWithDamping(const GptqSettings& settings, const LinearShape& layer,
     if (std::optional<at::Tensor> factor = InverseFactor(damped)) return {*std::move(factor), damp};
     if (!settings.raise_damping) break;
   }
-  throw Error(ErrorKind::kNumerical,
-              fmt::format("quantizer 'gptq', {}: the Hessian [{}, {}] of {} calibration tokens is not positive definite "
-                          "with damp = {}{}. Use more calibration tokens, a larger damp, factor_dtype: float64{}.",
-                          layer.name, layer.in_features, layer.in_features, tokens, settings.damp,
-                          settings.raise_damping ? " nor with ten times as much, below 1" : "",
-                          settings.raise_damping ? "" : ", or on_singular: raise_damping, which the record will name"));
+  ThrowNotPositiveDefinite(settings, layer, calibration);
 }
 
 }  // namespace
 
+size_t SitesTogether(const SiteShape& site, bool is_float64) {
+  constexpr int64_t kBytesTogether = int64_t{1} << 30;
+  int64_t rows = 0;
+  for (const LinearShape& reader : site.readers) rows += reader.out_features;
+  const int64_t columns = site.in_features(), matrix = columns * columns * (is_float64 ? 8 : 4), weight = rows * columns * 4;
+  // While it is factored: the Hessian, damped, turned, the two factors and what lies between. Then copies of the weights.
+  const int64_t bytes = std::max(7 * matrix + weight, 2 * matrix + 6 * weight);
+  return static_cast<size_t>(std::max<int64_t>(1, kBytesTogether / bytes));
+}
+
+void ThrowHessianNotFinite(const LinearShape& layer, const LayerCalibration& calibration) {
+  throw Error(ErrorKind::kNumerical,
+              fmt::format("quantizer 'gptq', {}: the Hessian of {} calibration tokens is not finite. The layer's inputs "
+                          "overflow. Compute the model in float32.",
+                          layer.name, calibration.tokens));
+}
+
+void ThrowNotPositiveDefinite(const GptqSettings& settings, const LinearShape& layer,
+                              const LayerCalibration& calibration) {
+  throw Error(ErrorKind::kNumerical,
+              fmt::format("quantizer 'gptq', {}: the Hessian [{}, {}] of {} calibration tokens is not positive definite "
+                          "with damp = {}{}. Use more calibration tokens, a larger damp, factor_dtype: float64{}.",
+                          layer.name, layer.in_features, layer.in_features, calibration.tokens, settings.damp,
+                          settings.raise_damping ? " nor with ten times as much, below 1" : "",
+                          settings.raise_damping ? "" : ", or on_singular: raise_damping, which the record will name"));
+}
+
 // What the layers of one input share: all of GPTQ that comes from the Hessian.
 struct GptqQuantizer::SharedFactor {
-  at::Tensor hessian;  // [C_in, C_in] as given, on the device where the walk runs
+  at::Tensor hessian;  // [C_in, C_in] as given, on the host
   at::Tensor dead;     // [C_in] bool: H[j, j] = 0
   int64_t dead_columns = 0;
   std::vector<int64_t> order;  // [C_in] column of the k-th step
   Damped damped;
-  std::optional<HessianNorm> norm;
 };
 
 OptionSchema GptqSettings::Schema() {
@@ -218,42 +179,93 @@ void GptqQuantizer::Check(const LinearShape& layer, const LayerCalibration& cali
 QuantizedLinear GptqQuantizer::Quantize(const LinearShape& layer, const at::Tensor& weight,
                                         const LayerCalibration& calibration) const {
   Check(layer, calibration);
-  return WithTorchErrors("quantizer 'gptq', " + layer.name, [&] {
-    if (calibration.tokens > 0) return Run(layer, weight, calibration, FactorOf(layer, weight.device(), calibration));
-    CheckFinite(weight, layer.name);
-    QuantizedLinear nearest = RoundToNearest(*settings_.grid, weight, settings_.group_size, layer.name);
-    nearest.fallback = QuantizeFallback::kRoundToNearest;
-    return nearest;
+  return WithTorchErrors("quantizer 'gptq', " + layer.name, [&]() -> QuantizedLinear {
+    if (calibration.tokens == 0) {
+      CheckFinite(weight, layer.name);
+      QuantizedLinear nearest = RoundToNearest(*settings_.grid, weight, settings_.group_size, layer.name);
+      nearest.fallback = QuantizeFallback::kRoundToNearest;
+      return nearest;
+    }
+    if (WalksOn(weight.device())) {
+      SiteShape site;
+      site.readers = {layer};
+      const SiteInput input{&site, {&weight, 1}, &calibration};
+      return std::move(QuantizeOnDevice(settings_, {&input, 1}).front().front());
+    }
+    return Run(layer, weight, calibration, FactorOf(layer, calibration));
   });
 }
 
 bool GptqQuantizer::QuantizeSite(const SiteShape& site, std::span<const at::Tensor> weights,
                                  const LayerCalibration& calibration, std::vector<QuantizedLinear>& results) const {
   if (weights.size() < 2 || calibration.tokens == 0) return false;
+  for (const LinearShape& layer : site.readers) Check(layer, calibration);
+  if (WalksOn(weights.front().device())) {
+    const SiteInput input{&site, weights, &calibration};
+    results = WithTorchErrors("quantizer 'gptq', " + site.name, [&] {
+      return std::move(QuantizeOnDevice(settings_, {&input, 1}).front());
+    });
+    return true;
+  }
   std::optional<SharedFactor> factor;
   for (size_t i = 0; i < weights.size(); ++i) {
     const LinearShape& layer = site.readers[i];
-    Check(layer, calibration);
     results[i] = WithTorchErrors("quantizer 'gptq', " + layer.name, [&] {
-      if (!factor) factor = FactorOf(layer, weights[i].device(), calibration);
+      if (!factor) factor = FactorOf(layer, calibration);
       return Run(layer, weights[i], calibration, *factor);
     });
   }
   return true;
 }
 
-GptqQuantizer::SharedFactor GptqQuantizer::FactorOf(const LinearShape& layer, const at::Device& given_device,
+size_t GptqQuantizer::QuantizeAlike(std::span<const SiteInput> sites,
+                                    std::vector<std::vector<QuantizedLinear>>& results) const {
+  const bool is_float64 = settings_.factor_float64 || settings_.hessian_float64;
+  size_t count = std::min(sites.size(), SitesTogether(*sites.front().shape, is_float64));
+  for (size_t e = 0; e < count; ++e) {
+    if (sites[e].calibration->tokens == 0) count = e;
+  }
+  const at::Device device = sites.front().weights.front().device();
+  if (count < 2 || (!WalksOn(device) && at::get_num_threads() == 1)) return 0;
+  for (const SiteInput& site : sites.first(count)) {
+    for (const LinearShape& layer : site.shape->readers) Check(layer, *site.calibration);
+  }
+  if (WalksOn(device)) {
+    std::vector<std::vector<QuantizedLinear>> made =
+        WithTorchErrors("quantizer 'gptq', " + sites.front().shape->name,
+                        [&] { return QuantizeOnDevice(settings_, sites.first(count)); });
+    std::move(made.begin(), made.end(), results.begin());
+    return count;
+  }
+  // Factors are found on one thread each in any case, and results do not depend on threads.
+  std::vector<std::exception_ptr> failures(count);
+  at::parallel_for(0, static_cast<int64_t>(count), 1, [&](int64_t begin, int64_t end) {
+    const OneThread alone;
+    for (int64_t e = begin; e < end; ++e) {
+      const SiteInput& site = sites[e];
+      try {
+        if (site.weights.size() > 1) {
+          QuantizeSite(*site.shape, site.weights, *site.calibration, results[e]);
+        } else {
+          results[e][0] = Quantize(site.shape->readers[0], site.weights[0], *site.calibration);
+        }
+      } catch (...) {
+        failures[e] = std::current_exception();
+      }
+    }
+  });
+  for (const std::exception_ptr& failure : failures) {
+    if (failure) std::rethrow_exception(failure);
+  }
+  return count;
+}
+
+GptqQuantizer::SharedFactor GptqQuantizer::FactorOf(const LinearShape& layer,
                                                   const LayerCalibration& calibration) const {
   const at::NoGradGuard no_grad;
-  const at::Device device = WalksOn(given_device) ? given_device : at::Device(at::kCPU);
   SharedFactor shared;
-  shared.hessian = calibration.second_moment.to(device);  // [C_in, C_in]
-  if (!at::isfinite(shared.hessian).all().item<bool>()) {
-    throw Error(ErrorKind::kNumerical,
-                fmt::format("quantizer 'gptq', {}: the Hessian of {} calibration tokens is not finite. The layer's inputs "
-                            "overflow. Compute the model in float32.",
-                            layer.name, calibration.tokens));
-  }
+  shared.hessian = calibration.second_moment.cpu();  // [C_in, C_in]
+  if (!at::isfinite(shared.hessian).all().item<bool>()) ThrowHessianNotFinite(layer, calibration);
   at::Tensor hessian = shared.hessian.to(settings_.factor_float64 ? at::kDouble : at::kFloat, false, /*copy=*/true);
   shared.dead = hessian.diagonal() == 0;  // [C_in]
   shared.dead_columns = shared.dead.sum().item<int64_t>();
@@ -263,13 +275,11 @@ GptqQuantizer::SharedFactor GptqQuantizer::FactorOf(const LinearShape& layer, co
     const at::Tensor order =
         std::get<1>(at::sort(hessian.diagonal(), /*stable=*/true, /*dim=*/0, /*descending=*/true));  // [C_in]
     hessian = hessian.index_select(0, order).index_select(1, order);
-    const at::Tensor listed = order.cpu();
-    std::copy_n(listed.data_ptr<int64_t>(), layer.in_features, shared.order.begin());
+    std::copy_n(order.data_ptr<int64_t>(), layer.in_features, shared.order.begin());
   } else {
     std::iota(shared.order.begin(), shared.order.end(), int64_t{0});
   }
-  shared.damped = FactorWithDamping(settings_, layer, hessian, calibration.tokens);
-  shared.norm.emplace(shared.hessian);
+  shared.damped = FactorWithDamping(settings_, layer, hessian, calibration);
   return shared;
 }
 
@@ -277,8 +287,7 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
                                    const LayerCalibration& calibration, const SharedFactor& factor) const {
   const at::NoGradGuard no_grad;
   CheckFinite(given_weight, layer.name);
-  const at::Device device = factor.hessian.device();
-  const at::Tensor original = given_weight.detach().to(device, at::kFloat).contiguous();  // [C_out, C_in]
+  const at::Tensor original = given_weight.detach().to(at::kCPU, at::kFloat).contiguous();  // [C_out, C_in]
   at::Tensor weight = original.clone();
 
   const int64_t rows = layer.out_features, columns = layer.in_features;
@@ -310,25 +319,24 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   if (is_static) find_all_grids();
   at::Tensor order;  // [C_in] int64
   if (settings_.act_order) {
-    order = at::tensor(at::ArrayRef<int64_t>(factor.order), at::kLong).to(device);
+    order = at::tensor(at::ArrayRef<int64_t>(factor.order), at::kLong);
     weight = weight.index_select(1, order);
   }
-  (device.is_cpu() ? WalkColumns : WalkColumnsOnDevice)(plan, weight, factor.damped.factor, codes, scales, zeros);
+  WalkColumns(plan, weight, factor.damped.factor, codes, scales, zeros);
   const ScaleCheck check = CheckScales(settings_.grid->scale_dtype(), scales, layer.name);
 
   QuantizedLinear result = OnGrid(*settings_.grid);
-  if (result.levels.defined()) result.levels = result.levels.to(device);
   result.group_size = plan.group_size;
   result.codes = settings_.act_order ? at::empty_like(codes).index_copy_(1, order, codes) : codes;
   result.scales = scales;
   result.zeros = zeros.to(at::kByte);
-  result.group_index = at::tensor(at::ArrayRef<int32_t>(group_of_column), at::kInt).to(device);
+  result.group_index = at::tensor(at::ArrayRef<int32_t>(group_of_column), at::kInt);
   if (factor.damped.damp != settings_.damp) result.fallback = QuantizeFallback::kDampingRaised;
 
   const QuantizedLinear nearest = RoundToNearest(*settings_.grid, original, settings_.group_size, layer.name);
-  const double whole = factor.norm->Square(original);
+  const double whole = HessianNorm(original, factor.hessian);
   const auto relative_error = [&](const QuantizedLinear& q) {
-    return whole > 0 ? factor.norm->Square(original - q.Dequantize()) / whole : 0.0;
+    return whole > 0 ? HessianNorm(original - q.Dequantize(), factor.hessian) / whole : 0.0;
   };
   result.diagnostics = {{"damp", factor.damped.damp},
                         {"dead_columns", static_cast<double>(factor.dead_columns)},

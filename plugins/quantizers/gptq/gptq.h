@@ -51,8 +51,8 @@ struct GptqSettings {
 ///          definite after damping, or a scale leaves its dtype. Never changes damp or method unless
 ///          on_singular or on_unseen asks for it, and then says so in QuantizedLinear::fallback.
 /// Threads  Same inputs, same bytes. No random numbers. Safe from several threads.
-/// Devices  On a CUDA device for which its kernels compile, all of it runs there, and the results stay; elsewhere weight and
-///          H go to the host once a layer.
+/// Devices  On a CUDA device for which its kernels compile, all of it runs there (device_sites.h), and the results stay;
+///          elsewhere weight and H go to the host once a layer.
 /// Source   Frantar et al. 2022, arXiv:2210.17323, Algorithm 1; the README names what its reference implementation
 ///          settles beyond the paper.
 class GptqQuantizer final : public Quantizer {
@@ -77,15 +77,26 @@ class GptqQuantizer final : public Quantizer {
   /// The same layer by layer; what comes from the Hessian is worked out once.
   bool QuantizeSite(const SiteShape& site, std::span<const at::Tensor> weights, const LayerCalibration& calibration,
                     std::vector<QuantizedLinear>& results) const override;
+  /// On a device at once (device_sites.h), on the host each on a thread of its own. Not a site that saw no token.
+  size_t QuantizeAlike(std::span<const SiteInput> sites,
+                       std::vector<std::vector<QuantizedLinear>>& results) const override;
 
  private:
   struct SharedFactor;
   void Check(const LinearShape& layer, const LayerCalibration& calibration) const;
-  SharedFactor FactorOf(const LinearShape& layer, const at::Device& device, const LayerCalibration& calibration) const;
+  SharedFactor FactorOf(const LinearShape& layer, const LayerCalibration& calibration) const;
   QuantizedLinear Run(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration& calibration,
                       const SharedFactor& factor) const;
 
   GptqSettings settings_;
 };
+
+/// How many sites of this shape QuantizeAlike() takes at once: those whose working memory is 1 GiB, but one at least.
+size_t SitesTogether(const SiteShape& site, bool is_float64);
+
+/// Errors of the host's and the device's code, Error(kNumerical).
+[[noreturn]] void ThrowHessianNotFinite(const LinearShape& layer, const LayerCalibration& calibration);
+[[noreturn]] void ThrowNotPositiveDefinite(const GptqSettings& settings, const LinearShape& layer,
+                                           const LayerCalibration& calibration);
 
 }  // namespace bitlaw

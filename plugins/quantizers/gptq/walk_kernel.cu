@@ -9,27 +9,35 @@ constexpr int kThreads = 4, kRegisters = 32, kMostColumns = kThreads * kRegister
 // As the host rounds: half to even, by a sum that has no fraction bits left.
 __device__ inline float RoundHalfToEven(float x) { return __fsub_rn(__fadd_rn(x, 12582912.0f), 12582912.0f); }
 
-// Walks columns [0, count) of `tile`, count <= 128.
+// Walks columns [0, count) of `tile`, count <= 128, for several items: `rows` rows each that have a factor of their own, such
+// as a mixture's experts. Each item has blocks of its own, of rows one after the other.
 //
-//   tile     [rows, tile_stride] weights, from the first of these columns on; left as they are
-//   factor   U [count, factor_stride], from the element of the first column on the diagonal on
-//   codes    [rows, code_stride], errors [rows, error_stride]: from the first of these columns on; written
-//   scales, zeros [rows, groups];  group_of [count] the group of each column
+//   tile     [items rows, tile_stride] weights, from the first of these columns on; left as they are
+//   factor   U [count, factor_stride] of the first item, from the element of the first column on the diagonal on; that of
+//            the next one lies factor_step further
+//   codes    [items rows, code_stride], errors [items rows, error_stride]: from the first of these columns on; written
+//   scales, zeros [items rows, groups];  group_of [count] the group of each column; that of the next item lies group_step
+//            further
 //   levels, midpoints: of a grid of levels; level_count is 0 on a grid of integers, whose largest code is max_code
 extern "C" __global__ void WalkTile(const float* tile, long long tile_stride, const float* factor, long long factor_stride,
                                     unsigned char* codes, long long code_stride, float* errors, long long error_stride,
                                     const float* scales, const float* zeros, long long groups, const int* group_of,
                                     const float* levels, const float* midpoints, int level_count, float max_code,
-                                    long long rows, int count) {
+                                    long long rows, long long factor_step, long long group_step, int count) {
   extern __shared__ float u[];  // [count, kMostColumns]
+  const long long rows_per_block = blockDim.x / kThreads, blocks_per_item = (rows + rows_per_block - 1) / rows_per_block;
+  const long long item = blockIdx.x / blocks_per_item;
+  factor += item * factor_step;
+  group_of += item * group_step;
   for (int i = threadIdx.x; i < count * kMostColumns; i += blockDim.x) {
     const int j = i / kMostColumns, k = i % kMostColumns;
     u[i] = k < count && k >= j ? factor[j * factor_stride + k] : 0.0f;
   }
   __syncthreads();
   const int lane = threadIdx.x % kThreads;
-  const long long row = (long long)blockIdx.x * (blockDim.x / kThreads) + threadIdx.x / kThreads;
-  const bool is_row = row < rows;
+  const long long row_of_item = blockIdx.x % blocks_per_item * rows_per_block + threadIdx.x / kThreads;
+  const long long row = item * rows + row_of_item;
+  const bool is_row = row_of_item < rows;
   float w[kRegisters];
 #pragma unroll
   for (int s = 0; s < kRegisters; ++s) {
@@ -76,12 +84,15 @@ extern "C" __global__ void WalkTile(const float* tile, long long tile_stride, co
 }
 
 // Spreads the errors of `count` columns that were walked over `right` further ones of the same block, one after the other
-// as the walk does: tile[r, k] -= errors[r, j] U[j, k] for j = 0, 1, ... Pointers stand at the first column of each.
+// as the walk does: tile[r, k] -= errors[r, j] U[j, k] for j = 0, 1, ... Pointers stand at the first column of each; `rows` of
+// `all_rows` are an item's, as above.
 extern "C" __global__ void SpreadErrors(float* tile, long long tile_stride, const float* factor, long long factor_stride,
-                                        const float* errors, long long error_stride, long long rows, int count, int right) {
+                                        const float* errors, long long error_stride, long long all_rows, long long rows,
+                                        long long factor_step, int count, int right) {
   const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= rows * right) return;
+  if (i >= all_rows * right) return;
   const long long row = i / right;
+  factor += row / rows * factor_step;
   const int k = (int)(i % right);
   float w = tile[row * tile_stride + k];
   for (int j = 0; j < count; ++j) {

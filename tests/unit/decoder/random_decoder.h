@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -29,7 +30,7 @@ class RandomWeights : public WeightSource {
 
  private:
   std::map<std::string, at::Tensor> tensors_;
-  mutable int loads_ = 0;
+  mutable std::atomic<int> loads_ = 0;
 };
 
 /// Says how large its vocabulary is and nothing else.

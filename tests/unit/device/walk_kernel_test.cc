@@ -1,6 +1,7 @@
 // GPTQ's walk as a device does it, against the host's: walk_kernel.cu run by an emulation, launched by the plugin's own
 // device_walk.cc on tensors of the host.
 #include <ATen/ATen.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string_view>
@@ -52,6 +53,7 @@ class EmulatedCode {
 #define DeviceCode EmulatedCode
 #include "device_walk.cc"
 #undef DeviceCode
+#include "device_sites.cc"
 
 namespace bitlaw {
 namespace {
@@ -89,7 +91,12 @@ Walked Walk(const Case& given, bool on_device) {
       FindGroupsOf(*plan.grid, walked.weight.narrow(1, first, size), walked.scales.select(1, g), walked.zeros.select(1, g));
     }
   }
-  (on_device ? WalkColumnsOnDevice : WalkColumns)(plan, walked.weight, factor, walked.codes, walked.scales, walked.zeros);
+  if (on_device) {
+    const at::Tensor group_of = at::tensor(at::ArrayRef<int32_t>(plan.group_of_position), at::kInt).unsqueeze(0);
+    WalkColumnsOnDevice(plan, group_of, walked.weight, factor.unsqueeze(0), walked.codes, walked.scales, walked.zeros);
+  } else {
+    WalkColumns(plan, walked.weight, factor, walked.codes, walked.scales, walked.zeros);
+  }
   return walked;
 }
 
@@ -140,6 +147,162 @@ TEST(DeviceWalk, FollowsTheHostOverSeveralBlocks) {
     EXPECT_LT(differing, 0.002);
     EXPECT_TRUE(at::allclose(device.scales, host.scales, 1e-3, 1e-6));
   }
+}
+
+// Sites of a mixture's experts: two readers of 9 and 6 rows over 40 columns, inputs of their own.
+class Experts {
+ public:
+  static constexpr int64_t kColumns = 40;
+
+  explicit Experts(size_t count, bool one_is_singular = false) {
+    at::manual_seed(11);
+    for (size_t e = 0; e < count; ++e) {
+      SiteShape& shape = shapes_.emplace_back();
+      shape.name = "experts." + std::to_string(e) + ".in";
+      shape.readers = {{shape.name + ".gate", 0, kColumns, 9, true}, {shape.name + ".up", 0, kColumns, 6, true}};
+      weights_.push_back({at::randn({9, kColumns}).mul_(0.1), at::randn({6, kColumns}).mul_(0.1)});
+      LayerCalibration& calibration = calibrations_.emplace_back();
+      calibration.tokens = 300 + static_cast<int64_t>(e);
+      calibration.sequences = 4;
+      at::Tensor x = at::randn({calibration.tokens, kColumns}).mul_(at::rand({kColumns}).add_(0.1));
+      x.select(1, 5 + static_cast<int64_t>(e)).zero_();  // A dead column.
+      calibration.second_moment = at::mm(x.t(), x).mul_(0.5);
+    }
+    if (one_is_singular) calibrations_[1].second_moment.sub_(at::eye(kColumns), 3.0);
+  }
+
+  std::vector<SiteInput> inputs() const {
+    std::vector<SiteInput> inputs;
+    for (size_t e = 0; e < shapes_.size(); ++e) inputs.push_back({&shapes_[e], weights_[e], &calibrations_[e]});
+    return inputs;
+  }
+
+ private:
+  std::vector<SiteShape> shapes_;
+  std::vector<std::vector<at::Tensor>> weights_;
+  std::vector<LayerCalibration> calibrations_;
+};
+
+bool AreTheSame(const QuantizedLinear& a, const QuantizedLinear& b) {
+  return a.codes.equal(b.codes) && a.scales.equal(b.scales) && a.zeros.equal(b.zeros) &&
+         a.group_index.equal(b.group_index) && a.diagnostics == b.diagnostics && a.fallback == b.fallback &&
+         a.group_size == b.group_size;
+}
+
+struct SettingsCase {
+  const char* name;
+  GptqSettings settings;
+};
+
+std::vector<SettingsCase> AllSettings() {
+  const auto uniform = [](GridRule rule) { return std::make_shared<UniformGrid>(rule); };
+  std::vector<SettingsCase> cases = {
+      {"plain", {.grid = uniform({.bits = 4}), .group_size = 20}},
+      {"act_order", {.grid = uniform({.bits = 3}), .group_size = 20, .act_order = true}},
+      {"static", {.grid = uniform({.bits = 4}), .group_size = 8, .act_order = true}},
+      {"row", {.grid = uniform({.bits = 4, .symmetric = true}), .group_size = -1}},
+      {"in_block", {.grid = uniform({.bits = 4, .mse = true}), .group_size = 20}},
+      {"levels", {.grid = std::make_shared<Nf4Grid>(ScaleDtype::kFloat32), .group_size = 20}},
+      {"float64", {.grid = uniform({.bits = 4}), .group_size = 12, .allow_partial_group = true}}};
+  for (SettingsCase& one : cases) one.settings.block_size = 24;  // Two blocks.
+  cases[2].settings.group_params = GroupParams::kStatic;
+  cases[4].settings.group_params = GroupParams::kInBlock;
+  cases[6].settings.factor_float64 = true;
+  return cases;
+}
+
+TEST(SitesOnDevice, GiveTogetherWhatTheyGiveOneAfterAnother) {
+  const Experts experts(2);
+  const std::vector<SiteInput> inputs = experts.inputs();
+  for (const SettingsCase& given : AllSettings()) {
+    SCOPED_TRACE(given.name);
+    const auto together = QuantizeOnDevice(given.settings, inputs);
+    ASSERT_EQ(together.size(), 2U);
+    for (size_t e = 0; e < 2; ++e) {
+      const auto alone = QuantizeOnDevice(given.settings, {&inputs[e], 1});
+      ASSERT_EQ(together[e].size(), 2U);
+      EXPECT_TRUE(AreTheSame(together[e][0], alone[0][0])) << e;
+      EXPECT_TRUE(AreTheSame(together[e][1], alone[0][1])) << e;
+    }
+    EXPECT_FALSE(together[0][0].scales.equal(together[1][0].scales));
+  }
+}
+
+// The factor is found in another way than on the host, so that codes may differ where a weight lies between two levels.
+TEST(SitesOnDevice, FollowTheHost) {
+  const Experts experts(2);
+  const std::vector<SiteInput> inputs = experts.inputs();
+  for (const SettingsCase& given : AllSettings()) {
+    SCOPED_TRACE(given.name);
+    const GptqQuantizer host(given.settings);
+    const auto device = QuantizeOnDevice(given.settings, inputs);
+    for (size_t e = 0; e < 2; ++e) {
+      for (size_t i = 0; i < 2; ++i) {
+        const LinearShape& layer = inputs[e].shape->readers[i];
+        const QuantizedLinear expected = host.Quantize(layer, inputs[e].weights[i], *inputs[e].calibration);
+        device[e][i].Validate(layer);
+        EXPECT_LT(device[e][i].codes.ne(expected.codes).to(at::kFloat).mean().item<double>(), 0.01);
+        EXPECT_TRUE(device[e][i].group_index.equal(expected.group_index));
+        ASSERT_EQ(device[e][i].diagnostics.size(), expected.diagnostics.size());
+        for (size_t d = 0; d < expected.diagnostics.size(); ++d) {
+          EXPECT_EQ(device[e][i].diagnostics[d].first, expected.diagnostics[d].first);
+          EXPECT_NEAR(device[e][i].diagnostics[d].second, expected.diagnostics[d].second,
+                      0.002 * expected.diagnostics[d].second);
+        }
+        EXPECT_EQ(expected.diagnostics[1], (std::pair<std::string, double>("dead_columns", 1)));
+      }
+    }
+  }
+}
+
+TEST(SitesTogether, TakeAGibibyte) {
+  SiteShape inner, outer, huge;  // Of Qwen3-30B-A3B's experts; and one site of which not even one fits.
+  inner.readers = {{"gate", 0, 2048, 768, true}, {"up", 0, 2048, 768, true}};
+  outer.readers = {{"down", 0, 768, 2048, true}};
+  huge.readers = {{"huge", 0, 65536, 1, true}};
+  EXPECT_EQ(SitesTogether(inner, false), 8U);   // (7 * 2048^2 + 1536 * 2048) * 4 = 130,023,424 bytes
+  EXPECT_EQ(SitesTogether(inner, true), 4U);    // 7 * 2048^2 * 8 + 1536 * 2048 * 4 = 247,463,936
+  EXPECT_EQ(SitesTogether(outer, false), 25U);  // (2 * 768^2 + 6 * 2048 * 768) * 4 = 42,467,328
+  EXPECT_EQ(SitesTogether(huge, false), 1U);
+}
+
+TEST(SitesOnDevice, RaiseTheDampingOfTheOneThatNeedsIt) {
+  const Experts experts(2, /*one_is_singular=*/true);
+  const std::vector<SiteInput> inputs = experts.inputs();
+  GptqSettings settings{.grid = std::make_shared<UniformGrid>(GridRule{.bits = 4}), .group_size = 20};
+  try {
+    QuantizeOnDevice(settings, inputs);
+    FAIL() << "an indefinite Hessian was taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()),
+              "quantizer 'gptq', experts.1.in.gate: the Hessian [40, 40] of 301 calibration tokens is not positive "
+              "definite with damp = 0.01. Use more calibration tokens, a larger damp, factor_dtype: float64, or "
+              "on_singular: raise_damping, which the record will name.");
+  }
+  settings.raise_damping = true;
+  const auto together = QuantizeOnDevice(settings, inputs);
+  EXPECT_EQ(together[0][0].fallback, QuantizeFallback::kNone);
+  EXPECT_EQ(together[1][1].fallback, QuantizeFallback::kDampingRaised);
+  const auto alone = QuantizeOnDevice(settings, {&inputs[1], 1});
+  EXPECT_TRUE(AreTheSame(together[1][0], alone[0][0]));
+}
+
+TEST(SitesOnDevice, NameTheFirstLayerThatIsNotFinite) {
+  const Experts experts(2);
+  const std::vector<SiteInput> inputs = experts.inputs();
+  inputs[1].weights[1][3][7] = NAN;
+  const GptqSettings settings{.grid = std::make_shared<UniformGrid>(GridRule{.bits = 4}), .group_size = 20};
+  const auto text = [&] {
+    try {
+      QuantizeOnDevice(settings, inputs);
+      return std::string();
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+  };
+  EXPECT_THAT(text(), ::testing::StartsWith("experts.1.in.up: 1 of 240 weights are not finite."));
+  inputs[0].calibration->second_moment[0][0] = INFINITY;
+  EXPECT_THAT(text(), ::testing::StartsWith("quantizer 'gptq', experts.0.in.gate: the Hessian of 300 cal"));
 }
 
 }  // namespace

@@ -344,5 +344,75 @@ TEST(Gptq, GivesTheSameBitsForAnyNumberOfThreads) {
   at::set_num_threads(threads_before);
 }
 
+// Sites of alike experts: two readers of 24 and 16 rows over 48 columns, inputs of their own.
+struct Experts {
+  explicit Experts(size_t count) {
+    for (size_t e = 0; e < count; ++e) {
+      const std::string name = "experts." + std::to_string(e);
+      SiteShape& shape = shapes.emplace_back();
+      shape.name = name;
+      shape.readers = {{name + ".gate", 0, 48, 24, true}, {name + ".up", 0, 48, 16, true}};
+      weights.push_back({Random(24, 48, 30 + e), Random(16, 48, 40 + e)});
+      calibrations.push_back(CalibrationOf(CorrelatedInputs(200, 48, 50 + e)));
+    }
+    for (size_t e = 0; e < count; ++e) inputs.push_back({&shapes[e], weights[e], &calibrations[e]});
+  }
+  std::vector<SiteShape> shapes;
+  std::vector<std::vector<at::Tensor>> weights;
+  std::vector<LayerCalibration> calibrations;
+  std::vector<SiteInput> inputs;
+};
+
+class TwoThreads : public testing::Test {
+ protected:
+  TwoThreads() { at::set_num_threads(2); }
+  ~TwoThreads() override { at::set_num_threads(before_); }
+
+ private:
+  const int before_ = at::get_num_threads();
+};
+using GptqExperts = TwoThreads;
+
+TEST_F(GptqExperts, GiveTogetherWhatTheyGiveOneAfterAnother) {
+  const auto quantizer = MakeQuantizer("gptq", {{"bits", 3}, {"group_size", 16}, {"act_order", true}});
+  const Experts experts(5);
+  std::vector<std::vector<QuantizedLinear>> results(5, std::vector<QuantizedLinear>(2));
+  ASSERT_EQ(quantizer->QuantizeAlike(experts.inputs, results), 5U);
+  for (size_t e = 0; e < 5; ++e) {
+    std::vector<QuantizedLinear> alone(2);
+    ASSERT_TRUE(quantizer->QuantizeSite(experts.shapes[e], experts.weights[e], experts.calibrations[e], alone));
+    for (size_t i = 0; i < 2; ++i) {
+      EXPECT_TRUE(results[e][i].codes.equal(alone[i].codes)) << e;
+      EXPECT_TRUE(results[e][i].scales.equal(alone[i].scales)) << e;
+      EXPECT_TRUE(results[e][i].zeros.equal(alone[i].zeros)) << e;
+      EXPECT_TRUE(results[e][i].group_index.equal(alone[i].group_index)) << e;
+    }
+  }
+}
+
+TEST_F(GptqExperts, AreTakenUpToTheFirstThatSawNoToken) {
+  const auto quantizer = MakeQuantizer("gptq", {{"bits", 4}, {"group_size", 16}, {"on_unseen", "rtn"}});
+  Experts experts(4);
+  experts.calibrations[2].tokens = 0;
+  std::vector<std::vector<QuantizedLinear>> results(4, std::vector<QuantizedLinear>(2));
+  EXPECT_EQ(quantizer->QuantizeAlike(experts.inputs, results), 2U);
+  EXPECT_FALSE(results[2][0].codes.defined());
+  experts.calibrations[0].tokens = 0;
+  EXPECT_EQ(quantizer->QuantizeAlike(experts.inputs, results), 0U);
+}
+
+TEST_F(GptqExperts, NameTheFirstThatFails) {
+  const auto quantizer = MakeQuantizer("gptq", {{"bits", 4}, {"group_size", 16}});
+  Experts experts(4);
+  experts.calibrations[3].second_moment.fill_(1.0f);
+  experts.calibrations[1].second_moment.neg_();
+  std::vector<std::vector<QuantizedLinear>> results(4, std::vector<QuantizedLinear>(2));
+  const std::string error = ErrorOf(ErrorKind::kNumerical, [&] { quantizer->QuantizeAlike(experts.inputs, results); });
+  EXPECT_EQ(error,
+            "quantizer 'gptq', experts.1.gate: the Hessian [48, 48] of 200 calibration tokens is not positive definite "
+            "with damp = 0.01. Use more calibration tokens, a larger damp, factor_dtype: float64, or on_singular: "
+            "raise_damping, which the record will name.");
+}
+
 }  // namespace
 }  // namespace bitlaw

@@ -86,6 +86,58 @@ TEST(QuantizeModel, GivesAQuantizerAllReadersOfAnInputAtOnce) {
   EXPECT_NE(scale(0), scale(3));  // o
 }
 
+// Takes two sites at a time.
+class ByTwos : public Agreeing {
+ public:
+  size_t QuantizeAlike(std::span<const SiteInput> sites, std::vector<std::vector<QuantizedLinear>>& results) const override {
+    together.push_back(std::to_string(sites.size()) + " from " + sites.front().shape->name.substr(13));
+    if (sites.size() < 2) ADD_FAILURE() << "asked about one site";
+    for (size_t s = 0; s < 2; ++s) QuantizeSite(*sites[s].shape, sites[s].weights, *sites[s].calibration, results[s]);
+    return taken;
+  }
+  mutable std::vector<std::string> together;
+  size_t taken = 2;
+};
+
+TEST(QuantizeModel, GivesAQuantizerAlikeExpertsTogether) {
+  DecoderConfig config = SmallConfig();
+  config.num_blocks = 1;
+  config.num_experts = 5;
+  config.experts_per_token = 2;
+  const TokenSequences sequences = SomeSequences(2, 8);
+  const ByTwos quantizer;
+  const QuantizedModel quantized = QuantizeModel(*RandomDecoder(config), quantizer, &sequences);
+  // Five experts by twos; the last one by itself. Attention's sites are no two alike.
+  EXPECT_THAT(quantizer.together, ElementsAre("5 from 0.mlp.experts.0.in", "3 from 0.mlp.experts.2.in",
+                                              "5 from 0.mlp.experts.0.out", "3 from 0.mlp.experts.2.out"));
+  const QuantizedModel alone = QuantizeModel(*RandomDecoder(config), Agreeing(), &sequences);
+  EXPECT_EQ(quantized.codes_digest, alone.codes_digest);
+  EXPECT_EQ(quantized.layers.size(), 4U + 15U);
+
+  const ByTwos unasked;
+  QuantizeRecipe recipe;
+  recipe.quantizer = &unasked;
+  const QuantizedModel plain = QuantizeModel(*RandomDecoder(config), recipe, &sequences, {.overlaps = false});
+  EXPECT_EQ(plain.codes_digest, alone.codes_digest);
+  EXPECT_THAT(unasked.together, ElementsAre());
+}
+
+TEST(QuantizeModel, RefusesAQuantizerThatTakesMoreSitesThanThereAre) {
+  DecoderConfig config = SmallConfig();
+  config.num_experts = 3;
+  config.experts_per_token = 2;
+  const TokenSequences sequences = SomeSequences(1, 8);
+  ByTwos quantizer;
+  quantizer.taken = 4;
+  try {
+    QuantizeModel(*RandomDecoder(config), quantizer, &sequences);
+    FAIL();
+  } catch (const InternalError& error) {
+    EXPECT_THAT(error.what(),
+                HasSubstr("model.layers.0.mlp.experts.0.in: the quantizer says that it took 4 sites of 3"));
+  }
+}
+
 TEST(QuantizeModel, RefusesAQuantizerThatLeavesReadersOut) {
   class Short : public Agreeing {
     bool QuantizeSite(const SiteShape&, std::span<const at::Tensor>, const LayerCalibration&,

@@ -152,6 +152,11 @@ class BITLAW_EXPORT Model {
   /// Error(kUnsupported) from a model that cannot (ModelSummary::rounds_kv_cache).
   virtual void RoundKvCache(const KvCacheGrid& grid);
 
+  /// Begins to read block i beside what is computed meanwhile, unless it is in memory: block(i) waits for it, and throws
+  /// what reading it threw. One block at a time: what was begun before, and not used, is given up. So does DropBlock(i).
+  /// The default reads nothing ahead.
+  virtual void ReadAhead(int64_t i);
+
   /// tokens [B, T] -> hidden [B, T, D] after the last block, before the final norm; extends context.cache.
   at::Tensor Forward(const at::Tensor& tokens, const ForwardContext& context);
 };

@@ -79,6 +79,13 @@ class BITLAW_EXPORT WeightGrid {
   }
 };
 
+/// A site that is to be quantized: the weights of its readers, [C_out, C_in] each, and the statistics of what they read.
+struct BITLAW_EXPORT SiteInput {
+  const SiteShape* shape = nullptr;
+  std::span<const at::Tensor> weights{};
+  const LayerCalibration* calibration = nullptr;
+};
+
 /// Turns the weights of linear layers into codes. Built from its options by a factory; const after, but for TakeGrid().
 ///
 /// A simple quantizer is one function, Quantize(). One whose layers shall agree on something (a scale that q, k and v
@@ -139,6 +146,18 @@ class BITLAW_EXPORT Quantizer {
   virtual bool QuantizeSite(const SiteShape& /*site*/, std::span<const at::Tensor> /*weights*/,
                             const LayerCalibration& /*calibration*/, std::vector<QuantizedLinear>& /*results*/) const {
     return false;
+  }
+
+  /// Quantizes the first few of `sites` at once, as many as its memory allows. Their readers have the same shapes, as a
+  /// mixture's experts have, but inputs and statistics of their own. The results are those of one site after another.
+  ///
+  /// Shapes   results has an entry a site, in it one a reader, to be filled in.
+  /// Returns  how many sites it quantized. 0 for a quantizer that takes one at a time, or does not take the first of these
+  ///          together with others: then QuantizeSite() is called for that one.
+  /// Errors   as Quantize(), of the first layer that has one.
+  virtual size_t QuantizeAlike(std::span<const SiteInput> /*sites*/,
+                               std::vector<std::vector<QuantizedLinear>>& /*results*/) const {
+    return 0;
   }
 };
 

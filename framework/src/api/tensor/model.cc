@@ -49,6 +49,8 @@ at::Tensor Block::Forward(const at::Tensor& hidden, const ForwardContext& contex
   return state.residual;  // [B, T, D]
 }
 
+void Model::ReadAhead(int64_t) {}
+
 void Model::RoundKvCache(const KvCacheGrid&) {
   throw Error(ErrorKind::kUnsupported, summary().name + ": models of architecture '" + summary().architecture +
                                            "' do not round their keys and values here. Leave kv_cache out.");

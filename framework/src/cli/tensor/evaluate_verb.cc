@@ -392,6 +392,9 @@ void AddEvaluateVerb(CLI::App& app, Session& session) {
       ->check(CLI::NonNegativeNumber);
   verb->add_flag("--stream-blocks", arguments->evaluate.stream_blocks,
                  "Read one block of the model at a time and use it for all texts: for a model larger than memory");
+  verb->add_flag("--no-overlap{false}", arguments->evaluate.reads_ahead,
+                 "With --stream-blocks: read each block when it is due, not while the one before computes; slower, in the "
+                 "memory of one block less");
   verb->add_option("--json", arguments->json, "Write results as JSON to this file; - prints them instead of the table");
   verb->add_option("--samples", arguments->samples,
                    "Write every item with its answers, and the right one, to this JSON-lines file");

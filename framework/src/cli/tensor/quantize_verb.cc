@@ -33,7 +33,7 @@ struct QuantizeArguments {
   uint64_t seed = 0;
   int threads = 0;
   std::string sequential = "stage", output, csv;
-  bool json = false, allow_fallback = false;
+  bool json = false, allow_fallback = false, no_overlap = false;
 };
 
 // One line that is rewritten on a terminal; elsewhere a plain line at most every ten seconds.
@@ -279,7 +279,8 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
       .sequential = arguments.sequential == "stage" ? SequentialUnit::kStage : SequentialUnit::kBlock,
       .batch_tokens = arguments.batch_tokens,
       .allow_fallback = arguments.allow_fallback,
-      .keep_blocks = false};
+      .keep_blocks = false,
+      .overlaps = !arguments.no_overlap};
   QuantizedModel quantized;
   {
     LayerProgress line(stderr);
@@ -358,6 +359,9 @@ void AddQuantizeVerb(CLI::App& app, Session& session) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   verb->add_flag("--allow-fallback", arguments->allow_fallback, "Keep layers for which the quantizer did other than asked");
+  verb->add_flag("--no-overlap", arguments->no_overlap,
+                 "Read each block when it is due and quantize a mixture's experts one by one: the same codes, slower, in "
+                 "less memory");
   verb->add_option("--output", arguments->output, "Write codes, scales and zero points here (safetensors)");
   verb->add_option("--csv", arguments->csv, "Write the table of layers here");
   verb->add_flag("--json", arguments->json, "Print summary and layers as JSON");

@@ -18,7 +18,7 @@ class BITLAW_EXPORT WeightSource {
 
   /// The tensor of this name (as ExpectedTensors() spells it) in `dtype` (float32 or bfloat16), in its stored shape
   /// and on the CPU. A view of the mapped file where the stored dtype is `dtype`, otherwise a converted copy.
-  /// Only called with names that SummarizeDecoder() has seen.
+  /// Only called with names that SummarizeDecoder() has seen. Safe from several threads.
   virtual at::Tensor Load(const std::string& name, at::ScalarType dtype) const = 0;
 };
 

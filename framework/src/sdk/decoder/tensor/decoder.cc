@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
@@ -12,11 +14,14 @@
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/decoder/producers.h"
+#include "bitlaw/sdk/machine/torch_threads.h"
 #include "math/matrix_product.h"
 #include "sdk/decoder/tensor/decoder_ops.h"
 #include "sdk/decoder/tensor/expert_layer.h"
 #include "sdk/decoder/tensor/forest_attention.h"
 #include "sdk/decoder/tensor/packed_attention.h"
+#include "sdk/decoder/tensor/reading/one_ahead.h"
+#include "sdk/decoder/tensor/reading/staged_upload.h"
 
 // The whole decoder. B batch, T new tokens, D hidden, F feed-forward, V vocabulary, H query heads, K key-value heads,
 // Dh head size.
@@ -57,16 +62,15 @@ class RotaryTable {
   at::Tensor cos_, sin_;  // [positions, Dh / 2]
 };
 
+// A weight by its name, on the device and in the dtype of the model.
+using LoadWeight = std::function<at::Tensor(const std::string&)>;
+
 class DecoderBlock : public Block {
  public:
-  DecoderBlock(const DecoderConfig& config, int64_t index, const ModelSummary& summary, const WeightSource& weights,
-               const at::TensorOptions& options, std::shared_ptr<RotaryTable> rotary,
-               std::shared_ptr<PassMemory> passes, const KvCacheGrid& kv_grid)
+  DecoderBlock(const DecoderConfig& config, int64_t index, const ModelSummary& summary, const LoadWeight& load,
+               std::shared_ptr<RotaryTable> rotary, std::shared_ptr<PassMemory> passes, const KvCacheGrid& kv_grid)
       : config_(config), index_(index), rotary_(std::move(rotary)), passes_(std::move(passes)), kv_grid_(kv_grid) {
     const std::string prefix = "model.layers." + std::to_string(index) + ".";
-    const auto load = [&](const std::string& name) {
-      return weights.Load(name, c10::typeMetaToScalarType(options.dtype())).to(options.device());
-    };
     const auto load_linear = [&](const std::string& name, bool bias) {
       const std::string full_name = prefix + name;
       const auto shape = std::find_if(summary.linears.begin(), summary.linears.end(),
@@ -292,14 +296,36 @@ class Decoder : public Model {
 
   Block& block(int64_t i) override {
     std::unique_ptr<DecoderBlock>& block = blocks_.at(i);
+    if (!block && ahead_.Has(i)) block = TakeAhead();
     if (!block) {
       block = WithTorchErrors(summary_.name, [&] {
-        return std::make_unique<DecoderBlock>(config_, i, summary_, *weights_, options_, rotary_, passes_, kv_grid_);
+        return Read(i, [&](const std::string& name) { return Stored(name).to(options_.device()); });
       });
     }
     return *block;
   }
-  void DropBlock(int64_t i) override { blocks_.at(i).reset(); }
+  void DropBlock(int64_t i) override {
+    blocks_.at(i).reset();
+    if (ahead_.Has(i)) ahead_.GiveUp();
+  }
+
+  void ReadAhead(int64_t i) override {
+    if (blocks_.at(i) || ahead_.Has(i)) return;
+    auto upload = WithTorchErrors(summary_.name, [&] { return std::make_shared<StagedUpload>(options_.device()); });
+    ahead_.Begin(i, [this, i, upload](const std::atomic<bool>& has_to_stop) {
+      const at::NoGradGuard no_grad;
+      const OneThread alone;  // The others compute.
+      return WithTorchErrors(summary_.name, [&] {
+        BlockAhead read;
+        read.block = Read(i, [&](const std::string& name) {
+          if (has_to_stop) throw InternalError("Block " + std::to_string(i) + " was given up.");
+          return read.weights.emplace_back(upload->Upload(Stored(name)));
+        });
+        upload->Finish();
+        return read;
+      });
+    });
+  }
 
   void RoundKvCache(const KvCacheGrid& grid) override { kv_grid_ = grid; }
 
@@ -322,10 +348,34 @@ class Decoder : public Model {
   }
 
  private:
-  const at::Tensor& Loaded(at::Tensor& tensor, const char* name) {
-    if (!tensor.defined()) {
-      tensor = weights_->Load(name, c10::typeMetaToScalarType(options_.dtype())).to(options_.device());
+  struct BlockAhead {
+    std::unique_ptr<DecoderBlock> block;
+    std::vector<at::Tensor> weights;
+  };
+
+  std::unique_ptr<DecoderBlock> Read(int64_t i, const LoadWeight& load) const {
+    return std::make_unique<DecoderBlock>(config_, i, summary_, load, rotary_, passes_, kv_grid_);
+  }
+
+  // Null if memory ran out for it beside the block before, which is gone by now.
+  std::unique_ptr<DecoderBlock> TakeAhead() {
+    try {
+      BlockAhead read = ahead_.Take();
+      for (const at::Tensor& weight : read.weights) StagedUpload::HandOver(weight);
+      return std::move(read.block);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kBudget) throw;
+      return nullptr;
     }
+  }
+
+  // On the host.
+  at::Tensor Stored(const std::string& name) const {
+    return weights_->Load(name, c10::typeMetaToScalarType(options_.dtype()));
+  }
+
+  const at::Tensor& Loaded(at::Tensor& tensor, const char* name) {
+    if (!tensor.defined()) tensor = Stored(name).to(options_.device());
     return tensor;
   }
 
@@ -340,6 +390,7 @@ class Decoder : public Model {
   KvCacheGrid kv_grid_;
   at::Tensor embedding_, norm_, head_;  // [V, D], [D], [V, D]
   std::vector<std::unique_ptr<DecoderBlock>> blocks_;
+  OneAhead<BlockAhead> ahead_;  // The last member: its thread uses the others.
 };
 
 at::Device ResolvedDevice(const std::string& name) {

@@ -7,8 +7,8 @@
 #include <limits>
 #include <vector>
 
+#include "bitlaw/sdk/machine/torch_version.h"
 #include "math/matrix_product.h"
-#include "math/torch_version.h"
 #include "sdk/decoder/tensor/device_kernels.h"
 #include "sdk/decoder/tensor/tensor_kernels.h"
 

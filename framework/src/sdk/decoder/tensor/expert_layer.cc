@@ -10,14 +10,14 @@
 namespace bitlaw {
 namespace {
 
-enum { kRows, kWeights, kCounts };  // Places in BlockState::extra.
+enum { kRows, kWeights, kEnds };  // Places in BlockState::extra.
 
 // Calls body(expert, first, count) for every expert's piece of the visits.
 template <typename Body>
 void ForExperts(const std::vector<at::Tensor>& extra, const Body& body) {
-  const auto* counts = extra[kCounts].data_ptr<int64_t>();
+  const auto* ends = extra[kEnds].data_ptr<int64_t>();
   int64_t first = 0;
-  for (int64_t e = 0; e < extra[kCounts].numel(); first += counts[e], ++e) body(e, first, counts[e]);
+  for (int64_t e = 0; e < extra[kEnds].numel(); first = ends[e], ++e) body(e, first, ends[e] - first);
 }
 
 }  // namespace
@@ -37,11 +37,13 @@ void ExpertLayer::Route(const at::Tensor& input, std::vector<at::Tensor>& extra)
   auto [weights, chosen] = shares.topk(config_.experts_per_token, -1);               // [M, k]
   if (config_.normalize_expert_weights) weights = weights / weights.sum(-1, true);
   const at::Tensor experts = chosen.flatten();  // [M k]
-  const at::Tensor order = std::get<1>(at::sort(experts, /*stable=*/true, /*dim=*/0, /*descending=*/false));
+  const auto [sorted, order] = at::sort(experts, /*stable=*/true, /*dim=*/0, /*descending=*/false);  // [M k]
   extra.resize(3);
   extra[kRows] = at::div(order, config_.experts_per_token, "floor");                   // [M k]
   extra[kWeights] = weights.flatten().index_select(0, order).to(input.scalar_type());  // [M k]
-  extra[kCounts] = at::bincount(experts, {}, config_.num_experts).to(at::kCPU);        // [E]
+  // The one copy to the host of a pass through the layer: how the products are cut. Nothing else waits for the device.
+  const at::Tensor numbers = at::arange(config_.num_experts, experts.options());  // [E]
+  extra[kEnds] = at::searchsorted(sorted, numbers, /*out_int32=*/false, /*right=*/true).to(at::kCPU);
 }
 
 void ExpertLayer::ObserveInput(const at::Tensor& input, const std::vector<at::Tensor>& extra,

@@ -23,7 +23,7 @@ class ExpertLayer {
   ExpertLayer(const DecoderConfig& config, at::Tensor router, std::vector<Expert> experts);
 
   /// Fills BlockState::extra with what the other functions need: the row of each visit [M k] int64, its weight [M k] in
-  /// the activation's dtype, the number of visits of each expert [E] int64 on the CPU.
+  /// the activation's dtype, where the visits of each expert end [E] int64 on the CPU.
   void Route(const at::Tensor& input, std::vector<at::Tensor>& extra) const;
 
   /// Shows every expert's gate and up the rows [., D] that visit it.

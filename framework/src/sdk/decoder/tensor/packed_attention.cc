@@ -7,7 +7,7 @@
 #include <set>
 
 #include "bitlaw/base/error.h"
-#include "math/torch_version.h"
+#include "bitlaw/sdk/machine/torch_version.h"
 #include "sdk/decoder/tensor/device_kernels.h"
 
 // T tokens of a pass, S keys of all its texts, H query heads, K key-value heads, Dh head size.

@@ -2,8 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "bitlaw/sdk/grids/effective_bits.h"
 #include "bitlaw/sdk/grids/integer_grid.h"
 #include "bitlaw/sdk/machine/device_code.h"
 #include "uniform_grid_kernel_source.h"
@@ -19,6 +21,20 @@ void FindGroupsOf(const WeightGrid& grid, const at::Tensor& weights, at::Tensor 
                   found_zeros.data_ptr<float>());
   scales.copy_(found_scales);
   zeros.copy_(found_zeros);
+}
+
+void FindAllGroupsOf(const WeightGrid& grid, const at::Tensor& weights, int64_t group_size, const at::Tensor& scales,
+                     const at::Tensor& zeros) {
+  const int64_t rows = weights.size(0), columns = weights.size(1);
+  const int64_t group = EffectiveGroupSize(group_size, columns), groups = GroupCount(group_size, columns);
+  if (columns == group * groups) {
+    FindGroupsOf(grid, weights.view({rows * groups, group}), scales.view({-1}), zeros.view({-1}));
+    return;
+  }
+  for (int64_t g = 0; g < groups; ++g) {
+    const int64_t first = g * group, size = std::min(group, columns - first);
+    FindGroupsOf(grid, weights.narrow(1, first, size), scales.select(1, g), zeros.select(1, g));
+  }
 }
 
 at::Tensor NearestCodesOf(const WeightGrid& grid, const at::Tensor& weights, const at::Tensor& scales,

@@ -253,14 +253,7 @@ QuantizedLinear RoundToNearestOnDevice(const WeightGrid& grid, const at::Tensor&
   result.group_size = group;
   result.scales = at::empty({rows, groups}, w.options());
   at::Tensor zeros = at::empty({rows, groups}, w.options());
-  if (columns == group * groups) {
-    FindGroupsOf(grid, w.view({rows * groups, group}), result.scales.view({-1}), zeros.view({-1}));
-  } else {
-    for (int64_t g = 0; g < groups; ++g) {
-      const int64_t first = g * group, size = std::min(group, columns - first);
-      FindGroupsOf(grid, w.narrow(1, first, size), result.scales.select(1, g), zeros.select(1, g));
-    }
-  }
+  FindAllGroupsOf(grid, w, group_size, result.scales, zeros);
   result.group_index = at::arange(columns, w.options().dtype(at::kInt)).floor_divide(group);  // [C_in]
   result.codes = NearestCodesOf(grid, w, result.scales, zeros, result.group_index.to(at::kLong));
   result.zeros = zeros.to(at::kByte);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "bitlaw/base/error.h"
-#include "math/torch_version.h"
+#include "bitlaw/sdk/machine/torch_version.h"
 
 // What is used of libtorch's general interface to devices is there from 2.11 on.
 #if BITLAW_TORCH_AT_LEAST(2, 11)
