@@ -12,6 +12,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import measure
+import more_parts
 import parity
 import program
 
@@ -48,6 +49,46 @@ class Answers(unittest.TestCase):
     def test_refuses_other_items(self):
         with self.assertRaisesRegex(program.Failed, "items differ: 1 and 2 of them"):
             parity.compare_answers({"0": scored(-1.0)}, {"0": scored(-1.0), "1": scored(-1.0)})
+
+
+class Experts(unittest.TestCase):
+    def row(self, device="cuda", one_by_one=1.0, host=0.93, relative=0.001):
+        return {"device": device, "one by one": {"equal_codes": one_by_one}, "host": {"equal_codes": host},
+                "relative": relative}
+
+    def test_of_a_device_may_turn_over_as_against_the_host(self):
+        self.assertTrue(more_parts.experts_ok(self.row(one_by_one=0.93)))
+        self.assertFalse(more_parts.experts_ok(self.row(one_by_one=0.79)))
+        self.assertFalse(more_parts.experts_ok(self.row(host=0.79)))
+        self.assertFalse(more_parts.experts_ok(self.row(relative=0.006)))
+
+    def test_of_the_host_are_the_same(self):
+        self.assertTrue(more_parts.experts_ok(self.row(device="cpu")))
+        self.assertFalse(more_parts.experts_ok(self.row(device="cpu", one_by_one=0.9999)))
+
+
+class Streams(unittest.TestCase):
+    def test_read_ahead_changes_nothing(self):
+        same = {"scores_differ": 0, "largest_nats": 0.0}
+        self.assertTrue(more_parts.stream_ok({"read ahead": same}))
+        self.assertFalse(more_parts.stream_ok({"read ahead": {"scores_differ": 1, "largest_nats": 0.0}}))
+        self.assertFalse(more_parts.stream_ok({"read ahead": {"scores_differ": 0, "largest_nats": 0.001}}))
+
+
+class Cards(unittest.TestCase):
+    def test_must_both_have_worked_and_nothing_may_be_done_again(self):
+        row = {"devices": ["cuda:0", "cuda:1"], "records": 6, "used": ["cuda:0", "cuda:1"], "done_again": 0}
+        self.assertTrue(more_parts.cards_ok(row))
+        self.assertFalse(more_parts.cards_ok(row | {"used": ["cuda:0"]}))
+        self.assertFalse(more_parts.cards_ok(row | {"done_again": 1}))
+        self.assertFalse(more_parts.cards_ok(row | {"records": 0}))
+
+    def test_are_told_by_the_timings(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "timings" / "0a"
+            path.mkdir(parents=True)
+            (path / "0a1.json").write_text(json.dumps({"device": "cuda:1", "elapsed_s": 1}))
+            self.assertEqual([device for device, _ in more_parts.devices_of(folder).values()], ["cuda:1"])
 
 
 class Samples(unittest.TestCase):

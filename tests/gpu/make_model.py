@@ -1,6 +1,6 @@
 """Writes a checkpoint of random bfloat16 weights in the shape of a Qwen3 model, for measuring and for nothing else.
 
-Usage: python make_model.py --shape 0.6b|8b|tiny --tokenizer DIR --out DIR [--device cuda|cpu] [--seed N]
+Usage: python make_model.py --shape 0.6b|8b|tiny|moe|tiny-moe --tokenizer DIR --out DIR [--device cuda|cpu] [--seed N]
 
 DIR of the tokenizer holds tokenizer.json and tokenizer_config.json of Qwen3. Weights are normal with standard deviation
 0.02, those of norms 1 + 0.02 normal: activations, logits and Hessians have the size that they have in a model at the
@@ -26,7 +26,11 @@ SHAPES = {
     "0.6b": (1024, 28, 16, 8, 128, 3072, True),
     "8b": (4096, 36, 32, 8, 128, 12288, False),
     "tiny": (128, 2, 4, 2, 32, 256, True),
+    "moe": (1024, 2, 16, 4, 128, 512, True),
+    "tiny-moe": (64, 2, 2, 1, 32, 32, True),
 }
+# experts, of which so many a token; the feed-forward width is one expert's
+EXPERTS = {"moe": (64, 8), "tiny-moe": (4, 2)}
 VOCABULARY = 151936
 SHARD_BYTES = 2 << 30
 WRITERS = 8
@@ -34,6 +38,12 @@ WRITERS = 8
 
 def config_of(shape):
     hidden, layers, heads, kv_heads, head_dim, ffn, tied = SHAPES[shape]
+    experts = {}
+    if shape in EXPERTS:
+        count, chosen = EXPERTS[shape]
+        experts = {"architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "num_experts": count,
+                   "num_experts_per_tok": chosen, "moe_intermediate_size": ffn, "norm_topk_prob": True,
+                   "decoder_sparse_step": 1, "mlp_only_layers": []}
     return {
         "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "attention_bias": False, "attention_dropout": 0.0,
         "bos_token_id": 151643, "eos_token_id": 151645, "head_dim": head_dim, "hidden_act": "silu",
@@ -41,7 +51,8 @@ def config_of(shape):
         "max_window_layers": layers, "num_attention_heads": heads, "num_hidden_layers": layers,
         "num_key_value_heads": kv_heads, "rms_norm_eps": 1e-06, "rope_scaling": None, "rope_theta": 1000000,
         "sliding_window": None, "tie_word_embeddings": tied, "torch_dtype": "bfloat16",
-        "transformers_version": "4.51.0", "use_cache": True, "use_sliding_window": False, "vocab_size": VOCABULARY}
+        "transformers_version": "4.51.0", "use_cache": True, "use_sliding_window": False, "vocab_size": VOCABULARY,
+        **experts}
 
 
 def tensors_of(shape):
@@ -58,9 +69,14 @@ def tensors_of(shape):
         yield at + "self_attn.k_norm.weight", (head_dim,)
         yield at + "self_attn.o_proj.weight", (hidden, heads * head_dim)
         yield at + "post_attention_layernorm.weight", (hidden,)
-        yield at + "mlp.gate_proj.weight", (ffn, hidden)
-        yield at + "mlp.up_proj.weight", (ffn, hidden)
-        yield at + "mlp.down_proj.weight", (hidden, ffn)
+        parts = ["mlp."]
+        if shape in EXPERTS:
+            yield at + "mlp.gate.weight", (EXPERTS[shape][0], hidden)
+            parts = [f"mlp.experts.{expert}." for expert in range(EXPERTS[shape][0])]
+        for part in parts:
+            yield at + part + "gate_proj.weight", (ffn, hidden)
+            yield at + part + "up_proj.weight", (ffn, hidden)
+            yield at + part + "down_proj.weight", (hidden, ffn)
     yield "model.norm.weight", (hidden,)
     if not tied:
         yield "lm_head.weight", (VOCABULARY, hidden)

@@ -1,7 +1,7 @@
 """Checks bitlaw on a GPU against the CPU and times it beside lm-evaluation-harness; called by run.sh, which says how.
 
-Parts, in this order: parity; arc, mmlu and gsm8k (0.6B); gptq-0.6b; gptq-8b; eval-8b. One that fails is printed and
-costs no other. The peer answers what bitlaw answered, after it, so that the two never share the GPU.
+Parts, in this order: parity; arc, mmlu and gsm8k (0.6B); gptq-0.6b; gptq-8b; eval-8b; experts; stream; cards. One that
+fails is printed and costs no other. The peer answers what bitlaw answered, after it, so that the two never share the GPU.
 """
 
 import argparse
@@ -17,14 +17,15 @@ import sys
 import tempfile
 import time
 
+import more_parts
 import parity
 import program
 
 HERE = pathlib.Path(__file__).resolve().parent
-PARTS = ("parity", "arc", "mmlu", "gsm8k", "gptq-0.6b", "gptq-8b", "eval-8b")
+PARTS = ("parity", "arc", "mmlu", "gsm8k", "gptq-0.6b", "gptq-8b", "eval-8b", "experts", "stream", "cards")
 # Of each part, in seconds; those of a part are cut by what is left of the whole.
 LIMIT_S = {"parity": 150, "model": 120, "arc": 90, "mmlu": 90, "gsm8k": 90, "peer": 150, "gptq-0.6b": 90,
-           "gptq-8b": 200, "eval-8b": 150}
+           "gptq-8b": 200, "eval-8b": 150, "experts": 60, "stream": 60, "cards": 60}
 
 
 @dataclasses.dataclass
@@ -70,7 +71,8 @@ class Session:
             self.fast = pathlib.Path(tempfile.mkdtemp(prefix="bitlaw_gpu_", dir="/dev/shm"))
 
     def start_model(self, shape):
-        words = [sys.executable, HERE / "make_model.py", "--shape", "tiny" if self.tiny else shape, "--out",
+        drawn = shape if not self.tiny else "tiny-moe" if shape == "moe" else "tiny"
+        words = [sys.executable, HERE / "make_model.py", "--shape", drawn, "--out",
                  self.fast / shape, "--tokenizer", self.given.carry / "tokenizer", "--device", self.given.device]
         # What it says goes into a file: nobody reads a pipe while other parts run.
         log = open(self.scratch / f"make_{shape}.log", "w+", encoding="utf-8")
@@ -104,13 +106,12 @@ class Session:
         """Runs work(clock) and keeps its verdict; the clock holds the part's limit, and that of the whole."""
         print(f"\n== {name}", flush=True)
         slow = 4 if self.given.device == "cpu" else 1
-        verdict, clock = "ok", program.Clock(min(limit_s, self.given.budget_s - self.clock.seconds() / slow) * slow)
+        verdict, clock = "FAILED", program.Clock(min(limit_s, self.given.budget_s - self.clock.seconds() / slow) * slow)
         try:
             clock.left()
-            if work(clock) is False:
-                verdict = "DIFFERS"
+            said = work(clock)
+            verdict = "DIFFERS" if said is False else said if isinstance(said, str) else "ok"
         except Exception as failed:  # Whatever it was, the other parts go on.
-            verdict = "FAILED"
             print(f"FAILED: {type(failed).__name__}: {program.last_lines(str(failed))}")
         self.parts.append((name, clock.seconds(), verdict))
         print(f"== {name}: {verdict}, {clock.seconds():.0f} s", flush=True)
@@ -210,6 +211,33 @@ class Session:
         self.write(f"gptq-{shape}", entry | {"per_layer": result["per_layer"]})
         print("\n".join(gptq_lines(entry)), flush=True)
 
+    def experts(self, clock):
+        row = more_parts.experts(self.bitlaw, self.model("moe", clock), self.given.carry / "text" / "calibration.txt",
+                                 self.given.device, self.scratch, clock, self.tiny)
+        return self.keep("experts", row, more_parts.experts_lines)
+
+    def stream(self, clock):
+        """Of the 8B, where another part has made it."""
+        shape = "8b" if "8b" in self.models else "0.6b"
+        words = ["--data", self.given.carry / "data", "--dtype", "bfloat16", "--device", self.given.device, "--limit",
+                 self.given.items or self.tasks(shape)["arc_easy"].items]
+        row = more_parts.stream(self.bitlaw, self.model(shape, clock), "arc_easy", words, clock)
+        return self.keep("stream", {"shape": shape} | row, more_parts.stream_lines)
+
+    def cards(self, clock):
+        count = more_parts.cards_here() if self.given.device != "cpu" else 0
+        if count < 2:
+            print(f"skipped: a study on several cards needs two; here {'is' if count == 1 else 'are'} {count}")
+            return "skipped"
+        row = more_parts.cards(self.bitlaw, ["cuda:0", "cuda:1"], self.scratch, clock)
+        return self.keep("cards", row, more_parts.cards_lines)
+
+    def keep(self, name, row, lines_of):
+        self.results[name] = row
+        self.write(name, row)
+        print("\n".join(lines_of(row)), flush=True)
+        return row["ok"]
+
     def large_tasks(self, clock):
         for name in LARGE:
             self.evaluate("8b", name, clock)
@@ -289,6 +317,10 @@ def summary_lines(session):
     for shape in ("0.6b", "8b"):
         if f"gptq-{shape}" in results:
             yield from gptq_lines(results[f"gptq-{shape}"])
+    for name, lines_of in (("experts", more_parts.experts_lines), ("stream", more_parts.stream_lines),
+                           ("cards", more_parts.cards_lines)):
+        if name in results:
+            yield from lines_of(results[name])
     yield "parts: " + ", ".join(f"{name} {verdict} {seconds:.0f} s" for name, seconds, verdict in session.parts)
 
 
@@ -326,7 +358,7 @@ def main():
     chosen = given.only.split(",")
     if unknown := [name for name in chosen if name not in PARTS]:
         parser.error(f"--only {unknown[0]}: no such part. Parts: {', '.join(PARTS)}")
-    if chosen != ["parity"] and not (given.carry and (given.carry / "tokenizer" / "tokenizer.json").exists()):
+    if set(chosen) - {"parity", "cards"} and not (given.carry and (given.carry / "tokenizer" / "tokenizer.json").exists()):
         parser.error(f"--carry {given.carry}: needs tokenizer/, data/ and text/calibration.txt (tests/gpu/README.md)")
     if given.carry:
         given.carry = given.carry.resolve()
@@ -355,6 +387,9 @@ def main():
                 session.part(name, LIMIT_S[name], lambda clock, shape=shape: session.gptq(shape, clock))
         if "eval-8b" in chosen:
             session.part("eval-8b", LIMIT_S["eval-8b"], session.large_tasks)
+        for name, work in (("experts", session.experts), ("stream", session.stream), ("cards", session.cards)):
+            if name in chosen:
+                session.part(name, LIMIT_S[name], work)
         seconds = session.clock.seconds()
         print(f"\n==== summary: {machine}; {seconds:.0f} s in all")
         lines = list(summary_lines(session))
@@ -363,7 +398,7 @@ def main():
         print(f"numbers: {session.out}", flush=True)
     finally:
         session.close()
-    sys.exit(0 if all(verdict == "ok" for _, _, verdict in session.parts) else 1)
+    sys.exit(0 if all(verdict in ("ok", "skipped") for _, _, verdict in session.parts) else 1)
 
 
 if __name__ == "__main__":
