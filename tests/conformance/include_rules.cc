@@ -50,7 +50,7 @@ const std::map<std::string, std::vector<std::string>> kUses = {
     {kInternal + "sdk/expression", {kPublic + "sdk/expression", kInternal + "base"}},
     {kInternal + "sdk/checkpoint", {kPublic + "sdk/checkpoint", kInternal + "base"}},
     {kInternal + "sdk/decoder", {kPublic + "sdk/decoder", kPublic + "sdk/machine", kInternal + "math"}},
-    {kInternal + "sdk/grids", {kPublic + "sdk/grids", kPublic + "sdk/machine"}},
+    {kInternal + "sdk/grids", {kPublic + "sdk/grids", kPublic + "sdk/machine", kInternal + "math"}},
     {kInternal + "sdk/machine", {kPublic + "sdk/machine", kInternal + "base", kInternal + "math"}},
     {kInternal + "testing", {kPublic + "testing"}},
     {kInternal + "plugin", {kPublic + "sdk", kInternal + "base"}},

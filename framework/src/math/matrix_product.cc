@@ -33,18 +33,24 @@ dnnl::memory View(const at::Tensor& matrix, dnnl::memory::data_type type, bool i
   return dnnl::memory(layout, Processor(), matrix.data_ptr());
 }
 
+void CheckDone(dnnl_status_t status, int64_t m, int64_t n, int64_t k) {
+  if (status == dnnl_success) return;
+  throw InternalError("oneDNN refuses a float32 product of " + std::to_string(m) + " x " + std::to_string(k) + " x " +
+                      std::to_string(n) + " with status " + std::to_string(static_cast<int>(status)) + ".");
+}
+
 }  // namespace
 
 bool HasFloat32Products() { return true; }
 
 void MultiplyFloat32(bool transposed, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
                      int64_t ldb, float* c, int64_t ldc, bool add) {
-  const dnnl_status_t status =
-      dnnl_sgemm('N', transposed ? 'T' : 'N', m, n, k, 1.0F, a, lda, b, ldb, add ? 1.0F : 0.0F, c, ldc);
-  if (status != dnnl_success) {
-    throw InternalError("oneDNN refuses a float32 product of " + std::to_string(m) + " x " + std::to_string(k) + " x " +
-                        std::to_string(n) + " with status " + std::to_string(static_cast<int>(status)) + ".");
-  }
+  CheckDone(dnnl_sgemm('N', transposed ? 'T' : 'N', m, n, k, 1.0F, a, lda, b, ldb, add ? 1.0F : 0.0F, c, ldc), m, n, k);
+}
+
+void AddTransposedFloat32(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
+                          float* c, int64_t ldc) {
+  CheckDone(dnnl_sgemm('T', 'N', m, n, k, 1.0F, a, lda, b, ldb, 1.0F, c, ldc), m, n, k);
 }
 
 bool HasBfloat16Products() {
@@ -87,6 +93,10 @@ bool HasFloat32Products() { return false; }
 
 void MultiplyFloat32(bool, int64_t, int64_t, int64_t, const float*, int64_t, const float*, int64_t, float*, int64_t,
                      bool) {
+  throw InternalError("a float32 product was asked of oneDNN in a build without it.");
+}
+
+void AddTransposedFloat32(int64_t, int64_t, int64_t, const float*, int64_t, const float*, int64_t, float*, int64_t) {
   throw InternalError("a float32 product was asked of oneDNN in a build without it.");
 }
 

@@ -28,6 +28,10 @@ BITLAW_EXPORT bool HasFloat32Products();
 BITLAW_EXPORT void MultiplyFloat32(bool transposed, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
                                    const float* b, int64_t ldb, float* c, int64_t ldc, bool add = false);
 
+/// c [m, n] += a^T b, a being [k, m] and b [k, n]. Otherwise like MultiplyFloat32().
+BITLAW_EXPORT void AddTransposedFloat32(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
+                                        int64_t ldb, float* c, int64_t ldc);
+
 /// Whether this processor multiplies bfloat16 faster than float32 and oneDNN can keep the float32 sums of such
 /// products; libtorch's own products of bfloat16 round their result to bfloat16.
 BITLAW_EXPORT bool HasBfloat16Products();

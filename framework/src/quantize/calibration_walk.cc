@@ -32,8 +32,9 @@ void CheckCalibration(const ModelSummary& summary, const TokenSequences* calibra
 
 namespace {
 
-// Where nothing else was asked for. On a device a product of few rows leaves most of it idle.
-int64_t BatchTokensOf(const at::Device& device) { return device.is_cpu() ? 4096 : 16384; }
+// How many tokens statistics are summed over at once, whatever goes through a block at once: the sums then do not
+// depend on that. On a device a product of few rows leaves most of it idle.
+int64_t GroupTokensOf(const at::Device& device) { return device.is_cpu() ? 4096 : 16384; }
 
 }  // namespace
 
@@ -41,13 +42,13 @@ CalibrationWalk::CalibrationWalk(Model& model, const TokenSequences& calibration
                                  QuantizeTimes& times)
     : model_(model),
       calibration_(calibration),
-      batch_tokens_(batch_tokens > 0 ? batch_tokens : BatchTokensOf(at::Device(model.compute().device))),
       device_(model.compute().device),
+      group_(std::max<int64_t>(1, GroupTokensOf(device_) / calibration.length_tokens)),
+      per_batch_(batch_tokens > 0 ? std::clamp<int64_t>(batch_tokens / calibration.length_tokens, 1, group_) : group_),
       times_(times) {}
 
 void CalibrationWalk::Embed() {
   const Timed timed(times_.forward_s, device_);
-  const int64_t per_batch = std::max<int64_t>(1, batch_tokens_ / calibration_.length_tokens);
   const int64_t rows = model_.summary().vocab_size;  // A tokenizer may have more entries than its model.
   for (const int32_t id : calibration_.ids) {
     if (id < rows) continue;
@@ -57,18 +58,21 @@ void CalibrationWalk::Embed() {
                     "') has no row in the model's embeddings, which have " + std::to_string(rows) +
                     ". The tokenizer has more entries than the model.");
   }
-  for (int64_t first = 0; first < calibration_.count; first += per_batch) {
-    const int64_t count = std::min(per_batch, calibration_.count - first);
+  for (int64_t first = 0; first < calibration_.count;) {
+    const int64_t group_end = std::min(first / group_ * group_ + group_, calibration_.count);
+    const int64_t count = std::min(per_batch_, group_end - first);
     at::Tensor tokens = at::empty({count, calibration_.length_tokens}, at::kLong);
     std::copy_n(calibration_.ids.begin() + first * calibration_.length_tokens, tokens.numel(),
                 tokens.data_ptr<int64_t>());
     batches_.push_back(BlockState{.residual = model_.Embed(tokens.to(device_))});  // [B, T, D]
+    first += count;
+    ends_group_.push_back(first == group_end);
   }
 }
 
 // Collects into statistics_, which holds one entry a reader; readers of one input share theirs.
-InputObserver CalibrationWalk::Observer() {
-  return [this](std::span<Linear* const> readers, const at::Tensor& input) {
+InputObserver CalibrationWalk::Observer(size_t batch) {
+  return [this, batch](std::span<Linear* const> readers, const at::Tensor& input) {
     if (readers.empty()) return;
     WaitForDevice(device_);
     const Clock::time_point start = Clock::now();
@@ -81,7 +85,11 @@ InputObserver CalibrationWalk::Observer() {
       }
       own = shared;
     }
-    shared->Add(input);
+    if (ends_group_[batch]) {
+      shared->Add(input);
+    } else {
+      shared->Hold(input);
+    }
     WaitForDevice(device_);
     const double spent = SecondsSince(start);
     times_.statistics_s += spent;
@@ -91,15 +99,16 @@ InputObserver CalibrationWalk::Observer() {
 
 void CalibrationWalk::Step(Block& block, int stage, bool observes) {
   const Timed timed(times_.forward_s, device_);
-  const InputObserver observe = observes ? Observer() : InputObserver();
-  for (BlockState& batch : batches_) block.Step(stage, batch, ForwardContext{}, observe);
+  for (size_t b = 0; b < batches_.size(); ++b) {
+    block.Step(stage, batches_[b], ForwardContext{}, observes ? Observer(b) : InputObserver());
+  }
 }
 
 void CalibrationWalk::Observe(Block& block) {
   const Timed timed(times_.forward_s, device_);
-  for (const BlockState& batch : batches_) {
-    BlockState scratch = {.residual = batch.residual};
-    for (int stage = 0; stage < block.num_stages(); ++stage) block.Step(stage, scratch, ForwardContext{}, Observer());
+  for (size_t b = 0; b < batches_.size(); ++b) {
+    BlockState scratch = {.residual = batches_[b].residual};
+    for (int stage = 0; stage < block.num_stages(); ++stage) block.Step(stage, scratch, ForwardContext{}, Observer(b));
   }
 }
 

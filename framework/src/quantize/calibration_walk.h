@@ -43,15 +43,17 @@ class CalibrationWalk {
   void Forget(std::span<Linear* const> linears);
 
  private:
-  InputObserver Observer();
+  InputObserver Observer(size_t batch);
 
   Model& model_;
   const TokenSequences& calibration_;
-  const int64_t batch_tokens_;
   const at::Device device_;
+  const int64_t group_;      ///< Sequences whose inputs are summed at once.
+  const int64_t per_batch_;  ///< Sequences that go through a block at once, a part of a group.
   QuantizeTimes& times_;
   CalibrationNeeds needs_;
   std::vector<BlockState> batches_;  ///< All calibration sequences, at the current stage.
+  std::vector<bool> ends_group_;     ///< Of each batch.
   std::map<const Linear*, std::shared_ptr<InputStatistics>> statistics_;
   std::map<const InputStatistics*, LayerCalibration> finished_;
 };

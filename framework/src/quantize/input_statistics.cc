@@ -1,15 +1,14 @@
 #include "quantize/input_statistics.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <utility>
 #include <vector>
 
-#include "bitlaw/sdk/machine/torch_threads.h"
 #include "bitlaw/sdk/machine/torch_version.h"
 #include "math/matrix_product.h"
+#include "math/symmetric_product.h"
 
 namespace bitlaw {
 namespace {
@@ -23,8 +22,14 @@ int64_t PanelWidth(int64_t columns) { return std::max(kSmallestPanel, (columns +
 
 }  // namespace
 
+void InputStatistics::Hold(const at::Tensor& input) {
+  held_.push_back(input.reshape({-1, input.size(-1)}));  // [tokens, C_in]
+}
+
 void InputStatistics::Add(const at::Tensor& input) {
-  const at::Tensor given = input.reshape({-1, input.size(-1)});  // [tokens, C_in]
+  Hold(input);
+  const at::Tensor given = held_.size() == 1 ? held_.front() : at::cat(held_);  // [tokens, C_in]
+  held_.clear();
   tokens_ += given.size(0);
   if (needs_.second_moment) AddSecondMoment(given);
   if (!needs_.abs_mean && !needs_.abs_max && !needs_.rows) return;
@@ -50,43 +55,32 @@ void InputStatistics::AddSecondMoment(const at::Tensor& x) {
   const at::Tensor factor = is_bfloat16 || is_bfloat16_on_device ? x.contiguous() : x.to(sums);  // [tokens, C_in]
   const int64_t columns = x.size(1);
   if (!moment_.defined()) moment_ = at::zeros({columns, columns}, factor.options().dtype(sums));
-  const int64_t width = PanelWidth(columns);
-  if (x.is_cpu() && !is_bfloat16) {
-    // Blocks of a panel, each by one thread, so that sums do not depend on how many there are.
-    std::vector<std::pair<int64_t, int64_t>> blocks;  // First row, first column.
-    for (int64_t top = 0; top < columns; top += width) {
-      for (int64_t left = top; left < columns; left += width) blocks.emplace_back(top, left);
-    }
-    at::parallel_for(0, static_cast<int64_t>(blocks.size()), 1, [&](int64_t begin, int64_t end) {
-      const OneThread alone;
-      for (int64_t b = begin; b < end; ++b) {
-        const auto [top, left] = blocks[b];
-        const int64_t height = std::min(width, columns - top), wide = std::min(width, columns - left);
-        moment_.narrow(0, top, height)
-            .narrow(1, left, wide)
-            .addmm_(factor.narrow(1, top, height).t(), factor.narrow(1, left, wide));
-      }
-    });
+  if (x.is_cpu()) {
+    AddSymmetricProduct(factor.contiguous(), moment_);
     return;
   }
+  const int64_t width = PanelWidth(columns);
   for (int64_t first = 0; first < columns; first += width) {
     const int64_t size = std::min(width, columns - first);
     const at::Tensor left = factor.narrow(1, first, size);
     const at::Tensor right = factor.narrow(1, first, columns - first);
     at::Tensor panel = moment_.narrow(0, first, size).narrow(1, first, columns - first);  // [size, C_in - first]
-    if (is_bfloat16) {
-      AddTransposedProduct(left, right, panel);
 #if BITLAW_TORCH_AT_LEAST(2, 11)
-    } else if (is_bfloat16_on_device) {
+    if (is_bfloat16_on_device) {
       panel.add_(at::mm(left.t(), right, at::kFloat));
-#endif
-    } else {
-      panel.addmm_(left.t(), right);
+      continue;
     }
+#endif
+    panel.addmm_(left.t(), right);
   }
 }
 
 LayerCalibration InputStatistics::Finish(int64_t sequences) {
+  if (!held_.empty()) {
+    const at::Tensor last = std::move(held_.back());
+    held_.pop_back();
+    Add(last);
+  }
   LayerCalibration result;
   result.sequences = sequences;
   result.tokens = tokens_;

@@ -11,11 +11,17 @@
 namespace bitlaw {
 
 /// Sums what a quantizer needs over all inputs of one group of layers that share them.
+///
+/// What is summed at once is a call of Add() and all that was held before it: sums are the same however the same rows are
+/// divided among the two.
 class BITLAW_EXPORT InputStatistics {
  public:
   explicit InputStatistics(const CalibrationNeeds& needs) : needs_(needs) {}
 
-  /// input [..., C_in]. Products of bfloat16 inputs are exact, their sums float32 (or float64, if that is needed).
+  /// Keeps input [..., C_in], which nobody may change, for the next Add().
+  void Hold(const at::Tensor& input);
+  /// Sums what is held and input [..., C_in]. Products of bfloat16 inputs are exact, their sums float32 (or float64, if
+  /// that is needed).
   void Add(const at::Tensor& input);
 
   /// The statistics of `sequences` calibration sequences. Ends the sums; call once.
@@ -26,6 +32,7 @@ class BITLAW_EXPORT InputStatistics {
 
   CalibrationNeeds needs_;
   int64_t tokens_ = 0;
+  std::vector<at::Tensor> held_;  ///< [tokens, C_in]
   at::Tensor moment_;    ///< [C_in, C_in] sum x x^T, upper block triangle only.
   at::Tensor abs_sum_;   ///< [C_in] float64
   at::Tensor abs_max_;   ///< [C_in] float32

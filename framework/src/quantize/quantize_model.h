@@ -34,7 +34,8 @@ struct BITLAW_EXPORT QuantizeRecipe {
 
 struct BITLAW_EXPORT QuantizeSettings {
   SequentialUnit sequential = SequentialUnit::kStage;
-  /// Calibration tokens that go through a block at once; rounded to whole sequences. 0: 4096 on the host, 16384 elsewhere.
+  /// Calibration tokens that go through a block at once; rounded to whole sequences. At most 4096 on the host and 16384
+  /// elsewhere, which is also what 0 means: so many tokens are summed over at once, however they came.
   int64_t batch_tokens = 0;
   bool allow_fallback = false;  ///< Keep layers for which the quantizer did other than asked.
   /// False: each block is dropped once it is done, so that the weights of one block at a time are in memory. The model is
@@ -104,8 +105,8 @@ struct BITLAW_EXPORT QuantizedModel {
 ///          that can change nothing; Error(kSpec) for sequences longer than the model's positions; Error(kNumerical)
 ///          from the quantizer, or for a fallback that settings do not allow. After an error the model is partly
 ///          quantized: drop it.
-/// Threads  One thread at a time a model. In float32: same inputs, same bytes, for any number of
-///          threads; another batch_tokens sums in another order.
+/// Threads  One thread at a time a model. Same inputs, same bytes, for any number of threads and any batch_tokens, on a
+///          CPU whose rows of a product do not depend on their number: oneDNN's do not from 16 rows on.
 BITLAW_EXPORT QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe,
                                            const TokenSequences* calibration, const QuantizeSettings& settings = {},
                                            const QuantizeCallback& callback = {});

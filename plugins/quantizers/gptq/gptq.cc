@@ -13,6 +13,7 @@
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/grids/grid_options.h"
+#include "bitlaw/sdk/grids/hessian_error.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
 #include "device_sites.h"
 #include "device_walk.h"
@@ -33,12 +34,6 @@ std::optional<at::Tensor> InverseFactor(const at::Tensor& hessian) {
   // A factor whose diagonal left float32 would divide errors by zero.
   if (!at::isfinite(factor).all().item<bool>() || !factor.diagonal().gt(0).all().item<bool>()) return std::nullopt;
   return factor;
-}
-
-// tr(D H D^T), in float64 over products in H's dtype.
-double HessianNorm(const at::Tensor& difference, const at::Tensor& hessian) {
-  const at::Tensor d = difference.to(hessian.scalar_type());  // [C_out, C_in]
-  return at::mm(d, hessian).mul_(d).sum(at::kDouble).item<double>();
 }
 
 struct Damped {
@@ -334,9 +329,9 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   if (factor.damped.damp != settings_.damp) result.fallback = QuantizeFallback::kDampingRaised;
 
   const QuantizedLinear nearest = RoundToNearest(*settings_.grid, original, settings_.group_size, layer.name);
-  const double whole = HessianNorm(original, factor.hessian);
+  const double whole = HessianError(original, factor.hessian);
   const auto relative_error = [&](const QuantizedLinear& q) {
-    return whole > 0 ? HessianNorm(original - q.Dequantize(), factor.hessian) / whole : 0.0;
+    return whole > 0 ? HessianError(original - q.Dequantize(), factor.hessian) / whole : 0.0;
   };
   result.diagnostics = {{"damp", factor.damped.damp},
                         {"dead_columns", static_cast<double>(factor.dead_columns)},

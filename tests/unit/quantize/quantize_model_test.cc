@@ -219,6 +219,31 @@ TEST(QuantizeModel, GivesTheSameDigestTwiceAndAnotherForOtherCodes) {
   EXPECT_EQ(digest(3, 64).size(), 64u);
 }
 
+// 100 sequences of 100 tokens: statistics are summed over 40, 40 and 20 of them, whatever goes through a block at once.
+TEST(QuantizeModel, GivesTheSameBytesForAnyBatchOfSequences) {
+  const TokenSequences sequences = SomeSequences(100, 100);
+  for (const SequentialUnit unit : {SequentialUnit::kStage, SequentialUnit::kBlock}) {
+    std::vector<std::pair<std::string, LayerCalibration>> expected;
+    for (const int64_t batch_tokens : {0, 1, 700, 4096, 100000}) {
+      const auto model = RandomDecoder(SmallConfig());
+      Spy spy(Everything());
+      QuantizeSettings settings;
+      settings.sequential = unit;
+      settings.batch_tokens = batch_tokens;
+      QuantizeModel(*model, spy, &sequences, settings);
+      if (expected.empty()) expected = spy.seen;
+      ASSERT_EQ(spy.seen.size(), 14u);
+      for (size_t i = 0; i < expected.size(); ++i) {
+        const LayerCalibration &own = spy.seen[i].second, &first = expected[i].second;
+        EXPECT_EQ(own.tokens, 10000) << batch_tokens;
+        EXPECT_TRUE(at::equal(own.second_moment, first.second_moment)) << spy.seen[i].first << " " << batch_tokens;
+        EXPECT_TRUE(at::equal(own.abs_mean, first.abs_mean)) << spy.seen[i].first << " " << batch_tokens;
+        EXPECT_TRUE(at::equal(own.rows, first.rows)) << spy.seen[i].first << " " << batch_tokens;
+      }
+    }
+  }
+}
+
 TEST(QuantizeModel, TellsProgressLayerByLayer) {
   const auto model = RandomDecoder(SmallConfig());
   std::vector<int64_t> done;

@@ -355,7 +355,8 @@ void AddQuantizeVerb(CLI::App& app, Session& session) {
       ->check(CLI::IsMember({"stage", "block"}))
       ->capture_default_str();
   verb->add_option("--batch-tokens", arguments->batch_tokens,
-                   "Calibration tokens that go through a block at once; 0: 4096 on the CPU, 16384 elsewhere")
+                   "Calibration tokens that go through a block at once; at most, and with 0, 4096 on the CPU and 16384 "
+                   "elsewhere. Codes do not depend on it")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   verb->add_flag("--allow-fallback", arguments->allow_fallback, "Keep layers for which the quantizer did other than asked");
