@@ -285,6 +285,10 @@ TEST(SitesOnDevice, RaiseTheDampingOfTheOneThatNeedsIt) {
   EXPECT_EQ(together[1][1].fallback, QuantizeFallback::kDampingRaised);
   const auto alone = QuantizeOnDevice(settings, {&inputs[1], 1});
   EXPECT_TRUE(AreTheSame(together[1][0], alone[0][0]));
+  const QuantizedLinear host =
+      GptqQuantizer(settings).Quantize(inputs[1].shape->readers[0], inputs[1].weights[0], *inputs[1].calibration);
+  EXPECT_EQ(together[1][0].diagnostics[0], host.diagnostics[0]);  // damp
+  EXPECT_LT(together[1][0].codes.ne(host.codes).to(at::kFloat).mean().item<double>(), 0.01);
 }
 
 TEST(SitesOnDevice, NameTheFirstLayerThatIsNotFinite) {

@@ -75,7 +75,8 @@ BITLAW_EXPORT void FreeUnusedDeviceMemory(const at::Device& device);
 BITLAW_EXPORT std::optional<int64_t> PeakDeviceMemory(const at::Device& device);
 BITLAW_EXPORT void ResetPeakDeviceMemory(const at::Device& device);
 
-/// Waits until `device` has done what it was given: before a clock is read. Nothing for the CPU.
+/// Waits until `device` has done what its current stream was given: before a clock is read. Copies on streams of other
+/// threads go on. Nothing for the CPU.
 BITLAW_EXPORT void WaitForDevice(const at::Device& device);
 
 }  // namespace bitlaw

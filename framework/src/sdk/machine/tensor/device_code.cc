@@ -250,7 +250,7 @@ void FreeUnusedDeviceMemory(const at::Device& device) {
 }
 
 void WaitForDevice(const at::Device& device) {
-  if (device.is_cuda()) at::accelerator::synchronizeDevice(static_cast<c10::DeviceIndex>(IndexOf(device)));
+  if (device.is_cuda()) at::accelerator::getCurrentStream(static_cast<c10::DeviceIndex>(IndexOf(device))).synchronize();
 }
 
 #else
