@@ -110,6 +110,16 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"Derived", kRtn, kTasks, "laws: [power_n_b]\nfit: {derived: [double = 2^alfa]}\n",
                 "@:11:17: fit: derived: 'double = 2^alfa': no law of the study has all of its parameters. Parameters: ", 2},
         Mistake{"TaskData", kRtn, "[no_data]", "", "nowhere.jsonl", 5},
+        Mistake{"StreamedGeneration", kRtn, kTasks, "evaluate:\n  stream_blocks: true\n",
+                "@:11:18: stream_blocks: true and task 'capitals', which generates: every token would read the whole model again. "
+                "Leave stream_blocks out, or the task.",
+                2},
+        Mistake{"StreamedTransform", "  - {quantizer: keep, transforms: [smooth_scale], activations: {bits: 8}, calibration: {sequences: 2, tokens: 32}}\n",
+                "[uses]",
+                "evaluate: {stream_blocks: true}\n",
+                "@:10:27: stream_blocks: true and the trial 'tiny keep', whose transforms change weights that nothing quantizes: "
+                "they would be read again as they were. Leave stream_blocks out, or the trial.",
+                2},
         Mistake{"Stratum", kRtn, "[pooled]", "",
                 "@:9:9: task 'pooled' (~/tasks/pooled.yaml) is of the stratum 'general', which is a word of the reports", 2},
         Mistake{"Device", kRtn, kTasks, "compute: {device: \"cuda:999\"}\n",

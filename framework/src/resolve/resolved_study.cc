@@ -35,6 +35,7 @@ class Resolver {
     for (const OpenedLaws::Fault& fault : opened.faults) faults_.AddError(fault.error);
     const bool has_laws = opened.faults.empty();
     resolved_.laws = std::move(opened.laws);
+    if (planned && resolved_.evaluate.stream_blocks) CheckStreamedPlan();
     if (machine != nullptr) {
       const bool has_tasks = OpenTasks();
       if (planned && has_fit && has_laws && has_tasks && !resolved_.tasks.empty()) CheckLaws();
@@ -75,6 +76,12 @@ class Resolver {
     resolved.items = items.size();
     for (const TaskItem& item : items)
       for (const Request& request : item.requests) resolved.requests.insert(kRequests[request.index()]);
+    if (resolved_.evaluate.stream_blocks && resolved.requests.contains(kRequests[2])) {
+      faults_.Add(StreamMark(),
+                  fmt::format("stream_blocks: true and task '{}', which generates: every token would read the whole model "
+                              "again. Leave stream_blocks out, or the task.",
+                              spec.name));
+    }
     resolved_.tasks.push_back(std::move(resolved));
   }
 
@@ -84,6 +91,19 @@ class Resolver {
     faults_.Add(spec.mark, fmt::format("task '{}' ({}) is of the stratum '{}', which {}. Call its stratum otherwise, or "
                                        "group the tasks under 'strata'.",
                                        spec.name, spec.file.string(), stratum, why));
+  }
+
+  SourceMark StreamMark() const { return study_.evaluate.Find("stream_blocks")->mark(); }
+
+  // Blocks are read again for evaluation, and get what the codes say; a transform alone has none.
+  void CheckStreamedPlan() {
+    for (const Trial& trial : resolved_.plan.trials) {
+      if (trial.quantizer != kKeepWeights || trial.recipe.Find("transforms") == nullptr) continue;
+      faults_.Add(StreamMark(),
+                  fmt::format("stream_blocks: true and the trial '{}', whose transforms change weights that nothing "
+                              "quantizes: they would be read again as they were. Leave stream_blocks out, or the trial.",
+                              trial.label));
+    }
   }
 
   // Of the observations as they will be: strata, and what laws need.
