@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/record_function.h>
 
+#include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +12,12 @@
 
 #ifdef BITLAW_HAS_ONEDNN
 #include <dnnl.hpp>
+#elif defined(BITLAW_HAS_TORCH_SGEMM)
+#include <ATen/core/dispatch/Dispatcher.h>
+// BLAS's, which libtorch has linked in and exports; column-major.
+extern "C" void sgemm_(const char* transposed_a, const char* transposed_b, const int* m, const int* n, const int* k,
+                       const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
+                       const float* beta, float* c, const int* ldc);
 #endif
 
 namespace bitlaw {
@@ -89,16 +97,53 @@ void AddTransposedProduct(const at::Tensor& left, const at::Tensor& right, at::T
 
 #else
 
+#ifdef BITLAW_HAS_TORCH_SGEMM
+
+namespace {
+
+// c [m, n] = a b, or c += a b. Rows here are columns there: c^T [n, m] = b^T a^T.
+void Sgemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
+           const float* b, int64_t ldb, float* c, int64_t ldc, bool add) {
+  const auto size = [](int64_t value) {
+    if (value <= std::numeric_limits<int>::max()) return static_cast<int>(value);
+    throw InternalError("a float32 product with a dimension of " + std::to_string(value) +
+                        " was asked of libtorch's BLAS.");
+  };
+  const int rows = size(m), columns = size(n), inner = size(k);
+  const int a_stride = size(lda), b_stride = size(ldb), c_stride = size(ldc);
+  const float one = 1.0F, kept = add ? 1.0F : 0.0F;
+  sgemm_(b_transposed ? "T" : "N", a_transposed ? "T" : "N", &columns, &rows, &inner, &one, b, &b_stride, a, &a_stride,
+         &kept, c, &c_stride);
+}
+
+}  // namespace
+
+bool HasFloat32Products() { return true; }
+
+void MultiplyFloat32(bool transposed, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
+                     int64_t ldb, float* c, int64_t ldc, bool add) {
+  Sgemm(false, transposed, m, n, k, a, lda, b, ldb, c, ldc, add);
+}
+
+void AddTransposedFloat32(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
+                          float* c, int64_t ldc) {
+  Sgemm(true, false, m, n, k, a, lda, b, ldb, c, ldc, /*add=*/true);
+}
+
+#else
+
 bool HasFloat32Products() { return false; }
 
 void MultiplyFloat32(bool, int64_t, int64_t, int64_t, const float*, int64_t, const float*, int64_t, float*, int64_t,
                      bool) {
-  throw InternalError("a float32 product was asked of oneDNN in a build without it.");
+  throw InternalError("a float32 product was asked of a build that has neither oneDNN nor libtorch's BLAS.");
 }
 
 void AddTransposedFloat32(int64_t, int64_t, int64_t, const float*, int64_t, const float*, int64_t, float*, int64_t) {
-  throw InternalError("a float32 product was asked of oneDNN in a build without it.");
+  throw InternalError("a float32 product was asked of a build that has neither oneDNN nor libtorch's BLAS.");
 }
+
+#endif
 
 bool HasBfloat16Products() { return false; }
 
@@ -109,6 +154,29 @@ void AddTransposedProduct(const at::Tensor&, const at::Tensor&, at::Tensor) {
 #endif
 
 namespace {
+
+// x W^T of contiguous float32 matrices.
+at::Tensor Float32Product(const at::Tensor& x, const at::Tensor& weight) {
+  const int64_t rows = x.size(0), inner = x.size(1), columns = weight.size(0);
+#ifdef BITLAW_HAS_TORCH_SGEMM
+  // The oneDNN that PyTorch's wheels have linked in shows no function of its own, but an operation of libtorch calls
+  // it. By its name, with values that carry their types: its C++ signature differs between versions.
+  static const std::optional<c10::OperatorHandle> linear =
+      at::globalContext().userEnabledMkldnn() && at::hasMKLDNN()
+          ? c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""})
+          : std::nullopt;
+  if (linear && linear->schema().arguments().size() == 6) {
+    const c10::List<std::optional<at::Scalar>> no_numbers;
+    std::vector<c10::IValue> stack{x, weight, c10::IValue(), "none", no_numbers, c10::IValue()};
+    linear->callBoxed(stack);
+    return stack.back().toTensor();
+  }
+#endif
+  at::Tensor product = at::empty({rows, columns}, x.options());
+  MultiplyFloat32(true, rows, columns, inner, x.data_ptr<float>(), inner, weight.data_ptr<float>(), inner,
+                  product.data_ptr<float>(), columns);
+  return product;
+}
 
 // oneDNN cuts the rows of a bfloat16 product into equal tiles. Where their number has no fitting divisor it is slow: 32 * 59
 // rows run at a tenth of the speed of 1,024, odd numbers at a half (docs/benchmarks.md). So whole slabs of rows go in
@@ -157,11 +225,7 @@ at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& weight, const 
     return bias.defined() ? at::addmm(bias, x, weight.t()) : at::mm(x, weight.t());
   }
   RECORD_FUNCTION("bitlaw::float32_product", std::vector<c10::IValue>());
-  const at::Tensor left = x.contiguous(), right = weight.contiguous();
-  const int64_t rows = left.size(0), inner = left.size(1), columns = right.size(0);
-  at::Tensor product = at::empty({rows, columns}, left.options());
-  MultiplyFloat32(true, rows, columns, inner, left.data_ptr<float>(), inner, right.data_ptr<float>(), inner,
-                  product.data_ptr<float>(), columns);
+  at::Tensor product = Float32Product(x.contiguous(), weight.contiguous());
   if (bias.defined()) product.add_(bias);
   return product;
 }
