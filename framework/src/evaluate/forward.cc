@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "bitlaw/api/torch_errors.h"
@@ -11,23 +12,24 @@
 
 namespace bitlaw {
 
-namespace {
-
-// What a block's linear layers read and write for one token.
-int64_t ActivationBytes(const Model& model) {
-  int64_t features = 0;
-  for (const LinearShape& linear : model.summary().linears) {
-    if (linear.block == 0) features += linear.in_features + linear.out_features;
+int64_t ActivationBytes(const ModelSummary& summary, Dtype dtype) {
+  double features = 0, expert_features = 0, expert_weights = 0;
+  for (const LinearShape& linear : summary.linears) {
+    const auto in = static_cast<double>(linear.in_features), out = static_cast<double>(linear.out_features);
+    if (linear.is_expert) expert_weights += in * out;  // Of all blocks, as the summary's counts are.
+    if (linear.block == 0) (linear.is_expert ? expert_features : features) += in + out;
   }
-  return std::max<int64_t>(1, features) * (model.compute().dtype == Dtype::kFloat32 ? 4 : 2);
+  if (expert_weights > 0) {
+    const auto idle = static_cast<double>(summary.parameters_total - summary.parameters_active);
+    features += expert_features * std::clamp(1 - idle / expert_weights, 0.0, 1.0);
+  }
+  return std::max<int64_t>(1, std::llround(features)) * (dtype == Dtype::kFloat32 ? 4 : 2);
 }
-
-}  // namespace
 
 EvaluateOptions WithBudgets(EvaluateOptions options, Model& model) {
   int64_t tokens = 2048, kv_bytes = int64_t{1} << 30, logits_bytes = int64_t{1} << 27;
   if (const auto free = FreeDeviceMemory(at::Device(model.compute().device))) {
-    tokens = std::clamp<int64_t>(*free / 8 / ActivationBytes(model), 2048, 16384);
+    tokens = std::clamp<int64_t>(*free / 8 / ActivationBytes(model.summary(), model.compute().dtype), 2048, 16384);
     kv_bytes = std::max(kv_bytes / 4, *free / 4);
     logits_bytes = std::clamp<int64_t>(*free / 16, logits_bytes, int64_t{4} << 30);
   }

@@ -8,6 +8,7 @@
 
 #include "bitlaw/base/rng.h"
 #include "evaluate/evaluate.h"
+#include "evaluate/forward.h"
 #include "support/toy_model.h"
 #include "unit/decoder/random_decoder.h"
 
@@ -86,6 +87,26 @@ std::map<std::string, Outcome> Outcomes(Model& model, const std::vector<TaskItem
     outcome.winner = static_cast<size_t>(std::max_element(outcome.nats.begin(), outcome.nats.end()) - outcome.nats.begin());
   }
   return outcomes;
+}
+
+// q reads and writes 8 + 8 features; of 4 experts with 3 layers of 8 x 2, each of 8 + 2 features, a token goes to one.
+TEST(ActivationBytes, CountTheExpertsThatATokenGoesTo) {
+  ModelSummary summary;
+  summary.num_blocks = 2;
+  for (int block = 0; block < 2; ++block) {
+    summary.linears.push_back({"q", block, 8, 8});
+    for (int expert = 0; expert < 4; ++expert) {
+      for (const auto& [in, out] : {std::pair(8, 2), std::pair(8, 2), std::pair(2, 8)}) {
+        summary.linears.push_back({"expert", block, in, out, /*is_expert=*/true});
+      }
+    }
+  }
+  summary.parameters_total = 1000;
+  summary.parameters_active = 1000 - 2 * 3 * 3 * 16;  // Two blocks, three idle experts, three layers of 16 weights.
+  EXPECT_EQ(ActivationBytes(summary, Dtype::kFloat32), (16 + 30) * 4);
+  EXPECT_EQ(ActivationBytes(summary, Dtype::kBFloat16), (16 + 30) * 2);
+  summary.parameters_active = 1000;  // All of them.
+  EXPECT_EQ(ActivationBytes(summary, Dtype::kFloat32), (16 + 4 * 30) * 4);
 }
 
 TEST(Scheduling, DecidesTheSameInWhateverBatchesAndOrder) {

@@ -244,7 +244,7 @@ class DecoderBlock : public Block {
                     on_grid(Rotate(keys, angles, 1.0, HeadOrder::kHeadsFirst), kv_grid_.keys),  // [B, K, T, Dh]
                     on_grid(heads(*v_), kv_grid_.values).transpose(1, 2).contiguous());         // [B, T, H Dh]
     }
-    ForestPass& pass = passes_->For(*context.cache, context.runs, queries[0]);
+    ForestPass& pass = passes_->For(*context.cache, context.runs, queries[0], config_.num_kv_heads);
     if (batch != 1 || tokens != static_cast<int64_t>(pass.positions.size())) {
       throw InternalError("A pass of " + std::to_string(pass.positions.size()) + " tokens in runs was given " +
                           std::to_string(batch) + " x " + std::to_string(tokens) + " tokens.");

@@ -17,6 +17,7 @@ namespace {
 
 // From so many tokens on a common header is read by an attention of its own, whose result is merged with the texts'.
 constexpr int64_t kLeastHeader = 64;
+constexpr int64_t kGatheredBytes = int64_t{1} << 29;
 
 struct Span {
   int64_t segment = 0, slot = 0, count = 0;
@@ -50,6 +51,20 @@ PackedTexts Pack(std::span<const std::vector<Span>> texts, std::span<const int64
   packed.query_ends = ends(packed.query_bounds);
   packed.key_ends = ends(packed.key_bounds);
   return packed;
+}
+
+// Texts one after the other until they have `most_keys` keys, then the next ones.
+std::vector<PackedTexts> PackInParts(std::span<const std::vector<Span>> texts, std::span<const int64_t> queries,
+                                     int64_t most_keys, const at::Device& device) {
+  std::vector<PackedTexts> parts;
+  for (size_t first = 0, end = 0; first < texts.size(); first = end) {
+    for (int64_t keys = 0; end < texts.size(); ++end) {
+      for (const Span& span : texts[end]) keys += span.count;
+      if (keys > most_keys && end > first) break;
+    }
+    parts.push_back(Pack(texts.subspan(first, end - first), queries.subspan(first, end - first), device));
+  }
+  return parts;
 }
 
 // [T, H, Dh] and the logarithms of the softmax's sums in nats, [H, T] float32, or undefined where they were not asked for.
@@ -99,6 +114,7 @@ Attended AttendFused(const at::Tensor& queries, const at::Tensor& keys, const at
     return {std::get<0>(result), std::get<1>(result)};
   }
   constexpr int64_t kEverything = 0, kCausalFromTheEnd = 2;
+  // It knows no heads that queries share.
   const int64_t shared = queries.size(1) / keys.size(1);
   const auto heads = [&](const at::Tensor& x) { return (shared > 1 ? x.repeat_interleave(shared, 1) : x).unsqueeze(0); };
   const auto result = at::_efficient_attention_forward(
@@ -144,7 +160,16 @@ bool IsPacked(const at::Tensor&) { return false; }
 bool CanMerge(const at::Tensor& queries) { return queries.is_cpu(); }
 #endif
 
-ForestPass PlanPass(const KvCache& cache, std::span<const TokenRun> runs, const at::Device& device, int64_t least_header) {
+int64_t GatheredKeys(const at::Tensor& queries, int64_t kv_heads) {
+  const int64_t num_heads = queries.size(1);
+  const bool repeats = num_heads > kv_heads && (queries.is_cpu() || !CanMerge(queries));
+  const int64_t heads = kv_heads + (repeats ? num_heads : 0);
+  const int64_t key_bytes = 2 * heads * queries.size(2) * static_cast<int64_t>(queries.element_size());
+  return std::max<int64_t>(1, kGatheredBytes / key_bytes);
+}
+
+ForestPass PlanPass(const KvCache& cache, std::span<const TokenRun> runs, const at::Device& device, int64_t least_header,
+                    int64_t most_keys) {
   ForestPass pass;
   pass.positions = cache.Positions(runs);
   pass.slots = at::tensor(cache.Slots(runs), at::kLong).to(device);
@@ -173,22 +198,33 @@ ForestPass PlanPass(const KvCache& cache, std::span<const TokenRun> runs, const 
     pass.header = Pack({&header, 1}, {&tokens, 1}, device);
     for (std::vector<Span>& path : paths) path.erase(path.begin(), path.begin() + static_cast<int64_t>(common));
   }
-  pass.texts = Pack(paths, queries, device);
+  pass.parts = PackInParts(paths, queries, most_keys, device);
   return pass;
 }
 
 at::Tensor AttendPacked(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                         const ForestPass& pass) {
-  const auto attend = [&](const PackedTexts& texts, bool is_causal) {
+  const auto attend = [&](const at::Tensor& rows, const PackedTexts& texts, bool is_causal) {
     const at::Tensor seen_keys = keys.index_select(0, texts.slots), seen_values = values.index_select(0, texts.slots);
-    return (queries.is_cuda() ? AttendFused : AttendOneByOne)(queries, seen_keys, seen_values, texts, is_causal);
+    return (rows.is_cuda() ? AttendFused : AttendOneByOne)(rows, seen_keys, seen_values, texts, is_causal);
   };
-  const Attended own = attend(pass.texts, /*is_causal=*/true);
+  std::vector<at::Tensor> outputs, log_sums;
+  int64_t row = 0;
+  for (const PackedTexts& texts : pass.parts) {
+    const Attended part = attend(queries.narrow(0, row, texts.query_bounds.back()), texts, /*is_causal=*/true);
+    outputs.push_back(part.output);
+    log_sums.push_back(part.log_sums);
+    row += texts.query_bounds.back();
+  }
+  const bool is_whole = outputs.size() == 1;
+  Attended own{is_whole ? outputs[0] : at::cat(outputs), {}};
   if (!pass.header.slots.defined()) return own.output.flatten(1);  // [T, H Dh]
-  return Merged(attend(pass.header, /*is_causal=*/false), own).flatten(1);
+  own.log_sums = is_whole ? log_sums[0] : at::cat(log_sums, 1);
+  return Merged(attend(queries, pass.header, /*is_causal=*/false), own).flatten(1);
 }
 
-ForestPass& PassMemory::For(const KvCache& cache, std::span<const TokenRun> runs, const at::Tensor& queries) {
+ForestPass& PassMemory::For(const KvCache& cache, std::span<const TokenRun> runs, const at::Tensor& queries,
+                            int64_t kv_heads) {
   const bool lists = IsPacked(queries);
   const auto is_equal = [](const TokenRun& a, const TokenRun& b) { return a.segment == b.segment && a.tokens == b.tokens; };
   const bool is_known = pass_ && cache_ == &cache && generation_ == cache.generation() &&
@@ -201,7 +237,8 @@ ForestPass& PassMemory::For(const KvCache& cache, std::span<const TokenRun> runs
   pass_.reset();
   if (lists) {
     pass_ = PlanPass(cache, runs, queries.device(),
-                     CanMerge(queries) ? kLeastHeader : std::numeric_limits<int64_t>::max());
+                     CanMerge(queries) ? kLeastHeader : std::numeric_limits<int64_t>::max(),
+                     GatheredKeys(queries, kv_heads));
   } else {
     pass_.emplace().positions = cache.Positions(runs);
   }

@@ -13,7 +13,8 @@
 #include "sdk/decoder/tensor/decoder_ops.h"
 
 // Attention over a forest of texts where launches are dear and memory is fast: on a CUDA device. What a pass sees is gathered
-// once a block by one list of slots, and one fused attention of variable lengths takes all texts.
+// once a block by one list of slots, and one fused attention of variable lengths takes all texts; or in several parts where
+// that would take too much memory.
 
 namespace bitlaw {
 
@@ -30,7 +31,8 @@ struct BITLAW_EXPORT ForestPass {
   std::vector<int64_t> positions;  ///< [T]
   RotaryAngles angles;             ///< At them. Undefined until a block has asked.
   at::Tensor slots;                ///< [T] int64: where each token's keys and values go. Undefined on the host.
-  PackedTexts texts;               ///< Each run's keys but those of `header`, its own tokens last.
+  /// Each run's keys but those of `header`, its own tokens last; run after run, in parts that are gathered in turn.
+  std::vector<PackedTexts> parts;
   PackedTexts header;              ///< What comes before all runs: read by every token, gathered once. Undefined: nothing.
 };
 
@@ -39,9 +41,14 @@ BITLAW_EXPORT bool IsPacked(const at::Tensor& queries);
 /// Whether its result can be merged with that over other keys, so that a common header is read once.
 BITLAW_EXPORT bool CanMerge(const at::Tensor& queries);
 
-/// A pass over `cache`, its lists on `device`. A common header of fewer tokens than `least_header` counts to each text.
+/// Keys with their values that may be gathered at once for queries like these, [T, H, Dh], over `kv_heads` heads, within 512
+/// MiB; with the copies for all query heads where the fused attention knows no shared ones, as in float32.
+BITLAW_EXPORT int64_t GatheredKeys(const at::Tensor& queries, int64_t kv_heads);
+
+/// A pass over `cache`, its lists on `device`. A common header of fewer tokens than `least_header` counts to each text. Parts
+/// have at most `most_keys` keys, or one text.
 BITLAW_EXPORT ForestPass PlanPass(const KvCache& cache, std::span<const TokenRun> runs, const at::Device& device,
-                                  int64_t least_header);
+                                  int64_t least_header, int64_t most_keys);
 
 /// AttendInForest() for a pass whose keys and values have been written. queries [T, H, Dh], scaled; returns [T, H Dh].
 /// On the host it is for tests: with libtorch's operations, text after text.
@@ -52,8 +59,8 @@ BITLAW_EXPORT at::Tensor AttendPacked(const at::Tensor& queries, const at::Tenso
 class BITLAW_EXPORT PassMemory {
  public:
   /// Plans the pass if it is not the one of the call before: another cache, other runs, a cache that changed since.
-  /// With slots and texts for AttendPacked() if queries like these, [T, H, Dh], are packed.
-  ForestPass& For(const KvCache& cache, std::span<const TokenRun> runs, const at::Tensor& queries);
+  /// With slots and parts for AttendPacked() if queries like these, [T, H, Dh] over `kv_heads` heads, are packed.
+  ForestPass& For(const KvCache& cache, std::span<const TokenRun> runs, const at::Tensor& queries, int64_t kv_heads);
 
  private:
   const KvCache* cache_ = nullptr;
