@@ -1,10 +1,11 @@
 """Writes a checkpoint of random bfloat16 weights in the shape of a Qwen3 model, for measuring and for nothing else.
 
-Usage: python make_model.py --shape 0.6b|8b|tiny|moe|tiny-moe --tokenizer DIR --out DIR [--device cuda|cpu] [--seed N]
+Usage: python make_model.py --shape 0.6b|8b|tiny|moe|tiny-moe --tokenizer DIR --out DIR [--layers N]
+                           [--device cuda|cpu] [--seed N]
 
 DIR of the tokenizer holds tokenizer.json and tokenizer_config.json of Qwen3. Weights are normal with standard deviation
 0.02, those of norms 1 + 0.02 normal: activations, logits and Hessians have the size that they have in a model at the
-start of its training. The same shape, seed and kind of device give the same bytes; a GPU draws other numbers than a
+start of its training. `--layers` keeps only the first so many blocks, whose weights are the same. The same shape, seed and kind of device give the same bytes; a GPU draws other numbers than a
 CPU.
 
 The 8B takes 16.4 GB. Shards are written by several threads, so that memory (/dev/shm) or the disk sets the pace.
@@ -36,8 +37,13 @@ SHARD_BYTES = 2 << 30
 WRITERS = 8
 
 
-def config_of(shape):
-    hidden, layers, heads, kv_heads, head_dim, ffn, tied = SHAPES[shape]
+def sizes_of(shape, layers=None):
+    hidden, all_layers, *others = SHAPES[shape]
+    return (hidden, layers or all_layers, *others)
+
+
+def config_of(shape, layers=None):
+    hidden, layers, heads, kv_heads, head_dim, ffn, tied = sizes_of(shape, layers)
     experts = {}
     if shape in EXPERTS:
         count, chosen = EXPERTS[shape]
@@ -55,9 +61,9 @@ def config_of(shape):
         **experts}
 
 
-def tensors_of(shape):
+def tensors_of(shape, layers=None):
     """(name, shape of the tensor) in the order in which they are written; one-dimensional ones belong to norms."""
-    hidden, layers, heads, kv_heads, head_dim, ffn, tied = SHAPES[shape]
+    hidden, layers, heads, kv_heads, head_dim, ffn, tied = sizes_of(shape, layers)
     yield "model.embed_tokens.weight", (VOCABULARY, hidden)
     for layer in range(layers):
         at = f"model.layers.{layer}."
@@ -89,10 +95,10 @@ def size_bytes(dimensions):
     return count
 
 
-def shards_of(shape):
+def shards_of(shape, layers=None):
     """Lists of (name, dimensions), each of at most SHARD_BYTES, but for a single larger tensor."""
     shards, filled = [[]], 0
-    for name, dimensions in tensors_of(shape):
+    for name, dimensions in tensors_of(shape, layers):
         if shards[-1] and filled + size_bytes(dimensions) > SHARD_BYTES:
             shards.append([])
             filled = 0
@@ -140,6 +146,7 @@ def main():
     parser.add_argument("--shape", required=True, choices=SHAPES)
     parser.add_argument("--out", required=True, type=pathlib.Path)
     parser.add_argument("--tokenizer", required=True, type=pathlib.Path)
+    parser.add_argument("--layers", type=int)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
@@ -147,7 +154,7 @@ def main():
     began = time.monotonic()
     given.out.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator(given.device).manual_seed(given.seed)
-    shards, free = shards_of(given.shape), threading.Semaphore(2 * WRITERS)
+    shards, free = shards_of(given.shape, given.layers), threading.Semaphore(2 * WRITERS)
     weight_map, total, open_files = {}, 0, []
     with torch.inference_mode(), concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
         for number, shard in enumerate(shards, 1):
@@ -164,7 +171,7 @@ def main():
     if len(shards) > 1:
         index = {"metadata": {"total_size": total}, "weight_map": weight_map}
         (given.out / "model.safetensors.index.json").write_text(json.dumps(index))
-    (given.out / "config.json").write_text(json.dumps(config_of(given.shape), indent=2))
+    (given.out / "config.json").write_text(json.dumps(config_of(given.shape, given.layers), indent=2))
     (given.out / "generation_config.json").write_text(json.dumps({"bos_token_id": 151643, "eos_token_id": 151645}))
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(given.tokenizer / name, given.out / name)

@@ -18,6 +18,22 @@ namespace {
 constexpr int64_t kPanels = 4;
 constexpr int64_t kSmallestPanel = 96;
 
+// What is above the diagonal, below it too; panel by panel, since the matrix may be a third of all memory.
+void MirrorUpper(const at::Tensor& matrix) {
+  constexpr int64_t kRows = 512;
+  const int64_t size = matrix.size(0);
+  for (int64_t first = 0; first < size; first += kRows) {
+    const int64_t rows = std::min(kRows, size - first), end = first + rows;
+    const at::Tensor own = matrix.narrow(0, first, rows).narrow(1, first, rows);
+    const at::Tensor upper = at::triu(own);
+    own.copy_(at::triu(upper, 1).t().add(upper));
+    if (end < size) {
+      const at::Tensor right = matrix.narrow(0, first, rows).narrow(1, end, size - end);
+      matrix.narrow(0, end, size - end).narrow(1, first, rows).copy_(right.t());
+    }
+  }
+}
+
 int64_t PanelWidth(int64_t columns) { return std::max(kSmallestPanel, (columns + kPanels - 1) / kPanels); }
 
 }  // namespace
@@ -85,9 +101,8 @@ LayerCalibration InputStatistics::Finish(int64_t sequences) {
   result.sequences = sequences;
   result.tokens = tokens_;
   if (moment_.defined()) {
-    const at::Tensor upper = at::triu(moment_);  // [C_in, C_in]
-    result.second_moment = at::triu(upper, 1).t().add(upper).mul_(2.0 / static_cast<double>(sequences));
-    moment_.reset();
+    MirrorUpper(moment_);
+    result.second_moment = std::exchange(moment_, at::Tensor()).mul_(2.0 / static_cast<double>(sequences));  // [C_in, C_in]
   }
   if (abs_sum_.defined()) {
     result.abs_mean = abs_sum_.div(static_cast<double>(std::max<int64_t>(tokens_, 1))).to(at::kFloat);

@@ -9,6 +9,7 @@
 #include <exception>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
@@ -21,18 +22,32 @@
 namespace bitlaw {
 namespace {
 
+// A piece at a time: of a matrix that may be a third of all memory no copy is made.
+bool IsFinite(const at::Tensor& matrix) {
+  constexpr int64_t kRows = 512;
+  for (int64_t first = 0; first < matrix.size(0); first += kRows) {
+    const at::Tensor rows = matrix.narrow(0, first, std::min(kRows, matrix.size(0) - first));
+    if (!at::isfinite(rows).all().item<bool>()) return false;
+  }
+  return true;
+}
+
 // U with U^T U = hessian^-1, or nullopt if the hessian is not positive definite in its dtype. Step by step as the
 // reference does, so that the codes are its codes; and on one thread, so that they are the same for any number of them.
-std::optional<at::Tensor> InverseFactor(const at::Tensor& hessian) {
+// Each matrix is let go as soon as the next one is made.
+std::optional<at::Tensor> InverseFactor(at::Tensor hessian) {
   const OneThread alone;
-  const auto [lower, lower_status] = at::linalg_cholesky_ex(hessian);
+  auto [lower, lower_status] = at::linalg_cholesky_ex(hessian);
+  hessian.reset();
   if (lower_status.item<int>() != 0) return std::nullopt;
-  const at::Tensor inverse = at::cholesky_inverse(lower);  // [C_in, C_in]
-  const auto [upper, upper_status] = at::linalg_cholesky_ex(inverse, /*upper=*/true);
+  at::Tensor inverse = at::cholesky_inverse(lower);  // [C_in, C_in]
+  lower.reset();
+  auto [upper, upper_status] = at::linalg_cholesky_ex(inverse, /*upper=*/true);
+  inverse.reset();
   if (upper_status.item<int>() != 0) return std::nullopt;
   const at::Tensor factor = upper.to(at::kFloat).contiguous();  // [C_in, C_in]
   // A factor whose diagonal left float32 would divide errors by zero.
-  if (!at::isfinite(factor).all().item<bool>() || !factor.diagonal().gt(0).all().item<bool>()) return std::nullopt;
+  if (!IsFinite(factor) || !factor.diagonal().gt(0).all().item<bool>()) return std::nullopt;
   return factor;
 }
 
@@ -41,13 +56,14 @@ struct Damped {
   double damp = 0;
 };
 
-Damped FactorWithDamping(const GptqSettings& settings, const LinearShape& layer, const at::Tensor& hessian,
+// Takes `hessian`, which only raise_damping needs once more.
+Damped FactorWithDamping(const GptqSettings& settings, const LinearShape& layer, at::Tensor hessian,
                          const LayerCalibration& calibration) {
-  const at::Tensor mean = hessian.diagonal().mean();
+  const at::Tensor mean = hessian.diagonal().mean(), diagonal = hessian.diagonal().clone();
   for (double damp = settings.damp; damp < 1; damp *= 10) {
-    at::Tensor damped = hessian.clone();
-    damped.diagonal().add_(mean * damp);
-    if (std::optional<at::Tensor> factor = InverseFactor(damped)) return {*std::move(factor), damp};
+    hessian.diagonal().copy_(diagonal + mean * damp);
+    std::optional<at::Tensor> factor = InverseFactor(settings.raise_damping ? hessian : std::move(hessian));
+    if (factor) return {*std::move(factor), damp};
     if (!settings.raise_damping) break;
   }
   ThrowNotPositiveDefinite(settings, layer, calibration);
@@ -260,7 +276,7 @@ GptqQuantizer::SharedFactor GptqQuantizer::FactorOf(const LinearShape& layer,
   const at::NoGradGuard no_grad;
   SharedFactor shared;
   shared.hessian = calibration.second_moment.cpu();  // [C_in, C_in]
-  if (!at::isfinite(shared.hessian).all().item<bool>()) ThrowHessianNotFinite(layer, calibration);
+  if (!IsFinite(shared.hessian)) ThrowHessianNotFinite(layer, calibration);
   at::Tensor hessian = shared.hessian.to(settings_.factor_float64 ? at::kDouble : at::kFloat, false, /*copy=*/true);
   shared.dead = hessian.diagonal() == 0;  // [C_in]
   shared.dead_columns = shared.dead.sum().item<int64_t>();
@@ -274,7 +290,7 @@ GptqQuantizer::SharedFactor GptqQuantizer::FactorOf(const LinearShape& layer,
   } else {
     std::iota(shared.order.begin(), shared.order.end(), int64_t{0});
   }
-  shared.damped = FactorWithDamping(settings_, layer, hessian, calibration);
+  shared.damped = FactorWithDamping(settings_, layer, std::move(hessian), calibration);
   return shared;
 }
 

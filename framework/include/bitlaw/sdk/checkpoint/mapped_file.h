@@ -26,6 +26,10 @@ class BITLAW_EXPORT MappedFile {
   uint64_t size_bytes() const { return size_bytes_; }
   const std::byte* bytes() const { return bytes_; }
 
+  /// Gives the whole pages of `bytes()[offset, offset + count)` back to the system, with what was written to them: the next
+  /// touch reads the file again.
+  void Release(uint64_t offset, uint64_t count) const;
+
  private:
   MappedFile(std::filesystem::path path, std::byte* bytes, uint64_t size_bytes)
       : path_(std::move(path)), bytes_(bytes), size_bytes_(size_bytes) {}

@@ -22,8 +22,12 @@ at::Tensor MappedTensor(std::shared_ptr<const MappedFile> file, uint64_t offset_
     std::memcpy(copy.data_ptr(), place, size_bytes);
     return copy.to(wanted);
   }
-  // The deleter holds the mapping for as long as the tensor or any view of it lives.
-  return at::from_blob(place, shape, [file = std::move(file)](void*) {}, stored).to(wanted);
+  // The deleter holds the mapping for as long as the tensor or any view of it lives, and then gives its pages back: blocks
+  // that were dropped do not fill memory.
+  const auto release = [file = std::move(file), offset_bytes, size_bytes](void*) {
+    file->Release(offset_bytes, size_bytes);
+  };
+  return at::from_blob(place, shape, release, stored).to(wanted);
 }
 
 }  // namespace bitlaw

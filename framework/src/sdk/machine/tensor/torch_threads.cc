@@ -12,9 +12,10 @@ namespace bitlaw {
 
 int SetTorchThreads(int threads) {
   at::set_num_threads(threads > 0 ? threads : AllowedCores());
-  // Activations are a few MB to a few hundred MB and come and go with every operation.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  // Activations are a few MB to a hundred MB and come and go with every operation: they are not to be mapped anew each time.
+  // Larger ones, Hessians among them, go back to the system at once; in one heap each would leave a hole behind it.
+  mallopt(M_MMAP_THRESHOLD, 1 << 27);
+  mallopt(M_TRIM_THRESHOLD, 1 << 28);
   return at::get_num_threads();
 }
 
