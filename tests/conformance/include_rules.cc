@@ -108,6 +108,7 @@ const std::vector<std::string> kTorchPlaces = {
     "plugins/quantizers/",
     "plugins/grids/",
     "plugins/transforms/",
+    "plugins/exporters/",
     "examples/"};
 const std::vector<Home> kHomes = {
     {"torch/torch.h", {"examples/"}},  // Twelve seconds a file: only what trains needs all of it.

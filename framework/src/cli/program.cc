@@ -71,6 +71,7 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
   bitlaw::AddDoctorVerb(app, session);
   bitlaw::AddQuantizeVerb(app, session);
   bitlaw::AddEvaluateVerb(app, session);
+  bitlaw::AddExportVerb(app, session);
 #endif
   const auto parse_and_run = [&] {
     try {

@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/base/regular_file.h"
 
 namespace bitlaw {
 
@@ -264,12 +263,6 @@ void ReadExperts(const Fields& fields, DecoderConfig& config) {
 }
 
 }  // namespace
-
-Value ReadJsonMap(const std::filesystem::path& file, uint64_t max_bytes) {
-  Value value = ParseJson(ReadRegularFile(file, max_bytes), file.string());
-  if (!value.is_map()) throw Error(ErrorKind::kIo, file.string() + ": the top level is not a map.");
-  return value;
-}
 
 DecoderConfig ReadHfConfig(const Value& json, const std::filesystem::path& file) {
   const Fields fields(json, file.string());

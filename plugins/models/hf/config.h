@@ -7,9 +7,6 @@
 
 namespace bitlaw {
 
-/// Parses a JSON file whose top level is a map. Error(kIo) if it is missing, larger than `max_bytes`, or malformed.
-Value ReadJsonMap(const std::filesystem::path& file, uint64_t max_bytes);
-
 /// config.json as a decoder configuration.
 ///
 /// Known architectures: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM; rope types default,

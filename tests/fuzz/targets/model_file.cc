@@ -4,6 +4,7 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/value.h"
+#include "bitlaw/sdk/checkpoint/hf_folder.h"
 #include "bitlaw/sdk/checkpoint/mapped_file.h"
 #include "bitlaw/sdk/checkpoint/safetensors.h"
 #include "bitlaw/sdk/decoder/decoder_config.h"

@@ -70,6 +70,9 @@ struct BITLAW_EXPORT QuantizedLinear {
   /// [C_out, C_in] float32 by the formula above.
   at::Tensor Dequantize() const;
 
+  /// Whether column j is of group j / group_size: no file needs a group index then.
+  bool GroupsAreRuns() const;
+
   /// Checks shapes, dtypes, ranges and finiteness; InternalError naming `layer` and the first broken rule.
   void Validate(const LinearShape& layer) const;
 };

@@ -25,6 +25,11 @@ at::Tensor QuantizedLinear::Dequantize() const {
   return level.sub_(zero).mul_(scales.index_select(1, group));                      // [C_out, C_in]
 }
 
+bool QuantizedLinear::GroupsAreRuns() const {
+  const at::Tensor runs = at::arange(group_index.numel(), at::kInt).div(group_size, "floor").to(at::kInt);
+  return group_index.cpu().equal(runs);
+}
+
 namespace {
 
 std::string Sizes(at::IntArrayRef sizes) {

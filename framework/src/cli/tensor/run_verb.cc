@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 #include <csignal>
@@ -8,6 +7,7 @@
 #include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
+#include "cli/common/select_trials.h"
 #include "cli/verbs.h"
 #include "records/observations.h"
 #include "records/plan_records.h"
@@ -32,26 +32,6 @@ struct RunVerb {
   double trial_timeout_s = 0;
   bool no_fit = false, dry_run = false, quiet = false;
 };
-
-// Trials whose id begins with the pattern, or whose label matches it anywhere.
-std::vector<size_t> Selected(const Plan& plan, const std::string& only) {
-  std::vector<size_t> trials;
-  const std::string pattern = "*" + only + "*";
-  for (size_t i = 0; i < plan.trials.size(); ++i) {
-    const Trial& trial = plan.trials[i];
-    if (only.empty() || trial.id.starts_with(only) ||
-        ::fnmatch(pattern.c_str(), trial.label.c_str(), FNM_CASEFOLD) == 0) {
-      trials.push_back(i);
-    }
-  }
-  if (trials.empty() && !only.empty()) {
-    throw Error(ErrorKind::kSpec,
-                fmt::format("--only '{}' matches none of the plan's {} trials. Give the start of an id "
-                            "or a part of a label, * and ? allowed: `bitlaw plan` lists them.",
-                            only, plan.trials.size()));
-  }
-  return trials;
-}
 
 std::vector<std::string> WorkerCommand(const Session& session, const fs::path& output, int threads) {
   std::vector<std::string> command = {fs::read_symlink("/proc/self/exe").string()};
@@ -89,7 +69,7 @@ int Run(Session& session, const RunVerb& given) {
   const Machine machine = Session::ThisMachine(given.threads, given.workers);
   ResolvedStudy resolved = Resolve(study, session.plugins(), given.dry_run ? nullptr : &machine);
   const Plan& plan = resolved.plan;
-  const std::vector<size_t> trials = Selected(plan, given.only);
+  const std::vector<size_t> trials = SelectTrials(plan, given.only, "--only");
   if (given.dry_run) {
     PrintPlan(plan, trials, RecordedTasks(plan, session.plugins(), output));
     return 0;

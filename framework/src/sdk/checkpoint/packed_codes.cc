@@ -1,5 +1,7 @@
 #include "bitlaw/sdk/checkpoint/packed_codes.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <string>
 
 #include "bitlaw/base/error.h"
@@ -31,6 +33,19 @@ std::vector<uint8_t> PackCodes(std::span<const uint8_t> codes, int bits) {
   if (filled > 0) packed[out] = static_cast<uint8_t>(word);
   if (seen >> bits != 0) throw InternalError("a code does not fit into " + std::to_string(bits) + " bits");
   return packed;
+}
+
+std::string PackRowsInWords(std::span<const uint8_t> codes, int64_t columns, int bits) {
+  if (columns < 1 || codes.size() % static_cast<size_t>(columns) != 0) {
+    throw InternalError(std::to_string(codes.size()) + " codes are no rows of " + std::to_string(columns));
+  }
+  const size_t row = static_cast<size_t>(columns), row_bytes = static_cast<size_t>((columns * bits + 31) / 32 * 4);
+  std::string words(codes.size() / row * row_bytes, '\0');
+  for (size_t r = 0; r * row < codes.size(); ++r) {
+    const std::vector<uint8_t> packed = PackCodes(codes.subspan(r * row, row), bits);
+    std::copy(packed.begin(), packed.end(), words.begin() + static_cast<std::ptrdiff_t>(r * row_bytes));
+  }
+  return words;
 }
 
 void UnpackCodes(std::span<const uint8_t> packed, int bits, std::span<uint8_t> codes) {

@@ -1,0 +1,46 @@
+#include "bitlaw/sdk/checkpoint/tensor_to_write.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+namespace {
+
+std::string BytesOf(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.cpu().contiguous();
+  return {static_cast<const char*>(flat.data_ptr()), flat.nbytes()};
+}
+
+}  // namespace
+
+std::string SafetensorsDtype(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kDouble: return "F64";
+    case at::kFloat: return "F32";
+    case at::kHalf: return "F16";
+    case at::kBFloat16: return "BF16";
+    case at::kLong: return "I64";
+    case at::kInt: return "I32";
+    case at::kShort: return "I16";
+    case at::kChar: return "I8";
+    case at::kByte: return "U8";
+    case at::kBool: return "BOOL";
+    default: throw InternalError(std::string("no safetensors file names the dtype ") + at::toString(dtype));
+  }
+}
+
+TensorToWrite WriteTensor(std::string name, const at::Tensor& tensor) {
+  return {std::move(name), SafetensorsDtype(tensor.scalar_type()), tensor.sizes().vec(),
+          [tensor] { return BytesOf(tensor); }};
+}
+
+TensorToWrite WriteLater(std::string name, at::ScalarType dtype, at::IntArrayRef shape, std::function<at::Tensor()> make) {
+  return {std::move(name), SafetensorsDtype(dtype), shape.vec(), [dtype, make = std::move(make)] {
+            return BytesOf(make().to(dtype));
+          }};
+}
+
+}  // namespace bitlaw

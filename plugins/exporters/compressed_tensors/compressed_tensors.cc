@@ -1,0 +1,131 @@
+#include "compressed_tensors.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "bitlaw/api/quantized_linear.h"
+#include "bitlaw/base/error.h"
+#include "bitlaw/sdk/checkpoint/hf_export.h"
+#include "bitlaw/sdk/checkpoint/packed_codes.h"
+#include "bitlaw/sdk/checkpoint/tensor_to_write.h"
+#include "scheme.h"
+
+namespace bitlaw {
+namespace {
+
+// [R, C] uint8 as words along C: [R, ceil(C * bits / 32)] int32.
+at::Tensor Packed(const at::Tensor& codes, int bits) {
+  const at::Tensor host = codes.cpu().contiguous();
+  const int64_t rows = host.size(0), columns = host.size(1);
+  std::string words =
+      PackRowsInWords({host.data_ptr<uint8_t>(), static_cast<size_t>(host.numel())}, columns, bits);
+  return at::from_blob(words.data(), {rows, (columns * bits + 31) / 32}, at::kInt).clone();
+}
+
+// Codes and zero points count from the middle code in these files: [R, C] uint8 -> int8.
+at::Tensor Signed(const at::Tensor& codes, int bits) {
+  return codes.to(at::kShort).sub_(1 << (bits - 1)).to(at::kChar);
+}
+
+at::ScalarType ScaleDtype(const QuantizedLinear& q) { return q.scale_dtype == "float16" ? at::kHalf : at::kFloat; }
+
+std::vector<TensorToWrite> TensorsOf(const ExportLayer& layer, const Scheme& scheme) {
+  const QuantizedLinear& q = layer.linear;
+  const int64_t rows = layer.shape.out_features, columns = layer.shape.in_features, groups = q.scales.size(1);
+  std::vector<TensorToWrite> tensors;
+  if (scheme.is_unpacked()) {
+    tensors.push_back(WriteLater("weight", at::kChar, {rows, columns}, [&q] { return Signed(q.codes, q.bits); }));
+  } else {
+    tensors.push_back(WriteLater("weight_packed", at::kInt, {rows, (columns * q.bits + 31) / 32},
+                                 [&q] { return Packed(q.codes, q.bits); }));
+    tensors.push_back(WriteTensor("weight_shape", at::tensor({rows, columns}, at::kLong)));
+  }
+  tensors.push_back(WriteLater("weight_scale", ScaleDtype(q), {rows, groups}, [&q] { return q.scales; }));
+  if (!scheme.symmetric && scheme.is_unpacked()) {
+    tensors.push_back(WriteLater("weight_zero_point", at::kChar, {rows, groups}, [&q] { return Signed(q.zeros, q.bits); }));
+  } else if (!scheme.symmetric) {
+    tensors.push_back(WriteLater("weight_zero_point", at::kInt, {(rows * q.bits + 31) / 32, groups},
+                                 [&q] { return Packed(q.zeros.t(), q.bits).t(); }));
+  }
+  if (scheme.is_scattered) tensors.push_back(WriteTensor("weight_g_idx", q.group_index));
+  if (q.activation && !q.activation->per_token) {
+    tensors.push_back(WriteTensor("input_scale", at::tensor({q.activation->static_scale}, at::kFloat)));
+  }
+  return tensors;
+}
+
+// Modules that are linear layers in transformers and stay as they are.
+Value Ignored(const HfExport& out, const std::set<std::string>& quantized) {
+  std::set<std::string> names = {"lm_head"};
+  for (const auto& [name, tensor] : out.from().tensors()) {
+    if (!name.ends_with(".weight") || tensor.entry.shape.size() != 2 || quantized.count(name) > 0) continue;
+    if (name.find("embed_tokens") == std::string::npos) names.insert(out.ModuleOf(name));
+  }
+  Value::List list;
+  for (const std::string& name : names) list.push_back(name);
+  return list;
+}
+
+}  // namespace
+
+OptionSchema CompressedTensorsExporter::Schema() {
+  OptionSchema schema;
+  schema.Bool("g_idx").Default(false).Doc(
+      "Write layers whose groups are scattered over the row (act_order without static groups), with their weight_g_idx; "
+      "readers since compressed-tensors 0.20 take none.");
+  return schema;
+}
+
+std::string CompressedTensorsExporter::ExplainUnsupported(const ExportModel& model) const {
+  if (model.layers.empty()) return "no weight is quantized.";
+  if (model.kv_cache != nullptr) {
+    return "keys and values are rounded on a grid of each token and head, and the format has one a tensor. Leave kv_cache "
+           "out.";
+  }
+  for (const ExportLayer& layer : model.layers) {
+    const std::string why = ExplainNoScheme(layer, takes_scattered_);
+    if (!why.empty()) return layer.shape.name + ": " + why;
+  }
+  return "";
+}
+
+void CompressedTensorsExporter::Export(const std::filesystem::path& checkpoint, const ExportModel& model,
+                                       const std::filesystem::path& folder) const {
+  for (const std::string& why : {ExplainUnsupported(model), HfExport::ExplainUnsupported(checkpoint)}) {
+    if (!why.empty()) throw Error(ErrorKind::kUnsupported, "exporter 'compressed_tensors': " + why);
+  }
+  HfExport out(checkpoint);
+  std::vector<std::pair<Scheme, Value::List>> groups;  // Layers of each scheme.
+  std::set<std::string> quantized;
+  for (const ExportLayer& layer : model.layers) {
+    const Scheme scheme = SchemeOf(layer);
+    auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& one) { return one.first == scheme; });
+    if (group == groups.end()) group = groups.insert(groups.end(), {scheme, {}});
+    const std::string name = layer.shape.name + ".weight";
+    group->second.push_back(out.ModuleOf(name));
+    quantized.insert(name);
+    out.Replace(name, TensorsOf(layer, scheme));
+  }
+  for (const auto& [name, value] : model.other_weights) out.Replace(name, {WriteTensor(name.substr(name.rfind('.') + 1), value)});
+  Value config_groups = Value::Map{};
+  for (size_t i = 0; i < groups.size(); ++i) {
+    const Value targets = groups.size() == 1 ? Value(Value::List{"Linear"}) : Value(groups[i].second);
+    config_groups.Set(fmt::format("group_{}", i), groups[i].first.Json(targets));
+  }
+  const std::string& format = groups.front().first.format();
+  const bool is_mixed = std::any_of(groups.begin(), groups.end(), [&](const auto& one) { return one.first.format() != format; });
+  out.SetConfig("quantization_config", Value::Map{{"quant_method", "compressed-tensors"},
+                                                  {"format", is_mixed ? "mixed-precision" : format},
+                                                  {"quantization_status", "compressed"},
+                                                  {"config_groups", config_groups},
+                                                  {"ignore", Ignored(out, quantized)},
+                                                  {"kv_cache_scheme", Value()}});
+  out.Write(folder);
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,136 @@
+#include "gptq_v2.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <fstream>
+#include <optional>
+
+#include "bitlaw/api/quantized_linear.h"
+#include "bitlaw/base/error.h"
+#include "bitlaw/sdk/checkpoint/hf_export.h"
+#include "bitlaw/sdk/checkpoint/packed_codes.h"
+#include "bitlaw/sdk/checkpoint/tensor_to_write.h"
+
+namespace bitlaw {
+namespace {
+
+// [R, C] uint8 as words of `bits` each along C, and these transposed: [C * bits / 32, R] int32.
+at::Tensor PackedAlongColumns(const at::Tensor& codes, int bits) {
+  const at::Tensor host = codes.cpu().contiguous();
+  const int64_t rows = host.size(0), columns = host.size(1);
+  std::string words =
+      PackRowsInWords({host.data_ptr<uint8_t>(), static_cast<size_t>(host.numel())}, columns, bits);
+  return at::from_blob(words.data(), {rows, columns * bits / 32}, at::kInt).t().clone(at::MemoryFormat::Contiguous);
+}
+
+// Why this layer cannot be in such a file, of whose layers `first` is one.
+std::string ExplainLayer(const ExportLayer& layer, const QuantizedLinear& first) {
+  const QuantizedLinear& q = layer.linear;
+  const int64_t columns = layer.shape.in_features, rows = layer.shape.out_features;
+  if (q.levels.defined()) return "its grid has levels of its own; the format holds integers. Use grid uniform.";
+  if (q.activation) return "its inputs are rounded, which the format cannot say. Leave activations out.";
+  if (q.input_scale.defined()) return "its inputs are divided by a scale, which the format cannot say.";
+  if (q.bits != 2 && q.bits != 3 && q.bits != 4 && q.bits != 8) {
+    return fmt::format("its codes have {} bits. The format has 2, 3, 4 and 8.", q.bits);
+  }
+  if (q.bits != first.bits || q.symmetric != first.symmetric) return "it has other bits than the first layer; the format has one.";
+  if (q.scale_dtype != "float16") {
+    return "its scales are exact in float32 only, and the format holds float16. Quantize with scale_dtype: float16.";
+  }
+  if (columns * q.bits % 32 != 0 || rows * q.bits % 32 != 0) {
+    return fmt::format("[{}, {}] of {} bits do not fill whole words of 32 bits.", rows, columns, q.bits);
+  }
+  if (columns % q.group_size != 0) {
+    return fmt::format("its last group is shorter than {}, which readers refuse.", q.group_size);
+  }
+  return "";
+}
+
+bool IsWholeRow(const ExportLayer& layer) { return layer.linear.group_size == layer.shape.in_features; }
+
+// The one group size of the file, -1 for rows; nullopt if there are several.
+std::optional<int64_t> GroupSize(const ExportModel& model) {
+  std::optional<int64_t> size;
+  for (const ExportLayer& layer : model.layers) {
+    if (!IsWholeRow(layer)) {
+      if (size && *size != layer.linear.group_size) return std::nullopt;
+      size = layer.linear.group_size;
+    }
+  }
+  if (!size) return -1;
+  // Rows that are as short as a group are groups.
+  for (const ExportLayer& layer : model.layers) {
+    if (layer.linear.group_size != *size) return std::nullopt;
+  }
+  return size;
+}
+
+}  // namespace
+
+OptionSchema GptqV2Exporter::Schema() {
+  OptionSchema schema;
+  schema.Choice("checkpoint_format", {"gptq_v2", "gptq"})
+      .Default("gptq_v2")
+      .Doc("How zero points are stored: gptq_v2: as they are; gptq: less one, for programs that know no other; refused where "
+           "a zero point is 0.");
+  return schema;
+}
+
+std::string GptqV2Exporter::ExplainUnsupported(const ExportModel& model) const {
+  if (model.layers.empty()) return "no weight is quantized.";
+  if (model.kv_cache != nullptr) return "keys and values are rounded, which the format cannot say. Leave kv_cache out.";
+  for (const ExportLayer& layer : model.layers) {
+    const std::string why = ExplainLayer(layer, model.layers.front().linear);
+    if (!why.empty()) return layer.shape.name + ": " + why;
+  }
+  return GroupSize(model) ? "" : "its layers have several group sizes; the format has one.";
+}
+
+void GptqV2Exporter::Export(const std::filesystem::path& checkpoint, const ExportModel& model,
+                            const std::filesystem::path& folder) const {
+  for (const std::string& why : {ExplainUnsupported(model), HfExport::ExplainUnsupported(checkpoint)}) {
+    if (!why.empty()) throw Error(ErrorKind::kUnsupported, "exporter 'gptq_v2': " + why);
+  }
+  HfExport out(checkpoint);
+  bool is_ordered = true;
+  for (const auto& [shape, linear] : model.layers) {
+    const QuantizedLinear& q = linear;
+    const int64_t rows = shape.out_features, columns = shape.in_features, groups = q.scales.size(1);
+    if (format_ == "gptq" && q.zeros.min().item<int>() == 0) {
+      throw Error(ErrorKind::kUnsupported,
+                  "exporter 'gptq_v2': " + shape.name + ": a zero point is 0, which checkpoint_format: gptq stores as -1 in its "
+                                                        "neighbour's bits. Use gptq_v2.");
+    }
+    is_ordered = is_ordered && q.GroupsAreRuns();
+    const int less = format_ == "gptq" ? 1 : 0;
+    out.Replace(shape.name + ".weight",
+                {WriteLater("qweight", at::kInt, {columns * q.bits / 32, rows},
+                            [&q] { return PackedAlongColumns(q.codes, q.bits); }),
+                 WriteLater("qzeros", at::kInt, {groups, rows * q.bits / 32},
+                            [&q, less] { return PackedAlongColumns((q.zeros - less).t(), q.bits).t().contiguous(); }),
+                 WriteLater("scales", at::kHalf, {groups, rows}, [&q] { return q.scales.t().contiguous(); }),
+                 WriteTensor("g_idx", q.group_index)});
+  }
+  for (const auto& [name, value] : model.other_weights) out.Replace(name, {WriteTensor(name.substr(name.rfind('.') + 1), value)});
+  const QuantizedLinear& first = model.layers.front().linear;
+  const Value about = Value::Map{{"quant_method", "gptq"},
+                                 {"checkpoint_format", format_},
+                                 {"bits", first.bits},
+                                 {"group_size", *GroupSize(model)},
+                                 {"desc_act", !is_ordered},
+                                 {"sym", first.symmetric},
+                                 {"true_sequential", true},
+                                 {"lm_head", false},
+                                 {"pack_dtype", "int32"},
+                                 {"meta", Value::Map{{"quantizer", Value::List{"bitlaw"}}}}};
+  out.SetConfig("quantization_config", about);
+  out.Write(folder);
+  // Earlier programs read it from a file of its own.
+  std::ofstream file(folder / "quantize_config.json");
+  if (!(file << PrettyJson(about)) || !file.flush()) {
+    throw Error(ErrorKind::kIo, (folder / "quantize_config.json").string() + ": cannot be written.");
+  }
+}
+
+}  // namespace bitlaw

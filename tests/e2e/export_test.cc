@@ -1,0 +1,108 @@
+// A quantized model as other programs open it: from a file of codes, and from a study's trial.
+#include <gmock/gmock.h>
+
+#include "quantize/quantized_file.h"
+#include "study_fixture.h"
+#include "support/exporters.h"
+
+namespace bitlaw {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class ExportVerb : public StudyFolder {
+ protected:
+  ProgramEnd Program(const std::vector<std::string>& words) const { return StartedProgram(words, folder_).Wait(); }
+  std::string In(const std::string& name) const { return (folder_ / name).string(); }
+
+  // Codes of the tiny model by rounding to nearest.
+  void Quantize(const std::vector<std::string>& options) const {
+    std::vector<std::string> words = {"quantize", In("tiny"), "--quantizer", "rtn", "--threads", "1", "--output", In("codes.safetensors")};
+    for (const std::string& option : options) words.insert(words.end(), {"--option", option});
+    const ProgramEnd end = Program(words);
+    ASSERT_EQ(end.exit_code, 0) << end.err;
+  }
+  ProgramEnd Export(const std::string& what, const std::string& format, const std::string& output,
+                    const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> words = {"--configs", BITLAW_SOURCE_DIR "/tests/support", "export", what, "--format", format,
+                                      "--output", In(output)};
+    words.insert(words.end(), more.begin(), more.end());
+    return Program(words);
+  }
+
+  // Every layer of `codes` has its values in the dense folder.
+  void ExpectValues(const QuantizedModel& model, const std::string& dense) const {
+    const StoredTensors stored(folder_ / dense / "model.safetensors");
+    for (const QuantizedLayer& layer : model.layers) {
+      const std::string bytes = stored.Bytes(layer.shape.name + ".weight");
+      const at::Tensor values = layer.linear.Dequantize();
+      ASSERT_EQ(bytes.size(), values.nbytes());
+      EXPECT_EQ(std::memcmp(bytes.data(), values.contiguous().data_ptr(), bytes.size()), 0) << layer.shape.name;
+    }
+  }
+};
+
+TEST_F(ExportVerb, WritesCodesOfAFileInEachFormat) {
+  Quantize({"bits=4", "group_size=16", "symmetric=true"});
+  const QuantizedModel codes = LoadQuantized(In("codes.safetensors")).model;
+  const ProgramEnd end = Export(In("codes.safetensors"), "dense", "dense", {"--model", In("tiny")});
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(end.out, AllOf(HasSubstr("tiny: 14 layers, codes " + codes.codes_digest.substr(0, 12)), HasSubstr("written as dense")));
+  ExpectValues(codes, "dense");
+  EXPECT_FALSE(std::filesystem::exists(In("dense.partial")));
+  // The folder is a model of its own.
+  EXPECT_EQ(Program({"quantize", In("dense"), "--quantizer", "rtn", "--threads", "1"}).exit_code, 0);
+  for (const char* format : {"gptq_v2", "compressed_tensors"}) {
+    const ProgramEnd other = Export(In("codes.safetensors"), format, format, {"--model", In("tiny")});
+    EXPECT_EQ(other.exit_code, 0) << other.err;
+    EXPECT_TRUE(std::filesystem::exists(folder_ / format / "tokenizer.json"));
+  }
+}
+
+TEST_F(ExportVerb, SaysWhatIsWrongAndLeavesNothingBehind) {
+  Quantize({"bits=4", "group_size=16", "activations.bits=8"});
+  const std::string codes = In("codes.safetensors");
+  const ProgramEnd refused = Export(codes, "gptq_v2", "out", {"--model", In("tiny")});
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_THAT(refused.err, HasSubstr("exporter 'gptq_v2': model.layers.0.self_attn.q_proj: its inputs are rounded"));
+  EXPECT_FALSE(std::filesystem::exists(In("out")));
+  EXPECT_FALSE(std::filesystem::exists(In("out.partial")));
+  EXPECT_THAT(Export(codes, "dense", "out").err, HasSubstr("Name the checkpoint that was quantized with --model."));
+  EXPECT_THAT(Export(codes, "dence", "out", {"--model", In("tiny")}).err, HasSubstr("--format"));
+  EXPECT_THAT(Export(codes, "dense", "tiny", {"--model", In("tiny"), "--option", "weights_only=true"}).err,
+              HasSubstr("tiny: is there already. Name a new or empty folder with --output."));
+  WriteTinyCheckpoint(folder_ / "other", {.hidden = 32, .blocks = 1});
+  EXPECT_THAT(Export(codes, "dense", "out", {"--model", In("other")}).err,
+              HasSubstr("its layers are not those of --model " + In("other")));
+}
+
+TEST_F(ExportVerb, WritesATrialOfAStudyWithTheCodesThatWereScored) {
+  const auto study = WriteStudy(R"(  - quantizer: gptq
+    bits: [3, 4]
+    group_size: 16
+    calibration: {sequences: 2, tokens: 32}
+)",
+                                "[endings]");
+  ASSERT_EQ(RunStudy(study, "out").exit_code, 0);
+  const std::vector<std::string> results = {"--results", In("out"), "--threads", "1"};
+  const auto with = [&](std::vector<std::string> words) {
+    words.insert(words.end(), results.begin(), results.end());
+    return words;
+  };
+  const ProgramEnd end = Export(study.string(), "dense", "dense", with({"--trial", "bits=3"}));
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(end.out, HasSubstr("tiny gptq bits=3"));
+  EXPECT_EQ(end.err.find("note:"), std::string::npos) << end.err;
+  EXPECT_THAT(Export(study.string(), "dense", "two", with({"--trial", "gptq"})).err, HasSubstr("matches 2 trials"));
+  EXPECT_THAT(Export(study.string(), "dense", "two").err, HasSubstr("Name one with --trial"));
+  EXPECT_THAT(Export(study.string(), "dense", "two", with({"--trial", "none"})).err, HasSubstr("matches none"));
+  // Without its record nothing says which codes were scored.
+  const ProgramEnd unknown = Export(study.string(), "dense", "two", {"--trial", "bits=3", "--results", In("empty"), "--threads", "1"});
+  EXPECT_EQ(unknown.exit_code, 0) << unknown.err;
+  EXPECT_THAT(unknown.err, HasSubstr("note: tiny gptq bits=3"));
+  EXPECT_EQ(FilesOf("two").at("model.safetensors"), FilesOf("dense").at("model.safetensors"));
+}
+
+}  // namespace
+}  // namespace bitlaw
