@@ -96,7 +96,8 @@ TEST_F(ExportVerb, WritesATrialOfAStudyWithTheCodesThatWereScored) {
   EXPECT_EQ(end.err.find("note:"), std::string::npos) << end.err;
   EXPECT_THAT(Export(study.string(), "dense", "two", with({"--trial", "gptq"})).err, HasSubstr("matches 2 trials"));
   EXPECT_THAT(Export(study.string(), "dense", "two").err, HasSubstr("Name one with --trial"));
-  EXPECT_THAT(Export(study.string(), "dense", "two", with({"--trial", "none"})).err, HasSubstr("matches none"));
+  EXPECT_THAT(Export(study.string(), "dense", "two", with({"--trial", "awq"})).err, HasSubstr("--trial 'awq' matches none"));
+  EXPECT_THAT(Export(study.string(), "dense", "two", with({"--trial", "none"})).err, HasSubstr("its weights are as they were"));
   // Without its record nothing says which codes were scored.
   const ProgramEnd unknown = Export(study.string(), "dense", "two", {"--trial", "bits=3", "--results", In("empty"), "--threads", "1"});
   EXPECT_EQ(unknown.exit_code, 0) << unknown.err;

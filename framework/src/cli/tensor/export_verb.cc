@@ -91,10 +91,10 @@ Source FromStudy(Session& session, const ExportArguments& arguments) {
   }
   const Trial& trial = plan.trials[selected.front()];
   const ModelSpec& spec = plan.models[trial.model].spec;
-  const MadeRecipe made = MakeRecipe(host, trial.quantizer, trial.quantizer_options, trial.recipe);
-  if (made.quantizer == nullptr) {
+  if (trial.quantizer == "none" || trial.quantizer == kKeepWeights) {
     throw Error(ErrorKind::kSpec, trial.label + ": its weights are as they were. Export a trial that quantizes them.");
   }
+  const MadeRecipe made = MakeRecipe(host, trial.quantizer, trial.quantizer_options, trial.recipe);
   DigestCache cache = CacheOf(plan.study.output);
   PlanContents contents(plan, host, cache);
   TrialContent content = contents.WithoutCalibration(trial);
