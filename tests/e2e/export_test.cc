@@ -18,15 +18,16 @@ class ExportVerb : public StudyFolder {
 
   // Codes of the tiny model by rounding to nearest.
   void Quantize(const std::vector<std::string>& options) const {
-    std::vector<std::string> words = {"quantize", In("tiny"), "--quantizer", "rtn", "--threads", "1", "--output", In("codes.safetensors")};
+    std::vector<std::string> words = {"quantize",  In("tiny"), "--quantizer", "rtn",
+                                      "--threads", "1",        "--output",    In("codes.safetensors")};
     for (const std::string& option : options) words.insert(words.end(), {"--option", option});
     const ProgramEnd end = Program(words);
     ASSERT_EQ(end.exit_code, 0) << end.err;
   }
   ProgramEnd Export(const std::string& what, const std::string& format, const std::string& output,
                     const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> words = {"--configs", BITLAW_SOURCE_DIR "/tests/support", "export", what, "--format", format,
-                                      "--output", In(output)};
+    std::vector<std::string> words = {
+        "--configs", BITLAW_SOURCE_DIR "/tests/support", "export", what, "--format", format, "--output", In(output)};
     words.insert(words.end(), more.begin(), more.end());
     return Program(words);
   }
@@ -48,7 +49,8 @@ TEST_F(ExportVerb, WritesCodesOfAFileInEachFormat) {
   const QuantizedModel codes = LoadQuantized(In("codes.safetensors")).model;
   const ProgramEnd end = Export(In("codes.safetensors"), "dense", "dense", {"--model", In("tiny")});
   ASSERT_EQ(end.exit_code, 0) << end.err;
-  EXPECT_THAT(end.out, AllOf(HasSubstr("tiny: 14 layers, codes " + codes.codes_digest.substr(0, 12)), HasSubstr("written as dense")));
+  EXPECT_THAT(end.out, AllOf(HasSubstr("tiny: 14 layers, codes " + codes.codes_digest.substr(0, 12)),
+                             HasSubstr("written as dense")));
   ExpectValues(codes, "dense");
   EXPECT_FALSE(std::filesystem::exists(In("dense.partial")));
   // The folder is a model of its own.
@@ -96,10 +98,13 @@ TEST_F(ExportVerb, WritesATrialOfAStudyWithTheCodesThatWereScored) {
   EXPECT_EQ(end.err.find("note:"), std::string::npos) << end.err;
   EXPECT_THAT(Export(study.string(), "dense", "two", with({"--trial", "gptq"})).err, HasSubstr("matches 2 trials"));
   EXPECT_THAT(Export(study.string(), "dense", "two").err, HasSubstr("Name one with --trial"));
-  EXPECT_THAT(Export(study.string(), "dense", "two", with({"--trial", "awq"})).err, HasSubstr("--trial 'awq' matches none"));
-  EXPECT_THAT(Export(study.string(), "dense", "two", with({"--trial", "none"})).err, HasSubstr("its weights are as they were"));
+  EXPECT_THAT(Export(study.string(), "dense", "two", with({"--trial", "awq"})).err,
+              HasSubstr("--trial 'awq' matches none"));
+  EXPECT_THAT(Export(study.string(), "dense", "two", with({"--trial", "none"})).err,
+              HasSubstr("its weights are as they were"));
   // Without its record nothing says which codes were scored.
-  const ProgramEnd unknown = Export(study.string(), "dense", "two", {"--trial", "bits=3", "--results", In("empty"), "--threads", "1"});
+  const ProgramEnd unknown =
+      Export(study.string(), "dense", "two", {"--trial", "bits=3", "--results", In("empty"), "--threads", "1"});
   EXPECT_EQ(unknown.exit_code, 0) << unknown.err;
   EXPECT_THAT(unknown.err, HasSubstr("note: tiny gptq bits=3"));
   EXPECT_EQ(FilesOf("two").at("model.safetensors"), FilesOf("dense").at("model.safetensors"));

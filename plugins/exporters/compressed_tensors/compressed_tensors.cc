@@ -22,8 +22,7 @@ namespace {
 at::Tensor Packed(const at::Tensor& codes, int bits) {
   const at::Tensor host = codes.cpu().contiguous();
   const int64_t rows = host.size(0), columns = host.size(1);
-  std::string words =
-      PackRowsInWords({host.data_ptr<uint8_t>(), static_cast<size_t>(host.numel())}, columns, bits);
+  std::string words = PackRowsInWords({host.data_ptr<uint8_t>(), static_cast<size_t>(host.numel())}, columns, bits);
   return at::from_blob(words.data(), {rows, (columns * bits + 31) / 32}, at::kInt).clone();
 }
 
@@ -47,7 +46,8 @@ std::vector<TensorToWrite> TensorsOf(const ExportLayer& layer, const Scheme& sch
   }
   tensors.push_back(WriteLater("weight_scale", ScaleDtype(q), {rows, groups}, [&q] { return q.scales; }));
   if (!scheme.symmetric && scheme.is_unpacked()) {
-    tensors.push_back(WriteLater("weight_zero_point", at::kChar, {rows, groups}, [&q] { return Signed(q.zeros, q.bits); }));
+    tensors.push_back(
+        WriteLater("weight_zero_point", at::kChar, {rows, groups}, [&q] { return Signed(q.zeros, q.bits); }));
   } else if (!scheme.symmetric) {
     tensors.push_back(WriteLater("weight_zero_point", at::kInt, {(rows * q.bits + 31) / 32, groups},
                                  [&q] { return Packed(q.zeros.t(), q.bits).t(); }));
@@ -76,7 +76,8 @@ Value Ignored(const HfExport& out, const std::set<std::string>& quantized) {
 OptionSchema CompressedTensorsExporter::Schema() {
   OptionSchema schema;
   schema.Bool("g_idx").Default(false).Doc(
-      "Write layers whose groups are scattered over the row (act_order without static groups), with their weight_g_idx; "
+      "Write layers whose groups are scattered over the row (act_order without static groups), with their "
+      "weight_g_idx; "
       "readers since compressed-tensors 0.20 take none.");
   return schema;
 }
@@ -84,7 +85,8 @@ OptionSchema CompressedTensorsExporter::Schema() {
 std::string CompressedTensorsExporter::ExplainUnsupported(const ExportModel& model) const {
   if (model.layers.empty()) return "no weight is quantized.";
   if (model.kv_cache != nullptr) {
-    return "keys and values are rounded on a grid of each token and head, and the format has one a tensor. Leave kv_cache "
+    return "keys and values are rounded on a grid of each token and head, and the format has one a tensor. Leave "
+           "kv_cache "
            "out.";
   }
   for (const ExportLayer& layer : model.layers) {
@@ -111,14 +113,16 @@ void CompressedTensorsExporter::Export(const std::filesystem::path& checkpoint, 
     quantized.insert(name);
     out.Replace(name, TensorsOf(layer, scheme));
   }
-  for (const auto& [name, value] : model.other_weights) out.Replace(name, {WriteTensor(name.substr(name.rfind('.') + 1), value)});
+  for (const auto& [name, value] : model.other_weights)
+    out.Replace(name, {WriteTensor(name.substr(name.rfind('.') + 1), value)});
   Value config_groups = Value::Map{};
   for (size_t i = 0; i < groups.size(); ++i) {
     const Value targets = groups.size() == 1 ? Value(Value::List{"Linear"}) : Value(groups[i].second);
     config_groups.Set(fmt::format("group_{}", i), groups[i].first.Json(targets));
   }
   const std::string& format = groups.front().first.format();
-  const bool is_mixed = std::any_of(groups.begin(), groups.end(), [&](const auto& one) { return one.first.format() != format; });
+  const bool is_mixed =
+      std::any_of(groups.begin(), groups.end(), [&](const auto& one) { return one.first.format() != format; });
   out.SetConfig("quantization_config", Value::Map{{"quant_method", "compressed-tensors"},
                                                   {"format", is_mixed ? "mixed-precision" : format},
                                                   {"quantization_status", "compressed"},

@@ -9,9 +9,8 @@ void RegisterCompressedTensors(bitlaw::Registrar& registrar) {
   registrar.Add<bitlaw::Exporter>(
       {"compressed_tensors", "Checkpoints of compressed-tensors, as vLLM and transformers open them.",
        "the formats of compressed-tensors"},
-      bitlaw::CompressedTensorsExporter::Schema(), [](const bitlaw::Options& options) {
-        return std::make_unique<bitlaw::CompressedTensorsExporter>(options);
-      });
+      bitlaw::CompressedTensorsExporter::Schema(),
+      [](const bitlaw::Options& options) { return std::make_unique<bitlaw::CompressedTensorsExporter>(options); });
 }
 
 }  // namespace

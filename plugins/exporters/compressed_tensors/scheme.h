@@ -13,9 +13,9 @@ namespace bitlaw {
 struct Scheme {
   int bits = 0;
   bool symmetric = false;
-  int64_t group_size = 0;   ///< 0: a scale a row ("channel").
+  int64_t group_size = 0;     ///< 0: a scale a row ("channel").
   bool is_scattered = false;  ///< Columns of a group do not lie together.
-  int input_bits = 0;       ///< 0: inputs are not rounded.
+  int input_bits = 0;         ///< 0: inputs are not rounded.
   bool input_symmetric = false, input_per_token = false;
 
   bool operator==(const Scheme&) const = default;

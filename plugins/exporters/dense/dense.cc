@@ -29,8 +29,11 @@ OptionSchema DenseExporter::Schema() {
   schema.Choice("dtype", {"stored", "float32", "bfloat16", "float16"})
       .Default("stored")
       .Doc("Dtype of dequantized weights: that of the checkpoint's, or another. float32 alone rounds nothing.");
-  schema.Bool("weights_only").Default(false).Doc(
-      "Write the weights of a model whose inputs, keys or values are rounded as well, which plain weights cannot say.");
+  schema.Bool("weights_only")
+      .Default(false)
+      .Doc(
+          "Write the weights of a model whose inputs, keys or values are rounded as well, which plain weights cannot "
+          "say.");
   return schema;
 }
 
@@ -42,13 +45,15 @@ std::string DenseExporter::ExplainUnsupported(const ExportModel& model) const {
   if (weights_only_) return "";
   for (const ExportLayer& layer : model.layers) {
     if (layer.linear.activation) {
-      return layer.shape.name + ": its inputs are rounded, which plain weights cannot say. Set weights_only: true to leave "
-                                "that out.";
+      return layer.shape.name +
+             ": its inputs are rounded, which plain weights cannot say. Set weights_only: true to leave "
+             "that out.";
     }
   }
-  return model.kv_cache == nullptr ? ""
-                                   : "keys and values are rounded, which plain weights cannot say. Set weights_only: true to "
-                                     "leave that out.";
+  return model.kv_cache == nullptr
+             ? ""
+             : "keys and values are rounded, which plain weights cannot say. Set weights_only: true to "
+               "leave that out.";
 }
 
 void DenseExporter::Export(const std::filesystem::path& checkpoint, const ExportModel& model,
@@ -61,10 +66,11 @@ void DenseExporter::Export(const std::filesystem::path& checkpoint, const Export
     const std::string name = shape.name + ".weight";
     const auto stored = out.from().tensors().find(name);
     const bool as_stored = dtype_ == "stored" && stored != out.from().tensors().end();
-    out.Replace(name, {WriteLater("weight", WeightDtype(as_stored ? stored->second.entry.dtype : dtype_), linear.codes.sizes(),
-                                  [&linear = linear] { return PlainWeight(linear); })});
+    out.Replace(name, {WriteLater("weight", WeightDtype(as_stored ? stored->second.entry.dtype : dtype_),
+                                  linear.codes.sizes(), [&linear = linear] { return PlainWeight(linear); })});
   }
-  for (const auto& [name, value] : model.other_weights) out.Replace(name, {WriteTensor(name.substr(name.rfind('.') + 1), value)});
+  for (const auto& [name, value] : model.other_weights)
+    out.Replace(name, {WriteTensor(name.substr(name.rfind('.') + 1), value)});
   out.SetConfig("quantization_config", {});
   if (dtype_ != "stored") {
     // transformers 5 writes "dtype", earlier ones "torch_dtype".

@@ -19,8 +19,7 @@ namespace {
 at::Tensor PackedAlongColumns(const at::Tensor& codes, int bits) {
   const at::Tensor host = codes.cpu().contiguous();
   const int64_t rows = host.size(0), columns = host.size(1);
-  std::string words =
-      PackRowsInWords({host.data_ptr<uint8_t>(), static_cast<size_t>(host.numel())}, columns, bits);
+  std::string words = PackRowsInWords({host.data_ptr<uint8_t>(), static_cast<size_t>(host.numel())}, columns, bits);
   return at::from_blob(words.data(), {rows, columns * bits / 32}, at::kInt).t().clone(at::MemoryFormat::Contiguous);
 }
 
@@ -34,7 +33,8 @@ std::string ExplainLayer(const ExportLayer& layer, const QuantizedLinear& first)
   if (q.bits != 2 && q.bits != 3 && q.bits != 4 && q.bits != 8) {
     return fmt::format("its codes have {} bits. The format has 2, 3, 4 and 8.", q.bits);
   }
-  if (q.bits != first.bits || q.symmetric != first.symmetric) return "it has other bits than the first layer; the format has one.";
+  if (q.bits != first.bits || q.symmetric != first.symmetric)
+    return "it has other bits than the first layer; the format has one.";
   if (q.scale_dtype != "float16") {
     return "its scales are exact in float32 only, and the format holds float16. Quantize with scale_dtype: float16.";
   }
@@ -72,8 +72,10 @@ OptionSchema GptqV2Exporter::Schema() {
   OptionSchema schema;
   schema.Choice("checkpoint_format", {"gptq_v2", "gptq"})
       .Default("gptq_v2")
-      .Doc("How zero points are stored: gptq_v2: as they are; gptq: less one, for programs that know no other; refused where "
-           "a zero point is 0.");
+      .Doc(
+          "How zero points are stored: gptq_v2: as they are; gptq: less one, for programs that know no other; refused "
+          "where "
+          "a zero point is 0.");
   return schema;
 }
 
@@ -98,9 +100,9 @@ void GptqV2Exporter::Export(const std::filesystem::path& checkpoint, const Expor
     const QuantizedLinear& q = linear;
     const int64_t rows = shape.out_features, columns = shape.in_features, groups = q.scales.size(1);
     if (format_ == "gptq" && q.zeros.min().item<int>() == 0) {
-      throw Error(ErrorKind::kUnsupported,
-                  "exporter 'gptq_v2': " + shape.name + ": a zero point is 0, which checkpoint_format: gptq stores as -1 in its "
-                                                        "neighbour's bits. Use gptq_v2.");
+      throw Error(ErrorKind::kUnsupported, "exporter 'gptq_v2': " + shape.name +
+                                               ": a zero point is 0, which checkpoint_format: gptq stores as -1 in its "
+                                               "neighbour's bits. Use gptq_v2.");
     }
     is_ordered = is_ordered && q.GroupsAreRuns();
     const int less = format_ == "gptq" ? 1 : 0;
@@ -112,18 +114,14 @@ void GptqV2Exporter::Export(const std::filesystem::path& checkpoint, const Expor
                  WriteLater("scales", at::kHalf, {groups, rows}, [&q] { return q.scales.t().contiguous(); }),
                  WriteTensor("g_idx", q.group_index)});
   }
-  for (const auto& [name, value] : model.other_weights) out.Replace(name, {WriteTensor(name.substr(name.rfind('.') + 1), value)});
+  for (const auto& [name, value] : model.other_weights)
+    out.Replace(name, {WriteTensor(name.substr(name.rfind('.') + 1), value)});
   const QuantizedLinear& first = model.layers.front().linear;
-  const Value about = Value::Map{{"quant_method", "gptq"},
-                                 {"checkpoint_format", format_},
-                                 {"bits", first.bits},
-                                 {"group_size", *GroupSize(model)},
-                                 {"desc_act", !is_ordered},
-                                 {"sym", first.symmetric},
-                                 {"true_sequential", true},
-                                 {"lm_head", false},
-                                 {"pack_dtype", "int32"},
-                                 {"meta", Value::Map{{"quantizer", Value::List{"bitlaw"}}}}};
+  const Value about = Value::Map{{"quant_method", "gptq"},  {"checkpoint_format", format_},
+                                 {"bits", first.bits},      {"group_size", *GroupSize(model)},
+                                 {"desc_act", !is_ordered}, {"sym", first.symmetric},
+                                 {"true_sequential", true}, {"lm_head", false},
+                                 {"pack_dtype", "int32"},   {"meta", Value::Map{{"quantizer", Value::List{"bitlaw"}}}}};
   out.SetConfig("quantization_config", about);
   out.Write(folder);
   // Earlier programs read it from a file of its own.

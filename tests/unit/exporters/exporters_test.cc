@@ -1,3 +1,5 @@
+#include "support/exporters.h"
+
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +8,6 @@
 
 #include "bitlaw/sdk/checkpoint/hf_export.h"
 #include "bitlaw/sdk/checkpoint/tensor_to_write.h"
-#include "support/exporters.h"
 #include "support/tiny_checkpoint.h"
 #include "unit/models/file_fixture.h"
 
@@ -32,7 +33,9 @@ class ExportTest : public FileTest {
     linears_.push_back(std::make_unique<QuantizedLinear>(std::move(layer)));
     layers_.push_back({*shapes_.back(), *linears_.back()});
   }
-  void AddGate(int bits = 4, bool symmetric = true, int64_t group = 16) { Add(kGate, PlacedLayer(64, 32, group, bits, symmetric)); }
+  void AddGate(int bits = 4, bool symmetric = true, int64_t group = 16) {
+    Add(kGate, PlacedLayer(64, 32, group, bits, symmetric));
+  }
 
   ExportModel model() const { return {summary_, layers_, others_, kv_cache_}; }
   StoredTensors Export(const std::string& format, const Value::Map& options = {}) {
@@ -114,7 +117,9 @@ TEST_F(ExportTest, GptqStoresZeroPointsAsTheFormatHasThem) {
 
 TEST_F(ExportTest, GptqOneRefusesAZeroPointOfZero) {
   AddGate(4, false);
-  EXPECT_THAT(ErrorText([&] { Export("gptq_v2", {{"checkpoint_format", "gptq"}}); }),
+  EXPECT_THAT(ErrorText([&] {
+                Export("gptq_v2", {{"checkpoint_format", "gptq"}});
+              }),
               HasSubstr(std::string(kGate) + ": a zero point is 0, which checkpoint_format: gptq stores as -1"));
 }
 
@@ -154,7 +159,8 @@ TEST_F(ExportTest, CompressedTensorsWritesBytesBesideRoundedInputs) {
   const StoredTensors stored = Export("compressed_tensors");
   // Code 0 counts from the middle one: -128.
   EXPECT_EQ(stored.Bytes(std::string(kGate) + ".weight").substr(0, 2), std::string("\x80\x85", 2));
-  const Value& inputs = *Config().Find("quantization_config")->Find("config_groups")->Find("group_0")->Find("input_activations");
+  const Value& inputs =
+      *Config().Find("quantization_config")->Find("config_groups")->Find("group_0")->Find("input_activations");
   EXPECT_EQ(inputs.Find("strategy")->AsString(), "token");
   EXPECT_TRUE(inputs.Find("dynamic")->AsBool());
   EXPECT_THAT(Refusal("gptq_v2"), HasSubstr("its inputs are rounded, which the format cannot say"));
@@ -199,11 +205,13 @@ TEST_F(ExportTest, WhatAFormatCannotSayIsRefusedByLayer) {
 
 TEST_F(ExportTest, AnotherCheckpointIsRefused) {
   Add("model.layers.7.mlp.gate_proj", PlacedLayer(64, 32, 16, 4, true));
-  EXPECT_THAT(ErrorText([&] { Export("dense"); }), HasSubstr("DIR/from: holds no tensor 'model.layers.7.mlp.gate_proj.weight'"));
+  EXPECT_THAT(ErrorText([&] { Export("dense"); }),
+              HasSubstr("DIR/from: holds no tensor 'model.layers.7.mlp.gate_proj.weight'"));
   layers_.clear();
   AddGate();
-  EXPECT_THAT(ErrorText([&] { MakeExporter("dense")->Export(folder_ / "from" / "config.json", model(), folder_ / "to"); }),
-              HasSubstr("is no Hugging Face folder"));
+  EXPECT_THAT(
+      ErrorText([&] { MakeExporter("dense")->Export(folder_ / "from" / "config.json", model(), folder_ / "to"); }),
+      HasSubstr("is no Hugging Face folder"));
 }
 
 // transformers 5 stores all experts of a block in two tensors.
@@ -211,11 +219,13 @@ TEST_F(ExportTest, ExpertsOfOneTensorAreSplitWhereOneIsReplaced) {
   std::filesystem::create_directories(folder_ / "moe");
   std::filesystem::create_directories(folder_ / "to");
   std::ofstream(folder_ / "moe" / "config.json") << "{}";
-  const at::Tensor gate_up = at::arange(2 * 4 * 3, at::kFloat).view({2, 4, 3}), down = at::arange(2 * 3 * 2, at::kFloat).view({2, 3, 2});
-  WriteSafetensors(folder_ / "moe" / "model.safetensors",
-                   {WriteTensor("layers.0.mlp.experts.gate_up_proj", gate_up), WriteTensor("layers.0.mlp.experts.down_proj", down),
-                    WriteTensor("layers.0.input_layernorm.weight", at::ones({3}))},
-                   {});
+  const at::Tensor gate_up = at::arange(2 * 4 * 3, at::kFloat).view({2, 4, 3}),
+                   down = at::arange(2 * 3 * 2, at::kFloat).view({2, 3, 2});
+  WriteSafetensors(
+      folder_ / "moe" / "model.safetensors",
+      {WriteTensor("layers.0.mlp.experts.gate_up_proj", gate_up), WriteTensor("layers.0.mlp.experts.down_proj", down),
+       WriteTensor("layers.0.input_layernorm.weight", at::ones({3}))},
+      {});
   HfExport out(folder_ / "moe");
   EXPECT_EQ(out.ModuleOf("model.layers.0.mlp.experts.1.up_proj.weight"), "layers.0.mlp.experts.1.up_proj");
   out.Replace("model.layers.0.mlp.experts.1.up_proj.weight", {WriteTensor("weight_packed", at::zeros({1}, at::kInt))});

@@ -35,7 +35,8 @@ TEST_F(SafetensorsWriter, WritesWhatTheReaderReads) {
 }
 
 TEST_F(SafetensorsWriter, CutsShardsBetweenTensors) {
-  WriteSafetensorsShards(folder_, {Bytes("a", "12345"), Bytes("b", "678"), Bytes("c", "9"), Bytes("d", std::string(20, 'x'))},
+  WriteSafetensorsShards(folder_,
+                         {Bytes("a", "12345"), Bytes("b", "678"), Bytes("c", "9"), Bytes("d", std::string(20, 'x'))},
                          /*max_shard_bytes=*/8);
   EXPECT_EQ(StoredTensors(folder_ / "model-00001-of-00003.safetensors").Bytes("b"), "678");
   EXPECT_EQ(StoredTensors(folder_ / "model-00002-of-00003.safetensors").Bytes("c"), "9");

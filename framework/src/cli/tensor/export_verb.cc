@@ -45,19 +45,22 @@ void CheckLayers(const Source& source, const std::string& origin) {
                shape.out_features == expected[i].out_features;
   }
   if (are_same) return;
-  throw Error(ErrorKind::kSpec, fmt::format("{}: its layers are not those of --model {}. Name the checkpoint that was quantized.",
-                                            origin, source.checkpoint.string()));
+  throw Error(ErrorKind::kSpec,
+              fmt::format("{}: its layers are not those of --model {}. Name the checkpoint that was quantized.", origin,
+                          source.checkpoint.string()));
 }
 
 // Codes that `bitlaw quantize --output` wrote.
 Source FromFile(const PluginHost& host, const ExportArguments& arguments) {
   if (arguments.model.empty()) {
-    throw Error(ErrorKind::kSpec, arguments.what + ": a file of codes holds no embeddings and no tokenizer. Name the checkpoint "
-                                                   "that was quantized with --model.");
+    throw Error(ErrorKind::kSpec, arguments.what +
+                                      ": a file of codes holds no embeddings and no tokenizer. Name the checkpoint "
+                                      "that was quantized with --model.");
   }
   if (!arguments.trial.empty()) {
-    throw Error(ErrorKind::kSpec, "--trial " + arguments.trial + ": " + arguments.what + " is a file of codes, of one model. Leave "
-                                                                                         "--trial out.");
+    throw Error(ErrorKind::kSpec, "--trial " + arguments.trial + ": " + arguments.what +
+                                      " is a file of codes, of one model. Leave "
+                                      "--trial out.");
   }
   Source source;
   QuantizedFile file = LoadQuantized(arguments.what);
@@ -74,8 +77,9 @@ Source FromFile(const PluginHost& host, const ExportArguments& arguments) {
 // A trial of a study, quantized again: codes are not kept once its tasks are scored. They must be the recorded ones.
 Source FromStudy(Session& session, const ExportArguments& arguments) {
   if (arguments.trial.empty()) {
-    throw Error(ErrorKind::kSpec, arguments.what + ": a study has many models. Name one with --trial: the start of an id or a "
-                                                   "part of a label; `bitlaw plan` lists them.");
+    throw Error(ErrorKind::kSpec, arguments.what +
+                                      ": a study has many models. Name one with --trial: the start of an id or a "
+                                      "part of a label; `bitlaw plan` lists them.");
   }
   const PluginHost& host = session.plugins();
   StudySpec study = ReadStudy(arguments.what, host, session.SearchFolders());
@@ -86,8 +90,8 @@ Source FromStudy(Session& session, const ExportArguments& arguments) {
   if (selected.size() > 1) {
     std::vector<std::string> labels;
     for (const size_t i : selected) labels.push_back(plan.trials[i].id + " " + plan.trials[i].label);
-    throw Error(ErrorKind::kSpec, fmt::format("--trial '{}' matches {} trials: {}. Name one.", arguments.trial, selected.size(),
-                                              JoinNames(labels)));
+    throw Error(ErrorKind::kSpec, fmt::format("--trial '{}' matches {} trials: {}. Name one.", arguments.trial,
+                                              selected.size(), JoinNames(labels)));
   }
   const Trial& trial = plan.trials[selected.front()];
   const ModelSpec& spec = plan.models[trial.model].spec;
@@ -113,18 +117,20 @@ Source FromStudy(Session& session, const ExportArguments& arguments) {
   source.checkpoint = spec.path;
   source.summary = model->summary();
   source.title = trial.label;
-  source.quantized = QuantizeModel(*model, QuantizeRecipeOf(made, trial.recipe), sequences ? &*sequences : nullptr, settings);
+  source.quantized =
+      QuantizeModel(*model, QuantizeRecipeOf(made, trial.recipe), sequences ? &*sequences : nullptr, settings);
   std::vector<std::string> faults;
-  const auto record =
-      RecordStore(plan.study.output).FindQuantization(RecordDigest(QuantizationKey(content)), faults);
+  const auto record = RecordStore(plan.study.output).FindQuantization(RecordDigest(QuantizationKey(content)), faults);
   if (!record) {
-    fmt::print(stderr, "note: {} has no record in {}: whether these are the codes that were scored cannot be told.\n", trial.label,
-               plan.study.output.string());
+    fmt::print(stderr, "note: {} has no record in {}: whether these are the codes that were scored cannot be told.\n",
+               trial.label, plan.study.output.string());
   } else if (record->quantization.codes_digest != source.quantized.codes_digest) {
-    throw Error(ErrorKind::kNumerical,
-                fmt::format("{}: quantized again, its codes have SHA-256 {}, and those that were scored have {}. Another machine, "
-                            "device or number of threads made them. Export where the study ran.",
-                            trial.label, ShortDigest(source.quantized.codes_digest), ShortDigest(record->quantization.codes_digest)));
+    throw Error(
+        ErrorKind::kNumerical,
+        fmt::format(
+            "{}: quantized again, its codes have SHA-256 {}, and those that were scored have {}. Another machine, "
+            "device or number of threads made them. Export where the study ran.",
+            trial.label, ShortDigest(source.quantized.codes_digest), ShortDigest(record->quantization.codes_digest)));
   }
   return source;
 }
@@ -158,10 +164,11 @@ int Export(Session& session, const ExportArguments& arguments) {
   SetTorchThreads(arguments.threads);
   const PluginHost& host = session.plugins();
   const Component& component = host.Find(ComponentKind::kExporter, arguments.format, "--format");
-  const auto exporter = host.MakeExporter(
-      component.info.name, component.schema.Resolve(OptionsFromArguments(arguments.options, "--option"),
-                                                    "exporter '" + component.info.name + "'"));
-  const bool is_study = fs::path(arguments.what).extension() == ".yaml" || fs::path(arguments.what).extension() == ".yml";
+  const auto exporter = host.MakeExporter(component.info.name,
+                                          component.schema.Resolve(OptionsFromArguments(arguments.options, "--option"),
+                                                                   "exporter '" + component.info.name + "'"));
+  const bool is_study =
+      fs::path(arguments.what).extension() == ".yaml" || fs::path(arguments.what).extension() == ".yml";
   const Source source = is_study ? FromStudy(session, arguments) : FromFile(host, arguments);
   std::vector<ExportLayer> layers;
   for (const QuantizedLayer& layer : source.quantized.layers) layers.push_back({layer.shape, layer.linear});
@@ -183,20 +190,23 @@ int Export(Session& session, const ExportArguments& arguments) {
 void AddExportVerb(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<ExportArguments>();
   CLI::App* verb = app.add_subcommand("export", "Write a quantized model as a checkpoint that other programs open");
-  verb->add_option("what", arguments->what,
-                   "A file of codes that `bitlaw quantize --output` wrote, or a study (.yaml), one of whose trials is meant")
+  verb->add_option(
+          "what", arguments->what,
+          "A file of codes that `bitlaw quantize --output` wrote, or a study (.yaml), one of whose trials is meant")
       ->required();
   verb->add_option("--format", arguments->format, "Exporter: `bitlaw plugins list` names them")->required();
   verb->add_option("--output", arguments->output, "Folder that is made")->required();
   verb->add_option("--option", arguments->options, "KEY=VALUE of the exporter; repeatable")->allow_extra_args(false);
   verb->add_option("--model", arguments->model, "With a file of codes: the checkpoint that was quantized");
   verb->add_option("--backend", arguments->backend, "Model backend, if several know the format");
-  verb->add_option("--trial", arguments->trial, "With a study: the start of a trial's id or a part of its label, * and ? allowed");
+  verb->add_option("--trial", arguments->trial,
+                   "With a study: the start of a trial's id or a part of its label, * and ? allowed");
   verb->add_option("--results", arguments->results, "With a study: its output folder, if another than it says");
   verb->add_option("--device", arguments->device, "With a study: cpu, cuda, cuda:1: where the trial is quantized again")
       ->capture_default_str();
   verb->add_option("--threads", arguments->threads, "0: every core this process may use")->check(CLI::Range(0, 1024));
-  verb->callback([&session, arguments] { session.action = [&session, arguments] { return Export(session, *arguments); }; });
+  verb->callback(
+      [&session, arguments] { session.action = [&session, arguments] { return Export(session, *arguments); }; });
 }
 
 }  // namespace bitlaw

@@ -20,7 +20,8 @@ std::string UpToLastDot(const std::string& name) { return name.substr(0, name.rf
 bool GoesAlong(const fs::path& file) {
   static const std::set<std::string> kExtensions = {".json", ".jinja", ".model", ".tiktoken", ".txt"};
   const std::string name = file.filename().string();
-  if (name.front() == '.' || name == "config.json" || name == "quantize_config.json" || name.ends_with(".index.json")) return false;
+  if (name.front() == '.' || name == "config.json" || name == "quantize_config.json" || name.ends_with(".index.json"))
+    return false;
   return kExtensions.count(file.extension().string()) > 0 || name.starts_with("LICENSE") || name.starts_with("NOTICE");
 }
 
@@ -36,15 +37,16 @@ TensorToWrite AsItIs(const std::shared_ptr<const MappedFile>& file, const Safete
 std::string HfExport::ExplainUnsupported(const fs::path& checkpoint) {
   std::error_code error;
   if (fs::is_directory(checkpoint, error) && fs::exists(checkpoint / "config.json", error)) return "";
-  return checkpoint.string() + " is no Hugging Face folder (it has no config.json), which this format begins from. Convert "
-                               "the model first.";
+  return checkpoint.string() +
+         " is no Hugging Face folder (it has no config.json), which this format begins from. Convert "
+         "the model first.";
 }
 
 const HfFolder::Tensor& HfExport::Find(const std::string& name) const {
   const auto found = from_.tensors().find(name);
   if (found != from_.tensors().end()) return found->second;
-  throw Error(ErrorKind::kIo, from_.path().string() + ": holds no tensor '" + name +
-                                  "'. It is not the checkpoint that was quantized.");
+  throw Error(ErrorKind::kIo,
+              from_.path().string() + ": holds no tensor '" + name + "'. It is not the checkpoint that was quantized.");
 }
 
 void HfExport::Replace(const std::string& name, std::vector<TensorToWrite> tensors) {
@@ -102,7 +104,9 @@ void HfExport::Write(const fs::path& folder) const {
     if (!item.is_regular_file() || !GoesAlong(file)) continue;
     std::error_code error;
     fs::copy_file(file, folder / file.filename(), error);
-    if (error) throw Error(ErrorKind::kIo, (folder / file.filename()).string() + ": cannot be written: " + error.message() + ".");
+    if (error)
+      throw Error(ErrorKind::kIo,
+                  (folder / file.filename()).string() + ": cannot be written: " + error.message() + ".");
   }
 }
 

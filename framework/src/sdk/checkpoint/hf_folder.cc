@@ -87,8 +87,8 @@ HfFolder::HfFolder(const fs::path& folder) : path_(folder) {
       if (tensors_.find(tensor) == tensors_.end()) absent.push_back(tensor + " (" + shard + ")");
     }
     if (!absent.empty()) {
-      throw Error(ErrorKind::kIo, index.string() + ": names tensors that are not in their shards: " +
-                                      JoinNames(absent) + ".");
+      throw Error(ErrorKind::kIo,
+                  index.string() + ": names tensors that are not in their shards: " + JoinNames(absent) + ".");
     }
   } else if (const std::string pickle = FirstPickle(folder); !pickle.empty()) {
     throw Error(ErrorKind::kUnsupported,
@@ -112,8 +112,8 @@ void HfFolder::Rename(const std::string& from, const std::string& to) {
   auto node = tensors_.extract(from);
   node.key() = to;
   if (!tensors_.insert(std::move(node)).inserted) {
-    throw Error(ErrorKind::kIo, path_.string() + ": holds '" + from + "' and '" + to +
-                                    "', which are two names of one tensor.");
+    throw Error(ErrorKind::kIo,
+                path_.string() + ": holds '" + from + "' and '" + to + "', which are two names of one tensor.");
   }
 }
 
@@ -169,7 +169,10 @@ void HfFolder::SplitFusedExperts() {
     uint64_t offset = whole->offset_bytes;
     for (int64_t e = 0; e < shape[0]; ++e) {
       for (int64_t m = 0; m < matrices; ++m, offset += matrix_bytes) {
-        const std::string part = fmt::format("{}.{}.weight", e, is_down ? "down_proj" : m == 0 ? "gate_proj" : "up_proj");
+        const std::string part = fmt::format("{}.{}.weight", e,
+                                             is_down  ? "down_proj"
+                                             : m == 0 ? "gate_proj"
+                                                      : "up_proj");
         Tensor piece = tensor;
         piece.whole = whole;
         piece.entry.name = stem(whole->name) + part;

@@ -31,9 +31,9 @@ class BITLAW_EXPORT HfExport {
 
   const HfFolder& from() const { return from_; }
 
-  /// What is stored as `name` is written as `tensors`, whose names take the place of the part of the stored name after the
-  /// last dot: "weight" of "model.layers.0.mlp.up_proj.weight". Names as HfFolder::tensors() has them.
-  /// Error(kIo) where the checkpoint has no such tensor.
+  /// What is stored as `name` is written as `tensors`, whose names take the place of the part of the stored name after
+  /// the last dot: "weight" of "model.layers.0.mlp.up_proj.weight". Names as HfFolder::tensors() has them. Error(kIo)
+  /// where the checkpoint has no such tensor.
   void Replace(const std::string& name, std::vector<TensorToWrite> tensors);
 
   /// Adds or replaces a key of config.json; a null value takes it away.
@@ -43,8 +43,8 @@ class BITLAW_EXPORT HfExport {
   /// The stored name of the module of a tensor, "model.layers.0.mlp.up_proj": what configurations name it by.
   std::string ModuleOf(const std::string& name) const;
 
-  /// Writes config.json, weights, and what else the checkpoint's folder has of tokenizer, generation settings, chat template
-  /// and license, into `folder`, which exists. Error(kIo) with the system's reason.
+  /// Writes config.json, weights, and what else the checkpoint's folder has of tokenizer, generation settings, chat
+  /// template and license, into `folder`, which exists. Error(kIo) with the system's reason.
   void Write(const std::filesystem::path& folder) const;
 
  private:

@@ -19,9 +19,9 @@ BITLAW_EXPORT Value ReadJsonMap(const std::filesystem::path& file, uint64_t max_
 
 /// A Hugging Face checkpoint: config.json and the headers of its safetensors files. No byte of a weight is read.
 ///
-/// Tensors have the names of a whole model with one matrix an expert ("model.layers.0.self_attn.q_proj.weight"), however they are
-/// stored: without "model." or with more in front of it, a tied matrix under the head's name only, or the experts of a
-/// block in two tensors.
+/// Tensors have the names of a whole model with one matrix an expert ("model.layers.0.self_attn.q_proj.weight"),
+/// however they are stored: without "model." or with more in front of it, a tied matrix under the head's name only, or
+/// the experts of a block in two tensors.
 class BITLAW_EXPORT HfFolder {
  public:
   struct Tensor {

@@ -14,7 +14,7 @@ namespace bitlaw {
 /// One tensor that is to be written.
 struct BITLAW_EXPORT TensorToWrite {
   std::string name;
-  std::string dtype;           ///< "F32", "BF16", "I32", ...
+  std::string dtype;  ///< "F32", "BF16", "I32", ...
   std::vector<int64_t> shape;
   /// Its bytes, little-endian, row after row. Called once, when its turn in the file has come, so that one tensor at a
   /// time is in memory.

@@ -37,10 +37,10 @@ TensorToWrite WriteTensor(std::string name, const at::Tensor& tensor) {
           [tensor] { return BytesOf(tensor); }};
 }
 
-TensorToWrite WriteLater(std::string name, at::ScalarType dtype, at::IntArrayRef shape, std::function<at::Tensor()> make) {
-  return {std::move(name), SafetensorsDtype(dtype), shape.vec(), [dtype, make = std::move(make)] {
-            return BytesOf(make().to(dtype));
-          }};
+TensorToWrite WriteLater(std::string name, at::ScalarType dtype, at::IntArrayRef shape,
+                         std::function<at::Tensor()> make) {
+  return {std::move(name), SafetensorsDtype(dtype), shape.vec(),
+          [dtype, make = std::move(make)] { return BytesOf(make().to(dtype)); }};
 }
 
 }  // namespace bitlaw
