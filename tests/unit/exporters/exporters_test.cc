@@ -159,8 +159,9 @@ TEST_F(ExportTest, CompressedTensorsWritesBytesBesideRoundedInputs) {
   const StoredTensors stored = Export("compressed_tensors");
   // Code 0 counts from the middle one: -128.
   EXPECT_EQ(stored.Bytes(std::string(kGate) + ".weight").substr(0, 2), std::string("\x80\x85", 2));
-  const Value& inputs =
-      *Config().Find("quantization_config")->Find("config_groups")->Find("group_0")->Find("input_activations");
+  const Value config = Config();
+  const Value& group = *config.Find("quantization_config")->Find("config_groups")->Find("group_0");
+  const Value& inputs = *group.Find("input_activations");
   EXPECT_EQ(inputs.Find("strategy")->AsString(), "token");
   EXPECT_TRUE(inputs.Find("dynamic")->AsBool());
   EXPECT_THAT(Refusal("gptq_v2"), HasSubstr("its inputs are rounded, which the format cannot say"));
