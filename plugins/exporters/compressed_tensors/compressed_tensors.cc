@@ -10,21 +10,11 @@
 
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/checkpoint/hf_export.h"
-#include "bitlaw/sdk/checkpoint/packed_codes.h"
 #include "bitlaw/sdk/checkpoint/tensor_to_write.h"
 #include "scheme.h"
 
 namespace bitlaw {
 namespace {
-
-// [R, C] uint8 as words along C: [R, ceil(C * bits / 32)] int32.
-at::Tensor Packed(const at::Tensor& codes, int bits) {
-  const at::Tensor host = codes.cpu().contiguous();
-  const int64_t rows = host.size(0), columns = host.size(1);
-  std::string words = PackRowsInWords({host.data_ptr<uint8_t>(), static_cast<size_t>(host.numel())}, columns, bits);
-  return at::from_blob(words.data(), {rows, (columns * bits + 31) / 32}, at::kInt).clone();
-}
 
 // Codes and zero points count from the middle code in these files: [R, C] uint8 -> int8.
 at::Tensor Signed(const at::Tensor& codes, int bits) {
@@ -41,7 +31,7 @@ std::vector<TensorToWrite> TensorsOf(const ExportLayer& layer, const Scheme& sch
     tensors.push_back(WriteLater("weight", at::kChar, {rows, columns}, [&q] { return Signed(q.codes, q.bits); }));
   } else {
     tensors.push_back(WriteLater("weight_packed", at::kInt, {rows, (columns * q.bits + 31) / 32},
-                                 [&q] { return Packed(q.codes, q.bits); }));
+                                 [&q] { return PackedRows(q.codes, q.bits); }));
     tensors.push_back(WriteTensor("weight_shape", at::tensor({rows, columns}, at::kLong)));
   }
   tensors.push_back(WriteLater("weight_scale", ScaleDtype(q), {rows, groups}, [&q] { return q.scales; }));
@@ -50,7 +40,7 @@ std::vector<TensorToWrite> TensorsOf(const ExportLayer& layer, const Scheme& sch
         WriteLater("weight_zero_point", at::kChar, {rows, groups}, [&q] { return Signed(q.zeros, q.bits); }));
   } else if (!scheme.symmetric) {
     tensors.push_back(WriteLater("weight_zero_point", at::kInt, {(rows * q.bits + 31) / 32, groups},
-                                 [&q] { return Packed(q.zeros.t(), q.bits).t(); }));
+                                 [&q] { return PackedRows(q.zeros.t(), q.bits).t(); }));
   }
   if (scheme.is_scattered) tensors.push_back(WriteTensor("weight_g_idx", q.group_index));
   if (q.activation && !q.activation->per_token) {
@@ -98,10 +88,7 @@ std::string CompressedTensorsExporter::ExplainUnsupported(const ExportModel& mod
 
 void CompressedTensorsExporter::Export(const std::filesystem::path& checkpoint, const ExportModel& model,
                                        const std::filesystem::path& folder) const {
-  for (const std::string& why : {ExplainUnsupported(model), HfExport::ExplainUnsupported(checkpoint)}) {
-    if (!why.empty()) throw Error(ErrorKind::kUnsupported, "exporter 'compressed_tensors': " + why);
-  }
-  HfExport out(checkpoint);
+  HfExport out = BeginHfExport(*this, "compressed_tensors", checkpoint, model);
   std::vector<std::pair<Scheme, Value::List>> groups;  // Layers of each scheme.
   std::set<std::string> quantized;
   for (const ExportLayer& layer : model.layers) {
@@ -113,8 +100,6 @@ void CompressedTensorsExporter::Export(const std::filesystem::path& checkpoint, 
     quantized.insert(name);
     out.Replace(name, TensorsOf(layer, scheme));
   }
-  for (const auto& [name, value] : model.other_weights)
-    out.Replace(name, {WriteTensor(name.substr(name.rfind('.') + 1), value)});
   Value config_groups = Value::Map{};
   for (size_t i = 0; i < groups.size(); ++i) {
     const Value targets = groups.size() == 1 ? Value(Value::List{"Linear"}) : Value(groups[i].second);

@@ -7,7 +7,7 @@ namespace {
 
 void RegisterCompressedTensors(bitlaw::Registrar& registrar) {
   registrar.Add<bitlaw::Exporter>(
-      {"compressed_tensors", "Checkpoints of compressed-tensors, as vLLM and transformers open them.",
+      {"compressed_tensors", "Checkpoints in the formats of compressed-tensors.",
        "the formats of compressed-tensors"},
       bitlaw::CompressedTensorsExporter::Schema(),
       [](const bitlaw::Options& options) { return std::make_unique<bitlaw::CompressedTensorsExporter>(options); });

@@ -4,7 +4,6 @@
 
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/checkpoint/hf_export.h"
 #include "bitlaw/sdk/checkpoint/tensor_to_write.h"
 
 namespace bitlaw {
@@ -58,10 +57,7 @@ std::string DenseExporter::ExplainUnsupported(const ExportModel& model) const {
 
 void DenseExporter::Export(const std::filesystem::path& checkpoint, const ExportModel& model,
                            const std::filesystem::path& folder) const {
-  for (const std::string& why : {ExplainUnsupported(model), HfExport::ExplainUnsupported(checkpoint)}) {
-    if (!why.empty()) throw Error(ErrorKind::kUnsupported, "exporter 'dense': " + why);
-  }
-  HfExport out(checkpoint);
+  HfExport out = BeginHfExport(*this, "dense", checkpoint, model);
   for (const auto& [shape, linear] : model.layers) {
     const std::string name = shape.name + ".weight";
     const auto stored = out.from().tensors().find(name);
@@ -69,8 +65,6 @@ void DenseExporter::Export(const std::filesystem::path& checkpoint, const Export
     out.Replace(name, {WriteLater("weight", WeightDtype(as_stored ? stored->second.entry.dtype : dtype_),
                                   linear.codes.sizes(), [&linear = linear] { return PlainWeight(linear); })});
   }
-  for (const auto& [name, value] : model.other_weights)
-    out.Replace(name, {WriteTensor(name.substr(name.rfind('.') + 1), value)});
   out.SetConfig("quantization_config", {});
   if (dtype_ != "stored") {
     // transformers 5 writes "dtype", earlier ones "torch_dtype".

@@ -8,20 +8,10 @@
 
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/checkpoint/hf_export.h"
-#include "bitlaw/sdk/checkpoint/packed_codes.h"
 #include "bitlaw/sdk/checkpoint/tensor_to_write.h"
 
 namespace bitlaw {
 namespace {
-
-// [R, C] uint8 as words of `bits` each along C, and these transposed: [C * bits / 32, R] int32.
-at::Tensor PackedAlongColumns(const at::Tensor& codes, int bits) {
-  const at::Tensor host = codes.cpu().contiguous();
-  const int64_t rows = host.size(0), columns = host.size(1);
-  std::string words = PackRowsInWords({host.data_ptr<uint8_t>(), static_cast<size_t>(host.numel())}, columns, bits);
-  return at::from_blob(words.data(), {rows, columns * bits / 32}, at::kInt).t().clone(at::MemoryFormat::Contiguous);
-}
 
 // Why this layer cannot be in such a file, of whose layers `first` is one.
 std::string ExplainLayer(const ExportLayer& layer, const QuantizedLinear& first) {
@@ -91,10 +81,7 @@ std::string GptqV2Exporter::ExplainUnsupported(const ExportModel& model) const {
 
 void GptqV2Exporter::Export(const std::filesystem::path& checkpoint, const ExportModel& model,
                             const std::filesystem::path& folder) const {
-  for (const std::string& why : {ExplainUnsupported(model), HfExport::ExplainUnsupported(checkpoint)}) {
-    if (!why.empty()) throw Error(ErrorKind::kUnsupported, "exporter 'gptq_v2': " + why);
-  }
-  HfExport out(checkpoint);
+  HfExport out = BeginHfExport(*this, "gptq_v2", checkpoint, model);
   bool is_ordered = true;
   for (const auto& [shape, linear] : model.layers) {
     const QuantizedLinear& q = linear;
@@ -108,14 +95,12 @@ void GptqV2Exporter::Export(const std::filesystem::path& checkpoint, const Expor
     const int less = format_ == "gptq" ? 1 : 0;
     out.Replace(shape.name + ".weight",
                 {WriteLater("qweight", at::kInt, {columns * q.bits / 32, rows},
-                            [&q] { return PackedAlongColumns(q.codes, q.bits); }),
+                            [&q] { return PackedRows(q.codes, q.bits).t(); }),
                  WriteLater("qzeros", at::kInt, {groups, rows * q.bits / 32},
-                            [&q, less] { return PackedAlongColumns((q.zeros - less).t(), q.bits).t().contiguous(); }),
+                            [&q, less] { return PackedRows((q.zeros - less).t(), q.bits); }),
                  WriteLater("scales", at::kHalf, {groups, rows}, [&q] { return q.scales.t().contiguous(); }),
                  WriteTensor("g_idx", q.group_index)});
   }
-  for (const auto& [name, value] : model.other_weights)
-    out.Replace(name, {WriteTensor(name.substr(name.rfind('.') + 1), value)});
   const QuantizedLinear& first = model.layers.front().linear;
   const Value about = Value::Map{{"quant_method", "gptq"},  {"checkpoint_format", format_},
                                  {"bits", first.bits},      {"group_size", *GroupSize(model)},

@@ -6,7 +6,7 @@
 namespace {
 
 void RegisterGptqV2(bitlaw::Registrar& registrar) {
-  registrar.Add<bitlaw::Exporter>({"gptq_v2", "GPTQ checkpoints as GPTQModel, vLLM and transformers open them.",
+  registrar.Add<bitlaw::Exporter>({"gptq_v2", "GPTQ checkpoints as GPTQModel opens them.",
                                    "the files of AutoGPTQ and GPTQModel"},
                                   bitlaw::GptqV2Exporter::Schema(), [](const bitlaw::Options& options) {
                                     return std::make_unique<bitlaw::GptqV2Exporter>(options);

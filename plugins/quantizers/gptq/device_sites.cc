@@ -194,12 +194,7 @@ class SitesOnDevice {
     OfSites(weight).masked_fill_(dead_.unsqueeze(1), 0.0);
     if (is_static_) FindAllGroupsOf(grid_, weight, settings_.group_size, scales_, zeros_);
     if (settings_.act_order) weight = OfSites(weight).gather(2, OrderOfRows()).view_as(weight);
-    ColumnWalkPlan plan;
-    plan.grid = settings_.grid.get();
-    plan.group_params = settings_.group_params;
-    plan.group_size = EffectiveGroupSize(settings_.group_size, columns_);
-    plan.block_size = std::min(settings_.block_size, columns_);
-    plan.grids_are_given = one_grid_a_row_ || is_static_;
+    const ColumnWalkPlan plan = WalkPlanOf(settings_, columns_);
     WalkColumnsOnDevice(plan, group_of_, weight, factor_, codes_, scales_, zeros_);
     factor_.reset();
     if (!settings_.act_order) return;

@@ -81,6 +81,16 @@ size_t SitesTogether(const SiteShape& site, bool is_float64) {
   return static_cast<size_t>(std::max<int64_t>(1, kBytesTogether / bytes));
 }
 
+ColumnWalkPlan WalkPlanOf(const GptqSettings& settings, int64_t columns) {
+  ColumnWalkPlan plan;
+  plan.grid = settings.grid.get();
+  plan.group_params = settings.group_params;
+  plan.group_size = EffectiveGroupSize(settings.group_size, columns);
+  plan.block_size = std::min(settings.block_size, columns);
+  plan.grids_are_given = settings.group_size == -1 || settings.group_params == GroupParams::kStatic;
+  return plan;
+}
+
 void ThrowHessianNotFinite(const LinearShape& layer, const LayerCalibration& calibration) {
   throw Error(ErrorKind::kNumerical,
               fmt::format("quantizer 'gptq', {}: the Hessian of {} calibration tokens is not finite. The layer's inputs "
@@ -305,12 +315,7 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   const int64_t groups = GroupCount(settings_.group_size, columns);
   const bool one_grid_a_row = settings_.group_size == -1;
   const bool is_static = settings_.group_params == GroupParams::kStatic && !one_grid_a_row;
-  ColumnWalkPlan plan;
-  plan.grid = settings_.grid.get();
-  plan.group_params = settings_.group_params;
-  plan.group_size = EffectiveGroupSize(settings_.group_size, columns);
-  plan.block_size = std::min(settings_.block_size, columns);
-  plan.grids_are_given = one_grid_a_row || is_static;
+  ColumnWalkPlan plan = WalkPlanOf(settings_, columns);
   plan.group_of_position.resize(columns);
   std::vector<int32_t> group_of_column(columns);
   for (int64_t k = 0; k < columns; ++k) {

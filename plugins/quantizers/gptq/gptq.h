@@ -94,6 +94,9 @@ class GptqQuantizer final : public Quantizer {
 /// How many sites of this shape QuantizeAlike() takes at once: those whose working memory is 1 GiB, but one at least.
 size_t SitesTogether(const SiteShape& site, bool is_float64);
 
+/// What the walk over the columns of any layer with `columns` of them needs of the settings.
+ColumnWalkPlan WalkPlanOf(const GptqSettings& settings, int64_t columns);
+
 /// Errors of the host's and the device's code, Error(kNumerical).
 [[noreturn]] void ThrowHessianNotFinite(const LinearShape& layer, const LayerCalibration& calibration);
 [[noreturn]] void ThrowNotPositiveDefinite(const GptqSettings& settings, const LinearShape& layer,

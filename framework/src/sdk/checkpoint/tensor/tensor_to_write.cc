@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/checkpoint/packed_codes.h"
 
 namespace bitlaw {
 namespace {
@@ -41,6 +42,25 @@ TensorToWrite WriteLater(std::string name, at::ScalarType dtype, at::IntArrayRef
                          std::function<at::Tensor()> make) {
   return {std::move(name), SafetensorsDtype(dtype), shape.vec(),
           [dtype, make = std::move(make)] { return BytesOf(make().to(dtype)); }};
+}
+
+at::Tensor PackedRows(const at::Tensor& codes, int bits) {
+  const at::Tensor host = codes.cpu().contiguous();
+  const int64_t rows = host.size(0), columns = host.size(1);
+  std::string words = PackRowsInWords({host.data_ptr<uint8_t>(), static_cast<size_t>(host.numel())}, columns, bits);
+  return at::from_blob(words.data(), {rows, (columns * bits + 31) / 32}, at::kInt).clone();
+}
+
+HfExport BeginHfExport(const Exporter& exporter, const std::string& name, const std::filesystem::path& checkpoint,
+                       const ExportModel& model) {
+  for (const std::string& why : {exporter.ExplainUnsupported(model), HfExport::ExplainUnsupported(checkpoint)}) {
+    if (!why.empty()) throw Error(ErrorKind::kUnsupported, "exporter '" + name + "': " + why);
+  }
+  HfExport out(checkpoint);
+  for (const auto& [weight, value] : model.other_weights) {
+    out.Replace(weight, {WriteTensor(weight.substr(weight.rfind('.') + 1), value)});
+  }
+  return out;
 }
 
 }  // namespace bitlaw
