@@ -12,9 +12,9 @@
 namespace bitlaw {
 namespace {
 
-constexpr int kEpoch = 5;
+constexpr int kEpoch = 6;
 constexpr const char* kDigest =
-    "f4cb3f6b08af90332c7ccaca3a05c7dca86e0774ee5bc1b3caf8cead8e9c1a9f";
+    "2034617eab85cc1691f538be34b32488d6990c31f1f3a7602524051bdb763c58";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {

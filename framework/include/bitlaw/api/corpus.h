@@ -1,12 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "bitlaw/api/factor.h"
 #include "bitlaw/api/tokenizer.h"
+#include "bitlaw/base/error.h"
 #include "bitlaw/base/export.h"
 
 namespace bitlaw {
@@ -24,6 +27,28 @@ struct BITLAW_EXPORT TokenSequences {
   std::string digest() const;
 };
 
+/// The model that is to be calibrated, before anything of it is quantized: what a corpus may ask of it.
+class BITLAW_EXPORT TextModel {
+ public:
+  virtual ~TextModel() = default;
+
+  virtual const Tokenizer& tokenizer() const = 0;
+
+  /// The next token of prompt number `sequence`, which goes on as `ids` so far, from logits [V] float32.
+  using Choose = std::function<int32_t(int64_t sequence, std::span<const int32_t> ids, std::span<const float> logits)>;
+
+  /// Continues each of `prompts` (one token or more, all of one length) until it has `length_tokens`, and returns prompts
+  /// and continuations together. Nothing ends a sequence early. What becomes of a prompt does not depend on those behind
+  /// it, so that more prompts add sequences and change none.
+  virtual TokenSequences Continue(const TokenSequences& prompts, int64_t length_tokens, const Choose& choose) = 0;
+};
+
+/// Of how many sequences of a draw another corpus is the source.
+struct BITLAW_EXPORT CorpusPart {
+  std::string corpus;     ///< Its name in the study.
+  int64_t sequences = 0;
+};
+
 /// Calibration text.
 class BITLAW_EXPORT Corpus {
  public:
@@ -37,6 +62,22 @@ class BITLAW_EXPORT Corpus {
   /// number of sequences that it can give.
   virtual TokenSequences Draw(const Tokenizer& tokenizer, int64_t count, int64_t length_tokens,
                               uint64_t seed) const = 0;
+
+  /// Whether sequences are made by the model: then Generate() is called in place of Draw().
+  virtual bool asks_model() const { return false; }
+  /// As Draw(), by a corpus that asks the model. Same model, device and threads: same ids.
+  virtual TokenSequences Generate(TextModel& model, int64_t count, int64_t length_tokens, uint64_t seed) const {
+    return Draw(model.tokenizer(), count, length_tokens, seed);
+  }
+
+  /// The corpora of the study that this one is made of, by their names; none for a corpus that has its own text.
+  virtual std::vector<std::string> part_names() const { return {}; }
+  /// Gives those corpora, in the order of part_names(). Called once, before anything but part_names().
+  virtual void TakeParts(std::vector<std::shared_ptr<const Corpus>> /*parts*/) {
+    throw InternalError("a corpus of no parts was given parts");
+  }
+  /// Where `count` sequences come from; empty for a corpus that has its own text.
+  virtual std::vector<CorpusPart> parts(int64_t /*count*/) const { return {}; }
 
   /// Digest of the text itself, for a plan, where no tokenizer is open.
   virtual std::string digest() const = 0;

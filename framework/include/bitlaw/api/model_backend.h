@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,14 @@ struct BITLAW_EXPORT SiteShape {
   int64_t in_features() const { return readers.empty() ? 0 : readers.front().in_features; }
 };
 
+/// How the weights of a checkpoint were quantized by whoever wrote it.
+struct BITLAW_EXPORT StoredQuantization {
+  std::string method;           ///< "gptq", "awq", "compressed-tensors": as the checkpoint calls it.
+  double bits = 16;             ///< Mean width of a code over the weights of `linears`; 16 for those stored as they are.
+  double bits_per_weight = 16;  ///< The same with scales, zero points and group index: bits_effective.
+  std::vector<Factor> factors;  ///< What a quantizer that made these weights would say of them: G, B_a.
+};
+
 /// What a checkpoint is, read from its headers and configuration alone.
 struct BITLAW_EXPORT ModelSummary {
   std::string name;          ///< Folder or file name without extension.
@@ -60,6 +69,9 @@ struct BITLAW_EXPORT ModelSummary {
   /// What else distinguishes this model from others: "experts", tokens it was trained on, ... What the framework makes
   /// of the fields above (N, N_active, parameters_total, layers, hidden_size, vocab_size) is not repeated here.
   std::vector<Factor> factors;
+  /// Of weights that are evaluated as other programs quantized them: such a model stands beside the trials of a study,
+  /// and no quantizer is applied to it.
+  std::optional<StoredQuantization> stored_quantization{};
 
   /// N of the laws: parameters_total - parameters_embedding.
   int64_t parameters_non_embedding() const { return parameters_total - parameters_embedding; }

@@ -33,6 +33,9 @@ class BITLAW_EXPORT Tokenizer {
   /// Every id that ends a generation (eos, and end-of-turn where the model has one).
   virtual std::vector<int32_t> stop_ids() const = 0;
 
+  /// The Jinja template with which the model's makers write a conversation; "" where there is none.
+  virtual std::string chat_template() const { return ""; }
+
   /// Digest of everything that determines Encode: vocabulary, merges, patterns, special tokens, template.
   virtual const std::string& digest() const = 0;
 };

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "bitlaw/api/model.h"
@@ -20,6 +21,10 @@ class BITLAW_EXPORT WeightSource {
   /// and on the CPU. A view of the mapped file where the stored dtype is `dtype`, otherwise a converted copy.
   /// Only called with names that SummarizeDecoder() has seen. Safe from several threads.
   virtual at::Tensor Load(const std::string& name, at::ScalarType dtype) const = 0;
+
+  /// What the inputs of a linear layer are rounded to, in a checkpoint whose inputs are quantized as well. `layer` as
+  /// LinearShape::name has it. Safe from several threads.
+  virtual std::optional<ActivationGrid> InputGrid(const std::string& /*layer*/) const { return std::nullopt; }
 };
 
 /// A model of `config` over `weights`. Returns at once: the embedding, the head and each block are loaded when they

@@ -354,7 +354,13 @@ class Decoder : public Model {
   };
 
   std::unique_ptr<DecoderBlock> Read(int64_t i, const LoadWeight& load) const {
-    return std::make_unique<DecoderBlock>(config_, i, summary_, load, rotary_, passes_, kv_grid_);
+    auto block = std::make_unique<DecoderBlock>(config_, i, summary_, load, rotary_, passes_, kv_grid_);
+    for (int stage = 0; stage < block->num_stages(); ++stage) {
+      for (Linear* linear : block->stage_linears(stage)) {
+        if (const auto grid = weights_->InputGrid(linear->shape().name)) linear->RoundInputs(*grid);
+      }
+    }
+    return block;
   }
 
   // Null if memory ran out for it beside the block before, which is gone by now.
