@@ -25,7 +25,7 @@ struct Factors {
   at::Tensor good;   // [E] bool: there is one
 };
 
-// Rows and columns in reverse make H = R R^T with R upper triangular, and U = R^-1: a third of the host's work.
+// As InverseFactor() of bitlaw/sdk/grids/inverse_factor.h, of several matrices at once.
 Factors InverseFactors(const at::Tensor& hessians) {
   const auto [lower, status] = at::linalg_cholesky_ex(hessians.flip({1, 2}));  // [E, C, C], [E]
   const at::Tensor identity = at::eye(hessians.size(1), hessians.options());

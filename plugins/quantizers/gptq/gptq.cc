@@ -13,43 +13,16 @@
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/grids/finite.h"
 #include "bitlaw/sdk/grids/grid_options.h"
 #include "bitlaw/sdk/grids/hessian_error.h"
+#include "bitlaw/sdk/grids/inverse_factor.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
 #include "device_sites.h"
 #include "device_walk.h"
 
 namespace bitlaw {
 namespace {
-
-// A piece at a time: of a matrix that may be a third of all memory no copy is made.
-bool IsFinite(const at::Tensor& matrix) {
-  constexpr int64_t kRows = 512;
-  for (int64_t first = 0; first < matrix.size(0); first += kRows) {
-    const at::Tensor rows = matrix.narrow(0, first, std::min(kRows, matrix.size(0) - first));
-    if (!at::isfinite(rows).all().item<bool>()) return false;
-  }
-  return true;
-}
-
-// U with U^T U = hessian^-1, or nullopt if the hessian is not positive definite in its dtype. Step by step as the
-// reference does, so that the codes are its codes; and on one thread, so that they are the same for any number of them.
-// Each matrix is let go as soon as the next one is made.
-std::optional<at::Tensor> InverseFactor(at::Tensor hessian) {
-  const OneThread alone;
-  auto [lower, lower_status] = at::linalg_cholesky_ex(hessian);
-  hessian.reset();
-  if (lower_status.item<int>() != 0) return std::nullopt;
-  at::Tensor inverse = at::cholesky_inverse(lower);  // [C_in, C_in]
-  lower.reset();
-  auto [upper, upper_status] = at::linalg_cholesky_ex(inverse, /*upper=*/true);
-  inverse.reset();
-  if (upper_status.item<int>() != 0) return std::nullopt;
-  const at::Tensor factor = upper.to(at::kFloat).contiguous();  // [C_in, C_in]
-  // A factor whose diagonal left float32 would divide errors by zero.
-  if (!IsFinite(factor) || !factor.diagonal().gt(0).all().item<bool>()) return std::nullopt;
-  return factor;
-}
 
 struct Damped {
   at::Tensor factor;  // [C_in, C_in] float32
@@ -62,7 +35,7 @@ Damped FactorWithDamping(const GptqSettings& settings, const LinearShape& layer,
   const at::Tensor mean = hessian.diagonal().mean(), diagonal = hessian.diagonal().clone();
   for (double damp = settings.damp; damp < 1; damp *= 10) {
     hessian.diagonal().copy_(diagonal + mean * damp);
-    std::optional<at::Tensor> factor = InverseFactor(settings.raise_damping ? hessian : std::move(hessian));
+    std::optional<at::Tensor> factor = InverseFactor(settings.raise_damping ? hessian.clone() : std::move(hessian));
     if (factor) return {*std::move(factor), damp};
     if (!settings.raise_damping) break;
   }
@@ -258,7 +231,7 @@ size_t GptqQuantizer::QuantizeAlike(std::span<const SiteInput> sites,
     std::move(made.begin(), made.end(), results.begin());
     return count;
   }
-  // Factors are found on one thread each in any case, and results do not depend on threads.
+  // Results do not depend on threads.
   std::vector<std::exception_ptr> failures(count);
   at::parallel_for(0, static_cast<int64_t>(count), 1, [&](int64_t begin, int64_t end) {
     const OneThread alone;

@@ -43,7 +43,7 @@ struct GptqSettings {
 ///   3. group_params "static": every group's grid is found, groups being runs of columns as stored.
 ///   4. act_order: columns sorted by falling H[j, j], equals in storage order.
 ///   5. H[j, j] += damp * mean(diag H), dead columns counted.
-///   6. U = the upper Cholesky factor of H^-1.
+///   6. U, upper triangular, with U^T U = H^-1 (bitlaw/sdk/grids/inverse_factor.h).
 ///
 /// Shapes   weight [C_out, C_in]; H [C_in, C_in]; scales [C_out, ceil(C_in / G)].
 /// Units    scales in weight units; damp is a fraction of mean(diag H).

@@ -149,7 +149,7 @@ class DecoderBlock : public Block {
       case 0: state.activation = RmsNorm(state.residual, input_norm_, config_.rms_norm_eps); break;     // [B, T, D]
       case 1: state.activation = Attention(state.activation, context); break;                           // [B, T, H Dh]
       case 2:
-        state.residual = state.residual + o_->Apply(state.activation);                                  // [B, T, D]
+        state.residual = o_->Apply(state.activation).add_(state.residual);                              // [B, T, D]
         state.activation = RmsNorm(state.residual, post_norm_, config_.rms_norm_eps);                   // [B, T, D]
         break;
       case 3: {
@@ -158,7 +158,7 @@ class DecoderBlock : public Block {
         break;
       }
       case 4:
-        state.residual = state.residual + down_->Apply(state.activation);                               // [B, T, D]
+        state.residual = down_->Apply(state.activation).add_(state.residual);                           // [B, T, D]
         state.activation = at::Tensor();
         return;
       default: throw InternalError("A decoder block has no stage " + std::to_string(stage) + ".");
@@ -205,7 +205,7 @@ class DecoderBlock : public Block {
     const int64_t rows = state.residual.size(0) * state.residual.size(1);
     switch (stage) {
       case 2:
-        state.residual = state.residual + o_->Apply(state.activation);                 // [B, T, D]
+        state.residual = o_->Apply(state.activation).add_(state.residual);               // [B, T, D]
         state.activation = RmsNorm(state.residual, post_norm_, config_.rms_norm_eps);  // [B, T, D]
         experts_->Route(state.activation, state.extra);
         if (observe) experts_->ObserveInput(state.activation, state.extra, observe);

@@ -13,6 +13,7 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/grids/device_grid.h"
 #include "bitlaw/sdk/grids/effective_bits.h"
+#include "bitlaw/sdk/grids/finite.h"
 #include "bitlaw/sdk/machine/vector_code.h"
 
 namespace bitlaw {
@@ -179,7 +180,7 @@ void AddScaleDiagnostics(const ScaleCheck& check, QuantizedLinear& quantized) {
 }
 
 void CheckFinite(const at::Tensor& weight, const std::string& layer) {
-  if (at::isfinite(weight).all().item<bool>()) return;
+  if (IsFinite(weight)) return;
   throw Error(ErrorKind::kNumerical,
               fmt::format("{}: {} of {} weights are not finite. A grid needs finite weights. Look for a damaged "
                           "checkpoint or an overflow in its dtype.",
