@@ -1,14 +1,17 @@
 #include "math/matrix_product.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "bitlaw/base/error.h"
+#include "math/shared_work.h"
 
 #ifdef BITLAW_HAS_ONEDNN
 #include <dnnl.hpp>
@@ -155,6 +158,21 @@ void AddTransposedProduct(const at::Tensor&, const at::Tensor&, at::Tensor) {
 
 namespace {
 
+// Of a product of many rows each thread multiplies whole slabs of them by itself: two threads inside oneDNN or a BLAS wait for
+// each other, and lose up to a quarter of their speed (docs/benchmarks.md). A row's result is the same in any slab of
+// 16 rows or more.
+constexpr int64_t kLeastSlabRows = 128, kMostSlabRows = 512;
+
+int64_t RowSlabs(int64_t rows) {
+  const int64_t threads = at::get_num_threads();
+  if (threads == 1 || rows < threads * kLeastSlabRows) return 1;
+  return std::max(threads, (rows + kMostSlabRows - 1) / kMostSlabRows);
+}
+
+int64_t SlabStart(int64_t slab, int64_t slabs, int64_t rows) {
+  return slab == slabs ? rows : slab * rows / slabs / 16 * 16;
+}
+
 // x W^T of contiguous float32 matrices.
 at::Tensor Float32Product(const at::Tensor& x, const at::Tensor& weight) {
   const int64_t rows = x.size(0), inner = x.size(1), columns = weight.size(0);
@@ -173,8 +191,17 @@ at::Tensor Float32Product(const at::Tensor& x, const at::Tensor& weight) {
   }
 #endif
   at::Tensor product = at::empty({rows, columns}, x.options());
-  MultiplyFloat32(true, rows, columns, inner, x.data_ptr<float>(), inner, weight.data_ptr<float>(), inner,
-                  product.data_ptr<float>(), columns);
+  const float *const from = x.data_ptr<float>(), *const by = weight.data_ptr<float>();
+  float* const to = product.data_ptr<float>();
+  const int64_t slabs = RowSlabs(rows);
+  if (slabs == 1) {
+    MultiplyFloat32(true, rows, columns, inner, from, inner, by, inner, to, columns);
+    return product;
+  }
+  ShareOut(slabs, [&](int64_t slab) {
+    const int64_t first = SlabStart(slab, slabs, rows), count = SlabStart(slab + 1, slabs, rows) - first;
+    MultiplyFloat32(true, count, columns, inner, from + first * inner, inner, by, inner, to + first * columns, columns);
+  });
   return product;
 }
 

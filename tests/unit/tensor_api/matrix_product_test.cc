@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "bitlaw/sdk/machine/torch_threads.h"
+
 namespace bitlaw {
 namespace {
 
@@ -32,6 +34,20 @@ TEST(TimesTransposed, OfBfloat16IsTheProductForAnyNumberOfRows) {
     // Values of up to 50 have steps of 1/4.
     EXPECT_LE(largest(TimesTransposed(x, weight).to(at::kDouble) - exact), 0.13) << rows;
     EXPECT_LE(largest(TimesTransposed(x, weight, bias).to(at::kDouble) - exact - bias.to(at::kDouble)), 0.13) << rows;
+  }
+}
+
+// Rows go to threads in slabs: 300 and 1,001 rows to two and three of them.
+TEST(TimesTransposed, SameBytesForAnyNumberOfThreads) {
+  for (const int64_t rows : {300, 385, 1001}) {
+    const at::Tensor x = Random({rows, 320}, 12), weight = Random({70, 320}, 13);
+    SetTorchThreads(1);
+    const at::Tensor alone = TimesTransposed(x, weight);
+    for (const int threads : {2, 3}) {
+      SetTorchThreads(threads);
+      EXPECT_TRUE(at::equal(alone, TimesTransposed(x, weight))) << rows << " rows, " << threads << " threads";
+    }
+    SetTorchThreads(0);
   }
 }
 
