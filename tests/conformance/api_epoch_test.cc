@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kEpoch = 6;
 constexpr const char* kDigest =
-    "e4fae415a20fcb1e7145b56f751e0040ca5aa32a9f3178f7b9d1dd9bccff4b38";
+    "b4a342e09963540b90d47ba6712eb63468a087a90e1c8c9786570fd6bc7c6785";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {

@@ -19,8 +19,9 @@ namespace {
 
 constexpr size_t kMostWaiting = 8;  // Layers on the device that wait for their copy.
 
-std::array<at::Tensor*, 6> TensorsOf(QuantizedLinear& linear) {
-  return {&linear.codes, &linear.scales, &linear.zeros, &linear.group_index, &linear.levels, &linear.input_scale};
+std::array<at::Tensor*, 7> TensorsOf(QuantizedLinear& linear) {
+  return {&linear.codes,     &linear.scales, &linear.zeros,      &linear.group_index,
+          &linear.row_index, &linear.levels, &linear.input_scale};
 }
 
 void AddTensor(Digest& digest, const at::Tensor& tensor) {
@@ -41,6 +42,12 @@ void CodesDigest::Add(const QuantizedLayer& layer) {
                             q.activation->per_token, q.activation->static_scale));
   }
   for (const at::Tensor& tensor : {q.codes, q.scales, q.zeros, q.group_index, q.input_scale}) AddTensor(digest_, tensor);
+  if (q.scale_divisor != 1.0F) digest_.Add(fmt::format("scale_divisor {}\n", q.scale_divisor));
+  if (q.has_real_zeros()) digest_.Add("real zeros\n");
+  if (q.row_index.defined()) {
+    digest_.Add(fmt::format("row_index, {} rows\n", q.scales.size(0)));
+    AddTensor(digest_, q.row_index);
+  }
   if (q.levels.defined()) {
     digest_.Add(fmt::format("levels {}\n", q.levels.numel()));
     AddTensor(digest_, q.levels);

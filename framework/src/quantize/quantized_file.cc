@@ -17,6 +17,7 @@
 #include "bitlaw/sdk/checkpoint/mapped_file.h"
 #include "bitlaw/sdk/checkpoint/packed_codes.h"
 #include "bitlaw/sdk/checkpoint/safetensors.h"
+#include "bitlaw/sdk/grids/float_format.h"
 
 namespace bitlaw {
 namespace {
@@ -51,11 +52,21 @@ std::vector<Part> PartsOf(const QuantizedLayer& layer) {
   parts.push_back({name + ".codes", "U8", {static_cast<int64_t>(packed.size())}, {packed.begin(), packed.end()}, 1});
   if (q.scale_dtype == "float16") {
     add(".scales", "F16", q.scales.to(at::kHalf), 2);
-  } else {
+  } else if (q.scale_dtype == "float32") {
     add(".scales", "F32", q.scales, 4);
+  } else {
+    const FloatFormat format = FloatFormatOf(q.scale_dtype);
+    add(".scales", SafetensorsDtype(format), EncodeFloats(format, q.StoredScales()), 1);
   }
-  add(".zeros", "U8", q.zeros, 1);
+  if (q.has_real_zeros() && q.scale_dtype == "float16") {
+    add(".zeros", "F16", q.zeros.to(at::kHalf), 2);
+  } else if (q.has_real_zeros()) {
+    add(".zeros", "F32", q.zeros, 4);
+  } else {
+    add(".zeros", "U8", q.zeros, 1);
+  }
   add(".group_index", "I32", q.group_index, 4);
+  if (q.row_index.defined()) add(".row_index", "I32", q.row_index, 4);
   if (q.input_scale.defined()) add(".input_scale", "F32", q.input_scale, 4);
   if (q.levels.defined()) add(".levels", "F32", q.levels, 4);
   return parts;
@@ -84,6 +95,9 @@ json CardOf(const QuantizedLayer& layer) {
                {"bits_per_weight", layer.bits_per_weight},
                {"diagnostics", json::array()}};
   if (q.levels.defined()) card["levels"] = q.levels.numel();
+  if (q.has_real_zeros()) card["real_zeros"] = true;
+  if (q.row_index.defined()) card["scale_rows"] = q.scales.size(0);
+  if (q.scale_divisor != 1.0F) card["scale_divisor"] = q.scale_divisor;
   for (const auto& [name, value] : q.diagnostics) card["diagnostics"].push_back({name, value});  // NaN becomes null
   if (q.activation) {
     card["activation"] = GridCard(*q.activation);
@@ -140,6 +154,38 @@ ActivationGrid KvGridOf(const json& card) {
   return grid;
 }
 
+// Scales, zeros and what they are of.
+void ReadParameters(const json& card, const Contents& contents, const LinearShape& shape, int64_t groups,
+                    QuantizedLinear& q) {
+  int64_t rows = shape.out_features;
+  if (card.contains("scale_rows")) {
+    q.row_index = contents.Read(shape.name + ".row_index", "I32", at::kInt, {rows});
+    rows = card["scale_rows"];
+    if (rows < 1 || rows > shape.out_features) {
+      throw std::invalid_argument("layer '" + shape.name + "' has rows of scales out of range");
+    }
+  }
+  const auto read_half_or_float = [&](const char* suffix) {
+    return q.scale_dtype == "float16"
+               ? contents.Read(shape.name + suffix, "F16", at::kHalf, {rows, groups}).to(at::kFloat)
+               : contents.Read(shape.name + suffix, "F32", at::kFloat, {rows, groups});
+  };
+  if (q.scale_dtype == "float16" || q.scale_dtype == "float32") {
+    q.scales = read_half_or_float(".scales");
+  } else {
+    if (q.scale_dtype != "float8_e4m3fn" && q.scale_dtype != "float8_e8m0fnu") {
+      throw std::invalid_argument("layer '" + shape.name + "' has scales of the unknown type '" + q.scale_dtype + "'");
+    }
+    const FloatFormat format = FloatFormatOf(q.scale_dtype);
+    q.scale_divisor = card.value("scale_divisor", 1.0F);
+    q.scales =
+        DecodeFloats(format, contents.Read(shape.name + ".scales", SafetensorsDtype(format), at::kByte, {rows, groups}))
+            .div_(q.scale_divisor);
+  }
+  q.zeros = card.value("real_zeros", false) ? read_half_or_float(".zeros")
+                                            : contents.Read(shape.name + ".zeros", "U8", at::kByte, {rows, groups});
+}
+
 QuantizedLayer ReadLayer(const json& card, const Contents& contents) {
   QuantizedLayer layer;
   LinearShape& shape = layer.shape;
@@ -168,10 +214,7 @@ QuantizedLayer ReadLayer(const json& card, const Contents& contents) {
   q.codes = at::empty({rows, columns}, at::kByte);
   UnpackCodes({packed.data_ptr<uint8_t>(), static_cast<size_t>(packed.numel())}, q.bits,
               {q.codes.data_ptr<uint8_t>(), static_cast<size_t>(q.codes.numel())});
-  q.scales = q.scale_dtype == "float16"
-                 ? contents.Read(shape.name + ".scales", "F16", at::kHalf, {rows, groups}).to(at::kFloat)
-                 : contents.Read(shape.name + ".scales", "F32", at::kFloat, {rows, groups});
-  q.zeros = contents.Read(shape.name + ".zeros", "U8", at::kByte, {rows, groups});
+  ReadParameters(card, contents, shape, groups, q);
   q.group_index = contents.Read(shape.name + ".group_index", "I32", at::kInt, {columns});
   if (contents.Has(shape.name + ".input_scale")) {
     q.input_scale = contents.Read(shape.name + ".input_scale", "F32", at::kFloat, {columns});

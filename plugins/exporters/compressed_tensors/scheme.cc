@@ -22,6 +22,8 @@ Scheme SchemeOf(const ExportLayer& layer) {
 std::string ExplainNoScheme(const ExportLayer& layer, bool takes_scattered) {
   const QuantizedLinear& q = layer.linear;
   if (q.levels.defined()) return "its grid has levels of its own; the format holds integers. Use grid uniform.";
+  if (q.has_real_zeros()) return "its zero points are real numbers; the format holds integers. Use exporter dense.";
+  if (q.row_index.defined()) return "its rows share scales, which the format cannot say. Use exporter dense.";
   if (q.input_scale.defined()) return "its inputs are divided by a scale, which the format cannot say.";
   const Scheme scheme = SchemeOf(layer);
   if (scheme.group_size != 0 && layer.shape.in_features % scheme.group_size != 0) {

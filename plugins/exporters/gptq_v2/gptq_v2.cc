@@ -18,6 +18,8 @@ std::string ExplainLayer(const ExportLayer& layer, const QuantizedLinear& first)
   const QuantizedLinear& q = layer.linear;
   const int64_t columns = layer.shape.in_features, rows = layer.shape.out_features;
   if (q.levels.defined()) return "its grid has levels of its own; the format holds integers. Use grid uniform.";
+  if (q.has_real_zeros()) return "its zero points are real numbers; the format holds integers. Use exporter dense.";
+  if (q.row_index.defined()) return "its rows share scales, which the format cannot say. Use exporter dense.";
   if (q.activation) return "its inputs are rounded, which the format cannot say. Leave activations out.";
   if (q.input_scale.defined()) return "its inputs are divided by a scale, which the format cannot say.";
   if (q.bits != 2 && q.bits != 3 && q.bits != 4 && q.bits != 8) {

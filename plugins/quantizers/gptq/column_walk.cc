@@ -32,14 +32,22 @@ BITLAW_VECTOR_CODE void StepColumn(float* __restrict w, const float* __restrict 
 
 // The same on a grid of levels.
 BITLAW_VECTOR_CODE void StepLevels(float* __restrict w, const float* __restrict u, int64_t columns_right,
-                                   const float* __restrict scale, const float* __restrict midpoints,
-                                   const float* __restrict levels, int64_t midpoint_count, float* __restrict code,
+                                   const float* __restrict scale, const float* __restrict bounds,
+                                   const float* __restrict levels, int64_t bound_count, float* __restrict code,
                                    float* __restrict error) {
   const float diagonal = u[0];
   int32_t nearest[kLanes] = {};
-  for (int64_t k = 0; k < midpoint_count; ++k) {
-    const float midpoint = midpoints[k];
-    for (int64_t l = 0; l < kLanes; ++l) nearest[l] += w[l] / scale[l] > midpoint ? 1 : 0;
+  float x[kLanes];
+  for (int64_t l = 0; l < kLanes; ++l) x[l] = w[l] / scale[l];
+  if (bound_count < 16) {
+    for (int64_t k = 0; k < bound_count; ++k) {
+      const float bound = bounds[k];
+      for (int64_t l = 0; l < kLanes; ++l) nearest[l] += x[l] > bound ? 1 : 0;
+    }
+  } else {
+    for (auto step = static_cast<int32_t>((bound_count + 1) / 2); step > 0; step /= 2) {  // NearestLevel() abreast.
+      for (int64_t l = 0; l < kLanes; ++l) nearest[l] += x[l] > bounds[nearest[l] + step - 1] ? step : 0;
+    }
   }
   for (int64_t l = 0; l < kLanes; ++l) {
     code[l] = static_cast<float>(nearest[l]);
@@ -68,7 +76,7 @@ class PieceWalk {
         codes_(codes.data_ptr<uint8_t>() + first_row * columns_),
         scales_(scales.data_ptr<float>() + first_row * groups_),
         zeros_(zeros.data_ptr<float>() + first_row * groups_),
-        midpoints_(Midpoints(plan.grid->levels())),
+        bounds_(BoundsOf(*plan.grid)),
         tile_(static_cast<size_t>(plan.block_size * kLanes)),
         errors_(at::empty({rows, plan.block_size}, at::kFloat)) {}
 
@@ -114,8 +122,8 @@ class PieceWalk {
       if (levels.empty()) {
         StepColumn(&tile_[j * kLanes], u, count - j - 1, scale, zero, max_code, code, error);
       } else {
-        StepLevels(&tile_[j * kLanes], u, count - j - 1, scale, midpoints_.data(), levels.data(),
-                   static_cast<int64_t>(midpoints_.size()), code, error);
+        StepLevels(&tile_[j * kLanes], u, count - j - 1, scale, bounds_.data(), levels.data(),
+                   static_cast<int64_t>(bounds_.size()), code, error);
       }
       for (int64_t l = 0; l < lanes; ++l) {
         codes_[(row + l) * columns_ + position] = static_cast<uint8_t>(code[l]);
@@ -154,7 +162,7 @@ class PieceWalk {
   uint8_t* codes_;
   float* scales_;
   float* zeros_;
-  std::vector<float> midpoints_;
+  std::vector<float> bounds_;  // BoundsOf() the grid.
   std::vector<float> tile_;  // [block_size, kLanes]
   at::Tensor errors_;        // [rows, block_size]
 };

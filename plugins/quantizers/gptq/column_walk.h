@@ -16,9 +16,18 @@ enum class GroupParams {
   kStatic,   ///< Before the walk, from the weights as they are.
 };
 
+/// Rows [first_row, first_row + rows) and the grid of the tensor that they are of.
+struct RowsOnGrid {
+  int64_t first_row = 0, rows = 0;
+  const WeightGrid* grid = nullptr;
+};
+
 /// What the column walk needs beside the weights.
 struct ColumnWalkPlan {
   const WeightGrid* grid = nullptr;
+  /// On a device, where the rows are those of several tensors: whose grids differ from `grid` in the parameters of groups
+  /// alone. Empty: `grid` is that of all rows.
+  std::vector<RowsOnGrid> tensors;
   GroupParams group_params = GroupParams::kRef;
   int64_t group_size = 128;  ///< Effective: 1 to C_in.
   int64_t block_size = 128;  ///< Columns between two updates of the rest of the row.

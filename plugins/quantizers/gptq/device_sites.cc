@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -120,6 +121,7 @@ class SitesOnDevice {
   std::vector<std::vector<QuantizedLinear>> Run() {
     GatherWeights();
     Factor();
+    FindGrids();
     Walk();
     return Results();
   }
@@ -185,16 +187,37 @@ class SitesOnDevice {
     ThrowNotPositiveDefinite(settings_, readers(e).front(), *sites_[e].calibration);
   }
 
+  // The grid of each reader's weight, where it is the tensor's own; now that all weights are known to be finite.
+  void FindGrids() {
+    for (int64_t e = 0; e < count_; ++e) {
+      for (size_t i = 0; i < readers(e).size(); ++i) {
+        own_grids_.push_back(GridFor(grid_, RowsOf(original_, e, i)));
+        tensors_.push_back({e * rows_ + first_rows_[i], readers(e)[i].out_features, own_grids_.back().get()});
+      }
+    }
+    const bool is_shared = std::all_of(tensors_.begin(), tensors_.end(),
+                                       [&](const RowsOnGrid& tensor) { return tensor.grid == &grid_; });
+    if (is_shared) tensors_ = {{0, count_ * rows_, &grid_}};
+  }
+
+  void FindAllGroups(const at::Tensor& weight, const at::Tensor& scales, const at::Tensor& zeros) const {
+    for (const auto& [first, rows, grid] : tensors_) {
+      FindAllGroupsOf(*grid, weight.narrow(0, first, rows), settings_.group_size, scales.narrow(0, first, rows),
+                      zeros.narrow(0, first, rows));
+    }
+  }
+
   void Walk() {
     at::Tensor weight = original_.clone();
     codes_ = at::empty(weight.sizes(), Options(at::kByte));
     scales_ = at::empty({count_ * rows_, groups_}, Options(at::kFloat));
     zeros_ = at::empty_like(scales_);
-    if (one_grid_a_row_) FindAllGroupsOf(grid_, weight, settings_.group_size, scales_, zeros_);
+    if (one_grid_a_row_) FindAllGroups(weight, scales_, zeros_);
     OfSites(weight).masked_fill_(dead_.unsqueeze(1), 0.0);
-    if (is_static_) FindAllGroupsOf(grid_, weight, settings_.group_size, scales_, zeros_);
+    if (is_static_) FindAllGroups(weight, scales_, zeros_);
     if (settings_.act_order) weight = OfSites(weight).gather(2, OrderOfRows()).view_as(weight);
-    const ColumnWalkPlan plan = WalkPlanOf(settings_, columns_);
+    ColumnWalkPlan plan = WalkPlanOf(settings_, columns_);
+    plan.tensors = tensors_;
     WalkColumnsOnDevice(plan, group_of_, weight, factor_, codes_, scales_, zeros_);
     factor_.reset();
     if (!settings_.act_order) return;
@@ -206,7 +229,7 @@ class SitesOnDevice {
 
   std::vector<std::vector<QuantizedLinear>> Results() {
     const at::Tensor nearest_scales = at::empty_like(scales_), nearest_zeros = at::empty_like(scales_);
-    FindAllGroupsOf(grid_, original_, settings_.group_size, nearest_scales, nearest_zeros);
+    FindAllGroups(original_, nearest_scales, nearest_zeros);
     const at::Tensor group =
         at::arange(columns_, Options(at::kLong)).floor_divide(EffectiveGroupSize(settings_.group_size, columns_));
     const at::Tensor nearest_codes = NearestCodesOf(grid_, original_, nearest_scales, nearest_zeros, group);
@@ -219,6 +242,7 @@ class SitesOnDevice {
         const auto layer = [&](const at::Tensor& codes, const at::Tensor& scales, const at::Tensor& zeros,
                                at::Tensor index) {
           QuantizedLinear made = on_grid;
+          made.scale_divisor = own_grids_[static_cast<size_t>(e) * readers(e).size() + i]->scale_divisor();
           made.codes = RowsOf(codes, e, i);
           made.scales = RowsOf(scales, e, i);
           made.zeros = RowsOf(zeros, e, i).to(at::kByte);
@@ -275,6 +299,8 @@ class SitesOnDevice {
   const bool one_grid_a_row_, is_static_;
   std::vector<int64_t> first_rows_;  // Of each reader within a site's rows.
   int64_t rows_ = 0;
+  std::vector<std::shared_ptr<const WeightGrid>> own_grids_;  // [E, readers]
+  std::vector<RowsOnGrid> tensors_;    // All rows, in runs of one grid.
   at::Tensor original_;                // [E R, C] float32
   at::Tensor dead_;                    // [E, C] bool: H[j, j] = 0
   at::Tensor order_;                   // [E, C] int64: the column of each step; only with act_order.

@@ -36,9 +36,9 @@ class DeviceWalk {
         group_of_(group_of),
         errors_(at::empty({rows_, plan.block_size}, weight.options())) {
     if (const std::span<const float> levels = plan.grid->levels(); !levels.empty()) {
-      const std::vector<float> midpoints = Midpoints(levels);
+      const std::vector<float> bounds = BoundsOf(*plan.grid);
       levels_ = at::tensor(at::ArrayRef<float>(levels.data(), levels.size()), at::kFloat).to(weight.device());
-      midpoints_ = at::tensor(at::ArrayRef<float>(midpoints), at::kFloat).to(weight.device());
+      bounds_ = at::tensor(at::ArrayRef<float>(bounds), at::kFloat).to(weight.device());
     }
   }
 
@@ -71,7 +71,10 @@ class DeviceWalk {
       const int64_t held = std::min(size, begin + count - position);
       weight_.narrow(1, position, held).copy_(tile_.narrow(1, position - begin, held));
     }
-    FindGroupsOf(*plan_.grid, weight_.narrow(1, position, size), scales_.select(1, group), zeros_.select(1, group));
+    ForEachGrid(plan_, rows_, [&](const WeightGrid& grid, int64_t first, int64_t rows) {
+      FindGroupsOf(grid, weight_.narrow(0, first, rows).narrow(1, position, size),
+                   scales_.narrow(0, first, rows).select(1, group), zeros_.narrow(0, first, rows).select(1, group));
+    });
   }
 
   // Columns [from, from + part) of the block that begins at `begin`.
@@ -90,8 +93,8 @@ class DeviceWalk {
                      static_cast<const float*>(zeros_.data_ptr<float>()), groups,
                      static_cast<const int*>(group_of_.data_ptr<int32_t>() + from),
                      levels_.defined() ? static_cast<const float*>(levels_.data_ptr<float>()) : nullptr,
-                     levels_.defined() ? static_cast<const float*>(midpoints_.data_ptr<float>()) : nullptr,
-                     levels_.defined() ? static_cast<int>(levels_.numel()) : 0,
+                     levels_.defined() ? static_cast<const float*>(bounds_.data_ptr<float>()) : nullptr,
+                     levels_.defined() ? static_cast<int>(bounds_.numel()) : 0,
                      static_cast<float>((1 << plan_.grid->bits()) - 1), rows, factor_step, columns,
                      static_cast<int>(part));
     const int64_t right = begin + count - from - part;
@@ -110,7 +113,7 @@ class DeviceWalk {
   const at::Tensor& group_of_;     // [items, C_in] int32
   at::Tensor errors_;              // [rows, block_size]
   at::Tensor tile_;                // [rows, count] The block's weights with all compensation.
-  at::Tensor levels_, midpoints_;  // Of a grid of levels.
+  at::Tensor levels_, bounds_;     // Of a grid of levels; BoundsOf().
 };
 
 }  // namespace

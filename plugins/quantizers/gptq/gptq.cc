@@ -135,7 +135,7 @@ GptqSettings GptqSettings::From(const Options& options) {
 }
 
 std::string GptqQuantizer::ExplainUnsupported(const LinearShape& layer) const {
-  return ExplainGroupSize(layer, settings_.group_size, settings_.allow_partial_group);
+  return ExplainGroupsOn(*settings_.grid, layer, settings_.group_size, settings_.allow_partial_group);
 }
 
 double GptqQuantizer::BitsRequested(const LinearShape&) const { return settings_.grid->bits(); }
@@ -151,6 +151,10 @@ CalibrationNeeds GptqQuantizer::needs() const {
   needs.second_moment = true;
   needs.second_moment_float64 = settings_.hessian_float64;
   return needs;
+}
+
+void GptqQuantizer::RoundToNearest(const LinearShape& layer, const at::Tensor& weight, QuantizedLinear& rounded) const {
+  rounded = bitlaw::RoundToNearest(*settings_.grid, weight, settings_.group_size, layer.name);
 }
 
 void GptqQuantizer::Check(const LinearShape& layer, const LayerCalibration& calibration) const {
@@ -176,7 +180,7 @@ QuantizedLinear GptqQuantizer::Quantize(const LinearShape& layer, const at::Tens
   return WithTorchErrors("quantizer 'gptq', " + layer.name, [&]() -> QuantizedLinear {
     if (calibration.tokens == 0) {
       CheckFinite(weight, layer.name);
-      QuantizedLinear nearest = RoundToNearest(*settings_.grid, weight, settings_.group_size, layer.name);
+      QuantizedLinear nearest = bitlaw::RoundToNearest(*settings_.grid, weight, settings_.group_size, layer.name);
       nearest.fallback = QuantizeFallback::kRoundToNearest;
       return nearest;
     }
@@ -283,12 +287,14 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   CheckFinite(given_weight, layer.name);
   const at::Tensor original = given_weight.detach().to(at::kCPU, at::kFloat).contiguous();  // [C_out, C_in]
   at::Tensor weight = original.clone();
+  const std::shared_ptr<const WeightGrid> grid = GridFor(*settings_.grid, original);
 
   const int64_t rows = layer.out_features, columns = layer.in_features;
   const int64_t groups = GroupCount(settings_.group_size, columns);
   const bool one_grid_a_row = settings_.group_size == -1;
   const bool is_static = settings_.group_params == GroupParams::kStatic && !one_grid_a_row;
   ColumnWalkPlan plan = WalkPlanOf(settings_, columns);
+  plan.grid = grid.get();
   plan.group_of_position.resize(columns);
   std::vector<int32_t> group_of_column(columns);
   for (int64_t k = 0; k < columns; ++k) {
@@ -299,7 +305,7 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   at::Tensor codes = at::empty({rows, columns}, weight.options().dtype(at::kByte));
   at::Tensor scales = at::empty({rows, groups}, weight.options()), zeros = at::empty({rows, groups}, weight.options());
   const auto find_all_grids = [&] {
-    const QuantizedLinear plain = RoundToNearest(*settings_.grid, weight, settings_.group_size, layer.name);
+    const QuantizedLinear plain = bitlaw::RoundToNearest(*grid, weight, settings_.group_size, layer.name);
     scales.copy_(plain.scales);
     zeros.copy_(plain.zeros);
   };
@@ -312,9 +318,9 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
     weight = weight.index_select(1, order);
   }
   WalkColumns(plan, weight, factor.damped.factor, codes, scales, zeros);
-  const ScaleCheck check = CheckScales(settings_.grid->scale_dtype(), scales, layer.name);
+  const ScaleCheck check = CheckScales(grid->scale_dtype(), scales, layer.name);
 
-  QuantizedLinear result = OnGrid(*settings_.grid);
+  QuantizedLinear result = OnGrid(*grid);
   result.group_size = plan.group_size;
   result.codes = settings_.act_order ? at::empty_like(codes).index_copy_(1, order, codes) : codes;
   result.scales = scales;
@@ -322,7 +328,7 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   result.group_index = at::tensor(at::ArrayRef<int32_t>(group_of_column), at::kInt);
   if (factor.damped.damp != settings_.damp) result.fallback = QuantizeFallback::kDampingRaised;
 
-  const QuantizedLinear nearest = RoundToNearest(*settings_.grid, original, settings_.group_size, layer.name);
+  const QuantizedLinear nearest = bitlaw::RoundToNearest(*grid, original, settings_.group_size, layer.name);
   const double whole = HessianError(original, factor.hessian);
   const auto relative_error = [&](const QuantizedLinear& q) {
     return whole > 0 ? HessianError(original - q.Dequantize(), factor.hessian) / whole : 0.0;

@@ -68,6 +68,8 @@ class GptqQuantizer final : public Quantizer {
     return GroupFactors(settings_.group_size, model);
   }
   CalibrationNeeds needs() const override;
+  bool rounds_to_nearest() const override { return true; }
+  void RoundToNearest(const LinearShape& layer, const at::Tensor& weight, QuantizedLinear& rounded) const override;
 
   /// Diagnostics: damp, dead_columns, calibration_tokens, hessian_error, hessian_error_rtn (both
   /// tr((W - Q) H (W - Q)^T) / tr(W H W^T); rtn: the same grid without compensation), subnormal_scales (float16 only), smallest_scales

@@ -18,11 +18,12 @@ __device__ inline float RoundHalfToEven(float x) { return __fsub_rn(__fadd_rn(x,
 //   codes    [items rows, code_stride], errors [items rows, error_stride]: from the first of these columns on; written
 //   scales, zeros [items rows, groups];  group_of [count] the group of each column; that of the next item lies group_step
 //            further
-//   levels, midpoints: of a grid of levels; level_count is 0 on a grid of integers, whose largest code is max_code
+//   levels, bounds: of a grid of levels, and where their cells end, 2^k - 1 of them; bound_count is 0 on a grid of
+//            integers, whose largest code is max_code
 extern "C" __global__ void WalkTile(const float* tile, long long tile_stride, const float* factor, long long factor_stride,
                                     unsigned char* codes, long long code_stride, float* errors, long long error_stride,
                                     const float* scales, const float* zeros, long long groups, const int* group_of,
-                                    const float* levels, const float* midpoints, int level_count, float max_code,
+                                    const float* levels, const float* bounds, int bound_count, float max_code,
                                     long long rows, long long factor_step, long long group_step, int count) {
   extern __shared__ float u[];  // [count, kMostColumns]
   const long long rows_per_block = blockDim.x / kThreads, blocks_per_item = (rows + rows_per_block - 1) / rows_per_block;
@@ -58,7 +59,7 @@ extern "C" __global__ void WalkTile(const float* tile, long long tile_stride, co
       }
       const float x = __shfl_sync(0xffffffffu, w[s], owner, kThreads);
       float code, error;
-      if (level_count == 0) {
+      if (bound_count == 0) {
         code = __fadd_rn(RoundHalfToEven(__fdiv_rn(x, scale)), zero);
         code = code > 0.0f ? code : 0.0f;
         code = code < max_code ? code : max_code;
@@ -66,7 +67,7 @@ extern "C" __global__ void WalkTile(const float* tile, long long tile_stride, co
       } else {
         const float at = __fdiv_rn(x, scale);
         int nearest = 0;
-        for (int c = 0; c + 1 < level_count; ++c) nearest += at > midpoints[c] ? 1 : 0;
+        for (int step = (bound_count + 1) / 2; step > 0; step /= 2) nearest += at > bounds[nearest + step - 1] ? step : 0;
         code = (float)nearest;
         error = __fdiv_rn(__fsub_rn(x, __fmul_rn(scale, levels[nearest])), u[j * kMostColumns + j]);
       }

@@ -7,7 +7,10 @@
 
 #include "bitlaw/sdk/grids/device_grid.h"
 #include "bitlaw/sdk/grids/integer_grid.h"
+#include "bitlaw/sdk/grids/mx_grid.h"
+#include "fp8.h"
 #include "nf4.h"
+#include "nvfp4.h"
 #include "support/device_emulation.h"
 
 namespace bitlaw::testing::device {
@@ -69,6 +72,36 @@ TEST(DeviceGrid, FindsNf4sScalesAsTheHostDoes) {
     grid.FindGroups(groups.data_ptr<float>(), 9, 33, 33, host_scales.data(), host_zeros.data());
     EXPECT_TRUE(scales.equal(at::tensor(host_scales)));
     EXPECT_TRUE(zeros.equal(at::tensor(host_zeros)));
+  }
+}
+
+TEST(DeviceGrid, FindsTheScalesOfFloatsAsTheHostDoes) {
+  const at::Tensor groups = Groups(32);
+  std::vector<std::shared_ptr<const WeightGrid>> grids;
+  for (const MxScale scale : {MxScale::kFloor, MxScale::kRound, MxScale::kCeil}) {
+    for (const FloatFormat format : {FloatFormat::kE2M1, FloatFormat::kE4M3, FloatFormat::kE5M2}) {
+      grids.push_back(std::make_shared<MxGrid>("mx", format, scale));
+    }
+  }
+  grids.push_back(GridFor(Nvfp4Grid(), groups));
+  grids.push_back(GridFor(Fp8Grid({.one_scale = true}), groups));
+  for (const FloatFormat format : {FloatFormat::kE4M3, FloatFormat::kE5M2}) {
+    for (const ScaleDtype dtype : {ScaleDtype::kFloat32, ScaleDtype::kFloat16}) {
+      grids.push_back(std::make_shared<Fp8Grid>(Fp8Grid::Rule{.format = format, .scale_dtype = dtype}));
+    }
+  }
+  for (size_t i = 0; i < grids.size(); ++i) {
+    SCOPED_TRACE(i);
+    at::Tensor scales = at::empty({9}), zeros = at::full({9}, NAN);
+    EXPECT_TRUE(grids[i]->FindGroupsOnDevice(groups, scales, zeros));
+    std::vector<float> host_scales(9), host_zeros(9);
+    grids[i]->FindGroups(groups.data_ptr<float>(), 9, 32, 32, host_scales.data(), host_zeros.data());
+    EXPECT_TRUE(scales.equal(at::tensor(host_scales))) << scales << at::tensor(host_scales);
+    EXPECT_TRUE(zeros.equal(at::tensor(host_zeros)));
+    // Rounded on the device, as a weight there is: by libtorch's operations.
+    const QuantizedLinear host = RoundToNearest(*grids[i], groups, 32, "layer");
+    EXPECT_TRUE(NearestCodesOf(*grids[i], groups, host.scales, host.zeros.to(at::kFloat), at::zeros({32}, at::kLong))
+                    .equal(host.codes));
   }
 }
 

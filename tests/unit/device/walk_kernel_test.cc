@@ -7,8 +7,11 @@
 #include <string_view>
 #include <type_traits>
 
+#include "bitlaw/sdk/grids/mx_grid.h"
 #include "column_walk.h"
+#include "fp8.h"
 #include "nf4.h"
+#include "nvfp4.h"
 #include "support/device_emulation.h"
 
 namespace bitlaw::testing::device {
@@ -103,6 +106,8 @@ Walked Walk(const Case& given, bool on_device) {
 TEST(DeviceWalk, GivesTheHostsCodesAndScalesBitForBit) {
   const UniformGrid four({.bits = 4}), three({.bits = 3, .symmetric = true}), searched({.bits = 2, .mse = true});
   const Nf4Grid levels(ScaleDtype::kFloat32);
+  const MxGrid fifteen("mxfp4", FloatFormat::kE2M1, MxScale::kFloor);
+  const Fp8Grid many({.format = FloatFormat::kE4M3});
   const auto plan = [](const WeightGrid& grid, GroupParams params, int64_t group, int64_t block, bool given) {
     ColumnWalkPlan made;
     made.grid = &grid;
@@ -122,6 +127,8 @@ TEST(DeviceWalk, GivesTheHostsCodesAndScalesBitForBit) {
       {"static groups in another order", 20, 90, plan(four, GroupParams::kStatic, 30, 90, true), true},
       {"a range search", 9, 48, plan(searched, GroupParams::kRef, 24, 48, false)},
       {"levels", 20, 64, plan(levels, GroupParams::kRef, 32, 64, false)},
+      {"fifteen levels", 20, 64, plan(fifteen, GroupParams::kRef, 32, 64, false)},
+      {"253 levels", 20, 64, plan(many, GroupParams::kRef, 32, 64, false)},
       {"a block wider than a tile", 6, 300, plan(four, GroupParams::kRef, 300, 300, false)},
       {"one grid a row", 17, 130, plan(four, GroupParams::kRef, 130, 130, true)},
   };
@@ -186,7 +193,7 @@ class Experts {
 bool AreTheSame(const QuantizedLinear& a, const QuantizedLinear& b) {
   return a.codes.equal(b.codes) && a.scales.equal(b.scales) && a.zeros.equal(b.zeros) &&
          a.group_index.equal(b.group_index) && a.diagnostics == b.diagnostics && a.fallback == b.fallback &&
-         a.group_size == b.group_size;
+         a.group_size == b.group_size && a.scale_divisor == b.scale_divisor;
 }
 
 struct SettingsCase {
@@ -203,7 +210,10 @@ std::vector<SettingsCase> AllSettings() {
       {"row", {.grid = uniform({.bits = 4, .symmetric = true}), .group_size = -1}},
       {"in_block", {.grid = uniform({.bits = 4, .mse = true}), .group_size = 20}},
       {"levels", {.grid = std::make_shared<Nf4Grid>(ScaleDtype::kFloat32), .group_size = 20}},
-      {"float64", {.grid = uniform({.bits = 4}), .group_size = 12, .allow_partial_group = true}}};
+      {"float64", {.grid = uniform({.bits = 4}), .group_size = 12, .allow_partial_group = true}},
+      {"a scale of each tensor", {.grid = std::make_shared<Nvfp4Grid>(), .group_size = 16, .allow_partial_group = true}},
+      {"253 levels", {.grid = std::make_shared<Fp8Grid>(Fp8Grid::Rule()), .group_size = 20}},
+      {"one scale a tensor", {.grid = std::make_shared<Fp8Grid>(Fp8Grid::Rule{.one_scale = true}), .group_size = -1}}};
   for (SettingsCase& one : cases) one.settings.block_size = 24;  // Two blocks.
   cases[2].settings.group_params = GroupParams::kStatic;
   cases[4].settings.group_params = GroupParams::kInBlock;

@@ -179,6 +179,22 @@ TEST_F(ExportTest, WhatAFormatCannotSayIsRefusedByLayer) {
     EXPECT_THAT(Refusal(format), HasSubstr(std::string(kGate) + ": its grid has levels of its own")) << format;
   }
   layers_.clear();
+  QuantizedLinear real = PlacedLayer(64, 32, 16, 4, false);
+  real.zeros = real.zeros.to(at::kFloat) + 0.5;
+  Add(kGate, real);
+  for (const char* format : {"gptq_v2", "compressed_tensors"}) {
+    EXPECT_THAT(Refusal(format), HasSubstr(std::string(kGate) + ": its zero points are real numbers")) << format;
+  }
+  EXPECT_EQ(Refusal("dense"), "");
+  layers_.clear();
+  QuantizedLinear shared = PlacedLayer(64, 32, 16, 4, false);
+  shared.row_index = at::arange(64, at::kInt);
+  Add(kGate, shared);
+  for (const char* format : {"gptq_v2", "compressed_tensors"}) {
+    EXPECT_THAT(Refusal(format), HasSubstr(std::string(kGate) + ": its rows share scales")) << format;
+  }
+  EXPECT_EQ(Refusal("dense"), "");
+  layers_.clear();
   QuantizedLinear fine = PlacedLayer(64, 32, 16, 4, true);
   fine.scale_dtype = "float32";
   Add(kGate, fine);

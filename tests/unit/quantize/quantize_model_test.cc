@@ -34,7 +34,7 @@ class Spy : public Quantizer {
     seen.emplace_back(layer.name, calibration);
     GridRule rule;
     rule.bits = 3;
-    QuantizedLinear result = RoundToNearest(rule, weight, 16, layer.name);
+    QuantizedLinear result = bitlaw::RoundToNearest(rule, weight, 16, layer.name);
     result.fallback = fallback;
     return result;
   }

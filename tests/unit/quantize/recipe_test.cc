@@ -62,7 +62,7 @@ class Agreeing : public Quantizer {
     for (const at::Tensor& weight : weights) largest = std::max(largest, weight.abs().max().item<float>());
     for (size_t i = 0; i < weights.size(); ++i) {
       const GridRule rule = {.bits = 4, .symmetric = true, .scale_dtype = ScaleDtype::kFloat32};
-      results[i] = RoundToNearest(rule, weights[i], -1, site.readers[i].name);
+      results[i] = bitlaw::RoundToNearest(rule, weights[i], -1, site.readers[i].name);
       results[i].scales.fill_(largest / 7);
       results[i].codes = weights[i].div(largest / 7).round_().add_(8).clamp_(0, 15).to(at::kByte);
     }

@@ -80,6 +80,59 @@ TEST(QuantizedLinear, ValidatesShapesRangesAndFiniteness) {
             "a scale and no zero point, so it is symmetric.");
 }
 
+TEST(QuantizedLinear, DequantizesRowsThatShareScales) {
+  QuantizedLinear q = SmallQuantized();
+  q.scales = q.scales.narrow(0, 1, 1).contiguous();  // 2, 0.25
+  q.zeros = q.zeros.narrow(0, 1, 1).contiguous();    // 0, 3
+  q.row_index = at::zeros({2}, at::kInt);
+  EXPECT_EQ(InvalidText(q), "valid");
+  // Row 0: (0-0)*2, (1-0)*2, (2-3)*.25, (3-3)*.25; row 1 as ever.
+  EXPECT_EQ(Values(q.Dequantize()), (std::vector<float>{0, 2, -0.25f, 0, 6, 4, -0.5f, -0.75f}));
+  q.row_index[1] = 1;
+  EXPECT_EQ(InvalidText(q),
+            "model.layers.0.self_attn.q_proj: quantized layer: row_index spans [0, 1]. Scales have 1 rows.");
+}
+
+TEST(QuantizedLinear, HasRealZeroPoints) {
+  QuantizedLinear q = SmallQuantized();
+  q.zeros = at::tensor(std::vector<float>{1.5f, -2, 0.25f, 3}).view({2, 2});
+  EXPECT_EQ(InvalidText(q), "valid");
+  // Row 0: (0-1.5)*1, (1-1.5)*1, (2+2)*.5, (3+2)*.5; row 1: (3-.25)*2, (2-.25)*2, (1-3)*.25, (0-3)*.25.
+  EXPECT_EQ(Values(q.Dequantize()), (std::vector<float>{-1.5f, -0.5f, 2, 2.5f, 5.5f, 3.5f, -0.5f, -0.75f}));
+  q.zeros[0][0] = 0.1f;
+  q.scale_dtype = "float16";
+  EXPECT_EQ(InvalidText(q),
+            "model.layers.0.self_attn.q_proj: quantized layer: scale_dtype is 'float16' but a zero is not exact in "
+            "float16.");
+  q.zeros[0][0] = NAN;
+  EXPECT_EQ(InvalidText(q), "model.layers.0.self_attn.q_proj: quantized layer: zeros hold a value that is not finite.");
+}
+
+TEST(QuantizedLinear, HasScalesOfEightBits) {
+  QuantizedLinear q = SmallQuantized();  // Scales 1, 0.5, 2, 0.25.
+  q.scale_dtype = "float8_e8m0fnu";
+  EXPECT_EQ(InvalidText(q), "valid");
+  q.scales[0][0] = 3;
+  EXPECT_EQ(InvalidText(q),
+            "model.layers.0.self_attn.q_proj: quantized layer: scale_dtype is 'float8_e8m0fnu' but a scale is not exact "
+            "in float8_e8m0fnu.");
+  q.scale_dtype = "float8_e4m3fn";
+  EXPECT_EQ(InvalidText(q), "valid");
+  q.scale_divisor = 3;  // 1 * 3, 1.5, 6 and 0.75 are values of E4M3, and so is 9.
+  EXPECT_EQ(InvalidText(q), "valid");
+  EXPECT_EQ(Values(q.StoredScales()), (std::vector<float>{9, 1.5f, 6, 0.75f}));
+  for (const float wrong : {17.0f / 3, 480.0f / 3}) {  // Five digits; above 448.
+    q.scales[0][0] = wrong;
+    EXPECT_EQ(InvalidText(q),
+              "model.layers.0.self_attn.q_proj: quantized layer: scale_dtype is 'float8_e4m3fn' but a scale is not exact "
+              "in float8_e4m3fn.");
+  }
+  q.scale_dtype = "float32";
+  EXPECT_EQ(InvalidText(q),
+            "model.layers.0.self_attn.q_proj: quantized layer: scale_divisor is 3.000000. It must be 1, or positive and "
+            "finite with scale_dtype 'float8_e4m3fn'.");
+}
+
 TEST(QuantizeFallback, HasAStableNameForRecords) {
   EXPECT_EQ(Name(QuantizeFallback::kNone), "none");
   EXPECT_EQ(Name(QuantizeFallback::kDampingRaised), "damping_raised");

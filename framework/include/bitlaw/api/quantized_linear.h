@@ -46,7 +46,8 @@ BITLAW_EXPORT std::string_view Name(QuantizeFallback fallback);
 
 /// One linear layer as codes on a grid.
 ///
-///   W[o, j] = scales[o, g] * (level(codes[o, j]) - zeros[o, g]),  g = group_index[j],  level(c) = levels[c], or c
+///   W[o, j] = scales[r, g] * (level(codes[o, j]) - zeros[r, g])
+///   r = row_index[o], or o;  g = group_index[j];  level(c) = levels[c], or c
 ///
 /// What is evaluated is Dequantize(), nothing else, so that an export of the same codes is the same model.
 struct BITLAW_EXPORT QuantizedLinear {
@@ -54,12 +55,16 @@ struct BITLAW_EXPORT QuantizedLinear {
   bool symmetric = false;
   int64_t group_size = 0;      ///< Effective: min(requested, C_in); C_in for "row".
   at::Tensor codes;            ///< [C_out, C_in] uint8
-  at::Tensor scales;           ///< [C_out, groups] float32 (or float16 values held as float32, see scale_dtype)
-  at::Tensor zeros;            ///< [C_out, groups] uint8: integer zero points, in [0, 2^bits - 1]
+  at::Tensor scales;           ///< [R, groups] float32, of the values that scale_dtype has; R = C_out without row_index
+  /// [R, groups] uint8: integer zero points, in [0, 2^bits - 1]; or float32: real ones, exact in scale_dtype.
+  at::Tensor zeros;
   at::Tensor group_index;      ///< [C_in] int32
+  at::Tensor row_index;        ///< [C_out] int32, in [0, R - 1]: rows that share scales. Undefined: none do.
   /// [levels] float32, ascending, at most 2^bits: what codes stand for (WeightGrid::levels()). Undefined: integers.
   at::Tensor levels;
-  std::string scale_dtype;     ///< "float32" or "float16": what the scales are exact in.
+  /// "float32", "float16", "float8_e8m0fnu" or "float8_e4m3fn": what scales (times scale_divisor) are exact in.
+  std::string scale_dtype;
+  float scale_divisor = 1.0F;  ///< WeightGrid::scale_divisor(): a tensor's scale, 1 but for "float8_e4m3fn".
   at::Tensor input_scale;      ///< [C_in] float32 or undefined: inputs are divided by it (AWQ, SmoothQuant).
   std::optional<ActivationGrid> activation;
   QuantizeFallback fallback = QuantizeFallback::kNone;
@@ -69,6 +74,10 @@ struct BITLAW_EXPORT QuantizedLinear {
 
   /// [C_out, C_in] float32 by the formula above.
   at::Tensor Dequantize() const;
+
+  /// [R, groups] float32, exact in scale_dtype: scales = StoredScales() / scale_divisor.
+  at::Tensor StoredScales() const;
+  bool has_real_zeros() const { return zeros.scalar_type() == at::kFloat; }
 
   /// Whether column j is of group j / group_size: no file needs a group index then.
   bool GroupsAreRuns() const;

@@ -50,15 +50,34 @@ class BITLAW_EXPORT WeightGrid {
   /// The points of a group at scale 1, ascending, at most 2^bits. Empty: the integers 0 .. 2^bits - 1.
   virtual std::span<const float> levels() const { return {}; }
 
+  /// Where a level's cell ends, one fewer than levels(): x = w / scale has a code above c exactly if x > bounds()[c].
+  /// Empty: halfway between two levels, and halfway belongs to the lower one.
+  virtual std::span<const float> bounds() const { return {}; }
+
   /// Whether a zero point is stored for each group, in `bits` bits. Otherwise it is the same for all groups: 0 where
   /// there are levels.
   virtual bool stores_zeros() const = 0;
 
-  /// What scales are exact in: "float16" or "float32". FindGroups() rounds to it, so that what is evaluated is what an
-  /// exporter writes.
+  /// What scales are exact in: "float16", "float32", "float8_e8m0fnu" (powers of two) or "float8_e4m3fn" (times
+  /// scale_divisor()). FindGroups() rounds to it, so that what is evaluated is what an exporter writes.
   virtual std::string_view scale_dtype() const = 0;
-  /// Bits in which the scale of a group is stored: 16, 32, or 8 for scales that are rounded further.
+  /// Bits in which the scale of a group is stored: 16, 32, 8; 0 where all groups of a tensor have one scale.
   virtual int scale_bits() const = 0;
+  /// Bits that are stored once a tensor: those of a scale of all of it.
+  virtual int tensor_bits() const { return 0; }
+
+  /// Why groups cannot have `group_size` columns (-1: the row), for a grid whose blocks have one size. Empty exactly when
+  /// they can.
+  virtual std::string ExplainGroupSize(int64_t /*group_size*/) const { return ""; }
+
+  /// The grid of one tensor, for grids that look at all of it before its groups: FindGroups() is then called on what this
+  /// gives, which differs from this grid in the parameters of groups and in scale_divisor() alone. Null for grids whose
+  /// groups are all there is to see.
+  /// Shapes   weight [C_out, C_in] float32 on any device, finite.
+  virtual std::shared_ptr<const WeightGrid> ForTensor(const at::Tensor& /*weight*/) const { return nullptr; }
+
+  /// Scales are those of scale_dtype() divided by this, in float32. Other than 1 only on what ForTensor() gave.
+  virtual float scale_divisor() const { return 1.0F; }
 
   /// Finds scale and zero of `rows` groups at once: row r of `weights` is weights[r * row_stride + (0 .. columns - 1)].
   ///
@@ -124,6 +143,17 @@ class BITLAW_EXPORT Quantizer {
   }
 
   virtual CalibrationNeeds needs() const = 0;
+
+  /// Whether RoundToNearest() works, which transforms may need that search for what rounding hurts least.
+  virtual bool rounds_to_nearest() const { return false; }
+
+  /// What a layer's weights would be if each went to the nearest point of its grid, without any calibration.
+  /// Shapes   weight [C_out, C_in] float32; rounded is to be filled in, on the same device.
+  /// Errors   as Quantize(). Called only if rounds_to_nearest().
+  virtual void RoundToNearest(const LinearShape& /*layer*/, const at::Tensor& /*weight*/,
+                              QuantizedLinear& /*rounded*/) const {
+    throw InternalError("this quantizer does not round to nearest");
+  }
 
   /// True if ExplainUnsupported, BitsRequested and BitsPerWeight look only at in_features, out_features and is_expert,
   /// so that the planner may ask once a distinct shape instead of once a layer. False is always right, and needed as

@@ -15,7 +15,7 @@ struct Site;
 
 /// Changes a model's weights before they are quantized so that the *unquantized* model computes the same function and
 /// quantization hurts it less: scales folded into what makes an input, rotations. Built from its options by a factory;
-/// const after.
+/// const after, but for TakeQuantizer().
 ///
 /// The framework walks the unquantized model once for each transform of a recipe, in their order, and applies it site
 /// by site; then the quantizer sees the changed model. testing/transform_conformance.h checks what is promised here.
@@ -24,6 +24,10 @@ struct Site;
 class BITLAW_EXPORT Transform {
  public:
   virtual ~Transform() = default;
+
+  /// What will quantize the weights afterwards, null for nothing: for transforms that search for what its rounding hurts
+  /// least. Called at most once, before anything else; it outlives the transform.
+  virtual void TakeQuantizer(const Quantizer* /*quantizer*/) {}
 
   /// Why this site is left as it is. Empty exactly when Apply() can change it. A model without any such site is not
   /// supported by the transform, and its trial is skipped with the first site's reason.

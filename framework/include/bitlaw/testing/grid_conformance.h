@@ -1,17 +1,21 @@
 #pragma once
 
+#include <ATen/ATen.h>
 #include <c10/util/Half.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bitlaw/api/quantizer.h"
 #include "bitlaw/base/rng.h"
 #include "bitlaw/sdk/grids/effective_bits.h"
+#include "bitlaw/sdk/grids/float_format.h"
 #include "bitlaw/sdk/grids/grid_options.h"
 #include "bitlaw/sdk/grids/integer_grid.h"
 
@@ -40,43 +44,75 @@ inline double ValueOf(const WeightGrid& grid, int code, float scale, float zero)
   return static_cast<double>(scale) * (level - zero);
 }
 
+/// The grid of a tensor [1, columns] that is this group alone.
+inline std::shared_ptr<const WeightGrid> GridOf(const WeightGrid& grid, const std::vector<float>& group) {
+  return GridFor(grid, at::tensor(group, at::kFloat).unsqueeze(0));
+}
+
+inline bool IsScaleDtype(std::string_view dtype) {
+  return dtype == "float16" || dtype == "float32" || dtype == "float8_e4m3fn" || dtype == "float8_e8m0fnu";
+}
+
+/// Whether a group's scale is one that the grid's scale_dtype has, divided by scale_divisor.
+inline bool IsStored(const WeightGrid& grid, float scale) {
+  int exponent = 0;
+  if (grid.scale_dtype() == "float16") return static_cast<float>(c10::Half(scale)) == scale;
+  if (grid.scale_dtype() == "float8_e8m0fnu") return std::frexp(scale, &exponent) == 0.5F;
+  if (grid.scale_dtype() != "float8_e4m3fn") return true;
+  const float stored = RoundTo(FloatFormat::kE4M3, scale * grid.scale_divisor());
+  return stored / grid.scale_divisor() == scale;
+}
+
 }  // namespace internal
 
 /// What a grid does against the promises of WeightGrid, one sentence an entry; empty if it keeps them.
 ///
+/// Groups are on the grid of a tensor that is the group alone, where it has one (WeightGrid::ForTensor()).
 /// Tried: levels (finite, ascending, no more than `bits` hold); parameters (positive and finite scales, exact in their
 /// type; whole zeros in range; the same for one group alone and among others, twice); every code against all others by
 /// brute force; the code of each code's value; a group times a power of two; effective bits, at least those of code and
 /// scale.
-inline std::vector<std::string> GridFaults(const WeightGrid& grid, const std::string& name) {
+inline std::vector<std::string> GridFaults(const WeightGrid& given, const std::string& name) {
   std::vector<std::string> faults;
   const auto fault = [&](const std::string& what) {
     const std::string text = "grid '" + name + "': " + what;
     if (std::find(faults.begin(), faults.end(), text) == faults.end()) faults.push_back(text);
   };
-  if (grid.bits() < 1 || grid.bits() > 8) {
-    fault("its codes have " + std::to_string(grid.bits()) + " bits, not 1 to 8.");
+  if (given.bits() < 1 || given.bits() > 8) {
+    fault("its codes have " + std::to_string(given.bits()) + " bits, not 1 to 8.");
     return faults;
   }
-  const int codes = grid.levels().empty() ? 1 << grid.bits() : static_cast<int>(grid.levels().size());
-  if (codes < 2 || codes > 1 << grid.bits()) {
-    fault("it has " + std::to_string(codes) + " levels and codes of " + std::to_string(grid.bits()) + " bits.");
+  const int codes = given.levels().empty() ? 1 << given.bits() : static_cast<int>(given.levels().size());
+  if (codes < 2 || codes > 1 << given.bits()) {
+    fault("it has " + std::to_string(codes) + " levels and codes of " + std::to_string(given.bits()) + " bits.");
     return faults;
   }
-  for (size_t c = 0; c < grid.levels().size(); ++c) {
-    if (!std::isfinite(grid.levels()[c]) || (c > 0 && !(grid.levels()[c] > grid.levels()[c - 1]))) {
+  for (size_t c = 0; c < given.levels().size(); ++c) {
+    if (!std::isfinite(given.levels()[c]) || (c > 0 && !(given.levels()[c] > given.levels()[c - 1]))) {
       fault("its levels are not finite and ascending at level " + std::to_string(c) + ".");
     }
   }
-  const bool is_half = grid.scale_dtype() == "float16";
-  if (!is_half && grid.scale_dtype() != "float32") fault("its scale_dtype is neither float16 nor float32.");
-  if (grid.scale_bits() < 1 || grid.scale_bits() > 32) fault("its scales have less than 1 or more than 32 bits.");
+  if (!given.bounds().empty() && given.bounds().size() + 1 != given.levels().size()) {
+    fault("it has " + std::to_string(given.bounds().size()) + " bounds between " + std::to_string(codes) + " levels.");
+    return faults;
+  }
+  const bool is_half = given.scale_dtype() == "float16";
+  if (!internal::IsScaleDtype(given.scale_dtype())) {
+    fault("its scale_dtype is none of float16, float32, float8_e4m3fn and float8_e8m0fnu.");
+    return faults;
+  }
+  if (given.scale_bits() < 0 || given.scale_bits() > 32 || given.tensor_bits() < 0 ||
+      given.scale_bits() + given.tensor_bits() == 0) {
+    fault("its scales have less than 1 or more than 32 bits.");
+  }
 
   bool has_zero = false;
   float first_zero = 0;
   for (const std::vector<float>& group : internal::GroupsToTry()) {
     const auto size = static_cast<int64_t>(group.size());
     const std::string where = " for a group of " + std::to_string(size) + " weights.";
+    const std::shared_ptr<const WeightGrid> own = internal::GridOf(given, group);
+    const WeightGrid& grid = *own;
     float scale = -1, zero = -1, scale_again = -1, zero_again = -1;
     grid.FindGroups(group.data(), 1, size, size, &scale, &zero);
     grid.FindGroups(group.data(), 1, size, size, &scale_again, &zero_again);
@@ -85,7 +121,9 @@ inline std::vector<std::string> GridFaults(const WeightGrid& grid, const std::st
       continue;
     }
     if (scale != scale_again || zero != zero_again) fault("it gives other parameters the second time" + where);
-    if (is_half && static_cast<float>(c10::Half(scale)) != scale) fault("its scale is not exact in float16" + where);
+    if (!internal::IsStored(grid, scale)) {
+      fault("its scale is not exact in " + std::string(grid.scale_dtype()) + where);
+    }
     if (zero != std::floor(zero) || zero < 0 || zero > static_cast<float>((1 << grid.bits()) - 1)) {
       fault("its zero point is not a whole number that a code can be" + where);
     }
@@ -129,7 +167,7 @@ inline std::vector<std::string> GridFaults(const WeightGrid& grid, const std::st
       if (is_zero || (is_half && scale * std::min(factor, 1.0F) < 0x1p-14F)) continue;
       std::vector<float> scaled = group;
       for (float& w : scaled) w *= factor;
-      grid.FindGroups(scaled.data(), 1, size, size, &scale_again, &zero_again);
+      internal::GridOf(given, scaled)->FindGroups(scaled.data(), 1, size, size, &scale_again, &zero_again);
       if (scale_again != scale * factor || zero_again != zero) {
         fault("a group times a power of two does not have its scale times that and the same zero point" + where);
       }
@@ -139,9 +177,11 @@ inline std::vector<std::string> GridFaults(const WeightGrid& grid, const std::st
   layer.in_features = 256;
   layer.out_features = 8;
   for (const int64_t group_size : {int64_t{32}, int64_t{256}}) {
-    const double expected = grid.bits() + (grid.scale_bits() + (grid.stores_zeros() ? grid.bits() : 0)) /
-                                              static_cast<double>(group_size);
-    if (std::fabs(StoredBitsPerWeight(layer, StorageOf(grid, group_size)) - expected) > 1e-12) {
+    const double expected = given.bits() +
+                            (given.scale_bits() + (given.stores_zeros() ? given.bits() : 0)) /
+                                static_cast<double>(group_size) +
+                            given.tensor_bits() / 2048.0;
+    if (std::fabs(StoredBitsPerWeight(layer, StorageOf(given, group_size)) - expected) > 1e-12) {
       fault("its effective bits are not those of codes, scales and zero points.");
     }
   }

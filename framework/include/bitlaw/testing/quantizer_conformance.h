@@ -38,7 +38,7 @@ inline bool AreSame(const QuantizedLinear& a, const QuantizedLinear& b) {
   const auto same = [](const at::Tensor& x, const at::Tensor& y) {
     return x.defined() == y.defined() && (!x.defined() || at::equal(x, y));
   };
-  return a.bits == b.bits && same(a.codes, b.codes) && same(a.scales, b.scales) && same(a.zeros, b.zeros) &&
+  return a.bits == b.bits && a.scale_divisor == b.scale_divisor && same(a.row_index, b.row_index) && same(a.codes, b.codes) && same(a.scales, b.scales) && same(a.zeros, b.zeros) &&
          same(a.group_index, b.group_index) && same(a.levels, b.levels) && same(a.input_scale, b.input_scale);
 }
 

@@ -68,7 +68,7 @@ void Linear::Replace(at::Tensor weight, at::Tensor bias) {
 void Linear::Install(const QuantizedLinear& given) {
   QuantizedLinear quantized = given;
   for (at::Tensor* tensor : {&quantized.codes, &quantized.scales, &quantized.zeros, &quantized.group_index,
-                             &quantized.levels, &quantized.input_scale}) {
+                             &quantized.row_index, &quantized.levels, &quantized.input_scale}) {
     if (tensor->defined()) *tensor = tensor->to(weight_.device());
   }
   quantized.Validate(shape_);

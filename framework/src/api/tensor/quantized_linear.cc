@@ -19,10 +19,21 @@ std::string_view Name(QuantizeFallback fallback) {
 
 at::Tensor QuantizedLinear::Dequantize() const {
   const at::Tensor group = group_index.to(at::kLong);                               // [C_in]
-  const at::Tensor zero = zeros.to(at::kFloat).index_select(1, group);              // [C_out, C_in]
+  const auto of_weights = [&](const at::Tensor& of_groups) {                        // [R, groups] -> [C_out, C_in]
+    const at::Tensor of_rows =
+        row_index.defined() ? of_groups.index_select(0, row_index.to(at::kLong)) : of_groups;  // [C_out, groups]
+    return of_rows.index_select(1, group);
+  };
+  const at::Tensor zero = of_weights(zeros.to(at::kFloat));                         // [C_out, C_in]
   at::Tensor level = levels.defined() ? levels.index_select(0, codes.flatten().to(at::kLong)).view_as(codes)
                                       : codes.to(at::kFloat);                       // [C_out, C_in]
-  return level.sub_(zero).mul_(scales.index_select(1, group));                      // [C_out, C_in]
+  return level.sub_(zero).mul_(of_weights(scales));                                 // [C_out, C_in]
+}
+
+at::Tensor QuantizedLinear::StoredScales() const {
+  if (scale_divisor == 1.0F) return scales;
+  // Within float32's rounding of a float8 value, of which float16 has each.
+  return scales.mul(scale_divisor).to(at::kHalf).to(at::kFloat);
 }
 
 bool QuantizedLinear::GroupsAreRuns() const {
@@ -52,6 +63,41 @@ std::string ExplainForm(const char* name, const at::Tensor& tensor, at::ScalarTy
   return "";
 }
 
+// Whether each of `values` [...] float32, finite, is one of float16, float8_e8m0fnu or float8_e4m3fn.
+bool AreExactIn(const std::string& dtype, const at::Tensor& values) {
+  if (dtype == "float16") return values.to(at::kHalf).to(at::kFloat).equal(values);
+  const at::Tensor word = values.contiguous().view(at::kInt);
+  if (dtype == "float8_e8m0fnu") return (values > 0).all().item<bool>() && (word % (1 << 23) == 0).all().item<bool>();
+  if (dtype == "float8_e4m3fn") {
+    const at::Tensor size = values.abs();
+    // Four digits, and below 2^-6 multiples of 2^-9.
+    const at::Tensor fits = at::where(size < 0x1p-6, (size * 512).frac() == 0, word % (1 << 20) == 0);
+    return (fits & (size <= 448)).all().item<bool>();
+  }
+  return true;
+}
+
+// "" if scales and zeros are what scale_dtype says; otherwise the rule that is broken.
+std::string ExplainInexact(const QuantizedLinear& q) {
+  const bool is_float8 = q.scale_dtype == "float8_e4m3fn" || q.scale_dtype == "float8_e8m0fnu";
+  if (!is_float8 && q.scale_dtype != "float32" && q.scale_dtype != "float16") {
+    return "scale_dtype is '" + q.scale_dtype + "'. It must be float32, float16, float8_e8m0fnu or float8_e4m3fn.";
+  }
+  if (q.scale_divisor != 1.0F &&
+      (q.scale_dtype != "float8_e4m3fn" || !std::isfinite(q.scale_divisor) || !(q.scale_divisor > 0))) {
+    return "scale_divisor is " + std::to_string(q.scale_divisor) +
+           ". It must be 1, or positive and finite with scale_dtype 'float8_e4m3fn'.";
+  }
+  const at::Tensor stored = q.StoredScales();
+  if (!AreExactIn(q.scale_dtype, stored) || !stored.div(q.scale_divisor).equal(q.scales)) {
+    return "scale_dtype is '" + q.scale_dtype + "' but a scale is not exact in " + q.scale_dtype + ".";
+  }
+  if (!q.has_real_zeros()) return "";
+  if (is_float8) return "zeros are real numbers and scale_dtype is '" + q.scale_dtype + "'. It must be float16 or float32.";
+  if (!q.zeros.isfinite().all().item<bool>()) return "zeros hold a value that is not finite.";
+  return AreExactIn(q.scale_dtype, q.zeros) ? "" : "scale_dtype is 'float16' but a zero is not exact in float16.";
+}
+
 std::string ExplainInvalid(const QuantizedLinear& q, const LinearShape& layer) {
   const int64_t c_out = layer.out_features, c_in = layer.in_features;
   if (q.bits < 1 || q.bits > 8) return "bits is " + std::to_string(q.bits) + ". It must lie in [1, 8].";
@@ -60,11 +106,17 @@ std::string ExplainInvalid(const QuantizedLinear& q, const LinearShape& layer) {
            "].";
   }
   const int64_t groups = (c_in + q.group_size - 1) / q.group_size;
+  if (q.row_index.defined() && (!q.scales.defined() || q.scales.dim() != 2 || q.scales.size(0) < 1)) {
+    return "scales have no rows for row_index.";
+  }
+  const int64_t rows = q.row_index.defined() ? q.scales.size(0) : c_out;
+  const bool has_real_zeros = q.zeros.defined() && q.has_real_zeros();
   for (const std::string& broken :
        {ExplainForm("codes", q.codes, at::kByte, {c_out, c_in}),
-        ExplainForm("scales", q.scales, at::kFloat, {c_out, groups}),
-        ExplainForm("zeros", q.zeros, at::kByte, {c_out, groups}),
+        ExplainForm("scales", q.scales, at::kFloat, {rows, groups}),
+        ExplainForm("zeros", q.zeros, has_real_zeros ? at::kFloat : at::kByte, {rows, groups}),
         ExplainForm("group_index", q.group_index, at::kInt, {c_in}),
+        q.row_index.defined() ? ExplainForm("row_index", q.row_index, at::kInt, {c_out}) : "",
         q.input_scale.defined() ? ExplainForm("input_scale", q.input_scale, at::kFloat, {c_in}) : ""}) {
     if (!broken.empty()) return broken;
   }
@@ -86,6 +138,7 @@ std::string ExplainInvalid(const QuantizedLinear& q, const LinearShape& layer) {
     }
   }
   for (const auto& [name, tensor] : {std::pair<const char*, const at::Tensor&>("codes", q.codes), {"zeros", q.zeros}}) {
+    if (tensor.scalar_type() != at::kByte) continue;
     const int highest = tensor.max().item<int>();
     if (highest > code_max) {
       return std::string(name) + " reach " + std::to_string(highest) + ". With bits = " + std::to_string(q.bits) +
@@ -97,13 +150,15 @@ std::string ExplainInvalid(const QuantizedLinear& q, const LinearShape& layer) {
     return "group_index spans [" + std::to_string(lowest_group) + ", " + std::to_string(highest_group) +
            "]. There are " + std::to_string(groups) + " groups.";
   }
+  if (q.row_index.defined()) {
+    const int lowest = q.row_index.min().item<int>(), highest = q.row_index.max().item<int>();
+    if (lowest < 0 || highest >= rows) {
+      return "row_index spans [" + std::to_string(lowest) + ", " + std::to_string(highest) + "]. Scales have " +
+             std::to_string(rows) + " rows.";
+    }
+  }
   if (!q.scales.isfinite().all().item<bool>()) return "scales hold a value that is not finite.";
-  if (q.scale_dtype != "float32" && q.scale_dtype != "float16") {
-    return "scale_dtype is '" + q.scale_dtype + "'. It must be float32 or float16.";
-  }
-  if (q.scale_dtype == "float16" && !q.scales.to(at::kHalf).to(at::kFloat).equal(q.scales)) {
-    return "scale_dtype is 'float16' but a scale is not exact in float16.";
-  }
+  if (const std::string broken = ExplainInexact(q); !broken.empty()) return broken;
   if (q.input_scale.defined() && !(q.input_scale.isfinite() & (q.input_scale > 0)).all().item<bool>()) {
     return "input_scale holds a value that is not finite and positive.";
   }

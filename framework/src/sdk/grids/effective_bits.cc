@@ -50,7 +50,9 @@ double StoredBitsPerWeight(const LinearShape& layer, const StorageRule& rule) {
   const double groups = static_cast<double>(GroupCount(rule.group_size, layer.in_features));
   const double per_group = rule.scale_bits + (rule.symmetric ? 0 : rule.bits);
   const double group_index = rule.stores_group_index ? 32.0 / static_cast<double>(layer.out_features) : 0.0;
-  return rule.bits + groups * per_group / static_cast<double>(layer.in_features) + group_index;
+  const double weights = static_cast<double>(layer.in_features) * static_cast<double>(layer.out_features);
+  return rule.bits + groups * per_group / static_cast<double>(layer.in_features) + group_index +
+         rule.tensor_bits / weights;
 }
 
 }  // namespace bitlaw

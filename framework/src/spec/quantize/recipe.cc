@@ -430,6 +430,7 @@ MadeRecipe MakeRecipe(const PluginHost& host, const std::string& quantizer, cons
     for (const Value& transform : transforms->AsList()) {
       made.transforms.push_back(host.MakeTransform(transform.Find("name")->AsString(),
                                                    OptionsOf(transform)));
+      made.transforms.back()->TakeQuantizer(made.quantizer.get());
     }
   }
   return made;

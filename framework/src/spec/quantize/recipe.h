@@ -56,7 +56,7 @@ BITLAW_EXPORT SingleRecipe ReadRecipe(const Value& entry, const std::string& pla
 
 /// The components of one cell.
 struct BITLAW_EXPORT MadeRecipe {
-  std::unique_ptr<Quantizer> quantizer;  ///< Null for kKeepWeights.
+  std::unique_ptr<Quantizer> quantizer;  ///< Null for kKeepWeights. Before transforms, which may have taken it.
   std::vector<std::unique_ptr<Transform>> transforms;
   bool needs_calibration() const;
 };

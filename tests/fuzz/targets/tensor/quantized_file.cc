@@ -99,7 +99,16 @@ QuantizedLayer Layer(const std::string& name, int bits, int64_t rows, int64_t co
 
 std::vector<std::string> Samples() {
   QuantizedModel model;
-  model.layers = {Layer("model.layers.0.q_proj", 3, 4, 8, 4), Layer("model.layers.0.down_proj", 8, 2, 5, 2)};
+  model.layers = {Layer("model.layers.0.q_proj", 3, 4, 8, 4), Layer("model.layers.0.down_proj", 8, 2, 5, 2),
+                  Layer("model.layers.0.k_proj", 4, 4, 8, 4), Layer("model.layers.0.v_proj", 2, 4, 8, 4)};
+  QuantizedLinear& third = model.layers[2].linear;
+  third.scale_dtype = "float8_e4m3fn";
+  third.scale_divisor = 3;
+  third.scales = at::full({4, 2}, 0.5, at::kFloat);  // 1.5 / 3
+  QuantizedLinear& fourth = model.layers[3].linear;
+  fourth.scales = fourth.scales.narrow(0, 0, 2).contiguous();
+  fourth.zeros = at::full({2, 2}, 0.75, at::kFloat);
+  fourth.row_index = at::arange(4, at::kInt).remainder(2).to(at::kInt);
   QuantizedLinear& second = model.layers[1].linear;
   second.scale_dtype = "float32";
   second.scales = at::full({2, 3}, 0.1, at::kFloat);

@@ -9,7 +9,8 @@
 
 namespace bitlaw {
 
-/// WeightGrid::FindGroups() where the weights are: by the grid's own code for that device, or through the host.
+/// WeightGrid::FindGroups() where the weights are: by the grid's own code for that device, or through the host. `grid` is
+/// that of the tensor, GridFor().
 /// weights [rows, columns] float32, elements of a row next to each other; scales, zeros [rows] float32 of any stride.
 BITLAW_EXPORT void FindGroupsOf(const WeightGrid& grid, const at::Tensor& weights, at::Tensor scales, at::Tensor zeros);
 

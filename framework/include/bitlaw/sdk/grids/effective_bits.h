@@ -15,8 +15,9 @@ struct BITLAW_EXPORT StorageRule {
   int bits = 4;                     ///< Bits a code, and a zero point.
   bool symmetric = false;           ///< The zero point is a constant: nothing is stored for it.
   int64_t group_size = -1;          ///< Columns that share a scale; -1 or more than C_in: the whole row.
-  int scale_bits = 16;              ///< A scale: 16, 32, or 8.
+  int scale_bits = 16;              ///< A scale: 16, 32, or 8; 0 where the tensor has one.
   bool stores_group_index = false;  ///< Groups are not runs of neighbouring columns: 32 bits a column.
+  int tensor_bits = 0;              ///< Once a layer.
 };
 
 /// Columns a group really has: `group_size`, or C_in where that is -1 ("row") or reaches past the row.
@@ -36,6 +37,7 @@ BITLAW_EXPORT std::string ExplainGroupSize(const LinearShape& layer, int64_t gro
 /// Stored bits a weight:
 ///
 ///   B + groups * (scale_bits + (symmetric ? 0 : B)) / C_in + (stores_group_index ? 32 / C_out : 0)
+///     + tensor_bits / (C_in C_out)
 ///
 /// B = 4, asymmetric, G = 128, float16 scales: 4 + (16 + 4) / 128 = 4.15625.
 BITLAW_EXPORT double StoredBitsPerWeight(const LinearShape& layer, const StorageRule& rule);

@@ -26,6 +26,10 @@ BITLAW_EXPORT void AddScaleDtypeOption(OptionSchema& schema, const char* default
 BITLAW_EXPORT GridRule GridRuleFrom(const Options& options);
 BITLAW_EXPORT ScaleDtype ScaleDtypeFrom(const Options& options);
 
+/// Why `layer` cannot have groups of `group_size` on `grid`: ExplainGroupSize() of the layer, then of the grid.
+BITLAW_EXPORT std::string ExplainGroupsOn(const WeightGrid& grid, const LinearShape& layer, int64_t group_size,
+                                          bool allow_partial_group);
+
 /// How an exporter would store a layer whose groups lie on `grid`: what StoredBitsPerWeight() asks for.
 BITLAW_EXPORT StorageRule StorageOf(const WeightGrid& grid, int64_t group_size, bool stores_group_index = false);
 

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -94,7 +95,7 @@ struct BITLAW_EXPORT ScaleCheck {
 };
 
 /// Error(kNumerical), with `layer`, the place and what to do, if a scale is zero, infinite or not a number.
-/// scales [C_out, groups] float32, exact in `scale_dtype` ("float32" or "float16").
+/// scales [C_out, groups] float32, of a grid whose scales are exact in `scale_dtype`.
 BITLAW_EXPORT ScaleCheck CheckScales(std::string_view scale_dtype, const at::Tensor& scales, const std::string& layer);
 
 /// Adds "subnormal_scales" (float16 only) and, unless it is 0, "smallest_scales" to the diagnostics of `quantized`.
@@ -103,25 +104,31 @@ BITLAW_EXPORT void AddScaleDiagnostics(const ScaleCheck& check, QuantizedLinear&
 /// Error(kNumerical) if the weight of `layer` has a value that is not finite.
 BITLAW_EXPORT void CheckFinite(const at::Tensor& weight, const std::string& layer);
 
-/// Where a level's cell ends: midpoints[c] lies halfway between levels c and c + 1, and belongs to the lower one.
-BITLAW_EXPORT std::vector<float> Midpoints(std::span<const float> levels);
+/// WeightGrid::bounds(), or what lies halfway between the grid's levels, and then infinities up to 2^k - 1 of them, for
+/// NearestLevel(); empty for a grid of integers.
+BITLAW_EXPORT std::vector<float> BoundsOf(const WeightGrid& grid);
 
-/// The nearest code of `weight` on a grid of levels: how many midpoints lie below weight / scale.
-inline int NearestLevel(float weight, float scale, std::span<const float> midpoints) {
-  const float x = weight / scale;
+/// The code of x = weight / scale on a grid of levels, by `bounds` of BoundsOf().
+inline int NearestLevel(float x, std::span<const float> bounds) {
   int code = 0;
-  for (const float midpoint : midpoints) code += x > midpoint ? 1 : 0;
+  for (int step = static_cast<int>((bounds.size() + 1) / 2); step > 0; step /= 2) {
+    code += x > bounds[static_cast<size_t>(code + step - 1)] ? step : 0;
+  }
   return code;
 }
+
+/// `grid`, or what it says of this tensor: WeightGrid::ForTensor(). `weight` as there; `grid` outlives the result.
+BITLAW_EXPORT std::shared_ptr<const WeightGrid> GridFor(const WeightGrid& grid, const at::Tensor& weight);
 
 /// The nearest codes of `columns` weights of one group, by the rule that every quantizer follows.
 BITLAW_EXPORT void NearestCodes(const WeightGrid& grid, const float* weights, int64_t columns, float scale, float zero,
                                 uint8_t* codes);
 
-/// A result on `grid` without codes and parameters: bits, symmetric, scale_dtype and levels are set.
+/// A result on `grid` without codes and parameters: bits, symmetric, scale_dtype, scale_divisor and levels are set.
 BITLAW_EXPORT QuantizedLinear OnGrid(const WeightGrid& grid);
 
-/// Round to nearest: every group of `group_size` neighbouring columns (-1 or more than C_in: the row) on its own grid.
+/// Round to nearest: every group of `group_size` neighbouring columns (-1 or more than C_in: the row) on its own grid,
+/// that of GridFor() the weight.
 ///
 /// Shapes   weight [C_out, C_in], any floating dtype; the result as in QuantizedLinear, group_index[j] = j / G, on the
 ///          device of the weight.

@@ -40,9 +40,8 @@ void FindAllGroupsOf(const WeightGrid& grid, const at::Tensor& weights, int64_t 
 at::Tensor NearestCodesOf(const WeightGrid& grid, const at::Tensor& weights, const at::Tensor& scales,
                           const at::Tensor& zeros, const at::Tensor& group) {
   at::Tensor code = weights.div(scales.index_select(1, group));  // [C_out, C_in]
-  if (const std::span<const float> levels = grid.levels(); !levels.empty()) {
-    const std::vector<float> midpoints = Midpoints(levels);
-    return at::bucketize(code, at::tensor(midpoints, at::kFloat).to(code.device())).to(at::kByte);
+  if (const std::vector<float> bounds = BoundsOf(grid); !bounds.empty()) {
+    return at::bucketize(code, at::tensor(bounds, at::kFloat).to(code.device())).to(at::kByte);
   }
   const double max_code = (1 << grid.bits()) - 1;
   return code.round_().add_(zeros.index_select(1, group)).clamp_(0.0, max_code).to(at::kByte);

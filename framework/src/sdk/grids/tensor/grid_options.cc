@@ -53,12 +53,19 @@ GridRule GridRuleFrom(const Options& options) {
   return rule;
 }
 
+std::string ExplainGroupsOn(const WeightGrid& grid, const LinearShape& layer, int64_t group_size,
+                            bool allow_partial_group) {
+  std::string reason = grid.ExplainGroupSize(group_size);
+  return reason.empty() ? ExplainGroupSize(layer, group_size, allow_partial_group) : reason;
+}
+
 StorageRule StorageOf(const WeightGrid& grid, int64_t group_size, bool stores_group_index) {
   return {.bits = grid.bits(),
           .symmetric = !grid.stores_zeros(),
           .group_size = group_size,
           .scale_bits = grid.scale_bits(),
-          .stores_group_index = stores_group_index};
+          .stores_group_index = stores_group_index,
+          .tensor_bits = grid.tensor_bits()};
 }
 
 }  // namespace bitlaw

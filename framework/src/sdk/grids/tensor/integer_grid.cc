@@ -187,20 +187,28 @@ void CheckFinite(const at::Tensor& weight, const std::string& layer) {
                           layer, (~at::isfinite(weight)).sum().item<int64_t>(), weight.numel()));
 }
 
-std::vector<float> Midpoints(std::span<const float> levels) {
-  std::vector<float> midpoints;
-  for (size_t c = 1; c < levels.size(); ++c) {
-    midpoints.push_back(static_cast<float>((static_cast<double>(levels[c - 1]) + levels[c]) / 2));
+std::vector<float> BoundsOf(const WeightGrid& grid) {
+  const std::span<const float> levels = grid.levels();
+  if (levels.empty()) return {};
+  std::vector<float> bounds(grid.bounds().begin(), grid.bounds().end());
+  for (size_t c = bounds.size() + 1; c < levels.size(); ++c) {
+    bounds.push_back(static_cast<float>((static_cast<double>(levels[c - 1]) + levels[c]) / 2));
   }
-  return midpoints;
+  bounds.resize(std::bit_ceil(levels.size()) - 1, std::numeric_limits<float>::infinity());
+  return bounds;
+}
+
+std::shared_ptr<const WeightGrid> GridFor(const WeightGrid& grid, const at::Tensor& weight) {
+  std::shared_ptr<const WeightGrid> own = grid.ForTensor(weight);
+  return own != nullptr ? own : std::shared_ptr<const WeightGrid>(std::shared_ptr<void>(), &grid);
 }
 
 namespace {
 
-BITLAW_VECTOR_CODE void LevelCodesOfRun(const float* w, int64_t columns, float scale, const float* midpoints,
+BITLAW_VECTOR_CODE void LevelCodesOfRun(const float* w, int64_t columns, float scale, const float* bounds,
                                         size_t count, uint8_t* codes) {
   for (int64_t j = 0; j < columns; ++j) {
-    codes[j] = static_cast<uint8_t>(NearestLevel(w[j], scale, {midpoints, count}));
+    codes[j] = static_cast<uint8_t>(NearestLevel(w[j] / scale, {bounds, count}));
   }
 }
 
@@ -209,11 +217,11 @@ class CodeFinder {
  public:
   explicit CodeFinder(const WeightGrid& grid)
       : max_code_(static_cast<float>((1 << grid.bits()) - 1)), has_levels_(!grid.levels().empty()),
-        midpoints_(Midpoints(grid.levels())) {}
+        bounds_(BoundsOf(grid)) {}
 
   void Find(const float* w, int64_t columns, float scale, float zero, uint8_t* codes) const {
     if (has_levels_) {
-      LevelCodesOfRun(w, columns, scale, midpoints_.data(), midpoints_.size(), codes);
+      LevelCodesOfRun(w, columns, scale, bounds_.data(), bounds_.size(), codes);
     } else {
       CodesOfRun(w, columns, scale, zero, max_code_, codes);
     }
@@ -222,7 +230,7 @@ class CodeFinder {
  private:
   float max_code_;
   bool has_levels_;
-  std::vector<float> midpoints_;
+  std::vector<float> bounds_;
 };
 
 }  // namespace
@@ -237,6 +245,7 @@ QuantizedLinear OnGrid(const WeightGrid& grid) {
   result.bits = grid.bits();
   result.symmetric = !grid.stores_zeros();
   result.scale_dtype = grid.scale_dtype();
+  result.scale_divisor = grid.scale_divisor();
   if (const std::span<const float> levels = grid.levels(); !levels.empty()) {
     result.levels = at::tensor(at::ArrayRef<float>(levels.data(), levels.size()), at::kFloat);
   }
@@ -245,9 +254,11 @@ QuantizedLinear OnGrid(const WeightGrid& grid) {
 
 namespace {
 
-QuantizedLinear RoundToNearestOnDevice(const WeightGrid& grid, const at::Tensor& weight, int64_t group_size,
+QuantizedLinear RoundToNearestOnDevice(const WeightGrid& given, const at::Tensor& weight, int64_t group_size,
                                        const std::string& layer) {
   const at::Tensor w = weight.detach().to(at::kFloat).contiguous();  // [C_out, C_in]
+  const std::shared_ptr<const WeightGrid> own = GridFor(given, w);
+  const WeightGrid& grid = *own;
   const int64_t rows = w.size(0), columns = w.size(1);
   const int64_t group = EffectiveGroupSize(group_size, columns), groups = GroupCount(group_size, columns);
   QuantizedLinear result = OnGrid(grid);
@@ -265,11 +276,13 @@ QuantizedLinear RoundToNearestOnDevice(const WeightGrid& grid, const at::Tensor&
 
 }  // namespace
 
-QuantizedLinear RoundToNearest(const WeightGrid& grid, const at::Tensor& weight, int64_t group_size,
+QuantizedLinear RoundToNearest(const WeightGrid& given, const at::Tensor& weight, int64_t group_size,
                                const std::string& layer) {
   CheckFinite(weight, layer);
-  if (!weight.is_cpu()) return RoundToNearestOnDevice(grid, weight, group_size, layer);
+  if (!weight.is_cpu()) return RoundToNearestOnDevice(given, weight, group_size, layer);
   const at::Tensor w = weight.detach().to(at::kCPU, at::kFloat).contiguous();  // [C_out, C_in]
+  const std::shared_ptr<const WeightGrid> own = GridFor(given, w);
+  const WeightGrid& grid = *own;
   const int64_t rows = w.size(0), columns = w.size(1);
   const int64_t group = EffectiveGroupSize(group_size, columns), groups = GroupCount(group_size, columns);
 

@@ -1,0 +1,65 @@
+#include "fp8.h"
+
+#include <ATen/ATen.h>
+
+#include "bitlaw/sdk/grids/grid_options.h"
+#include "bitlaw/sdk/grids/mx_grid.h"
+
+namespace bitlaw {
+
+OptionSchema Fp8Grid::Schema() {
+  OptionSchema schema;
+  schema.Choice("format", {"e4m3", "e5m2"}).Default("e4m3").Doc("Exponent and mantissa bits of a weight.");
+  schema.Choice("scale", {"group", "tensor"})
+      .Default("group")
+      .Doc("What shares a scale: group: a group of group_size (a row where that is 'row'); tensor: the whole layer, with "
+           "group_size: row.");
+  AddScaleDtypeOption(schema, "float32");
+  return schema;
+}
+
+Fp8Grid::Rule Fp8Grid::RuleFrom(const Options& options) {
+  return {.format = options.String("format") == "e5m2" ? FloatFormat::kE5M2 : FloatFormat::kE4M3,
+          .scale_dtype = ScaleDtypeFrom(options),
+          .one_scale = options.String("scale") == "tensor"};
+}
+
+std::string Fp8Grid::ExplainGroupSize(int64_t group_size) const {
+  if (!rule_.one_scale || group_size == -1) return "";
+  return "grid 'fp8' has one scale a tensor (scale: tensor), and group_size is " + std::to_string(group_size) +
+         ". Set group_size: row.";
+}
+
+float Fp8Grid::ScaleOf(float largest) const {
+  return largest == 0 ? 1.0F : StoredScale(largest / LargestOf(rule_.format), rule_.scale_dtype);
+}
+
+std::shared_ptr<const WeightGrid> Fp8Grid::ForTensor(const at::Tensor& weight) const {
+  if (!rule_.one_scale || tensor_scale_ != 0) return nullptr;
+  return std::make_shared<Fp8Grid>(rule_, ScaleOf(weight.abs().max().item<float>()));
+}
+
+void Fp8Grid::FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
+                         float* zeros) const {
+  for (int64_t r = 0; r < rows; ++r) {
+    scales[r] = tensor_scale_ != 0 ? tensor_scale_ : ScaleOf(LargestMagnitude(weights + r * row_stride, columns));
+    zeros[r] = 0;
+  }
+}
+
+bool Fp8Grid::FindGroupsOnDevice(const at::Tensor& weights, at::Tensor& scales, at::Tensor& zeros) const {
+  zeros.zero_();
+  if (tensor_scale_ != 0) {
+    scales.fill_(tensor_scale_);
+    return true;
+  }
+  const at::Tensor largest = weights.abs().amax(1);  // [rows]
+  // A tensor for the divisor: what a device does with a number may be a product with its inverse.
+  at::Tensor scale = largest.div(at::full_like(largest, LargestOf(rule_.format)));
+  if (rule_.scale_dtype == ScaleDtype::kFloat16) scale = scale.to(at::kHalf).to(at::kFloat);
+  scale = scale.masked_fill(scale == 0, StoredScale(0.0F, rule_.scale_dtype));
+  scales.copy_(scale.masked_fill(largest == 0, 1.0));
+  return true;
+}
+
+}  // namespace bitlaw

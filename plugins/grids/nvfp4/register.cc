@@ -1,0 +1,17 @@
+#include <memory>
+
+#include "bitlaw/api/plugin.h"
+#include "nvfp4.h"
+
+namespace {
+
+void RegisterNvfp4(bitlaw::Registrar& registrar) {
+  registrar.Add<bitlaw::WeightGrid>(
+      {"nvfp4", "Blocks of 16 four-bit floating-point numbers (E2M1) with an E4M3 scale, and a scale of the tensor.",
+       "NVIDIA's NVFP4, as compressed-tensors computes it"},
+      {}, [](const bitlaw::Options&) { return std::make_unique<bitlaw::Nvfp4Grid>(); });
+}
+
+}  // namespace
+
+BITLAW_PLUGIN("bitlaw.grid.nvfp4", "1.0.0", "Apache-2.0", "NVFP4.", RegisterNvfp4)
