@@ -25,7 +25,13 @@ LinearShape Shape(int64_t in, int64_t out) {
 const std::vector<LinearShape> kShapes = {Shape(64, 96), Shape(48, 8), Shape(32, 1), Shape(160, 70)};
 
 TEST(QuantizerKit, EveryQuantizerInTheTreeKeepsItsPromises) {
-  ASSERT_THAT(QuantizerHost().Names(ComponentKind::kQuantizer), ElementsAre("gptq", "rtn"));
+  ASSERT_THAT(QuantizerHost().Names(ComponentKind::kQuantizer), ElementsAre("gptq", "hqq", "rtn"));
+  for (const Value::Map& options : std::vector<Value::Map>{{},
+                                                           {{"bits", 2}, {"group_size", -1}},
+                                                           {{"bits", 3}, {"group_size", 8}, {"group_axis", "column"}},
+                                                           {{"scale_dtype", "float32"}, {"iterations", 0}}}) {
+    EXPECT_THAT(QuantizerFaults([&] { return MakeQuantizer("hqq", options); }, "hqq", kShapes), ElementsAre());
+  }
   const std::vector<Value::Map> plain = {{{"group_size", 32}},
                                          {{"group_size", 32}, {"allow_partial_group", true}, {"bits", 3}},
                                          {{"group_size", -1}, {"bits", 2}, {"symmetric", true}},
@@ -45,6 +51,20 @@ TEST(QuantizerKit, EveryQuantizerInTheTreeKeepsItsPromises) {
       EXPECT_THAT(QuantizerFaults(on_levels, name, kShapes, any_threads), ElementsAre());
     }
   }
+  for (const auto& [grid, group_size] : {std::pair("mxfp4", 32), {"mxfp8", 32}, {"nvfp4", 16}, {"fp8", 32}, {"fp8", -1}}) {
+    for (const char* name : {"rtn", "gptq"}) {
+      for (const char* params : {"ref", "static"}) {
+        Value::Map options = {{"group_size", group_size}};
+        if (name == std::string("gptq")) options.emplace_back("group_params", params);
+        const auto on_floats = [&] {
+          auto quantizer = MakeQuantizer(name, options);
+          quantizer->TakeGrid(MakeGrid(grid, {}));
+          return quantizer;
+        };
+        EXPECT_THAT(QuantizerFaults(on_floats, name, kShapes, name == std::string("rtn")), ElementsAre()) << grid;
+      }
+    }
+  }
   for (const Value::Map& options : std::vector<Value::Map>{{{"group_size", 32}, {"act_order", true}},
                                                            {{"group_size", 16}, {"group_params", "static"}},
                                                            {{"group_size", 16}, {"group_params", "in_block"}}}) {
@@ -61,7 +81,7 @@ class Nearest : public Quantizer {
   bool depends_on_shape_only() const override { return true; }
   CalibrationNeeds needs() const override { return {}; }
   QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration&) const override {
-    return RoundToNearest(GridRule(), weight, 16, layer.name);
+    return bitlaw::RoundToNearest(GridRule(), weight, 16, layer.name);
   }
 };
 class RefusesSilently : public Nearest {

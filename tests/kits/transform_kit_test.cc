@@ -30,7 +30,7 @@ class TransformKit : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(TransformKit, EveryTransformInTheTreeKeepsTheFunction) {
   const std::vector<std::string> names = QuantizerHost().Names(ComponentKind::kTransform);
-  ASSERT_THAT(names, ElementsAre("smooth_scale"));
+  ASSERT_THAT(names, ElementsAre("awq", "smooth_scale"));
   const std::string folder = std::string(BITLAW_SOURCE_DIR) + "/tests/parity/logits/" + GetParam();
   const auto backend = HfBackend();
   const auto open = [&] { return backend->Open(folder, {.dtype = Dtype::kFloat32, .device = "cpu"}); };
@@ -41,6 +41,12 @@ TEST_P(TransformKit, EveryTransformInTheTreeKeepsTheFunction) {
     EXPECT_THAT(TransformFaults(*MakeTransform("smooth_scale", {{"alpha", alpha}}), "smooth_scale", open, tokens),
                 ElementsAre())
         << alpha;
+  }
+  const auto quantizer = MakeQuantizer("rtn", {{"bits", 3}, {"group_size", 16}});
+  for (const char* scaling : {"inputs", "inputs_and_weights", "either"}) {
+    const auto awq = MakeTransform("awq", {{"scaling", scaling}, {"candidates", 5}});
+    awq->TakeQuantizer(quantizer.get());
+    EXPECT_THAT(TransformFaults(*awq, "awq", open, tokens), ElementsAre()) << scaling;
   }
 }
 
@@ -122,6 +128,53 @@ TEST(SmoothScale, BalancesInputsAndWeights) {
   MakeTransform("smooth_scale", {{"alpha", 0.5}})->Apply(site, calibration);
   EXPECT_TRUE(at::equal(norm.divided, at::tensor({2.0F, 0.5F})));
   EXPECT_TRUE(at::equal(reader.weight(), at::tensor({-2.0F, 2.0F}).view({1, 2})));
+}
+
+// Two weights, 1 and 0.3, of which rounding keeps what is 0.4 or more. Inputs of channel 1 are four times as large: with
+// a = 1/2 its scale is 2 beside channel 0's 1, both over sqrt(2), and 0.3 becomes 0.42.
+TEST(Awq, TakesTheScaleThatRoundingHurtsLeast) {
+  class KeepsLargeOnes : public Quantizer {
+   public:
+    std::string ExplainUnsupported(const LinearShape&) const override { return ""; }
+    double BitsRequested(const LinearShape&) const override { return 2; }
+    double BitsPerWeight(const LinearShape&) const override { return 2; }
+    CalibrationNeeds needs() const override { return {}; }
+    QuantizedLinear Quantize(const LinearShape&, const at::Tensor&, const LayerCalibration&) const override { return {}; }
+    bool rounds_to_nearest() const override { return true; }
+    void RoundToNearest(const LinearShape&, const at::Tensor& weight, QuantizedLinear& rounded) const override {
+      rounded.group_size = 2;
+      rounded.codes = (weight.abs() >= 0.4).to(at::kByte);
+      rounded.scales = weight.clone();
+      rounded.zeros = at::zeros_like(rounded.codes);
+      rounded.group_index = at::arange(2, at::kInt);
+    }
+  } quantizer;
+  Linear reader({.name = "r", .in_features = 2, .out_features = 1}, at::tensor({1.0F, 0.3F}).view({1, 2}), {});
+  class Norm : public Producer {
+   public:
+    const at::Tensor& channels() const override { return channels_; }
+    void Divide(const at::Tensor& scale) override { divided = scale; }
+    at::Tensor divided;
+
+   private:
+    at::Tensor channels_ = at::arange(2);
+  } norm;
+  Site site;
+  site.shape = {"s", 0, {reader.shape()}, "norm", false};
+  site.readers = {&reader};
+  site.producer = &norm;
+  LayerCalibration calibration;
+  calibration.tokens = 1;
+  calibration.abs_mean = at::tensor({1.0F, 4.0F});
+  calibration.second_moment = at::eye(2);
+  const auto awq = MakeTransform("awq", {{"candidates", 2}});
+  EXPECT_EQ(awq->ExplainUnsupported(site.shape),
+            "nothing rounds the weights that its scales would be found for. Name a quantizer");
+  awq->TakeQuantizer(&quantizer);
+  EXPECT_EQ(awq->ExplainUnsupported(site.shape), "");
+  awq->Apply(site, calibration);
+  EXPECT_TRUE(at::allclose(norm.divided, at::tensor({0.70710678F, 1.4142135F}), 1e-6, 0));
+  EXPECT_TRUE(at::allclose(reader.weight(), at::tensor({0.70710678F, 0.42426407F}).view({1, 2}), 1e-6, 0));
 }
 
 TEST(SmoothScale, KeepsChannelsWithoutInputsOrWeights) {

@@ -97,6 +97,52 @@ TEST_F(QuantizedFileTest, ReadsBackWhatWasWritten) {
   }
 }
 
+// Scales of eight bits, one of the tensor, real zero points, rows that share them.
+TEST_F(QuantizedFileTest, ReadsBackEveryKindOfScaleAndZeroPoint) {
+  const auto rtn_on = [](const char* grid, int group_size) {
+    auto quantizer = MakeQuantizer("rtn", {{"group_size", group_size}});
+    quantizer->TakeGrid(MakeGrid(grid, {}));
+    return quantizer;
+  };
+  std::vector<std::unique_ptr<Quantizer>> quantizers;
+  quantizers.push_back(rtn_on("mxfp4", 32));
+  quantizers.push_back(rtn_on("nvfp4", 16));
+  quantizers.push_back(rtn_on("fp8", -1));
+  quantizers.push_back(MakeQuantizer("hqq", {{"group_size", 16}}));
+  quantizers.push_back(MakeQuantizer("hqq", {{"group_size", 8}, {"group_axis", "column"}, {"scale_dtype", "float32"}}));
+  for (const auto& quantizer : quantizers) {
+    DecoderConfig config = SmallConfig();
+    config.ffn_size = 64;
+    const auto model = RandomDecoder(config);
+    const QuantizedModel written = QuantizeModel(*model, *quantizer, nullptr);
+    SaveQuantized(file_, written, Value());
+    const QuantizedFile read = LoadQuantized(file_);
+    EXPECT_EQ(read.model.codes_digest, written.codes_digest);
+    ASSERT_EQ(read.model.layers.size(), written.layers.size());
+    for (size_t i = 0; i < written.layers.size(); ++i) {
+      const QuantizedLinear &a = written.layers[i].linear, &b = read.model.layers[i].linear;
+      EXPECT_EQ(a.scale_dtype, b.scale_dtype);
+      EXPECT_EQ(a.scale_divisor, b.scale_divisor);
+      EXPECT_TRUE(at::equal(a.scales, b.scales));
+      EXPECT_TRUE(at::equal(a.zeros, b.zeros));
+      EXPECT_EQ(a.row_index.defined(), b.row_index.defined());
+      EXPECT_TRUE(at::equal(a.Dequantize(), b.Dequantize()));
+    }
+  }
+}
+
+TEST_F(QuantizedFileTest, RefusesScalesOfUnknownTypes) {
+  const auto model = RandomDecoder(SmallConfig());
+  SaveQuantized(file_, Quantize(*model), Value());
+  Redescribe(file_, [](nlohmann::json& description) {
+    auto layers = nlohmann::json::parse(description["layers"].get<std::string>());
+    layers[0]["scale_dtype"] = "float7";
+    description["layers"] = layers.dump();
+  });
+  EXPECT_EQ(LoadError(file_), file_.string() + ": layer 'model.layers.0.self_attn.q_proj' has scales of the unknown type "
+                                               "'float7'. The file is damaged or was altered. Quantize again.");
+}
+
 TEST_F(QuantizedFileTest, HasEqualBytesForEqualContents) {
   const auto one = RandomDecoder(SmallConfig()), two = RandomDecoder(SmallConfig());
   SaveQuantized(file_, Quantize(*one), Value());
