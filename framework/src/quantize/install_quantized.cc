@@ -13,12 +13,12 @@
 namespace bitlaw {
 namespace {
 
-using LayersByName = std::map<std::string, const QuantizedLayer*>;
+using LayersByName = std::map<std::string, size_t>;  // Places in QuantizedModel::layers.
 
 // The layers of `quantized`, which must be those of the model.
 LayersByName LayersFor(const ModelSummary& model, const QuantizedModel& quantized, const std::string& origin) {
   LayersByName by_name;
-  for (const QuantizedLayer& layer : quantized.layers) by_name[layer.shape.name] = &layer;
+  for (size_t i = 0; i < quantized.layers.size(); ++i) by_name[quantized.layers[i].shape.name] = i;
   std::vector<std::string> missing, other_shape;
   for (const LinearShape& shape : model.linears) {
     const auto found = by_name.find(shape.name);
@@ -26,14 +26,14 @@ LayersByName LayersFor(const ModelSummary& model, const QuantizedModel& quantize
       missing.push_back(shape.name);
       continue;
     }
-    const LinearShape& held = found->second->shape;
+    const LinearShape& held = quantized.layers[found->second].shape;
     if (held.in_features != shape.in_features || held.out_features != shape.out_features) {
       other_shape.push_back(fmt::format("{} is [{}, {}], in the model [{}, {}]", shape.name, held.out_features,
                                         held.in_features, shape.out_features, shape.in_features));
     }
   }
   std::vector<std::string> unused;
-  for (const auto& [name, layer] : by_name) {
+  for (const auto& [name, place] : by_name) {
     if (std::none_of(model.linears.begin(), model.linears.end(),
                      [&](const LinearShape& shape) { return shape.name == name; })) {
       unused.push_back(name);
@@ -77,20 +77,24 @@ void InstallOtherWeights(Block& block, const QuantizedModel& quantized) {
   for (const auto& [name, held] : block.other_weights()) block.SetOtherWeight(name, *OtherWeight(quantized, name));
 }
 
-void InstallLayers(Block& block, const LayersByName& layers) {
+void InstallLayers(Block& block, const LayersByName& layers, const QuantizedModel& quantized, const ReadQuantized& read) {
   for (int stage = 0; stage < block.num_stages(); ++stage) {
-    for (Linear* linear : block.stage_linears(stage)) linear->Install(layers.at(linear->shape().name)->linear);
+    for (Linear* linear : block.stage_linears(stage)) {
+      const size_t place = layers.at(linear->shape().name);
+      linear->Install(read ? read(place) : quantized.layers[place].linear);
+    }
   }
 }
 
 class InstalledModel : public Model {
  public:
   InstalledModel(std::unique_ptr<Model> model, QuantizedModel quantized, std::optional<ActivationGrid> activations,
-                 std::string origin)
+                 std::string origin, ReadQuantized read)
       : model_(std::move(model)),
         quantized_(std::move(quantized)),
         activations_(std::move(activations)),
         origin_(std::move(origin)),
+        read_(std::move(read)),
         is_installed_(model_->summary().num_blocks, false) {
     if (!quantized_.layers.empty()) layers_ = LayersFor(model_->summary(), quantized_, origin_);
     if (quantized_.kv_cache.keys || quantized_.kv_cache.values) model_->RoundKvCache(quantized_.kv_cache);
@@ -126,7 +130,7 @@ class InstalledModel : public Model {
     CheckOtherWeights(block, quantized_, summary().name, origin_);
     InstallOtherWeights(block, quantized_);
     if (!layers_.empty()) {
-      InstallLayers(block, layers_);
+      InstallLayers(block, layers_, quantized_, read_);
     } else if (activations_) {
       for (int stage = 0; stage < block.num_stages(); ++stage) {
         for (Linear* linear : block.stage_linears(stage)) linear->RoundInputs(*activations_);
@@ -138,13 +142,15 @@ class InstalledModel : public Model {
   const QuantizedModel quantized_;
   const std::optional<ActivationGrid> activations_;
   const std::string origin_;
+  const ReadQuantized read_;
   LayersByName layers_;
   std::vector<bool> is_installed_;
 };
 
 }  // namespace
 
-void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::string& origin) {
+void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::string& origin,
+                      const ReadQuantized& read) {
   const LayersByName layers = LayersFor(model.summary(), quantized, origin);
   WithTorchErrors(origin, [&] {
     // All of it is looked at first: after an error nothing has been changed.
@@ -155,13 +161,15 @@ void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::
     if (others != quantized.other_weights.size()) RefuseOtherWeights(model.summary().name, origin);
     for (int64_t b = 0; b < model.summary().num_blocks; ++b) InstallOtherWeights(model.block(b), quantized);
     if (quantized.kv_cache.keys || quantized.kv_cache.values) model.RoundKvCache(quantized.kv_cache);
-    for (int64_t b = 0; b < model.summary().num_blocks; ++b) InstallLayers(model.block(b), layers);
+    for (int64_t b = 0; b < model.summary().num_blocks; ++b) InstallLayers(model.block(b), layers, quantized, read);
   });
 }
 
 std::unique_ptr<Model> WithInstalledBlocks(std::unique_ptr<Model> model, QuantizedModel quantized,
-                                           std::optional<ActivationGrid> activations, const std::string& origin) {
-  return std::make_unique<InstalledModel>(std::move(model), std::move(quantized), std::move(activations), origin);
+                                           std::optional<ActivationGrid> activations, const std::string& origin,
+                                           ReadQuantized read) {
+  return std::make_unique<InstalledModel>(std::move(model), std::move(quantized), std::move(activations), origin,
+                                          std::move(read));
 }
 
 }  // namespace bitlaw

@@ -32,6 +32,10 @@ void AddTensor(Digest& digest, const at::Tensor& tensor) {
 
 }  // namespace
 
+void DropTensors(QuantizedLinear& linear) {
+  for (at::Tensor* tensor : TensorsOf(linear)) tensor->reset();
+}
+
 void CodesDigest::Add(const QuantizedLayer& layer) {
   const QuantizedLinear& q = layer.linear;
   digest_.Add(fmt::format("{} [{}, {}] bits {} symmetric {} group_size {} scales {} input_scale {}\n", layer.shape.name,
@@ -77,8 +81,8 @@ struct KeptCodes::Copier {
     c10::Event written;  // After what fills its tensors.
   };
 
-  Copier(const at::Device& given_device, CodesDigest& given_digest)
-      : device(given_device), digest(given_digest), streams(given_device.type()), thread([this] { Run(); }) {}
+  Copier(const at::Device& given_device, CodesDigest& given_digest, const std::function<void(QuantizedLayer&)>& given_take)
+      : device(given_device), digest(given_digest), take(given_take), streams(given_device.type()), thread([this] { Run(); }) {}
 
   void Run() {
     try {
@@ -96,6 +100,7 @@ struct KeptCodes::Copier {
           if (tensor->defined()) *tensor = tensor->cpu();  // Waits for the copy: the device's memory is free after it.
         }
         digest.Add(next.layer);
+        if (take) take(next.layer);
         copied.push_back(std::move(next.layer.linear));
       }
     } catch (...) {
@@ -117,6 +122,7 @@ struct KeptCodes::Copier {
 
   const at::Device device;
   CodesDigest& digest;
+  const std::function<void(QuantizedLayer&)>& take;
   const c10::impl::VirtualGuardImpl streams;
   std::mutex mutex;
   std::condition_variable changed;
@@ -127,8 +133,8 @@ struct KeptCodes::Copier {
   std::thread thread;  // The last member: it uses the others.
 };
 
-KeptCodes::KeptCodes(const at::Device& device) {
-  if (!device.is_cpu()) copier_ = std::make_unique<Copier>(device, digest_);
+KeptCodes::KeptCodes(const at::Device& device, const std::function<void(QuantizedLayer&)>& take) : take_(take) {
+  if (!device.is_cpu()) copier_ = std::make_unique<Copier>(device, digest_, take_);
 }
 
 KeptCodes::~KeptCodes() {
@@ -136,10 +142,14 @@ KeptCodes::~KeptCodes() {
 }
 
 void KeptCodes::Keep(QuantizedLayer& layer) {
-  if (!copier_) return;
+  if (!copier_) {
+    digest_.Add(layer);
+    if (take_) take_(layer);
+    return;
+  }
   Copier::Waiting next{layer, c10::Event(copier_->device.type())};
   next.written.record(copier_->streams.getStream(copier_->device));
-  for (at::Tensor* tensor : TensorsOf(layer.linear)) tensor->reset();
+  DropTensors(layer.linear);
   std::unique_lock lock(copier_->mutex);
   copier_->changed.wait(lock, [&] { return copier_->waiting.size() < kMostWaiting || copier_->failure; });
   if (copier_->failure) std::rethrow_exception(copier_->failure);
@@ -148,10 +158,7 @@ void KeptCodes::Keep(QuantizedLayer& layer) {
 }
 
 void KeptCodes::Finish(std::vector<QuantizedLayer>& layers) {
-  if (!copier_) {
-    for (const QuantizedLayer& layer : layers) digest_.Add(layer);
-    return;
-  }
+  if (!copier_) return;
   copier_->End();
   if (copier_->failure) std::rethrow_exception(copier_->failure);
   for (size_t i = 0; i < layers.size(); ++i) layers[i].linear = std::move(copier_->copied.at(i));

@@ -2,6 +2,7 @@
 
 #include <c10/core/Device.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,11 +23,13 @@ class CodesDigest {
   Digest digest_;
 };
 
-/// Brings the codes of layers from the device where they were found to the host and into their digest, beside the work on the
-/// layers that follow: a thread of its own copies on a stream of its own. For codes of the host it does so at the end.
+/// Brings the codes of layers from the device where they were found to the host, into their digest, and to whoever takes them,
+/// beside the work on the layers that follow: a thread of its own copies on a stream of its own. With codes of the host it
+/// does so at once.
 class KeptCodes {
  public:
-  explicit KeptCodes(const at::Device& device);
+  /// `take`: QuantizeSettings::take_codes; outlives this.
+  KeptCodes(const at::Device& device, const std::function<void(QuantizedLayer&)>& take);
   ~KeptCodes();
   KeptCodes(const KeptCodes&) = delete;
   KeptCodes& operator=(const KeptCodes&) = delete;
@@ -34,7 +37,8 @@ class KeptCodes {
   /// Takes the tensors of `layer`. A few layers may wait at a time; then this waits too.
   void Keep(QuantizedLayer& layer);
 
-  /// Gives the tensors back to `layers`, those that were kept in their order, on the host. Throws what the thread threw.
+  /// Gives the tensors that were not taken back to `layers`, those that were kept in their order, on the host. Throws what
+  /// the thread threw.
   void Finish(std::vector<QuantizedLayer>& layers);
 
   /// What Finish() has seen.
@@ -43,6 +47,7 @@ class KeptCodes {
  private:
   struct Copier;
   CodesDigest digest_;
+  const std::function<void(QuantizedLayer&)>& take_;
   std::unique_ptr<Copier> copier_;  // Null on the host.
 };
 

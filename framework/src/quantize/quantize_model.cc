@@ -40,7 +40,8 @@ class BlockWalk {
         activations_(activations),
         settings_(settings),
         callback_(callback),
-        result_(result) {
+        result_(result),
+        codes_(device_, settings.take_codes) {
     const CalibrationNeeds needs = quantizer.needs();
     if (!needs.any()) return;
     CheckCalibration(model.summary(), calibration);
@@ -285,7 +286,7 @@ class BlockWalk {
   int64_t blocks_done_ = 0;
   std::optional<CalibrationWalk> walk_;  ///< Only if the quantizer needs statistics.
   std::vector<Site> sites_;              ///< Of the current block.
-  KeptCodes codes_{device_};
+  KeptCodes codes_;
 };
 
 // Weights stay as they are; every layer's inputs are rounded.

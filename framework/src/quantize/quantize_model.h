@@ -32,6 +32,7 @@ struct BITLAW_EXPORT QuantizeRecipe {
   KvCacheGrid kv_cache{};
 };
 
+struct QuantizedLayer;
 struct BITLAW_EXPORT QuantizeSettings {
   SequentialUnit sequential = SequentialUnit::kStage;
   /// Calibration tokens that go through a block at once; rounded to whole sequences. At most 4096 on the host and 16384
@@ -44,6 +45,9 @@ struct BITLAW_EXPORT QuantizeSettings {
   /// Whether the next block is read while one is quantized, and alike experts are quantized together where the quantizer
   /// can. Codes are the same; without, memory is less by a block and by what experts take together.
   bool overlaps = true;
+  /// Called with each layer in the order of the result, its codes found and on the host; may take its tensors or drop them
+  /// (DropTensors), and then the result is without. Null: the result has all. On a device it is called from another thread.
+  std::function<void(QuantizedLayer&)> take_codes{};
 };
 
 /// Told after every layer. An exception thrown from the callback ends the walk and reaches the caller.
@@ -115,14 +119,22 @@ BITLAW_EXPORT QuantizedModel QuantizeModel(Model& model, const Quantizer& quanti
                                            const QuantizeSettings& settings = {},
                                            const QuantizeCallback& callback = {});
 
-/// Installs what was quantized before into a model of the same layers. Error(kIo) naming `origin` with every layer
-/// that is missing, left over or of another shape.
-BITLAW_EXPORT void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::string& origin);
+/// Lets go of codes, scales and whatever else of tensors a layer has.
+BITLAW_EXPORT void DropTensors(QuantizedLinear& linear);
+
+/// The i-th layer of a QuantizedModel, tensors included, where its own linear is without.
+using ReadQuantized = std::function<QuantizedLinear(size_t layer)>;
+
+/// Installs what was quantized before into a model of the same layers, `read` one at a time where it is given. Error(kIo)
+/// naming `origin` with every layer that is missing, left over or of another shape.
+BITLAW_EXPORT void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::string& origin,
+                                    const ReadQuantized& read = {});
 
 /// `model` whose blocks are quantized as `quantized` says each time they are read, so that they may be dropped and read again.
 /// `activations`: what layers' inputs are rounded to where no layer is quantized. Errors as InstallQuantized().
 BITLAW_EXPORT std::unique_ptr<Model> WithInstalledBlocks(std::unique_ptr<Model> model, QuantizedModel quantized,
-                                                         std::optional<ActivationGrid> activations, const std::string& origin);
+                                                         std::optional<ActivationGrid> activations, const std::string& origin,
+                                                         ReadQuantized read = {});
 
 /// The digest of QuantizedModel::codes_digest.
 BITLAW_EXPORT std::string DigestOfCodes(const QuantizedModel& model);

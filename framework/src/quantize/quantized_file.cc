@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -17,7 +16,9 @@
 #include "bitlaw/sdk/checkpoint/mapped_file.h"
 #include "bitlaw/sdk/checkpoint/packed_codes.h"
 #include "bitlaw/sdk/checkpoint/safetensors.h"
+#include "bitlaw/sdk/checkpoint/safetensors_writer.h"
 #include "bitlaw/sdk/grids/float_format.h"
+#include "quantize/kept_codes.h"
 
 namespace bitlaw {
 namespace {
@@ -26,50 +27,40 @@ using nlohmann::json;
 
 constexpr const char* kFormat = "bitlaw-quantized-1";
 
-// One tensor on its way into the file.
-struct Part {
-  std::string name, dtype;
-  std::vector<int64_t> shape;
-  std::string bytes;
-  int alignment_bytes;
-};
-
 std::string BytesOf(const at::Tensor& tensor) {
   const at::Tensor flat = tensor.cpu().contiguous();
   return {static_cast<const char*>(flat.data_ptr()), flat.nbytes()};
 }
 
-std::vector<Part> PartsOf(const QuantizedLayer& layer) {
+// Made when their turn has come; they hold the layer's own tensors until then.
+std::vector<TensorToWrite> TensorsOf(const QuantizedLayer& layer) {
   const QuantizedLinear& q = layer.linear;
   const std::string& name = layer.shape.name;
-  std::vector<Part> parts;
-  const auto add = [&](const char* suffix, const char* dtype, const at::Tensor& tensor, int alignment) {
-    parts.push_back({name + suffix, dtype, tensor.sizes().vec(), BytesOf(tensor), alignment});
+  std::vector<TensorToWrite> tensors;
+  const auto add = [&](const char* suffix, const char* dtype, const at::Tensor& tensor, at::ScalarType stored) {
+    tensors.push_back({name + suffix, dtype, tensor.sizes().vec(), [=] { return BytesOf(tensor.to(stored)); }});
   };
-  const at::Tensor codes = q.codes.cpu().contiguous();
-  const std::vector<uint8_t> packed =
-      PackCodes({codes.data_ptr<uint8_t>(), static_cast<size_t>(codes.numel())}, q.bits);
-  parts.push_back({name + ".codes", "U8", {static_cast<int64_t>(packed.size())}, {packed.begin(), packed.end()}, 1});
-  if (q.scale_dtype == "float16") {
-    add(".scales", "F16", q.scales.to(at::kHalf), 2);
-  } else if (q.scale_dtype == "float32") {
-    add(".scales", "F32", q.scales, 4);
+  const auto packed = [codes = q.codes, bits = q.bits] {
+    const at::Tensor flat = codes.cpu().contiguous();
+    const std::vector<uint8_t> bytes = PackCodes({flat.data_ptr<uint8_t>(), static_cast<size_t>(flat.numel())}, bits);
+    return std::string(bytes.begin(), bytes.end());
+  };
+  tensors.push_back({name + ".codes", "U8", {PackedSizeBytes(q.codes.numel(), q.bits)}, packed});
+  const bool is_half = q.scale_dtype == "float16";
+  const char* const real = is_half ? "F16" : "F32";
+  const at::ScalarType real_type = is_half ? at::kHalf : at::kFloat;
+  if (is_half || q.scale_dtype == "float32") {
+    add(".scales", real, q.scales, real_type);
   } else {
     const FloatFormat format = FloatFormatOf(q.scale_dtype);
-    add(".scales", SafetensorsDtype(format), EncodeFloats(format, q.StoredScales()), 1);
+    add(".scales", SafetensorsDtype(format), EncodeFloats(format, q.StoredScales()), at::kByte);
   }
-  if (q.has_real_zeros() && q.scale_dtype == "float16") {
-    add(".zeros", "F16", q.zeros.to(at::kHalf), 2);
-  } else if (q.has_real_zeros()) {
-    add(".zeros", "F32", q.zeros, 4);
-  } else {
-    add(".zeros", "U8", q.zeros, 1);
-  }
-  add(".group_index", "I32", q.group_index, 4);
-  if (q.row_index.defined()) add(".row_index", "I32", q.row_index, 4);
-  if (q.input_scale.defined()) add(".input_scale", "F32", q.input_scale, 4);
-  if (q.levels.defined()) add(".levels", "F32", q.levels, 4);
-  return parts;
+  add(".zeros", q.has_real_zeros() ? real : "U8", q.zeros, q.has_real_zeros() ? real_type : at::kByte);
+  add(".group_index", "I32", q.group_index, at::kInt);
+  if (q.row_index.defined()) add(".row_index", "I32", q.row_index, at::kInt);
+  if (q.input_scale.defined()) add(".input_scale", "F32", q.input_scale, at::kFloat);
+  if (q.levels.defined()) add(".levels", "F32", q.levels, at::kFloat);
+  return tensors;
 }
 
 json GridCard(const ActivationGrid& grid) {
@@ -116,8 +107,8 @@ QuantizeFallback FallbackOf(const std::string& name) {
 // The tensors of an open file, by name.
 class Contents {
  public:
-  explicit Contents(const MappedFile& file) : file_(file) {
-    for (SafetensorsEntry& entry : ReadSafetensorsHeader(file)) {
+  explicit Contents(std::shared_ptr<const MappedFile> file) : file_(std::move(file)) {
+    for (SafetensorsEntry& entry : ReadSafetensorsHeader(*file_)) {
       const std::string name = entry.name;
       entries_[name] = std::move(entry);
     }
@@ -134,12 +125,13 @@ class Contents {
                                               fmt::join(entry.shape, ", "), dtype, fmt::join(shape, ", ")));
     }
     at::Tensor tensor = at::empty(shape, type);
-    if (entry.size_bytes > 0) std::memcpy(tensor.data_ptr(), file_.bytes() + entry.offset_bytes, entry.size_bytes);
+    if (entry.size_bytes > 0) std::memcpy(tensor.data_ptr(), file_->bytes() + entry.offset_bytes, entry.size_bytes);
+    file_->Release(entry.offset_bytes, entry.size_bytes);
     return tensor;
   }
 
  private:
-  const MappedFile& file_;
+  const std::shared_ptr<const MappedFile> file_;
   std::map<std::string, SafetensorsEntry> entries_;
 };
 
@@ -248,69 +240,81 @@ json MetadataOf(const MappedFile& file, const std::filesystem::path& path) {
   return ParsedJson({first, size}, path).at("__metadata__");
 }
 
-}  // namespace
-
-void SaveQuantized(const std::filesystem::path& path, const QuantizedModel& model, const Value& about) {
-  std::vector<Part> parts;
-  json cards = json::array();
-  for (const QuantizedLayer& layer : model.layers) {
-    for (Part& part : PartsOf(layer)) parts.push_back(std::move(part));
-    cards.push_back(CardOf(layer));
-  }
+// The file of `model`, whose layers have these cards and tensors.
+void WriteFile(const std::filesystem::path& path, const QuantizedModel& model, const json& cards,
+               std::vector<TensorToWrite> tensors, const Value& about) {
   json others = json::array();
   for (const auto& [name, weight] : model.other_weights) {
-    const at::Tensor exact = weight.to(at::kFloat);
-    parts.push_back({name, "F32", exact.sizes().vec(), BytesOf(exact), 4});
-    others.push_back({{"name", name}, {"shape", exact.sizes().vec()}});
+    tensors.push_back({name, "F32", weight.sizes().vec(), [held = weight] { return BytesOf(held.to(at::kFloat)); }});
+    others.push_back({{"name", name}, {"shape", weight.sizes().vec()}});
   }
-  // Wide elements first, so that every tensor is aligned in the file.
-  std::stable_sort(parts.begin(), parts.end(),
-                   [](const Part& a, const Part& b) { return a.alignment_bytes > b.alignment_bytes; });
-  const std::string layers_text = cards.dump();
-  const std::string about_text = about.is_null() ? "{}" : about.CanonicalJson();
-  json metadata = {{"format", kFormat},
-                   {"layers", layers_text},
-                   {"about", about_text},
-                   {"bits_requested", json(model.bits_requested).dump()},
-                   {"bits_effective", json(model.bits_effective).dump()},
-                   {"codes_digest", model.codes_digest}};
+  std::map<std::string, std::string> metadata = {{"format", kFormat},
+                                                 {"layers", cards.dump()},
+                                                 {"about", about.is_null() ? "{}" : about.CanonicalJson()},
+                                                 {"bits_requested", json(model.bits_requested).dump()},
+                                                 {"bits_effective", json(model.bits_effective).dump()},
+                                                 {"codes_digest", model.codes_digest}};
   if (!others.empty()) metadata["other_weights"] = others.dump();
   json kv_cache;
   if (model.kv_cache.keys) kv_cache["keys"] = GridCard(*model.kv_cache.keys);
   if (model.kv_cache.values) kv_cache["values"] = GridCard(*model.kv_cache.values);
   if (!kv_cache.is_null()) metadata["kv_cache"] = kv_cache.dump();
-  metadata["text_digest"] = DigestOf(metadata.dump());
-  json header;
-  header["__metadata__"] = std::move(metadata);
-  uint64_t offset = 0;
-  for (const Part& part : parts) {
-    header[part.name] = {
-        {"dtype", part.dtype}, {"shape", part.shape}, {"data_offsets", {offset, offset + part.bytes.size()}}};
-    offset += part.bytes.size();
-  }
-  std::string text = header.dump();
-  text.resize((text.size() + 7) / 8 * 8, ' ');
-  const uint64_t text_size = text.size();
-  std::string bytes(sizeof text_size, '\0');
-  std::memcpy(bytes.data(), &text_size, sizeof text_size);
-  bytes.reserve(sizeof text_size + text.size() + offset);
-  bytes += text;
-  for (Part& part : parts) {
-    bytes += part.bytes;
-    std::string().swap(part.bytes);
-  }
-  WriteDurably(path, bytes);
+  metadata["text_digest"] = DigestOf(json(metadata).dump());
+  WriteSafetensors(path, std::move(tensors), metadata);
 }
 
-QuantizedFile LoadQuantized(const std::filesystem::path& path) {
-  const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
-  const Contents contents(*file);
-  const auto damaged = [&](const std::string& what) {
-    return Error(ErrorKind::kIo, fmt::format("{}: {}. The file is damaged or was altered. Quantize again.",
-                                             path.string(), what));
-  };
-  QuantizedFile result;
+[[noreturn]] void ThrowDamaged(const std::filesystem::path& path, const std::string& what) {
+  throw Error(ErrorKind::kIo,
+              fmt::format("{}: {}. The file is damaged or was altered. Quantize again.", path.string(), what));
+}
+
+template <typename Body>
+auto OfFile(const std::filesystem::path& path, const Body& body) {
   try {
+    return body();
+  } catch (const json::exception& error) {
+    ThrowDamaged(path, error.what());
+  } catch (const std::invalid_argument& error) {
+    ThrowDamaged(path, error.what());
+  } catch (const InternalError& error) {
+    ThrowDamaged(path, error.what());
+  } catch (const c10::Error& error) {
+    RethrowTorchError(path.string(), error.what_without_backtrace());
+  }
+}
+
+// Whatever of the description is not of a single layer.
+void ReadDescription(const json& metadata, const Contents& contents, const std::filesystem::path& path,
+                     QuantizedFile& result) {
+  if (metadata.contains("other_weights")) {
+    for (const json& card : ParsedJson(metadata["other_weights"].get<std::string>(), path)) {
+      const std::vector<int64_t> shape = card.at("shape");
+      result.model.other_weights.emplace_back(card.at("name"),
+                                              contents.Read(card.at("name"), "F32", at::kFloat, shape));
+    }
+  }
+  if (metadata.contains("kv_cache")) {
+    const json card = ParsedJson(metadata["kv_cache"].get<std::string>(), path);
+    if (card.contains("keys")) result.model.kv_cache.keys = KvGridOf(card["keys"]);
+    if (card.contains("values")) result.model.kv_cache.values = KvGridOf(card["values"]);
+  }
+  result.model.bits_requested = ParsedJson(metadata.at("bits_requested").get<std::string>(), path);
+  result.model.bits_effective = ParsedJson(metadata.at("bits_effective").get<std::string>(), path);
+  result.model.codes_digest = metadata.at("codes_digest");
+  result.about = ParseJson(metadata.at("about").get<std::string>(), path.string());
+  if (!result.about.is_map()) {
+    throw std::invalid_argument(
+        fmt::format("what its writer said of it is {}, not a map", Article(result.about.type())));
+  }
+}
+
+// Calls take(layer, card) with each layer of the file.
+template <typename Take>
+QuantizedFile ReadFile(const std::filesystem::path& path, const std::shared_ptr<const MappedFile>& file,
+                       const Contents& contents, const Take& take) {
+  QuantizedFile result;
+  CodesDigest digest;
+  OfFile(path, [&] {
     json metadata = MetadataOf(*file, path);
     if (const std::string format = metadata.value("format", ""); format != kFormat) {
       throw Error(ErrorKind::kIo, fmt::format("{}: its format is '{}', not '{}'. Only files of quantized layers that "
@@ -319,44 +323,85 @@ QuantizedFile LoadQuantized(const std::filesystem::path& path) {
     }
     const std::string text_digest = metadata.at("text_digest");
     metadata.erase("text_digest");
-    if (DigestOf(metadata.dump()) != text_digest) throw damaged("its description does not match its digest");
-    const std::string layers_text = metadata.at("layers"), about_text = metadata.at("about");
+    if (DigestOf(metadata.dump()) != text_digest) ThrowDamaged(path, "its description does not match its digest");
     std::set<std::string> names;
-    for (const json& card : ParsedJson(layers_text, path)) {
-      result.model.layers.push_back(ReadLayer(card, contents));
-      const std::string& name = result.model.layers.back().shape.name;
-      if (!names.insert(name).second) throw std::invalid_argument("layer '" + name + "' is there twice");
-    }
-    if (metadata.contains("other_weights")) {
-      for (const json& card : ParsedJson(metadata["other_weights"].get<std::string>(), path)) {
-        const std::vector<int64_t> shape = card.at("shape");
-        result.model.other_weights.emplace_back(card.at("name"),
-                                                contents.Read(card.at("name"), "F32", at::kFloat, shape));
+    for (json& card : ParsedJson(metadata.at("layers").get<std::string>(), path)) {
+      QuantizedLayer layer = ReadLayer(card, contents);
+      if (!names.insert(layer.shape.name).second) {
+        throw std::invalid_argument("layer '" + layer.shape.name + "' is there twice");
       }
+      digest.Add(layer);
+      take(layer, card);
+      result.model.layers.push_back(std::move(layer));
     }
-    if (metadata.contains("kv_cache")) {
-      const json card = ParsedJson(metadata["kv_cache"].get<std::string>(), path);
-      if (card.contains("keys")) result.model.kv_cache.keys = KvGridOf(card["keys"]);
-      if (card.contains("values")) result.model.kv_cache.values = KvGridOf(card["values"]);
-    }
-    result.model.bits_requested = ParsedJson(metadata.at("bits_requested").get<std::string>(), path);
-    result.model.bits_effective = ParsedJson(metadata.at("bits_effective").get<std::string>(), path);
-    result.model.codes_digest = metadata.at("codes_digest");
-    result.about = ParseJson(about_text, path.string());
-    if (!result.about.is_map()) {
-      throw std::invalid_argument(
-          fmt::format("what its writer said of it is {}, not a map", Article(result.about.type())));
-    }
-  } catch (const json::exception& error) {
-    throw damaged(error.what());
-  } catch (const std::invalid_argument& error) {
-    throw damaged(error.what());
-  } catch (const InternalError& error) {
-    throw damaged(error.what());
-  } catch (const c10::Error& error) {
-    RethrowTorchError(path.string(), error.what_without_backtrace());
+    ReadDescription(metadata, contents, path, result);
+  });
+  if (digest.Finish(result.model) != result.model.codes_digest) {
+    ThrowDamaged(path, "its codes do not match their digest");
   }
-  if (DigestOfCodes(result.model) != result.model.codes_digest) throw damaged("its codes do not match their digest");
+  return result;
+}
+
+}  // namespace
+
+void SaveQuantized(const std::filesystem::path& path, const QuantizedModel& model, const Value& about) {
+  std::vector<TensorToWrite> all;
+  json cards = json::array();
+  for (const QuantizedLayer& layer : model.layers) {
+    for (TensorToWrite& tensor : TensorsOf(layer)) all.push_back(std::move(tensor));
+    cards.push_back(CardOf(layer));
+  }
+  WriteFile(path, model, cards, std::move(all), about);
+}
+
+struct QuantizedFileWriter::Taken {
+  std::filesystem::path path;
+  WaitingBytes waiting;
+  std::vector<TensorToWrite> tensors;
+  json cards = json::array();
+};
+
+QuantizedFileWriter::QuantizedFileWriter(std::filesystem::path path)
+    : taken_(new Taken{path, WaitingBytes(path.parent_path()), {}, json::array()}) {}
+
+QuantizedFileWriter::~QuantizedFileWriter() = default;
+
+void QuantizedFileWriter::Take(QuantizedLayer& layer) {
+  taken_->cards.push_back(CardOf(layer));
+  for (TensorToWrite& tensor : TensorsOf(layer)) {
+    const std::string bytes = tensor.bytes();
+    tensor.bytes = [&waiting = taken_->waiting, at = taken_->waiting.Append(bytes), count = bytes.size()] {
+      return waiting.Read(at, count);
+    };
+    taken_->tensors.push_back(std::move(tensor));
+  }
+  DropTensors(layer.linear);
+}
+
+void QuantizedFileWriter::Finish(const QuantizedModel& model, const Value& about) {
+  if (taken_->cards.size() != model.layers.size()) {
+    throw InternalError(fmt::format("{}: {} layers were given to be written of {}", taken_->path.string(),
+                                    taken_->cards.size(), model.layers.size()));
+  }
+  WriteFile(taken_->path, model, taken_->cards, std::move(taken_->tensors), about);
+}
+
+QuantizedFile LoadQuantized(const std::filesystem::path& path) {
+  const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
+  return ReadFile(path, file, Contents(file), [](QuantizedLayer&, json&) {});
+}
+
+QuantizedFile OpenQuantized(const std::filesystem::path& path) {
+  const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
+  const auto contents = std::make_shared<const Contents>(file);
+  const auto cards = std::make_shared<std::vector<json>>();
+  QuantizedFile result = ReadFile(path, file, *contents, [&](QuantizedLayer& layer, json& card) {
+    DropTensors(layer.linear);
+    cards->push_back(std::move(card));
+  });
+  result.read = [path, contents, cards](size_t layer) {
+    return OfFile(path, [&] { return ReadLayer(cards->at(layer), *contents).linear; });
+  };
   return result;
 }
 

@@ -179,20 +179,21 @@ class TrialRun {
                               "read again as they were. Leave stream_blocks out.",
                               trial_.label));
     }
-    std::optional<QuantizedModel> quantized = LoadArtifact(artifact);
+    std::optional<QuantizedFile> quantized = LoadArtifact(artifact);
     if (!quantized) quantized = QuantizeAnew(artifact, recipe);
-    header_ = Header(*quantized);
+    header_ = Header(quantized->model);
     if (!recorded_codes_digest_.empty() && recorded_codes_digest_ != header_.codes_digest) {
       Warn(fmt::format("{}: its codes have SHA-256 {}, and those of its recorded tasks have {}: another machine or "
                        "device made them.",
                        trial_.label, ShortDigest(header_.codes_digest), ShortDigest(recorded_codes_digest_)));
     }
     if (!setting_.evaluate.stream_blocks) return;
-    model_ = WithInstalledBlocks(std::move(model_), *std::move(quantized), recipe.activations, artifact.string());
+    model_ = WithInstalledBlocks(std::move(model_), std::move(quantized->model), recipe.activations, artifact.string(),
+                                 std::move(quantized->read));
   }
 
   // Codes that an earlier try left behind; anything wrong with them costs their time, no more.
-  std::optional<QuantizedModel> LoadArtifact(const fs::path& artifact) {
+  std::optional<QuantizedFile> LoadArtifact(const fs::path& artifact) {
     if (!fs::exists(artifact)) return std::nullopt;
     std::vector<std::string> faults;
     if (!store_.FindQuantization(RecordDigest(QuantizationKey(content_)), faults)) {
@@ -201,8 +202,10 @@ class TrialRun {
     }
     Stage("load quantized weights");
     try {
-      QuantizedModel quantized = LoadQuantized(artifact).model;
-      if (!setting_.evaluate.stream_blocks) InstallQuantized(*model_, quantized, artifact.string());
+      QuantizedFile quantized = OpenQuantized(artifact);
+      if (!setting_.evaluate.stream_blocks) {
+        InstallQuantized(*model_, quantized.model, artifact.string(), quantized.read);
+      }
       return quantized;
     } catch (const Error& error) {
       Warn(fmt::format("{} The model is quantized anew.", error.what()));
@@ -212,7 +215,8 @@ class TrialRun {
     }
   }
 
-  QuantizedModel QuantizeAnew(const fs::path& artifact, const QuantizeRecipe& recipe) {
+  // Codes go to the artifact's file as they are found, and are read from it where blocks are read again.
+  QuantizedFile QuantizeAnew(const fs::path& artifact, const QuantizeRecipe& recipe) {
     const TokenSequences* calibration = trial_.calibration ? &Calibration() : nullptr;
     if (calibration != nullptr && calibration->digest() != content_.calibration_digest) {
       throw Error(ErrorKind::kIo,
@@ -224,6 +228,11 @@ class TrialRun {
     QuantizeSettings settings;
     settings.allow_fallback = study_.allow_fallback;
     settings.keep_blocks = !setting_.evaluate.stream_blocks;
+    std::optional<QuantizedFileWriter> file;
+    if (recipe.quantizer != nullptr) {
+      file.emplace(artifact);
+      settings.take_codes = [&file](QuantizedLayer& layer) { file->Take(layer); };
+    }
     QuantizedModel quantized =
         QuantizeModel(*model_, recipe, calibration, settings, [&](const QuantizeProgress& progress) {
           StageAtTimes([&] {
@@ -233,10 +242,11 @@ class TrialRun {
     CheckInputs();
     // The record first: where there is an artifact there is a record.
     WriteQuantizationRecord(quantized);
-    if (quantized.layers.empty()) return quantized;  // No codes to keep.
+    if (!file) return {.model = std::move(quantized)};  // No codes to keep.
     Stage("save quantized weights");
-    SaveQuantized(artifact, quantized, Value::Map{{"trial", trial_.id}, {"label", trial_.label}});
-    return quantized;
+    file->Finish(quantized, Value::Map{{"trial", trial_.id}, {"label", trial_.label}});
+    if (setting_.evaluate.stream_blocks) return OpenQuantized(artifact);
+    return {.model = std::move(quantized)};
   }
 
   // Machine, time and builds: what stands in a timings file beside the times.

@@ -272,7 +272,8 @@ GptqQuantizer::SharedFactor GptqQuantizer::FactorOf(const LinearShape& layer,
   if (settings_.act_order) {
     const at::Tensor order =
         std::get<1>(at::sort(hessian.diagonal(), /*stable=*/true, /*dim=*/0, /*descending=*/true));  // [C_in]
-    hessian = hessian.index_select(0, order).index_select(1, order);
+    hessian = hessian.index_select(0, order);
+    hessian = hessian.index_select(1, order);
     std::copy_n(order.data_ptr<int64_t>(), layer.in_features, shared.order.begin());
   } else {
     std::iota(shared.order.begin(), shared.order.end(), int64_t{0});
@@ -331,7 +332,9 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   const QuantizedLinear nearest = bitlaw::RoundToNearest(*grid, original, settings_.group_size, layer.name);
   const double whole = HessianError(original, factor.hessian);
   const auto relative_error = [&](const QuantizedLinear& q) {
-    return whole > 0 ? HessianError(original - q.Dequantize(), factor.hessian) / whole : 0.0;
+    if (!(whole > 0)) return 0.0;
+    at::sub_out(weight, original, q.Dequantize());  // The walk is done: its memory serves once more.
+    return HessianError(weight, factor.hessian) / whole;
   };
   result.diagnostics = {{"damp", factor.damped.damp},
                         {"dead_columns", static_cast<double>(factor.dead_columns)},

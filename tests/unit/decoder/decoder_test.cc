@@ -7,7 +7,9 @@
 #include <map>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/checkpoint/mapped_tensor.h"
 #include "unit/decoder/random_decoder.h"
+#include "unit/models/file_fixture.h"
 
 namespace bitlaw {
 namespace {
@@ -198,6 +200,43 @@ TEST(Decoder, ReadsABlockWhenItIsFirstUsed) {
   EXPECT_EQ(weights->loads(), 9);
   model->block(1);
   EXPECT_EQ(weights->loads(), 9);
+}
+
+// Weights of which the embedding lies in a mapped file.
+class MappedEmbedding : public RandomWeights {
+ public:
+  MappedEmbedding(const DecoderConfig& config, std::shared_ptr<const MappedFile> file)
+      : RandomWeights(config, 7), file_(std::move(file)) {}
+  at::Tensor Load(const std::string& name, at::ScalarType dtype) const override {
+    if (name != "model.embed_tokens.weight") return RandomWeights::Load(name, dtype);
+    ++embeddings_;
+    return MappedTensor(file_, 0, {40, 32}, at::kFloat, dtype);
+  }
+  int embeddings() const { return embeddings_; }
+
+ private:
+  std::shared_ptr<const MappedFile> file_;
+  mutable int embeddings_ = 0;
+};
+
+class DecoderOfAFile : public FileTest {};
+
+// The rows of a mapped embedding are given back with the blocks; one that was converted would cost too much to make again.
+TEST_F(DecoderOfAFile, DropsWhatItReadOfTheEmbedding) {
+  const auto file = MappedFile::Open(Write("embedding", std::string(40 * 32 * 4, '\0')));
+  for (const auto& [dtype, loads] : {std::pair(Dtype::kFloat32, 2), {Dtype::kBFloat16, 1}}) {
+    auto source = std::make_unique<MappedEmbedding>(SmallConfig(), file);
+    const MappedEmbedding& weights = *source;
+    ModelSummary summary = SummarizeDecoder(SmallConfig(), ExpectedTensors(SmallConfig()), "random", "random");
+    const auto model =
+        OpenDecoder(SmallConfig(), summary, std::move(source), std::make_unique<NoTokenizer>(40), {.dtype = dtype});
+    const at::Tensor first = model->Embed(SomeTokens(1, 6));
+    model->Embed(SomeTokens(1, 6));
+    EXPECT_EQ(weights.embeddings(), 1);
+    model->DropBlock(0);
+    EXPECT_TRUE(at::equal(model->Embed(SomeTokens(1, 6)), first));
+    EXPECT_EQ(weights.embeddings(), loads);
+  }
 }
 
 TEST(Decoder, BFloat16StaysCloseToFloat32) {

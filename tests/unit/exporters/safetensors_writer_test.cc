@@ -58,10 +58,14 @@ TEST_F(SafetensorsWriter, RefusesWhatItsHeaderWouldLieAbout) {
     }
     return "";
   };
+  WriteSafetensors(folder_ / "a", {Bytes("old", "1")}, {});
   EXPECT_THAT(broken({shorter}), HasSubstr("tensor 'a' has 2 bytes, but its shape and dtype U8 say 3"));
   EXPECT_THAT(broken({Bytes("a", "1"), Bytes("a", "2")}), HasSubstr("tensor 'a' would be written twice"));
-  EXPECT_THAT(ErrorText([&] { WriteSafetensors(folder_ / "no" / "a", {Bytes("a", "1")}, {}); }),
-              HasSubstr("DIR/no/a: cannot be written: No such file or directory."));
+  // What was there is there still, and nothing else.
+  EXPECT_EQ(StoredTensors(folder_ / "a").Bytes("old"), "1");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), std::filesystem::directory_iterator()), 1);
+  EXPECT_THAT(ErrorText([&] { WriteSafetensors(folder_ / "a" / "b", {Bytes("a", "1")}, {}); }),
+              HasSubstr("DIR/a: the folder cannot be made: "));
 }
 
 // Codes 1, 2, 3 of three bits: 001, 010, 011 from the lowest bit on, 0b011010001 = 209; each row begins a word.

@@ -30,9 +30,11 @@ TEST_F(MappedPages, AreReadAgainOnceTheyWereReleased) {
 TEST_F(MappedPages, OfATensorAreReleasedWithItsLastView) {
   const auto page = static_cast<int64_t>(sysconf(_SC_PAGESIZE));
   const auto file = MappedFile::Open(Write("tensor", std::string(2 * page, '\0')));
+  EXPECT_FALSE(IsMapped(MappedTensor(file, 0, {2 * page}, at::kByte, at::kFloat)));
   at::Tensor tensor = MappedTensor(file, 0, {2 * page}, at::kByte, at::kByte);
   tensor.fill_(7);
   at::Tensor view = tensor.narrow(0, page, 1);
+  EXPECT_TRUE(IsMapped(view));
   tensor.reset();
   EXPECT_EQ(view.item<int>(), 7);
   EXPECT_EQ(file->bytes()[0], std::byte{7});

@@ -8,6 +8,9 @@
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/files/durable_file.h"
 #include "bitlaw/base/digest.h"
@@ -36,14 +39,20 @@ class QuantizedFileTest : public testing::Test {
     return quantized;
   }
 
+  // Of both ways to read a file, which say the same.
   static std::string LoadError(const fs::path& path) {
-    try {
-      LoadQuantized(path);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::kIo);
-      return error.what();
+    std::vector<std::string> said;
+    for (QuantizedFile (*load)(const fs::path&) : {&LoadQuantized, &OpenQuantized}) {
+      try {
+        load(path);
+        said.push_back("(no error)");
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::kIo);
+        said.push_back(error.what());
+      }
     }
-    return "(no error)";
+    EXPECT_EQ(said[0], said[1]);
+    return said[0];
   }
 
   // Another description in a file that was saved, with the digest that it has.
@@ -148,6 +157,48 @@ TEST_F(QuantizedFileTest, HasEqualBytesForEqualContents) {
   SaveQuantized(file_, Quantize(*one), Value());
   SaveQuantized(folder_ / "two", Quantize(*two), Value());
   EXPECT_EQ(ReadWholeFile(file_), ReadWholeFile(folder_ / "two"));
+}
+
+TEST_F(QuantizedFileTest, IsTheSameWrittenLayerByLayer) {
+  const auto one = RandomDecoder(SmallConfig()), two = RandomDecoder(SmallConfig());
+  const Value about(Value::Map{{"quantizer", "rtn"}});
+  SaveQuantized(file_, Quantize(*one), about);
+  {
+    QuantizedFileWriter writer(folder_ / "two");
+    QuantizeSettings settings;
+    settings.take_codes = [&](QuantizedLayer& layer) { writer.Take(layer); };
+    const QuantizedModel quantized = QuantizeModel(
+        *two, *MakeQuantizer("rtn", {{"bits", 3}, {"group_size", 16}, {"scale_dtype", "float16"}}), nullptr, settings);
+    ASSERT_EQ(quantized.layers.size(), 14u);
+    EXPECT_FALSE(quantized.layers[13].linear.codes.defined());
+    EXPECT_FALSE(fs::exists(folder_ / "two"));
+    writer.Finish(quantized, about);
+    QuantizedModel another = quantized;
+    another.layers.pop_back();
+    EXPECT_THROW(writer.Finish(another, about), InternalError);
+  }
+  EXPECT_EQ(ReadWholeFile(file_), ReadWholeFile(folder_ / "two"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 2);
+}
+
+TEST_F(QuantizedFileTest, ReadsOneLayerAtATime) {
+  const auto model = RandomDecoder(SmallConfig()), fresh = RandomDecoder(SmallConfig());
+  const QuantizedModel written = Quantize(*model);
+  SaveQuantized(file_, written, Value());
+  QuantizedFile opened = OpenQuantized(file_);
+  ASSERT_EQ(opened.model.layers.size(), 14u);
+  EXPECT_FALSE(opened.model.layers[9].linear.codes.defined());
+  EXPECT_EQ(opened.model.codes_digest, written.codes_digest);
+  EXPECT_TRUE(at::equal(opened.read(9).codes, written.layers[9].linear.codes));
+  EXPECT_TRUE(at::equal(opened.read(9).Dequantize(), written.layers[9].linear.Dequantize()));
+  InstallQuantized(*fresh, opened.model, file_.string(), opened.read);
+  const at::Tensor tokens = SomeTokens(2, 9), expected = model->Forward(tokens, {});
+  EXPECT_TRUE(at::equal(fresh->Forward(tokens, {}), expected));
+  const auto streamed =
+      WithInstalledBlocks(RandomDecoder(SmallConfig()), std::move(opened.model), {}, "codes", std::move(opened.read));
+  EXPECT_TRUE(at::equal(streamed->Forward(tokens, {}), expected));
+  for (int64_t b = 0; b < streamed->summary().num_blocks; ++b) streamed->DropBlock(b);
+  EXPECT_TRUE(at::equal(streamed->Forward(tokens, {}), expected));
 }
 
 TEST_F(QuantizedFileTest, TakesTheBitsOfItsCodes) {

@@ -30,10 +30,10 @@ class InAFolder : public testing::Test {
 };
 
 using RecordStoreTest = InAFolder;
-using DurableFile = InAFolder;
+using DurableFileTest = InAFolder;
 using DigestCacheTest = InAFolder;
 
-TEST_F(DurableFile, ReplacesWhatWasThereAndLeavesNothingElse) {
+TEST_F(DurableFileTest, ReplacesWhatWasThereAndLeavesNothingElse) {
   // A folder that was deleted does not come back.
   try {
     WriteDurably(folder_ / "gone/x/y", "z", folder_ / "gone");
@@ -48,7 +48,7 @@ TEST_F(DurableFile, ReplacesWhatWasThereAndLeavesNothingElse) {
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / "a"), fs::directory_iterator()), 1);
 }
 
-TEST_F(DurableFile, SaysWhichFolderCannotBeMade) {
+TEST_F(DurableFileTest, SaysWhichFolderCannotBeMade) {
   WriteDurably(folder_ / "a", "a file, not a folder");
   try {
     WriteDurably(folder_ / "a" / "b", "x");
@@ -56,6 +56,31 @@ TEST_F(DurableFile, SaysWhichFolderCannotBeMade) {
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr((folder_ / "a").string() + ": the folder cannot be made: "));
   }
+}
+
+TEST_F(DurableFileTest, IsThereOnceAllOfItIs) {
+  {
+    DurableFile file(folder_ / "a");
+    file.Write("never ");
+    file.Write("there");
+  }
+  EXPECT_TRUE(fs::is_empty(folder_));
+  DurableFile file(folder_ / "a");
+  file.Write("one, ");
+  file.Write("two");
+  EXPECT_FALSE(fs::exists(folder_ / "a"));
+  file.Commit();
+  EXPECT_EQ(ReadWholeFile(folder_ / "a"), "one, two");
+}
+
+TEST_F(DurableFileTest, MayWaitInAFileWithoutAName) {
+  WaitingBytes waiting(folder_ / "made");
+  EXPECT_EQ(waiting.Append("12345"), 0u);
+  EXPECT_EQ(waiting.Append("678"), 5u);
+  EXPECT_EQ(waiting.Read(5, 3), "678");
+  EXPECT_EQ(waiting.Read(1, 5), "23456");
+  EXPECT_TRUE(fs::is_empty(folder_ / "made"));
+  EXPECT_THROW(waiting.Read(6, 3), InternalError);
 }
 
 TEST_F(RecordStoreTest, FindsWhatItWrote) {

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "bitlaw/base/error.h"
@@ -18,16 +19,28 @@ std::string_view Name(QuantizeFallback fallback) {
 }
 
 at::Tensor QuantizedLinear::Dequantize() const {
-  const at::Tensor group = group_index.to(at::kLong);                               // [C_in]
-  const auto of_weights = [&](const at::Tensor& of_groups) {                        // [R, groups] -> [C_out, C_in]
-    const at::Tensor of_rows =
-        row_index.defined() ? of_groups.index_select(0, row_index.to(at::kLong)) : of_groups;  // [C_out, groups]
-    return of_rows.index_select(1, group);
-  };
-  const at::Tensor zero = of_weights(zeros.to(at::kFloat));                         // [C_out, C_in]
-  at::Tensor level = levels.defined() ? levels.index_select(0, codes.flatten().to(at::kLong)).view_as(codes)
-                                      : codes.to(at::kFloat);                       // [C_out, C_in]
-  return level.sub_(zero).mul_(of_weights(scales));                                 // [C_out, C_in]
+  const at::Tensor group = group_index.to(at::kLong);  // [C_in]
+  // Some rows at a time on the host, where of a large layer nothing else of its size is to be in memory.
+  const int64_t rows = codes.size(0), columns = std::max<int64_t>(codes.size(1), 1);
+  const int64_t most = codes.is_cpu() ? std::max<int64_t>((int64_t{1} << 22) / columns, 1) : std::max<int64_t>(rows, 1);
+  at::Tensor weight;  // [C_out, C_in]
+  if (rows > most) weight = at::empty(codes.sizes(), scales.options());
+  for (int64_t first = 0; first == 0 || first < rows; first += most) {
+    const int64_t count = std::min(most, rows - first);
+    const auto of_weights = [&](const at::Tensor& of_groups) {  // [R, groups] -> [count, C_in]
+      const at::Tensor of_rows = row_index.defined()
+                                     ? of_groups.index_select(0, row_index.narrow(0, first, count).to(at::kLong))
+                                     : of_groups.narrow(0, first, count);  // [count, groups]
+      return of_rows.to(at::kFloat).index_select(1, group);
+    };
+    const at::Tensor part = codes.narrow(0, first, count);  // [count, C_in]
+    at::Tensor level = levels.defined() ? levels.index_select(0, part.flatten().to(at::kLong)).view(part.sizes())
+                                        : part.to(at::kFloat);  // [count, C_in]
+    level.sub_(of_weights(zeros)).mul_(of_weights(scales));
+    if (!weight.defined()) return level;
+    weight.narrow(0, first, count).copy_(level);
+  }
+  return weight;
 }
 
 at::Tensor QuantizedLinear::StoredScales() const {

@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/regular_file.h"
@@ -24,31 +26,27 @@ constexpr uint64_t kMaxReadBytes = uint64_t{4} << 30;
   throw Error(ErrorKind::kIo, fmt::format("{}: {}: {}.", path.string(), what, reason));
 }
 
-class Descriptor {
- public:
-  Descriptor(const fs::path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
+// `path` is what an error names.
+void WriteAll(int descriptor, std::string_view bytes, const fs::path& path) {
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t wrote = ::write(descriptor, bytes.data() + done, bytes.size() - done);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) Fail(path, "writing stopped");
+    done += static_cast<size_t>(wrote);
   }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  bool Close() {
-    const int fd = fd_;
-    fd_ = -1;
-    return ::close(fd) == 0;
-  }
-
- private:
-  int fd_;
-};
+}
 
 // The rename itself is durable only once the folder that holds the name is on the disk.
 void SyncFolder(const fs::path& folder) {
-  Descriptor descriptor(folder, O_RDONLY | O_DIRECTORY);
-  if (descriptor.get() < 0) Fail(folder, "the folder cannot be opened");
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) Fail(folder, "the folder cannot be opened");
   // Some network file systems cannot sync a folder and say EINVAL; there the rename is as durable as it gets.
-  if (::fsync(descriptor.get()) != 0 && errno != EINVAL) Fail(folder, "the folder cannot be synced");
+  const bool is_synced = ::fsync(descriptor) == 0 || errno == EINVAL;
+  const int reason = errno;
+  ::close(descriptor);
+  errno = reason;
+  if (!is_synced) Fail(folder, "the folder cannot be synced");
 }
 
 // Makes what is missing below `within`; that itself too if it is empty.
@@ -65,32 +63,63 @@ void MakeFolder(const fs::path& folder, const fs::path& within) {
 
 }  // namespace
 
-void WriteDurably(const fs::path& path, std::string_view bytes, const fs::path& within) {
-  MakeFolder(path.parent_path(), within);
+DurableFile::DurableFile(fs::path path, const fs::path& within) : path_(std::move(path)), temporary_(path_) {
+  MakeFolder(path_.parent_path(), within);
   // Several processes may write the same record at once, with the same bytes: each needs its own temporary file.
   static std::atomic<unsigned> counter{0};
-  fs::path temporary = path;
-  temporary += fmt::format(".{}.{}.tmp", ::getpid(), counter++);
-  {
-    Descriptor descriptor(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-    if (descriptor.get() < 0) Fail(temporary, "the file cannot be made");
-    size_t done = 0;
-    while (done < bytes.size()) {
-      const ssize_t wrote = ::write(descriptor.get(), bytes.data() + done, bytes.size() - done);
-      if (wrote < 0 && errno == EINTR) continue;
-      if (wrote < 0) {
-        const int reason = errno;
-        ::unlink(temporary.c_str());
-        errno = reason;
-        Fail(temporary, "writing stopped");
-      }
-      done += static_cast<size_t>(wrote);
-    }
-    if (::fsync(descriptor.get()) != 0) Fail(temporary, "the file cannot be synced");
-    if (!descriptor.Close()) Fail(temporary, "the file cannot be closed");
+  temporary_ += fmt::format(".{}.{}.tmp", ::getpid(), counter++);
+  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) Fail(temporary_, "the file cannot be made");
+}
+
+DurableFile::~DurableFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void DurableFile::Write(std::string_view bytes) { WriteAll(descriptor_, bytes, temporary_); }
+
+void DurableFile::Commit() {
+  if (::fsync(descriptor_) != 0) Fail(temporary_, "the file cannot be synced");
+  const int descriptor = std::exchange(descriptor_, -1);
+  if (::close(descriptor) != 0) Fail(temporary_, "the file cannot be closed");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) Fail(path_, "the file cannot be renamed into place");
+  temporary_.clear();
+  SyncFolder(path_.has_parent_path() ? path_.parent_path() : ".");
+}
+
+WaitingBytes::WaitingBytes(fs::path folder) : folder_(folder.empty() ? "." : std::move(folder)) {
+  MakeFolder(folder_, {});
+  std::string name = (folder_ / ".waiting.XXXXXX.tmp").string();
+  descriptor_ = ::mkostemps(name.data(), /*suffix length=*/4, O_CLOEXEC);
+  if (descriptor_ < 0) Fail(folder_, "no file can be made in the folder");
+  ::unlink(name.c_str());
+}
+
+WaitingBytes::~WaitingBytes() { ::close(descriptor_); }
+
+uint64_t WaitingBytes::Append(std::string_view bytes) {
+  WriteAll(descriptor_, bytes, folder_);
+  return std::exchange(size_, size_ + bytes.size());
+}
+
+std::string WaitingBytes::Read(uint64_t offset, uint64_t count) const {
+  std::string bytes(count, '\0');
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t got =
+        ::pread(descriptor_, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) Fail(folder_, "what was written there cannot be read back");
+    if (got == 0) throw InternalError("bytes were asked for beyond those that wait in " + folder_.string());
+    done += static_cast<size_t>(got);
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) Fail(path, "the file cannot be renamed into place");
-  SyncFolder(path.has_parent_path() ? path.parent_path() : ".");
+  return bytes;
+}
+
+void WriteDurably(const fs::path& path, std::string_view bytes, const fs::path& within) {
+  DurableFile file(path, within);
+  file.Write(bytes);
+  file.Commit();
 }
 
 std::string ReadWholeFile(const fs::path& path) { return ReadRegularFile(path, kMaxReadBytes); }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -7,6 +8,43 @@
 #include "bitlaw/base/export.h"
 
 namespace bitlaw {
+
+/// A file that is written piece by piece and then there at once: a temporary file in the same folder until Commit(),
+/// which returns when it is on the disk under its name. Killed at any moment, `path` holds either what it held before or all
+/// of it; what is not committed is removed. Folders and errors as WriteDurably().
+class BITLAW_EXPORT DurableFile {
+ public:
+  explicit DurableFile(std::filesystem::path path, const std::filesystem::path& within = {});
+  ~DurableFile();
+  DurableFile(const DurableFile&) = delete;
+  DurableFile& operator=(const DurableFile&) = delete;
+
+  void Write(std::string_view bytes);
+  void Commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+  int descriptor_ = -1;
+};
+
+/// Bytes that wait on the disk for a file that they will be part of, in a file without a name in `folder`, which is made
+/// if it is missing. It ends with this object or its process. Error(kIo) with the system's reason.
+class BITLAW_EXPORT WaitingBytes {
+ public:
+  explicit WaitingBytes(std::filesystem::path folder);
+  ~WaitingBytes();
+  WaitingBytes(const WaitingBytes&) = delete;
+  WaitingBytes& operator=(const WaitingBytes&) = delete;
+
+  /// Where they begin.
+  uint64_t Append(std::string_view bytes);
+  std::string Read(uint64_t offset, uint64_t count) const;
+
+ private:
+  std::filesystem::path folder_;
+  int descriptor_ = -1;
+  uint64_t size_ = 0;
+};
 
 /// Writes `bytes` to `path` and returns when they are on the disk: temporary file in the same folder, fsync, rename,
 /// fsync of the folder. Killed at any moment, `path` holds either what it held before or all of `bytes`.

@@ -286,15 +286,16 @@ int EvaluateModel(Session& session, const EvaluateArguments& arguments) {
   const ModelSummary& summary = opened.model->summary();
   Value about;
   if (!arguments.quantized.empty()) {
-    QuantizedFile file = LoadQuantized(arguments.quantized);
+    QuantizedFile file = OpenQuantized(arguments.quantized);
     about = std::move(file.about);
     about.Set("bits_requested", file.model.bits_requested);
     about.Set("bits_effective", file.model.bits_effective);
     about.Set("codes_digest", file.model.codes_digest);
     if (arguments.evaluate.stream_blocks) {
-      opened.model = WithInstalledBlocks(std::move(opened.model), std::move(file.model), {}, arguments.quantized);
+      opened.model = WithInstalledBlocks(std::move(opened.model), std::move(file.model), {}, arguments.quantized,
+                                         std::move(file.read));
     } else {
-      InstallQuantized(*opened.model, file.model, arguments.quantized);
+      InstallQuantized(*opened.model, file.model, arguments.quantized, file.read);
     }
   }
   OpenedModel unquantized;

@@ -275,12 +275,15 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
   if (corpus) {
     sequences = corpus->Draw(opened.model->tokenizer(), arguments.sequences, arguments.tokens, arguments.seed);
   }
+  std::optional<QuantizedFileWriter> file;
+  if (!arguments.output.empty()) file.emplace(arguments.output);
   const QuantizeSettings settings{
       .sequential = arguments.sequential == "stage" ? SequentialUnit::kStage : SequentialUnit::kBlock,
       .batch_tokens = arguments.batch_tokens,
       .allow_fallback = arguments.allow_fallback,
       .keep_blocks = false,
-      .overlaps = !arguments.no_overlap};
+      .overlaps = !arguments.no_overlap,
+      .take_codes = [&file](QuantizedLayer& layer) { file ? file->Take(layer) : DropTensors(layer.linear); }};
   QuantizedModel quantized;
   {
     LayerProgress line(stderr);
@@ -306,7 +309,7 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
                                         {"digest", sequences->digest()}});
   }
   opened.CheckUnchanged();
-  if (!arguments.output.empty()) SaveQuantized(arguments.output, quantized, about);
+  if (file) file->Finish(quantized, about);
   if (!arguments.csv.empty()) WriteDurably(arguments.csv, LayerTable(quantized));
   if (arguments.json) {
     Value report = Summary(quantized, about, threads, arguments.device);

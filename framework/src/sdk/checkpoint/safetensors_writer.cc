@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string_view>
 #include <utility>
 
+#include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/checkpoint/safetensors.h"
 
@@ -26,32 +27,6 @@ uint64_t SizeBytes(const TensorToWrite& tensor) {
   return (elements * static_cast<uint64_t>(bits) + 7) / 8;
 }
 
-class File {
- public:
-  explicit File(const fs::path& path) : path_(path), stream_(path, std::ios::binary | std::ios::trunc) { Check(); }
-
-  void Write(const std::string& bytes) {
-    errno = 0;
-    stream_.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    Check();
-  }
-
-  void Close() {
-    errno = 0;
-    stream_.close();
-    Check();
-  }
-
- private:
-  void Check() const {
-    if (stream_) return;
-    throw Error(ErrorKind::kIo, path_.string() + ": cannot be written: " + std::strerror(errno) + ".");
-  }
-
-  fs::path path_;
-  std::ofstream stream_;
-};
-
 }  // namespace
 
 void WriteSafetensors(const fs::path& file, std::vector<TensorToWrite> tensors,
@@ -59,13 +34,19 @@ void WriteSafetensors(const fs::path& file, std::vector<TensorToWrite> tensors,
   std::stable_sort(tensors.begin(), tensors.end(), [](const TensorToWrite& a, const TensorToWrite& b) {
     return SafetensorsBits(a.dtype) > SafetensorsBits(b.dtype);
   });
-  ordered_json header;
+  ordered_json header = ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
+  // An ordered_json looks through all it has for each name; experts have a hundred thousand tensors.
+  auto& entries = header.get_ref<ordered_json::object_t&>();
+  std::set<std::string_view> names;
   uint64_t offset = 0;
   for (const TensorToWrite& tensor : tensors) {
-    if (header.contains(tensor.name)) throw InternalError("tensor '" + tensor.name + "' would be written twice");
+    if (!names.insert(tensor.name).second) {
+      throw InternalError("tensor '" + tensor.name + "' would be written twice");
+    }
     const uint64_t end = offset + SizeBytes(tensor);
-    header[tensor.name] = {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+    entries.emplace_back(tensor.name, ordered_json{{"dtype", tensor.dtype}, {"shape", tensor.shape},
+                                                   {"data_offsets", {offset, end}}});
     offset = end;
   }
   std::string text = header.dump();
@@ -73,7 +54,7 @@ void WriteSafetensors(const fs::path& file, std::vector<TensorToWrite> tensors,
   const uint64_t text_size = text.size();
   std::string begin(sizeof text_size, '\0');
   std::memcpy(begin.data(), &text_size, sizeof text_size);
-  File out(file);
+  DurableFile out(file);
   out.Write(begin + text);
   for (const TensorToWrite& tensor : tensors) {
     const std::string bytes = tensor.bytes();
@@ -83,7 +64,7 @@ void WriteSafetensors(const fs::path& file, std::vector<TensorToWrite> tensors,
     }
     out.Write(bytes);
   }
-  out.Close();
+  out.Commit();
 }
 
 void WriteSafetensorsShards(const fs::path& folder, std::vector<TensorToWrite> tensors, uint64_t max_shard_bytes) {
@@ -107,9 +88,8 @@ void WriteSafetensorsShards(const fs::path& folder, std::vector<TensorToWrite> t
     for (const TensorToWrite& tensor : shards[i]) weight_map[tensor.name] = name;
     WriteSafetensors(folder / name, std::move(shards[i]), metadata);
   }
-  File index(folder / "model.safetensors.index.json");
-  index.Write(ordered_json{{"metadata", {{"total_size", total}}}, {"weight_map", weight_map}}.dump(2) + "\n");
-  index.Close();
+  WriteDurably(folder / "model.safetensors.index.json",
+               ordered_json{{"metadata", {{"total_size", total}}}, {"weight_map", weight_map}}.dump(2) + "\n");
 }
 
 }  // namespace bitlaw

@@ -19,4 +19,7 @@ BITLAW_EXPORT at::Tensor MappedTensor(std::shared_ptr<const MappedFile> file, ui
                                       const std::vector<int64_t>& shape, at::ScalarType stored,
                                       at::ScalarType wanted);
 
+/// Whether `tensor` is such a view, or a view of one: making it anew copies nothing.
+BITLAW_EXPORT bool IsMapped(const at::Tensor& tensor);
+
 }  // namespace bitlaw

@@ -22,10 +22,11 @@ struct BITLAW_EXPORT TensorToWrite {
 };
 
 /// Writes a safetensors file. `metadata` becomes its "__metadata__". Data begins at a multiple of 8 bytes and tensors
-/// follow each other in the order given, elements of 8 bytes first, then 4, 2 and 1, so that each is aligned.
+/// follow each other in the order given, elements of 8 bytes first, then 4, 2 and 1, so that each is aligned. One tensor
+/// at a time is in memory. The file is there once all of it is on the disk, and not before; missing folders are made.
 ///
 /// Errors   Error(kIo) with the system's reason; InternalError for a name that stands twice, an unknown dtype, or bytes
-///          that are not as many as shape and dtype say. The file is then incomplete.
+///          that are not as many as shape and dtype say.
 BITLAW_EXPORT void WriteSafetensors(const std::filesystem::path& file, std::vector<TensorToWrite> tensors,
                                     const std::map<std::string, std::string>& metadata);
 

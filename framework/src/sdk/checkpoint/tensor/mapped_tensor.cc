@@ -3,10 +3,27 @@
 #include <ATen/ATen.h>
 
 #include <cstring>
+#include <memory>
+#include <utility>
 
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {
+namespace {
+
+// What a tensor holds of a mapping for as long as it or any view of it lives. Its pages are given back then: blocks that were
+// dropped do not fill memory.
+struct HeldPages {
+  std::shared_ptr<const MappedFile> file;
+  uint64_t offset_bytes, size_bytes;
+};
+
+void LetGo(void* context) {
+  const std::unique_ptr<HeldPages> held(static_cast<HeldPages*>(context));
+  held->file->Release(held->offset_bytes, held->size_bytes);
+}
+
+}  // namespace
 
 at::Tensor MappedTensor(std::shared_ptr<const MappedFile> file, uint64_t offset_bytes,
                         const std::vector<int64_t>& shape, at::ScalarType stored, at::ScalarType wanted) {
@@ -22,12 +39,12 @@ at::Tensor MappedTensor(std::shared_ptr<const MappedFile> file, uint64_t offset_
     std::memcpy(copy.data_ptr(), place, size_bytes);
     return copy.to(wanted);
   }
-  // The deleter holds the mapping for as long as the tensor or any view of it lives, and then gives its pages back: blocks
-  // that were dropped do not fill memory.
-  const auto release = [file = std::move(file), offset_bytes, size_bytes](void*) {
-    file->Release(offset_bytes, size_bytes);
-  };
-  return at::from_blob(place, shape, release, stored).to(wanted);
+  auto* held = new HeldPages{std::move(file), offset_bytes, size_bytes};
+  return at::for_blob(place, shape).context(held, &LetGo).options(stored).make_tensor().to(wanted);
+}
+
+bool IsMapped(const at::Tensor& tensor) {
+  return tensor.defined() && tensor.has_storage() && tensor.storage().data_ptr().get_deleter() == &LetGo;
 }
 
 }  // namespace bitlaw

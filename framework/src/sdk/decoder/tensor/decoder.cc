@@ -13,6 +13,7 @@
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/checkpoint/mapped_tensor.h"
 #include "bitlaw/sdk/decoder/producers.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
 #include "math/matrix_product.h"
@@ -307,6 +308,8 @@ class Decoder : public Model {
   void DropBlock(int64_t i) override {
     blocks_.at(i).reset();
     if (ahead_.Has(i)) ahead_.GiveUp();
+    // Who drops blocks has little memory, and the rows that tokens have read of a mapped file fill it.
+    if (IsMapped(embedding_)) embedding_.reset();
   }
 
   void ReadAhead(int64_t i) override {
