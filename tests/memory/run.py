@@ -5,10 +5,9 @@ Usage: python run.py --bitlaw BIN --tokenizer DIR --text FILE [--model DIR] [--b
 
 A checkpoint of random bfloat16 weights in the shape of Qwen3-8B, cut after `--blocks` blocks, is made among the
 system's temporary files (3.7 GB for three; needs torch) unless `--model` names one, and is removed. DIR of the
-tokenizer and FILE are those of tests/gpu (README there). Expected is the sum of: two blocks, the hidden states and the
-inputs of a stage for all calibration tokens, the Hessian of the largest input with three more matrices of its size
-while it is factored, codes at a byte a weight of the blocks so far, and 1 GiB. Exit code 1 if the peak, pages of the
-checkpoint that are resident included, is above it.
+tokenizer and FILE are those of tests/gpu (README there). Codes are written to a temporary file. Expected is the sum of:
+two blocks, the hidden states and the inputs of a stage for all calibration tokens, the Hessian of the largest input and
+its factor, and 1 GiB. Exit code 1 if the peak, pages of the checkpoint that are resident included, is above it.
 """
 
 import argparse
@@ -35,20 +34,19 @@ class Sizes:
         self.token_bytes = 2 * (hidden + max(hidden, queries, ffn))
         self.matrix_bytes = 4 * max(hidden, queries, ffn) ** 2
 
-    def expected(self, blocks, tokens):
+    def expected(self, tokens):
         return {
             "two blocks": 2 * 2 * self.weights,
             "activations": tokens * self.token_bytes,
-            "Hessian and factor": 4 * self.matrix_bytes,
-            "codes": blocks * self.weights,
+            "Hessian and factor": 2 * self.matrix_bytes,
             "all else": GIB,
         }
 
 
-def quantize(given, model):
+def quantize(given, model, codes):
     words = [given.bitlaw, "quantize", model, "--dtype", "bfloat16", "--threads", str(given.threads), "--option",
              "bits=4", "--option", "group_size=128", "--corpus", given.text, "--sequences", str(given.sequences),
-             "--tokens", str(given.tokens), "--json"]
+             "--tokens", str(given.tokens), "--output", codes, "--json"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     end = subprocess.run([str(word) for word in words], stdout=subprocess.PIPE, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -57,7 +55,7 @@ def quantize(given, model):
 
 def report(given, sizes, found, processor_s):
     tokens = given.sequences * given.tokens
-    parts = sizes.expected(given.blocks, tokens)
+    parts = sizes.expected(tokens)
     peak, expected = found["peak_memory_bytes"], sum(parts.values())
     print(f"{given.blocks} blocks, {given.sequences} x {given.tokens} tokens, {given.threads} threads")
     print("expected  " + " + ".join(f"{name} {part / GIB:.2f}" for name, part in parts.items())
@@ -68,7 +66,7 @@ def report(given, sizes, found, processor_s):
         f"{name} {time[name + '_s']:.0f}" for name in ("forward", "statistics", "quantize", "install")))
     for whole in (tokens, WHOLE_TOKENS):
         seconds = (time["forward_s"] + time["statistics_s"]) * whole / tokens + time["quantize_s"] + time["install_s"]
-        memory = sum(sizes.expected(WHOLE_BLOCKS, whole).values())
+        memory = sum(sizes.expected(whole).values())
         print(f"estimate  {WHOLE_BLOCKS} blocks, {whole} tokens: {seconds * WHOLE_BLOCKS / given.blocks / 3600:.1f} h, "
               f"{memory / GIB:.1f} GiB")
     return 0 if peak <= expected else 1
@@ -96,7 +94,7 @@ def main():
                            check=True)
         config = json.loads((model / "config.json").read_text())
         given.blocks = config["num_hidden_layers"]
-        found, processor_s = quantize(given, model)
+        found, processor_s = quantize(given, model, pathlib.Path(folder) / "codes")
     return report(given, Sizes(config), found, processor_s)
 
 

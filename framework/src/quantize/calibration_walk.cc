@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "bitlaw/base/error.h"
-#include "quantize/clock/timed.h"
+#include "math/matrix_product.h"
 
 namespace bitlaw {
 
@@ -45,10 +45,18 @@ CalibrationWalk::CalibrationWalk(Model& model, const TokenSequences& calibration
       device_(model.compute().device),
       group_(std::max<int64_t>(1, GroupTokensOf(device_) / calibration.length_tokens)),
       per_batch_(batch_tokens > 0 ? std::clamp<int64_t>(batch_tokens / calibration.length_tokens, 1, group_) : group_),
-      times_(times) {}
+      times_(times),
+      clock_(device_) {}
+
+CalibrationWalk::~CalibrationWalk() {
+  try {
+    clock_.Settle();
+  } catch (...) {  // A device that failed says so again where it is next asked for something.
+  }
+}
 
 void CalibrationWalk::Embed() {
-  const Timed timed(times_.forward_s, device_);
+  const Timed timed(clock_, times_.forward_s);
   const int64_t rows = model_.summary().vocab_size;  // A tokenizer may have more entries than its model.
   for (const int32_t id : calibration_.ids) {
     if (id < rows) continue;
@@ -74,8 +82,7 @@ void CalibrationWalk::Embed() {
 InputObserver CalibrationWalk::Observer(size_t batch) {
   return [this, batch](std::span<Linear* const> readers, const at::Tensor& input) {
     if (readers.empty()) return;
-    WaitForDevice(device_);
-    const Clock::time_point start = Clock::now();
+    const Timed timed(clock_, times_.statistics_s, &times_.forward_s);  // The observer runs inside a step.
     std::shared_ptr<InputStatistics>& shared = statistics_[readers.front()];
     if (!shared) shared = std::make_shared<InputStatistics>(needs_);
     for (const Linear* reader : readers) {
@@ -90,22 +97,20 @@ InputObserver CalibrationWalk::Observer(size_t batch) {
     } else {
       shared->Hold(input);
     }
-    WaitForDevice(device_);
-    const double spent = SecondsSince(start);
-    times_.statistics_s += spent;
-    times_.forward_s -= spent;  // The observer runs inside a step.
   };
 }
 
 void CalibrationWalk::Step(Block& block, int stage, bool observes) {
-  const Timed timed(times_.forward_s, device_);
+  const RowsByThemselves alike;  // Whatever goes through a block at once, codes are the same.
+  const Timed timed(clock_, times_.forward_s);
   for (size_t b = 0; b < batches_.size(); ++b) {
     block.Step(stage, batches_[b], ForwardContext{}, observes ? Observer(b) : InputObserver());
   }
 }
 
 void CalibrationWalk::Observe(Block& block) {
-  const Timed timed(times_.forward_s, device_);
+  const RowsByThemselves alike;  // Whatever goes through a block at once, codes are the same.
+  const Timed timed(clock_, times_.forward_s);
   for (size_t b = 0; b < batches_.size(); ++b) {
     BlockState scratch = {.residual = batches_[b].residual};
     for (int stage = 0; stage < block.num_stages(); ++stage) block.Step(stage, scratch, ForwardContext{}, Observer(b));
@@ -113,14 +118,15 @@ void CalibrationWalk::Observe(Block& block) {
 }
 
 void CalibrationWalk::Forward(Block& block) {
-  const Timed timed(times_.forward_s, device_);
+  const RowsByThemselves alike;  // Whatever goes through a block at once, codes are the same.
+  const Timed timed(clock_, times_.forward_s);
   for (BlockState& batch : batches_) batch.residual = block.Forward(batch.residual, ForwardContext{});
 }
 
 const LayerCalibration& CalibrationWalk::StatisticsOf(const Linear& linear) {
   const auto found = statistics_.find(&linear);
   if (found == statistics_.end()) throw InternalError(linear.shape().name + ": its block showed no inputs of it");
-  const Timed timed(times_.statistics_s, device_);
+  const Timed timed(clock_, times_.statistics_s);
   const auto [entry, is_new] = finished_.try_emplace(found->second.get());
   if (is_new) entry->second = found->second->Finish(calibration_.count);
   return entry->second;

@@ -9,6 +9,7 @@
 #include "bitlaw/api/model.h"
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/api/quantizer.h"
+#include "quantize/clock/phase_clock.h"
 #include "quantize/input_statistics.h"
 #include "quantize/quantize_model.h"
 
@@ -22,8 +23,9 @@ void CheckCalibration(const ModelSummary& summary, const TokenSequences* calibra
 /// layers read meanwhile. Layers that share an input share its statistics.
 class CalibrationWalk {
  public:
-  /// Adds its time to times.forward_s and times.statistics_s. All arguments outlive it.
+  /// Adds its time to times.forward_s and times.statistics_s, all of it once it is gone. All arguments outlive it.
   CalibrationWalk(Model& model, const TokenSequences& calibration, int64_t batch_tokens, QuantizeTimes& times);
+  ~CalibrationWalk();
 
   /// Which statistics Step() and Observe() collect from now on.
   void SetNeeds(const CalibrationNeeds& needs) { needs_ = needs; }
@@ -51,6 +53,7 @@ class CalibrationWalk {
   const int64_t group_;      ///< Sequences whose inputs are summed at once.
   const int64_t per_batch_;  ///< Sequences that go through a block at once, a part of a group.
   QuantizeTimes& times_;
+  PhaseClock clock_;
   CalibrationNeeds needs_;
   std::vector<BlockState> batches_;  ///< All calibration sequences, at the current stage.
   std::vector<bool> ends_group_;     ///< Of each batch.

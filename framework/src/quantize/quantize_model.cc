@@ -3,8 +3,10 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
+#include <deque>
 #include <limits>
 #include <map>
 
@@ -12,7 +14,7 @@
 #include "bitlaw/base/error.h"
 #include "quantize/calibration_walk.h"
 #include "quantize/clock/matrix_product_clock.h"
-#include "quantize/clock/timed.h"
+#include "quantize/clock/phase_clock.h"
 #include "quantize/kept_codes.h"
 #include "quantize/transform_model.h"
 
@@ -28,6 +30,12 @@ void CheckSupported(const Model& model, const Quantizer& quantizer) {
   if (!faults.empty()) throw Error(ErrorKind::kUnsupported, faults);
 }
 
+// Before a Hessian of many columns is factored: the forward pass leaves holes in the heap that may be as large as that.
+void ReturnFreeMemory(int64_t columns) {
+  constexpr int64_t kManyColumns = 4096;  // 64 MiB; to take pages anew costs thousands of times less than the factor.
+  if (columns >= kManyColumns) malloc_trim(0);
+}
+
 // One walk over the blocks of a model.
 class BlockWalk {
  public:
@@ -41,6 +49,7 @@ class BlockWalk {
         settings_(settings),
         callback_(callback),
         result_(result),
+        clock_(device_),
         codes_(device_, settings.take_codes) {
     const CalibrationNeeds needs = quantizer.needs();
     if (!needs.any()) return;
@@ -52,6 +61,8 @@ class BlockWalk {
   void Run() {
     if (settings_.overlaps) model_.ReadAhead(0);
     if (walk_) walk_->Embed();
+    // With the last block, which is not there yet, goes what was read of the embeddings.
+    if (walk_ && !settings_.keep_blocks) model_.DropBlock(model_.summary().num_blocks - 1);
     for (int64_t b = 0; b < model_.summary().num_blocks; ++b) {
       blocks_done_ = b;
       Block& block = model_.block(b);
@@ -68,6 +79,8 @@ class BlockWalk {
       if (!settings_.keep_blocks) model_.DropBlock(b);
     }
     codes_.Finish(result_.layers);
+    clock_.Settle();
+    for (size_t i = 0; i < layer_times_.size(); ++i) result_.layers[i].elapsed_s = layer_times_[i];
     Summarize();
   }
 
@@ -149,12 +162,9 @@ class BlockWalk {
       inputs.push_back({&site->shape, weights.back(), &SharedCalibration(*site)});
       results.emplace_back(site->readers.size());
     }
-    double together_s = 0;
-    size_t done = 0;
-    {
-      const Timed timed(together_s, device_);
-      done = quantizer_.QuantizeAlike(inputs, results);
-    }
+    PhaseClock::Span together = clock_.Begin();
+    const size_t done = quantizer_.QuantizeAlike(inputs, results);
+    clock_.End(together);
     if (done > sites.size()) {
       throw InternalError(fmt::format("{}: the quantizer says that it took {} sites of {}", sites.front()->shape.name,
                                       done, sites.size()));
@@ -165,9 +175,8 @@ class BlockWalk {
       for (size_t i = 0; i < results[s].size(); ++i) {
         QuantizedLayer layer;
         layer.shape = sites[s]->shape.readers[i];
-        layer.elapsed_s = together_s / static_cast<double>(done * results[s].size());
         layer.linear = std::move(results[s][i]);
-        Install(*sites[s]->readers[i], std::move(layer));
+        Install(*sites[s]->readers[i], std::move(layer), together, done * results[s].size());
       }
     }
     return done;
@@ -191,35 +200,33 @@ class BlockWalk {
 
   void QuantizeSite(const Site& site) {
     const LayerCalibration& calibration = SharedCalibration(site);
+    if (walk_ && device_.is_cpu()) ReturnFreeMemory(site.shape.in_features());
     std::vector<at::Tensor> weights;
     for (const Linear* reader : site.readers) weights.push_back(reader->weight());
     std::vector<QuantizedLinear> together(site.readers.size());
-    double together_s = 0;
-    bool are_together = false;
-    {
-      const Timed timed(together_s, device_);
-      are_together = quantizer_.QuantizeSite(site.shape, weights, calibration, together);
-    }
+    PhaseClock::Span span = clock_.Begin();
+    const bool are_together = quantizer_.QuantizeSite(site.shape, weights, calibration, together);
+    clock_.End(span);
     if (are_together) CheckCount(site, together.size());
     for (size_t i = 0; i < site.readers.size(); ++i) {
       QuantizedLayer layer;
       layer.shape = site.shape.readers[i];
       if (are_together) {
-        layer.elapsed_s = together_s / static_cast<double>(site.readers.size());
         layer.linear = std::move(together[i]);
       } else {
-        const Timed timed(layer.elapsed_s, device_);
+        span = clock_.Begin();
         layer.linear = quantizer_.Quantize(layer.shape, weights[i], calibration);
+        clock_.End(span);
       }
       weights[i].reset();
-      Install(*site.readers[i], std::move(layer));
+      Install(*site.readers[i], std::move(layer), span, are_together ? site.readers.size() : 1);
     }
   }
 
-  void Install(Linear& linear, QuantizedLayer layer) {
+  // `span`: what the quantizer took for this layer and others, `sharers` of them in all.
+  void Install(Linear& linear, QuantizedLayer layer, const PhaseClock::Span& span, size_t sharers) {
     layer.bits_requested = quantizer_.BitsRequested(layer.shape);
     layer.bits_per_weight = quantizer_.BitsPerWeight(layer.shape);
-    result_.times.quantize_s += layer.elapsed_s;
     if (layer.linear.fallback != QuantizeFallback::kNone && !settings_.allow_fallback) {
       throw Error(ErrorKind::kNumerical,
                   fmt::format("{}: the quantizer fell back ({}). A study counts such layers only with allow_fallback: "
@@ -232,11 +239,14 @@ class BlockWalk {
     }
     if (activations_) layer.linear.activation = activations_;
     {
-      const Timed timed(result_.times.install_s, device_);
+      const Timed timed(clock_, result_.times.install_s);
       linear.Install(layer.linear);
     }
     codes_.Keep(layer);
     result_.layers.push_back(std::move(layer));
+    const double share = 1.0 / static_cast<double>(sharers);
+    clock_.Add(span, share, layer_times_.emplace_back(0));
+    clock_.Add(span, share, result_.times.quantize_s);
     if (callback_) Report();
   }
 
@@ -286,6 +296,8 @@ class BlockWalk {
   int64_t blocks_done_ = 0;
   std::optional<CalibrationWalk> walk_;  ///< Only if the quantizer needs statistics.
   std::vector<Site> sites_;              ///< Of the current block.
+  PhaseClock clock_;
+  std::deque<double> layer_times_;  ///< Of each layer of the result, where the clock adds to them.
   KeptCodes codes_;
 };
 
@@ -320,7 +332,7 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
     {
       const MatrixProductClock products;
       const at::Device device(model.compute().device);
-      const Timed total(result.times.total_s, device);
+      const Clock::time_point start = Clock::now();
       if (!recipe.transforms.empty()) {
         TransformModel(model, recipe.transforms, calibration, settings.batch_tokens, result.times);
         result.other_weights = OtherWeights(model);
@@ -336,6 +348,8 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
         if (recipe.activations && settings.keep_blocks) RoundActivations(model, *recipe.activations);
         result.bits_requested = result.bits_effective = kUnquantizedBits;
       }
+      WaitForDevice(device);
+      result.times.total_s = SecondsSince(start);
       if (device.is_cpu()) result.times.matrix_product_s = products.seconds();
     }
     result.codes_digest = digest.Finish(result);

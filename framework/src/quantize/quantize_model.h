@@ -109,8 +109,8 @@ struct BITLAW_EXPORT QuantizedModel {
 ///          that can change nothing; Error(kSpec) for sequences longer than the model's positions; Error(kNumerical)
 ///          from the quantizer, or for a fallback that settings do not allow. After an error the model is partly
 ///          quantized: drop it.
-/// Threads  One thread at a time a model. Same inputs, same bytes, for any number of threads and any batch_tokens, on a
-///          CPU whose rows of a product do not depend on their number: oneDNN's do not from 16 rows on.
+/// Threads  One thread at a time a model. Same inputs, same bytes, on the CPU for any number of threads and any
+///          batch_tokens (RowsByThemselves).
 BITLAW_EXPORT QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe,
                                            const TokenSequences* calibration, const QuantizeSettings& settings = {},
                                            const QuantizeCallback& callback = {});
