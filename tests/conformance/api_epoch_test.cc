@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kEpoch = 6;
 constexpr const char* kDigest =
-    "b4a342e09963540b90d47ba6712eb63468a087a90e1c8c9786570fd6bc7c6785";
+    "f9bb6fb1a5b7a1b8b8aeb33b8a64344b2ecbcbabad92a045b76ab37e1c36842b";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {

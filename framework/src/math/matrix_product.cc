@@ -160,11 +160,16 @@ namespace {
 
 // Of a product of many rows each thread multiplies whole slabs of them by itself: two threads inside oneDNN or a BLAS wait for
 // each other, and lose up to a quarter of their speed (docs/benchmarks.md). A row's result is the same in any slab of
-// 16 rows or more.
-constexpr int64_t kLeastSlabRows = 128, kMostSlabRows = 512;
+// 16 rows or more; where several threads share a product of 1,024 columns or more it is another.
+constexpr int64_t kLeastSlabRows = 128, kMostSlabRows = 512, kLeastAloneRows = 16;
+
+thread_local int g_rows_by_themselves = 0;
 
 int64_t RowSlabs(int64_t rows) {
   const int64_t threads = at::get_num_threads();
+  if (g_rows_by_themselves > 0) {
+    return std::max({std::min(threads, rows / kLeastAloneRows), (rows + kMostSlabRows - 1) / kMostSlabRows, int64_t{1}});
+  }
   if (threads == 1 || rows < threads * kLeastSlabRows) return 1;
   return std::max(threads, (rows + kMostSlabRows - 1) / kMostSlabRows);
 }
@@ -175,6 +180,11 @@ int64_t SlabStart(int64_t slab, int64_t slabs, int64_t rows) {
 
 // x W^T of contiguous float32 matrices.
 at::Tensor Float32Product(const at::Tensor& x, const at::Tensor& weight) {
+  if (g_rows_by_themselves > 0 && x.size(0) < kLeastAloneRows) {
+    const at::Tensor filled = at::zeros({kLeastAloneRows, x.size(1)}, x.options());
+    filled.narrow(0, 0, x.size(0)).copy_(x);
+    return Float32Product(filled, weight).narrow(0, 0, x.size(0));
+  }
   const int64_t rows = x.size(0), inner = x.size(1), columns = weight.size(0);
 #ifdef BITLAW_HAS_TORCH_SGEMM
   // The oneDNN that PyTorch's wheels have linked in shows no function of its own, but an operation of libtorch calls
@@ -194,7 +204,7 @@ at::Tensor Float32Product(const at::Tensor& x, const at::Tensor& weight) {
   const float *const from = x.data_ptr<float>(), *const by = weight.data_ptr<float>();
   float* const to = product.data_ptr<float>();
   const int64_t slabs = RowSlabs(rows);
-  if (slabs == 1) {
+  if (slabs == 1 && g_rows_by_themselves == 0) {
     MultiplyFloat32(true, rows, columns, inner, from, inner, by, inner, to, columns);
     return product;
   }
@@ -239,6 +249,9 @@ at::Tensor Bfloat16Product(const at::Tensor& x, const at::Tensor& weight, const 
 }
 
 }  // namespace
+
+RowsByThemselves::RowsByThemselves() { ++g_rows_by_themselves; }
+RowsByThemselves::~RowsByThemselves() { --g_rows_by_themselves; }
 
 at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const auto fits = [](const at::Tensor& m, at::ScalarType type) {

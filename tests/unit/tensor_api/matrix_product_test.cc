@@ -51,6 +51,23 @@ TEST(TimesTransposed, SameBytesForAnyNumberOfThreads) {
   }
 }
 
+// Fewer than 16 rows have other kernels in oneDNN, and so has a shared product of 1,024 columns.
+TEST(TimesTransposed, GivesRowsByThemselvesTheSameBytesAmongAnyOthers) {
+  for (const int64_t inner : {96, 1024}) {
+    const at::Tensor x = Random({600, inner}, 14), weight = Random({256, inner}, 15);
+    const RowsByThemselves alike;
+    const at::Tensor all = TimesTransposed(x, weight);
+    for (const int threads : {1, 2, 3}) {
+      SetTorchThreads(threads);
+      for (const int64_t rows : {1, 7, 15, 16, 17, 40, 100, 300, 600}) {
+        EXPECT_TRUE(at::equal(all.narrow(0, 0, rows), TimesTransposed(x.narrow(0, 0, rows), weight)))
+            << rows << " x " << inner << ", " << threads << " threads";
+      }
+    }
+    SetTorchThreads(0);
+  }
+}
+
 TEST(TimesTransposed, AddsABias) {
   const at::Tensor x = Random({9, 12}, 9), weight = Random({5, 12}, 10), bias = Random({5}, 11);
   EXPECT_TRUE(at::allclose(TimesTransposed(x, weight, bias), at::mm(x, weight.t()) + bias, 1e-5, 1e-5));
