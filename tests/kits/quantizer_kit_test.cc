@@ -72,6 +72,34 @@ TEST(QuantizerKit, EveryQuantizerInTheTreeKeepsItsPromises) {
   }
 }
 
+TEST(Hqq, CountsRealZeroPointsAndSaysWhichGroupsItTakes) {
+  const auto bits = [](const Value::Map& options) { return MakeQuantizer("hqq", options)->BitsPerWeight(Shape(64, 96)); };
+  EXPECT_EQ(bits({}), 4.5);                                              // 4 + (16 + 16) / 64
+  EXPECT_EQ(bits({{"group_size", 16}, {"scale_dtype", "float32"}}), 8);  // 4 + (32 + 32) / 16
+  EXPECT_EQ(bits({{"group_size", -1}, {"group_axis", "column"}}), 4 + 32.0 / 96);
+  EXPECT_EQ(MakeQuantizer("hqq", {{"group_size", 40}})->ExplainUnsupported(Shape(64, 96)),
+            "group_size = 40 does not divide C_in = 64 of 'layer'. Use 8, 16, 32, 64, row.");
+  EXPECT_EQ(MakeQuantizer("hqq", {{"group_size", 64}, {"group_axis", "column"}})->ExplainUnsupported(Shape(64, 96)),
+            "group_size = 64 does not divide C_out = 96 of 'layer'. Use 8, 16, 32, row.");
+  try {
+    MakeQuantizer("hqq", {})->TakeGrid(MakeGrid("nf4", {}));
+    FAIL() << "it takes a grid";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "it rounds to a grid of its own and takes no other. Leave 'grid' out.");
+  }
+}
+
+// What it is for: errors whose 0.7-norm is smaller than on the grid of the group's own range.
+TEST(Hqq, MovesZeroPointsSoThatMostErrorsAreSmaller) {
+  const LinearShape shape = Shape(64, 96);
+  const at::Tensor weight = at::randn({96, 64}, at::detail::createCPUGenerator(4), at::kFloat) * 0.05;
+  const auto norm = [&](int iterations) {
+    const auto hqq = MakeQuantizer("hqq", {{"bits", 3}, {"iterations", iterations}, {"scale_dtype", "float32"}});
+    return (hqq->Quantize(shape, weight, {}).Dequantize() - weight).abs().pow(0.7).sum().item<double>();
+  };
+  EXPECT_LT(norm(20), 0.995 * norm(0));
+}
+
 // Rounds to nearest at four bits, with room for one mistake.
 class Nearest : public Quantizer {
  public:
