@@ -8,6 +8,13 @@ namespace {
 
 using testing::HasSubstr;
 
+// The value of a text field of JSON as PrettyJson() writes it; "" if there is none.
+std::string TextField(const std::string& json, const std::string& name) {
+  const std::string key = "\"" + name + "\": \"";
+  const size_t at = json.find(key);
+  return at == std::string::npos ? "" : json.substr(at + key.size(), json.find('"', at + key.size()) - at - key.size());
+}
+
 class RecipeStudy : public StudyFolder {};
 
 TEST_F(RecipeStudy, EveryPartIsDoneAndIsAColumn) {
@@ -38,11 +45,31 @@ TEST_F(RecipeStudy, EveryPartIsDoneAndIsAColumn) {
   EXPECT_THAT(flat.out, HasSubstr("e2e: 2 of 2 trials complete, 0 tasks scored now")) << flat.err;
 }
 
-// The value of a text field of JSON as PrettyJson() writes it; "" if there is none.
-std::string TextField(const std::string& json, const std::string& name) {
-  const std::string key = "\"" + name + "\": \"";
-  const size_t at = json.find(key);
-  return at == std::string::npos ? "" : json.substr(at + key.size(), json.find('"', at + key.size()) - at - key.size());
+// Presets and rules of layers are axes; B is the mean over weights.
+TEST_F(RecipeStudy, PresetsAndLayersAreAxes) {
+  const auto study = WriteStudy(R"(  - none
+  - quantizer: gptq
+    preset: [static_order, ist]
+    bits: 4
+    group_size: 16
+    overrides: [[], [{match: "*", bits: 8}]]
+    sequential: [stage, none]
+    calibration: {sequences: 2, tokens: 32}
+)",
+                                "[endings]");
+  const ProgramEnd end = RunStudy(study, "out");
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(end.out, HasSubstr("e2e: 9 of 9 trials complete, 9 tasks scored now"));
+  const std::string table = FilesOf("out").at("observations.csv");
+  for (const char* label : {"tiny gptq preset=static_order act_order=true group_params=static sequential=none overrides=none",
+                            "tiny gptq preset=ist act_order=false group_params=ref sequential=stage overrides=* bits=8"}) {
+    EXPECT_THAT(table, HasSubstr(label));
+  }
+  std::string ist;
+  for (const auto& [name, text] : FilesOf("out/records")) {
+    if (text.find("\"preset\": \"ist\"") != std::string::npos) ist = text;
+  }
+  EXPECT_EQ(TextField(ist, "group_params"), "ref");
 }
 
 class RecipeFile : public StudyFolder {

@@ -99,8 +99,8 @@ Value OptionChecker::Check(const OptionField& field, const Value& given, const s
 }
 
 Value OptionChecker::CheckMap(const std::vector<OptionField>& fields, const Value& given, const std::string& path) {
-  Value::Map result;
-  result.reserve(fields.size());
+  Value result(Value::Map{});
+  result.AsMap().reserve(fields.size());
   if (given.is_map()) CheckKeysKnown(fields, given, path);
   for (const OptionField& field : fields) {
     const std::string field_path = path.empty() ? field.name : path + "." + field.name;
@@ -111,7 +111,8 @@ Value OptionChecker::CheckMap(const std::vector<OptionField>& fields, const Valu
       Fault(entry->key_mark(), Owned("'" + field_path + "' is null. Write a value, or remove the key."));
     }
     const bool is_given = entry != nullptr && !is_null;
-    result.emplace_back(field.name, is_given ? Check(field, *entry, field_path) : Missing(field, given, field_path));
+    result.AsMap().emplace_back(
+        field.name, is_given ? Check(field, *entry, field_path) : Missing(field, given, result, field_path));
   }
   return result;
 }
@@ -127,10 +128,12 @@ void OptionChecker::CheckKeysKnown(const std::vector<OptionField>& fields, const
   }
 }
 
-Value OptionChecker::Missing(const OptionField& field, const Value& parent, const std::string& path) {
+Value OptionChecker::Missing(const OptionField& field, const Value& parent, const Value& resolved,
+                             const std::string& path) {
   if (!field.required) {
     // A default is checked like any other value, so that words and paths come out normalized.
-    return field.default_value.is_null() ? Value() : Check(field, field.default_value, path);
+    const Value& value = OptionSchema::DefaultOf(field, resolved);
+    return value.is_null() ? Value() : Check(field, value, path);
   }
   const bool all_defaults = field.type == OptionType::kGroup &&
                             std::none_of(field.children.begin(), field.children.end(),

@@ -30,7 +30,8 @@ class OptionChecker {
   Value CheckList(const OptionField& field, const Value& given, const std::string& path);
   Value CheckGroupMap(const OptionField& field, const Value& given, const std::string& path);
   void CheckKeysKnown(const std::vector<OptionField>& fields, const Value& given, const std::string& path);
-  Value Missing(const OptionField& field, const Value& parent, const std::string& path);
+  // `parent` as given, and what of it is resolved: the fields before this one.
+  Value Missing(const OptionField& field, const Value& parent, const Value& resolved, const std::string& path);
 
   void Fault(const SourceMark& mark, const std::string& text);
   Value Refuse(const OptionField& field, const Value& given, const std::string& path, const std::string& problem,

@@ -23,6 +23,12 @@ OptionField& OptionField::Default(Value value) {
   return *this;
 }
 
+OptionField& OptionField::DefaultBy(std::string choice, std::vector<std::pair<std::string, Value>> defaults) {
+  default_by = std::move(choice);
+  defaults_by = std::move(defaults);
+  return *this;
+}
+
 OptionField& OptionField::Optional() {
   default_value = Value();
   required = false;
@@ -117,6 +123,16 @@ std::vector<std::string> OptionSchema::names() const {
   std::vector<std::string> names;
   for (const OptionField& field : fields_) names.push_back(field.name);
   return names;
+}
+
+const Value& OptionSchema::DefaultOf(const OptionField& field, const Value& resolved) {
+  const Value* choice = field.default_by.empty() ? nullptr : resolved.Find(field.default_by);
+  if (choice != nullptr && choice->is_string()) {
+    for (const auto& [word, value] : field.defaults_by) {
+      if (word == choice->AsString()) return value;
+    }
+  }
+  return field.default_value;
 }
 
 bool OptionSchema::IsAxis(const OptionField& field, const Value& given) {

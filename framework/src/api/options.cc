@@ -121,6 +121,13 @@ std::string WithEscapes(const std::string& text) {
   return out;
 }
 
+std::string DefaultText(const OptionField& field, const Value& value) {
+  if (value.is_null()) return "none";
+  for (const auto& [word, number] : field.named_ints)
+    if (value == Value(number)) return word;
+  return WithEscapes(value.is_string() && !value.AsString().empty() ? value.AsString() : value.Text());
+}
+
 std::string DefaultCell(const OptionField& field) {
   if (field.required) {
     const bool all_defaults = field.type == OptionType::kGroup &&
@@ -128,11 +135,9 @@ std::string DefaultCell(const OptionField& field) {
                                            [](const OptionField& child) { return child.required; });
     return all_defaults ? "" : "required";
   }
-  const Value& value = field.default_value;
-  if (value.is_null()) return "none";
-  for (const auto& [word, number] : field.named_ints)
-    if (value == Value(number)) return word;
-  return WithEscapes(value.is_string() && !value.AsString().empty() ? value.AsString() : value.Text());
+  std::string text = DefaultText(field, field.default_value);
+  for (const auto& [word, value] : field.defaults_by) text += ", " + word + ": " + DefaultText(field, value);
+  return text;
 }
 
 // Children of groups are indented below their parent.

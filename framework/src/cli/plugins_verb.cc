@@ -41,6 +41,7 @@ Json JsonOf(const OptionField& field) {
   if (!field.unit.empty()) json["unit"] = field.unit;
   json["required"] = field.required;
   if (!field.required) json["default"] = JsonOf(field.default_value);
+  for (const auto& [word, value] : field.defaults_by) json["default_by"][field.default_by][word] = JsonOf(value);
   if (field.min) json[field.min_exclusive ? "above" : "min"] = *field.min;
   if (field.max) json[field.max_exclusive ? "below" : "max"] = *field.max;
   if (!field.choices.empty()) json["choices"] = field.choices;

@@ -1,5 +1,6 @@
 #include "plan/grid.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "bitlaw/base/error.h"
@@ -41,7 +42,29 @@ Grid::Grid(const QuantizeSpec& entry, const OptionSchema& schema) : entry_(entry
     }
   }
   base_ = entry.first.map();
+  FindFreeDefaults();
   if (!entry.calibration_fixed.is_null()) calibration_ = entry.first_calibration.map();
+}
+
+// Options that no one gave, whose default another option decides.
+void Grid::FindFreeDefaults() {
+  for (size_t i = 0; i < schema_.fields().size(); ++i) {
+    const OptionField& field = schema_.fields()[i];
+    if (field.default_by.empty() || entry_.fixed.Find(field.name) != nullptr) continue;
+    const bool is_axis = std::any_of(groups_.begin(), groups_.end(), [&](const std::vector<Axis>& group) {
+      return std::any_of(group.begin(), group.end(),
+                         [&](const Axis& axis) { return !axis.is_calibration && axis.field == i; });
+    });
+    if (!is_axis) free_defaults_.push_back(i);
+  }
+}
+
+void Grid::SetFreeDefaults(Value& options) const {
+  for (const size_t i : free_defaults_) {
+    const OptionField& field = schema_.fields()[i];
+    options.AsMap()[i].second =
+        OptionSchema::ResolveOne(field, OptionSchema::DefaultOf(field, options), entry_.component, nullptr);
+  }
 }
 
 void Grid::ForEach(const std::function<void(const Cell&)>& visit) {
@@ -91,6 +114,7 @@ size_t Grid::CombinationAt(const std::vector<size_t>& position) {
       if (!axis.is_calibration) options.AsMap()[axis.field].second = axis.values[position[group]];
     }
   }
+  SetFreeDefaults(options);
   known = combinations_.size();
   combinations_.emplace_back(std::move(options));
   return known;
@@ -120,6 +144,18 @@ std::vector<std::pair<std::string, std::vector<Value>>> Grid::values() const {
     for (const Axis& axis : group) {
       values[axis.is_calibration ? first_calibration + axis.field : axis.field].second = axis.values;
     }
+  }
+  for (const size_t i : free_defaults_) {
+    const size_t choice = FieldIndex(schema_, schema_.fields()[i].default_by);
+    std::vector<Value> own;
+    for (const Value& value : values[choice].second) {
+      Value options = base_;
+      options.AsMap()[choice].second = value;
+      SetFreeDefaults(options);
+      const Value& found = options.AsMap()[i].second;
+      if (std::find(own.begin(), own.end(), found) == own.end()) own.push_back(found);
+    }
+    values[i].second = std::move(own);
   }
   return values;
 }

@@ -43,6 +43,8 @@ class Grid {
     std::vector<Value> values;
   };
 
+  void FindFreeDefaults();
+  void SetFreeDefaults(Value& options) const;
   size_t CombinationAt(const std::vector<size_t>& position);
   std::optional<CalibrationSpec> CalibrationAt(const std::vector<size_t>& position) const;
 
@@ -52,6 +54,7 @@ class Grid {
   Value calibration_;  // The same for the calibration; null if there is none.
   std::vector<std::vector<Axis>> groups_;
   std::vector<std::string> axis_names_;
+  std::vector<size_t> free_defaults_;  // Options that were not given, with OptionField::default_by.
   std::vector<Options> combinations_;
   std::vector<size_t> combination_of_;  // By the mixed-radix number of the groups that hold options.
   size_t left_out_ = 0;

@@ -18,16 +18,18 @@ LayerSurvey::LayerSurvey(const ModelSummary& summary) {
   }
 }
 
-LayerVerdict LayerSurvey::Ask(const Quantizer& quantizer) const {
+LayerVerdict LayerSurvey::Ask(const MadeRecipe& made) const {
   LayerVerdict verdict;
   if (by_layer_.empty()) {
     verdict.reason = "the model has no linear layers to quantize";
     return verdict;
   }
-  const std::vector<Layers>& asked = quantizer.depends_on_shape_only() ? by_shape_ : by_layer_;
+  const bool by_shape = made.rules.empty() && made.quantizer->depends_on_shape_only();
+  const std::vector<Layers>& asked = by_shape ? by_shape_ : by_layer_;
   int64_t unsupported = 0;
   double weights = 0, requested = 0, effective = 0;
   for (const Layers& layers : asked) {
+    const Quantizer& quantizer = made.QuantizerOf(layers.first.name);
     const std::string reason = quantizer.ExplainUnsupported(layers.first);
     if (!reason.empty()) {
       if (verdict.reason.empty()) verdict.reason = reason;

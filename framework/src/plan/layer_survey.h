@@ -7,6 +7,7 @@
 
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/api/quantizer.h"
+#include "spec/quantize/recipe.h"
 
 namespace bitlaw {
 
@@ -22,8 +23,9 @@ class LayerSurvey {
  public:
   explicit LayerSurvey(const ModelSummary& summary);
 
-  /// Asks about every layer, or about every distinct shape if the quantizer says that this is enough.
-  LayerVerdict Ask(const Quantizer& quantizer) const;
+  /// Asks the recipe's quantizer about every layer, or about every distinct shape if it says that this is enough and no
+  /// layer has options of its own.
+  LayerVerdict Ask(const MadeRecipe& made) const;
 
  private:
   struct Layers {

@@ -265,7 +265,7 @@ class Planner {
       for (size_t model = 0; model < plan_.models.size(); ++model) {
         LayerVerdict& verdict = entry.verdicts[model][i];
         const ModelSummary& summary = plan_.models[model].summary;
-        if (made.quantizer != nullptr) verdict = surveys_[model].Ask(*made.quantizer);
+        if (made.quantizer != nullptr) verdict = surveys_[model].Ask(made);
         if (verdict.reason.empty()) verdict.reason = ExplainUnsupportedParts(made, recipe, summary);
         if (verdict.reason.empty()) entry.factors[model][i] = RecipeFactors(spec, made, recipe, verdict, summary);
       }
@@ -297,7 +297,8 @@ class Planner {
     return names;
   }
 
-  // A label names those options of a quantizer that differ between its trials.
+  // A label names those options of a quantizer that differ between its trials, in one entry or from entry to entry. They
+  // are columns too, unless a factor's column has the name.
   void FindVaryingOptions() {
     std::map<std::string, std::map<std::string, std::set<std::string>>> seen;
     for (const Entry& entry : entries_) {
@@ -310,7 +311,12 @@ class Planner {
       std::vector<std::string>& names = varying_[entry.spec->component];
       for (const auto& [name, values] : entry.grid->values()) {
         const bool is_listed = std::find(names.begin(), names.end(), name) != names.end();
-        if (!is_listed && seen[entry.spec->component][name].size() > 1) names.push_back(name);
+        if (is_listed || seen[entry.spec->component][name].size() < 2) continue;
+        names.push_back(name);
+        const bool is_taken = columns_.Find(name) != nullptr ||
+                              std::find(ReservedColumns().begin(), ReservedColumns().end(), name) != ReservedColumns().end();
+        const bool is_axis = std::find(axis_names_.begin(), axis_names_.end(), name) != axis_names_.end();
+        if (!is_taken && !is_axis) axis_names_.push_back(name);
       }
     }
   }

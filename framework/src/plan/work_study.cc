@@ -168,6 +168,10 @@ void CheckRecipe(const Value& recipe) {
   if (const Value* transforms = recipe.Find("transforms")) {
     for (const Value& transform : transforms->AsList()) check_component(transform);
   }
+  if (recipe.Find("sequential") != nullptr) Text(recipe, "sequential");
+  if (const Value* overrides = recipe.Find("overrides")) {
+    for (const Value& rule : overrides->AsList()) Text(rule, "match"), OptionsOf(rule, "options");
+  }
 }
 
 // Calls `read`; whatever is missing or of another type is an Error(kIo).

@@ -75,6 +75,13 @@ void CheckField(const OptionField& field, const std::string& owner, const std::s
     if (field.children.empty()) faults.push_back(where + " is a group without options.");
     CheckFields(field.children, owner, path + ".", faults);
   }
+  if (faults.size() == faults_before) {
+    for (const auto& [word, value] : field.defaults_by) {
+      OptionField whole_path = field;
+      whole_path.name = path;
+      OptionSchema::ResolveOne(whole_path, value, owner + ": the default of an option breaks its own rule", &faults);
+    }
+  }
   // A default is judged by the same rules as a value in a file, and only when those rules make sense.
   if (faults.size() == faults_before && !field.default_value.is_null()) {
     OptionField whole_path = field;
@@ -84,9 +91,31 @@ void CheckField(const OptionField& field, const std::string& owner, const std::s
   }
 }
 
+// What fields[i].default_by names is a choice before it, with a default, and has all the words.
+void CheckDefaultBy(const std::vector<OptionField>& fields, size_t i, const std::string& owner, const std::string& path,
+                    std::vector<std::string>& faults) {
+  const OptionField& field = fields[i];
+  if (field.default_by.empty()) return;
+  const std::string where = owner + ": option " + Quoted(path + field.name);
+  const auto end = fields.begin() + static_cast<int64_t>(i);
+  const auto choice = std::find_if(fields.begin(), end, [&](const OptionField& f) { return f.name == field.default_by; });
+  if (choice == end || choice->type != OptionType::kChoice || choice->required || field.required) {
+    faults.push_back(where + " has its default by " + Quoted(field.default_by) +
+                     ". Both must have a default, and that one must be a choice that stands before it.");
+    return;
+  }
+  for (const auto& [word, value] : field.defaults_by) {
+    if (std::find(choice->choices.begin(), choice->choices.end(), word) != choice->choices.end()) continue;
+    faults.push_back(where + " has a default where " + Quoted(field.default_by) + " is " + Quoted(word) +
+                     ", which is none of its choices.");
+  }
+}
+
 void CheckFields(const std::vector<OptionField>& fields, const std::string& owner, const std::string& path,
                  std::vector<std::string>& faults) {
-  for (const OptionField& field : fields) {
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const OptionField& field = fields[i];
+    CheckDefaultBy(fields, i, owner, path, faults);
     if (!IsIdentifier(field.name)) {
       faults.push_back(
           owner + ": " + Quoted(path + field.name) +

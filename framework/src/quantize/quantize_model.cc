@@ -16,7 +16,8 @@
 #include "quantize/clock/matrix_product_clock.h"
 #include "quantize/clock/phase_clock.h"
 #include "quantize/kept_codes.h"
-#include "quantize/transform_model.h"
+#include "quantize/kept_statistics.h"
+#include "quantize/recipe/transform_model.h"
 
 namespace bitlaw {
 namespace {
@@ -36,16 +37,27 @@ void ReturnFreeMemory(int64_t columns) {
   if (columns >= kManyColumns) malloc_trim(0);
 }
 
+// Which statistics are collected.
+std::string NameOf(const CalibrationNeeds& needs) {
+  std::string name;
+  for (const auto& [is_needed, word] : {std::pair(needs.second_moment, " second_moment"), std::pair(needs.abs_mean, " abs_mean"),
+                                        std::pair(needs.abs_max, " abs_max"), std::pair(needs.rows, " rows")}) {
+    if (is_needed) name += word;
+  }
+  return name;
+}
+
 // One walk over the blocks of a model.
 class BlockWalk {
  public:
   BlockWalk(Model& model, const Quantizer& quantizer, const std::optional<ActivationGrid>& activations,
-            const TokenSequences* calibration, const QuantizeSettings& settings, const QuantizeCallback& callback,
-            QuantizedModel& result)
+            SequentialUnit sequential, const TokenSequences* calibration, const QuantizeSettings& settings,
+            const QuantizeCallback& callback, QuantizedModel& result)
       : model_(model),
         device_(model.compute().device),
         quantizer_(quantizer),
         activations_(activations),
+        sequential_(sequential),
         settings_(settings),
         callback_(callback),
         result_(result),
@@ -54,6 +66,12 @@ class BlockWalk {
     const CalibrationNeeds needs = quantizer.needs();
     if (!needs.any()) return;
     CheckCalibration(model.summary(), calibration);
+    if (sequential == SequentialUnit::kNone && settings.kept != nullptr) {
+      kept_ = settings.kept;
+      const std::string key = settings.kept_key + (needs.second_moment_float64 ? " float64" : "") + NameOf(needs);
+      if (kept_->Has(key)) return;
+      kept_->Begin(key);
+    }
     walk_.emplace(model, *calibration, settings.batch_tokens, result.times);
     walk_->SetNeeds(needs);
   }
@@ -70,14 +88,17 @@ class BlockWalk {
       FindSites(block);
       if (!walk_) {
         for (int stage = 0; stage < block.num_stages(); ++stage) QuantizeStage(block, stage);
-      } else if (settings_.sequential == SequentialUnit::kStage) {
-        WalkStages(block);
       } else {
-        WalkWholeBlock(block);
+        switch (sequential_) {
+          case SequentialUnit::kStage: WalkStages(block); break;
+          case SequentialUnit::kBlock: WalkWholeBlock(block); break;
+          case SequentialUnit::kNone: WalkUnquantized(block); break;
+        }
       }
       sites_.clear();
       if (!settings_.keep_blocks) model_.DropBlock(b);
     }
+    if (kept_ != nullptr && walk_) kept_->End();
     codes_.Finish(result_.layers);
     clock_.Settle();
     for (size_t i = 0; i < layer_times_.size(); ++i) result_.layers[i].elapsed_s = layer_times_[i];
@@ -102,10 +123,22 @@ class BlockWalk {
     if (!IsLastBlock()) walk_->Forward(block);
   }
 
+  // The sequences go on through the block as it was.
+  void WalkUnquantized(Block& block) {
+    for (int stage = 0; stage < block.num_stages(); ++stage) walk_->Step(block, stage, /*observes=*/true);
+    if (!IsLastBlock()) walk_->Step(block, block.num_stages(), /*observes=*/false);
+    if (kept_ != nullptr) {
+      for (const Site& site : sites_) kept_->Keep(site.readers, walk_->StatisticsOf(*site.readers.front()));
+    }
+    for (int stage = 0; stage < block.num_stages(); ++stage) QuantizeStage(block, stage);
+  }
+
   bool IsLastBlock() const { return blocks_done_ + 1 == model_.summary().num_blocks; }
 
   const LayerCalibration& CalibrationOf(const Linear& linear) {
     static const LayerCalibration kNone;
+    const LayerCalibration* const kept = kept_ == nullptr ? nullptr : kept_->Find(linear.shape().name);
+    if (kept != nullptr) return *kept;
     return walk_ ? walk_->StatisticsOf(linear) : kNone;
   }
 
@@ -289,12 +322,14 @@ class BlockWalk {
   const at::Device device_;
   const Quantizer& quantizer_;
   const std::optional<ActivationGrid>& activations_;
+  const SequentialUnit sequential_;
   const QuantizeSettings& settings_;
   const QuantizeCallback& callback_;
   QuantizedModel& result_;
   const Clock::time_point start_ = Clock::now();
   int64_t blocks_done_ = 0;
-  std::optional<CalibrationWalk> walk_;  ///< Only if the quantizer needs statistics.
+  KeptStatistics* kept_ = nullptr;
+  std::optional<CalibrationWalk> walk_;  ///< Only if the quantizer needs statistics that are not kept.
   std::vector<Site> sites_;              ///< Of the current block.
   PhaseClock clock_;
   std::deque<double> layer_times_;  ///< Of each layer of the result, where the clock adds to them.
@@ -337,12 +372,15 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
         TransformModel(model, recipe.transforms, calibration, settings.batch_tokens, result.times);
         result.other_weights = OtherWeights(model);
       }
-      if (recipe.kv_cache.keys || recipe.kv_cache.values) model.RoundKvCache(recipe.kv_cache);
+      const bool rounds_kv_cache = recipe.kv_cache.keys || recipe.kv_cache.values;
+      const bool sees_it = recipe.quantizer == nullptr || recipe.sequential != SequentialUnit::kNone;
+      if (rounds_kv_cache && sees_it) model.RoundKvCache(recipe.kv_cache);
       result.kv_cache = recipe.kv_cache;
       if (recipe.quantizer != nullptr) {
-        BlockWalk walk(model, *recipe.quantizer, recipe.activations, calibration, settings, callback, result);
+        BlockWalk walk(model, *recipe.quantizer, recipe.activations, recipe.sequential, calibration, settings, callback, result);
         walk.Run();
         digest = std::move(walk.digest());
+        if (rounds_kv_cache && !sees_it) model.RoundKvCache(recipe.kv_cache);
       } else {
         // Blocks that are not kept are rounded when they are read again (WithInstalledBlocks).
         if (recipe.activations && settings.keep_blocks) RoundActivations(model, *recipe.activations);

@@ -18,23 +18,27 @@
 
 namespace bitlaw {
 
-/// When a layer is quantized relative to the layers that feed it within its block.
+class KeptStatistics;
+
+/// Which of the layers that feed a layer are quantized when its inputs are observed.
 enum class SequentialUnit {
-  kStage,  ///< Inputs come from quantized layers of the same block too ("true-sequential"); one forward pass in all.
-  kBlock,  ///< All layers of a block see inputs from its unquantized layers; two forward passes.
+  kStage,  ///< Those of the same block too ("true-sequential"); one forward pass in all.
+  kBlock,  ///< Those of earlier blocks; two forward passes.
+  kNone,   ///< None: inputs are those of the unquantized model, whatever the quantizer does; one forward pass.
 };
 
 /// What is done to a model: one cell of a study's grid, made. What it points to outlives the call.
 struct BITLAW_EXPORT QuantizeRecipe {
   std::vector<const Transform*> transforms{};     ///< Applied in this order, before anything is rounded.
   const Quantizer* quantizer = nullptr;           ///< Null: the weights stay as they are.
+  std::shared_ptr<const Quantizer> by_layer{};    ///< What `quantizer` points to where layers have options of their own.
   std::optional<ActivationGrid> activations{};    ///< What every linear layer's inputs are rounded to.
   KvCacheGrid kv_cache{};
+  SequentialUnit sequential = SequentialUnit::kStage;
 };
 
 struct QuantizedLayer;
 struct BITLAW_EXPORT QuantizeSettings {
-  SequentialUnit sequential = SequentialUnit::kStage;
   /// Calibration tokens that go through a block at once; rounded to whole sequences. At most 4096 on the host and 16384
   /// elsewhere, which is also what 0 means: so many tokens are summed over at once, however they came.
   int64_t batch_tokens = 0;
@@ -48,6 +52,11 @@ struct BITLAW_EXPORT QuantizeSettings {
   /// Called with each layer in the order of the result, its codes found and on the host; may take its tensors or drop them
   /// (DropTensors), and then the result is without. Null: the result has all. On a device it is called from another thread.
   std::function<void(QuantizedLayer&)> take_codes{};
+  /// Where statistics of the unquantized model (SequentialUnit::kNone) are kept for further recipes, and found if an earlier
+  /// one kept them; null: nowhere. `kept_key` is what they depend on beside the recipe: the model's weights, the text, device
+  /// and dtype.
+  KeptStatistics* kept = nullptr;
+  std::string kept_key{};
 };
 
 /// Told after every layer. An exception thrown from the callback ends the walk and reaches the caller.
@@ -96,12 +105,13 @@ struct BITLAW_EXPORT QuantizedModel {
 };
 
 /// Does what `recipe` says to every linear layer of `model` in place, block by block: transforms first, on the
-/// unquantized model (transform_model.h); then activations and KV cache are rounded from here on; then the quantizer
+/// unquantized model (recipe/transform_model.h); then activations and KV cache are rounded from here on; then the quantizer
 /// walks.
 ///
-/// The calibration sequences are embedded once a walk; each block's inputs are the outputs of the quantized blocks
-/// before it. Statistics are collected once for layers that share an input, and those of one stage at a time are in
-/// memory, beside the hidden states of all sequences, [Cb, T, D], and the inputs of the current stage, [Cb, T, C_in].
+/// The calibration sequences are embedded once a walk; each block's inputs are the outputs of the blocks before it,
+/// quantized or not as `sequential` says. Statistics are collected once for layers that share an input, and those of one
+/// stage (kBlock, kNone: of one block) at a time are in memory, beside the hidden states of all sequences, [Cb, T, D],
+/// and the inputs of the current stage, [Cb, T, C_in].
 /// A quantizer that needs no statistics gets none, and no forward pass is run.
 ///
 /// `calibration` may be null if nothing of the recipe needs statistics.
@@ -114,7 +124,7 @@ struct BITLAW_EXPORT QuantizedModel {
 BITLAW_EXPORT QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe,
                                            const TokenSequences* calibration, const QuantizeSettings& settings = {},
                                            const QuantizeCallback& callback = {});
-/// The same with a quantizer alone.
+/// The same with a quantizer alone, and SequentialUnit::kStage.
 BITLAW_EXPORT QuantizedModel QuantizeModel(Model& model, const Quantizer& quantizer, const TokenSequences* calibration,
                                            const QuantizeSettings& settings = {},
                                            const QuantizeCallback& callback = {});

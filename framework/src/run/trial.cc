@@ -17,7 +17,7 @@
 #include "evaluate/evaluate.h"
 #include "quantize/quantize_model.h"
 #include "quantize/quantized_file.h"
-#include "quantize/recipe_settings.h"
+#include "quantize/recipe/recipe_settings.h"
 #include "run/machine/code_watch.h"
 #include "run/machine/machine.h"
 
@@ -215,6 +215,20 @@ class TrialRun {
     }
   }
 
+  // What statistics of the unquantized model depend on.
+  std::string KeptKey() const {
+    const Value* transforms = trial_.recipe.is_null() ? nullptr : trial_.recipe.Find("transforms");
+    return Value(Value::Map{{"weights", content_.weights_digest},
+                            {"backend", content_.backend},
+                            {"backend_version", content_.backend_version},
+                            {"backend_options", content_.backend_options},
+                            {"calibration", content_.calibration_digest},
+                            {"transforms", transforms == nullptr ? Value() : *transforms},
+                            {"device", compute_.device},
+                            {"dtype", std::string(Name(compute_.dtype))}})
+        .CanonicalJson();
+  }
+
   // Codes go to the artifact's file as they are found, and are read from it where blocks are read again.
   QuantizedFile QuantizeAnew(const fs::path& artifact, const QuantizeRecipe& recipe) {
     const TokenSequences* calibration = trial_.calibration ? &Calibration() : nullptr;
@@ -228,6 +242,8 @@ class TrialRun {
     QuantizeSettings settings;
     settings.allow_fallback = study_.allow_fallback;
     settings.keep_blocks = !setting_.evaluate.stream_blocks;
+    settings.kept = setting_.kept;
+    settings.kept_key = KeptKey();
     std::optional<QuantizedFileWriter> file;
     if (recipe.quantizer != nullptr) {
       file.emplace(artifact);

@@ -13,6 +13,8 @@
 
 namespace bitlaw {
 
+class KeptStatistics;
+
 using Tell = std::function<void(const WorkerMessage&)>;
 
 /// Where a trial keeps its codes until all its tasks are recorded: <output>/artifacts/<quantization
@@ -24,6 +26,7 @@ struct BITLAW_EXPORT TrialSetting {
   EvaluateOptions evaluate;
   std::string device;  ///< "cuda:1": the one of the kind Trial::compute.device that computes.
   int threads = 1;
+  KeptStatistics* kept = nullptr;  ///< Of a worker, from trial to trial; null: none are kept.
 };
 
 /// Does what is not yet recorded of one trial: open the model, quantize it or load the codes that an earlier try left in

@@ -4,16 +4,20 @@
 #include <c10/util/Exception.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <fstream>
 #include <new>
 #include <string>
 
+#include "base/allowed_cores.h"
 #include "base/files/durable_file.h"
 #include "base/resource_limits.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/machine/device_code.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
 #include "plan/work_study.h"
+#include "quantize/kept_statistics.h"
 #include "run/machine/code_watch.h"
 #include "run/trial.h"
 
@@ -79,6 +83,18 @@ void CheckOrder(const TrialOrder& order, const std::string& code_digest, const W
   }
 }
 
+// What statistics may take that are kept from trial to trial: of a quarter of the free memory, as much as this worker has of
+// the processor's cores.
+int64_t BytesForStatistics(int threads) {
+  std::ifstream memory("/proc/meminfo");
+  int64_t free_kib = 0;
+  for (std::string name; memory >> name;) {
+    if (name == "MemAvailable:" && memory >> free_kib) break;
+  }
+  const int cores = std::max(1, AllowedCores());
+  return free_kib * 1024 / 4 * std::min(threads, cores) / cores;
+}
+
 }  // namespace
 
 int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerOptions& options) {
@@ -93,6 +109,7 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
   // A line of its own, whatever a plugin left unfinished there.
   const Tell tell = [&](const WorkerMessage& message) { WriteAll(options.out, "\n" + ToLine(message)); };
   tell({});
+  KeptStatistics kept(BytesForStatistics(threads));
   const ResourceLimits limits;
   LineReader orders(options.in);
   for (std::string line; orders.Next(line);) {
@@ -105,7 +122,9 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
       at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) { state.RestoreThread(); });
       CheckOrder(order, code_digest, work, contents);
       const std::string& kind = order.trial.compute.device;
-      const TrialSetting setting{work.evaluate, options.device.empty() ? kind : options.device, threads};
+      const std::string& device = options.device.empty() ? kind : options.device;
+      // On a device statistics stay there, whose memory is for the models.
+      const TrialSetting setting{work.evaluate, device, threads, device == "cpu" ? &kept : nullptr};
       RunTrial(contents, order.trial, setting, store, cache, code, state, tell);
     } catch (const Error& error) {
       end = Failure(std::string(Name(error.kind())), error.what());

@@ -81,6 +81,17 @@ void ThrowNotPositiveDefinite(const GptqSettings& settings, const LinearShape& l
                           settings.raise_damping ? "" : ", or on_singular: raise_damping, which the record will name"));
 }
 
+// tr(W H W^T), from an earlier recipe where statistics are kept: the weights are the same then.
+double WholeError(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration& calibration,
+                  const at::Tensor& hessian) {
+  if (calibration.derived == nullptr) return HessianError(weight, hessian);
+  const std::string key = "gptq whole error: " + layer.name;
+  if (const auto known = calibration.derived->Find(key)) return *static_cast<const double*>(known.get());
+  const double error = HessianError(weight, hessian);
+  calibration.derived->Keep(key, std::make_shared<const double>(error));
+  return error;
+}
+
 // What the layers of one input share: all of GPTQ that comes from the Hessian.
 struct GptqQuantizer::SharedFactor {
   at::Tensor hessian;  // [C_in, C_in] as given, on the host
@@ -96,9 +107,15 @@ OptionSchema GptqSettings::Schema() {
   schema.Int("block_size").Min(1).Default(128).Unit("columns").Doc(
       "Columns between two updates of the rest of the row.");
   schema.Real("damp").Above(0).Below(1).Default(0.01).Doc("Fraction of mean(diag H) added to the diagonal of H.");
-  schema.Bool("act_order").Default(false).Doc("Visit columns by falling diagonal of H.");
+  schema.Choice("preset", {"static_order", "ist"})
+      .Default("static_order")
+      .Doc("Defaults of act_order and group_params: static_order: what errs least and needs no group index; ist: the "
+           "reference of 2022 as it defaults.");
+  schema.Bool("act_order").Default(true).DefaultBy("preset", {{"ist", false}}).Doc(
+      "Visit columns by falling diagonal of H.");
   schema.Choice("group_params", {"ref", "in_block", "static"})
-      .Default("ref")
+      .Default("static")
+      .DefaultBy("preset", {{"ist", "ref"}})
       .Doc("Which weights a group's grid is found from: ref: those that finished blocks have compensated, as the "
            "reference does; in_block: those of the current block too; static: the weights before any compensation.");
   schema.Choice("on_singular", {"fail", "raise_damping"})
@@ -190,7 +207,7 @@ QuantizedLinear GptqQuantizer::Quantize(const LinearShape& layer, const at::Tens
       const SiteInput input{&site, {&weight, 1}, &calibration};
       return std::move(QuantizeOnDevice(settings_, {&input, 1}).front().front());
     }
-    return Run(layer, weight, calibration, FactorOf(layer, calibration));
+    return Run(layer, weight, calibration, *FactorOf(layer, calibration));
   });
 }
 
@@ -205,7 +222,7 @@ bool GptqQuantizer::QuantizeSite(const SiteShape& site, std::span<const at::Tens
     });
     return true;
   }
-  std::optional<SharedFactor> factor;
+  std::shared_ptr<const SharedFactor> factor;
   for (size_t i = 0; i < weights.size(); ++i) {
     const LinearShape& layer = site.readers[i];
     results[i] = WithTorchErrors("quantizer 'gptq', " + layer.name, [&] {
@@ -258,8 +275,19 @@ size_t GptqQuantizer::QuantizeAlike(std::span<const SiteInput> sites,
   return count;
 }
 
-GptqQuantizer::SharedFactor GptqQuantizer::FactorOf(const LinearShape& layer,
-                                                  const LayerCalibration& calibration) const {
+std::shared_ptr<const GptqQuantizer::SharedFactor> GptqQuantizer::FactorOf(const LinearShape& layer,
+                                                                           const LayerCalibration& calibration) const {
+  if (calibration.derived == nullptr) return std::make_shared<SharedFactor>(MakeFactor(layer, calibration));
+  const std::string key = fmt::format("gptq factor: damp {} act_order {} float64 {} raises {}", settings_.damp,
+                                      settings_.act_order, settings_.factor_float64, settings_.raise_damping);
+  if (auto known = calibration.derived->Find(key)) return std::static_pointer_cast<const SharedFactor>(known);
+  auto made = std::make_shared<const SharedFactor>(MakeFactor(layer, calibration));
+  calibration.derived->Keep(key, made);
+  return made;
+}
+
+GptqQuantizer::SharedFactor GptqQuantizer::MakeFactor(const LinearShape& layer,
+                                                    const LayerCalibration& calibration) const {
   const at::NoGradGuard no_grad;
   SharedFactor shared;
   shared.hessian = calibration.second_moment.cpu();  // [C_in, C_in]
@@ -330,7 +358,7 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   if (factor.damped.damp != settings_.damp) result.fallback = QuantizeFallback::kDampingRaised;
 
   const QuantizedLinear nearest = bitlaw::RoundToNearest(*grid, original, settings_.group_size, layer.name);
-  const double whole = HessianError(original, factor.hessian);
+  const double whole = WholeError(layer, original, calibration, factor.hessian);
   const auto relative_error = [&](const QuantizedLinear& q) {
     if (!(whole > 0)) return 0.0;
     at::sub_out(weight, original, q.Dequantize());  // The walk is done: its memory serves once more.

@@ -22,8 +22,8 @@ struct GptqSettings {
   bool allow_partial_group = false;
   int64_t block_size = 128;  ///< Columns.
   double damp = 0.01;        ///< Fraction of mean(diag H), in (0, 1).
-  bool act_order = false;
-  GroupParams group_params = GroupParams::kRef;
+  bool act_order = true;
+  GroupParams group_params = GroupParams::kStatic;
   bool raise_damping = false;     ///< on_singular: raise_damping.
   bool round_unseen = false;      ///< on_unseen: rtn.
   bool hessian_float64 = false;   ///< Dtype in which H is summed over the calibration set.
@@ -86,7 +86,9 @@ class GptqQuantizer final : public Quantizer {
  private:
   struct SharedFactor;
   void Check(const LinearShape& layer, const LayerCalibration& calibration) const;
-  SharedFactor FactorOf(const LinearShape& layer, const LayerCalibration& calibration) const;
+  /// That of an earlier recipe where statistics are kept from one to the next.
+  std::shared_ptr<const SharedFactor> FactorOf(const LinearShape& layer, const LayerCalibration& calibration) const;
+  SharedFactor MakeFactor(const LinearShape& layer, const LayerCalibration& calibration) const;
   QuantizedLinear Run(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration& calibration,
                       const SharedFactor& factor) const;
 

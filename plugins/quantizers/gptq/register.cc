@@ -15,4 +15,4 @@ void RegisterGptq(bitlaw::Registrar& registrar) {
 
 }  // namespace
 
-BITLAW_PLUGIN("bitlaw.gptq", "1.0.0", "Apache-2.0", "GPTQ, after its reference implementation.", RegisterGptq)
+BITLAW_PLUGIN("bitlaw.gptq", "2.0.0", "Apache-2.0", "GPTQ, after its reference implementation.", RegisterGptq)

@@ -63,7 +63,7 @@ def children_cpu():
 
 
 def bitlaw_seconds(given, program):
-    words = [program, "quantize", given.gguf, "--quantizer", "gptq", "--option", f"bits={given.bits}", "--option",
+    words = [program, "quantize", given.gguf, "--quantizer", "gptq", "--option", "preset=ist", "--option", f"bits={given.bits}", "--option",
              f"group_size={given.group}", "--corpus", given.text, "--sequences", str(given.sequences), "--tokens",
              str(given.tokens), "--threads", str(given.threads), "--json"]
     began, began_cpu = time.monotonic(), children_cpu()

@@ -71,6 +71,19 @@ TEST_F(Planning, NamesTrialsByTheKindOfDeviceAlone) {
   EXPECT_NE(ids("{device: cpu}"), first);
 }
 
+TEST_F(Planning, TakesOptionsForColumnsThatVaryFromEntryToEntry) {
+  const Plan plan = Make("  - {quantizer: fixture_free, bits: 2, group_size: 32}\n"
+                         "  - {quantizer: fixture_free, bits: 4, group_size: 32}\n");
+  ASSERT_EQ(plan.trials.size(), 3u);
+  EXPECT_EQ(plan.trials[1].label, "a.shapes fixture_free bits=2");
+  for (const Trial& trial : plan.trials) {
+    ASSERT_EQ(trial.axes.size(), 1u) << trial.label;
+    EXPECT_EQ(trial.axes[0].first, "bits");
+  }
+  EXPECT_TRUE(plan.trials[0].axes[0].second.is_null());
+  EXPECT_EQ(plan.trials[2].axes[0].second, Value(4));
+}
+
 TEST_F(Planning, LeavesOptionsThatDoNotVaryOutOfLabels) {
   const Plan plan = Make("  - {quantizer: fixture_free, bits: [2], group_size: 32}\n");
   EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "a.shapes fixture_free"));

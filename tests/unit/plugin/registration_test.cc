@@ -27,6 +27,21 @@ TEST(SchemaFaults, NameAMalformedOption) {
                   "underscores, a letter first."));
 }
 
+TEST(SchemaFaults, NameADefaultByWhatIsNoChoiceBeforeIt) {
+  OptionSchema schema;
+  schema.Bool("first").Default(true).DefaultBy("preset", {{"a", false}});
+  schema.Choice("preset", {"a", "b"}).Default("a");
+  schema.Bool("second").Default(true).DefaultBy("preset", {{"c", false}});
+  schema.Bool("third").Default(true).DefaultBy("preset", {{"b", 3}});
+  EXPECT_THAT(
+      SchemaFaults(schema, "quantizer/x"),
+      ElementsAre("quantizer/x: option 'first' has its default by 'preset'. Both must have a default, and that one must "
+                  "be a choice that stands before it.",
+                  "quantizer/x: option 'second' has a default where 'preset' is 'c', which is none of its choices.",
+                  "quantizer/x: the default of an option breaks its own rule: third = 3 is an integer. It must be true "
+                  "or false."));
+}
+
 TEST(SchemaFaults, NameARangeOnWhatIsNoNumber) {
   OptionSchema schema;
   schema.String("path").Min(1).Optional();

@@ -165,7 +165,7 @@ TEST(GptqQuantizer, ActOrderGroupsColumnsByTheirPlaceInTheWalk) {
   const at::Tensor weight = Random(8, 8, 6);
   LayerCalibration calibration = CalibrationOf(Random(64, 8, 7));
   calibration.second_moment.diagonal().copy_(at::tensor(std::vector<float>{30, 80, 40, 70, 20, 60, 10, 50}) * 10);
-  const QuantizedLinear q = Gptq({{"bits", 4}, {"group_size", 4}, {"act_order", true}}, weight, calibration);
+  const QuantizedLinear q = Gptq({{"bits", 4}, {"group_size", 4}, {"act_order", true}, {"group_params", "ref"}}, weight, calibration);
   // Falling diagonal: columns 1, 3, 5, 7 | 2, 0, 4, 6.
   EXPECT_TRUE(at::equal(q.group_index, at::tensor(std::vector<int>{1, 0, 1, 0, 1, 0, 1, 0}).to(at::kInt)));
 }
@@ -298,8 +298,9 @@ TEST(GptqQuantizer, CountsTheGroupIndexOnlyWhenGroupsAreScattered) {
     return MakeQuantizer("gptq", options)->BitsPerWeight(layer);
   };
   EXPECT_DOUBLE_EQ(bits({{"group_size", 128}}), 4.125);
-  EXPECT_DOUBLE_EQ(bits({{"group_size", 128}, {"act_order", true}}), 4.125 + 32.0 / 64);
-  EXPECT_DOUBLE_EQ(bits({{"group_size", 128}, {"act_order", true}, {"group_params", "static"}}), 4.125);
+  EXPECT_DOUBLE_EQ(bits({{"group_size", 128}, {"act_order", true}, {"group_params", "ref"}}), 4.125 + 32.0 / 64);
+  EXPECT_DOUBLE_EQ(bits({{"group_size", 128}, {"preset", "static_order"}}), 4.125);
+  EXPECT_DOUBLE_EQ(bits({{"group_size", 128}, {"preset", "ist"}, {"act_order", true}}), 4.125 + 32.0 / 64);
   EXPECT_DOUBLE_EQ(bits({{"group_size", "row"}, {"act_order", true}}), 4 + 16 / 256.0);
   EXPECT_DOUBLE_EQ(bits({{"group_size", 128}, {"scale_dtype", "float32"}}), 4.25);
 }

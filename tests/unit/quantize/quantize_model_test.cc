@@ -75,13 +75,14 @@ std::map<std::string, at::Tensor> InputsOneByOne(const QuantizedModel& quantized
     };
     for (int stage = 0; stage < block.num_stages(); ++stage) {
       if (unit == SequentialUnit::kStage || stage == 0) run(unit == SequentialUnit::kStage ? stage + 1 : block.num_stages());
-      if (unit == SequentialUnit::kBlock) continue;
+      if (unit != SequentialUnit::kStage) continue;
       for (Linear* linear : block.stage_linears(stage)) linear->Install(*codes.at(linear->shape().name));
     }
+    const at::Tensor unquantized = block.Forward(hidden, {});
     for (int stage = 0; stage < block.num_stages(); ++stage) {
       for (Linear* linear : block.stage_linears(stage)) linear->Install(*codes.at(linear->shape().name));
     }
-    hidden = block.Forward(hidden, {});
+    hidden = unit == SequentialUnit::kNone ? unquantized : block.Forward(hidden, {});
   }
   return inputs;
 }
@@ -93,9 +94,11 @@ TEST_P(QuantizeModelInputs, ComeFromTheQuantizedLayersBefore) {
   const auto model = RandomDecoder(SmallConfig());
   Spy spy(Everything());
   QuantizeSettings settings;
-  settings.sequential = GetParam();
   settings.batch_tokens = 24;  // batches of 2, 2 and 1
-  const QuantizedModel quantized = QuantizeModel(*model, spy, &sequences, settings);
+  QuantizeRecipe recipe;
+  recipe.quantizer = &spy;
+  recipe.sequential = GetParam();
+  const QuantizedModel quantized = QuantizeModel(*model, recipe, &sequences, settings);
   const auto expected = InputsOneByOne(quantized, sequences, GetParam());
   ASSERT_EQ(spy.seen.size(), model->summary().linears.size());
   for (const auto& [name, calibration] : spy.seen) {
@@ -111,8 +114,12 @@ TEST_P(QuantizeModelInputs, ComeFromTheQuantizedLayersBefore) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Units, QuantizeModelInputs, testing::Values(SequentialUnit::kStage, SequentialUnit::kBlock),
-                         [](const auto& info) { return info.param == SequentialUnit::kStage ? "Stage" : "Block"; });
+INSTANTIATE_TEST_SUITE_P(Units, QuantizeModelInputs, testing::Values(SequentialUnit::kStage, SequentialUnit::kBlock, SequentialUnit::kNone),
+                         [](const auto& info) {
+                           return info.param == SequentialUnit::kStage   ? "Stage"
+                                  : info.param == SequentialUnit::kBlock ? "Block"
+                                                                         : "None";
+                         });
 
 TEST(QuantizeModel, SumsOnceForLayersThatShareTheirInput) {
   const TokenSequences sequences = SomeSequences(2, 8);
@@ -222,15 +229,17 @@ TEST(QuantizeModel, GivesTheSameDigestTwiceAndAnotherForOtherCodes) {
 // 100 sequences of 100 tokens: statistics are summed over 40, 40 and 20 of them, whatever goes through a block at once.
 TEST(QuantizeModel, GivesTheSameBytesForAnyBatchOfSequences) {
   const TokenSequences sequences = SomeSequences(100, 100);
-  for (const SequentialUnit unit : {SequentialUnit::kStage, SequentialUnit::kBlock}) {
+  for (const SequentialUnit unit : {SequentialUnit::kStage, SequentialUnit::kBlock, SequentialUnit::kNone}) {
     std::vector<std::pair<std::string, LayerCalibration>> expected;
     for (const int64_t batch_tokens : {0, 1, 700, 4096, 100000}) {
       const auto model = RandomDecoder(SmallConfig());
       Spy spy(Everything());
       QuantizeSettings settings;
-      settings.sequential = unit;
       settings.batch_tokens = batch_tokens;
-      QuantizeModel(*model, spy, &sequences, settings);
+      QuantizeRecipe recipe;
+      recipe.quantizer = &spy;
+      recipe.sequential = unit;
+      QuantizeModel(*model, recipe, &sequences, settings);
       if (expected.empty()) expected = spy.seen;
       ASSERT_EQ(spy.seen.size(), 14u);
       for (size_t i = 0; i < expected.size(); ++i) {

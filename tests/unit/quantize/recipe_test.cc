@@ -6,9 +6,10 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/grids/integer_grid.h"
+#include "quantize/kept_statistics.h"
 #include "quantize/quantized_file.h"
-#include "quantize/recipe_settings.h"
-#include "quantize/transform_model.h"
+#include "quantize/recipe/recipe_settings.h"
+#include "quantize/recipe/transform_model.h"
 #include "support/fixture_study.h"
 #include "support/quantizers.h"
 #include "unit/decoder/random_decoder.h"
@@ -298,6 +299,120 @@ TEST(QuantizeModel, TransformsSeeTheUnquantizedModelAndAreKeptInFiles) {
   SaveQuantized(folder.path() / "q", quantized, Value());
   InstallQuantized(*again, LoadQuantized(folder.path() / "q").model, "q");
   EXPECT_TRUE(at::equal(LogitsOf(*again), LogitsOf(*model)));
+}
+
+SingleRecipe ReadLayers(const char* quantizer, Value rules) {
+  const Value entry = Value::Map{{"quantizer", quantizer}, {"bits", 3}, {"group_size", 16}, {"overrides", std::move(rules)}};
+  return ReadRecipe(entry, "the recipe", QuantizerHost());
+}
+
+TEST(Recipe, GivesLayersOptionsOfTheirOwn) {
+  const TokenSequences sequences = SomeSequences(3, 12);
+  const SingleRecipe recipe = ReadLayers("gptq", Value::List{Value::Map{{"match", "*.1.*.v_proj"}, {"bits", 8}},
+                                                             Value::Map{{"match", "*.?.self_attn.*"}, {"bits", 4}},
+                                                             Value::Map{{"match", "*.v_proj"}, {"bits", 2}}});
+  const MadeRecipe made = MakeRecipe(QuantizerHost(), "gptq", recipe.options.quantizer, recipe.options.recipe);
+  const auto model = RandomDecoder(SmallConfig());
+  const QuantizedModel quantized = QuantizeModel(*model, QuantizeRecipeOf(made, recipe.options.recipe), &sequences);
+  double weights = 0, bits = 0;
+  for (const QuantizedLayer& layer : quantized.layers) {
+    const std::string& name = layer.shape.name;
+    const bool is_value_of_second = name == "model.layers.1.self_attn.v_proj";
+    const int expected = is_value_of_second ? 8 : name.find("self_attn") != std::string::npos ? 4 : 3;
+    EXPECT_EQ(layer.linear.bits, expected) << name;
+    EXPECT_EQ(layer.bits_requested, expected) << name;
+    const auto size = static_cast<double>(layer.shape.in_features * layer.shape.out_features);
+    weights += size;
+    bits += size * expected;
+  }
+  EXPECT_DOUBLE_EQ(quantized.bits_requested, bits / weights);
+  EXPECT_EQ(recipe.options.shown.Find("overrides")->AsString(),
+            "*.1.*.v_proj bits=8; *.?.self_attn.* bits=4; *.v_proj bits=2");
+
+  // A layer gets what its own quantizer alone gives from the same inputs: the first of the model.
+  const auto alone = RandomDecoder(SmallConfig());
+  const QuantizedModel all_of_four = QuantizeModel(*alone, *MakeQuantizer("gptq", {{"bits", 4}, {"group_size", 16}}), &sequences);
+  EXPECT_TRUE(at::equal(quantized.layers[0].linear.codes, all_of_four.layers[0].linear.codes));
+}
+
+// Counts passes of calibration text through a model's blocks.
+class CountsEmbeddings : public Model {
+ public:
+  explicit CountsEmbeddings(std::unique_ptr<Model> model) : model_(std::move(model)) {}
+  const ModelSummary& summary() const override { return model_->summary(); }
+  const ComputeSetting& compute() const override { return model_->compute(); }
+  const Tokenizer& tokenizer() const override { return model_->tokenizer(); }
+  at::Tensor Embed(const at::Tensor& tokens) override {
+    ++embeddings;
+    return model_->Embed(tokens);
+  }
+  at::Tensor Logits(const at::Tensor& hidden) override { return model_->Logits(hidden); }
+  Block& block(int64_t i) override { return model_->block(i); }
+  void DropBlock(int64_t i) override { model_->DropBlock(i); }
+  int embeddings = 0;
+
+ private:
+  const std::unique_ptr<Model> model_;
+};
+
+TEST(KeptStatistics, GiveLaterRecipesTheirOwnCodesWithoutAForwardPass) {
+  const TokenSequences sequences = SomeSequences(3, 12);
+  const std::vector<Value::Map> cells = {{{"bits", 4}, {"group_size", 16}},
+                                         {{"bits", 3}, {"group_size", 16}},
+                                         {{"bits", 3}, {"group_size", -1}, {"preset", "ist"}},
+                                         {{"bits", 4}, {"group_size", 16}, {"damp", 0.1}},
+                                         {{"bits", 4}, {"group_size", 16}}};
+  const auto quantize = [&](const Value::Map& options, KeptStatistics* kept, int* embeddings, const char* key = "a") {
+    const auto quantizer = MakeQuantizer("gptq", options);
+    CountsEmbeddings model(RandomDecoder(SmallConfig()));
+    QuantizeRecipe recipe;
+    recipe.quantizer = quantizer.get();
+    recipe.sequential = SequentialUnit::kNone;
+    QuantizeSettings settings;
+    settings.kept = kept;
+    settings.kept_key = key;
+    QuantizedModel quantized = QuantizeModel(model, recipe, &sequences, settings);
+    *embeddings = model.embeddings;
+    return quantized;
+  };
+  KeptStatistics kept(int64_t{1} << 30), no_room(1000);
+  int embeddings = 0;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    const QuantizedModel alone = quantize(cells[i], nullptr, &embeddings);
+    EXPECT_EQ(embeddings, 1);
+    const QuantizedModel together = quantize(cells[i], &kept, &embeddings);
+    EXPECT_EQ(embeddings, i == 0 ? 1 : 0) << i;
+    EXPECT_EQ(together.codes_digest, alone.codes_digest) << i;
+    for (size_t l = 0; l < alone.layers.size(); ++l) {
+      EXPECT_EQ(together.layers[l].diagnostic("hessian_error"), alone.layers[l].diagnostic("hessian_error")) << i;
+    }
+    EXPECT_EQ(quantize(cells[i], &no_room, &embeddings).codes_digest, alone.codes_digest) << i;
+    EXPECT_EQ(embeddings, 1) << "more than the room that there is";
+  }
+  // Of another text, and of sums in float64, there are none yet.
+  quantize(cells[0], &kept, &embeddings, "b");
+  EXPECT_EQ(embeddings, 1);
+  quantize({{"bits", 4}, {"group_size", 16}, {"hessian_dtype", "float64"}}, &kept, &embeddings, "b");
+  EXPECT_EQ(embeddings, 1);
+}
+
+TEST(Recipe, RefusesRulesOfLayersThatMeanNothing) {
+  const auto said = [](const char* quantizer, Value rules) -> std::string {
+    try {
+      const SingleRecipe recipe = ReadLayers(quantizer, std::move(rules));
+      const MadeRecipe made = MakeRecipe(QuantizerHost(), quantizer, recipe.options.quantizer, recipe.options.recipe);
+      return ExplainUnsupportedParts(made, recipe.options.recipe, RandomDecoder(SmallConfig())->summary());
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  EXPECT_EQ(said("rtn", Value::List{Value::Map{{"match", "*.down"}, {"bits", 8}}}),
+            "no layer of this model fits '*.down' of 'overrides'; one is called 'model.layers.0.self_attn.q_proj'");
+  EXPECT_THAT(said("rtn", Value::List{Value::Map{{"match", "*"}, {"bits", 9}}}), HasSubstr("bits = 9 is out of range"));
+  EXPECT_THAT(said("rtn", Value::List{Value::Map{{"match", "*"}, {"bit", 8}}}), HasSubstr("Did you mean 'bits'?"));
+  EXPECT_THAT(said("rtn", Value::List{Value::Map{{"bits", 8}}}), HasSubstr("'overrides[0].match' is missing"));
+  EXPECT_THAT(said("gptq", Value::List{Value::Map{{"match", "*"}, {"preset", "ist"}}}),
+              HasSubstr("'preset' is not an option"));
 }
 
 TEST(QuantizeModel, RefusesATransformThatCanChangeNothing) {

@@ -205,6 +205,27 @@ TEST(OptionSchema, PrintsAHelpTable) {
             "  start     real                   1         First guess.\n");
 }
 
+OptionSchema SchemaWithPreset() {
+  OptionSchema schema;
+  schema.Choice("preset", {"now", "then"}).Default("now").Doc("Defaults.");
+  schema.Bool("act_order").Default(true).DefaultBy("preset", {{"then", false}}).Doc("Order.");
+  schema.Int("group").Word("row", -1).Min(1).Default(8).DefaultBy("preset", {{"then", "row"}}).Doc("Group.");
+  return schema;
+}
+
+TEST(OptionSchema, TakesDefaultsFromAChoice) {
+  const auto resolved = [](const Value& given) { return SchemaWithPreset().Resolve(given, "q").CanonicalJson(); };
+  EXPECT_EQ(resolved(Value()), R"({"act_order":true,"group":8,"preset":"now"})");
+  EXPECT_EQ(resolved(Value::Map{{"preset", "then"}}), R"({"act_order":false,"group":-1,"preset":"then"})");
+  EXPECT_EQ(resolved(Value::Map{{"act_order", true}, {"preset", "then"}}),
+            R"({"act_order":true,"group":-1,"preset":"then"})");
+  EXPECT_EQ(SchemaWithPreset().HelpText(),
+            "option     type    unit  range     default            meaning\n"
+            "preset     choice        now|then  now                Defaults.\n"
+            "act_order  bool                    true, then: false  Order.\n"
+            "group      int           >= 1|row  8, then: row       Group.\n");
+}
+
 TEST(OptionSchema, WritesLineEndsInsideOfADefaultAsEscapes) {
   OptionSchema schema;
   schema.String("separator").Default("\n\n\t").Doc("Between shots.");

@@ -33,6 +33,8 @@ struct BITLAW_EXPORT OptionField {
   std::string unit;                                         ///< "" if there is none.
   bool required = true;                                     ///< Cleared by Default() and Optional().
   Value default_value;                                      ///< Null after Optional(): "not given" stays null.
+  std::string default_by;                                   ///< "", or the earlier choice of the same schema ...
+  std::vector<std::pair<std::string, Value>> defaults_by;   ///< ... with these values of which the default is another.
   std::optional<double> min, max;                           ///< Numbers only. NaN is always refused.
   bool min_exclusive = false, max_exclusive = false;
   std::vector<std::string> choices;                         ///< kChoice.
@@ -44,6 +46,9 @@ struct BITLAW_EXPORT OptionField {
   OptionField& Doc(std::string text);
   OptionField& Unit(std::string text);
   OptionField& Default(Value value);
+  /// Where the option `choice`, which stands before this one, has one of these values, the default is what stands beside it:
+  /// Choice("preset", {"static", "ist"}), then Bool("act_order").Default(true).DefaultBy("preset", {{"ist", false}}).
+  OptionField& DefaultBy(std::string choice, std::vector<std::pair<std::string, Value>> defaults);
   OptionField& Optional();
   OptionField& Range(double low, double high);  ///< Both ends included.
   OptionField& Min(double low);
@@ -94,6 +99,9 @@ class BITLAW_EXPORT OptionSchema {
   /// grid, where a list is an axis of values.
   static Value ResolveOne(const OptionField& field, const Value& given, std::string_view owner,
                           std::vector<std::string>* faults);
+
+  /// The default of `field` beside the options `resolved` so far; not checked.
+  static const Value& DefaultOf(const OptionField& field, const Value& resolved);
 
   /// True if a list given for `field` is a grid axis rather than the value itself: always, except that an
   /// option of type list needs a list of lists.

@@ -3,6 +3,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,6 +16,20 @@
 
 namespace bitlaw {
 
+/// What quantizers worked out of the statistics of one input, for further recipes that see the same statistics: a factor
+/// of its Hessian, an error. Safe from several threads.
+class BITLAW_EXPORT DerivedStatistics {
+ public:
+  /// What was kept under `key`, which names the quantizer and everything else that the value depends on; null if nothing
+  /// was.
+  std::shared_ptr<const void> Find(const std::string& key) const;
+  void Keep(const std::string& key, std::shared_ptr<const void> value);
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<const void>> values_;
+};
+
 /// Statistics of one layer's inputs over the calibration set. A tensor that was not asked for is undefined.
 struct BITLAW_EXPORT LayerCalibration {
   int64_t sequences = 0;     ///< n of the second moment: calibration sequences, not tokens.
@@ -21,6 +38,8 @@ struct BITLAW_EXPORT LayerCalibration {
   at::Tensor abs_mean;       ///< [C_in] float32
   at::Tensor abs_max;        ///< [C_in] float32
   at::Tensor rows;           ///< [tokens, C_in] float32
+  /// Null where the statistics serve one recipe alone.
+  std::shared_ptr<DerivedStatistics> derived{};
 };
 
 /// How the inputs of a layer are rounded before its matrix product (activation quantization).

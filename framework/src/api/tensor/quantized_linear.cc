@@ -9,6 +9,17 @@
 
 namespace bitlaw {
 
+std::shared_ptr<const void> DerivedStatistics::Find(const std::string& key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = values_.find(key);
+  return found == values_.end() ? nullptr : found->second;
+}
+
+void DerivedStatistics::Keep(const std::string& key, std::shared_ptr<const void> value) {
+  const std::lock_guard lock(mutex_);
+  values_[key] = std::move(value);
+}
+
 std::string_view Name(QuantizeFallback fallback) {
   switch (fallback) {
     case QuantizeFallback::kNone: return "none";

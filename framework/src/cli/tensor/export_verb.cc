@@ -11,7 +11,7 @@
 #include "cli/tensor/model_argument.h"
 #include "cli/verbs.h"
 #include "quantize/quantized_file.h"
-#include "quantize/recipe_settings.h"
+#include "quantize/recipe/recipe_settings.h"
 #include "records/plan_records.h"
 #include "resolve/resolved_study.h"
 

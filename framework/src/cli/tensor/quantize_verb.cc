@@ -16,7 +16,7 @@
 #include "cli/tensor/model_argument.h"
 #include "cli/verbs.h"
 #include "quantize/quantized_file.h"
-#include "quantize/recipe_settings.h"
+#include "quantize/recipe/recipe_settings.h"
 #include "records/csv_text.h"
 #include "records/table.h"
 #include "run/machine/machine.h"
@@ -32,7 +32,7 @@ struct QuantizeArguments {
   int64_t sequences = 128, tokens = 512, batch_tokens = 0;
   uint64_t seed = 0;
   int threads = 0;
-  std::string sequential = "stage", output, csv;
+  std::string sequential, output, csv;
   bool json = false, allow_fallback = false, no_overlap = false;
 };
 
@@ -182,7 +182,7 @@ void PrintSummary(const QuantizedModel& quantized, const std::string& title, con
   if (!output.empty()) fmt::print("written           {}\n", output);
 }
 
-// "quantizer/gptq, transform/smooth_scale, grid/nf4, activations, kv_cache"
+// "quantizer/gptq, transform/smooth_scale, grid/nf4, overrides, activations, kv_cache"
 std::string Title(const SingleRecipe& recipe) {
   const bool keeps = recipe.quantizer == kKeepWeights;
   std::string title = keeps ? "weights as they are" : "quantizer/" + recipe.quantizer;
@@ -192,7 +192,7 @@ std::string Title(const SingleRecipe& recipe) {
     for (const Value& one : transforms->AsList()) title += ", transform/" + one.Find("name")->AsString();
   }
   if (const Value* grid = parts.Find("grid")) title += ", grid/" + grid->Find("name")->AsString();
-  for (const char* section : {"activations", "kv_cache"}) {
+  for (const char* section : {"overrides", "activations", "kv_cache"}) {
     if (parts.Find(section) != nullptr) title += std::string(", ") + section;
   }
   return title;
@@ -228,6 +228,7 @@ Value RecipeEntry(const QuantizeArguments& arguments) {
   } else if (entry.Find("quantizer") == nullptr) {
     entry.Set("quantizer", "gptq");
   }
+  if (!arguments.sequential.empty()) entry.Set("sequential", arguments.sequential);
   const Value options = OptionsFromArguments(arguments.options, "--option");
   for (const auto& [key, value] : options.AsMap()) {
     const size_t dot = key.find('.');
@@ -278,7 +279,6 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
   std::optional<QuantizedFileWriter> file;
   if (!arguments.output.empty()) file.emplace(arguments.output);
   const QuantizeSettings settings{
-      .sequential = arguments.sequential == "stage" ? SequentialUnit::kStage : SequentialUnit::kBlock,
       .batch_tokens = arguments.batch_tokens,
       .allow_fallback = arguments.allow_fallback,
       .keep_blocks = false,
@@ -297,7 +297,9 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
                          {"quantizer", recipe.quantizer},
                          {"quantizer_version", recipe.version},
                          {"options", recipe.options.quantizer.map()},
-                         {"sequential", arguments.sequential},
+                         {"sequential", parts.is_null() || parts.Find("sequential") == nullptr
+                                            ? "stage"
+                                            : parts.Find("sequential")->AsString()},
                          {"dtype", arguments.dtype}});
   if (!parts.is_null()) about.Set("recipe", parts);
   if (sequences) {
@@ -354,9 +356,10 @@ void AddQuantizeVerb(CLI::App& app, Session& session) {
   verb->add_option("--dtype", arguments->dtype, "Compute dtype: float32 or bfloat16")->capture_default_str();
   verb->add_option("--device", arguments->device, "cpu, cuda, cuda:1")->capture_default_str();
   verb->add_option("--threads", arguments->threads, "0: every core this process may use")->check(CLI::Range(0, 1024));
-  verb->add_option("--sequential", arguments->sequential, "Inputs see quantized layers of the same block: stage, or block: no")
-      ->check(CLI::IsMember({"stage", "block"}))
-      ->capture_default_str();
+  verb->add_option("--sequential", arguments->sequential,
+                   "Which layers before a layer are quantized when its inputs are observed: stage: those of its block "
+                   "too, as without this and a recipe; block: those of earlier blocks; none: none")
+      ->check(CLI::IsMember({"stage", "block", "none"}));
   verb->add_option("--batch-tokens", arguments->batch_tokens,
                    "Calibration tokens that go through a block at once; at most, and with 0, 4096 on the CPU and 16384 "
                    "elsewhere. Codes do not depend on it")

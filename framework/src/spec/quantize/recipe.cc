@@ -35,11 +35,32 @@ const OptionSchema& KvCacheSchema() {
   return kSchema;
 }
 
+// One entry of `overrides`: a pattern, and any of the quantizer's options but those that give others their defaults.
+OptionSchema RuleSchema(const OptionSchema& quantizer) {
+  OptionSchema schema;
+  schema.String("match").Doc("Name of a layer; '*' stands for any characters, '?' for one.");
+  for (const OptionField& field : quantizer.fields()) {
+    const bool gives_defaults =
+        std::any_of(quantizer.fields().begin(), quantizer.fields().end(),
+                    [&](const OptionField& other) { return other.default_by == field.name; });
+    if (gives_defaults || field.name == "match") continue;
+    OptionField& own = schema.String(field.name);
+    own = field;
+    own.default_by.clear();
+    own.defaults_by.clear();
+    own.Optional();
+  }
+  return schema;
+}
+
 // Adds a copy of `field` under another name.
 void AddField(OptionSchema& schema, const OptionField& field, const std::string& name) {
   OptionField& added = schema.String(name);
   added = field;
   added.name = name;
+  if (!field.default_by.empty() && name.ends_with(field.name)) {
+    added.default_by = name.substr(0, name.size() - field.name.size()) + field.default_by;
+  }
 }
 
 void AddFields(OptionSchema& schema, const OptionSchema& from, const std::string& prefix) {
@@ -75,6 +96,12 @@ class Flattener {
         if (IsMap(key, value)) ReadSection(key, value);
       } else if (key == "transforms") {
         ReadTransforms(value);
+      } else if (key == "overrides") {
+        Put(key, value);
+        has_overrides_ = true;
+      } else if (key == "sequential") {
+        Put(key, value);
+        has_sequential_ = true;
       } else {
         Put(key, value);
       }
@@ -146,6 +173,7 @@ class Flattener {
 
   void FindOthersInZip() {
     ForZip([&](const std::string& key, const Value&) {
+      has_sequential_ |= key == "sequential" && quantizer_.Find(key) == nullptr;
       has_activations_ |= key.starts_with("activations.");
       has_kv_cache_ |= key.starts_with("kv_cache.");
     });
@@ -282,6 +310,19 @@ class Flattener {
     for (const std::string& transform : transforms_) {
       AddFields(schema, host_.Find(ComponentKind::kTransform, transform).schema, transform + ".");
     }
+    if (has_sequential_) {
+      schema.Choice("sequential", {"stage", "block", "none"})
+          .Default("stage")
+          .Doc("Which layers before a layer are quantized when its inputs are observed: stage: those of its block too; "
+               "block: those of earlier blocks; none: none.");
+    }
+    if (has_overrides_) {
+      OptionField rule;
+      rule.type = OptionType::kGroup;
+      rule.children = RuleSchema(quantizer_).fields();
+      schema.List("overrides", rule).Default(Value::List{}).Doc(
+          "Options of layers whose names fit a pattern; the first that fits counts.");
+    }
     if (has_activations_) AddFields(schema, ActivationSchema(), "activations.");
     if (has_kv_cache_) AddFields(schema, KvCacheSchema(), "kv_cache.");
   }
@@ -308,7 +349,7 @@ class Flattener {
   FlatEntry flat_;
   std::vector<std::string> grids_, transforms_;  // Those whose options are in the schema.
   bool has_grid_ = false, has_own_grid_ = false, has_transforms_ = false, has_activations_ = false,
-       has_kv_cache_ = false;
+       has_kv_cache_ = false, has_overrides_ = false, has_sequential_ = false;
 };
 
 // The options "prefix.x" of a resolved map as a map of x.
@@ -333,8 +374,72 @@ void Hide(Value& shown, const std::string& prefix) {
   std::erase_if(shown.AsMap(), [&](const auto& entry) { return entry.first.starts_with(prefix + "."); });
 }
 
+// "*.down_proj bits=8; *.o_proj bits=4 group_size=32", or "none".
+void SplitOverrides(const Value& options, Value& recipe, Value& shown) {
+  const Value* rules = options.Find("overrides");
+  if (rules == nullptr || !rules->is_list()) return;
+  Value::List kept;
+  std::string text;
+  for (const Value& rule : rules->AsList()) {
+    Value own(Value::Map{});
+    text += (text.empty() ? "" : "; ") + rule.Find("match")->AsString();
+    for (const auto& [name, value] : rule.AsMap()) {
+      if (name == "match" || value.is_null()) continue;
+      Value plain = value;
+      plain.set_mark({});
+      text += " " + name + "=" + (plain.is_string() ? plain.AsString() : plain.Text());
+      own.Set(name, std::move(plain));
+    }
+    kept.push_back(Value::Map{{"match", rule.Find("match")->AsString()}, {"options", std::move(own)}});
+  }
+  shown.Set("overrides", text.empty() ? "none" : text);
+  if (!kept.empty()) recipe.Set("overrides", std::move(kept));
+}
+
 // Resolved where the entry was read.
 Options OptionsOf(const Value& component) { return Options(*component.Find("options")); }
+
+// Whether `name` is what `pattern` says: '*' stands for any characters, '?' for one.
+bool Fits(std::string_view pattern, std::string_view name) {
+  size_t p = 0, n = 0, star = std::string_view::npos, taken = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      taken = n;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
+      ++p;
+      ++n;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      n = ++taken;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
+void MakeRules(const PluginHost& host, const std::string& quantizer, const Options& options, const Value& recipe,
+               MadeRecipe& made) {
+  const Value* rules = recipe.Find("overrides");
+  if (rules == nullptr) return;
+  if (made.quantizer == nullptr) {
+    throw Error(ErrorKind::kUnsupported, "'overrides' changes options of a quantizer, and the weights stay as they are.");
+  }
+  const Value* grid = recipe.Find("grid");
+  for (const Value& rule : rules->AsList()) {
+    Value own = options.map();
+    for (const auto& [name, value] : rule.Find("options")->AsMap()) {
+      if (grid != nullptr && host.Find(ComponentKind::kGrid, kOwnGrid).schema.Find(name) != nullptr) {
+        throw Error(ErrorKind::kSpec, "'" + name + "' of a rule of 'overrides' is an option of grid '" +
+                                          std::string(kOwnGrid) + "', and the recipe has grid '" +
+                                          grid->Find("name")->AsString() + "'. Leave it out.");
+      }
+      own.Set(name, value);
+    }
+    made.rules.push_back({rule.Find("match")->AsString(), host.MakeQuantizer(quantizer, Options(std::move(own)))});
+  }
+}
 
 }  // namespace
 
@@ -400,6 +505,9 @@ SplitOptions Split(const Options& options, const OptionSchema& quantizer, const 
     if (!Contains(listed, name)) Hide(split.shown, name);
   }
   if (!transforms.empty()) recipe.Set("transforms", std::move(transforms));
+  SplitOverrides(options.map(), recipe, split.shown);
+  const Value* sequential = quantizer.Find("sequential") == nullptr ? options.map().Find("sequential") : nullptr;
+  if (sequential != nullptr && sequential->AsString() != "stage") recipe.Set("sequential", sequential->AsString());
   if (!recipe.AsMap().empty()) split.recipe = std::move(recipe);
   split.quantizer = Options(Value(std::move(mine)));
   return split;
@@ -407,8 +515,16 @@ SplitOptions Split(const Options& options, const OptionSchema& quantizer, const 
 
 bool MadeRecipe::needs_calibration() const {
   return (quantizer != nullptr && quantizer->needs().any()) ||
+         std::any_of(rules.begin(), rules.end(), [](const LayerRule& rule) { return rule.quantizer->needs().any(); }) ||
          std::any_of(transforms.begin(), transforms.end(),
                      [](const auto& transform) { return transform->needs().any(); });
+}
+
+const Quantizer& MadeRecipe::QuantizerOf(std::string_view layer) const {
+  for (const LayerRule& rule : rules) {
+    if (Fits(rule.match, layer)) return *rule.quantizer;
+  }
+  return *quantizer;
 }
 
 MadeRecipe MakeRecipe(const PluginHost& host, const std::string& quantizer, const Options& options,
@@ -416,11 +532,13 @@ MadeRecipe MakeRecipe(const PluginHost& host, const std::string& quantizer, cons
   MadeRecipe made;
   if (quantizer != kKeepWeights) made.quantizer = host.MakeQuantizer(quantizer, options);
   if (recipe.is_null()) return made;
+  MakeRules(host, quantizer, options, recipe, made);
   if (const Value* grid = recipe.Find("grid")) {
     const std::string& name = grid->Find("name")->AsString();
     try {
       if (made.quantizer == nullptr) throw Error(ErrorKind::kUnsupported, "the weights stay as they are.");
       made.quantizer->TakeGrid(host.MakeGrid(name, OptionsOf(*grid)));
+      for (LayerRule& rule : made.rules) rule.quantizer->TakeGrid(host.MakeGrid(name, OptionsOf(*grid)));
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kUnsupported) throw;
       throw Error(ErrorKind::kUnsupported, "quantizer '" + quantizer + "', grid '" + name + "': " + error.what());
@@ -463,6 +581,13 @@ std::vector<Factor> FactorsOf(const MadeRecipe& made, const Value& recipe, const
 
 std::string ExplainUnsupportedParts(const MadeRecipe& made, const Value& recipe, const ModelSummary& summary) {
   if (recipe.is_null()) return "";
+  for (const LayerRule& rule : made.rules) {
+    if (std::none_of(summary.linears.begin(), summary.linears.end(),
+                     [&](const LinearShape& layer) { return Fits(rule.match, layer.name); })) {
+      return "no layer of this model fits '" + rule.match + "' of 'overrides'" +
+             (summary.linears.empty() ? "" : "; one is called '" + summary.linears.front().name + "'");
+    }
+  }
   for (size_t i = 0; i < made.transforms.size(); ++i) {
     const std::string reason = ExplainUnsupportedModel(*made.transforms[i], summary);
     if (reason.empty()) continue;

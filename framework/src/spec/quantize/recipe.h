@@ -22,6 +22,8 @@ namespace bitlaw {
 ///   transforms: [{transform: t, y: ...}]   transforms, t.y
 ///   activations: {bits: 8}             activations.bits, .per, .symmetric
 ///   kv_cache: {key_bits: 8}            kv_cache.key_bits, .value_bits, .symmetric
+///   overrides: [{match: '*', bits: 8}] overrides   (a list of rules, each with options of the quantizer)
+///   sequential: block                  sequential
 
 /// Rewrites an entry in that flat form and gives the schema that it is resolved with: the quantizer's options, followed
 /// by those of the parts that the entry has.
@@ -37,7 +39,8 @@ struct BITLAW_EXPORT SplitOptions {
   /// As without a recipe; where another grid takes the place of the integers, theirs have defaults.
   Options quantizer;
   /// {activations: {bits, per, symmetric}, grid: {name, options, version}, kv_cache: {...}, transforms: [{name,
-  /// options, version}]}, only what there is; null if there is nothing. Part of a trial's identity and of its key.
+  /// options, version}], overrides: [{match, options}], sequential: block or none}, only what there is; null if there is
+  /// nothing. Part of a trial's identity and of its key.
   Value recipe;
   /// The options once more, without those that do not count in this cell: for tables and labels.
   Value shown;
@@ -54,10 +57,19 @@ struct BITLAW_EXPORT SingleRecipe {
 /// Error(kSpec) with every fault; `place` says what the entry is ("the recipe").
 BITLAW_EXPORT SingleRecipe ReadRecipe(const Value& entry, const std::string& place, const PluginHost& host);
 
+/// The quantizer of those layers whose names have `match`: '*' stands for any characters, '?' for one.
+struct BITLAW_EXPORT LayerRule {
+  std::string match;
+  std::unique_ptr<Quantizer> quantizer;
+};
+
 /// The components of one cell.
 struct BITLAW_EXPORT MadeRecipe {
   std::unique_ptr<Quantizer> quantizer;  ///< Null for kKeepWeights. Before transforms, which may have taken it.
+  std::vector<LayerRule> rules;          ///< Of layers that have options of their own; the first that fits counts.
   std::vector<std::unique_ptr<Transform>> transforms;
+  /// Not for kKeepWeights.
+  const Quantizer& QuantizerOf(std::string_view layer) const;
   bool needs_calibration() const;
 };
 /// Errors are those of the factories, and Error(kUnsupported) from a quantizer that takes no other grid.

@@ -1,4 +1,4 @@
-#include "quantize/transform_model.h"
+#include "quantize/recipe/transform_model.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,8 @@
-#include "quantize/recipe_settings.h"
+#include "quantize/recipe/recipe_settings.h"
+
+#include <memory>
+
+#include "quantize/recipe/quantizer_by_layer.h"
 
 namespace bitlaw {
 namespace {
@@ -16,8 +20,15 @@ std::optional<ActivationGrid> GridOfBits(const Value* bits, const Value& section
 QuantizeRecipe QuantizeRecipeOf(const MadeRecipe& made, const Value& recipe) {
   QuantizeRecipe result;
   result.quantizer = made.quantizer.get();
+  if (!made.rules.empty()) {
+    result.by_layer = std::make_shared<QuantizerByLayer>(made);
+    result.quantizer = result.by_layer.get();
+  }
   for (const auto& transform : made.transforms) result.transforms.push_back(transform.get());
   if (recipe.is_null()) return result;
+  if (const Value* sequential = recipe.Find("sequential")) {
+    result.sequential = sequential->AsString() == "block" ? SequentialUnit::kBlock : SequentialUnit::kNone;
+  }
   if (const Value* activations = recipe.Find("activations")) {
     result.activations = GridOfBits(activations->Find("bits"), *activations);
   }

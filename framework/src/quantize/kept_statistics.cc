@@ -1,0 +1,36 @@
+#include "quantize/kept_statistics.h"
+
+#include <ATen/ATen.h>
+
+namespace bitlaw {
+
+void KeptStatistics::Begin(const std::string& key) {
+  statistics_.clear();
+  key_ = key;
+  is_whole_ = is_full_ = false;
+  bytes_ = 0;
+}
+
+void KeptStatistics::Keep(std::span<Linear* const> readers, const LayerCalibration& statistics) {
+  if (is_full_ || readers.empty()) return;
+  const auto bytes = [](const at::Tensor& tensor) {
+    return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : int64_t{0};
+  };
+  bytes_ += 2 * bytes(statistics.second_moment) + bytes(statistics.abs_mean) + bytes(statistics.abs_max) +
+            bytes(statistics.rows);
+  if (bytes_ > most_bytes_) {
+    is_full_ = true;
+    statistics_.clear();
+    return;
+  }
+  auto kept = std::make_shared<LayerCalibration>(statistics);
+  kept->derived = std::make_shared<DerivedStatistics>();
+  for (const Linear* reader : readers) statistics_[reader->shape().name] = kept;
+}
+
+const LayerCalibration* KeptStatistics::Find(const std::string& layer) const {
+  const auto found = statistics_.find(layer);
+  return found == statistics_.end() ? nullptr : found->second.get();
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bitlaw/api/quantizer.h"
+#include "spec/quantize/recipe.h"
+
+namespace bitlaw {
+
+/// A recipe's quantizer whose layers may have options of their own: each layer goes to the quantizer that
+/// MadeRecipe::QuantizerOf() names. The readers of a site are given to one quantizer together only where all of them
+/// have the same.
+class QuantizerByLayer final : public Quantizer {
+ public:
+  /// `made` outlives this.
+  explicit QuantizerByLayer(const MadeRecipe& made) : made_(made) {}
+
+  std::string ExplainUnsupported(const LinearShape& layer) const override;
+  double BitsRequested(const LinearShape& layer) const override;
+  double BitsPerWeight(const LinearShape& layer) const override;
+  std::vector<Factor> factors(const ModelSummary& model) const override;
+  /// What any of them needs.
+  CalibrationNeeds needs() const override;
+  QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
+                           const LayerCalibration& calibration) const override;
+  bool QuantizeSite(const SiteShape& site, std::span<const at::Tensor> weights, const LayerCalibration& calibration,
+                    std::vector<QuantizedLinear>& results) const override;
+  size_t QuantizeAlike(std::span<const SiteInput> sites,
+                       std::vector<std::vector<QuantizedLinear>>& results) const override;
+
+ private:
+  /// Null where the readers have several.
+  const Quantizer* OneOf(const SiteShape& site) const;
+
+  const MadeRecipe& made_;
+};
+
+}  // namespace bitlaw
