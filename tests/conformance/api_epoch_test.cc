@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kEpoch = 6;
 constexpr const char* kDigest =
-    "f9bb6fb1a5b7a1b8b8aeb33b8a64344b2ecbcbabad92a045b76ab37e1c36842b";
+    "9eaee935b9953f676f7893f7fadcec4ea0cdd2dd36b60461435402e3912d2ead";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {
