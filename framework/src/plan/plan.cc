@@ -301,16 +301,25 @@ class Planner {
   // are columns too, unless a factor's column has the name.
   void FindVaryingOptions() {
     std::map<std::string, std::map<std::string, std::set<std::string>>> seen;
+    std::map<std::string, std::map<std::string, int>> entries_with;
+    std::map<std::string, int> entries;
     for (const Entry& entry : entries_) {
+      ++entries[entry.spec->component];
       for (const auto& [name, values] : entry.grid->values()) {
         if (name.starts_with(kCalibrationPrefix) && !entry.any_needs_calibration) continue;
         for (const Value& value : values) seen[entry.spec->component][name].insert(value.CanonicalJson());
+        ++entries_with[entry.spec->component][name];
       }
     }
     for (const Entry& entry : entries_) {
       std::vector<std::string>& names = varying_[entry.spec->component];
       for (const auto& [name, values] : entry.grid->values()) {
         const bool is_listed = std::find(names.begin(), names.end(), name) != names.end();
+        // A part of a recipe that another entry lacks has its default there.
+        const OptionField* field = entry.spec->schema.Find(name);
+        if (field != nullptr && entries_with[entry.spec->component][name] < entries[entry.spec->component]) {
+          seen[entry.spec->component][name].insert(field->default_value.CanonicalJson());
+        }
         if (is_listed || seen[entry.spec->component][name].size() < 2) continue;
         names.push_back(name);
         const bool is_taken = columns_.Find(name) != nullptr ||

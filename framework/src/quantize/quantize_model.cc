@@ -79,8 +79,10 @@ class BlockWalk {
   void Run() {
     if (settings_.overlaps) model_.ReadAhead(0);
     if (walk_) walk_->Embed();
-    // With the last block, which is not there yet, goes what was read of the embeddings.
-    if (walk_ && !settings_.keep_blocks) model_.DropBlock(model_.summary().num_blocks - 1);
+    // With the last block, which is not there yet, goes what was read of the embeddings. Where there were transforms all
+    // blocks are there, changed.
+    const bool are_changed = !result_.other_weights.empty();
+    if (walk_ && !settings_.keep_blocks && !are_changed) model_.DropBlock(model_.summary().num_blocks - 1);
     for (int64_t b = 0; b < model_.summary().num_blocks; ++b) {
       blocks_done_ = b;
       Block& block = model_.block(b);

@@ -84,6 +84,13 @@ TEST_F(Planning, TakesOptionsForColumnsThatVaryFromEntryToEntry) {
   EXPECT_EQ(plan.trials[2].axes[0].second, Value(4));
 }
 
+TEST_F(Planning, TellsTrialsApartByPartsThatOneEntryLacks) {
+  const Plan plan = Make("  - {quantizer: fixture_free, bits: 2}\n"
+                         "  - {quantizer: fixture_free, bits: 2, activations: {bits: 8}}\n");
+  EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "a.shapes fixture_free",
+                                        "a.shapes fixture_free activations.bits=8"));
+}
+
 TEST_F(Planning, LeavesOptionsThatDoNotVaryOutOfLabels) {
   const Plan plan = Make("  - {quantizer: fixture_free, bits: [2], group_size: 32}\n");
   EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "a.shapes fixture_free"));
