@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "bitlaw/base/fingerprint.h"
 #include "plugin/host.h"
 #include "support/quantizers.h"
+#include "support/seeded_checkpoint.h"
 #include "unit/decoder/random_decoder.h"
 
 namespace bitlaw {
@@ -16,7 +19,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::TransformFaults;
 
-// A tiny checkpoint of each architecture in tests/parity/logits, opened by the backend in the tree.
+// Checkpoints of each architecture in tests/parity/logits are opened by the backend in the tree.
 std::unique_ptr<ModelBackend> HfBackend() {
   static PluginHost* host = [] {
     auto* made = new PluginHost(OwnFingerprint());
@@ -26,12 +29,16 @@ std::unique_ptr<ModelBackend> HfBackend() {
   return host->MakeModelBackend("hf", host->Find(ComponentKind::kModel, "hf").schema.Resolve(Value(), "hf"));
 }
 
-class TransformKit : public ::testing::TestWithParam<const char*> {};
+class TransformKit : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(TransformKit, EveryTransformInTheTreeKeepsTheFunction) {
   const std::vector<std::string> names = QuantizerHost().Names(ComponentKind::kTransform);
   ASSERT_THAT(names, ElementsAre("awq", "smooth_scale"));
-  const std::string folder = std::string(BITLAW_SOURCE_DIR) + "/tests/parity/logits/" + GetParam();
+  std::string folder = std::string(BITLAW_SOURCE_DIR) + "/tests/parity/logits/" + GetParam();
+  if (!std::filesystem::exists(folder)) {
+    folder = ::testing::TempDir() + "bitlaw_transform_" + GetParam();
+    WriteSeededCheckpoint(ArchitectureGolden(GetParam()), folder);
+  }
   const auto backend = HfBackend();
   const auto open = [&] { return backend->Open(folder, {.dtype = Dtype::kFloat32, .device = "cpu"}); };
   const at::Tensor tokens = at::randint(0, open()->summary().vocab_size, {3, 24}, at::detail::createCPUGenerator(2),
@@ -52,7 +59,9 @@ TEST_P(TransformKit, EveryTransformInTheTreeKeepsTheFunction) {
 
 INSTANTIATE_TEST_SUITE_P(Architectures, TransformKit,
                          ::testing::Values("tiny_llama", "tiny_llama3", "tiny_qwen2", "tiny_qwen3", "tiny_qwen3_moe"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(OtherArchitectures, TransformKit, ::testing::ValuesIn(ArchitectureGoldens()),
+                         [](const auto& info) { return info.param; });
 
 // Folds twos wherever something folds, with room for one mistake.
 class Doubling : public Transform {

@@ -10,6 +10,7 @@
 
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/checkpoint/stored_layers.h"
 #include "bitlaw/sdk/checkpoint/tensor_to_write.h"
 #include "scheme.h"
 
@@ -53,8 +54,9 @@ std::vector<TensorToWrite> TensorsOf(const ExportLayer& layer, const Scheme& sch
 Value Ignored(const HfExport& out, const std::set<std::string>& quantized) {
   std::set<std::string> names = {"lm_head"};
   for (const auto& [name, tensor] : out.from().tensors()) {
-    if (!name.ends_with(".weight") || tensor.entry.shape.size() != 2 || quantized.count(name) > 0) continue;
-    if (name.find("embed_tokens") == std::string::npos) names.insert(out.ModuleOf(name));
+    const std::string& stored = tensor.projections.empty() ? name : tensor.projections;
+    if (!stored.ends_with(".weight") || tensor.entry.shape.size() != 2 || quantized.count(stored) > 0) continue;
+    if (stored.find("embed_tokens") == std::string::npos) names.insert(out.ModuleOf(stored));
   }
   Value::List list;
   for (const std::string& name : names) list.push_back(name);
@@ -91,7 +93,8 @@ void CompressedTensorsExporter::Export(const std::filesystem::path& checkpoint, 
   HfExport out = BeginHfExport(*this, "compressed_tensors", checkpoint, model);
   std::vector<std::pair<Scheme, Value::List>> groups;  // Layers of each scheme.
   std::set<std::string> quantized;
-  for (const ExportLayer& layer : model.layers) {
+  const StoredLayers stored(out.from(), model);
+  for (const ExportLayer& layer : stored.layers()) {
     const Scheme scheme = SchemeOf(layer);
     auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& one) { return one.first == scheme; });
     if (group == groups.end()) group = groups.insert(groups.end(), {scheme, {}});

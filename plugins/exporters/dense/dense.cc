@@ -4,6 +4,7 @@
 
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/checkpoint/stored_layers.h"
 #include "bitlaw/sdk/checkpoint/tensor_to_write.h"
 
 namespace bitlaw {
@@ -58,11 +59,12 @@ std::string DenseExporter::ExplainUnsupported(const ExportModel& model) const {
 void DenseExporter::Export(const std::filesystem::path& checkpoint, const ExportModel& model,
                            const std::filesystem::path& folder) const {
   HfExport out = BeginHfExport(*this, "dense", checkpoint, model);
-  for (const auto& [shape, linear] : model.layers) {
+  const StoredLayers stored_layers(out.from(), model);
+  for (const auto& [shape, linear] : stored_layers.layers()) {
     const std::string name = shape.name + ".weight";
-    const auto stored = out.from().tensors().find(name);
-    const bool as_stored = dtype_ == "stored" && stored != out.from().tensors().end();
-    out.Replace(name, {WriteLater("weight", WeightDtype(as_stored ? stored->second.entry.dtype : dtype_),
+    const HfFolder::Tensor* stored = out.from().Find(name);
+    const bool as_stored = dtype_ == "stored" && stored != nullptr;
+    out.Replace(name, {WriteLater("weight", WeightDtype(as_stored ? stored->entry.dtype : dtype_),
                                   linear.codes.sizes(), [&linear = linear] { return PlainWeight(linear); })});
   }
   out.SetConfig("quantization_config", {});

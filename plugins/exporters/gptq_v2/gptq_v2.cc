@@ -8,6 +8,7 @@
 
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/checkpoint/stored_layers.h"
 #include "bitlaw/sdk/checkpoint/tensor_to_write.h"
 
 namespace bitlaw {
@@ -85,7 +86,8 @@ void GptqV2Exporter::Export(const std::filesystem::path& checkpoint, const Expor
                             const std::filesystem::path& folder) const {
   HfExport out = BeginHfExport(*this, "gptq_v2", checkpoint, model);
   bool is_ordered = true;
-  for (const auto& [shape, linear] : model.layers) {
+  const StoredLayers stored(out.from(), model);
+  for (const auto& [shape, linear] : stored.layers()) {
     const QuantizedLinear& q = linear;
     const int64_t rows = shape.out_features, columns = shape.in_features, groups = q.scales.size(1);
     if (format_ == "gptq" && q.zeros.min().item<int>() == 0) {

@@ -110,7 +110,7 @@ void GgufCheckpoint::ReadConfig() {
     throw Error(ErrorKind::kIo, file_.where() + ": metadata key '" + epsilon + "' is missing.");
   }
   config_.rms_norm_eps = *file_.Real(epsilon);
-  config_.rope_theta = file_.Real(prefix + "rope.freq_base").value_or(10000.0);
+  config_.rope.theta = file_.Real(prefix + "rope.freq_base").value_or(10000.0);
   const int64_t rotated = file_.Int(prefix + "rope.dimension_count").value_or(config_.head_dim);
   if (rotated != config_.head_dim) {
     throw Error(ErrorKind::kUnsupported, file_.where() + ": rotates " + std::to_string(rotated) + " of " +
@@ -188,7 +188,7 @@ void GgufCheckpoint::ReadRope() {
   }
   const auto pairs = static_cast<size_t>(std::clamp<int64_t>(config_.head_dim / 2, 0, 1 << 23));
   if (type == "linear" && factor.value_or(0.0) != 0.0 && *factor != 1.0) {
-    config_.rope_divisors.assign(pairs, static_cast<float>(*factor));
+    config_.rope.divisors.assign(pairs, static_cast<float>(*factor));
   }
   const auto frequencies = tensors_.find(kRopeFrequencies);
   if (frequencies == tensors_.end()) return;
@@ -207,8 +207,8 @@ void GgufCheckpoint::ReadRope() {
   }
   const at::Tensor divisors = Load(frequencies->first, at::kFloat).contiguous();
   const float* divisor = divisors.data_ptr<float>();
-  if (config_.rope_divisors.empty()) config_.rope_divisors.assign(pairs, 1.0f);
-  for (size_t j = 0; j < pairs; ++j) config_.rope_divisors[j] *= divisor[j];
+  if (config_.rope.divisors.empty()) config_.rope.divisors.assign(pairs, 1.0f);
+  for (size_t j = 0; j < pairs; ++j) config_.rope.divisors[j] *= divisor[j];
   tensors_.erase(frequencies);
 }
 

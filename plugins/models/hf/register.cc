@@ -1,13 +1,19 @@
+#include <string>
+
+#include "architectures.h"
 #include "bitlaw/api/plugin.h"
 #include "hf.h"
 
 namespace {
 
 void RegisterHf(bitlaw::Registrar& registrar) {
-  registrar.Add<bitlaw::ModelBackend>({"hf", "Hugging Face checkpoint folders: config.json, safetensors, tokenizer.json.",
-                             "https://github.com/huggingface/safetensors"},
-                            bitlaw::OptionSchema(),
-                            [](const bitlaw::Options&) { return std::make_unique<bitlaw::HfBackend>(); });
+  std::string about = "Hugging Face checkpoint folders: config.json, safetensors, tokenizer.json. Model types:";
+  for (const bitlaw::Architecture& architecture : bitlaw::Architectures()) {
+    about += (about.back() == ':' ? " " : ", ") + std::string(architecture.name);
+  }
+  registrar.Add<bitlaw::ModelBackend>(
+      {"hf", about + ".", "https://github.com/huggingface/safetensors"}, bitlaw::OptionSchema(),
+      [](const bitlaw::Options&) { return std::make_unique<bitlaw::HfBackend>(); });
 }
 
 }  // namespace

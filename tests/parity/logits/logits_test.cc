@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bitlaw/sdk/machine/torch_threads.h"
+#include "golden_logits.h"
 #include "support/models.h"
 
 // Logits against transformers. The goldens say what made them, from which seed, and why this tolerance.
@@ -21,34 +22,6 @@ std::string Golden(const std::string& name) { return BITLAW_SOURCE_DIR "/tests/p
 Json ReadJson(const std::string& name) {
   std::ifstream file(Golden(name));
   return Json::parse(file);
-}
-
-// The largest of |ours - theirs| / max(|theirs|, rms of the row) over every number of the golden.
-double LargestRelativeError(Model& model, const Json& golden) {
-  double largest = 0.0;
-  for (const Json& prompt : golden.at("prompts")) {
-    const auto ids = prompt.at("ids").get<std::vector<int64_t>>();
-    const at::Tensor logits =
-        model.Logits(model.Forward(at::tensor(ids).view({1, -1}), {}))[0].to(at::kDouble).contiguous();  // [T, V]
-    const auto positions = prompt.at("positions").get<std::vector<int64_t>>();
-    for (size_t p = 0; p < positions.size(); ++p) {
-      const at::Tensor row = logits[positions[p]];
-      const double rms = prompt.at("rms")[p].get<double>();
-      const auto compare = [&](double ours, double theirs) {
-        EXPECT_TRUE(std::isfinite(ours));
-        largest = std::max(largest, std::abs(ours - theirs) / std::max(std::abs(theirs), rms));
-      };
-      const auto compare_at = [&](const Json& columns, const Json& values) {
-        for (size_t c = 0; c < columns.size(); ++c) {
-          compare(row[columns[c].get<int64_t>()].item<double>(), values[c].get<double>());
-        }
-      };
-      compare_at(prompt.at("columns"), prompt.at("logits")[p]);
-      compare(row.logsumexp(0).item<double>(), prompt.at("log_sum_exp")[p].get<double>());
-      if (prompt.contains("top_ids")) compare_at(prompt.at("top_ids")[p], prompt.at("top_logits")[p]);
-    }
-  }
-  return largest;
 }
 
 class TinyCheckpoint : public testing::TestWithParam<const char*> {};

@@ -102,7 +102,7 @@ TEST(DecoderConfig, ReportsEveryFaultOfAConfiguration) {
   DecoderConfig config = SmallConfig();
   config.num_kv_heads = 3;
   config.head_dim = 7;
-  config.rope_theta = -1;
+  config.rope.theta = -1;
   EXPECT_EQ(ErrorText([&] { CheckDecoderConfig(config, "config.json"); }),
             "config.json: num_kv_heads = 3 does not divide num_heads = 4.\n"
             "config.json: head_dim = 7. Rotary positions need an even one.\n"

@@ -18,6 +18,7 @@
 namespace bitlaw {
 namespace {
 
+constexpr GateActivation kSilu = GateActivation::kSilu;
 constexpr double kFloat32 = 2e-6, kBfloat16 = 1.0 / 64;  // relative to values of order one
 
 at::Tensor Random(at::IntArrayRef sizes, uint64_t seed) {
@@ -42,6 +43,15 @@ TEST_P(DecoderOps, RmsNormIsLibtorchs) {
   }
 }
 
+TEST_P(DecoderOps, NormsThatAddOneRoundOnce) {
+  for (const int64_t columns : {1, 7, 64, 577}) {
+    const at::Tensor x = Random({3, 5, columns}, 1), weight = Random({columns}, 2);
+    const at::Tensor given = As(weight), expected = RmsNorm(x, given.to(at::kDouble), 1e-5, true);
+    EXPECT_LT(Difference(RmsNorm(As(x), given, 1e-5, true), expected), tolerance()) << columns;
+    EXPECT_LT(Difference(expected, RmsNorm(x, weight + 1, 1e-5)), 1e-6);
+  }
+}
+
 TEST_P(DecoderOps, RmsNormOfAViewReadsTheView) {
   const at::Tensor x = Random({6, 4, 32}, 3), weight = Random({32}, 4);
   EXPECT_LT(Difference(RmsNorm(As(x).transpose(0, 1), As(weight), 1e-5), RmsNorm(x.transpose(0, 1), weight, 1e-5)),
@@ -51,7 +61,26 @@ TEST_P(DecoderOps, RmsNormOfAViewReadsTheView) {
 TEST_P(DecoderOps, SiluMultiplyIsLibtorchsUpToLargeGates) {
   at::Tensor gate = Random({4, 1031}, 5), up = Random({4, 1031}, 6);
   gate[0] *= 60;  // exp(-x) overflows float32 beyond 88
-  EXPECT_LT(Difference(SiluMultiply(As(gate), As(up)), SiluMultiply(gate, up)), tolerance());
+  EXPECT_LT(Difference(GateMultiply(As(gate), As(up), kSilu), GateMultiply(gate, up, kSilu)), tolerance());
+}
+
+TEST_P(DecoderOps, GeluMultiplyIsLibtorchsUpToLargeGates) {
+  constexpr GateActivation kGelu = GateActivation::kGeluTanh;
+  at::Tensor gate = Random({4, 1031}, 5), up = Random({4, 1031}, 6);
+  gate[0] *= 60;
+  EXPECT_LT(Difference(GateMultiply(As(gate), As(up), kGelu), GateMultiply(gate, up, kGelu)), tolerance());
+  EXPECT_LT(Difference(GateMultiply(gate, up, kGelu), at::gelu(gate, "tanh") * up), 1e-12);
+}
+
+// Near 0, where 1 - 2 / (1 + exp(2x)) would cancel, and far beyond the cap.
+TEST_P(DecoderOps, SoftCapIsLibtorchs) {
+  for (const double size : {1e-3, 1.0, 300.0}) {
+    const at::Tensor x = (Random({3, 1031}, 43) * size).to(at::kBFloat16).to(at::kDouble);
+    const at::Tensor expected = at::tanh(x / 30) * 30;
+    EXPECT_LT(Difference(SoftCap(As(x).clone(), 30), expected), tolerance()) << size;
+    EXPECT_LT(Difference(SoftCap(x, 30), expected), 1e-12);
+  }
+  EXPECT_TRUE(SoftCap(As(at::full({1}, NAN, at::kDouble)), 30).isnan().all().item<bool>());
 }
 
 // A vocabulary as large as real ones, with most of the sum in small terms.
@@ -87,6 +116,59 @@ TEST_P(DecoderOps, RotateIsLibtorchs) {
   }
   EXPECT_TRUE(Rotate(As(heads), same, 0.125, HeadOrder::kHeadsFirst)
                   .equal(Rotate(As(heads), same, 0.125, HeadOrder::kTokensFirst).transpose(1, 2)));
+}
+
+// Of 18 dimensions 10 rotate, or none: the others are scaled alone.
+TEST_P(DecoderOps, RotateTurnsTheFirstDimensions) {
+  const at::Tensor heads = Random({2, 5, 3, 18}, 7);
+  const RotaryAngles angles{Random({5, 5}, 8).cos(), Random({5, 5}, 8).sin()}, none;
+  const RotaryAngles same{As(angles.cos), As(angles.sin)};
+  for (const HeadOrder order : {HeadOrder::kHeadsFirst, HeadOrder::kTokensFirst}) {
+    const at::Tensor expected =
+        at::cat({Rotate(heads.narrow(3, 0, 10), angles, 0.125, order),
+                 (order == HeadOrder::kHeadsFirst ? heads.transpose(1, 2) : heads).narrow(3, 10, 8) * 0.125},
+                3);
+    const at::Tensor turned = Rotate(As(heads), same, 0.125, order);
+    EXPECT_LT(Difference(turned, expected), tolerance());
+    EXPECT_TRUE(turned.is_contiguous());
+    EXPECT_LT(Difference(Rotate(As(heads), none, 0.125, order),
+                         (order == HeadOrder::kHeadsFirst ? heads.transpose(1, 2) : heads) * 0.125),
+              tolerance());
+  }
+}
+
+// Softmax over a mask written out, in float64.
+at::Tensor AttendPlainly(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                         const AttentionSetting& setting) {
+  const int64_t tokens = queries.size(2), total = keys.size(2), shared = queries.size(1) / keys.size(1);
+  const auto heads = [&](const at::Tensor& x) { return x.repeat_interleave(shared, 1); };
+  at::Tensor scores = at::matmul(queries, heads(keys).transpose(2, 3));  // [B, H, T, S]
+  if (setting.softcap > 0) scores = at::tanh(scores / setting.softcap) * setting.softcap;
+  const at::Tensor seen = at::ones({tokens, total}, at::kBool).tril(total - tokens);
+  const int64_t window = setting.window > 0 ? setting.window : total + 1;
+  const at::Tensor behind = at::ones({tokens, total}, at::kBool).tril(total - tokens - window);
+  const at::Tensor hidden = seen.logical_not().logical_or(behind);
+  return at::matmul(at::softmax(scores.masked_fill(hidden, -INFINITY), -1), heads(values)).transpose(1, 2).flatten(2);
+}
+
+TEST_P(DecoderOps, AttendSeesItsWindowAndCapsScores) {
+  struct Shape {
+    int64_t batch, heads, kv_heads, tokens, held;
+  };
+  const std::vector<AttentionSetting> settings = {{}, {.window = 1}, {.window = 7}, {.window = 1000}, {.softcap = 2},
+                                                  {.window = 130, .softcap = 3}};
+  for (const AttentionSetting& setting : settings) {
+    for (const Shape& s : {Shape{2, 4, 2, 9, 0}, Shape{1, 3, 1, 1, 20}, Shape{3, 2, 2, 5, 7}, Shape{1, 3, 1, 300, 0}}) {
+      const int64_t total = s.tokens + s.held;
+      const at::Tensor queries = Random({s.batch, s.heads, s.tokens, 16}, 10),
+                       keys = Random({s.batch, s.kv_heads, total, 16}, 11),
+                       values = Random({s.batch, s.kv_heads, total, 16}, 12);
+      const at::Tensor expected = AttendPlainly(queries, keys, values, setting);
+      EXPECT_LT(Difference(Attend(queries, keys, values, setting), expected), 1e-6);
+      EXPECT_LT(Difference(Attend(As(queries), As(keys), As(values), setting), expected), 4 * tolerance())
+          << s.tokens << " tokens after " << s.held << ", window " << setting.window << ", cap " << setting.softcap;
+    }
+  }
 }
 
 TEST_P(DecoderOps, AttendIsLibtorchs) {
@@ -125,8 +207,15 @@ TEST_P(DecoderOps, AttendInForestIsLibtorchs) {
   const at::Tensor queries = Random({738, 6, 16}, 32), keys = Random({738, 2, 16}, 33), values = Random({738, 2, 16}, 34);
   cache.Write(0, runs, As(keys), As(values));
   reference.Write(0, runs, keys, values);
-  const at::Tensor expected = AttendInForest(queries, reference, 0, runs);
-  EXPECT_LT(Difference(AttendInForest(As(queries), cache, 0, runs), expected), 4 * tolerance());
+  const at::Tensor plain = AttendInForest(queries, reference, 0, runs);
+  const std::vector<AttentionSetting> settings = {{}, {.window = 1}, {.window = 9}, {.window = 160}, {.softcap = 2},
+                                                  {.window = 400, .softcap = 3}};
+  for (const AttentionSetting& setting : settings) {
+    const at::Tensor expected = AttendInForest(queries, reference, 0, runs, setting);
+    EXPECT_LT(Difference(AttendInForest(As(queries), cache, 0, runs, setting), expected), 4 * tolerance())
+        << "window " << setting.window << ", cap " << setting.softcap;
+    EXPECT_EQ(Difference(expected, plain) < 1e-3, setting.is_plain());
+  }
 }
 
 TEST_P(DecoderOps, ANumberThatIsNoneStaysInItsText) {
@@ -150,7 +239,7 @@ TEST_P(DecoderOps, WhatIsNotANumberStaysSo) {
   EXPECT_TRUE(mixed[0][1].isfinite().all().item<bool>());
   at::Tensor gate = Random({40}, 19);
   gate[7] = NAN;
-  EXPECT_TRUE(SiluMultiply(As(gate), As(gate.abs())).isnan()[7].item<bool>());
+  EXPECT_TRUE(GateMultiply(As(gate), As(gate.abs()), kSilu).isnan()[7].item<bool>());
 }
 
 TEST_P(DecoderOps, TwoThreadsGiveTheSameBits) {

@@ -287,15 +287,15 @@ TEST(Decoder, RefusesDevicesThatAreNotThereAndOpensWithATokenizerOfMoreEntries) 
 
 TEST(RotaryFrequencies, FallByThetaAcrossTheHead) {
   DecoderConfig config = SmallConfig();  // head size 8: theta^0, theta^-1/4, theta^-2/4, theta^-3/4
-  config.rope_theta = 10000.0;
-  EXPECT_TRUE(at::allclose(RotaryFrequencies(config), at::tensor(std::vector<float>{1, 0.1f, 0.01f, 0.001f}), 1e-6));
+  config.rope.theta = 10000.0;
+  EXPECT_TRUE(at::allclose(RotaryFrequencies(config.rope, config.head_dim), at::tensor(std::vector<float>{1, 0.1f, 0.01f, 0.001f}), 1e-6));
 }
 
 TEST(RotaryFrequencies, Llama3ScalingKeepsFastAndSlowsSlowRotations) {
   DecoderConfig config = SmallConfig();
-  config.rope_scaling = Llama3RopeScaling{.factor = 8, .low_freq_factor = 1, .high_freq_factor = 4,
+  config.rope.scaling = Llama3RopeScaling{.factor = 8, .low_freq_factor = 1, .high_freq_factor = 4,
                                           .original_max_positions = 1000};
-  const at::Tensor scaled = RotaryFrequencies(config);
+  const at::Tensor scaled = RotaryFrequencies(config.rope, config.head_dim);
   // Turns of 6.3 and 63 positions are below 1000 / 4 and stay; 6283 is above 1000 and is slowed by 8.
   EXPECT_FLOAT_EQ(scaled[0].item<float>(), 1.0f);
   EXPECT_FLOAT_EQ(scaled[1].item<float>(), 0.1f);
@@ -306,8 +306,8 @@ TEST(RotaryFrequencies, Llama3ScalingKeepsFastAndSlowsSlowRotations) {
 
 TEST(RotaryFrequencies, AreDividedByStoredDivisors) {
   DecoderConfig config = SmallConfig();
-  config.rope_divisors = {1, 2, 4, 8};
-  EXPECT_TRUE(at::allclose(RotaryFrequencies(config), at::tensor(std::vector<float>{1, 0.05f, 0.0025f, 0.000125f})));
+  config.rope.divisors = {1, 2, 4, 8};
+  EXPECT_TRUE(at::allclose(RotaryFrequencies(config.rope, config.head_dim), at::tensor(std::vector<float>{1, 0.05f, 0.0025f, 0.000125f})));
 }
 
 }  // namespace

@@ -32,13 +32,24 @@ TEST(DecoderKernels, NormalizeAsTheHostDoes) {
   at::manual_seed(1);
   const at::Tensor x = at::randn({5, 72}), weight = at::randn({72});
   at::Tensor y = at::full({5, 72}, NAN);
-  device::RunBlocks(2, 128, [&] { device::RmsNormFloat(FloatsOf(x), FloatsOf(weight), 5, 72, 1e-5F, FloatsOf(y)); });
+  device::RunBlocks(2, 128, [&] { device::RmsNormFloat(FloatsOf(x), FloatsOf(weight), 5, 72, 1e-5F, 0, FloatsOf(y)); });
   EXPECT_TRUE(at::allclose(y, RmsNorm(x, weight, 1e-5), 1e-6, 1e-7));
 
   const at::Tensor short_x = x.to(at::kBFloat16), short_weight = weight.to(at::kBFloat16);
   at::Tensor short_y = at::full({5, 72}, NAN, at::kBFloat16);
-  device::RunBlocks(2, 128, [&] { device::RmsNormBf16(Bf16Of(short_x), Bf16Of(short_weight), 5, 72, 1e-5F, Bf16Of(short_y)); });
+  device::RunBlocks(2, 128, [&] { device::RmsNormBf16(Bf16Of(short_x), Bf16Of(short_weight), 5, 72, 1e-5F, 0, Bf16Of(short_y)); });
   EXPECT_LE(LargestStep(short_y, RmsNorm(short_x, short_weight, 1e-5)), 1);
+}
+
+TEST(DecoderKernels, NormalizeWithOneAddedAsTheHostDoes) {
+  at::manual_seed(5);
+  const at::Tensor x = at::randn({5, 72}), weight = at::randn({72});
+  at::Tensor y = at::full({5, 72}, NAN);
+  device::RunBlocks(2, 128, [&] {
+    device::RmsNormFloat(FloatsOf(x), FloatsOf(weight), 5, 72, 1e-5F, 1, FloatsOf(y));
+  });
+  EXPECT_TRUE(at::allclose(y, RmsNorm(x, weight, 1e-5, true), 1e-6, 1e-7));
+  EXPECT_TRUE(at::allclose(y, RmsNorm(x, weight + 1, 1e-5), 1e-5, 1e-6));
 }
 
 TEST(DecoderKernels, RotateIntoBothOrdersOfHeads) {
@@ -60,9 +71,17 @@ TEST(DecoderKernels, RotateIntoBothOrdersOfHeads) {
 TEST(DecoderKernels, MultiplySiluAsTheHostDoes) {
   at::manual_seed(3);
   const at::Tensor gate = at::randn({300}).mul_(20), up = at::randn({300});
-  const at::Tensor expected = SiluMultiply(gate.clone(), up);
+  const at::Tensor expected = GateMultiply(gate.clone(), up, GateActivation::kSilu);
   device::RunBlocks(2, 256, [&] { device::SiluMultiplyFloat(FloatsOf(gate), FloatsOf(up), 300); });
   EXPECT_TRUE(at::allclose(gate, expected, 1e-5, 1e-7));
+}
+
+TEST(DecoderKernels, MultiplyGeluAsTheHostDoes) {
+  at::manual_seed(6);
+  const at::Tensor gate = at::randn({300}).mul_(5), up = at::randn({300});
+  const at::Tensor expected = GateMultiply(gate.clone(), up, GateActivation::kGeluTanh);
+  device::RunBlocks(2, 256, [&] { device::GeluMultiplyFloat(FloatsOf(gate), FloatsOf(up), 300); });
+  EXPECT_TRUE(at::allclose(gate, expected, 1e-5, 1e-6));
 }
 
 TEST(DecoderKernels, FindTheFirstLargestAndTheSum) {

@@ -152,7 +152,8 @@ TEST_F(GgufBackendTest, ReportsUnknownPartsByName) {
   EXPECT_EQ(OpenText(good_), "no error");
   EXPECT_EQ(TextWith(Text("general.architecture") + Le<uint32_t>(kString) + Text("llama"),
                      Text("general.architecture") + Le<uint32_t>(kString) + Text("mamba")),
-            "DIR/m.gguf: architecture 'mamba' is not supported. Supported: llama, qwen2, qwen3.");
+            "DIR/m.gguf: architecture 'mamba' is not supported. Supported: llama, qwen2, qwen3, smollm3, olmo2, gemma, "
+            "gemma2, gemma3, phi3.");
   EXPECT_EQ(TextWith("llama.block_count", "llama.block_coumt"),
             "DIR/m.gguf: metadata key 'llama.block_count' is missing.");
   EXPECT_EQ(TextWith("blk.1.ffn_up.weight", "blk.1.ffn_xx.weight"),

@@ -40,6 +40,16 @@ class HfConfig : public FileTest {
     Change(checkpoint, changes);
     return hf_->Open(folder_ / "tiny", {})->Forward(at::arange(12).view({1, 12}), {});
   }
+  // From which token on a text of `tokens` tokens reads otherwise with `changes` than with `others`; -1: nowhere.
+  int64_t FirstDifference(const std::string& checkpoint, int64_t tokens, const Changes& changes,
+                          const Changes& others) {
+    const auto hidden = [&](const Changes& changed) {
+      Change(checkpoint, changed);
+      return hf_->Open(folder_ / "tiny", {})->Forward(at::arange(tokens).remainder(300).view({1, -1}), {})[0];
+    };
+    const at::Tensor different = (hidden(changes) - hidden(others)).abs().amax(-1).gt(1e-5).nonzero();  // [found, 1]
+    return different.numel() > 0 ? different[0][0].item<int64_t>() : -1;
+  }
   static Changes Rope(const std::string& map) { return {{"rope_parameters", ""}, {"rope_scaling", map}}; }
   static Changes Mistral(Changes more) {
     more.insert(more.end(), {{"architectures", "[\"MistralForCausalLM\"]"}, {"model_type", "\"mistral\""}});
@@ -69,17 +79,33 @@ TEST_F(HfConfig, ARotaryScalingWithoutTheKeysOfItsTypeIsRefused) {
   EXPECT_EQ(Text("tiny_llama", both),
             "DIR/tiny/config.json: original_max_position_embeddings stands in 'config.json' and in 'rope_scaling' with "
             "different values. Keep the one that is right.");
-  for (const char* type : {"dynamic", "yarn", "longrope", "su", "proportional"}) {
+  EXPECT_EQ(Text("tiny_llama", Rope(R"({"rope_type": "yarn", "original_max_position_embeddings": 64})")),
+            "DIR/tiny/config.json: rope_scaling: 'factor' is missing. It must be a number.");
+  EXPECT_EQ(Text("tiny_llama", Rope(R"({"rope_type": "yarn", "factor": 4.0})")),
+            "DIR/tiny/config.json: rope_scaling: 'original_max_position_embeddings' is missing. It must be a number.");
+  EXPECT_EQ(Text("tiny_llama", Rope(R"({"rope_type": "dynamic"})")),
+            "DIR/tiny/config.json: rope_scaling: 'factor' is missing. It must be a number.");
+  EXPECT_EQ(Text("tiny_llama", Rope(R"({"rope_type": "dynamic", "factor": 0.5})")),
+            "DIR/tiny/config.json: rope_scaling.factor = 0.500000. It must be finite and at least 1.");
+  EXPECT_EQ(Text("tiny_llama", Rope(R"({"rope_type": "longrope", "short_factor": [1, 1, 1, 1]})")),
+            "DIR/tiny/config.json: rope_scaling: 'long_factor' is missing. It must be a list of numbers.");
+  EXPECT_EQ(Text("tiny_llama", Rope(R"({"rope_type": "longrope", "short_factor": [1, 1], "long_factor": [1, 2, 3, 0],
+                                        "original_max_position_embeddings": 64})")),
+            "DIR/tiny/config.json: there are 2 short rotary factors. 8 rotating dimensions take 4.\n"
+            "DIR/tiny/config.json: a long rotary factor is 0.000000. It must be finite and positive.");
+  for (const char* type : {"su", "proportional"}) {
     EXPECT_EQ(Text("tiny_llama", Rope(std::string(R"({"factor": 2.0, "type": ")") + type + "\"}")),
               std::string("DIR/tiny/config.json: rope_scaling: rope_type '") + type +
-                  "' is not supported. Supported: default, linear, llama3.");
+                  "' is not supported. Supported: default, linear, llama3, yarn, dynamic, longrope.");
   }
 }
 
 TEST_F(HfConfig, ARotaryScalingThatWouldBeOverlookedIsRefused) {
   EXPECT_EQ(Text("tiny_llama", Rope(R"({"factor": 4.0})")),
             "DIR/tiny/config.json: rope_scaling: factor = 4.0 has no rope_type that uses it. Name the type: linear, "
-            "llama3.");
+            "llama3, yarn, dynamic.");
+  EXPECT_EQ(Text("tiny_llama", Rope(R"({"rope_type": "default", "mrope_section": [2, 1, 1]})")),
+            "DIR/tiny/config.json: rope_scaling: 'mrope_section' is a rotary setting that bitlaw does not compute.");
   EXPECT_EQ(Text("tiny_llama", Rope(R"({"full_attention": {"rope_type": "linear", "factor": 4.0}})")),
             "DIR/tiny/config.json: rope_scaling: 'full_attention' is a map. Rotary settings for some blocks only are "
             "not supported.");
@@ -98,40 +124,46 @@ TEST_F(HfConfig, ARotaryScalingThatWouldBeOverlookedIsRefused) {
 }
 
 TEST_F(HfConfig, MistralHasAWindowOf4096UnlessItSaysNone) {
-  const std::string absent =
-      "DIR/tiny/config.json: sliding_window = 4096 (the default of this model type) is not supported. Every token must "
-      "see all 8192 positions.";
-  EXPECT_EQ(Text("tiny_llama", Mistral({{"max_position_embeddings", "8192"}})), absent);
+  const Changes none = Mistral({{"max_position_embeddings", "8192"}, {"sliding_window", "null"}});
+  const Changes absent = Mistral({{"max_position_embeddings", "8192"}});
+  EXPECT_EQ(4096, FirstDifference("tiny_llama", 4100, absent, none));  // The first that does not see token 0.
   // The key that switches a window on and off is Qwen's.
-  EXPECT_EQ(Text("tiny_llama", Mistral({{"max_position_embeddings", "8192"}, {"use_sliding_window", "false"}})),
-            absent);
-  EXPECT_EQ(Text("tiny_llama", Mistral({{"max_position_embeddings", "8192"}, {"sliding_window", "null"}})), "no error");
-  EXPECT_EQ(Text("tiny_llama", Mistral({{"max_position_embeddings", "4096"}})), "no error") << "it hides nothing";
-  EXPECT_EQ(Text("tiny_llama", Mistral({{"sliding_window", "64"}})),
-            "DIR/tiny/config.json: sliding_window = 64 is not supported. Every token must see all 512 positions.");
+  const Changes off = Mistral({{"max_position_embeddings", "8192"}, {"use_sliding_window", "false"}});
+  EXPECT_EQ(-1, FirstDifference("tiny_llama", 4100, absent, off));
+  EXPECT_EQ(5, FirstDifference("tiny_llama", 12, Mistral({{"sliding_window", "5"}}), none));
+  EXPECT_EQ(Text("tiny_llama", Mistral({{"sliding_window", "0"}})),
+            "DIR/tiny/config.json: 'sliding_window' is 0. It must be positive.");
+  EXPECT_EQ(Text("tiny_llama", {{"layer_types", R"(["full_attention", "sliding_attention"])"}}),
+            "DIR/tiny/config.json: layer_types holds 'sliding_attention', which llama does not read. The configuration "
+            "was edited or belongs to custom code.");
 }
 
-TEST_F(HfConfig, QwenHasAWindowOf4096InItsUpperBlocksIfOneIsUsed) {
-  const Changes used = {{"max_position_embeddings", "8192"}, {"use_sliding_window", "true"}};
-  const auto with = [&](Changes more) {
-    more.insert(more.end(), used.begin(), used.end());
+TEST_F(HfConfig, QwenHasAWindowInItsUpperBlocksIfOneIsUsed) {
+  const auto used = [](Changes more) {
+    more.insert(more.end(), {{"use_sliding_window", "true"}, {"layer_types", ""}});
     return more;
   };
-  const std::string absent =
-      "DIR/tiny/config.json: sliding_window = 4096 (the default of this model type) is not supported. Every token must "
-      "see all 8192 positions.";
+  const Changes none = {{"layer_types", ""}};
+  EXPECT_EQ(5, FirstDifference("tiny_qwen2", 12, used({{"sliding_window", "5"}, {"max_window_layers", "1"}}), none));
   // Two blocks; only those from max_window_layers on, 28 by default, have it.
-  EXPECT_EQ(Text("tiny_qwen2", with({{"sliding_window", ""}, {"max_window_layers", "1"}, {"layer_types", ""}})),
-            absent);
-  EXPECT_EQ(Text("tiny_qwen2", with({{"sliding_window", ""}, {"max_window_layers", ""}, {"layer_types", ""}})),
-            "no error");
-  EXPECT_EQ(Text("tiny_qwen2", with({{"sliding_window", "null"}, {"max_window_layers", "0"}, {"layer_types", ""}})),
-            "no error");
+  EXPECT_EQ(-1, FirstDifference("tiny_qwen2", 12, used({{"sliding_window", "5"}, {"max_window_layers", ""}}), none));
+  EXPECT_EQ(-1, FirstDifference("tiny_qwen2", 12, used({{"sliding_window", "null"}, {"max_window_layers", "0"}}),
+                                none));
+  const Changes in_second = {{"sliding_window", "5"}, {"use_sliding_window", "true"}, {"max_window_layers", "0"},
+                             {"layer_types", R"(["full_attention", "sliding_attention"])"}};
+  EXPECT_EQ(-1, FirstDifference("tiny_qwen2", 12, in_second,
+                          used({{"sliding_window", "5"}, {"max_window_layers", "1"}})));
   EXPECT_EQ(Text("tiny_qwen2", {{"layer_types", R"(["full_attention", "sliding_attention"])"}}),
-            "DIR/tiny/config.json: layer_types holds 'sliding_attention'. Every block must be of 'full_attention'.");
+            "DIR/tiny/config.json: layer_types holds 'sliding_attention', and no sliding_window is in use. Set "
+            "use_sliding_window and sliding_window, or list 'full_attention'.");
+  EXPECT_EQ(Text("tiny_qwen2", {{"layer_types", R"(["full_attention", "linear_attention"])"}}),
+            "DIR/tiny/config.json: layer_types holds 'linear_attention'. Supported: 'full_attention' and "
+            "'sliding_attention'.");
+  EXPECT_EQ(Text("tiny_qwen2", {{"layer_types", R"(["full_attention"])"}}),
+            "DIR/tiny/config.json: layer_types names 1 blocks, num_hidden_layers is 2.");
   // Qwen3-MoE: in all of its blocks.
-  EXPECT_EQ(Text("tiny_qwen3_moe", with({{"sliding_window", ""}, {"max_window_layers", "28"}, {"layer_types", ""}})),
-            absent);
+  EXPECT_EQ(5, FirstDifference("tiny_qwen3_moe", 12, used({{"sliding_window", "5"}, {"max_window_layers", "28"}}),
+                               none));
 }
 
 TEST_F(HfConfig, HeadsHaveTheDefaultsOfTheirModelType) {

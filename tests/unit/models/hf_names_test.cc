@@ -220,7 +220,7 @@ TEST_F(HfNames, FusedExpertsOfAnotherShapeOrStoredTwiceAreRefused) {
     tensors[name] = fused.at(name);
   });
   EXPECT_EQ(Text(), "DIR/tiny: holds 'model.layers.0.mlp.experts.0.gate_proj.weight' and "
-                    "'model.layers.0.mlp.experts.gate_up_proj', which are the same experts twice.");
+                    "'model.layers.0.mlp.experts.gate_up_proj', which are the same weights twice.");
 }
 
 }  // namespace

@@ -66,12 +66,14 @@ TEST_F(HfBackendTest, RefusesWhatItDoesNotComputeByName) {
   Copy(kTiny);
   EXPECT_EQ(TextWith("config.json", "LlamaForCausalLM", "GPT2LMHeadModel"),
             "DIR/tiny/config.json: architecture 'GPT2LMHeadModel' is not supported. Supported: LlamaForCausalLM, "
-            "MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Qwen3MoeForCausalLM.");
+            "MistralForCausalLM, MixtralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Qwen3MoeForCausalLM, "
+            "SmolLM3ForCausalLM, Olmo2ForCausalLM, GemmaForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM, "
+            "Phi3ForCausalLM.");
   EXPECT_EQ(TextWith("config.json", "\"silu\"", "\"gelu\""),
-            "DIR/tiny/config.json: hidden_act 'gelu' is not supported. Supported: silu.");
-  EXPECT_EQ(TextWith("config.json", "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\""),
-            "DIR/tiny/config.json: rope_parameters: rope_type 'yarn' is not supported. Supported: default, linear, "
-            "llama3.");
+            "DIR/tiny/config.json: hidden_act 'gelu' is not supported. Supported: silu, gelu_pytorch_tanh.");
+  EXPECT_EQ(TextWith("config.json", "\"rope_type\": \"default\"", "\"rope_type\": \"proportional\""),
+            "DIR/tiny/config.json: rope_parameters: rope_type 'proportional' is not supported. Supported: default, "
+            "linear, llama3, yarn, dynamic, longrope.");
   EXPECT_EQ(TextWith("config.json", "\"mlp_bias\"", "\"quantization_config\": {}, \"mlp_bias\""),
             "DIR/tiny/config.json: 'quantization_config' says that the weights are quantized already. Use the original "
             "checkpoint, so that the baseline is one.");

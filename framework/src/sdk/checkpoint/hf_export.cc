@@ -43,8 +43,7 @@ std::string HfExport::ExplainUnsupported(const fs::path& checkpoint) {
 }
 
 const HfFolder::Tensor& HfExport::Find(const std::string& name) const {
-  const auto found = from_.tensors().find(name);
-  if (found != from_.tensors().end()) return found->second;
+  if (const HfFolder::Tensor* found = from_.Find(name)) return *found;
   throw Error(ErrorKind::kIo,
               from_.path().string() + ": holds no tensor '" + name + "'. It is not the checkpoint that was quantized.");
 }
@@ -70,7 +69,7 @@ std::string HfExport::ModuleOf(const std::string& name) const {
 std::vector<TensorToWrite> HfExport::TensorsToWrite() const {
   std::set<std::string> split, written;  // Stored tensors of all experts: those in pieces, those that are there.
   for (const auto& [name, tensors] : replaced_) {
-    if (const auto& whole = from_.tensors().at(name).whole) split.insert(whole->name);
+    if (const auto& whole = Find(name).whole) split.insert(whole->name);
   }
   using Stored = std::pair<std::string, HfFolder::Tensor>;
   std::vector<Stored> stored(from_.tensors().begin(), from_.tensors().end());
@@ -81,12 +80,18 @@ std::vector<TensorToWrite> HfExport::TensorsToWrite() const {
     return place(a) < place(b);
   });
   std::vector<TensorToWrite> all;
+  const auto put = [&](const std::vector<TensorToWrite>& tensors, const std::string& stored_name) {
+    for (const TensorToWrite& one : tensors) {
+      all.push_back(one);
+      all.back().name = UpToLastDot(stored_name) + one.name;
+    }
+  };
   for (const auto& [name, tensor] : stored) {
+    const auto together = replaced_.find(tensor.projections);
     if (const auto replaced = replaced_.find(name); replaced != replaced_.end()) {
-      for (const TensorToWrite& one : replaced->second) {
-        all.push_back(one);
-        all.back().name = UpToLastDot(tensor.entry.name) + one.name;
-      }
+      put(replaced->second, tensor.entry.name);
+    } else if (together != replaced_.end()) {
+      if (written.insert(tensor.whole->name).second) put(together->second, tensor.whole->name);
     } else if (tensor.whole == nullptr || split.count(tensor.whole->name) > 0) {
       all.push_back(AsItIs(tensor.file, tensor.entry));
     } else if (written.insert(tensor.whole->name).second) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -18,6 +20,7 @@ namespace fs = std::filesystem;
 constexpr uint64_t kMaxConfigBytes = 4 << 20;
 constexpr uint64_t kMaxIndexBytes = 32 << 20;
 constexpr int64_t kMaxExperts = int64_t{1} << 17;
+constexpr int64_t kMaxSize = int64_t{1} << 24;
 constexpr char kEmbedding[] = "model.embed_tokens.weight";
 constexpr char kHead[] = "lm_head.weight";
 
@@ -104,7 +107,16 @@ HfFolder::HfFolder(const fs::path& folder) : path_(folder) {
     if (fs::exists(folder / name)) files_.push_back(folder / name);
   }
   UseStandardNames();
+  RenameMixtral();
   SplitFusedExperts();
+  SplitFusedProjections();
+}
+
+const HfFolder::Tensor* HfFolder::Find(const std::string& name) const {
+  for (const auto* held : {&tensors_, &fused_projections_}) {
+    if (const auto found = held->find(name); found != held->end()) return &found->second;
+  }
+  return nullptr;
 }
 
 void HfFolder::Rename(const std::string& from, const std::string& to) {
@@ -119,12 +131,16 @@ void HfFolder::Rename(const std::string& from, const std::string& to) {
 
 // Checkpoints of a model without its head (AutoModel), or of one wrapped in another, name the same tensors otherwise.
 void HfFolder::UseStandardNames() {
-  static constexpr std::string_view kFirstNorm = "layers.0.input_layernorm.weight", kModel = "model.";
+  static constexpr std::string_view kModel = "model.";
+  static constexpr std::array<std::string_view, 2> kFirstNorms = {"layers.0.input_layernorm.weight",
+                                                                  "layers.0.post_attention_layernorm.weight"};
   std::set<std::string> prefixes;
   std::vector<std::string> names;
   for (const auto& [name, place] : tensors_) {
     names.push_back(name);
-    if (name.ends_with(kFirstNorm)) prefixes.insert(name.substr(0, name.size() - kFirstNorm.size()));
+    for (const std::string_view norm : kFirstNorms) {
+      if (name.ends_with(norm)) prefixes.insert(name.substr(0, name.size() - norm.size()));
+    }
   }
   if (prefixes.size() == 1 && *prefixes.begin() != kModel) {
     const std::string& prefix = *prefixes.begin();
@@ -146,6 +162,58 @@ void HfFolder::UseStandardNames() {
   if (is_tied && tensors_.count(kEmbedding) == 0 && tensors_.count(kHead) > 0) Rename(kHead, kEmbedding);
 }
 
+// Mixtral's files name the layers of an expert by their place in its first implementation.
+void HfFolder::RenameMixtral() {
+  static constexpr std::string_view kExperts = ".block_sparse_moe.experts.", kRouter = ".block_sparse_moe.gate.";
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kMatrices = {
+      {{".w1.", ".gate_proj."}, {".w2.", ".down_proj."}, {".w3.", ".up_proj."}}};
+  std::vector<std::pair<std::string, std::string>> renamed;
+  for (const auto& [name, tensor] : tensors_) {
+    std::string to = name;
+    if (const size_t at = to.find(kRouter); at != std::string::npos) to.replace(at, kRouter.size(), ".mlp.gate.");
+    if (const size_t at = to.find(kExperts); at != std::string::npos) {
+      to.replace(at, kExperts.size(), ".mlp.experts.");
+      for (const auto& [matrix, standard] : kMatrices) {
+        if (const size_t place = to.find(matrix); place != std::string::npos) {
+          to.replace(place, matrix.size(), standard);
+          break;
+        }
+      }
+    }
+    if (to != name) renamed.emplace_back(name, to);
+  }
+  for (const auto& [from, to] : renamed) Rename(from, to);
+}
+
+void HfFolder::Split(const std::string& name, std::string_view part,
+                     const std::vector<std::pair<std::string, int64_t>>& matrices) {
+  const auto stem = [&](const std::string& full) { return full.substr(0, full.size() - part.size()); };
+  const Tensor tensor = tensors_.at(name);
+  const auto whole = std::make_shared<const SafetensorsEntry>(tensor.entry);
+  const std::string key_stem = stem(name), stored_stem = stem(whole->name);
+  const std::string projections = whole->shape.size() == 2 ? name : "";
+  if (!projections.empty()) fused_projections_.emplace(name, tensor);
+  tensors_.erase(name);
+  int64_t rows = 1;
+  for (size_t i = 0; i + 1 < whole->shape.size(); ++i) rows *= whole->shape[i];
+  const uint64_t row_bytes = whole->size_bytes / static_cast<uint64_t>(rows);
+  uint64_t offset = whole->offset_bytes;
+  for (const auto& [piece_name, piece_rows] : matrices) {
+    Tensor piece = tensor;
+    piece.whole = whole;
+    piece.projections = projections;
+    piece.entry.name = stored_stem + piece_name;
+    piece.entry.shape = {piece_rows, whole->shape.back()};
+    piece.entry.offset_bytes = offset;
+    piece.entry.size_bytes = row_bytes * static_cast<uint64_t>(piece_rows);
+    offset += piece.entry.size_bytes;
+    if (!tensors_.emplace(key_stem + piece_name, std::move(piece)).second) {
+      throw Error(ErrorKind::kIo, path_.string() + ": holds '" + key_stem + piece_name + "' and '" + name +
+                                      "', which are the same weights twice.");
+    }
+  }
+}
+
 // transformers 5 keeps the experts of a block in two tensors: gate_up_proj [E, 2 F, D], gate's rows first, and
 // down_proj [E, D, F]. Each expert's matrices are whole pieces of them.
 void HfFolder::SplitFusedExperts() {
@@ -155,35 +223,53 @@ void HfFolder::SplitFusedExperts() {
     if (name.ends_with(kGateUp) || name.ends_with(kDown)) fused.push_back(name);
   }
   for (const std::string& name : fused) {
-    const Tensor tensor = tensors_.at(name);
-    const auto whole = std::make_shared<const SafetensorsEntry>(tensor.entry);
-    const std::vector<int64_t>& shape = whole->shape;
+    const std::vector<int64_t> shape = tensors_.at(name).entry.shape;
     fused_experts_.emplace_back(name, shape);
     const bool is_down = name.ends_with(kDown);
-    const int64_t matrices = is_down ? 1 : 2;
     // Of no use; whoever asks for the matrices says so.
-    if (shape.size() != 3 || shape[0] < 1 || shape[0] > kMaxExperts || shape[1] % matrices != 0) continue;
-    tensors_.erase(name);
-    const auto stem = [](const std::string& full) { return full.substr(0, full.rfind('.') + 1); };
-    const uint64_t matrix_bytes = whole->size_bytes / static_cast<uint64_t>(matrices * shape[0]);
-    uint64_t offset = whole->offset_bytes;
+    if (shape.size() != 3 || shape[0] < 1 || shape[0] > kMaxExperts || shape[1] < 1 || shape[2] < 1) continue;
+    if (!is_down && shape[1] % 2 != 0) continue;
+    std::vector<std::pair<std::string, int64_t>> matrices;
     for (int64_t e = 0; e < shape[0]; ++e) {
-      for (int64_t m = 0; m < matrices; ++m, offset += matrix_bytes) {
-        const std::string part = fmt::format("{}.{}.weight", e,
-                                             is_down  ? "down_proj"
-                                             : m == 0 ? "gate_proj"
-                                                      : "up_proj");
-        Tensor piece = tensor;
-        piece.whole = whole;
-        piece.entry.name = stem(whole->name) + part;
-        piece.entry.shape = {shape[1] / matrices, shape[2]};
-        piece.entry.offset_bytes = offset;
-        piece.entry.size_bytes = matrix_bytes;
-        if (!tensors_.emplace(stem(name) + part, std::move(piece)).second) {
-          throw Error(ErrorKind::kIo, path_.string() + ": holds '" + stem(name) + part + "' and '" + name +
-                                          "', which are the same experts twice.");
-        }
+      if (is_down) {
+        matrices.emplace_back(fmt::format("{}.down_proj.weight", e), shape[1]);
+      } else {
+        matrices.emplace_back(fmt::format("{}.gate_proj.weight", e), shape[1] / 2);
+        matrices.emplace_back(fmt::format("{}.up_proj.weight", e), shape[1] / 2);
       }
+    }
+    Split(name, is_down ? "down_proj" : "gate_up_proj", matrices);
+  }
+}
+
+// Phi-3 keeps queries, keys and values in one matrix, [(H + 2 H_kv) Dh, D], and gate and up in another, [2 F, D].
+void HfFolder::SplitFusedProjections() {
+  static constexpr std::string_view kQkv = ".self_attn.qkv_proj.weight", kGateUp = ".mlp.gate_up_proj.weight";
+  const auto number = [&](const char* key) -> int64_t {
+    const Value* value = config_.Find(key);
+    return value != nullptr && value->is_int() && value->AsInt() > 0 && value->AsInt() < kMaxSize ? value->AsInt() : 0;
+  };
+  const int64_t heads = number("num_attention_heads");
+  const int64_t kv_heads = number("num_key_value_heads") > 0 ? number("num_key_value_heads") : heads;
+  const int64_t head_dim =
+      number("head_dim") > 0 ? number("head_dim") : number("hidden_size") / std::max<int64_t>(1, heads);
+  std::vector<std::string> fused;
+  for (const auto& [name, tensor] : tensors_) {
+    if (name.ends_with(kQkv) || name.ends_with(kGateUp)) fused.push_back(name);
+  }
+  for (const std::string& name : fused) {
+    const std::vector<int64_t> shape = tensors_.at(name).entry.shape;
+    // Of another shape than the configuration says it stays whole, and is reported as unused beside what is missing.
+    if (shape.size() != 2 || shape[0] < 1 || shape[1] < 1) continue;
+    if (name.ends_with(kGateUp)) {
+      if (shape[0] % 2 == 0) {
+        Split(name, "gate_up_proj.weight", {{"gate_proj.weight", shape[0] / 2}, {"up_proj.weight", shape[0] / 2}});
+      }
+    } else if (head_dim > 0 && shape[0] == (heads + 2 * kv_heads) * head_dim) {
+      Split(name, "qkv_proj.weight",
+            {{"q_proj.weight", heads * head_dim},
+             {"k_proj.weight", kv_heads * head_dim},
+             {"v_proj.weight", kv_heads * head_dim}});
     }
   }
 }
@@ -201,7 +287,7 @@ void HfFolder::AddShard(const fs::path& file, const std::map<std::string, std::s
       }
     }
     std::string name = entry.name;
-    tensors_.emplace(std::move(name), Tensor{mapped, std::move(entry), nullptr});
+    tensors_.emplace(std::move(name), Tensor{mapped, std::move(entry), nullptr, ""});
   }
 }
 

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
+#include <utility>
 
 #include "bitlaw/base/error.h"
 
@@ -35,6 +37,89 @@ std::string Listed(const std::vector<std::string>& names) {
 
 bool EndsWith(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+using Fault = std::function<void(const std::string&)>;
+
+void CheckPositive(const std::string& name, double value, const Fault& fault) {
+  if (value > 0 && std::isfinite(value)) return;
+  fault(name + " = " + std::to_string(value) + ". It must be finite and positive.");
+}
+
+void CheckDivisors(const std::string& what, const std::vector<float>& divisors, int64_t dims, const Fault& fault) {
+  if (static_cast<int64_t>(divisors.size()) != dims / 2) {
+    fault("there are " + std::to_string(divisors.size()) + " " + what + "s. " + std::to_string(dims) +
+          " rotating dimensions take " + std::to_string(dims / 2) + ".");
+  }
+  for (const float divisor : divisors) {
+    if (divisor > 0 && std::isfinite(divisor)) continue;
+    fault("a " + what + " is " + std::to_string(divisor) + ". It must be finite and positive.");
+    return;
+  }
+}
+
+void CheckScaling(const std::monostate&, int64_t, const Fault&) {}
+
+void CheckScaling(const Llama3RopeScaling& scaling, int64_t, const Fault& fault) {
+  CheckPositive("rope_scaling.factor", scaling.factor, fault);
+  CheckPositive("rope_scaling.low_freq_factor", scaling.low_freq_factor, fault);
+  CheckPositive("rope_scaling.original_max_position_embeddings", scaling.original_max_positions, fault);
+  if (!(scaling.high_freq_factor > scaling.low_freq_factor)) {
+    fault("rope_scaling.high_freq_factor = " + std::to_string(scaling.high_freq_factor) +
+          ". It must be above low_freq_factor = " + std::to_string(scaling.low_freq_factor) + ".");
+  }
+}
+
+void CheckScaling(const YarnRopeScaling& scaling, int64_t, const Fault& fault) {
+  CheckPositive("rope_scaling.factor", scaling.factor, fault);
+  CheckPositive("rope_scaling.original_max_position_embeddings", scaling.original_max_positions, fault);
+  CheckPositive("rope_scaling.attention_factor", scaling.attention_factor, fault);
+  CheckPositive("rope_scaling.beta_slow", scaling.beta_slow, fault);
+  if (!(scaling.beta_fast >= scaling.beta_slow) || !std::isfinite(scaling.beta_fast)) {
+    fault("rope_scaling.beta_fast = " + std::to_string(scaling.beta_fast) +
+          ". It must be finite and at least beta_slow = " + std::to_string(scaling.beta_slow) + ".");
+  }
+}
+
+void CheckScaling(const DynamicRopeScaling& scaling, int64_t dims, const Fault& fault) {
+  if (!(scaling.factor >= 1) || !std::isfinite(scaling.factor)) {
+    fault("rope_scaling.factor = " + std::to_string(scaling.factor) + ". It must be finite and at least 1.");
+  }
+  CheckPositive("rope_scaling.original_max_position_embeddings", scaling.original_max_positions, fault);
+  if (dims < 4) fault(std::to_string(dims) + " rotating dimensions. A dynamic rotary scaling takes at least 4.");
+}
+
+void CheckScaling(const LongRopeScaling& scaling, int64_t dims, const Fault& fault) {
+  CheckDivisors("short rotary factor", scaling.short_factors, dims, fault);
+  CheckDivisors("long rotary factor", scaling.long_factors, dims, fault);
+  CheckPositive("rope_scaling.original_max_position_embeddings", scaling.original_max_positions, fault);
+  CheckPositive("rope_scaling.attention_factor", scaling.attention_factor, fault);
+}
+
+void CheckRotary(const RotarySetting& rope, int64_t head_dim, const Fault& fault) {
+  CheckPositive("rope_theta", rope.theta, fault);
+  if (head_dim == 0) return;
+  const int64_t dims = rope.RotatedDims(head_dim);
+  if (dims < 2 || dims > head_dim || dims % 2 != 0) {
+    fault(std::to_string(dims) + " dimensions of a head rotate. It must be an even number in [2, " +
+          std::to_string(head_dim) + "].");
+    return;
+  }
+  std::visit([&](const auto& scaling) { CheckScaling(scaling, dims, fault); }, rope.scaling);
+  if (!rope.divisors.empty()) CheckDivisors("rotary divisor", rope.divisors, dims, fault);
+}
+
+void CheckBlocks(const DecoderConfig& c, const Fault& fault) {
+  if (c.blocks.empty()) return;
+  if (static_cast<int64_t>(c.blocks.size()) != c.num_blocks) {
+    fault("there are settings of " + std::to_string(c.blocks.size()) + " blocks. num_blocks = " +
+          std::to_string(c.num_blocks) + ".");
+  }
+  for (const BlockSetting& block : c.blocks) {
+    if (block.window >= 0) continue;
+    fault("a sliding window is " + std::to_string(block.window) + ". It must be positive, or 0 for none.");
+    return;
+  }
 }
 
 }  // namespace
@@ -77,32 +162,17 @@ void CheckDecoderConfig(const DecoderConfig& c, const std::string& where) {
       fault("num_heads * head_dim = " + std::to_string(c.num_heads * c.head_dim) + ". At most " +
             std::to_string(kMaxSize) + " are accepted.");
     }
-    if (!c.rope_divisors.empty() && static_cast<int64_t>(c.rope_divisors.size()) != c.head_dim / 2) {
-      fault("there are " + std::to_string(c.rope_divisors.size()) + " rotary divisors. head_dim = " +
-            std::to_string(c.head_dim) + " takes " + std::to_string(c.head_dim / 2) + ".");
-    }
+    CheckBlocks(c, fault);
   }
-  const auto positive = [&](const char* name, double value) {
-    if (!(value > 0) || !std::isfinite(value)) {
-      fault(std::string(name) + " = " + std::to_string(value) + ". It must be finite and positive.");
-    }
-  };
-  positive("rms_norm_eps", c.rms_norm_eps);
-  positive("rope_theta", c.rope_theta);
-  if (c.rope_scaling) {
-    positive("rope_scaling.factor", c.rope_scaling->factor);
-    positive("rope_scaling.low_freq_factor", c.rope_scaling->low_freq_factor);
-    positive("rope_scaling.original_max_position_embeddings", c.rope_scaling->original_max_positions);
-    if (!(c.rope_scaling->high_freq_factor > c.rope_scaling->low_freq_factor)) {
-      fault("rope_scaling.high_freq_factor = " + std::to_string(c.rope_scaling->high_freq_factor) +
-            ". It must be above low_freq_factor = " + std::to_string(c.rope_scaling->low_freq_factor) + ".");
-    }
-  }
-  for (const float divisor : c.rope_divisors) {
-    if (!(divisor > 0) || !std::isfinite(divisor)) {
-      fault("a rotary divisor is " + std::to_string(divisor) + ". It must be finite and positive.");
-      break;
-    }
+  // Of heads whose size is at fault theta alone is looked at.
+  const int64_t head_dim = sizes_fit && c.head_dim % 2 == 0 ? c.head_dim : 0;
+  CheckRotary(c.rope, head_dim, fault);
+  CheckRotary(c.local_rope, head_dim, fault);
+  CheckPositive("rms_norm_eps", c.rms_norm_eps, fault);
+  CheckPositive("embedding_scale", c.embedding_scale, fault);
+  for (const auto& [name, value] : {std::pair{"query_scale", c.query_scale}, {"attention_softcap", c.attention_softcap},
+                                    {"logit_softcap", c.logit_softcap}}) {
+    if (value != 0) CheckPositive(name, value, fault);
   }
   if (!faults.empty()) throw Error(ErrorKind::kIo, faults);
 }
@@ -120,16 +190,18 @@ std::vector<StoredTensor> ExpectedTensors(const DecoderConfig& c) {
   add("model.embed_tokens.weight", {c.vocab_size, c.hidden_size});
   for (int64_t i = 0; i < c.num_blocks; ++i) {
     const std::string block = "model.layers." + std::to_string(i) + ".";
-    add(block + "input_layernorm.weight", {c.hidden_size});
+    if (c.norm_place != NormPlace::kAfter) add(block + "input_layernorm.weight", {c.hidden_size});
     add_linear(block + "self_attn.q_proj", q_size, c.hidden_size, c.qkv_bias);
     add_linear(block + "self_attn.k_proj", kv_size, c.hidden_size, c.qkv_bias);
     add_linear(block + "self_attn.v_proj", kv_size, c.hidden_size, c.qkv_bias);
     if (c.qk_norm) {
-      add(block + "self_attn.q_norm.weight", {c.head_dim});
-      add(block + "self_attn.k_norm.weight", {c.head_dim});
+      add(block + "self_attn.q_norm.weight", {c.qk_norm_whole ? q_size : c.head_dim});
+      add(block + "self_attn.k_norm.weight", {c.qk_norm_whole ? kv_size : c.head_dim});
     }
     add_linear(block + "self_attn.o_proj", c.hidden_size, q_size, c.o_bias);
     add(block + "post_attention_layernorm.weight", {c.hidden_size});
+    if (c.norm_place == NormPlace::kBoth) add(block + "pre_feedforward_layernorm.weight", {c.hidden_size});
+    if (c.norm_place != NormPlace::kBefore) add(block + "post_feedforward_layernorm.weight", {c.hidden_size});
     if (c.num_experts > 0) {
       add(block + kRouter, {c.num_experts, c.hidden_size});
       const auto expert = [&](int64_t e) { return block + "mlp.experts." + std::to_string(e); };
@@ -162,13 +234,18 @@ void AddSites(const DecoderConfig& c, const std::vector<LinearShape>& linears, s
     sites.push_back({block + name, index, std::move(readers), producer.empty() ? "" : block + producer, is_expert});
   };
   const LinearShape* layer = &linears[first];
-  add("self_attn.in", {layer[0], layer[1], layer[2]}, "input_layernorm", false);
+  // Without a norm before it a site reads the residual stream, which every other block reads as well.
+  const std::string attention_norm = c.norm_place == NormPlace::kAfter ? "" : "input_layernorm";
+  const std::string ffn_norm = c.norm_place == NormPlace::kAfter  ? ""
+                               : c.norm_place == NormPlace::kBoth ? "pre_feedforward_layernorm"
+                                                                  : "post_attention_layernorm";
+  add("self_attn.in", {layer[0], layer[1], layer[2]}, attention_norm, false);
   // A value head's channel reaches every query head that it serves: they share a scale (Producer::channels).
   add("self_attn.out", {layer[3]}, "self_attn.v_proj", false);
   layer += 4;
-  // silu(gate) * up: a scale of `up` passes, one of `gate` does not.
+  // activation(gate) * up: a scale of `up` passes, one of `gate` does not.
   if (c.num_experts == 0) {
-    add("mlp.in", {layer[0], layer[1]}, "post_attention_layernorm", false);
+    add("mlp.in", {layer[0], layer[1]}, ffn_norm, false);
     add("mlp.out", {layer[2]}, "mlp.up_proj", false);
     return;
   }
@@ -181,7 +258,8 @@ void AddSites(const DecoderConfig& c, const std::vector<LinearShape>& linears, s
 
 // As many as ExpectedTensors() lists, or a few less where biases are.
 int64_t TensorCount(const DecoderConfig& c) {
-  const int64_t in_block = 6 + 2 * (c.qk_norm ? 1 : 0) + (c.num_experts > 0 ? 1 + 3 * c.num_experts : 3);
+  const int64_t norms = c.norm_place == NormPlace::kBoth ? 4 : 2;
+  const int64_t in_block = 4 + norms + 2 * (c.qk_norm ? 1 : 0) + (c.num_experts > 0 ? 1 + 3 * c.num_experts : 3);
   return 2 + (c.tied_head ? 0 : 1) + c.num_blocks * in_block;
 }
 
@@ -251,6 +329,12 @@ ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTe
   summary.hidden_size = c.hidden_size;
   summary.vocab_size = c.vocab_size;
   summary.max_positions = c.max_positions;
+  for (const RotarySetting* rope : {&c.rope, &c.local_rope}) {
+    const double original = rope->OriginalPositions();
+    if (original > 0 && original < static_cast<double>(summary.max_positions)) {
+      summary.max_positions = static_cast<int64_t>(original);
+    }
+  }
   summary.rounds_kv_cache = true;
   summary.factors = {StandardFactor("experts", std::max<int64_t>(1, c.num_experts)),
                      StandardFactor("experts_active", c.num_experts > 0 ? c.experts_per_token : 1)};

@@ -15,7 +15,7 @@ namespace bitlaw {
 
 /// A Hugging Face checkpoint on its way into another folder, with some weights in another form: what the exporters of
 /// such formats share. Stored names are kept; the experts of a tensor of all experts become matrices of their own where
-/// one of them is replaced.
+/// one of them is replaced. Projections in one matrix are replaced as one (StoredLayers).
 ///
 ///     HfExport out(checkpoint);
 ///     out.Replace("model.layers.0.mlp.up_proj.weight", {{"weight_packed", "I32", {rows, words}, bytes}, ...});
@@ -32,7 +32,7 @@ class BITLAW_EXPORT HfExport {
   const HfFolder& from() const { return from_; }
 
   /// What is stored as `name` is written as `tensors`, whose names take the place of the part of the stored name after
-  /// the last dot: "weight" of "model.layers.0.mlp.up_proj.weight". Names as HfFolder::tensors() has them. Error(kIo)
+  /// the last dot: "weight" of "model.layers.0.mlp.up_proj.weight". Names as HfFolder::Find() has them. Error(kIo)
   /// where the checkpoint has no such tensor.
   void Replace(const std::string& name, std::vector<TensorToWrite> tensors);
 

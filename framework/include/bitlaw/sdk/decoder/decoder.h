@@ -36,7 +36,8 @@ BITLAW_EXPORT std::unique_ptr<Model> OpenDecoder(const DecoderConfig& config, Mo
                                                  std::unique_ptr<WeightSource> weights,
                                                  std::unique_ptr<Tokenizer> tokenizer, const ComputeSetting& compute);
 
-/// The rotary frequencies of `config`, [Dh / 2] float32, in radians a position.
-BITLAW_EXPORT at::Tensor RotaryFrequencies(const DecoderConfig& config);
+/// The rotary frequencies of a text of `tokens` tokens, [d / 2] float32, in radians a position. `tokens` matters where
+/// RotarySetting::OriginalPositions() says so; 0: a short text.
+BITLAW_EXPORT at::Tensor RotaryFrequencies(const RotarySetting& rope, int64_t head_dim, int64_t tokens = 0);
 
 }  // namespace bitlaw

@@ -20,9 +20,9 @@ __device__ inline void Store(float x, Bf16* to) { to->bits = (unsigned short)(__
 constexpr int kWarp = 32;
 constexpr unsigned kAll = 0xffffffffu;
 
-// A warp for a row. x, y [rows, columns]
+// A warp for a row. x, y [rows, columns]. A norm that adds one to its weight rounds once, others before it as well.
 template <typename T>
-__device__ inline void RmsNorm(const T* x, const T* weight, long long rows, int columns, float eps, T* y) {
+__device__ inline void RmsNorm(const T* x, const T* weight, long long rows, int columns, float eps, int adds_one, T* y) {
   const long long row = ((long long)blockIdx.x * blockDim.x + threadIdx.x) / kWarp;
   if (row >= rows) return;
   const int lane = threadIdx.x % kWarp;
@@ -32,14 +32,19 @@ __device__ inline void RmsNorm(const T* x, const T* weight, long long rows, int 
   for (int i = lane; i < columns; i += kWarp) squares += Load(x[i]) * Load(x[i]);
   for (int step = kWarp / 2; step > 0; step /= 2) squares += __shfl_xor_sync(kAll, squares, step, kWarp);
   const float scale = 1.0f / sqrtf(squares / (float)columns + eps);
-  for (int i = lane; i < columns; i += kWarp) Store(Round(Load(x[i]) * scale, y) * Load(weight[i]), y + i);
+  for (int i = lane; i < columns; i += kWarp) {
+    const float normed = Load(x[i]) * scale;
+    Store(adds_one ? normed * (1.0f + Load(weight[i])) : Round(normed, y) * Load(weight[i]), y + i);
+  }
 }
 
-extern "C" __global__ void RmsNormFloat(const float* x, const float* weight, long long rows, int columns, float eps, float* y) {
-  RmsNorm(x, weight, rows, columns, eps, y);
+extern "C" __global__ void RmsNormFloat(const float* x, const float* weight, long long rows, int columns, float eps,
+                                        int adds_one, float* y) {
+  RmsNorm(x, weight, rows, columns, eps, adds_one, y);
 }
-extern "C" __global__ void RmsNormBf16(const Bf16* x, const Bf16* weight, long long rows, int columns, float eps, Bf16* y) {
-  RmsNorm(x, weight, rows, columns, eps, y);
+extern "C" __global__ void RmsNormBf16(const Bf16* x, const Bf16* weight, long long rows, int columns, float eps, int adds_one,
+                                       Bf16* y) {
+  RmsNorm(x, weight, rows, columns, eps, adds_one, y);
 }
 
 // gate = silu(gate) * up
@@ -51,6 +56,17 @@ __device__ inline void SiluMultiply(T* gate, const T* up, long long count) {
   Store(Round(x / (1.0f + expf(-x)), gate) * Load(up[i]), gate + i);
 }
 
+// gate = gelu(gate) * up, with tanh in place of erf: x / (1 + exp(-2 u)), u = sqrt(2 / pi) (x + 0.044715 x^3)
+template <typename T>
+__device__ inline void GeluMultiply(T* gate, const T* up, long long count) {
+  const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= count) return;
+  const float x = Load(gate[i]);
+  Store(Round(x / (1.0f + expf(-1.59576912f * (x + 0.044715f * x * x * x))), gate) * Load(up[i]), gate + i);
+}
+
+extern "C" __global__ void GeluMultiplyFloat(float* gate, const float* up, long long count) { GeluMultiply(gate, up, count); }
+extern "C" __global__ void GeluMultiplyBf16(Bf16* gate, const Bf16* up, long long count) { GeluMultiply(gate, up, count); }
 extern "C" __global__ void SiluMultiplyFloat(float* gate, const float* up, long long count) { SiluMultiply(gate, up, count); }
 extern "C" __global__ void SiluMultiplyBf16(Bf16* gate, const Bf16* up, long long count) { SiluMultiply(gate, up, count); }
 

@@ -91,9 +91,9 @@ template <typename T>
 class HeadWorker {
  public:
   HeadWorker(const RowKernels<T>& kernels, const Sight& sight, const T* queries, const T* keys, const T* values,
-             T* output, int64_t num_heads, int64_t kv_heads, int64_t dh)
+             T* output, int64_t num_heads, int64_t kv_heads, int64_t dh, const AttentionSetting& setting)
       : kernels_(kernels), sight_(sight), queries_(queries), keys_(keys), values_(values), output_(output),
-        num_heads_(num_heads), kv_heads_(kv_heads), shared_(num_heads / kv_heads), dh_(dh) {}
+        num_heads_(num_heads), kv_heads_(kv_heads), shared_(num_heads / kv_heads), dh_(dh), setting_(setting) {}
 
   // Rows [begin, end) of the query heads of key-value head `group`.
   void Run(int64_t group, int64_t begin, int64_t end) {
@@ -120,8 +120,8 @@ class HeadWorker {
       const Piece& own = sight_.pieces[sight_.own[t]];
       const int64_t filled = own.column + sight_.KeysSeen(own, end);
       for (int64_t r = 0; r < shared_; ++r) {
-        FloatRowKernels().softmax(scores_.data() + ((t - begin) * shared_ + r) * width, sight_.seen[t], filled,
-                                  scratch_.data());
+        SoftmaxOfSeen(FloatRowKernels(), scores_.data() + ((t - begin) * shared_ + r) * width, sight_.seen[t], filled,
+                      setting_, scratch_.data());
       }
     }
     ForPieces(group, begin, end, values_, [&](int64_t row, int64_t count, int64_t column, int64_t seen,
@@ -137,13 +137,21 @@ class HeadWorker {
 
  private:
   // Calls body(row, count, column, seen, data, stride) for the pieces that rows [begin, end) see: `count` rows of the
-  // scores from `row` on, `seen` keys or values as float32.
+  // scores from `row` on, `seen` keys or values as float32. Keys behind the windows of all these rows are left out.
   template <typename Body>
   void ForPieces(int64_t group, int64_t begin, int64_t end, const T* buffer, const Body& body) {
-    for (const Piece& piece : sight_.pieces) {
-      const int64_t first = std::max(piece.begin, begin), last = std::min(piece.end, end);
+    for (const Piece& whole : sight_.pieces) {
+      const int64_t first = std::max(whole.begin, begin), last = std::min(whole.end, end);
       if (first >= last) continue;
-      const int64_t seen = sight_.KeysSeen(piece, end), stride = kv_heads_ * dh_;
+      Piece piece = whole;
+      int64_t seen = sight_.KeysSeen(piece, end);
+      if (setting_.window > 0) {
+        const int64_t least = *std::min_element(sight_.seen.begin() + first, sight_.seen.begin() + last);
+        const int64_t hidden = std::clamp<int64_t>(least - setting_.window - piece.column, 0, seen);
+        piece.slot += hidden, piece.column += hidden, seen -= hidden;
+        if (seen == 0) continue;
+      }
+      const int64_t stride = kv_heads_ * dh_;
       const T* data = buffer + piece.slot * stride + group * dh_;
       const int64_t row = (first - begin) * shared_, count = (last - first) * shared_;
       if constexpr (std::is_same_v<T, float>) {
@@ -161,13 +169,14 @@ class HeadWorker {
   const T *queries_, *keys_, *values_;
   T* output_;
   const int64_t num_heads_, kv_heads_, shared_, dh_;
+  const AttentionSetting setting_;
   std::vector<float> query_, scores_, mixed_, scratch_, widened_;
 };
 
 // A thread's work is a key-value head for some rows, so that small products need no threads of their own. Which thread
 // takes what depends on who is free; what comes out does not.
 at::Tensor AttendByHeads(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                         const Sight& sight) {
+                         const Sight& sight, const AttentionSetting& setting) {
   const int64_t num_heads = queries.size(1), dh = queries.size(2), kv_heads = keys.size(1);
   const std::vector<int64_t> bounds = Chunks(sight, kv_heads, num_heads / kv_heads);
   const int64_t tasks = (static_cast<int64_t>(bounds.size()) - 1) * kv_heads;
@@ -177,7 +186,7 @@ at::Tensor AttendByHeads(const at::Tensor& queries, const at::Tensor& keys, cons
     std::atomic<int64_t> next{0};
     at::parallel_for(0, std::min<int64_t>(tasks, at::get_num_threads()), 1, [&](int64_t, int64_t) {
       HeadWorker<T> worker(kernels, sight, data(queries), data(keys), data(values), data(output), num_heads, kv_heads,
-                           dh);
+                           dh, setting);
       for (int64_t task = next++; task < tasks; task = next++) {
         // The last rows of a long text see most, and go first.
         const int64_t chunk = static_cast<int64_t>(bounds.size()) - 2 - task / kv_heads;
@@ -190,14 +199,14 @@ at::Tensor AttendByHeads(const at::Tensor& queries, const at::Tensor& keys, cons
 
 // By libtorch's operations, each segment with a copy of what it sees: any device and type.
 at::Tensor AttendBySegments(const at::Tensor& queries, const KvCache& cache, int64_t block,
-                            std::span<const TokenRun> runs) {
+                            std::span<const TokenRun> runs, const AttentionSetting& setting) {
   at::Tensor output = at::empty({queries.size(0), queries.size(1) * queries.size(2)}, queries.options());
   int64_t row = 0;
   for (const TokenRun& run : runs) {
     const auto [keys, values] = cache.Seen(block, run);  // [S, K, Dh]
     const auto heads_first = [](const at::Tensor& x) { return x.transpose(0, 1).contiguous().unsqueeze(0); };
     const at::Tensor own = heads_first(queries.narrow(0, row, run.tokens));  // [1, H, n, Dh]
-    output.narrow(0, row, run.tokens).copy_(Attend(own, heads_first(keys), heads_first(values))[0]);
+    output.narrow(0, row, run.tokens).copy_(Attend(own, heads_first(keys), heads_first(values), setting)[0]);
     row += run.tokens;
   }
   return output;
@@ -206,7 +215,7 @@ at::Tensor AttendBySegments(const at::Tensor& queries, const KvCache& cache, int
 }  // namespace
 
 at::Tensor AttendInForest(const at::Tensor& queries, const KvCache& cache, int64_t block,
-                          std::span<const TokenRun> runs) {
+                          std::span<const TokenRun> runs, const AttentionSetting& setting) {
   int64_t pairs = 0;
   for (const TokenRun& run : runs) {
     pairs += run.tokens * (cache.past(run.segment) + cache.length(run.segment) + run.tokens);
@@ -214,8 +223,8 @@ at::Tensor AttendInForest(const at::Tensor& queries, const KvCache& cache, int64
   const bool has_large_products = pairs >= kManyPairs * static_cast<int64_t>(runs.size());
   const bool by_heads = HasFloat32Products() && HasKernels(queries) &&
                         (queries.scalar_type() == at::kFloat || !has_large_products);
-  return by_heads ? AttendByHeads(queries.contiguous(), cache.keys(block), cache.values(block), SightOf(cache, runs))
-                  : AttendBySegments(queries, cache, block, runs);
+  if (!by_heads) return AttendBySegments(queries, cache, block, runs, setting);
+  return AttendByHeads(queries.contiguous(), cache.keys(block), cache.values(block), SightOf(cache, runs), setting);
 }
 
 }  // namespace bitlaw

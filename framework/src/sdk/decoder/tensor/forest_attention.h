@@ -7,6 +7,7 @@
 
 #include "bitlaw/api/kv_cache.h"
 #include "bitlaw/base/export.h"
+#include "sdk/decoder/tensor/decoder_ops.h"
 
 namespace bitlaw {
 
@@ -16,6 +17,6 @@ namespace bitlaw {
 /// queries [T, H, Dh], scaled, in the order of `runs`. Returns [T, H Dh]. The softmax is in float32; on the CPU so are
 /// both products, those of bfloat16 included where segments are short.
 BITLAW_EXPORT at::Tensor AttendInForest(const at::Tensor& queries, const KvCache& cache, int64_t block,
-                                        std::span<const TokenRun> runs);
+                                        std::span<const TokenRun> runs, const AttentionSetting& setting = {});
 
 }  // namespace bitlaw

@@ -29,7 +29,7 @@ struct BITLAW_EXPORT PackedTexts {
 /// What all blocks need to know of one pass.
 struct BITLAW_EXPORT ForestPass {
   std::vector<int64_t> positions;  ///< [T]
-  RotaryAngles angles;             ///< At them. Undefined until a block has asked.
+  RotaryAngles angles, local_angles;  ///< At them, for each rotary setting. Undefined until a block has asked.
   at::Tensor slots;                ///< [T] int64: where each token's keys and values go. Undefined on the host.
   /// Each run's keys but those of `header`, its own tokens last; run after run, in parts that are gathered in turn.
   std::vector<PackedTexts> parts;

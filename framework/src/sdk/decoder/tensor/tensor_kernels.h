@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "sdk/decoder/tensor/decoder_ops.h"
 #include "sdk/decoder/tensor/kernels/row_kernels.h"
 
 // Row kernels applied to tensors.
@@ -29,6 +30,17 @@ void WithKernels(const at::Tensor& x, const Body& body) {
   } else {
     body(Bf16RowKernels(), [](const at::Tensor& t) { return static_cast<Bf16*>(t.data_ptr()); });
   }
+}
+
+/// A row of scores becomes the softmax of what its query sees: the last keys of scores[0, seen), as many as the window
+/// has. The others, up to `width`, become zero.
+template <typename T>
+void SoftmaxOfSeen(const RowKernels<T>& kernels, T* scores, int64_t seen, int64_t width, const AttentionSetting& setting,
+                   float* scratch) {
+  const int64_t first = setting.window > 0 ? std::max<int64_t>(0, seen - setting.window) : 0;
+  if (setting.softcap > 0) kernels.soft_cap(scores + first, seen - first, static_cast<float>(setting.softcap));
+  kernels.softmax(scores + first, seen - first, width - first, scratch);
+  std::fill_n(scores, first, T{});
 }
 
 }  // namespace bitlaw

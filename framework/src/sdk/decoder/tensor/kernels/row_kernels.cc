@@ -33,14 +33,48 @@ inline float Exp(float x) {
   return p * __builtin_bit_cast(float, power);
 }
 
+// tanh(x), relative error below 1e-6: its series up to x^11 near 0, where 1 - 2 / (1 + exp(2x)) would cancel. Beyond 9
+// it is 1 to float32's last bit.
+inline float Tanh(float x) {
+  const float size = x < 0.0f ? -x : x;
+  const float bounded = size > 9.0f ? 9.0f : size;
+  const float far = 1.0f - 2.0f / (1.0f + Exp(2.0f * bounded));
+  const float s = size * size;
+  const float near =
+      size *
+      (1.0f + s * (-0.333333333f + s * (0.133333333f + s * (-0.0539682540f + s * (0.0218694885f - s * 0.00886323553f)))));
+  const float value = size < 0.4f ? near : far;
+  return x < 0.0f ? -value : value;
+}
+
 template <typename T>
-void RmsNorm(const T* __restrict x, const T* __restrict weight, int64_t columns, float eps, T* __restrict y) {
+inline float InverseRms(const T* __restrict x, int64_t columns, float eps) {
   float squares = 0;
 #pragma omp simd reduction(+ : squares)
   for (int64_t i = 0; i < columns; ++i) squares += Load(x[i]) * Load(x[i]);
-  const float scale = 1.0f / __builtin_sqrtf(squares / static_cast<float>(columns) + eps);
+  return 1.0f / __builtin_sqrtf(squares / static_cast<float>(columns) + eps);
+}
+
+template <typename T>
+void RmsNorm(const T* __restrict x, const T* __restrict weight, int64_t columns, float eps, T* __restrict y) {
+  const float scale = InverseRms(x, columns, eps);
 #pragma omp simd
   for (int64_t i = 0; i < columns; ++i) Store(Round(Load(x[i]) * scale, y) * Load(weight[i]), y + i);
+}
+
+// Rounds once, as the reference implementation of such norms does.
+template <typename T>
+void RmsNormPlusOne(const T* __restrict x, const T* __restrict weight, int64_t columns, float eps, T* __restrict y) {
+  const float scale = InverseRms(x, columns, eps);
+#pragma omp simd
+  for (int64_t i = 0; i < columns; ++i) Store(Load(x[i]) * scale * (1.0f + Load(weight[i])), y + i);
+}
+
+template <typename T>
+void SoftCap(T* __restrict x, int64_t count, float c) {
+  const float inverse = 1.0f / c;
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) Store(c * Tanh(Load(x[i]) * inverse), x + i);
 }
 
 template <typename T>
@@ -64,9 +98,19 @@ void Softmax(T* __restrict scores, int64_t count, int64_t width, float* __restri
   for (int64_t i = count; i < width; ++i) Store(0.0f, scores + i);
 }
 
+// x / (1 + exp(-y)). -y is at most 87 here: farther down exp(-y) overflows, and the quotient is 0 to float32's last bit.
+inline float Gated(float x, float y) { return x / (1.0f + Exp(y < -87.0f ? 87.0f : -y)); }
+
+struct Silu {
+  static float Of(float x) { return Gated(x, x); }
+};
+struct Gelu {  // 0.5 x (1 + tanh(u)) = x / (1 + exp(-2 u)), u = sqrt(2 / pi) (x + 0.044715 x^3)
+  static float Of(float x) { return Gated(x, 1.59576912f * (x + 0.044715f * x * x * x)); }
+};
+
 // In blocks of float32: of one loop from and to bfloat16 GCC makes masked operations that are several times slower.
-template <typename T>
-void SiluMultiply(T* __restrict gate, const T* __restrict up, int64_t count) {
+template <typename Activation, typename T>
+void GateMultiply(T* __restrict gate, const T* __restrict up, int64_t count) {
   constexpr int64_t kBlock = 64;
   float x[kBlock], y[kBlock];
   for (int64_t begin = 0; begin < count; begin += kBlock) {
@@ -76,11 +120,7 @@ void SiluMultiply(T* __restrict gate, const T* __restrict up, int64_t count) {
 #pragma omp simd
     for (int64_t i = 0; i < size; ++i) y[i] = Load(up[begin + i]);
 #pragma omp simd
-    for (int64_t i = 0; i < size; ++i) {
-      // -x is at most 87 here: farther down exp(-x) overflows, and x / (1 + exp(-x)) is 0 to float32's last bit.
-      const float silu = x[i] / (1.0f + Exp(x[i] < -87.0f ? 87.0f : -x[i]));
-      x[i] = Round(silu, gate) * y[i];
-    }
+    for (int64_t i = 0; i < size; ++i) x[i] = Round(Activation::Of(x[i]), gate) * y[i];
 #pragma omp simd
     for (int64_t i = 0; i < size; ++i) Store(x[i], gate + begin + i);
   }
@@ -136,9 +176,10 @@ void Narrow(const float* __restrict x, int64_t count, T* __restrict y) {
 
 extern const RowKernels<float> kFloat;
 extern const RowKernels<Bf16> kBf16;
-const RowKernels<float> kFloat = {RmsNorm<float>, Softmax<float>, SiluMultiply<float>, Rotate<float>,
-                                  LogSum<float>,  Widen<float>,   Narrow<float>};
-const RowKernels<Bf16> kBf16 = {RmsNorm<Bf16>, Softmax<Bf16>, SiluMultiply<Bf16>, Rotate<Bf16>,
-                                LogSum<Bf16>,  Widen<Bf16>,   Narrow<Bf16>};
+template <typename T>
+constexpr RowKernels<T> kAll = {RmsNorm<T>, RmsNormPlusOne<T>, Softmax<T>, SoftCap<T>, GateMultiply<Silu, T>,
+                                GateMultiply<Gelu, T>, Rotate<T>, LogSum<T>, Widen<T>, Narrow<T>};
+const RowKernels<float> kFloat = kAll<float>;
+const RowKernels<Bf16> kBf16 = kAll<Bf16>;
 
 }  // namespace bitlaw::BITLAW_ISA

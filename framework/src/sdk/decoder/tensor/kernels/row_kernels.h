@@ -15,10 +15,16 @@ template <typename T>
 struct RowKernels {
   /// y = T(x / sqrt(mean(x^2) + eps)) * weight.   x, y [columns], weight [columns]
   void (*rms_norm)(const T* x, const T* weight, int64_t columns, float eps, T* y);
+  /// y = x / sqrt(mean(x^2) + eps) * (1 + weight)
+  void (*rms_norm_plus_one)(const T* x, const T* weight, int64_t columns, float eps, T* y);
   /// scores[0, count) become their softmax, scores[count, width) zero. `scratch` holds `count` floats.
   void (*softmax)(T* scores, int64_t count, int64_t width, float* scratch);
+  /// x = c tanh(x / c).   [count]
+  void (*soft_cap)(T* x, int64_t count, float c);
   /// gate = T(silu(gate)) * up.   [count]
   void (*silu_multiply)(T* gate, const T* up, int64_t count);
+  /// gate = T(gelu(gate)) * up, with tanh in place of erf.   [count]
+  void (*gelu_multiply)(T* gate, const T* up, int64_t count);
   /// Each pair (x[j], x[j + half]) turned by its angle and scaled.   x, y [2 half]; cosine, sine [half]
   void (*rotate)(const T* x, const T* cosine, const T* sine, int64_t half, float scale, T* y);
   /// The first of the largest of x, and ln sum_i exp(x_i), which is not finite where x has what is not a finite number.

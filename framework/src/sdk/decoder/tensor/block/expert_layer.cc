@@ -1,4 +1,4 @@
-#include "sdk/decoder/tensor/expert_layer.h"
+#include "sdk/decoder/tensor/block/expert_layer.h"
 
 #include <ATen/ATen.h>
 
@@ -63,7 +63,7 @@ at::Tensor ExpertLayer::Inner(const at::Tensor& input, const std::vector<at::Ten
     if (count == 0) return;
     const at::Tensor rows = flat.index_select(0, extra[kRows].narrow(0, first, count));  // [count, D]
     const at::Tensor gate = experts_[e].gate->Apply(rows);                               // [count, F]
-    inner.narrow(0, first, count).copy_(SiluMultiply(gate, experts_[e].up->Apply(rows)));
+    inner.narrow(0, first, count).copy_(GateMultiply(gate, experts_[e].up->Apply(rows), config_.activation));
   });
   return inner;  // [M k, F]
 }
