@@ -118,6 +118,11 @@ at::Tensor HfCheckpoint::Load(const std::string& name, at::ScalarType dtype) con
 
 std::unique_ptr<ByteLevelBpe> OpenHfTokenizer(const fs::path& folder) {
   const fs::path file = folder / "tokenizer.json";
+  if (!fs::exists(file) && fs::exists(folder / "tokenizer.model")) {
+    throw Error(ErrorKind::kUnsupported,
+                folder.string() + ": holds tokenizer.model and no tokenizer.json. Convert it: "
+                                  "AutoTokenizer.from_pretrained(folder).save_pretrained(folder) of transformers.");
+  }
   if (!fs::exists(file)) {
     throw Error(ErrorKind::kUnsupported,
                 folder.string() + ": holds no tokenizer.json. Slow tokenizers are not supported; save the fast one "

@@ -5,12 +5,15 @@
 //   BITLAW_SMOLLM2           a SmolLM2 GGUF file
 //   BITLAW_TOKENIZER_LLAMA3  a folder with Llama 3's tokenizer.json
 //   BITLAW_TOKENIZER_QWEN3   a folder with Qwen3's tokenizer.json
+//   BITLAW_TOKENIZER_LLAMA2  a folder with Llama 2's tokenizer.json
+//   BITLAW_TOKENIZER_GEMMA3  a folder with Gemma 3's tokenizer.json
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -76,6 +79,77 @@ TEST_P(SmallTokenizer, AgreesWithThePublicLibraryOnAThousandStrings) {
 INSTANTIATE_TEST_SUITE_P(EveryWordPattern, SmallTokenizer,
                          testing::Values("gpt2", "smollm", "llama3", "qwen2", "prefix_space", "removed"),
                          [](const auto& tested) { return tested.param; });
+
+// The same of tokenizers of characters; characters/make_goldens.py makes them.
+const std::filesystem::path kCharacters = kFolder / "characters";
+
+Json CharacterGoldens() { return Json::parse(Bytes(kCharacters / "goldens.json")); }
+
+class SmallCharacterTokenizer : public testing::TestWithParam<std::string> {};
+
+TEST_P(SmallCharacterTokenizer, AgreesWithThePublicLibraryOnAThousandStrings) {
+  const auto tokenizer = ByteLevelBpe::FromTokenizerJson(kCharacters / (GetParam() + ".tokenizer.json"));
+  const Json golden = CharacterGoldens()["small"][GetParam()];
+  const std::vector<std::string> strings = Strings();
+  if (golden.contains("ids")) {
+    for (size_t i = 0; i < golden["ids"].size(); ++i) {
+      EXPECT_EQ(Joined(tokenizer->Encode(strings[i], true)), golden["ids"][i]) << "string " << i << ": " << strings[i];
+    }
+  }
+  EXPECT_EQ(Digests(*tokenizer, strings), golden["digests"].get<std::vector<std::string>>());
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryWayToWriteASpace, SmallCharacterTokenizer,
+                         testing::Values("llama2", "mistral", "gemma", "words"),
+                         [](const auto& tested) { return tested.param; });
+
+class LargeCharacterTokenizer : public testing::TestWithParam<std::pair<std::string, std::string>> {};
+
+TEST_P(LargeCharacterTokenizer, AgreesWithThePublicLibraryOnAThousandStrings) {
+  const auto& [name, variable] = GetParam();
+  const char* folder = std::getenv(variable.c_str());
+  if (folder == nullptr) GTEST_SKIP() << "set " << variable << " to a folder with the tokenizer.json of " << name;
+  const auto tokenizer = ByteLevelBpe::FromTokenizerJson(std::filesystem::path(folder) / "tokenizer.json");
+  EXPECT_EQ(Digests(*tokenizer, Strings()), CharacterGoldens()["large"][name].get<std::vector<std::string>>());
+}
+
+INSTANTIATE_TEST_SUITE_P(OfPublicModels, LargeCharacterTokenizer,
+                         testing::Values(std::pair{"llama2", "BITLAW_TOKENIZER_LLAMA2"},
+                                         std::pair{"gemma3", "BITLAW_TOKENIZER_GEMMA3"}),
+                         [](const auto& tested) { return tested.param.first; });
+
+// The merges of a tokenizer.json that was made of SentencePiece's model stand in the order of their scores: a GGUF file
+// with such scores gives the same ids.
+TEST(GgufTokenizer, AgreesWithThePublicLibraryOnLlama2) {
+  const char* folder = std::getenv("BITLAW_TOKENIZER_LLAMA2");
+  if (folder == nullptr) GTEST_SKIP() << "set BITLAW_TOKENIZER_LLAMA2 to a folder with its tokenizer.json";
+  const Json document = Json::parse(Bytes(std::filesystem::path(folder) / "tokenizer.json"));
+  std::vector<std::string> texts(32000);
+  for (const auto& [text, id] : document["model"]["vocab"].items()) texts.at(id.get<size_t>()) = text;
+  GgufVocabulary vocabulary;
+  vocabulary.model = "llama";
+  for (size_t id = 0; id < texts.size(); ++id) {
+    vocabulary.tokens.push_back(texts[id]);
+    vocabulary.token_types.push_back(id == 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : 1);
+  }
+  std::map<std::string, float> scores;
+  float rank = 0;
+  for (const Json& merge : document["model"]["merges"]) {
+    const bool is_pair = merge.is_array();
+    std::string whole = is_pair ? merge[0].get<std::string>() + merge[1].get<std::string>() : merge.get<std::string>();
+    std::erase(whole, ' ');
+    scores.emplace(whole, rank--);
+  }
+  for (const std::string& text : texts) vocabulary.scores.push_back(scores.contains(text) ? scores[text] : -1e6F);
+  vocabulary.special.bos = 1;
+  vocabulary.special.eos = 2;
+  const auto tokenizer = ByteLevelBpe::FromGguf(vocabulary, "llama2");
+  const auto expected = ByteLevelBpe::FromTokenizerJson(std::filesystem::path(folder) / "tokenizer.json");
+  for (const std::string& text : Strings()) {
+    if (text.find("<unk>") != std::string::npos) continue;  // A special token in the one and not in the other.
+    EXPECT_EQ(tokenizer->Encode(text, true), expected->Encode(text, true)) << text;
+  }
+}
 
 class LargeTokenizer : public testing::TestWithParam<std::pair<std::string, std::string>> {};
 

@@ -164,6 +164,10 @@ TEST_F(HfBackendTest, RefusesAFolderWithoutATokenizer) {
   EXPECT_EQ(Text(),
             "DIR/tiny: holds no tokenizer.json. Slow tokenizers are not supported; save the fast one (save_pretrained "
             "of transformers does).");
+  Write("tiny/tokenizer.model", "a protobuf");
+  EXPECT_EQ(Text(),
+            "DIR/tiny: holds tokenizer.model and no tokenizer.json. Convert it: "
+            "AutoTokenizer.from_pretrained(folder).save_pretrained(folder) of transformers.");
 }
 
 TEST_F(HfBackendTest, WeightsCanBeWrittenThroughAViewWithoutTouchingTheFile) {

@@ -272,31 +272,39 @@ TEST(HostileTokenizerJson, KOutsideALookaroundCutsBehindWhatPrecedesIt) {
   EXPECT_THAT(Open(WithSplit("a\\K"))->Encode("aab", false), ElementsAre(0, 5));
 }
 
-TEST(UnsupportedTokenizerJson, NamesThePieceThatIsNotByteLevelBpe) {
+TEST(UnsupportedTokenizerJson, NamesThePieceThatIsNotRead) {
   const auto refused = [](const std::string& text, const std::function<void(Json&)>& change) {
     Json document = Tiny();
     change(document);
     ExpectError(ErrorKind::kUnsupported, text, [&] { Open(document); });
   };
-  refused("t.json: model.type is 'Unigram'. bitlaw reads byte-level BPE only.",
+  refused("t.json: model.type is 'Unigram'. bitlaw reads BPE only.",
           [](Json& d) { d["model"]["type"] = "Unigram"; });
-  refused("t.json: model.byte_fallback is true. bitlaw reads byte-level BPE only, where it is false.",
+  refused("t.json: model.byte_fallback is true. With a ByteLevel pre_tokenizer it must be false.",
           [](Json& d) { d["model"]["byte_fallback"] = true; });
   refused("t.json: model.dropout is 0.1. bitlaw reads only null.", [](Json& d) { d["model"]["dropout"] = 0.1; });
   refused("t.json: model.end_of_word_suffix is \"</w>\". bitlaw reads only null.",
           [](Json& d) { d["model"]["end_of_word_suffix"] = "</w>"; });
-  refused("t.json: normalizer 'Lowercase' is not supported. bitlaw reads null, NFC and Sequence.", [](Json& d) {
-    d["normalizer"] = {{"type", "Lowercase"}};
-  });
-  refused("t.json: pre_tokenizer 'Metaspace' is not supported. bitlaw reads ByteLevel, Split, Digits and Sequence.",
+  refused("t.json: normalizer 'Lowercase' is not supported. bitlaw reads null, NFC, Prepend, Replace and Sequence.",
           [](Json& d) {
-            d["pre_tokenizer"] = {{"type", "Metaspace"}};
+            d["normalizer"] = {{"type", "Lowercase"}};
           });
-  refused("t.json: pre_tokenizer null has no ByteLevel stage. bitlaw reads byte-level BPE only.",
-          [](Json& d) { d["pre_tokenizer"] = nullptr; });
-  refused("t.json: pre_tokenizer.behavior is \"Contiguous\". bitlaw reads 'Isolated' and 'Removed'.", [](Json& d) {
-    d["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Contiguous"}};
+  refused("t.json: normalizer.pattern is {\"Regex\":\" +\"}. bitlaw replaces a text: {String: ...}.", [](Json& d) {
+    d["normalizer"] = {{"type", "Replace"}, {"pattern", {{"Regex", " +"}}}, {"content", " "}};
   });
+  refused("t.json: pre_tokenizer 'Whitespace' is not supported. bitlaw reads ByteLevel, Split, Digits and Sequence, and "
+          "Metaspace without ByteLevel.",
+          [](Json& d) {
+            d["pre_tokenizer"] = {{"type", "Whitespace"}};
+          });
+  refused("t.json: decoder {\"type\":\"ByteLevel\"} is not supported where no pre_tokenizer is ByteLevel. bitlaw reads "
+          "Replace, ByteFallback, Fuse, Strip of leading characters, Metaspace and Sequence.",
+          [](Json& d) { d["pre_tokenizer"] = nullptr; });
+  refused("t.json: pre_tokenizer.behavior is \"Contiguous\". bitlaw reads 'Isolated', 'Removed' and "
+          "'MergedWithPrevious'.",
+          [](Json& d) {
+            d["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Contiguous"}};
+          });
   refused(
       "t.json: post_processor 'BertProcessing' is not supported. "
       "bitlaw reads ByteLevel, TemplateProcessing and Sequence.",
@@ -312,6 +320,64 @@ TEST(UnsupportedTokenizerJson, NamesThePieceThatIsNotByteLevelBpe) {
       [](Json& d) {
         d["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "[a&&b]"}}}, {"behavior", "Isolated"}};
       });
+}
+
+// ids 0 <unk>, 1 "\u2581", 2 a, 3 b, 4 "\u2581a", 5 ab, 6 <0xC3>, 7 <0xA4>; the merges "\u2581 a", "a b".
+Json TinyOfCharacters() {
+  return Json::parse(R"({
+    "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true,
+              "vocab": {"<unk>": 0, "\u2581": 1, "a": 2, "b": 3, "\u2581a": 4, "ab": 5, "<0xC3>": 6, "<0xA4>": 7},
+              "merges": ["\u2581 a", "a b"]},
+    "normalizer": {"type": "Sequence", "normalizers": [
+      {"type": "Prepend", "prepend": "\u2581"},
+      {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+    "pre_tokenizer": null, "post_processor": null,
+    "decoder": {"type": "Sequence", "decoders": [
+      {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"},
+      {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+    "added_tokens": [{"id": 0, "content": "<unk>", "special": true, "normalized": false}]})");
+}
+
+TEST(CharacterBpe, WritesSpacesAndFallsBackToBytes) {
+  const auto tokenizer = Open(TinyOfCharacters());
+  EXPECT_THAT(tokenizer->Encode("ab a", false), ElementsAre(4, 3, 4));
+  EXPECT_EQ(tokenizer->Decode(std::vector<int32_t>{4, 3, 4}, false), "ab a");
+  // U+00E4 is C3 A4; U+00F6 is C3 B6, and B6 is no token. Unknown ones next to each other are one.
+  EXPECT_THAT(tokenizer->Encode("\u00E4", false), ElementsAre(1, 6, 7));
+  EXPECT_THAT(tokenizer->Encode("a\u00F6\u00F6b", false), ElementsAre(4, 0, 3));
+  EXPECT_EQ(tokenizer->Decode(std::vector<int32_t>{2, 6, 7}, false), "a\u00E4");
+  EXPECT_EQ(tokenizer->Decode(std::vector<int32_t>{2, 6, 7, 6}, false), "a\uFFFD\uFFFD\uFFFD") << "no UTF-8: each byte";
+  EXPECT_EQ(tokenizer->FindToken(" a"), 4);
+  EXPECT_EQ(tokenizer->FindToken("c"), std::nullopt);
+}
+
+TEST(CharacterBpe, AMetaspaceInFrontOfTheTextOnly) {
+  Json document = TinyOfCharacters();
+  document["normalizer"] = nullptr;
+  document["pre_tokenizer"] = {
+      {"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "first"}, {"split", false}};
+  EXPECT_THAT(Open(document)->Encode("a<unk>a a", false), ElementsAre(4, 0, 2, 4));
+  document["pre_tokenizer"]["prepend_scheme"] = "always";
+  EXPECT_THAT(Open(document)->Encode("a<unk>a a", false), ElementsAre(4, 0, 4, 4));
+  document["pre_tokenizer"]["prepend_scheme"] = "never";
+  EXPECT_THAT(Open(document)->Encode("a<unk>a a", false), ElementsAre(2, 0, 2, 4));
+  document["pre_tokenizer"]["prepend_scheme"] = "last";
+  ExpectError(ErrorKind::kIo, "t.json: pre_tokenizer.prepend_scheme is \"last\". It must be always, first or never.",
+              [&] { Open(document); });
+}
+
+TEST(CharacterBpe, HasADigestOfItsOwn) {
+  Json document = TinyOfCharacters();
+  const std::string digest = Open(document)->digest();
+  EXPECT_EQ(Open(document)->digest(), digest);
+  document["model"]["byte_fallback"] = false;
+  EXPECT_NE(Open(document)->digest(), digest);
+  document = TinyOfCharacters();
+  document["decoder"]["decoders"].erase(3);
+  EXPECT_NE(Open(document)->digest(), digest);
+  document = TinyOfCharacters();
+  document["normalizer"] = document["normalizer"]["normalizers"][1];
+  EXPECT_NE(Open(document)->digest(), digest);
 }
 
 TEST(UnsupportedTokenizerJson, SaysWhyAPatternDoesNotCompile) {
@@ -348,6 +414,22 @@ GgufVocabulary TinyGguf() {
   vocabulary.merges = {"a b", "Ġ Ġ", "Ġ 1"};
   vocabulary.special.bos = 0;
   return vocabulary;
+}
+
+// Neighbours are joined where the vocabulary has what they make, best score first: "b a" before "a b".
+TEST(GgufTokenizer, JoinsByScoreWhereSentencePieceMadeIt) {
+  GgufVocabulary vocabulary;
+  vocabulary.model = "llama";
+  vocabulary.tokens = {"<unk>", "<s>", "</s>", "\u2581", "a", "b", "ab", "ba", "\u2581a", "<0xC3>", "<0xA4>"};
+  vocabulary.token_types = {2, 3, 3, 1, 1, 1, 1, 1, 1, 6, 6};
+  vocabulary.scores = {0, 0, 0, -4, -5, -6, -3, -2, -1, 0, 0};
+  vocabulary.special.bos = 1;
+  const auto tokenizer = ByteLevelBpe::FromGguf(vocabulary, "m.gguf");
+  EXPECT_THAT(tokenizer->Encode("aba b", true), ElementsAre(1, 8, 7, 3, 5));
+  EXPECT_THAT(tokenizer->Encode("bab</s>\u00E4", false), ElementsAre(3, 7, 5, 2, 3, 9, 10));
+  EXPECT_EQ(tokenizer->Decode(std::vector<int32_t>{1, 8, 7, 3, 5}, true), "aba b");
+  vocabulary.add_space_prefix = false;
+  EXPECT_THAT(ByteLevelBpe::FromGguf(vocabulary, "m.gguf")->Encode("aba", true), ElementsAre(1, 4, 7));
 }
 
 TEST(GgufTokenizer, CutsWordsByTheNameOfItsPreTokenizer) {
@@ -402,7 +484,11 @@ TEST(GgufTokenizer, RefusesWhatItCannotReadWithTheValue) {
     ExpectError(kind, text, [&] { ByteLevelBpe::FromGguf(vocabulary, "m.gguf"); });
   };
   refused(ErrorKind::kUnsupported,
-          "m.gguf: tokenizer.ggml.model is 'llama'. bitlaw reads byte-level BPE only, which is 'gpt2'.",
+          "m.gguf: tokenizer.ggml.model is 't5'. bitlaw reads 'gpt2', which is byte-level BPE, and 'llama', which is "
+          "SentencePiece's.",
+          [](GgufVocabulary& v) { v.model = "t5"; });
+  refused(ErrorKind::kIo,
+          "m.gguf: tokenizer.ggml.scores has 0 entries and tokenizer.ggml.tokens 8. They must be as many.",
           [](GgufVocabulary& v) { v.model = "llama"; });
   refused(ErrorKind::kIo, "m.gguf: tokenizer.ggml.tokens is empty.", [](GgufVocabulary& v) { v.tokens.clear(); });
   refused(ErrorKind::kIo,

@@ -1,8 +1,10 @@
 #include "bitlaw/sdk/tokenizer/byte_level_bpe.h"
 
+#include <fmt/format.h>
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <queue>
 
@@ -96,7 +98,13 @@ bool ReplaceInvalidUtf8(std::string_view text, std::string* valid) {
   return true;
 }
 
+std::string ByteLevelBpe::Parts::BytesOf(std::string_view written) const {
+  const std::optional<std::string> bytes = has_byte_letters ? BytesOfLetters(written) : std::nullopt;
+  return bytes ? *bytes : std::string(written);
+}
+
 bool ByteLevelBpe::Parts::AddToken(int32_t id, std::string_view written) {
+  if (!has_byte_letters) return tokens.Add(id, written, true);
   const std::optional<std::string> bytes = BytesOfLetters(written);
   return bytes ? tokens.Add(id, *bytes, true) : tokens.Add(id, written, false);
 }
@@ -120,8 +128,7 @@ void ByteLevelBpe::Parts::AddMerge(int32_t rank, std::string_view left, std::str
     }
     return id;
   };
-  const std::string left_bytes = BytesOfLetters(left).value_or(std::string(left));
-  const std::string right_bytes = BytesOfLetters(right).value_or(std::string(right));
+  const std::string left_bytes = BytesOf(left), right_bytes = BytesOf(right);
   const int32_t left_id = find(left, left_bytes), right_id = find(right, right_bytes);
   const int32_t joined = find(std::string(left) + std::string(right), left_bytes + right_bytes);
   merges.Set(left_id, right_id, rank, joined);
@@ -139,7 +146,7 @@ void ByteLevelBpe::Parts::Finish() {
   is_special.resize(tokens.size(), false);
   for (int b = 0; b < 256; ++b) {
     const char byte = static_cast<char>(b);
-    byte_ids[b] = tokens.Find({&byte, 1});
+    byte_ids[b] = has_byte_letters ? tokens.Find({&byte, 1}) : tokens.Find(fmt::format("<0x{:02X}>", b));
   }
   std::vector<int32_t> stop;
   const auto check = [&](std::string_view role, int32_t id) {
@@ -159,20 +166,55 @@ void ByteLevelBpe::Parts::Finish() {
   special.stop = std::move(stop);
 }
 
+// The tokens that a word begins with, before any merge. The public library drops what the vocabulary cannot say.
+std::vector<int32_t> ByteLevelBpe::Parts::SymbolsOf(std::string_view word) const {
+  std::vector<int32_t> ids;
+  ids.reserve(word.size());
+  if (has_byte_letters) {
+    bool last_unknown = false;
+    for (const char c : word) {
+      int32_t id = byte_ids[static_cast<unsigned char>(c)];
+      const bool unknown = id < 0;
+      if (unknown) id = unknown_id;
+      const bool fused = unknown && last_unknown && fuse_unknown;
+      last_unknown = unknown;
+      if (id >= 0 && !fused) ids.push_back(id);
+    }
+    return ids;
+  }
+  // An unknown token stands where the next known character does, after the bytes of others between: so does the public
+  // library's.
+  bool is_pending = false;
+  const auto put_pending = [&] {
+    if (is_pending && unknown_id >= 0) ids.push_back(unknown_id);
+    is_pending = false;
+  };
+  for (size_t at = 0, length = 0; at < word.size(); at += length) {
+    length = Utf8Length(static_cast<unsigned char>(word[at]));
+    const std::string_view character = word.substr(at, length);
+    if (const int32_t id = tokens.Find(character); id >= 0) {
+      put_pending();
+      ids.push_back(id);
+      continue;
+    }
+    const auto has_byte = [&](char c) { return byte_ids[static_cast<unsigned char>(c)] >= 0; };
+    if (byte_fallback && std::all_of(character.begin(), character.end(), has_byte)) {
+      for (const char c : character) ids.push_back(byte_ids[static_cast<unsigned char>(c)]);
+      continue;
+    }
+    if (!fuse_unknown) put_pending();
+    is_pending = true;
+  }
+  put_pending();
+  return ids;
+}
+
 void ByteLevelBpe::Parts::MergeWord(std::string_view word, std::vector<int32_t>* ids) const {
   struct Symbol {
     int32_t id, previous, next;
   };
   std::vector<Symbol> symbols;
-  symbols.reserve(word.size());
-  bool last_unknown = false;
-  for (const char c : word) {
-    int32_t id = byte_ids[static_cast<unsigned char>(c)];
-    const bool unknown = id < 0;
-    if (unknown) id = unknown_id;
-    const bool fused = unknown && last_unknown && fuse_unknown;
-    last_unknown = unknown;
-    if (id < 0 || fused) continue;  // The public library drops what the vocabulary cannot say.
+  for (const int32_t id : SymbolsOf(word)) {
     const auto at = static_cast<int32_t>(symbols.size());
     symbols.push_back({id, at - 1, at + 1});
   }
@@ -223,6 +265,32 @@ void ByteLevelBpe::Parts::EncodeWord(std::string_view word, std::vector<int32_t>
   cache.Put(word, ids->data() + before, ids->size() - before);
 }
 
+namespace {
+
+void ReplaceEach(const std::string& from, const std::string& to, std::string* text) {
+  for (size_t at = 0; !from.empty() && (at = text->find(from, at)) != std::string::npos; at += to.size()) {
+    text->replace(at, from.size(), to);
+  }
+}
+
+}  // namespace
+
+std::string ByteLevelBpe::Parts::Normalized(std::string_view text) const {
+  std::string result(text);
+  for (const NormalizerStep& step : normalizer) {
+    switch (step.kind) {
+      case NormalizerStep::Kind::kNfc:
+        if (!IsAscii(result)) result = ComposedNfc(result);
+        break;
+      case NormalizerStep::Kind::kPrepend:
+        if (!result.empty()) result.insert(0, step.to);
+        break;
+      case NormalizerStep::Kind::kReplace: ReplaceEach(step.from, step.to, &result); break;
+    }
+  }
+  return result;
+}
+
 void ByteLevelBpe::Parts::EncodeText(std::string_view text, std::vector<int32_t>* ids) const {
   std::vector<std::pair<int32_t, std::string_view>> stretches, inner;
   std::vector<std::string_view> words;
@@ -234,14 +302,15 @@ void ByteLevelBpe::Parts::EncodeText(std::string_view text, std::vector<int32_t>
       continue;
     }
     std::string_view plain = stretch;
-    if (compose_nfc && !IsAscii(plain)) plain = normalized = ComposedNfc(plain);
+    const bool is_first = stretch.data() == text.data();
+    if (!normalizer.empty()) plain = normalized = Normalized(stretch);
     normalized_added.Cut(plain, &inner);
     for (const auto& [inner_id, piece] : inner) {
       if (inner_id >= 0) {
         ids->push_back(inner_id);
         continue;
       }
-      splitter.Split(piece, &spaced, &words);
+      splitter.Split(piece, is_first && piece.data() == plain.data(), &spaced, &words);
       for (const std::string_view word : words) EncodeWord(word, ids);
     }
   }
@@ -254,7 +323,7 @@ std::string ByteLevelBpe::Parts::ComputeDigest() const {
     for (const int32_t id : ids) digest.Add(std::to_string(id) + ",");
     digest.Add(";");
   };
-  digest.Add("byte_level_bpe 1\n");
+  digest.Add(has_byte_letters ? "byte_level_bpe 1\n" : "character_bpe 1\n");
   std::string flat;
   for (int64_t id = 0; id < tokens.size(); ++id) {
     const std::string_view bytes = tokens.Bytes(static_cast<int32_t>(id));
@@ -265,7 +334,23 @@ std::string ByteLevelBpe::Parts::ComputeDigest() const {
   flat += '\n';
   for (const auto& [left, right] : merge_list) flat += std::to_string(left) + " " + std::to_string(right) + ",";
   digest.Add(flat);
-  digest.Add(ignore_merges ? "\nwhole words first" : "\n").Add(compose_nfc ? "\nNFC\n" : "\n\n");
+  digest.Add(ignore_merges ? "\nwhole words first" : "\n");
+  std::string steps;
+  for (const NormalizerStep& step : normalizer) {
+    if (step.kind == NormalizerStep::Kind::kNfc) {
+      if (!steps.ends_with("NFC")) steps += "NFC";  // Twice is once.
+    } else {
+      steps += "|" + std::to_string(static_cast<int>(step.kind)) + step.from + "|" + step.to;
+    }
+  }
+  digest.Add("\n" + steps + "\n");
+  if (!has_byte_letters) {
+    digest.Add(byte_fallback ? "bytes for unknown characters\n" : "\n");
+    for (const DecoderStep& step : decoder) {
+      digest.Add(std::to_string(static_cast<int>(step.kind)) + step.from + "|" + step.to + "|" +
+                 std::to_string(step.count) + "\n");
+    }
+  }
   digest.Add(std::to_string(unknown_id) + (fuse_unknown ? " fused\n" : "\n"));
   add_text(splitter.Description());
   for (const AddedTokenFinder* finder : {&raw_added, &normalized_added}) {
@@ -295,11 +380,80 @@ std::vector<int32_t> ByteLevelBpe::Encode(std::string_view text, bool add_specia
   return ids;
 }
 
+namespace {
+
+std::optional<char> ByteOf(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || token.back() != '>') return std::nullopt;
+  unsigned byte = 0;
+  const auto [end, fault] = std::from_chars(token.data() + 3, token.data() + 5, byte, 16);
+  if (fault != std::errc() || end != token.data() + 5) return std::nullopt;
+  return static_cast<char>(byte);
+}
+
+std::vector<std::string> WithBytes(const std::vector<std::string>& texts) {
+  std::vector<std::string> result;
+  std::string bytes, valid;
+  const auto put = [&] {
+    if (bytes.empty()) return;
+    if (ReplaceInvalidUtf8(bytes, &valid)) {
+      result.insert(result.end(), bytes.size(), "\xEF\xBF\xBD");
+    } else {
+      result.push_back(bytes);
+    }
+    bytes.clear();
+  };
+  for (const std::string& text : texts) {
+    if (const auto byte = ByteOf(text)) {
+      bytes += *byte;
+      continue;
+    }
+    put();
+    result.push_back(text);
+  }
+  put();
+  return result;
+}
+
+void Apply(const DecoderStep& step, std::vector<std::string>* texts) {
+  using Kind = DecoderStep::Kind;
+  if (step.kind == Kind::kByteFallback) *texts = WithBytes(*texts);
+  if (step.kind == Kind::kFuse) {
+    std::string all;
+    for (const std::string& text : *texts) all += text;
+    *texts = {all};
+  }
+  for (size_t i = 0; i < texts->size(); ++i) {
+    std::string& text = (*texts)[i];
+    if (step.kind == Kind::kReplace) ReplaceEach(step.from, step.to, &text);
+    if (step.kind == Kind::kMetaspace) ReplaceEach(step.from, i == 0 && step.count == 1 ? "" : " ", &text);
+    for (int64_t n = 0; step.kind == Kind::kStrip && n < step.count && text.starts_with(step.from); ++n) {
+      text.erase(0, step.from.size());
+    }
+  }
+}
+
+}  // namespace
+
+std::string ByteLevelBpe::Parts::DecodeCharacters(std::span<const int32_t> ids, bool skip_special_tokens) const {
+  std::vector<std::string> texts;
+  for (const int32_t id : ids) {
+    if (!tokens.Has(id) || id < 0 || (skip_special_tokens && is_special[id])) continue;
+    const auto other = other_texts.find(id);
+    texts.push_back(other != other_texts.end() ? other->second : std::string(tokens.Bytes(id)));
+  }
+  for (const DecoderStep& step : decoder) Apply(step, &texts);
+  std::string text;
+  for (const std::string& one : texts) text += one;
+  return text;
+}
+
 std::string ByteLevelBpe::Decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
+  if (!parts_->has_byte_letters) return parts_->DecodeCharacters(ids, skip_special_tokens);
   std::string bytes;
   for (const int32_t id : ids) {
     if (id < 0 || id >= parts_->tokens.size() || (skip_special_tokens && parts_->is_special[id])) continue;
-    bytes += parts_->tokens.Bytes(id);
+    const auto other = parts_->other_texts.find(id);
+    bytes += other != parts_->other_texts.end() ? other->second : parts_->tokens.Bytes(id);
   }
   std::string text;
   return ReplaceInvalidUtf8(bytes, &text) ? text : bytes;
@@ -321,7 +475,9 @@ std::optional<int32_t> ByteLevelBpe::FindToken(std::string_view text) const {
       if (token.text == text) return token.id;
     }
   }
-  const int32_t id = parts_->tokens.Find(text);
+  std::string written(text);
+  if (!parts_->has_byte_letters) ReplaceEach(" ", kMetaspace, &written);
+  const int32_t id = parts_->tokens.Find(written);
   return id < 0 ? std::nullopt : std::optional<int32_t>(id);
 }
 

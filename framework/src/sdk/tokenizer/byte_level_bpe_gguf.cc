@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <functional>
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/text/unicode_text.h"
@@ -7,7 +8,7 @@
 namespace bitlaw {
 namespace {
 
-constexpr int32_t kControl = 3, kUserDefined = 4, kUnused = 5;
+constexpr int32_t kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5;
 
 /// What a name in tokenizer.ggml.pre stands for. Source: the table of names and patterns in llama.cpp's
 /// vocabulary reader, and the tokenizer.json files of the models themselves for NFC.
@@ -78,46 +79,101 @@ std::vector<std::string> ByteLevelBpe::GgufPreTokenizers() {
   return names;
 }
 
-std::unique_ptr<ByteLevelBpe> ByteLevelBpe::FromGguf(const GgufVocabulary& vocabulary, const std::string& origin) {
-  if (vocabulary.model != "gpt2") {
-    throw Error(ErrorKind::kUnsupported, origin + ": tokenizer.ggml.model is '" + vocabulary.model +
-                                             "'. bitlaw reads byte-level BPE only, which is 'gpt2'.");
-  }
+namespace {
+
+void CheckCounts(const GgufVocabulary& vocabulary, const std::string& origin) {
   if (vocabulary.tokens.empty()) throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml.tokens is empty.");
-  if (!vocabulary.token_types.empty() && vocabulary.token_types.size() != vocabulary.tokens.size()) {
-    throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml.token_type has " +
-                                    std::to_string(vocabulary.token_types.size()) +
+  const auto check = [&](const char* key, size_t entries) {
+    if (entries == vocabulary.tokens.size()) return;
+    throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml." + key + " has " + std::to_string(entries) +
                                     " entries and tokenizer.ggml.tokens " + std::to_string(vocabulary.tokens.size()) +
                                     ". They must be as many.");
-  }
-  const PreTokenizer& pre = FindPreTokenizer(vocabulary.pre, origin);
+  };
+  if (!vocabulary.token_types.empty()) check("token_type", vocabulary.token_types.size());
+  if (vocabulary.model == "llama") check("scores", vocabulary.scores.size());
+}
 
-  auto parts = std::make_unique<Parts>();
-  parts->origin = origin;
-  parts->ignore_merges = pre.ignore_merges;
-  parts->compose_nfc = pre.nfc;
-  for (const char* pattern : pre.patterns) parts->splitter.AddPattern(pattern, WordSplitter::Keep::kBoth, origin);
-  parts->tokens.Reserve(vocabulary.tokens.size());
+// Tokens as the vocabulary has them; control and user-defined ones are looked for in texts.
+void AddTokens(const GgufVocabulary& vocabulary, const std::string& origin, ByteLevelBpe::Parts& parts) {
+  parts.tokens.Reserve(vocabulary.tokens.size());
   for (size_t i = 0; i < vocabulary.tokens.size(); ++i) {
     const auto id = static_cast<int32_t>(i);
-    const int32_t type = vocabulary.token_types.empty() ? 1 : vocabulary.token_types[i];
+    const int32_t type = vocabulary.token_types.empty() ? kNormal : vocabulary.token_types[i];
     if (type == kUnused) continue;  // A row that pads the matrices, under a made-up name.
-    parts->AddToken(id, vocabulary.tokens[i]);
+    parts.AddToken(id, vocabulary.tokens[i]);
     if (type != kControl && type != kUserDefined) continue;
     if (const size_t bad = FindInvalidUtf8(vocabulary.tokens[i]); bad != std::string_view::npos) {
-      throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml.tokens[" + std::to_string(i) + "] is looked for in texts " +
-                                      "(type " + std::to_string(type) + "), but byte " + std::to_string(bad) +
-                                      " of it is not UTF-8. The file is damaged.");
+      throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml.tokens[" + std::to_string(i) +
+                                      "] is looked for in texts (type " + std::to_string(type) + "), but byte " +
+                                      std::to_string(bad) + " of it is not UTF-8. The file is damaged.");
     }
     AddedToken added;
     added.id = id;
     added.text = vocabulary.tokens[i];
     added.special = type == kControl;
-    parts->AddAdded(std::move(added));
+    parts.AddAdded(std::move(added));
   }
-  parts->merges.Reserve(vocabulary.merges.size());
-  for (size_t i = 0; i < vocabulary.merges.size(); ++i) {
-    parts->AddMergeLine(static_cast<int32_t>(i), vocabulary.merges[i]);
+}
+
+// Every pair of tokens whose texts make a third, by the score of that.
+void AddMergesByScore(const GgufVocabulary& vocabulary, ByteLevelBpe::Parts& parts) {
+  std::vector<float> scores(vocabulary.scores);
+  std::sort(scores.begin(), scores.end(), std::greater<>());
+  scores.erase(std::unique(scores.begin(), scores.end()), scores.end());
+  const auto is_normal = [&](int32_t id) {
+    return vocabulary.token_types.empty() || vocabulary.token_types[static_cast<size_t>(id)] == kNormal;
+  };
+  for (size_t i = 0; i < vocabulary.tokens.size(); ++i) {
+    const std::string_view text = vocabulary.tokens[i];
+    const auto joined = static_cast<int32_t>(i);
+    if (!is_normal(joined) || FindInvalidUtf8(text) != std::string_view::npos) continue;
+    const auto rank = std::lower_bound(scores.begin(), scores.end(), vocabulary.scores[i], std::greater<>());
+    for (size_t at = 0; at < text.size();) {
+      at += Utf8Length(static_cast<unsigned char>(text[at]));
+      if (at >= text.size()) break;
+      const int32_t left = parts.tokens.Find(text.substr(0, at)), right = parts.tokens.Find(text.substr(at));
+      if (left < 0 || right < 0 || !is_normal(left) || !is_normal(right)) continue;
+      parts.merges.Set(left, right, static_cast<int32_t>(rank - scores.begin()), joined);
+      parts.merge_list.push_back({left, right});
+    }
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<ByteLevelBpe> ByteLevelBpe::FromGguf(const GgufVocabulary& vocabulary, const std::string& origin) {
+  const bool has_scores = vocabulary.model == "llama";
+  if (vocabulary.model != "gpt2" && !has_scores) {
+    throw Error(ErrorKind::kUnsupported, origin + ": tokenizer.ggml.model is '" + vocabulary.model +
+                                             "'. bitlaw reads 'gpt2', which is byte-level BPE, and 'llama', which is "
+                                             "SentencePiece's.");
+  }
+  CheckCounts(vocabulary, origin);
+  auto parts = std::make_unique<Parts>();
+  parts->origin = origin;
+  bool adds_bos = true;
+  if (has_scores) {
+    const bool adds_space = vocabulary.add_space_prefix.value_or(true);
+    parts->has_byte_letters = false;
+    parts->byte_fallback = true;
+    if (adds_space) parts->normalizer.push_back({NormalizerStep::Kind::kPrepend, "", kMetaspace});
+    parts->normalizer.push_back({NormalizerStep::Kind::kReplace, " ", kMetaspace});
+    parts->decoder = {{DecoderStep::Kind::kReplace, kMetaspace, " "}, {DecoderStep::Kind::kByteFallback, "", ""},
+                      {DecoderStep::Kind::kFuse, "", ""}};
+    if (adds_space) parts->decoder.push_back({DecoderStep::Kind::kStrip, " ", "", 1});
+    AddTokens(vocabulary, origin, *parts);
+    AddMergesByScore(vocabulary, *parts);
+  } else {
+    const PreTokenizer& pre = FindPreTokenizer(vocabulary.pre, origin);
+    adds_bos = pre.add_bos;
+    parts->ignore_merges = pre.ignore_merges;
+    if (pre.nfc) parts->normalizer = {{NormalizerStep::Kind::kNfc, "", ""}};
+    for (const char* pattern : pre.patterns) parts->splitter.AddPattern(pattern, WordSplitter::Keep::kBoth, origin);
+    AddTokens(vocabulary, origin, *parts);
+    parts->merges.Reserve(vocabulary.merges.size());
+    for (size_t i = 0; i < vocabulary.merges.size(); ++i) {
+      parts->AddMergeLine(static_cast<int32_t>(i), vocabulary.merges[i]);
+    }
   }
   parts->special = vocabulary.special;
   parts->Finish();
@@ -126,7 +182,7 @@ std::unique_ptr<ByteLevelBpe> ByteLevelBpe::FromGguf(const GgufVocabulary& vocab
       throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml." + flag + " is true, but the file names no such token.");
     return *id;
   };
-  if (vocabulary.add_bos.value_or(pre.add_bos)) {
+  if (vocabulary.add_bos.value_or(adds_bos)) {
     parts->template_prefix = {need("add_bos_token", parts->special.bos)};
   }
   if (vocabulary.add_eos.value_or(false)) parts->template_suffix = {need("add_eos_token", parts->special.eos)};

@@ -6,6 +6,7 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/regular_file.h"
 #include "sdk/tokenizer/byte_level_bpe_parts.h"
+#include "sdk/tokenizer/tokenizer_json_fields.h"
 #include "sdk/tokenizer/tokenizer_json_reader.h"
 #include "sdk/tokenizer/tokenizer_settings.h"
 
@@ -17,42 +18,30 @@ using Json = nlohmann::json;
 // The largest tokenizers of a quarter million entries take 40 MB.
 constexpr uint64_t kMaxTokenizerBytes = 256 << 20;
 
-Error Malformed(const std::string& origin, const std::string& what) {
-  return Error(ErrorKind::kIo, origin + ": " + what);
-}
-Error Unsupported(const std::string& origin, const std::string& what) {
-  return Error(ErrorKind::kUnsupported, origin + ": " + what);
-}
-
-std::string Shown(const Json& value) {
-  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (text.size() > 80) text = text.substr(0, 77) + "...";
-  return text;
-}
-
-class Builder {
+class Builder : private TokenizerJsonFields {
  public:
-  Builder(const std::string& origin, TokenizerJsonReader* read) : origin_(origin), read_(*read) {}
+  Builder(const std::string& origin, TokenizerJsonReader* read) : TokenizerJsonFields(origin), read_(*read) {}
 
   std::unique_ptr<ByteLevelBpe> Build(const SpecialTokenIds& special, const TokenizerSettings& settings) {
     parts_->origin = origin_;
     parts_->splits_special = settings.splits_special;
     const Json& document = read_.rest;
     if (!document.is_object() || !document.contains("model") || !document["model"].is_object()) {
-      throw Malformed(origin_, "has no 'model'. It must be a tokenizer.json of the tokenizers library.");
+      throw Malformed("has no 'model'. It must be a tokenizer.json of the tokenizers library.");
     }
+    parts_->has_byte_letters = MentionsByteLevel(Field(document, "pre_tokenizer"));
     ReadModel(document["model"]);
-    ReadNormalizer(Field(document, "normalizer"));
+    ReadNormalizer(Field(document, "normalizer"), "normalizer");
     ReadAddedTokens(Field(document, "added_tokens"));
     ApplySettings(settings);
     for (AddedToken& token : added_) Register(std::move(token));
     ReadPreTokenizer(Field(document, "pre_tokenizer"), "pre_tokenizer");
-    if (!has_byte_level_) {
-      throw Unsupported(origin_, "pre_tokenizer " + Shown(Field(document, "pre_tokenizer")) +
-                                     " has no ByteLevel stage. bitlaw reads byte-level BPE only.");
-    }
     ReadPostProcessor(Field(document, "post_processor"));
-    RequireByteLevelDecoder(Field(document, "decoder"));
+    if (parts_->has_byte_letters) {
+      RequireByteLevelDecoder(Field(document, "decoder"));
+    } else {
+      ReadDecoder(Field(document, "decoder"), "decoder");
+    }
     parts_->special = special;
     if (settings.has_roles()) {
       parts_->special.bos = RoleId(settings.bos);
@@ -65,52 +54,43 @@ class Builder {
   }
 
  private:
-  const Json& Field(const Json& object, const char* name) const {
-    static const Json kNull;
-    const auto found = object.find(name);
-    return found == object.end() ? kNull : *found;
-  }
-  std::string Type(const Json& object, const std::string& where) const {
-    const Json& type = object.is_object() ? Field(object, "type") : object;
-    if (!type.is_string()) throw Malformed(origin_, where + " is " + Shown(object) + ", which has no 'type'.");
-    return type.get<std::string>();
-  }
-  bool Flag(const Json& object, const char* name, bool fallback, const std::string& where) const {
-    const Json& value = Field(object, name);
-    if (value.is_null()) return fallback;
-    if (!value.is_boolean()) throw Malformed(origin_, where + "." + name + " is " + Shown(value) + ", not a boolean.");
-    return value.get<bool>();
+  bool MentionsByteLevel(const Json& stage) const {
+    if (!stage.is_object()) return false;
+    const Json& list = Field(stage, "pretokenizers");
+    const auto mentions = [&](const Json& one) { return MentionsByteLevel(one); };
+    return Field(stage, "type") == "ByteLevel" || (list.is_array() && std::any_of(list.begin(), list.end(), mentions));
   }
 
   void ReadModel(const Json& model) {
     // Old files leave out the type; then it is BPE, or the keys below are missing.
     const std::string type = model.contains("type") ? Type(model, "model") : "BPE";
-    if (type != "BPE") throw Unsupported(origin_, "model.type is '" + type + "'. bitlaw reads byte-level BPE only.");
+    if (type != "BPE") throw Unsupported("model.type is '" + type + "'. bitlaw reads BPE only.");
     const auto refuse_text = [&](const char* name) {
       const Json& value = Field(model, name);
       if (!value.is_null() && value != "") {
-        throw Unsupported(origin_, std::string("model.") + name + " is " + Shown(value) + ". bitlaw reads only null.");
+        throw Unsupported(std::string("model.") + name + " is " + Shown(value) + ". bitlaw reads only null.");
       }
     };
     refuse_text("continuing_subword_prefix");
     refuse_text("end_of_word_suffix");
     if (const Json& dropout = Field(model, "dropout"); !dropout.is_null() && dropout != 0.0) {
-      throw Unsupported(origin_, "model.dropout is " + Shown(dropout) + ". bitlaw reads only null.");
+      throw Unsupported("model.dropout is " + Shown(dropout) + ". bitlaw reads only null.");
     }
-    if (Flag(model, "byte_fallback", false, "model")) {
-      throw Unsupported(origin_, "model.byte_fallback is true. bitlaw reads byte-level BPE only, where it is false.");
+    parts_->byte_fallback = Flag(model, "byte_fallback", false, "model");
+    if (parts_->byte_fallback && parts_->has_byte_letters) {
+      throw Unsupported("model.byte_fallback is true. With a ByteLevel pre_tokenizer it must be false.");
     }
     parts_->ignore_merges = Flag(model, "ignore_merges", false, "model");
     parts_->fuse_unknown = Flag(model, "fuse_unk", false, "model");
 
     for (const char* name : {"vocab", "merges"}) {  // These two are read aside, unless they have the wrong type.
       if (model.contains(name)) {
-        throw Malformed(origin_, std::string("model.") + name + " is " + Shown(model[name]) + ", not " +
+        throw Malformed(std::string("model.") + name + " is " + Shown(model[name]) + ", not " +
                                      (name[0] == 'v' ? "an object." : "a list."));
       }
     }
-    if (!read_.has_merges) throw Malformed(origin_, "model.merges is missing. A list without entries is allowed.");
-    if (read_.vocabulary.empty()) throw Malformed(origin_, "model.vocab has no entries.");
+    if (!read_.has_merges) throw Malformed("model.merges is missing. A list without entries is allowed.");
+    if (read_.vocabulary.empty()) throw Malformed("model.vocab has no entries.");
     // A hostile id must not make a huge table: real vocabularies have few holes.
     const auto limit = static_cast<int64_t>(4 * read_.vocabulary.size() + 65536);
     parts_->tokens.Reserve(read_.vocabulary.size());
@@ -120,19 +100,19 @@ class Builder {
     for (const auto& [written, id] : read_.vocabulary) {
       CheckId(id, limit, "model.vocab['" + written + "']");
       if (!parts_->AddToken(static_cast<int32_t>(id), written)) {
-        throw Malformed(origin_,
+        throw Malformed(
                         "model.vocab gives id " + std::to_string(id) + " to '" + written + "' and to another token.");
       }
     }
     id_limit_ = limit;
     if (const Json& unknown = Field(model, "unk_token"); !unknown.is_null()) {
-      if (!unknown.is_string()) throw Malformed(origin_, "model.unk_token is " + Shown(unknown) + ", not a string.");
+      if (!unknown.is_string()) throw Malformed("model.unk_token is " + Shown(unknown) + ", not a string.");
       const std::string text = unknown.get<std::string>();
-      parts_->unknown_id = parts_->tokens.Find(BytesOfLetters(text).value_or(text));
-      if (parts_->unknown_id < 0) throw Malformed(origin_, "model.unk_token '" + text + "' is not in model.vocab.");
+      parts_->unknown_id = parts_->tokens.Find(parts_->BytesOf(text));
+      if (parts_->unknown_id < 0) throw Malformed("model.unk_token '" + text + "' is not in model.vocab.");
     }
     if (!read_.merges.empty() && !read_.pairs.empty()) {
-      throw Malformed(origin_, "model.merges mixes 'left right' and ['left', 'right'].");
+      throw Malformed("model.merges mixes 'left right' and ['left', 'right'].");
     }
     parts_->merges.Reserve(read_.merges.size() + read_.pairs.size());
     int32_t rank = 0;
@@ -142,26 +122,32 @@ class Builder {
 
   void CheckId(int64_t id, int64_t limit, const std::string& where) const {
     if (id < 0 || id >= limit) {
-      throw Malformed(origin_, where + " has id " + std::to_string(id) + ". Ids must lie in [0, " +
+      throw Malformed(where + " has id " + std::to_string(id) + ". Ids must lie in [0, " +
                                    std::to_string(limit) + ") for a vocabulary of this size.");
     }
   }
 
-  void ReadNormalizer(const Json& normalizer) {
+  void ReadNormalizer(const Json& normalizer, const std::string& where) {
+    using Kind = NormalizerStep::Kind;
     if (normalizer.is_null()) return;
-    const std::string type = Type(normalizer, "normalizer");
+    const std::string type = Type(normalizer, where);
     if (type == "NFC") {
-      parts_->compose_nfc = true;
+      parts_->normalizer.push_back({Kind::kNfc, "", ""});
+    } else if (type == "Prepend") {
+      parts_->normalizer.push_back({Kind::kPrepend, "", Text(normalizer, "prepend", where)});
+    } else if (type == "Replace") {
+      parts_->normalizer.push_back({Kind::kReplace, Literal(normalizer, where), Text(normalizer, "content", where)});
     } else if (type == "Sequence" && Field(normalizer, "normalizers").is_array()) {
-      for (const Json& part : normalizer["normalizers"]) ReadNormalizer(part);
+      for (const Json& part : normalizer["normalizers"]) ReadNormalizer(part, where);
     } else {
-      throw Unsupported(origin_, "normalizer '" + type + "' is not supported. bitlaw reads null, NFC and Sequence.");
+      throw Unsupported(where + " '" + type +
+                                     "' is not supported. bitlaw reads null, NFC, Prepend, Replace and Sequence.");
     }
   }
 
   void ReadAddedTokens(const Json& list) {
     if (list.is_null()) return;
-    if (!list.is_array()) throw Malformed(origin_, "added_tokens is " + Shown(list) + ", not a list.");
+    if (!list.is_array()) throw Malformed("added_tokens is " + Shown(list) + ", not a list.");
     id_limit_ += static_cast<int64_t>(4 * list.size());
     for (size_t i = 0; i < list.size(); ++i) {
       const std::string where = "added_tokens[" + std::to_string(i) + "]";
@@ -169,7 +155,7 @@ class Builder {
       const Json& content = entry.is_object() ? Field(entry, "content") : entry;
       const Json& id = entry.is_object() ? Field(entry, "id") : entry;
       if (!entry.is_object() || !content.is_string() || !id.is_number_integer()) {
-        throw Malformed(origin_, where + " is " + Shown(entry) + ". It needs an integer 'id' and a string 'content'.");
+        throw Malformed(where + " is " + Shown(entry) + ". It needs an integer 'id' and a string 'content'.");
       }
       AddedToken token;
       CheckId(id.get<int64_t>(), id_limit_, where);
@@ -181,7 +167,7 @@ class Builder {
       token.strip_right = Flag(entry, "rstrip", false, where);
       token.normalized = Flag(entry, "normalized", !token.special, where);
       if (AddedToken* twin = FindAdded(token.text); twin != nullptr && twin->id != token.id) {
-        throw Malformed(origin_, where + " gives id " + std::to_string(token.id) + " to '" + token.text +
+        throw Malformed(where + " gives id " + std::to_string(token.id) + " to '" + token.text +
                                      "', which has id " + std::to_string(twin->id) + " already.");
       }
       Append(std::move(token), where);
@@ -248,15 +234,24 @@ class Builder {
   void Register(AddedToken token) {
     const std::string& where = added_where_[registered_++];
     // As in the public library, the normalized form is what is looked for and what is decoded to.
-    if (token.normalized && parts_->compose_nfc) token.text = ComposedNfc(token.text);
-    const std::string bytes = BytesOfLetters(token.text).value_or(token.text);
-    if (parts_->tokens.Has(token.id) ? parts_->tokens.Bytes(token.id) != bytes
-                                     : !parts_->AddToken(token.id, token.text)) {
+    const std::string stated = token.text;
+    if (token.normalized && !parts_->normalizer.empty()) token.text = parts_->Normalized(stated);
+    if (!parts_->tokens.Has(token.id)) {
+      parts_->has_byte_letters ? parts_->AddToken(token.id, token.text)
+                               : parts_->tokens.Add(token.id, token.text, /*findable=*/false);
+    }
+    const std::string held(parts_->tokens.Bytes(token.id)), bytes = parts_->BytesOf(token.text);
+    if (held != bytes && held != parts_->BytesOf(stated)) {
       const std::string file = where.starts_with("added_tokens[") ? origin_ + ": " : "";
       throw Error(ErrorKind::kIo, file + where + " gives id " + std::to_string(token.id) + " to '" + token.text +
                                       "', but the vocabulary has another token there.");
     }
+    if (held != bytes) parts_->other_texts[token.id] = token.text;
+    // Of special tokens it leaves out those whose text is still the stated one.
+    const bool is_other = token.text != stated;
+    const auto id = static_cast<size_t>(token.id);
     parts_->AddAdded(std::move(token));
+    if (is_other) parts_->is_special[id] = false;
   }
 
   std::optional<int32_t> RoleId(const std::string& text) {
@@ -268,11 +263,11 @@ class Builder {
     if (stage.is_null()) return;
     const std::string type = Type(stage, where);
     if (has_byte_level_) {
-      throw Unsupported(origin_, where + " '" + type + "' comes after ByteLevel. bitlaw reads ByteLevel last only.");
+      throw Unsupported(where + " '" + type + "' comes after ByteLevel. bitlaw reads ByteLevel last only.");
     }
     if (type == "Sequence") {
       const Json& list = Field(stage, "pretokenizers");
-      if (!list.is_array()) throw Malformed(origin_, where + ".pretokenizers is " + Shown(list) + ", not a list.");
+      if (!list.is_array()) throw Malformed(where + ".pretokenizers is " + Shown(list) + ", not a list.");
       for (size_t i = 0; i < list.size(); ++i) {
         ReadPreTokenizer(list[i], where + ".pretokenizers[" + std::to_string(i) + "]");
       }
@@ -286,9 +281,52 @@ class Builder {
       parts_->splitter.AddDigits(Flag(stage, "individual_digits", false, where));
     } else if (type == "Split") {
       ReadSplit(stage, where);
+    } else if (type == "Metaspace" && !parts_->has_byte_letters) {
+      using Prepend = WordSplitter::Prepend;
+      const std::string scheme = PrependScheme(stage, where);
+      const Prepend prepend = scheme == "always"  ? Prepend::kAlways
+                              : scheme == "first" ? Prepend::kFirst
+                                                  : Prepend::kNever;
+      parts_->splitter.AddMetaspace(Text(stage, "replacement", where), prepend, Flag(stage, "split", true, where));
     } else {
-      throw Unsupported(
-          origin_, where + " '" + type + "' is not supported. bitlaw reads ByteLevel, Split, Digits and Sequence.");
+      throw Unsupported(where + " '" + type +
+                                     "' is not supported. bitlaw reads ByteLevel, Split, Digits and Sequence, and "
+                                     "Metaspace without ByteLevel.");
+    }
+  }
+
+  // "always", "first" or "never"; older files have a flag in its place.
+  std::string PrependScheme(const Json& stage, const std::string& where) const {
+    const bool adds = Flag(stage, "add_prefix_space", true, where);
+    const Json& scheme = Field(stage, "prepend_scheme");
+    if (scheme.is_null()) return adds ? "always" : "never";
+    if (scheme != "always" && scheme != "first" && scheme != "never") {
+      throw Malformed(where + ".prepend_scheme is " + Shown(scheme) + ". It must be always, first or never.");
+    }
+    return scheme.get<std::string>();
+  }
+
+  // Of characters: what makes a text of tokens.
+  void ReadDecoder(const Json& decoder, const std::string& where) {
+    using Kind = DecoderStep::Kind;
+    const std::string type = decoder.is_null() ? "null" : Type(decoder, where);
+    if (type == "Sequence" && Field(decoder, "decoders").is_array()) {
+      for (const Json& part : decoder["decoders"]) ReadDecoder(part, where);
+    } else if (type == "Replace") {
+      parts_->decoder.push_back({Kind::kReplace, Literal(decoder, where), Text(decoder, "content", where)});
+    } else if (type == "ByteFallback") {
+      parts_->decoder.push_back({Kind::kByteFallback, "", ""});
+    } else if (type == "Fuse") {
+      parts_->decoder.push_back({Kind::kFuse, "", ""});
+    } else if (type == "Strip" && Field(decoder, "start").is_number_integer() && Field(decoder, "stop") == 0) {
+      parts_->decoder.push_back({Kind::kStrip, Text(decoder, "content", where), "", decoder["start"].get<int64_t>()});
+    } else if (type == "Metaspace") {
+      const bool drops_first = PrependScheme(decoder, where) != "never";
+      parts_->decoder.push_back({Kind::kMetaspace, Text(decoder, "replacement", where), "", drops_first ? 1 : 0});
+    } else {
+      throw Unsupported(where + " " + Shown(decoder) +
+                                     " is not supported where no pre_tokenizer is ByteLevel. bitlaw reads Replace, "
+                                     "ByteFallback, Fuse, Strip of leading characters, Metaspace and Sequence.");
     }
   }
 
@@ -306,16 +344,18 @@ class Builder {
         text += c;
       }
     } else {
-      throw Malformed(origin_, where + ".pattern is " + Shown(pattern) + ". It must be {Regex: ...} or {String: ...}.");
+      throw Malformed(where + ".pattern is " + Shown(pattern) + ". It must be {Regex: ...} or {String: ...}.");
     }
     const Json& behavior = Field(stage, "behavior");
     const bool inverted = Flag(stage, "invert", false, where);
     WordSplitter::Keep keep = WordSplitter::Keep::kBoth;
     if (behavior == "Removed") {
       keep = inverted ? WordSplitter::Keep::kMatches : WordSplitter::Keep::kBetween;
+    } else if (behavior == "MergedWithPrevious") {
+      keep = inverted ? WordSplitter::Keep::kWithPreviousInverted : WordSplitter::Keep::kWithPrevious;
     } else if (behavior != "Isolated") {
-      throw Unsupported(origin_,
-                        where + ".behavior is " + Shown(behavior) + ". bitlaw reads 'Isolated' and 'Removed'.");
+      throw Unsupported(where + ".behavior is " + Shown(behavior) +
+                                     ". bitlaw reads 'Isolated', 'Removed' and 'MergedWithPrevious'.");
     }
     parts_->splitter.AddPattern(text, keep, origin_ + ": " + where);
   }
@@ -329,11 +369,11 @@ class Builder {
       return;
     }
     if (type != "TemplateProcessing") {
-      throw Unsupported(origin_, "post_processor '" + type +
+      throw Unsupported("post_processor '" + type +
                                      "' is not supported. bitlaw reads ByteLevel, TemplateProcessing and Sequence.");
     }
     const Json& single = Field(processor, "single");
-    if (!single.is_array()) throw Malformed(origin_, "post_processor.single is " + Shown(single) + ", not a list.");
+    if (!single.is_array()) throw Malformed("post_processor.single is " + Shown(single) + ", not a list.");
     int sequences = 0;
     for (const Json& piece : single) {
       const Json& token = piece.is_object() ? Field(piece, "SpecialToken") : piece;
@@ -344,12 +384,12 @@ class Builder {
         const std::vector<int32_t> ids = TemplateTokenIds(processor, token["id"].get<std::string>());
         side.insert(side.end(), ids.begin(), ids.end());
       } else {
-        throw Malformed(origin_, "post_processor.single holds " + Shown(piece) +
+        throw Malformed("post_processor.single holds " + Shown(piece) +
                                      ". Each piece must be a Sequence or a SpecialToken.");
       }
     }
     if (sequences != 1) {
-      throw Malformed(origin_, "post_processor.single has " + std::to_string(sequences) + " Sequences, not one.");
+      throw Malformed("post_processor.single has " + std::to_string(sequences) + " Sequences, not one.");
     }
   }
 
@@ -357,12 +397,12 @@ class Builder {
     const Json& table = Field(processor, "special_tokens");
     const Json& entry = table.is_object() ? Field(table, name.c_str()) : table;
     const Json& ids = entry.is_object() ? Field(entry, "ids") : entry;
-    if (!ids.is_array()) throw Malformed(origin_, "post_processor.special_tokens has no ids of '" + name + "'.");
+    if (!ids.is_array()) throw Malformed("post_processor.special_tokens has no ids of '" + name + "'.");
     std::vector<int32_t> known;
     for (const Json& id : ids) {
       const int64_t number = id.is_number_integer() ? id.get<int64_t>() : -1;
       if (number < 0 || number >= parts_->tokens.size()) {
-        throw Malformed(origin_, "post_processor.special_tokens['" + name + "'] has id " + Shown(id) +
+        throw Malformed("post_processor.special_tokens['" + name + "'] has id " + Shown(id) +
                                      ", which is outside the vocabulary of " + std::to_string(parts_->tokens.size()) +
                                      ".");
       }
@@ -375,10 +415,9 @@ class Builder {
     if (decoder.is_object() && Field(decoder, "type") == "ByteLevel") return;
     const Json& list = decoder.is_object() ? Field(decoder, "decoders") : decoder;
     if (list.is_array() && list.size() == 1) return RequireByteLevelDecoder(list[0]);
-    throw Unsupported(origin_, "decoder " + Shown(decoder) + " is not supported. bitlaw reads ByteLevel.");
+    throw Unsupported("decoder " + Shown(decoder) + " is not supported. bitlaw reads ByteLevel.");
   }
 
-  std::string origin_;
   TokenizerJsonReader& read_;
   std::unique_ptr<ByteLevelBpe::Parts> parts_ = std::make_unique<ByteLevelBpe::Parts>();
   std::vector<AddedToken> added_;
@@ -397,7 +436,7 @@ std::unique_ptr<ByteLevelBpe> Read(std::string_view text, const std::string& ori
   TokenizerJsonReader reader(offset);
   if (!Json::sax_parse(CountingIterator(text.data(), &offset), CountingIterator(text.data() + text.size(), &offset),
                        &reader)) {
-    throw Malformed(origin, reader.fault);
+    throw Error(ErrorKind::kIo, origin + ": " + reader.fault);
   }
   return Builder(origin, &reader).Build(special, settings);
 }

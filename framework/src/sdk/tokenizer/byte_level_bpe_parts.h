@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -98,6 +99,25 @@ class WordCache {
   std::array<Shard, kShards> shards_;
 };
 
+/// One step of a normalizer.
+struct NormalizerStep {
+  enum class Kind { kNfc, kPrepend, kReplace } kind = Kind::kNfc;
+  std::string from, to;  ///< kPrepend: `to` in front of what is not empty. kReplace: each `from` becomes `to`.
+};
+
+/// One step from the texts of tokens to a text.
+struct DecoderStep {
+  enum class Kind {
+    kReplace,       ///< In each token, each `from` becomes `to`.
+    kByteFallback,  ///< Runs of "<0xE2>" become their bytes, or U+FFFD each where these are no UTF-8.
+    kFuse,          ///< All tokens become one.
+    kStrip,         ///< In each token, up to `count` of `from` are taken away in front.
+    kMetaspace,     ///< Each `from` becomes a space, or nothing in the first token if `count` is 1.
+  } kind = Kind::kFuse;
+  std::string from, to;
+  int64_t count = 0;
+};
+
 /// Everything a ByteLevelBpe is made of. A factory fills the first half and calls Finish().
 struct ByteLevelBpe::Parts {
   std::string origin;
@@ -107,7 +127,12 @@ struct ByteLevelBpe::Parts {
   bool ignore_merges = false;
   int32_t unknown_id = -1;
   bool fuse_unknown = false;
-  bool compose_nfc = false;
+  bool has_byte_letters = true;  ///< Tokens are bytes written in letters; otherwise characters.
+  bool byte_fallback = false;    ///< Of characters: those that no token has become tokens of their bytes.
+  std::vector<NormalizerStep> normalizer;
+  std::vector<DecoderStep> decoder;                    ///< Of characters.
+  /// Of tokens that decode to another text than the vocabulary's.
+  std::unordered_map<int32_t, std::string> other_texts;
   bool splits_special = false;  ///< Special tokens in a text are plain text.
   WordSplitter splitter;
   AddedTokenFinder raw_added, normalized_added;
@@ -115,14 +140,16 @@ struct ByteLevelBpe::Parts {
   std::vector<int32_t> template_prefix, template_suffix;
   SpecialTokenIds special;
 
-  std::array<int32_t, 256> byte_ids{};  ///< -1: the vocabulary lacks this byte.
+  std::array<int32_t, 256> byte_ids{};  ///< -1: the vocabulary lacks this byte ("<0xE2>" of characters).
   mutable WordCache cache;
   mutable std::once_flag digest_once;
   mutable std::string digest;
 
-  /// Adds a vocabulary entry written in byte letters ("Ġthe"). False if the id is taken.
+  /// The bytes of a token that is written in byte letters ("Ġthe"), or as it stands.
+  std::string BytesOf(std::string_view written) const;
+  /// Adds a vocabulary entry. False if the id is taken.
   bool AddToken(int32_t id, std::string_view written);
-  /// Adds merge number `rank` of two tokens written in byte letters; Error(kIo) if a part or the whole is no token.
+  /// Adds merge number `rank` of two tokens as they are written; Error(kIo) if a part or the whole is no token.
   void AddMerge(int32_t rank, std::string_view left, std::string_view right);
   /// Adds "left right".
   void AddMergeLine(int32_t rank, std::string_view line);
@@ -131,14 +158,20 @@ struct ByteLevelBpe::Parts {
   /// Checks ids and fills byte_ids. Called once, last.
   void Finish();
 
+  std::string Normalized(std::string_view text) const;
   void EncodeText(std::string_view text, std::vector<int32_t>* ids) const;
   void EncodeWord(std::string_view word, std::vector<int32_t>* ids) const;
   void MergeWord(std::string_view word, std::vector<int32_t>* ids) const;
+  std::vector<int32_t> SymbolsOf(std::string_view word) const;
+  std::string DecodeCharacters(std::span<const int32_t> ids, bool skip_special_tokens) const;
   std::string ComputeDigest() const;
 };
 
 /// Byte letters: GPT-2's one printable character for every byte. Null if `written` has a character that is none.
 std::optional<std::string> BytesOfLetters(std::string_view written);
+
+/// What SentencePiece writes for a space: U+2581.
+inline constexpr char kMetaspace[] = "\xE2\x96\x81";
 
 /// `text`, valid UTF-8, in normalization form C.
 std::string ComposedNfc(std::string_view text);

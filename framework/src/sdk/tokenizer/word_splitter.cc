@@ -3,6 +3,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <utility>
+
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {
@@ -29,8 +31,6 @@ struct MatchScratch {
     pcre2_jit_stack_free(stack);
   }
 };
-
-size_t Utf8Length(unsigned char lead) { return lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4; }
 
 // \s in Oniguruma is White_Space, in PCRE2 it also holds U+180E; \w is letters, marks, decimal digits and connectors,
 // in PCRE2 no marks.
@@ -161,7 +161,83 @@ void WordSplitter::AddDigits(bool one_by_one) { AddPattern(one_by_one ? "\\p{N}"
 
 void WordSplitter::AddPrefixSpace() { stages_.push_back({Stage::Kind::kPrefixSpace, Keep::kBoth, nullptr}); }
 
-void WordSplitter::Split(std::string_view text, std::string* buffer, std::vector<std::string_view>* words) const {
+void WordSplitter::AddMetaspace(std::string replacement, Prepend prepend, bool cuts) {
+  stages_.push_back({Stage::Kind::kMetaspace, Keep::kBoth, nullptr, std::move(replacement), prepend, cuts});
+}
+
+// Stages that change the text: pieces become views of a new buffer.
+void WordSplitter::Rewrite(const Stage& stage, bool is_first, const std::vector<std::string_view>& input,
+                           std::string* buffer, std::vector<std::string_view>* words) {
+  std::string text;
+  std::vector<size_t> ends;
+  for (const std::string_view piece : input) {
+    const size_t begin = text.size();
+    if (stage.kind == Stage::Kind::kPrefixSpace) {
+      if (piece.front() != ' ') text += ' ';
+      text += piece;
+    } else {
+      const std::string& mark = stage.replacement;
+      const bool has_one = piece.starts_with(mark) || piece.starts_with(' ');
+      const bool may_prepend = stage.prepend == Prepend::kAlways || (stage.prepend == Prepend::kFirst && is_first);
+      if (may_prepend && !has_one) text += mark;
+      for (const char c : piece) {
+        if (c == ' ') {
+          text += mark;
+        } else {
+          text += c;
+        }
+      }
+      for (size_t at = begin + 1; stage.cuts && (at = text.find(mark, at)) != std::string::npos; at += mark.size()) {
+        ends.push_back(at);
+      }
+    }
+    is_first = false;
+    ends.push_back(text.size());
+  }
+  *buffer = std::move(text);
+  size_t begin = 0;
+  for (const size_t end : ends) {
+    words->push_back(std::string_view(*buffer).substr(begin, end - begin));
+    begin = end;
+  }
+}
+
+void WordSplitter::Cut(const Stage& stage, std::string_view piece, std::vector<std::string_view>* words) {
+  const bool joins = stage.keep == Keep::kWithPrevious || stage.keep == Keep::kWithPreviousInverted;
+  const size_t first_word = words->size();
+  bool last_joined = false;
+  const auto emit = [&](size_t begin, size_t end, bool is_match) {
+    if (begin == end || (stage.keep == Keep::kBetween && is_match) || (stage.keep == Keep::kMatches && !is_match)) {
+      return;
+    }
+    // Of several that belong to what lies before, one after the other, the first does.
+    const bool belongs = joins && is_match == (stage.keep == Keep::kWithPrevious);
+    if (belongs && !last_joined && words->size() > first_word) {
+      std::string_view& before = words->back();
+      before = {before.data(), before.size() + end - begin};
+    } else {
+      words->push_back(piece.substr(begin, end - begin));
+    }
+    last_joined = belongs;
+  };
+  size_t done = 0, from = 0, begin = 0, end = 0;
+  while (from <= piece.size() && stage.pattern->Find(piece, from, &begin, &end)) {
+    if (begin == end) {  // An empty match only cuts; the search goes on behind the next character.
+      emit(done, begin, false);
+      done = begin;
+      if (begin >= piece.size()) break;
+      from = begin + Utf8Length(static_cast<unsigned char>(piece[begin]));
+      continue;
+    }
+    emit(done, begin, false);
+    emit(begin, end, true);
+    done = from = end;
+  }
+  emit(done, piece.size(), false);
+}
+
+void WordSplitter::Split(std::string_view text, bool is_first, std::string* buffer,
+                         std::vector<std::string_view>* words) const {
   words->clear();
   if (text.empty()) return;
   words->push_back(text);
@@ -169,54 +245,40 @@ void WordSplitter::Split(std::string_view text, std::string* buffer, std::vector
   for (const Stage& stage : stages_) {
     input.swap(*words);
     words->clear();
-    if (stage.kind == Stage::Kind::kPrefixSpace) {
-      std::string spaced;
-      std::vector<size_t> ends;
-      for (const std::string_view piece : input) {
-        if (piece.front() != ' ') spaced += ' ';
-        spaced += piece;
-        ends.push_back(spaced.size());
-      }
-      *buffer = std::move(spaced);
-      size_t begin = 0;
-      for (const size_t end : ends) {
-        words->push_back(std::string_view(*buffer).substr(begin, end - begin));
-        begin = end;
-      }
+    if (stage.kind != Stage::Kind::kPattern) {
+      Rewrite(stage, is_first, input, buffer, words);
       continue;
     }
-    for (const std::string_view piece : input) {
-      const auto emit = [&](size_t begin, size_t end, bool is_match) {
-        if (begin == end || (stage.keep == Keep::kBetween && is_match) || (stage.keep == Keep::kMatches && !is_match)) {
-          return;
-        }
-        words->push_back(piece.substr(begin, end - begin));
-      };
-      size_t done = 0, from = 0, begin = 0, end = 0;
-      while (from <= piece.size() && stage.pattern->Find(piece, from, &begin, &end)) {
-        if (begin == end) {  // An empty match only cuts; the search goes on behind the next character.
-          emit(done, begin, false);
-          done = begin;
-          if (begin >= piece.size()) break;
-          from = begin + Utf8Length(static_cast<unsigned char>(piece[begin]));
-          continue;
-        }
-        emit(done, begin, false);
-        emit(begin, end, true);
-        done = from = end;
-      }
-      emit(done, piece.size(), false);
-    }
+    for (const std::string_view piece : input) Cut(stage, piece, words);
+    is_first = is_first && !words->empty() && words->front().data() == input.front().data();
   }
 }
+
+namespace {
+
+const char* KeepName(WordSplitter::Keep keep) {
+  switch (keep) {
+    case WordSplitter::Keep::kBoth: return "both ";
+    case WordSplitter::Keep::kBetween: return "between ";
+    case WordSplitter::Keep::kMatches: return "matches ";
+    case WordSplitter::Keep::kWithPrevious: return "with previous ";
+    case WordSplitter::Keep::kWithPreviousInverted: return "between with previous ";
+  }
+  return "";
+}
+
+}  // namespace
 
 std::string WordSplitter::Description() const {
   std::string text;
   for (const Stage& stage : stages_) {
     if (stage.kind == Stage::Kind::kPrefixSpace) {
       text += "prefix space\n";
+    } else if (stage.kind == Stage::Kind::kMetaspace) {
+      text += "metaspace " + stage.replacement + std::to_string(static_cast<int>(stage.prepend)) +
+              (stage.cuts ? " cuts\n" : "\n");
     } else {
-      text += stage.keep == Keep::kBoth ? "both " : stage.keep == Keep::kBetween ? "between " : "matches ";
+      text += KeepName(stage.keep);
       text += std::to_string(stage.pattern->text().size()) + " " + stage.pattern->text() + "\n";
     }
   }

@@ -36,6 +36,8 @@ class WordSplitter {
     kBoth,     ///< Matches and what lies between are words ("Isolated").
     kBetween,  ///< Only what lies between matches ("Removed").
     kMatches,  ///< Only matches ("Removed", inverted).
+    kWithPrevious,  ///< A match belongs to what lies before it ("MergedWithPrevious").
+    kWithPreviousInverted,  ///< What lies between belongs to the match before it.
   };
 
   void AddPattern(std::string_view pattern, Keep keep, const std::string& where);
@@ -43,23 +45,37 @@ class WordSplitter {
   /// A space is put before every word of this stage that does not begin with one.
   void AddPrefixSpace();
 
-  /// Cuts `text` into words: views of `text` or of `buffer`.
-  void Split(std::string_view text, std::string* buffer, std::vector<std::string_view>* words) const;
+  /// Which pieces get a replacement in front, if they do not begin with one.
+  enum class Prepend { kNever, kFirst, kAlways };
+  /// Each space becomes `replacement`, and each piece of this stage may be cut before every replacement.
+  void AddMetaspace(std::string replacement, Prepend prepend, bool cuts);
+
+  /// Cuts `text` into words: views of `text` or of `buffer`. `is_first`: it stands at the beginning of what is encoded.
+  void Split(std::string_view text, bool is_first, std::string* buffer, std::vector<std::string_view>* words) const;
 
   /// For the digest: stage by stage.
   std::string Description() const;
 
  private:
   struct Stage {
-    enum class Kind { kPattern, kPrefixSpace } kind = Kind::kPattern;
+    enum class Kind { kPattern, kPrefixSpace, kMetaspace } kind = Kind::kPattern;
     Keep keep = Keep::kBoth;
     std::shared_ptr<const WordPattern> pattern;
+    std::string replacement{};
+    Prepend prepend = Prepend::kNever;
+    bool cuts = false;
   };
+  static void Cut(const Stage& stage, std::string_view piece, std::vector<std::string_view>* words);
+  static void Rewrite(const Stage& stage, bool is_first, const std::vector<std::string_view>& input,
+                      std::string* buffer, std::vector<std::string_view>* words);
   std::vector<Stage> stages_;
 };
 
 /// GPT-2's word pattern, which ByteLevel with use_regex applies.
 extern const char kGpt2WordPattern[];
+
+/// Bytes of the character that begins with this byte.
+inline size_t Utf8Length(unsigned char lead) { return lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4; }
 
 /// True if `text` begins, or ends, with a letter, mark, digit or connector.
 bool BeginsWithWordCharacter(std::string_view text);

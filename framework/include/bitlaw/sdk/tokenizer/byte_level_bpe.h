@@ -25,25 +25,29 @@ struct BITLAW_EXPORT SpecialTokenIds {
 
 /// The tokenizer.ggml.* fields of a GGUF file. The views must live until FromGguf() returns.
 struct BITLAW_EXPORT GgufVocabulary {
-  std::string model;                     ///< tokenizer.ggml.model: "gpt2" is byte-level BPE.
+  std::string model;                     ///< tokenizer.ggml.model: "gpt2" is byte-level BPE, "llama" SentencePiece's.
   std::string pre;                       ///< tokenizer.ggml.pre: "smollm", "llama-bpe", ...; "": the file has none.
   std::vector<std::string_view> tokens;  ///< [V]
-  std::vector<std::string_view> merges;  ///< "left right", most important first.
+  std::vector<std::string_view> merges;  ///< "left right", most important first; of "gpt2".
+  std::vector<float> scores;             ///< [V] Of "llama": of two joins that of the higher score goes first.
   std::vector<int32_t> token_types;      ///< [V] or empty; 3 is a control token, 4 one that the user defined, 5 none.
   SpecialTokenIds special;               ///< bos_token_id, eos_token_id; eot_token_id and the like in `stop`.
-  std::optional<bool> add_bos, add_eos;  ///< add_bos_token, add_eos_token; null: what the `pre` implies.
+  std::optional<bool> add_bos, add_eos;  ///< add_bos_token, add_eos_token; null: what `pre` or `model` imply.
+  std::optional<bool> add_space_prefix;  ///< Of "llama": a space is put in front of a text. Null: it is.
 };
 
-/// Byte-level byte-pair encoding: the tokenizer of GPT-2, Llama 3, Qwen, SmolLM and their like.
+/// Byte-pair encoding of two kinds: of bytes, as GPT-2, Llama 3, Qwen and SmolLM have it, and of characters, as
+/// SentencePiece makes it for Llama 2, Mistral, Gemma and Phi-3: a space is written "\u2581", and a character that the
+/// vocabulary lacks becomes the tokens of its bytes ("<0xE2>") or the unknown one.
 ///
-/// Text is cut at added tokens, normalized (nothing or NFC), cut into words by the tokenizer's own patterns,
-/// and each word's bytes are joined pair by pair, best rank first, leftmost of equals.
+/// Text is cut at added tokens, normalized, cut into words by the tokenizer's own patterns, and each word's bytes or
+/// characters are joined pair by pair, best rank first, leftmost of equals.
 ///
 /// Encode and Decode give exactly what the public tokenizers library gives for the same tokenizer.json.
 /// Unicode tables are those of PCRE2 and utf8proc: characters younger than these may be cut differently.
 ///
 /// Errors   Error(kIo) for a file that is not what it says, with the offending value; Error(kUnsupported) that
-///          names a piece of the tokenizer that is not byte-level BPE; Error(kBudget) if a pattern of the file
+///          names a piece of the tokenizer that is neither; Error(kBudget) if a pattern of the file
 ///          needs more steps on a text than PCRE2 allows.
 /// Threads  Const calls are safe from several threads. A bounded cache remembers the ids of words seen.
 /// Source   Sennrich et al. 2016, arXiv:1508.07909; Radford et al. 2019 for bytes and the word pattern.
@@ -51,9 +55,11 @@ class BITLAW_EXPORT ByteLevelBpe : public Tokenizer {
  public:
   /// From a Hugging Face tokenizer.json.
   ///
-  /// Read: added_tokens with all their flags; normalizer null, NFC or a Sequence of these; pre_tokenizer ByteLevel,
-  /// Split by Regex or String (Isolated or Removed, inverted or not), Digits, or a Sequence that ends in ByteLevel;
-  /// model BPE; post_processor null, ByteLevel, TemplateProcessing or a Sequence of these; decoder ByteLevel.
+  /// Read: added_tokens with all their flags; normalizer null, NFC, Prepend, Replace of a String, or a Sequence of
+  /// these; pre_tokenizer ByteLevel, Split by Regex or String (Isolated, Removed or MergedWithPrevious, inverted or
+  /// not), Digits, Metaspace, or a Sequence of these, of bytes one that ends in ByteLevel; model BPE; post_processor
+  /// null, ByteLevel, TemplateProcessing or a Sequence of these; decoder ByteLevel, or of characters Replace of a
+  /// String, ByteFallback, Fuse, Strip of leading characters, Metaspace, or a Sequence of these.
   /// Settings for truncation and padding are left out of account.
   ///
   /// Beside the file tokenizer_config.json is read, special_tokens_map.json and added_tokens.json, as transformers 5
@@ -70,8 +76,9 @@ class BITLAW_EXPORT ByteLevelBpe : public Tokenizer {
   static std::unique_ptr<ByteLevelBpe> FromTokenizerJsonText(std::string_view text, const std::string& origin,
                                                              const SpecialTokenIds& special = {});
 
-  /// From the metadata of a GGUF file. Error(kUnsupported) for another model than "gpt2" and for a
-  /// `pre` that is unknown, absent, or "default", which names no pattern.
+  /// From the metadata of a GGUF file. Error(kUnsupported) for another model than "gpt2" and "llama" and, of "gpt2",
+  /// for a `pre` that is unknown, absent, or "default", which names no pattern. Of "llama" two neighbours are joined
+  /// where the vocabulary has what they make.
   static std::unique_ptr<ByteLevelBpe> FromGguf(const GgufVocabulary& vocabulary, const std::string& origin);
 
   /// The values of tokenizer.ggml.pre that FromGguf() knows.
