@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kEpoch = 6;
 constexpr const char* kDigest =
-    "a19366bc062f8580b6f939f8e21c65626c2ec13cff85aecca268108f1e0964ba";
+    "0d930a659344d4c3bef8fb4b9c7d891f02d16eb4390852c65a002f17fc5e1bd5";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {

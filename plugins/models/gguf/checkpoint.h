@@ -10,6 +10,8 @@
 
 namespace bitlaw {
 
+struct GgufArchitecture;
+
 /// A GGUF file as the weights of a decoder, under the names and in the row order of Hugging Face checkpoints.
 ///
 /// llama.cpp stores the query and key rows of the llama architecture with the two halves of each head interleaved
@@ -29,12 +31,28 @@ class GgufCheckpoint : public WeightSource {
   at::Tensor Load(const std::string& name, at::ScalarType dtype) const override;
 
  private:
+  /// A stored tensor, or some of its rows.
+  struct Place {
+    const GgufTensor* tensor = nullptr;
+    std::vector<int64_t> shape{};
+    int64_t first_row = 0;
+  };
+  // Of config.cc.
+  void ReadArchitecture();
   void ReadConfig();
+  void ReadBlocks();
+  void ReadScales();
   void ReadRope();
+  bool ReadLongRope();
+  std::vector<float> TakeRotaryNumbers(const std::string& name, int64_t dims);
   void RefuseUnknownMath() const;
+
+  void SplitProjections();
+
   GgufFile file_;
+  const GgufArchitecture* architecture_ = nullptr;
   DecoderConfig config_;
-  std::map<std::string, const GgufTensor*> tensors_;  ///< By Hugging Face name.
+  std::map<std::string, Place> tensors_;  ///< By Hugging Face name.
 };
 
 /// The tokenizer from the tokenizer.ggml.* metadata.

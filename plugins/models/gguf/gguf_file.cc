@@ -372,4 +372,13 @@ std::optional<std::vector<int32_t>> GgufFile::Ints(const std::string& key) const
   return values;
 }
 
+std::optional<std::vector<float>> GgufFile::Reals(const std::string& key) const {
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return std::nullopt;
+  if (entry->type != kArray || entry->element_type != kFloat32) WrongType(key, *entry, "an array of float32");
+  std::vector<float> values(entry->count);
+  if (!values.empty()) std::memcpy(values.data(), file_->bytes() + entry->offset_bytes, entry->count * 4);
+  return values;
+}
+
 }  // namespace bitlaw

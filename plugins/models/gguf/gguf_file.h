@@ -57,6 +57,7 @@ class GgufFile {
   std::optional<std::string_view> String(const std::string& key) const;
   std::optional<std::vector<std::string_view>> Strings(const std::string& key) const;
   std::optional<std::vector<int32_t>> Ints(const std::string& key) const;
+  std::optional<std::vector<float>> Reals(const std::string& key) const;  ///< Of float32.
 
  private:
   class Reader;
