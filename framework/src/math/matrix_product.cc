@@ -168,7 +168,8 @@ thread_local int g_rows_by_themselves = 0;
 int64_t RowSlabs(int64_t rows) {
   const int64_t threads = at::get_num_threads();
   if (g_rows_by_themselves > 0) {
-    return std::max({std::min(threads, rows / kLeastAloneRows), (rows + kMostSlabRows - 1) / kMostSlabRows, int64_t{1}});
+    return std::max({std::min(threads, rows / kLeastAloneRows), (rows + kMostSlabRows - 1) / kMostSlabRows,
+                     int64_t{1}});
   }
   if (threads == 1 || rows < threads * kLeastSlabRows) return 1;
   return std::max(threads, (rows + kMostSlabRows - 1) / kMostSlabRows);

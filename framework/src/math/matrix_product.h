@@ -17,9 +17,9 @@ namespace bitlaw {
 /// Threads: those of the tensor library. The same inputs give the same bytes.
 BITLAW_EXPORT at::Tensor TimesTransposed(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 
-/// While one lives, a row of what TimesTransposed() gives this thread depends on that row alone, in float32 on the CPU: not on
-/// how many rows there are, nor on the number of threads. Products of few rows then take longer: a thread takes 16 rows
-/// at least, fewer are filled up with zeros.
+/// While one lives, a row of what TimesTransposed() gives this thread depends on that row alone, in float32 on the CPU:
+/// not on how many rows there are, nor on the number of threads. Products of few rows then take longer: a thread takes
+/// 16 rows at least, fewer are filled up with zeros.
 class BITLAW_EXPORT RowsByThemselves {
  public:
   RowsByThemselves();

@@ -77,7 +77,8 @@ void InstallOtherWeights(Block& block, const QuantizedModel& quantized) {
   for (const auto& [name, held] : block.other_weights()) block.SetOtherWeight(name, *OtherWeight(quantized, name));
 }
 
-void InstallLayers(Block& block, const LayersByName& layers, const QuantizedModel& quantized, const ReadQuantized& read) {
+void InstallLayers(Block& block, const LayersByName& layers, const QuantizedModel& quantized,
+                   const ReadQuantized& read) {
   for (int stage = 0; stage < block.num_stages(); ++stage) {
     for (Linear* linear : block.stage_linears(stage)) {
       const size_t place = layers.at(linear->shape().name);

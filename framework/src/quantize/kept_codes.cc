@@ -81,8 +81,13 @@ struct KeptCodes::Copier {
     c10::Event written;  // After what fills its tensors.
   };
 
-  Copier(const at::Device& given_device, CodesDigest& given_digest, const std::function<void(QuantizedLayer&)>& given_take)
-      : device(given_device), digest(given_digest), take(given_take), streams(given_device.type()), thread([this] { Run(); }) {}
+  Copier(const at::Device& given_device, CodesDigest& given_digest,
+         const std::function<void(QuantizedLayer&)>& given_take)
+      : device(given_device),
+        digest(given_digest),
+        take(given_take),
+        streams(given_device.type()),
+        thread([this] { Run(); }) {}
 
   void Run() {
     try {

@@ -23,9 +23,9 @@ class CodesDigest {
   Digest digest_;
 };
 
-/// Brings the codes of layers from the device where they were found to the host, into their digest, and to whoever takes them,
-/// beside the work on the layers that follow: a thread of its own copies on a stream of its own. With codes of the host it
-/// does so at once.
+/// Brings the codes of layers from the device where they were found to the host, into their digest, and to whoever
+/// takes them, beside the work on the layers that follow: a thread of its own copies on a stream of its own. With codes
+/// of the host it does so at once.
 class KeptCodes {
  public:
   /// `take`: QuantizeSettings::take_codes; outlives this.
@@ -37,8 +37,8 @@ class KeptCodes {
   /// Takes the tensors of `layer`. A few layers may wait at a time; then this waits too.
   void Keep(QuantizedLayer& layer);
 
-  /// Gives the tensors that were not taken back to `layers`, those that were kept in their order, on the host. Throws what
-  /// the thread threw.
+  /// Gives the tensors that were not taken back to `layers`, those that were kept in their order, on the host. Throws
+  /// what the thread threw.
   void Finish(std::vector<QuantizedLayer>& layers);
 
   /// What Finish() has seen.

@@ -49,8 +49,9 @@ struct BITLAW_EXPORT QuantizeSettings {
   /// Whether the next block is read while one is quantized, and alike experts are quantized together where the quantizer
   /// can. Codes are the same; without, memory is less by a block and by what experts take together.
   bool overlaps = true;
-  /// Called with each layer in the order of the result, its codes found and on the host; may take its tensors or drop them
-  /// (DropTensors), and then the result is without. Null: the result has all. On a device it is called from another thread.
+  /// Called with each layer in the order of the result, its codes found and on the host; may take its tensors or drop
+  /// them (DropTensors), and then the result is without. Null: the result has all. On a device it is called from
+  /// another thread.
   std::function<void(QuantizedLayer&)> take_codes{};
   /// Where statistics of the unquantized model (SequentialUnit::kNone) are kept for further recipes, and found if an earlier
   /// one kept them; null: nowhere. `kept_key` is what they depend on beside the recipe: the model's weights, the text, device
@@ -135,8 +136,8 @@ BITLAW_EXPORT void DropTensors(QuantizedLinear& linear);
 /// The i-th layer of a QuantizedModel, tensors included, where its own linear is without.
 using ReadQuantized = std::function<QuantizedLinear(size_t layer)>;
 
-/// Installs what was quantized before into a model of the same layers, `read` one at a time where it is given. Error(kIo)
-/// naming `origin` with every layer that is missing, left over or of another shape.
+/// Installs what was quantized before into a model of the same layers, `read` one at a time where it is given.
+/// Error(kIo) naming `origin` with every layer that is missing, left over or of another shape.
 BITLAW_EXPORT void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::string& origin,
                                     const ReadQuantized& read = {});
 

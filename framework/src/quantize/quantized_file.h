@@ -30,9 +30,9 @@ struct BITLAW_EXPORT QuantizedFile {
 /// Errors: Error(kIo).
 BITLAW_EXPORT void SaveQuantized(const std::filesystem::path& path, const QuantizedModel& model, const Value& about);
 
-/// Writes the same file layer by layer as they come, so that tensors of one layer at a time are in memory. They wait in a
-/// nameless file beside `path`, since a safetensors file begins with what is known only at the end: for a moment the disk
-/// holds them twice.
+/// Writes the same file layer by layer as they come, so that tensors of one layer at a time are in memory. They wait in
+/// a nameless file beside `path`, since a safetensors file begins with what is known only at the end: for a moment the
+/// disk holds them twice.
 class BITLAW_EXPORT QuantizedFileWriter {
  public:
   /// Error(kIo) where `path` cannot be written.

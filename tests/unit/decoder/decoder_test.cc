@@ -221,7 +221,8 @@ class MappedEmbedding : public RandomWeights {
 
 class DecoderOfAFile : public FileTest {};
 
-// The rows of a mapped embedding are given back with the blocks; one that was converted would cost too much to make again.
+// The rows of a mapped embedding are given back with the blocks; one that was converted would cost too much to make
+// again.
 TEST_F(DecoderOfAFile, DropsWhatItReadOfTheEmbedding) {
   const auto file = MappedFile::Open(Write("embedding", std::string(40 * 32 * 4, '\0')));
   for (const auto& [dtype, loads] : {std::pair(Dtype::kFloat32, 2), {Dtype::kBFloat16, 1}}) {

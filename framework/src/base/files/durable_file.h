@@ -10,8 +10,8 @@
 namespace bitlaw {
 
 /// A file that is written piece by piece and then there at once: a temporary file in the same folder until Commit(),
-/// which returns when it is on the disk under its name. Killed at any moment, `path` holds either what it held before or all
-/// of it; what is not committed is removed. Folders and errors as WriteDurably().
+/// which returns when it is on the disk under its name. Killed at any moment, `path` holds either what it held before
+/// or all of it; what is not committed is removed. Folders and errors as WriteDurably().
 class BITLAW_EXPORT DurableFile {
  public:
   explicit DurableFile(std::filesystem::path path, const std::filesystem::path& within = {});
@@ -27,8 +27,8 @@ class BITLAW_EXPORT DurableFile {
   int descriptor_ = -1;
 };
 
-/// Bytes that wait on the disk for a file that they will be part of, in a file without a name in `folder`, which is made
-/// if it is missing. It ends with this object or its process. Error(kIo) with the system's reason.
+/// Bytes that wait on the disk for a file that they will be part of, in a file without a name in `folder`, which is
+/// made if it is missing. It ends with this object or its process. Error(kIo) with the system's reason.
 class BITLAW_EXPORT WaitingBytes {
  public:
   explicit WaitingBytes(std::filesystem::path folder);

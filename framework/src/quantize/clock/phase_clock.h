@@ -18,8 +18,9 @@ inline double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// What phases of work on a device take: the device's own time of what it is given in them, known once it is done. Nobody
-/// waits for that; where there are no events, each phase begins and ends with waiting. On the host times are known at once.
+/// What phases of work on a device take: the device's own time of what it is given in them, known once it is done.
+/// Nobody waits for that; where there are no events, each phase begins and ends with waiting. On the host times are
+/// known at once.
 class PhaseClock {
  public:
   struct Span {
@@ -54,7 +55,8 @@ class PhaseClock {
     }
   }
 
-  /// Adds the time of a span that has ended, times `factor`, to `sum`: now or in Settle(). `sum` stays in its place until then.
+  /// Adds the time of a span that has ended, times `factor`, to `sum`: now or in Settle(). `sum` stays in its place
+  /// until then.
   void Add(const Span& span, double factor, double& sum) {
     if (!events_) {
       sum += factor * span.elapsed_s;

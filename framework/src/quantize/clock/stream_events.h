@@ -8,8 +8,8 @@
 
 namespace bitlaw {
 
-/// Marks in the order of what a device is given to do, and the time that it took from one to another. To make a mark waits for
-/// nothing.
+/// Marks in the order of what a device is given to do, and the time that it took from one to another. To make a mark
+/// waits for nothing.
 class BITLAW_EXPORT StreamEvents {
  public:
   class Mark {
@@ -24,7 +24,8 @@ class BITLAW_EXPORT StreamEvents {
   virtual double SecondsBetween(const Mark& first, const Mark& second) = 0;
 };
 
-/// Marks in the stream that computes on `device`. Null on the host, and with libtorch before 2.3, whose events have no times.
+/// Marks in the stream that computes on `device`. Null on the host, and with libtorch before 2.3, whose events have no
+/// times.
 BITLAW_EXPORT std::unique_ptr<StreamEvents> EventsOf(const at::Device& device);
 
 }  // namespace bitlaw

@@ -11,8 +11,8 @@
 namespace bitlaw {
 namespace {
 
-// What a tensor holds of a mapping for as long as it or any view of it lives. Its pages are given back then: blocks that were
-// dropped do not fill memory.
+// What a tensor holds of a mapping for as long as it or any view of it lives. Its pages are given back then: blocks
+// that were dropped do not fill memory.
 struct HeldPages {
   std::shared_ptr<const MappedFile> file;
   uint64_t offset_bytes, size_bytes;
