@@ -254,6 +254,40 @@ def model_seeds():
     added = [{"id": 4, "content": "<s>", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}]
     put("hf_folder", "llama", dump(config), dump({"eos_token_id": 4, "bos_token_id": 4}), dump({"bos_token": "<s>", "eos_token": "<s>"}),
         dump(short_tokenizer(added_tokens=added)), safetensors(header, bytes(at)))
+    # The same with one layer that another program quantized.
+    weight = "model.layers.0.mlp.gate_proj.weight"
+    stored = {"gptq": ({"quant_method": "gptq", "bits": 8, "group_size": 4, "sym": False, "desc_act": True},
+                       {"qweight": ("I32", [1, 4]), "qzeros": ("I32", [1, 1]), "scales": ("F16", [1, 4]), "g_idx": ("I32", [4])}),
+              "pack_quantized": (compressed_tensors("pack-quantized", 4, "int", False),
+                                 {"weight_packed": ("I32", [4, 1]), "weight_shape": ("I64", [2]), "weight_scale": ("F16", [4, 1]),
+                                  "weight_zero_point": ("I32", [1, 1])}),
+              "float_quantized": (compressed_tensors("float-quantized", 8, "float", True),
+                                  {"weight": ("F8_E4M3", [4, 4]), "weight_scale": ("F32", [4, 1])})}
+    sizes = {"I32": 4, "I64": 8, "F16": 2, "F8_E4M3": 1, "F32": 4}
+    for name, (quantization, parts) in stored.items():
+        tensors, at = {}, 0
+        for tensor, shape in shapes.items():
+            kinds = {tensor: ("F32", shape)}
+            if tensor == weight:
+                kinds = {tensor[:-len("weight")] + part: kind for part, kind in parts.items()}
+            for part, (dtype, of) in kinds.items():
+                size = sizes[dtype]
+                for n in of:
+                    size *= n
+                tensors[part] = {"dtype": dtype, "shape": of, "data_offsets": [at, at + size]}
+                at += size
+        data = bytearray(at)
+        if name == "pack_quantized":
+            begin = tensors[weight[:-len("weight")] + "weight_shape"]["data_offsets"][0]
+            data[begin:begin + 16] = (4).to_bytes(8, "little") * 2
+        put("hf_folder", name, dump({**config, "quantization_config": quantization}), "{}", "{}",
+            dump(short_tokenizer(added_tokens=added)), safetensors(tensors, bytes(data)))
+
+
+def compressed_tensors(format, bits, kind, symmetric):
+    weights = {"num_bits": bits, "type": kind, "symmetric": symmetric, "strategy": "channel"}
+    return {"quant_method": "compressed-tensors", "format": format, "config_groups": {"group_0": {
+        "targets": ["re:.*gate_proj", "Linear"], "weights": weights, "input_activations": None}}}
 
 
 def spec_seeds():

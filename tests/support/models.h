@@ -11,7 +11,7 @@
 namespace bitlaw {
 
 /// A model backend, "hf" or "gguf", from the built plugin. The host lives as long as the process.
-inline std::unique_ptr<ModelBackend> MakeModelBackend(const std::string& name) {
+inline std::unique_ptr<ModelBackend> MakeModelBackend(const std::string& name, const Value::Map& options = {}) {
   static PluginHost* host = [] {
     auto* made = new PluginHost(OwnFingerprint());
     for (const char* plugin : {"hf", "gguf"}) {
@@ -20,7 +20,7 @@ inline std::unique_ptr<ModelBackend> MakeModelBackend(const std::string& name) {
     return made;
   }();
   const Component& component = host->Find(ComponentKind::kModel, name);
-  return host->MakeModelBackend(name, component.schema.Resolve(Value(), component.full_name()));
+  return host->MakeModelBackend(name, component.schema.Resolve(Value(options), component.full_name()));
 }
 
 }  // namespace bitlaw

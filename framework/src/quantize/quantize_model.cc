@@ -361,6 +361,10 @@ double QuantizedLayer::diagnostic(std::string_view name) const {
 
 QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const TokenSequences* calibration,
                              const QuantizeSettings& settings, const QuantizeCallback& callback) {
+  if (const auto& stored = model.summary().stored_quantization) {
+    throw Error(ErrorKind::kUnsupported, model.summary().name + ": its weights are quantized already (" + stored->method +
+                                             "), and nothing is quantized twice. Use the original checkpoint.");
+  }
   if (recipe.quantizer != nullptr) CheckSupported(model, *recipe.quantizer);
   return WithTorchErrors(model.summary().name, [&] {
     const at::NoGradGuard no_grad;

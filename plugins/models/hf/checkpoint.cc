@@ -41,8 +41,10 @@ const char* LongName(const std::string& dtype) {
 
 }  // namespace
 
-HfCheckpoint::HfCheckpoint(const fs::path& path)
+HfCheckpoint::HfCheckpoint(const fs::path& path, bool weights_only)
     : config_(ReadHfConfig(ReadJsonMap(path / "config.json", kMaxConfigBytes), path / "config.json")), folder_(path) {
+  const Value* quantization = folder_.config().Find("quantization_config");
+  if (quantization != nullptr && !quantization->is_null()) quantized_.emplace(folder_, config_, weights_only);
   CheckDtypes();
   CheckFusedExperts();
   CheckTiedHead();
@@ -50,11 +52,12 @@ HfCheckpoint::HfCheckpoint(const fs::path& path)
 
 void HfCheckpoint::CheckDtypes() const {
   for (const auto& [name, tensor] : folder_.tensors()) {
-    if (WeightDtype(tensor.entry.dtype)) continue;
+    if (WeightDtype(tensor.entry.dtype) || (quantized_ && quantized_->IsPart(name))) continue;
     throw Error(ErrorKind::kUnsupported, tensor.file->path().string() + ": tensor '" + tensor.entry.name + "' has dtype " +
                                              tensor.entry.dtype +
                                              ". Weights must be F64, F32, F16 or BF16; integers and smaller floats "
-                                             "belong to quantized checkpoints. Use the original one.");
+                                             "belong to quantized checkpoints, whose config.json says so in "
+                                             "quantization_config. Use the original one.");
   }
 }
 
@@ -77,6 +80,7 @@ void HfCheckpoint::CheckTiedHead() const {
   const auto& tensors = folder_.tensors();
   const auto embedding = tensors.find(kEmbedding), head = tensors.find(kHead);
   if (!config_.tied_head || embedding == tensors.end() || head == tensors.end()) return;
+  if (quantized_ && (quantized_->IsPart(kEmbedding) || quantized_->IsPart(kHead))) return;
   const SafetensorsEntry &e = embedding->second.entry, &h = head->second.entry;
   if (e.shape != h.shape || e.shape.size() != 2) return;  // Reported with the other tensors.
   if (e.dtype == h.dtype && std::memcmp(embedding->second.file->bytes() + e.offset_bytes,
@@ -107,11 +111,20 @@ void HfCheckpoint::CheckTiedHead() const {
 
 std::vector<StoredTensor> HfCheckpoint::tensors() const {
   std::vector<StoredTensor> stored;
-  for (const auto& [name, place] : folder_.tensors()) stored.push_back({name, place.entry.shape, LongName(place.entry.dtype)});
+  if (quantized_) stored = quantized_->tensors();
+  for (const auto& [name, place] : folder_.tensors()) {
+    if (quantized_ && quantized_->IsPart(name)) continue;
+    stored.push_back({name, place.entry.shape, LongName(place.entry.dtype)});
+  }
   return stored;
 }
 
+std::optional<ActivationGrid> HfCheckpoint::InputGrid(const std::string& layer) const {
+  return quantized_ ? quantized_->InputGrid(layer) : std::nullopt;
+}
+
 at::Tensor HfCheckpoint::Load(const std::string& name, at::ScalarType dtype) const {
+  if (quantized_ && quantized_->Has(name)) return quantized_->Load(name).to(dtype);
   const HfFolder::Tensor& place = folder_.tensors().at(name);
   return MappedTensor(place.file, place.entry.offset_bytes, place.entry.shape, *WeightDtype(place.entry.dtype), dtype);
 }

@@ -174,11 +174,6 @@ void ReadScales(const Fields& fields, const Architecture& architecture, DecoderC
 
 // What would change the numbers and this decoder does not compute.
 void RefuseUnknownMath(const Fields& fields) {
-  if (fields.Find("quantization_config") != nullptr) {
-    fields.Unsupported(
-        "'quantization_config' says that the weights are quantized already. Use the original checkpoint, so that the "
-        "baseline is one.");
-  }
   if (fields.Find("use_bidirectional_attention") != nullptr && fields.BoolOr("use_bidirectional_attention", false)) {
     fields.Unsupported("use_bidirectional_attention is true. Only causal models are supported.");
   }

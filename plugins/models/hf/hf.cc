@@ -17,7 +17,15 @@ std::string FolderName(const fs::path& path) {
 }
 
 ModelSummary Summary(const HfCheckpoint& checkpoint, const fs::path& path) {
-  return SummarizeDecoder(checkpoint.config(), checkpoint.tensors(), FolderName(path), path.string());
+  ModelSummary summary =
+      SummarizeDecoder(checkpoint.config(), checkpoint.tensors(), FolderName(path), path.string());
+  if (const QuantizedWeights* quantized = checkpoint.quantized()) {
+    summary.stored_quantization = quantized->Describe(summary);
+    summary.baseline_note = quantized->Note();
+    summary.factors.push_back({"stored_method", "", "", "Which program's format the weights were quantized in.",
+                               FactorRole::kOther, summary.stored_quantization->method, {}});
+  }
+  return summary;
 }
 
 }  // namespace
@@ -37,14 +45,23 @@ std::string HfBackend::ExplainUnsupported(const fs::path& path) const {
   }
 }
 
-ModelSummary HfBackend::Inspect(const fs::path& path) const { return Summary(HfCheckpoint(path), path); }
+OptionSchema HfBackend::Schema() {
+  OptionSchema schema;
+  schema.Bool("weights_only")
+      .Default(false)
+      .Doc("Of a checkpoint whose inputs, keys or values are quantized in a way that is not computed here: evaluate its "
+           "weights alone.");
+  return schema;
+}
 
-std::vector<fs::path> HfBackend::Files(const fs::path& path) const { return HfCheckpoint(path).files(); }
+ModelSummary HfBackend::Inspect(const fs::path& path) const { return Summary(HfCheckpoint(path, weights_only_), path); }
+
+std::vector<fs::path> HfBackend::Files(const fs::path& path) const { return HfCheckpoint(path, weights_only_).files(); }
 
 std::unique_ptr<Tokenizer> HfBackend::OpenTokenizer(const fs::path& path) const { return OpenHfTokenizer(path); }
 
 std::unique_ptr<Model> HfBackend::Open(const fs::path& path, const ComputeSetting& compute) const {
-  auto checkpoint = std::make_unique<HfCheckpoint>(path);
+  auto checkpoint = std::make_unique<HfCheckpoint>(path, weights_only_);
   ModelSummary summary = Summary(*checkpoint, path);
   const DecoderConfig config = checkpoint->config();
   return OpenDecoder(config, std::move(summary), std::move(checkpoint), OpenHfTokenizer(path), compute);

@@ -12,8 +12,8 @@ void RegisterHf(bitlaw::Registrar& registrar) {
     about += (about.back() == ':' ? " " : ", ") + std::string(architecture.name);
   }
   registrar.Add<bitlaw::ModelBackend>(
-      {"hf", about + ".", "https://github.com/huggingface/safetensors"}, bitlaw::OptionSchema(),
-      [](const bitlaw::Options&) { return std::make_unique<bitlaw::HfBackend>(); });
+      {"hf", about + ".", "https://github.com/huggingface/safetensors"}, bitlaw::HfBackend::Schema(),
+      [](const bitlaw::Options& options) { return std::make_unique<bitlaw::HfBackend>(options); });
 }
 
 }  // namespace

@@ -75,8 +75,8 @@ TEST_F(HfBackendTest, RefusesWhatItDoesNotComputeByName) {
             "DIR/tiny/config.json: rope_parameters: rope_type 'proportional' is not supported. Supported: default, "
             "linear, llama3, yarn, dynamic, longrope.");
   EXPECT_EQ(TextWith("config.json", "\"mlp_bias\"", "\"quantization_config\": {}, \"mlp_bias\""),
-            "DIR/tiny/config.json: 'quantization_config' says that the weights are quantized already. Use the original "
-            "checkpoint, so that the baseline is one.");
+            "DIR/tiny/config.json: quantization_config: quant_method '' is not supported. Supported: gptq, awq, "
+            "compressed-tensors. Use the original checkpoint.");
   EXPECT_EQ(hf_->ExplainUnsupported(folder_ / "tiny"), "");
 }
 

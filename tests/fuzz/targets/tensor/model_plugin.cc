@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 
+#include "bitlaw/api/model.h"
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/api/tokenizer.h"
 #include "bitlaw/base/error.h"
@@ -38,6 +39,12 @@ void Inspect(const ModelBackend& backend, const fs::path& path) {
   Require(!backend.Files(path).empty(), "model: it has files");
   const auto tokenizer = backend.OpenTokenizer(path);
   tokenizer->Decode(tokenizer->Encode("Hello, world 12", true), false);
+  // Weights that another program quantized are unpacked when they are read.
+  constexpr int64_t kFewParameters = 100'000;
+  if (!summary.stored_quantization || summary.parameters_total > kFewParameters) return;
+  Require(summary.stored_quantization->bits > 0 && summary.stored_quantization->bits <= 16, "model: codes have a width");
+  const auto model = backend.Open(path, {});
+  for (int64_t i = 0; i < summary.num_blocks; ++i) model->block(i);
 }
 
 // Input: config.json, generation_config.json, tokenizer_config.json, tokenizer.json, model.safetensors.

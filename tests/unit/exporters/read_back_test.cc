@@ -1,0 +1,117 @@
+// An export, opened again, is the model that was evaluated: the same logits, bit for bit.
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+
+#include "quantize/quantize_model.h"
+#include "support/exporters.h"
+#include "support/models.h"
+#include "support/quantizers.h"
+#include "support/tiny_checkpoint.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Case {
+  const char* name;
+  const char* exporter;
+  Value::Map exporter_options;
+  const char* quantizer;
+  Value::Map options;
+  std::optional<ActivationGrid> activations;
+  Dtype dtype;
+  double bits_effective;
+};
+
+class ReadBack : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(testing::TempDir()) / "bitlaw_read_back";
+    fs::remove_all(folder_);
+    WriteTinyCheckpoint(folder_ / "from", {.blocks = 2, .kv_heads = 4});
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  static at::Tensor Logits(Model& model) {
+    const at::NoGradGuard no_grad;
+    const at::Tensor tokens = at::arange(40, at::kLong).mul(7).remainder(256).view({2, 20});
+    return model.Logits(model.Forward(tokens, {}));
+  }
+
+  static TokenSequences Calibration() {
+    TokenSequences sequences{4, 32, {}};
+    for (int32_t i = 0; i < 128; ++i) sequences.ids.push_back((i * 37 + i * i) % 256);
+    return sequences;
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(ReadBack, GivesTheLogitsThatWereEvaluatedBitForBit) {
+  const ActivationGrid tokens{.bits = 8}, asymmetric{.bits = 8, .symmetric = false},
+      fixed{.bits = 8, .per_token = false, .static_scale = 0.03};
+  const Value::Map four = {{"bits", 4}, {"group_size", 16}}, three = {{"bits", 3}, {"group_size", 16}, {"symmetric", true}},
+                   rows = {{"bits", 8}, {"group_size", "row"}, {"symmetric", true}};
+  const auto with = [](Value::Map map, const char* key, Value value) {
+    map.emplace_back(key, std::move(value));
+    return map;
+  };
+  const Value::Map first = {{"checkpoint_format", "gptq"}}, scattered = with(with(four, "act_order", true), "group_params", "ref");
+  // 4 + (16 + 4) / 16 bits; symmetric 3 + 16 / 16; of scattered groups 32 / C_out more, C_out 32 of all but
+  // gate and up: 32 bits of each of 7 rows of inputs, 32 of six and 64 of down, over 10240 weights a block.
+  const double index = 32.0 * (6 * 32 + 64) / (4 * 32 * 32 + 3 * 64 * 32);
+  const Case cases[] = {
+      {"gptq_v2 4 bits", "gptq_v2", {}, "rtn", four, {}, Dtype::kFloat32, 5.25},
+      {"gptq_v2 4 bits in bfloat16", "gptq_v2", {}, "rtn", four, {}, Dtype::kBFloat16, 5.25},
+      {"gptq_v2 3 bits", "gptq_v2", {}, "rtn", with(three, "scale_dtype", "float16"), {}, Dtype::kFloat32, 4},
+      {"gptq of the first format", "gptq_v2", first, "rtn", three, {}, Dtype::kFloat32, 4},
+      {"gptq_v2 in scattered groups", "gptq_v2", {}, "gptq", scattered, {}, Dtype::kFloat32, 5.25 + index},
+      {"compressed-tensors 4 bits", "compressed_tensors", {}, "rtn", four, {}, Dtype::kFloat32, 5.25},
+      {"compressed-tensors 3 bits", "compressed_tensors", {}, "rtn", three, {}, Dtype::kFloat32, 4},
+      {"compressed-tensors with float32 scales", "compressed_tensors", {}, "rtn", with(three, "scale_dtype", "float32"), {},
+       Dtype::kFloat32, 5},
+      {"compressed-tensors in scattered groups", "compressed_tensors", {{"g_idx", true}}, "gptq", scattered, {}, Dtype::kFloat32,
+       5.25 + index},
+      {"W8A8", "compressed_tensors", {}, "rtn", rows, tokens, Dtype::kFloat32, -1},
+      {"W8A8 asymmetric", "compressed_tensors", {}, "rtn", rows, asymmetric, Dtype::kFloat32, -1},
+      {"W8A8 of one scale", "compressed_tensors", {}, "rtn", rows, fixed, Dtype::kFloat32, -1},
+      {"W4A8", "compressed_tensors", {}, "rtn", four, tokens, Dtype::kBFloat16, 5.25},
+  };
+  for (const Case& one : cases) {
+    SCOPED_TRACE(one.name);
+    const auto hf = MakeModelBackend("hf");
+    const auto model = hf->Open(folder_ / "from", {one.dtype, "cpu"});
+    const auto quantizer = MakeQuantizer(one.quantizer, one.options);
+    QuantizeRecipe recipe;
+    recipe.quantizer = quantizer.get();
+    recipe.activations = one.activations;
+    const TokenSequences calibration = Calibration();
+    const QuantizedModel quantized = QuantizeModel(*model, recipe, &calibration, {});
+    std::vector<ExportLayer> layers;
+    for (const QuantizedLayer& layer : quantized.layers) layers.push_back({layer.shape, layer.linear});
+    const ModelSummary summary = model->summary();
+    fs::remove_all(folder_ / "to");
+    fs::create_directories(folder_ / "to");
+    MakeExporter(one.exporter, one.exporter_options)->Export(folder_ / "from", {summary, layers}, folder_ / "to");
+
+    const auto read = hf->Open(folder_ / "to", {one.dtype, "cpu"});
+    EXPECT_TRUE(Logits(*read).equal(Logits(*model)));
+    const StoredQuantization& stored = read->summary().stored_quantization.value();
+    EXPECT_DOUBLE_EQ(stored.bits, quantized.bits_requested);
+    EXPECT_DOUBLE_EQ(stored.bits_per_weight, quantized.bits_effective);
+    if (one.bits_effective > 0) {
+      EXPECT_DOUBLE_EQ(stored.bits_per_weight, one.bits_effective);
+    }
+    try {
+      QuantizeModel(*read, *quantizer, &calibration, {});
+      ADD_FAILURE() << "it was quantized twice";
+    } catch (const Error& error) {
+      EXPECT_EQ(std::string(error.what()).substr(0, 41), "to: its weights are quantized already (" + stored.method.substr(0, 2));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace bitlaw
