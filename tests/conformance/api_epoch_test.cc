@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kEpoch = 6;
 constexpr const char* kDigest =
-    "0d930a659344d4c3bef8fb4b9c7d891f02d16eb4390852c65a002f17fc5e1bd5";
+    "f348cac8bd0dcdd0dae0b5cedadb09d50745b036eb25369bf525e555e1d71efd";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {

@@ -17,6 +17,9 @@ OptionSchema EvaluateOptions::Schema() {
       "generate.");
   schema.Bool("share_prefixes").Default(defaults.share_prefixes).Doc(
       "Compute common prefixes once; false reads every request whole, for comparison.");
+  schema.Int("overlap_words").Range(0, 100).Word("none", 0).Default(defaults.overlap_words).Unit("words").Doc(
+      "Items that share so many words in a row with the trial's calibration text are counted in the record, and warned of. "
+      "none: not looked for.");
   return schema;
 }
 
@@ -27,6 +30,7 @@ EvaluateOptions EvaluateOptions::From(const Options& options) {
   result.logits_budget_bytes = options.Int("logits_budget_bytes");
   result.stream_blocks = options.Bool("stream_blocks");
   result.share_prefixes = options.Bool("share_prefixes");
+  result.overlap_words = options.Int("overlap_words");
   return result;
 }
 
@@ -35,7 +39,8 @@ Value EvaluateOptions::map() const {
                     {"kv_budget_bytes", kv_budget_bytes},
                     {"logits_budget_bytes", logits_budget_bytes},
                     {"stream_blocks", stream_blocks},
-                    {"share_prefixes", share_prefixes}};
+                    {"share_prefixes", share_prefixes},
+                    {"overlap_words", overlap_words}};
 }
 
 }  // namespace bitlaw

@@ -18,6 +18,7 @@ struct BITLAW_EXPORT EvaluateOptions {
   bool stream_blocks = false;
   bool reads_ahead = true;                    ///< Of streamed blocks: the next one while one computes. Not of a study.
   bool share_prefixes = true;                 ///< False: every request is a forward pass of its own (for comparison).
+  int64_t overlap_words = 13;                 ///< N of the n-grams that calibration text and items share; 0: not looked for.
   bool keep_samples = false;                  ///< Keep items and responses in the result.
 
   static OptionSchema Schema();               ///< Of the study's `evaluate:` map.

@@ -18,7 +18,7 @@ const std::vector<std::string>& ReservedColumns() {
       // Of observations.csv.
       "study", "trial", "label", "model", "family", "hold_out", "quantizer", "corpus", "dtype", "task", "stratum",
       "metric", "metric_kind", "primary", "value", "standard_error", "items", "chance", "acc_adj", "limit",
-      "baseline_value", "fallbacks", "record",
+      "baseline_value", "fallbacks", "overlap", "record",
       // Of tables of fits: what accuracies are computed from, and what means over tasks bring.
       "acc", "correct", "total", "baseline_acc_adj", "tasks"};
   return kNames;

@@ -1,5 +1,7 @@
 #include "plan/model_headers.h"
 
+#include <algorithm>
+
 #include "bitlaw/api/tokenizer.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
@@ -44,6 +46,26 @@ std::string HeadersDigest(const ModelSummary& summary, const std::vector<std::fi
   headers.Set("linears", std::move(linears));
   headers.Set("file_sizes", std::move(sizes));
   return DigestOf(headers.CanonicalJson());
+}
+
+void CheckOriginals(const std::vector<PlannedModel>& models, Faults& faults) {
+  std::vector<std::string> names;
+  for (const PlannedModel& model : models) names.push_back(model.spec.name);
+  for (const PlannedModel& model : models) {
+    const ModelSpec& spec = model.spec;
+    if (spec.original.empty()) continue;
+    const std::string who = "model '" + spec.name + "'";
+    const auto original = std::find(names.begin(), names.end(), spec.original);
+    if (original == names.end()) {
+      faults.Add(spec.mark, who + " has the original '" + spec.original + "', which is no model of the study." +
+                                DidYouMean(spec.original, names) + " Its models: " + JoinNames(names) + ".");
+    } else if (!model.summary.stored_quantization) {
+      faults.Add(spec.mark, who + " has an original, and its weights are not quantized. Leave 'original' out.");
+    } else if (models[static_cast<size_t>(original - names.begin())].summary.stored_quantization) {
+      faults.Add(spec.mark, "the original of " + who + ", '" + spec.original +
+                                "', is quantized itself. Name the model that it was made from.");
+    }
+  }
 }
 
 }  // namespace bitlaw

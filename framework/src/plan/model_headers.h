@@ -6,6 +6,8 @@
 
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/base/export.h"
+#include "plan/plan.h"
+#include "spec/decoder.h"
 
 namespace bitlaw {
 
@@ -15,5 +17,8 @@ BITLAW_EXPORT void RequireSupported(const ModelBackend& backend, const std::file
 
 /// Over the summary, its name left out, and the sizes of the model's files.
 std::string HeadersDigest(const ModelSummary& summary, const std::vector<std::filesystem::path>& files);
+
+/// Faults of models with an `original`: it must be a model of the study whose weights are original, and they quantized.
+void CheckOriginals(const std::vector<PlannedModel>& models, Faults& faults);
 
 }  // namespace bitlaw

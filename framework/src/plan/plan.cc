@@ -13,6 +13,7 @@
 #include "plan/layer_survey.h"
 #include "plan/model_headers.h"
 #include "plugin/host.h"
+#include "plugin/open_corpus.h"
 #include "spec/decoder.h"
 #include "spec/quantize/recipe.h"
 
@@ -114,6 +115,7 @@ class Planner {
         faults_.AddError(Error(ErrorKind::kIo, spec.path.string() + ": " + error.code().message() + "."));
       }
     }
+    CheckOriginals(plan_.models, faults_);
     faults_.ThrowIfAny();
     FindIdentities();
   }
@@ -138,6 +140,11 @@ class Planner {
     for (const auto& [column, value] : spec.columns) {
       append(columns_.Add(FactorSource::kStudy, {StudyFactor(column, value)}, "'columns' of model '" + spec.name + "'",
                           value.key_mark()));
+    }
+    if (const auto& stored = model.summary.stored_quantization) {
+      append(columns_.Add(FactorSource::kQuantizer, OwnFactors(model.summary, stored->bits, stored->bits_per_weight),
+                          std::string(kOwnOrigin)));
+      append(columns_.Add(FactorSource::kQuantizer, stored->factors, "the weights of model '" + spec.name + "'", spec.mark));
     }
     return values;
   }
@@ -265,6 +272,10 @@ class Planner {
       for (size_t model = 0; model < plan_.models.size(); ++model) {
         LayerVerdict& verdict = entry.verdicts[model][i];
         const ModelSummary& summary = plan_.models[model].summary;
+        if (const auto& stored = summary.stored_quantization) {
+          verdict.reason = "its weights are quantized already (" + stored->method + "): it is evaluated as it is";
+          continue;
+        }
         if (made.quantizer != nullptr) verdict = surveys_[model].Ask(made);
         if (verdict.reason.empty()) verdict.reason = ExplainUnsupportedParts(made, recipe, summary);
         if (verdict.reason.empty()) entry.factors[model][i] = RecipeFactors(spec, made, recipe, verdict, summary);
@@ -336,12 +347,17 @@ class Planner {
     trial.quantizer = "none";
     trial.label = plan_.models[model].spec.name + " none";
     for (const std::string& name : axis_names_) trial.axes.emplace_back(name, Value());
-    Fill(model_factors_[model], trial);
+    trial.factors.resize(plan_.factors.size());
     for (size_t i = 0; i < plan_.factors.size(); ++i) {
       const FactorSource source = plan_.factors[i].source;
       const bool is_of_quantization = source == FactorSource::kQuantizer || source == FactorSource::kCalibration;
       if (is_of_quantization) trial.factors[i] = plan_.factors[i].factor.anchor;
     }
+    if (const auto& stored = plan_.models[model].summary.stored_quantization) {
+      trial.bits_requested = stored->bits;
+      trial.bits_per_weight = stored->bits_per_weight;
+    }
+    Fill(model_factors_[model], trial);
     trial.factors[OwnPlace("size_bytes")] = WeightBytes(plan_.models[model].summary, trial.bits_per_weight);
     Add(std::move(trial));
   }
@@ -380,6 +396,7 @@ class Planner {
       Fill(entry.factors[model][cell.combination], trial);
       if (calibration != nullptr) {
         Fill(corpora_.at(calibration->corpus).factors, trial);
+        Fill(corpora_.at(calibration->corpus).own_columns, trial);
         trial.factors[OwnPlace("Cb")] = calibration->sequences;
         trial.factors[OwnPlace("T")] = calibration->tokens;
       }
@@ -415,19 +432,27 @@ class Planner {
 
   void OpenCorpus(const std::string& name) {
     if (corpora_.contains(name)) return;
-    const auto found = std::find_if(study_.corpora.begin(), study_.corpora.end(),
-                                    [&](const CorpusSpec& corpus) { return corpus.name == name; });
-    if (found == study_.corpora.end()) {
-      throw InternalError("a trial calibrates on the corpus '" + name + "', which its study lacks");
-    }
     OpenedCorpus& opened = corpora_[name];
     const std::string origin = "corpus '" + name + "'";
+    SourceMark mark;
+    std::vector<NamedCorpus> all;
+    for (const CorpusSpec& spec : study_.corpora) {
+      all.push_back({spec.name, spec.component, &spec.options});
+      if (spec.name != name) continue;
+      mark = spec.mark;
+      for (const auto& [column, value] : spec.columns) {
+        Factor factor = StudyFactor(column, value);
+        if (FindStandardFactor(column) == nullptr) factor.role = FactorRole::kCalibration;
+        for (auto& one : columns_.Add(FactorSource::kStudy, {factor}, "'columns' of " + origin, value.key_mark()))
+          opened.own_columns.push_back(std::move(one));
+      }
+    }
     try {
-      const auto corpus = host_.MakeCorpus(found->component, found->options);
+      const auto corpus = bitlaw::OpenCorpus(host_, all, name);
       opened.digest = corpus->digest();
-      opened.factors = columns_.Add(FactorSource::kCalibration, corpus->factors(), origin, found->mark);
+      opened.factors = columns_.Add(FactorSource::kCalibration, corpus->factors(), origin, mark);
     } catch (const Error& error) {
-      faults_.AddError(Error(error.kind(), found->mark.Text() + ": " + origin + ": " + error.what()));
+      faults_.AddError(Error(error.kind(), mark.Text() + ": " + origin + ": " + error.what()));
     }
   }
 
@@ -474,7 +499,7 @@ class Planner {
   std::map<std::string, std::vector<std::string>> varying_;  // Quantizer -> options in its labels.
   struct OpenedCorpus {
     std::string digest;
-    FactorColumns::Values factors;
+    FactorColumns::Values factors, own_columns;
   };
   std::map<std::string, OpenedCorpus> corpora_;
   FactorColumns columns_{faults_};

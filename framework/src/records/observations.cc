@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <set>
 
 #include "api/chance_adjusted.h"
@@ -181,6 +182,14 @@ std::vector<Column> ColumnsOf(const Plan& plan) {
                ? static_cast<double>(row.record->quantization->fallbacks.size())
                : 0.0;
   });
+  number("overlap", [](const Row& row) {
+    const auto count = [&](const char* name) {
+      for (const auto& [counted, value] : row.record->counts)
+        if (counted == name) return static_cast<double>(value);
+      return kMissing;
+    };
+    return row.record == nullptr ? kMissing : count("overlap_items") / count("overlap_items_compared");
+  });
   text("record", [](const Row& row) { return row.record != nullptr ? RecordDigest(row.record->key) : ""; });
 
   // The axes come in the order of the plan; their names must not hide a column of our own.
@@ -192,6 +201,16 @@ std::vector<Column> ColumnsOf(const Plan& plan) {
   }
   columns.insert(columns.begin() + static_cast<std::ptrdiff_t>(axes_at), axes.begin(), axes.end());
   return columns;
+}
+
+// Whose scores those of a model are losses against: its own, unless its weights were quantized before they came here.
+std::optional<size_t> OriginalOf(const Plan& plan, size_t model) {
+  const PlannedModel& planned = plan.models[model];
+  if (!planned.summary.stored_quantization) return model;
+  for (size_t i = 0; i < plan.models.size(); ++i) {
+    if (!planned.spec.original.empty() && plan.models[i].spec.name == planned.spec.original) return i;
+  }
+  return std::nullopt;
 }
 
 Table TableOf(const std::vector<Column>& columns, const std::vector<Row>& rows) {
@@ -251,7 +270,8 @@ Table Observations(const Plan& plan, const PluginHost& host, const std::filesyst
     for (size_t t = 0; t < records[i].size(); ++t) {
       if (!records[i][t]) continue;
       const TaskRecord& record = *records[i][t];
-      const auto* baseline = baselines[plan.trials[i].model];
+      const std::optional<size_t> original = OriginalOf(plan, plan.trials[i].model);
+      const auto* baseline = original ? baselines[*original] : nullptr;
       for (size_t m = 0; m < record.metrics.size(); ++m) {
         Row row{&plan.trials[i], t, m, &record.card, &record};
         if (baseline != nullptr && (*baseline)[t]) {

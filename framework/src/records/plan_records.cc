@@ -7,6 +7,7 @@
 #include "bitlaw/api/corpus.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
+#include "plugin/open_corpus.h"
 
 namespace bitlaw {
 namespace fs = std::filesystem;
@@ -40,6 +41,9 @@ const TaskContent& PlanContents::task_content(size_t index) {
     content.component_version = component.plugin_version;
     content.digest = task(index).digest();
     content.evaluate = plan_.study.evaluate;
+    if (content.evaluate.is_map()) {  // What is looked for beside the scores changes none.
+      std::erase_if(content.evaluate.AsMap(), [](const auto& entry) { return entry.first == "overlap_words"; });
+    }
     task_contents_[index] = std::move(content);
   }
   return *task_contents_[index];
@@ -54,11 +58,9 @@ void PlanContents::CheckTask(size_t index) {
 }
 
 std::unique_ptr<Corpus> PlanContents::MakeCorpus(const std::string& name) const {
-  for (const CorpusSpec& spec : plan_.study.corpora) {
-    if (spec.name != name) continue;
-    return host_.MakeCorpus(spec.component, spec.options);
-  }
-  throw InternalError(fmt::format("the plan names corpus '{}', the study has none of that name", name));
+  std::vector<NamedCorpus> all;
+  for (const CorpusSpec& spec : plan_.study.corpora) all.push_back({spec.name, spec.component, &spec.options});
+  return OpenCorpus(host_, all, name);
 }
 
 const Corpus& PlanContents::corpus(const std::string& name) {
@@ -118,7 +120,7 @@ std::string PlanContents::CalibrationEntry(const Trial& trial, const std::string
   corpus(calibration.corpus);  // Fills in its digest.
   const Component& backend = host_.Find(ComponentKind::kModel, plan_.models[trial.model].spec.backend);
   // The weights digest covers the tokenizer's files.
-  const Value key = Value::Map{{"weights_digest", weights_digest},
+  Value key = Value::Map{{"weights_digest", weights_digest},
                                {"backend", backend.info.name},
                                {"backend_version", backend.plugin_version},
                                {"corpus", corpus_digests_.at(calibration.corpus)},
@@ -126,6 +128,10 @@ std::string PlanContents::CalibrationEntry(const Trial& trial, const std::string
                                {"tokens", calibration.tokens},
                                {"seed", static_cast<int64_t>(calibration.seed)},
                                {"format", kRecordFormat}};
+  if (corpus(calibration.corpus).asks_model()) {
+    key.Set("compute", Value::Map{{"dtype", std::string(Name(trial.compute.dtype))}, {"device", trial.compute.device}});
+    key.Set("backend_options", plan_.models[trial.model].spec.backend_options.map());
+  }
   return "calibration " + DigestOf(key.CanonicalJson());
 }
 

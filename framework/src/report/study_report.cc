@@ -244,6 +244,25 @@ ReportSection ScoreSection(const StudyResults& report, const ScoreIndex& index) 
   return section;
 }
 
+// Tasks whose items stand in calibration text, each with the corpus and the largest share of any trial.
+void AddOverlaps(const StudyResults& report, const ScoreIndex& index, ReportSection& section) {
+  const Table& observations = report.observations;
+  if (observations.Find("overlap") == nullptr) return;
+  std::map<std::pair<std::string, std::string>, double> largest;
+  for (const auto& [key, row] : index.row) {
+    const double share = observations.NumberAt("overlap", row);
+    if (share > 0) {
+      double& most = largest[{key.second, observations.TextAt("corpus", row)}];
+      most = std::max(most, share);
+    }
+  }
+  for (const auto& [key, share] : largest) {
+    section.bullets.push_back(fmt::format("{}: up to {:.1f} % of its items have words in a row that the calibration text of "
+                                          "corpus '{}' has too. Scores of trials that calibrate on it may owe something to it.",
+                                          key.first, 100 * share, key.second));
+  }
+}
+
 // Whatever a reader must know before believing a number.
 ReportSection WarningSection(const StudyResults& report, const ScoreIndex& index) {
   ReportSection section;
@@ -269,6 +288,7 @@ ReportSection WarningSection(const StudyResults& report, const ScoreIndex& index
           fmt::format("{}: the quantizer fell back on {:.0f} layers.", observations.TextAt("label", row), fallbacks));
     }
   }
+  AddOverlaps(report, index, section);
   for (const FailureLine& failure : report.failures) {
     section.bullets.push_back(
         fmt::format("Failed: {}, at {} ({}): {}", failure.label, failure.stage, failure.kind, failure.reason));

@@ -13,6 +13,7 @@
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <set>
 
 #include "base/files/durable_file.h"
 #include "bitlaw/base/digest.h"
@@ -320,7 +321,9 @@ class Launcher {
         cache_.Save();
         break;
       case Kind::kTask: TaskDone(worker, message); break;
-      case Kind::kWarning: Event("warning: " + message.text); break;
+      case Kind::kWarning:
+        if (warned_.insert(message.text).second) Event("warning: " + message.text);
+        break;
       case Kind::kDone:
         if (!worker.trial) break;
         if (const std::string lacking = Lacking(*worker.trial); !lacking.empty()) {
@@ -444,6 +447,7 @@ class Launcher {
   const LaunchSink& sink_;
   RecordStore store_;
   DigestCache cache_;
+  std::set<std::string> warned_;  // What workers warned of: once each.
   PlanContents contents_;
   std::vector<size_t> queue_;  ///< Trials to do.
   std::vector<std::vector<bool>> recorded_;  ///< [trials][tasks]

@@ -15,6 +15,9 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/machine/device_code.h"
 #include "evaluate/evaluate.h"
+#include "quantize/calibration/draw.h"
+#include "quantize/calibration/overlap.h"
+#include "quantize/calibration/sequences_file.h"
 #include "quantize/quantize_model.h"
 #include "quantize/quantized_file.h"
 #include "quantize/recipe/recipe_settings.h"
@@ -119,11 +122,34 @@ class TrialRun {
   const TokenSequences& Calibration() {
     if (!calibration_) {
       Stage("draw calibration tokens");
-      const auto tokenizer = backend_->OpenTokenizer(spec_.path);
       const CalibrationSpec& draw = *trial_.calibration;
-      calibration_ = contents_.corpus(draw.corpus).Draw(*tokenizer, draw.sequences, draw.tokens, draw.seed);
+      const Corpus& corpus = contents_.corpus(draw.corpus);
+      if (corpus.asks_model()) {
+        calibration_ = GeneratedCalibration(corpus, draw);
+      } else {
+        const auto tokenizer = backend_->OpenTokenizer(spec_.path);
+        calibration_ = corpus.Draw(*tokenizer, draw.sequences, draw.tokens, draw.seed);
+      }
     }
     return *calibration_;
+  }
+
+  // Made once for all trials that calibrate on it, since it costs a forward pass a token.
+  TokenSequences GeneratedCalibration(const Corpus& corpus, const CalibrationSpec& draw) {
+    const std::string entry = contents_.CalibrationEntry(trial_, content_.weights_digest);
+    const fs::path kept = store_.output() / "artifacts" / ("calibration-" + DigestOf(entry) + ".json");
+    if (fs::exists(kept)) {
+      try {
+        return ReadSequences(kept, draw.sequences, draw.tokens);
+      } catch (const Error& error) {
+        Warn(fmt::format("{} The calibration text is generated anew.", error.what()));
+      }
+    }
+    // The model that is to be quantized must not have read anything else than its weights.
+    const auto model = backend_->Open(spec_.path, compute_);
+    TokenSequences made = DrawCalibration(corpus, *model, draw.sequences, draw.tokens, draw.seed);
+    WriteSequences(kept, made);
+    return made;
   }
 
   void FindCalibrationDigest() {
@@ -390,6 +416,7 @@ class TrialRun {
     record.counts = {{"requests", result.cost.requests},
                      {"truncated_requests", result.cost.truncated_requests},
                      {"tokens_requested", result.cost.tokens_requested}};
+    CountOverlap(index, record);
     const std::string digest = store_.Write(record, result.scores);
     const Component& task = contents_.host().Find(ComponentKind::kTask, study_.tasks[index].component);
     Value timings = Circumstances({task.plugin_id});
@@ -409,6 +436,25 @@ class TrialRun {
     tell_(message);
   }
 
+  // How many of the task's items have words in a row that the calibration text has too.
+  void CountOverlap(size_t index, TaskRecord& record) {
+    const int64_t words = setting_.evaluate.overlap_words;
+    if (!trial_.calibration || words == 0) return;
+    if (!overlap_) {
+      const auto tokenizer = backend_->OpenTokenizer(spec_.path);
+      overlap_.emplace(Calibration(), *tokenizer, words);
+    }
+    const Overlap found = overlap_->Of(contents_.task(index));
+    record.counts.insert(record.counts.end(), {{"overlap_words", words},
+                                               {"overlap_items_compared", found.compared},
+                                               {"overlap_items", found.shared}});
+    if (found.shared == 0) return;
+    // The same words for each trial and draw: the launcher says them once.
+    Warn(fmt::format("task '{}': some of its items have {} words in a row that the calibration text of corpus '{}' has too. "
+                     "Scores of trials that calibrate on it may owe something to that; the report says how many there are.",
+                     record.card.name, words, trial_.calibration->corpus));
+  }
+
   PlanContents& contents_;
   const Trial& trial_;
   const RecordStore& store_;
@@ -423,6 +469,7 @@ class TrialRun {
   std::unique_ptr<ModelBackend> backend_;
   TrialContent content_;
   std::optional<TokenSequences> calibration_;
+  std::optional<CalibrationWords> overlap_;
   std::unique_ptr<Model> model_;
   QuantizationHeader header_;
   std::string recorded_codes_digest_;  ///< In the task records that are there; "" if none is.

@@ -228,6 +228,7 @@ void StudyReader::ReadModel(const Value& entry, const std::string& place) {
   const auto name = reader.Name("name");
   model.family = reader.Name("family").value_or("");
   model.hold_out = reader.Bool("hold_out").value_or(false);
+  model.original = reader.Name("original").value_or("");
   if (const Value* columns = reader.Map("columns")) model.columns = ReadColumns(*columns, place);
   model.backend = reader.String("backend").value_or("");
   const Value* options = reader.Map("backend_options");
@@ -333,6 +334,7 @@ void StudyReader::ReadCorpora(const Value* corpora) {
     CorpusSpec corpus;
     corpus.name = name;
     corpus.mark = entry.mark();
+    if (const Value* columns = reader.Map("columns")) corpus.columns = ReadColumns(*columns, place);
     if (const auto type = reader.String("type")) {
       try {
         const Component& component = host_.Find(ComponentKind::kCorpus, *type, reader.Find("type")->mark().Text());

@@ -70,6 +70,7 @@ struct BITLAW_EXPORT ModelSpec {
   std::string backend;                         ///< "hf": given, or the one backend that claims the path.
   Options backend_options;                     ///< Resolved.
   bool hold_out = false;                       ///< Kept out of fits, used for validation.
+  std::string original;                        ///< Of a quantized checkpoint: the model of the study that it was made from.
   std::vector<std::pair<std::string, Value>> columns;  ///< The study's own of this model: numbers and texts.
   SourceMark mark;
 };
@@ -77,6 +78,7 @@ struct BITLAW_EXPORT ModelSpec {
 struct BITLAW_EXPORT CorpusSpec {
   std::string name, component;
   Options options;                             ///< Resolved.
+  std::vector<std::pair<std::string, Value>> columns;  ///< The study's own of this corpus: its domain, its quality.
   SourceMark mark;
 };
 

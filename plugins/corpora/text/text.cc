@@ -79,6 +79,7 @@ OptionSchema TextCorpus::Schema() {
   schema.Choice("separator", {"eos", "blank_line", "newline", "none"})
       .Default("eos")
       .Doc("What stands between documents in mode 'concatenate'.");
+  Conversation::AddOptions(schema);
   return schema;
 }
 
@@ -86,17 +87,24 @@ TextCorpus::TextCorpus(const Options& options)
     : path_(options.String("path")),
       field_(options.String("field")),
       mode_(options.String("mode")),
-      separator_(options.String("separator")) {
+      separator_(options.String("separator")),
+      conversation_(Conversation::From(options)) {
   const std::string extension = path_.extension().string();
   if (extension != ".txt" && extension != ".jsonl") {
     const std::string mark = options.Raw("path").mark().Text();
     throw Error(ErrorKind::kSpec, (mark.empty() ? "corpus 'text'" : mark) + ": path '" + path_.string() +
                                       "' ends in '" + extension + "'. It must be a .txt or .jsonl file.");
   }
+  if (conversation_ && extension == ".txt") {
+    throw Error(ErrorKind::kSpec, path_.string() + ": a .txt file holds no messages. Leave 'turn' and 'turns' out, or give a "
+                                                   ".jsonl file.");
+  }
 }
 
 const TextFile& TextCorpus::file() const {
-  std::call_once(opened_, [this] { file_ = std::make_unique<const TextFile>(path_, field_); });
+  std::call_once(opened_, [this] { 
+    file_ = std::make_unique<const TextFile>(path_, field_, conversation_ ? &*conversation_ : nullptr);
+  });
   return *file_;
 }
 
@@ -109,7 +117,8 @@ std::string TextCorpus::digest() const {
     const std::string bytes = path_.extension() == ".txt" ? ReadRegularFile(path_, uint64_t{4} << 30) : "";
     const bool is_as_stored = bytes.find('\r') == std::string::npos && !bytes.starts_with("\xEF\xBB\xBF");
     digest_ = DigestOf(std::string(is_as_stored ? "corpus/text 1\n" : "corpus/text 2\n") + DigestOfFile(path_) + "\n" + path_.extension().string() + "\n" +
-                       std::to_string(field.size()) + " " + field + "\n" + mode_ + "\n" + separator + "\n");
+                       std::to_string(field.size()) + " " + field + "\n" + mode_ + "\n" + separator + "\n" +
+                       (conversation_ ? conversation_->identity() : ""));
   });
   return digest_;
 }

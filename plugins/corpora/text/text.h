@@ -2,9 +2,11 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "bitlaw/api/corpus.h"
 #include "bitlaw/api/option_schema.h"
+#include "conversation.h"
 #include "text_file.h"
 
 namespace bitlaw {
@@ -31,6 +33,7 @@ class TextCorpus : public Corpus {
 
   std::filesystem::path path_;
   std::string field_, mode_, separator_;
+  std::optional<Conversation> conversation_;
   mutable std::once_flag opened_;
   mutable std::unique_ptr<const TextFile> file_;
   mutable std::once_flag digested_;

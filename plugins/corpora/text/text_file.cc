@@ -10,6 +10,7 @@
 #include "bitlaw/base/regular_file.h"
 #include "bitlaw/base/value.h"
 #include "bitlaw/sdk/data/jsonl.h"
+#include "conversation.h"
 
 namespace bitlaw {
 namespace {
@@ -40,8 +41,8 @@ size_t FirstInvalidByte(std::string_view text) {
 
 }  // namespace
 
-TextFile::TextFile(const std::filesystem::path& path, const std::string& field)
-    : path_(path.string()), field_(field), is_jsonl_(path.extension() == ".jsonl") {
+TextFile::TextFile(const std::filesystem::path& path, const std::string& field, const Conversation* conversation)
+    : path_(path.string()), field_(field), conversation_(conversation), is_jsonl_(path.extension() == ".jsonl") {
   if (!is_jsonl_) {
     text_ = ReadPlainText(path);
     if (!text_.empty()) documents_.push_back({text_, 1});
@@ -87,12 +88,14 @@ std::string TextFile::TextOfLine(const Document& document) const {
   const std::string where = path_ + ":" + std::to_string(document.line);
   const Value value = ParseJson(document.bytes, where);
   const Value* text = value.Find(field_);
+  if (conversation_ != nullptr && text != nullptr) return conversation_->Text(*text, where + ": '" + field_ + "'");
   if (!value.is_map() || text == nullptr || !text->is_string()) {
     std::vector<std::string> keys;
     if (value.is_map()) {
       for (const auto& [key, entry] : value.AsMap()) keys.push_back(key);
     }
-    throw Error(ErrorKind::kIo, where + ": has no string in field '" + field_ + "'." +
+    throw Error(ErrorKind::kIo, where + ": has no " + (conversation_ != nullptr ? "messages" : "string") + " in field '" +
+                                    field_ + "'." +
                                     (text == nullptr ? DidYouMean(field_, keys) : "") + " Fields: " + JoinNames(keys) +
                                     ". Set 'field' to the one that holds the text.");
   }

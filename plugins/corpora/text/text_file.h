@@ -8,15 +8,20 @@
 
 namespace bitlaw {
 
+class Conversation;
+
 /// The documents of a .txt (one) or .jsonl file (one a line), checked whole when it is opened.
 ///
 /// A .txt file is read as a benchmark's is, by ReadPlainText(): byte-order mark and carriage returns are no part of it.
 ///
-/// Errors   Error(kIo) with file:line for invalid UTF-8, malformed JSON, and a line without a string in the field;
-///          Error(kIo) for a file that cannot be read or holds no text.
+/// With `conversation` (which outlives the file; null: none) the field of a .jsonl line holds messages, which it writes as a
+/// text.
+///
+/// Errors   Error(kIo) with file:line for invalid UTF-8, malformed JSON, and a line without a string, or messages, in the
+///          field; Error(kIo) for a file that cannot be read or holds no text.
 class TextFile {
  public:
-  TextFile(const std::filesystem::path& path, const std::string& field);
+  TextFile(const std::filesystem::path& path, const std::string& field, const Conversation* conversation = nullptr);
   TextFile(const TextFile&) = delete;
   TextFile& operator=(const TextFile&) = delete;
 
@@ -39,6 +44,7 @@ class TextFile {
   std::string TextOfLine(const Document& document) const;
 
   std::string path_, field_;
+  const Conversation* conversation_;
   bool is_jsonl_ = false;
   std::string text_;  // Of a .txt file.
   Mapping mapping_;   // Of a .jsonl file.

@@ -79,7 +79,7 @@ std::vector<std::string> Samples() {
   Plan plan;
   plan.study.name = "small";
   plan.study.evaluate = Value::Map{{"batch_tokens", 64}};
-  plan.study.corpora = {{"c4", "text", Options(Value::Map{{"path", "/data/c4.txt"}}), {}}};
+  plan.study.corpora = {{"c4", "text", Options(Value::Map{{"path", "/data/c4.txt"}}), {}, {}}};
   Value data("arc.jsonl");
   data.set_mark({"/study/arc.yaml", 7, 3});
   TaskSpec task;

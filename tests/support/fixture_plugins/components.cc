@@ -48,6 +48,11 @@ class ShapesBackend : public ModelBackend {
       }
     }
     summary.parameters_total = summary.parameters_active = summary.parameters_quantizable + summary.parameters_embedding;
+    // {"stored": [B, bits_effective, G]}: quantized by somebody else.
+    if (const Value* stored = shapes.Find("stored")) {
+      const Value::List& numbers = stored->AsList();
+      summary.stored_quantization = {"gptq", numbers[0].AsReal(), numbers[1].AsReal(), {StandardFactor("G", numbers[2])}};
+    }
     return summary;
   }
 

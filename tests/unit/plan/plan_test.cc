@@ -54,6 +54,66 @@ TEST_F(Planning, PutsBaselinesFirstThenTheGridWithItsLastAxisFastest) {
   EXPECT_TRUE(plan.notes.empty());
 }
 
+// Its row says what is stored, and no quantizer is applied to it.
+TEST_F(Planning, PutsAQuantizedCheckpointBesideTheTrials) {
+  const std::string shapes = ShapesOfModel(128, 2);
+  folder_.Write("q.shapes.json", shapes.substr(0, shapes.size() - 1) + ", \"stored\": [3, 3.25, 64]}");
+  const std::string models = "[a.shapes.json, {path: q.shapes.json, original: a.shapes}]";
+  const Plan plan = Make("  - {quantizer: fixture_free, bits: 4, group_size: 32}\n", models);
+  EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "q.shapes none", "a.shapes fixture_free"));
+  ASSERT_EQ(plan.skipped.size(), 1u);
+  EXPECT_EQ(plan.skipped[0].label, "q.shapes fixture_free");
+  EXPECT_EQ(plan.skipped[0].reason, "its weights are quantized already (gptq): it is evaluated as it is");
+  const Trial &original = plan.trials[0], &stored = plan.trials[1];
+  EXPECT_EQ(plan.FactorValue(original, "B"), Value(16));
+  EXPECT_EQ(plan.FactorValue(stored, "B"), Value(3.0));
+  EXPECT_EQ(plan.FactorValue(stored, "bits_effective"), Value(3.25));
+  EXPECT_EQ(plan.FactorValue(stored, "G"), Value(64));
+  // 2 blocks of 128 x 128 + 128 x 384 weights in 3.25 bits, an embedding of 100 x 128 in 16.
+  EXPECT_EQ(plan.FactorValue(stored, "size_bytes"), Value((131072 * 3.25 + 12800 * 16) / 8));
+  EXPECT_EQ(stored.bits_per_weight, 3.25);
+}
+
+// Its domain, its quality: known to the study alone.
+TEST_F(Planning, GivesTrialsTheColumnsOfTheirCorpus) {
+  folder_.Write("books.txt", "other text");
+  const auto file = folder_.Write("s.yaml", R"(bitlaw: 1
+study: demo
+models: [a.shapes.json]
+corpora:
+  web: {type: fixture, path: c4.txt, columns: {domain: web, quality: 2}}
+  books: {type: fixture, path: books.txt, columns: {domain: prose, quality: 5.5}}
+quantize:
+  - {quantizer: fixture, bits: 4, calibration: {corpus: [web, books], sequences: 2}}
+)");
+  const Plan plan = MakePlan(ReadStudy(file, FixtureHost(), {}), FixtureHost());
+  ASSERT_EQ(plan.trials.size(), 3u);
+  EXPECT_TRUE(plan.FactorValue(plan.trials[0], "quality").is_null());
+  EXPECT_EQ(plan.FactorValue(plan.trials[1], "domain"), Value("web"));
+  EXPECT_EQ(plan.FactorValue(plan.trials[1], "quality"), Value(2));
+  EXPECT_EQ(plan.FactorValue(plan.trials[2], "quality"), Value(5.5));
+}
+
+TEST_F(Planning, RefusesAnOriginalThatIsNone) {
+  const std::string shapes = ShapesOfModel(128, 2);
+  folder_.Write("q.shapes.json", shapes.substr(0, shapes.size() - 1) + ", \"stored\": [3, 3.25, 64]}");
+  const auto fault = [&](const std::string& models) {
+    try {
+      Make("  - none\n", models);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(fault("[a.shapes.json, {path: q.shapes.json, original: b}]"),
+              testing::HasSubstr("model 'q.shapes' has the original 'b', which is no model of the study. Its models: "
+                                 "a.shapes, q.shapes."));
+  EXPECT_THAT(fault("[q.shapes.json, {path: a.shapes.json, original: q.shapes}]"),
+              testing::HasSubstr("model 'a.shapes' has an original, and its weights are not quantized."));
+  EXPECT_THAT(fault("[{path: q.shapes.json, original: q.shapes}]"),
+              testing::HasSubstr("the original of model 'q.shapes', 'q.shapes', is quantized itself."));
+}
+
 // So that what one card recorded is found by another: records are named by what the identity holds.
 TEST_F(Planning, NamesTrialsByTheKindOfDeviceAlone) {
   const auto ids = [&](const std::string& compute) {

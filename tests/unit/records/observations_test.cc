@@ -67,7 +67,7 @@ TEST(ObservationColumns, AreKnownBeforeAnythingIsRecorded) {
   EXPECT_THAT(names, ElementsAre("study", "trial", "label", "model", "family", "hold_out", "N", "quantizer", "B",
                                  "bits_effective", "outliers", "Cb", "corpus", "dtype", "D", "bits", "order", "task",
                                  "stratum", "few_shot", "steps", "metric", "metric_kind", "primary", "value", "standard_error",
-                                 "items", "chance", "acc_adj", "limit", "baseline_value", "fallbacks", "record"));
+                                 "items", "chance", "acc_adj", "limit", "baseline_value", "fallbacks", "overlap", "record"));
   EXPECT_THAT(texts, ElementsAre("study", "trial", "label", "model", "family", "quantizer", "corpus", "dtype", "order",
                                  "task", "stratum", "metric", "metric_kind", "record"));
 }

@@ -280,7 +280,7 @@ TEST(TrialOrder, IsOfTheStudyOfTheWorkFile) {
   Plan plan;
   plan.models.resize(1);
   plan.factors.resize(1);
-  plan.study.corpora = {{"c4", "text", Options(), {}}};
+  plan.study.corpora = {{"c4", "text", Options(), {}, {}}};
   const auto fault = [&](const auto& change) {
     Trial trial = OneTrial();
     change(trial);
@@ -304,7 +304,7 @@ TEST(WorkStudy, ReadsBackWhatItWrote) {
   plan.study.name = "small";
   plan.study.evaluate = Value::Map{{"batch_tokens", 64}};
   plan.study.allow_fallback = true;
-  plan.study.corpora = {{"c4", "text", Options(Value::Map{{"path", "/data/c4.txt"}}), {}}};
+  plan.study.corpora = {{"c4", "text", Options(Value::Map{{"path", "/data/c4.txt"}}), {}, {}}};
   TaskSpec task;
   task.name = "arc";
   task.component = "multiple_choice";

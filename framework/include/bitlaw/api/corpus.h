@@ -37,16 +37,10 @@ class BITLAW_EXPORT TextModel {
   /// The next token of prompt number `sequence`, which goes on as `ids` so far, from logits [V] float32.
   using Choose = std::function<int32_t(int64_t sequence, std::span<const int32_t> ids, std::span<const float> logits)>;
 
-  /// Continues each of `prompts` (one token or more, all of one length) until it has `length_tokens`, and returns prompts
-  /// and continuations together. Nothing ends a sequence early. What becomes of a prompt does not depend on those behind
-  /// it, so that more prompts add sequences and change none.
+  /// Continues each of `prompts` (one token or more, all of one length) until it has `length_tokens`, and returns them
+  /// with their continuations. Nothing ends a sequence early. What becomes of a prompt does not depend on those behind it,
+  /// so that more prompts add sequences and change none.
   virtual TokenSequences Continue(const TokenSequences& prompts, int64_t length_tokens, const Choose& choose) = 0;
-};
-
-/// Of how many sequences of a draw another corpus is the source.
-struct BITLAW_EXPORT CorpusPart {
-  std::string corpus;     ///< Its name in the study.
-  int64_t sequences = 0;
 };
 
 /// Calibration text.
@@ -76,9 +70,6 @@ class BITLAW_EXPORT Corpus {
   virtual void TakeParts(std::vector<std::shared_ptr<const Corpus>> /*parts*/) {
     throw InternalError("a corpus of no parts was given parts");
   }
-  /// Where `count` sequences come from; empty for a corpus that has its own text.
-  virtual std::vector<CorpusPart> parts(int64_t /*count*/) const { return {}; }
-
   /// Digest of the text itself, for a plan, where no tokenizer is open.
   virtual std::string digest() const = 0;
 

@@ -10,6 +10,7 @@
 #include "cli/common/select_trials.h"
 #include "cli/tensor/model_argument.h"
 #include "cli/verbs.h"
+#include "quantize/calibration/draw.h"
 #include "quantize/quantized_file.h"
 #include "quantize/recipe/recipe_settings.h"
 #include "records/plan_records.h"
@@ -107,7 +108,7 @@ Source FromStudy(Session& session, const ExportArguments& arguments) {
   std::optional<TokenSequences> sequences;
   if (trial.calibration) {
     const CalibrationSpec& draw = *trial.calibration;
-    sequences = contents.corpus(draw.corpus).Draw(model->tokenizer(), draw.sequences, draw.tokens, draw.seed);
+    sequences = DrawCalibration(contents.corpus(draw.corpus), *model, draw.sequences, draw.tokens, draw.seed);
     content.calibration_digest = sequences->digest();
   }
   QuantizeSettings settings;

@@ -15,6 +15,7 @@
 #include "cli/common/output.h"
 #include "cli/tensor/model_argument.h"
 #include "cli/verbs.h"
+#include "quantize/calibration/draw.h"
 #include "quantize/quantized_file.h"
 #include "quantize/recipe/recipe_settings.h"
 #include "records/csv_text.h"
@@ -274,7 +275,7 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
 
   std::optional<TokenSequences> sequences;
   if (corpus) {
-    sequences = corpus->Draw(opened.model->tokenizer(), arguments.sequences, arguments.tokens, arguments.seed);
+    sequences = DrawCalibration(*corpus, *opened.model, arguments.sequences, arguments.tokens, arguments.seed);
   }
   std::optional<QuantizedFileWriter> file;
   if (!arguments.output.empty()) file.emplace(arguments.output);
