@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "bitlaw/api/quantizer.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 
@@ -162,6 +163,11 @@ void CheckRecipe(const Value& recipe) {
     }
   };
   check_rounding("activations", {"bits"});
+  if (const Value* activations = recipe.Find("activations")) {
+    Entry(*activations, "bits").AsInt(), Text(*activations, "per");
+    if (activations->Find("format") != nullptr) InputFormatOf(Text(*activations, "format"));
+    if (const Value* size = activations->Find("group_size")) IntWithin(*size, 2, int64_t{1} << 28);
+  }
   check_rounding("kv_cache", {"key_bits", "value_bits"});
   const auto check_component = [](const Value& part) { Text(part, "name"), OptionsOf(part, "options"); };
   if (const Value* grid = recipe.Find("grid")) check_component(*grid);

@@ -48,7 +48,7 @@ void InputStatistics::Add(const at::Tensor& input) {
   held_.clear();
   tokens_ += given.size(0);
   if (needs_.second_moment) AddSecondMoment(given);
-  if (!needs_.abs_mean && !needs_.abs_max && !needs_.rows) return;
+  if (!needs_.abs_mean && !needs_.abs_max && !needs_.rows && !needs_.range) return;
   const at::Tensor x = given.to(at::kFloat);
   if (needs_.abs_mean) {
     const at::Tensor sum = x.abs().sum(0, false, at::kDouble);  // [C_in]
@@ -57,6 +57,11 @@ void InputStatistics::Add(const at::Tensor& input) {
   if (needs_.abs_max && x.size(0) > 0) {
     const at::Tensor max = x.abs().amax(0);  // [C_in]
     abs_max_ = abs_max_.defined() ? at::maximum(abs_max_, max) : max;
+  }
+  if (needs_.range && x.size(0) > 0) {
+    const at::Tensor low = x.amin(0), high = x.amax(0);  // [C_in]
+    low_ = low_.defined() ? at::minimum(low_, low) : low;
+    high_ = high_.defined() ? at::maximum(high_, high) : high;
   }
   if (needs_.rows) rows_.push_back(x);
 }
@@ -108,6 +113,8 @@ LayerCalibration InputStatistics::Finish(int64_t sequences) {
     result.abs_mean = abs_sum_.div(static_cast<double>(std::max<int64_t>(tokens_, 1))).to(at::kFloat);
   }
   result.abs_max = abs_max_;
+  result.low = low_;
+  result.high = high_;
   if (needs_.rows) result.rows = at::cat(rows_);
   rows_.clear();
   return result;

@@ -36,6 +36,7 @@ class BITLAW_EXPORT InputStatistics {
   at::Tensor moment_;    ///< [C_in, C_in] sum x x^T, upper block triangle only.
   at::Tensor abs_sum_;   ///< [C_in] float64
   at::Tensor abs_max_;   ///< [C_in] float32
+  at::Tensor low_, high_;  ///< [C_in] float32
   std::vector<at::Tensor> rows_;
 };
 

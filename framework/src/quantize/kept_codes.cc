@@ -30,6 +30,15 @@ void AddTensor(Digest& digest, const at::Tensor& tensor) {
   digest.Add(flat.data_ptr(), flat.nbytes());
 }
 
+// What a grid of integers with a scale a token, or a symmetric static one, does not have.
+void AddMore(Digest& digest, const ActivationGrid& grid) {
+  if (grid.format != InputFormat::kInteger) {
+    digest.Add(fmt::format("format {} divisor {}\n", Name(grid.format), grid.scale_divisor));
+  }
+  if (grid.group_size != 0) digest.Add(fmt::format("groups of {}\n", grid.group_size));
+  if (grid.static_zero != 0) digest.Add(fmt::format("zero {}\n", grid.static_zero));
+}
+
 }  // namespace
 
 void DropTensors(QuantizedLinear& linear) {
@@ -44,6 +53,7 @@ void CodesDigest::Add(const QuantizedLayer& layer) {
   if (q.activation) {
     digest_.Add(fmt::format("activation {} {} {} {}\n", q.activation->bits, q.activation->symmetric,
                             q.activation->per_token, q.activation->static_scale));
+    AddMore(digest_, *q.activation);
   }
   for (const at::Tensor& tensor : {q.codes, q.scales, q.zeros, q.group_index, q.input_scale}) AddTensor(digest_, tensor);
   if (q.scale_divisor != 1.0F) digest_.Add(fmt::format("scale_divisor {}\n", q.scale_divisor));

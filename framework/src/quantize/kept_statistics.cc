@@ -17,7 +17,7 @@ void KeptStatistics::Keep(std::span<Linear* const> readers, const LayerCalibrati
     return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : int64_t{0};
   };
   bytes_ += 2 * bytes(statistics.second_moment) + bytes(statistics.abs_mean) + bytes(statistics.abs_max) +
-            bytes(statistics.rows);
+            bytes(statistics.rows) + bytes(statistics.low) + bytes(statistics.high);
   if (bytes_ > most_bytes_) {
     is_full_ = true;
     statistics_.clear();

@@ -22,10 +22,11 @@
 namespace bitlaw {
 namespace {
 
-void CheckSupported(const Model& model, const Quantizer& quantizer) {
+void CheckSupported(const Model& model, const QuantizeRecipe& recipe) {
   std::string faults;
   for (const LinearShape& layer : model.summary().linears) {
-    const std::string reason = quantizer.ExplainUnsupported(layer);
+    std::string reason = recipe.quantizer == nullptr ? "" : recipe.quantizer->ExplainUnsupported(layer);
+    if (reason.empty() && recipe.activations) reason = recipe.activations->ExplainChannels(layer.in_features);
     if (!reason.empty()) faults += (faults.empty() ? "" : "\n") + layer.name + ": " + reason;
   }
   if (!faults.empty()) throw Error(ErrorKind::kUnsupported, faults);
@@ -41,7 +42,8 @@ void ReturnFreeMemory(int64_t columns) {
 std::string NameOf(const CalibrationNeeds& needs) {
   std::string name;
   for (const auto& [is_needed, word] : {std::pair(needs.second_moment, " second_moment"), std::pair(needs.abs_mean, " abs_mean"),
-                                        std::pair(needs.abs_max, " abs_max"), std::pair(needs.rows, " rows")}) {
+                                        std::pair(needs.abs_max, " abs_max"), std::pair(needs.rows, " rows"),
+                                        std::pair(needs.range, " range")}) {
     if (is_needed) name += word;
   }
   return name;
@@ -63,7 +65,8 @@ class BlockWalk {
         result_(result),
         clock_(device_),
         codes_(device_, settings.take_codes) {
-    const CalibrationNeeds needs = quantizer.needs();
+    CalibrationNeeds needs = quantizer.needs();
+    needs.range |= activations && activations->is_static();
     if (!needs.any()) return;
     CheckCalibration(model.summary(), calibration);
     if (sequential == SequentialUnit::kNone && settings.kept != nullptr) {
@@ -272,7 +275,7 @@ class BlockWalk {
       throw Error(ErrorKind::kUnsupported, layer.shape.name + ": the quantizer rounds activations itself. Leave "
                                                               "'activations' out.");
     }
-    if (activations_) layer.linear.activation = activations_;
+    if (activations_) layer.linear.activation = InputGridOf(linear, layer.linear);
     {
       const Timed timed(clock_, result_.times.install_s);
       linear.Install(layer.linear);
@@ -283,6 +286,24 @@ class BlockWalk {
     clock_.Add(span, share, layer_times_.emplace_back(0));
     clock_.Add(span, share, result_.times.quantize_s);
     if (callback_) Report();
+  }
+
+  // A static grid covers what this layer read of the calibration set, at this point of the walk.
+  ActivationGrid InputGridOf(const Linear& linear, const QuantizedLinear& quantized) {
+    if (!activations_->is_static()) return *activations_;
+    const LayerCalibration& seen = CalibrationOf(linear);
+    if (!seen.low.defined()) {
+      throw Error(ErrorKind::kNumerical,
+                  fmt::format("{}: no token of the calibration set reached it, so its inputs have no range. Use more "
+                              "calibration text, or activations with 'per: token'.",
+                              linear.shape().name));
+    }
+    at::Tensor low = seen.low, high = seen.high;  // [C_in]
+    if (quantized.input_scale.defined()) {
+      const at::Tensor divisor = quantized.input_scale.to(low.device());
+      low = low.div(divisor), high = high.div(divisor);
+    }
+    return activations_->WithRange(low.min().item<float>(), high.max().item<float>());
   }
 
   void Report() const {
@@ -365,7 +386,11 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
     throw Error(ErrorKind::kUnsupported, model.summary().name + ": its weights are quantized already (" + stored->method +
                                              "), and nothing is quantized twice. Use the original checkpoint.");
   }
-  if (recipe.quantizer != nullptr) CheckSupported(model, *recipe.quantizer);
+  CheckSupported(model, recipe);
+  if (recipe.quantizer == nullptr && recipe.activations && recipe.activations->is_static()) {
+    throw InternalError(model.summary().name + ": inputs were to have static grids, which are kept with the codes of "
+                                               "weights, and there is no quantizer");
+  }
   return WithTorchErrors(model.summary().name, [&] {
     const at::NoGradGuard no_grad;
     QuantizedModel result;

@@ -64,10 +64,15 @@ std::vector<TensorToWrite> TensorsOf(const QuantizedLayer& layer) {
 }
 
 json GridCard(const ActivationGrid& grid) {
-  return {{"bits", grid.bits},
-          {"symmetric", grid.symmetric},
-          {"per_token", grid.per_token},
-          {"static_scale", grid.static_scale}};
+  json card = {{"bits", grid.bits},
+               {"symmetric", grid.symmetric},
+               {"per_token", grid.per_token},
+               {"static_scale", grid.static_scale}};
+  if (grid.format != InputFormat::kInteger) card["format"] = Name(grid.format);
+  if (grid.group_size != 0) card["group_size"] = grid.group_size;
+  if (grid.static_zero != 0) card["static_zero"] = grid.static_zero;
+  if (grid.scale_divisor != 0) card["scale_divisor"] = grid.scale_divisor;
+  return card;
 }
 
 json CardOf(const QuantizedLayer& layer) {
@@ -136,13 +141,23 @@ class Contents {
 };
 
 ActivationGrid GridOf(const json& card) {
-  return {card.at("bits"), card.at("symmetric"), card.at("per_token"), card.at("static_scale")};
+  ActivationGrid grid{
+      .bits = card.at("bits"), .symmetric = card.at("symmetric"), .per_token = card.at("per_token"),
+      .static_scale = card.at("static_scale")};
+  if (card.contains("format")) grid.format = InputFormatOf(card["format"].get<std::string>());
+  grid.group_size = card.value("group_size", int64_t{0});
+  grid.static_zero = card.value("static_zero", int64_t{0});
+  grid.scale_divisor = card.value("scale_divisor", 0.0F);
+  if (grid.group_size < 0) throw std::invalid_argument("a grid of inputs has groups out of range");
+  return grid;
 }
 
 // Error for a grid that a token's head cannot have.
 ActivationGrid KvGridOf(const json& card) {
   const ActivationGrid grid = GridOf(card);
-  if (grid.bits < 2 || grid.bits > 16 || !grid.per_token) throw std::invalid_argument("kv_cache is out of range");
+  if (grid.bits < 2 || grid.bits > 16 || grid.is_static() || grid.effective_group_size() != 0) {
+    throw std::invalid_argument("kv_cache is out of range");
+  }
   return grid;
 }
 

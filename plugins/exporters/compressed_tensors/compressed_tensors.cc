@@ -46,6 +46,10 @@ std::vector<TensorToWrite> TensorsOf(const ExportLayer& layer, const Scheme& sch
   if (scheme.is_scattered) tensors.push_back(WriteTensor("weight_g_idx", q.group_index));
   if (q.activation && !q.activation->per_token) {
     tensors.push_back(WriteTensor("input_scale", at::tensor({q.activation->static_scale}, at::kFloat)));
+    if (!q.activation->symmetric) {
+      const int64_t middle = int64_t{1} << (q.activation->bits - 1);
+      tensors.push_back(WriteTensor("input_zero_point", at::tensor({q.activation->static_zero - middle}, at::kChar)));
+    }
   }
   return tensors;
 }

@@ -33,6 +33,15 @@ std::string ExplainNoScheme(const ExportLayer& layer, bool takes_scattered) {
     return "the columns of a group do not lie together (act_order), and readers since compressed-tensors 0.20 take no "
            "weight_g_idx. Quantize with group_params: static, or set g_idx: true for earlier readers.";
   }
+  if (q.activation && q.activation->format != InputFormat::kInteger) {
+    return fmt::format("its inputs are rounded to {}, and this exporter writes inputs of integers alone. Leave "
+                       "activations.format out.",
+                       Name(q.activation->format));
+  }
+  if (q.activation && q.activation->group_size != 0) {
+    return "its inputs have a scale each group of channels, and readers take one a token or one a tensor. Set "
+           "activations.per: token.";
+  }
   if (scheme.input_bits > 8) {
     return fmt::format("its inputs are rounded to {} bits. The format has 8 at most.", scheme.input_bits);
   }

@@ -1,7 +1,7 @@
 #include <memory>
 
 #include "bitlaw/api/plugin.h"
-#include "nvfp4.h"
+#include "bitlaw/sdk/grids/nvfp4_grid.h"
 
 namespace {
 

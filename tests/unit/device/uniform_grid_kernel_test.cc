@@ -8,9 +8,9 @@
 #include "bitlaw/sdk/grids/device_grid.h"
 #include "bitlaw/sdk/grids/integer_grid.h"
 #include "bitlaw/sdk/grids/mx_grid.h"
+#include "bitlaw/sdk/grids/nvfp4_grid.h"
 #include "fp8.h"
 #include "nf4.h"
-#include "nvfp4.h"
 #include "support/device_emulation.h"
 
 namespace bitlaw::testing::device {

@@ -8,10 +8,10 @@
 #include <type_traits>
 
 #include "bitlaw/sdk/grids/mx_grid.h"
+#include "bitlaw/sdk/grids/nvfp4_grid.h"
 #include "column_walk.h"
 #include "fp8.h"
 #include "nf4.h"
-#include "nvfp4.h"
 #include "support/device_emulation.h"
 
 namespace bitlaw::testing::device {

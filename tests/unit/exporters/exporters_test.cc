@@ -169,6 +169,38 @@ TEST_F(ExportTest, CompressedTensorsWritesBytesBesideRoundedInputs) {
   EXPECT_EQ(Refusal("dense", {{"weights_only", true}}), "");
 }
 
+// A static range: code 100 of [0, 255] is -28 as a signed byte.
+TEST_F(ExportTest, CompressedTensorsWritesTheScaleAndZeroPointOfStaticInputs) {
+  QuantizedLinear layer = PlacedLayer(64, 32, 32, 8, true);
+  layer.activation = ActivationGrid{.bits = 8, .symmetric = false, .per_token = false, .static_scale = 0.5};
+  layer.activation->static_zero = 100;
+  Add(kGate, layer);
+  const StoredTensors stored = Export("compressed_tensors");
+  EXPECT_EQ(stored.Bytes(std::string(kGate) + ".input_zero_point"), std::string("\xe4", 1));
+  EXPECT_EQ(stored.Bytes(std::string(kGate) + ".input_scale"), std::string("\0\0\0\x3f", 4));
+  const Value config = Config();
+  const Value& inputs =
+      *config.Find("quantization_config")->Find("config_groups")->Find("group_0")->Find("input_activations");
+  EXPECT_EQ(inputs.Find("strategy")->AsString(), "tensor");
+  EXPECT_FALSE(inputs.Find("symmetric")->AsBool());
+}
+
+TEST_F(ExportTest, CompressedTensorsRefusesInputsThatItsReadersDoNotTake) {
+  QuantizedLinear layer = PlacedLayer(64, 32, 32, 8, true);
+  layer.activation = ActivationGrid{.bits = 8, .format = InputFormat::kFp8E4m3};
+  Add(kGate, layer);
+  EXPECT_THAT(Refusal("compressed_tensors"), HasSubstr("its inputs are rounded to fp8_e4m3, and this exporter writes "
+                                                       "inputs of integers alone. Leave activations.format out."));
+}
+
+TEST_F(ExportTest, CompressedTensorsRefusesInputsWithAScaleEachGroup) {
+  QuantizedLinear layer = PlacedLayer(64, 32, 32, 8, true);
+  layer.activation = ActivationGrid{.bits = 8, .group_size = 16};
+  Add(kGate, layer);
+  EXPECT_THAT(Refusal("compressed_tensors"), HasSubstr("its inputs have a scale each group of channels, and readers take "
+                                                       "one a token or one a tensor. Set activations.per: token."));
+}
+
 TEST_F(ExportTest, WhatAFormatCannotSayIsRefusedByLayer) {
   EXPECT_THAT(Refusal("dense"), HasSubstr("no weight is quantized"));
   QuantizedLinear levels = PlacedLayer(64, 32, 16, 2, true);

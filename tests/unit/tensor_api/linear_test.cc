@@ -74,10 +74,22 @@ TEST(QuantizedLinear, ValidatesShapesRangesAndFiniteness) {
             "model.layers.0.self_attn.q_proj: quantized layer: scale_dtype is 'float16' but a scale is not exact in "
             "float16.");
   q = SmallQuantized();
-  q.activation = ActivationGrid{.bits = 8, .symmetric = false, .per_token = false, .static_scale = 1.0};
+  q.activation = ActivationGrid{.bits = 8, .symmetric = false, .per_token = false, .static_scale = 1.0,
+                                .static_zero = 256};
   EXPECT_EQ(InvalidText(q),
-            "model.layers.0.self_attn.q_proj: quantized layer: activation is static and asymmetric. A static grid has "
-            "a scale and no zero point, so it is symmetric.");
+            "model.layers.0.self_attn.q_proj: quantized layer: activation.static_zero is 256. With bits = 8 it must lie "
+            "in [0, 255].");
+  q.activation = ActivationGrid{.bits = 8, .format = InputFormat::kNvfp4};
+  EXPECT_EQ(InvalidText(q),
+            "model.layers.0.self_attn.q_proj: quantized layer: activation.bits is 8, and nvfp4 has 4.");
+  q.activation = ActivationGrid{.bits = 4, .format = InputFormat::kNvfp4};
+  EXPECT_EQ(InvalidText(q),
+            "model.layers.0.self_attn.q_proj: quantized layer: activation.scale_divisor is 0.000000. It must be finite "
+            "and positive.");
+  q.activation = ActivationGrid{.bits = 8, .group_size = 3};
+  EXPECT_EQ(InvalidText(q),
+            "model.layers.0.self_attn.q_proj: quantized layer: its inputs have 4 channels, and activations are rounded "
+            "in groups of 3, which does not divide them.");
 }
 
 TEST(QuantizedLinear, DequantizesRowsThatShareScales) {

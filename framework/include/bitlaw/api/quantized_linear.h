@@ -38,6 +38,7 @@ struct BITLAW_EXPORT LayerCalibration {
   at::Tensor abs_mean;       ///< [C_in] float32
   at::Tensor abs_max;        ///< [C_in] float32
   at::Tensor rows;           ///< [tokens, C_in] float32
+  at::Tensor low{}, high{};  ///< [C_in] float32 each, CalibrationNeeds::range
   /// Null where the statistics serve one recipe alone.
   std::shared_ptr<DerivedStatistics> derived{};
 };
@@ -46,10 +47,32 @@ struct BITLAW_EXPORT LayerCalibration {
 struct BITLAW_EXPORT ActivationGrid {
   int bits = 8;
   bool symmetric = true;
-  bool per_token = true;    ///< One scale a row, found as it comes; otherwise `static_scale`.
+  bool per_token = true;    ///< Scales of each row, found as it comes; otherwise `static_scale`.
   double static_scale = 0;  ///< In input units; only when !per_token.
+  InputFormat format = InputFormat::kInteger;
+  /// Neighbouring channels of a row that share a scale, a divisor of C; 0: all of them. Only when per_token and without
+  /// blocks.
+  int64_t group_size = 0;
+  int64_t static_zero = 0;   ///< The code of zero, in [0, 2^bits - 1]; only when !per_token && !symmetric.
+  float scale_divisor = 0;   ///< kNvfp4: 448 * 6 / max |x| over the calibration set.
 
-  /// The nearest points of the grid to `rows` [..., C] float32, each row on a grid of its own if per_token.
+  bool operator==(const ActivationGrid&) const = default;
+
+  /// Whether something of it comes from a calibration set: a static scale, the divisor of kNvfp4.
+  bool is_static() const { return !per_token || format == InputFormat::kNvfp4; }
+  /// This grid for inputs that lie in [low, high] over the calibration set, in float32:
+  ///   symmetric, integers   static_scale = max(|low|, |high|) / (2^(bits - 1) - 1)
+  ///   asymmetric            low = min(low, 0), high = max(high, 0); static_scale = (high - low) / (2^bits - 1),
+  ///                         static_zero = round(-low / static_scale)
+  ///   kFp8E4m3              static_scale = max(|low|, |high|) / 448
+  /// Inputs that were always zero have the scale 1. Itself unless is_static().
+  ActivationGrid WithRange(float low, float high) const;
+  /// Channels that share a scale as it comes, where not all of a row do: BlockSizeOf() or group_size; otherwise 0.
+  int64_t effective_group_size() const;
+  /// Why rows of `channels` cannot be rounded so. Empty exactly when they can.
+  std::string ExplainChannels(int64_t channels) const;
+
+  /// The nearest points of the grid to `rows` [..., C] float32, each row by itself.
   at::Tensor Round(const at::Tensor& rows) const;
 };
 

@@ -28,8 +28,26 @@ struct BITLAW_EXPORT CalibrationNeeds {
   bool abs_mean = false;       ///< mean |x_j|, [C_in]
   bool abs_max = false;        ///< max |x_j|, [C_in]
   bool rows = false;           ///< The inputs themselves, [tokens, C_in]
-  bool any() const { return second_moment || abs_mean || abs_max || rows; }
+  bool range = false;          ///< min x_j and max x_j, [C_in] each
+  bool any() const { return second_moment || abs_mean || abs_max || rows || range; }
 };
+
+/// Numbers that inputs are rounded to: integers times a scale, or small floating-point numbers times a scale
+/// (sdk/grids/float_format.h has one implementation for weights and inputs).
+enum class InputFormat {
+  kInteger,
+  kFp8E4m3,  ///< E4M3, scale = max |x| / 448 in float32.
+  kMxfp4,    ///< E2M1 in blocks of 32 with a power of two each, by the specification's rule (MxScale::kFloor).
+  kMxfp8,    ///< E4M3 likewise.
+  kNvfp4,    ///< E2M1 in blocks of 16 with an E4M3 scale each, over `scale_divisor`, which is static.
+};
+BITLAW_EXPORT std::string_view Name(InputFormat format);  ///< "int", "fp8_e4m3", "mxfp4", "mxfp8", "nvfp4".
+/// Error(kSpec) on another name.
+BITLAW_EXPORT InputFormat InputFormatOf(std::string_view name);
+/// Channels of a block: 32, 16; 0 for formats without blocks.
+BITLAW_EXPORT int64_t BlockSizeOf(InputFormat format);
+/// Bits of a number: 4, 8; 0 for integers, which have any.
+BITLAW_EXPORT int BitsOf(InputFormat format);
 
 /// The points that the weights of one group may take:
 ///

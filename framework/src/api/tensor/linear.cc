@@ -6,26 +6,6 @@
 
 namespace bitlaw {
 
-at::Tensor ActivationGrid::Round(const at::Tensor& input) const {
-  if (symmetric) {
-    // Codes in [-q_max, q_max]: the grid has a zero and no point that its mirror lacks.
-    const double q_max = static_cast<double>((int64_t{1} << (bits - 1)) - 1);
-    if (!per_token) {
-      return input.div(static_scale).round_().clamp_(-q_max, q_max).mul_(static_scale);  // [rows, C_in]
-    }
-    const at::Tensor scale = input.abs().amax(-1, /*keepdim=*/true).div_(q_max);  // [..., 1]
-    // A row of zeros stays one: its scale is 0 and 0 / 1 * 0 = 0.
-    const at::Tensor divisor = scale.masked_fill(scale == 0, 1.0);  // [..., 1]
-    return input.div(divisor).round_().clamp_(-q_max, q_max).mul_(scale);  // [rows, C_in]
-  }
-  const double q_max = static_cast<double>((int64_t{1} << bits) - 1);
-  const at::Tensor low = input.amin(-1, true).clamp_max_(0.0);                                   // [..., 1]
-  const at::Tensor scale = input.amax(-1, true).clamp_min_(0.0).sub_(low).div_(q_max);           // [..., 1]
-  const at::Tensor divisor = scale.masked_fill(scale == 0, 1.0);                                 // [..., 1]
-  const at::Tensor zero = low.neg().div_(divisor).round_();                                      // [..., 1]
-  return input.div(divisor).round_().add_(zero).clamp_(0.0, q_max).sub_(zero).mul_(scale);       // [rows, C_in]
-}
-
 Linear::Linear(LinearShape shape, at::Tensor weight, at::Tensor bias)
     : shape_(std::move(shape)), weight_(std::move(weight)), bias_(std::move(bias)) {
   if (!weight_.defined() || weight_.dim() != 2 || weight_.size(0) != shape_.out_features ||

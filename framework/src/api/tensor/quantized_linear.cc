@@ -190,9 +190,21 @@ std::string ExplainInvalid(const QuantizedLinear& q, const LinearShape& layer) {
     if (q.activation->bits < 2 || q.activation->bits > 16) {
       return "activation.bits is " + std::to_string(q.activation->bits) + ". It must lie in [2, 16].";
     }
-    if (!q.activation->per_token && !q.activation->symmetric) {
-      return "activation is static and asymmetric. A static grid has a scale and no zero point, so it is symmetric.";
+    if (q.activation->static_zero < 0 || q.activation->static_zero >= (int64_t{1} << q.activation->bits)) {
+      return "activation.static_zero is " + std::to_string(q.activation->static_zero) + ". With bits = " +
+             std::to_string(q.activation->bits) + " it must lie in [0, " +
+             std::to_string((int64_t{1} << q.activation->bits) - 1) + "].";
     }
+    if (const int bits = BitsOf(q.activation->format); bits != 0 && bits != q.activation->bits) {
+      return "activation.bits is " + std::to_string(q.activation->bits) + ", and " +
+             std::string(Name(q.activation->format)) + " has " + std::to_string(bits) + ".";
+    }
+    if (q.activation->format == InputFormat::kNvfp4 &&
+        !(std::isfinite(q.activation->scale_divisor) && q.activation->scale_divisor > 0)) {
+      return "activation.scale_divisor is " + std::to_string(q.activation->scale_divisor) +
+             ". It must be finite and positive.";
+    }
+    if (const std::string reason = q.activation->ExplainChannels(q.codes.size(1)); !reason.empty()) return reason;
     if (!q.activation->per_token && !(std::isfinite(q.activation->static_scale) && q.activation->static_scale > 0)) {
       return "activation.static_scale is " + std::to_string(q.activation->static_scale) +
              ". It must be finite and positive.";

@@ -15,6 +15,14 @@ std::optional<ActivationGrid> GridOfBits(const Value* bits, const Value& section
   return grid;
 }
 
+ActivationGrid InputGrid(const Value& activations) {
+  ActivationGrid grid = *GridOfBits(activations.Find("bits"), activations);
+  grid.per_token = activations.Find("per")->AsString() != "tensor";
+  if (const Value* format = activations.Find("format")) grid.format = InputFormatOf(format->AsString());
+  if (const Value* size = activations.Find("group_size")) grid.group_size = size->AsInt();
+  return grid;
+}
+
 }  // namespace
 
 QuantizeRecipe QuantizeRecipeOf(const MadeRecipe& made, const Value& recipe) {
@@ -30,7 +38,7 @@ QuantizeRecipe QuantizeRecipeOf(const MadeRecipe& made, const Value& recipe) {
     result.sequential = sequential->AsString() == "block" ? SequentialUnit::kBlock : SequentialUnit::kNone;
   }
   if (const Value* activations = recipe.Find("activations")) {
-    result.activations = GridOfBits(activations->Find("bits"), *activations);
+    result.activations = InputGrid(*activations);
   }
   if (const Value* kv_cache = recipe.Find("kv_cache")) {
     result.kv_cache.keys = GridOfBits(kv_cache->Find("key_bits"), *kv_cache);

@@ -6,23 +6,13 @@
 #include "bitlaw/api/quantizer.h"
 #include "bitlaw/base/error.h"
 #include "plugin/host.h"
+#include "spec/quantize/activation_part.h"
 
 namespace bitlaw {
 namespace {
 
 // The grid that integer quantizers have of themselves: its options stand among theirs.
 constexpr std::string_view kOwnGrid = "uniform";
-
-const OptionSchema& ActivationSchema() {
-  static const OptionSchema kSchema = [] {
-    OptionSchema schema;
-    schema.Int("bits").Range(2, 16).Optional().Unit("bits").Doc("Width B_a of an input of a linear layer.");
-    schema.Choice("per", {"token"}).Default("token").Doc("What shares a scale.");
-    schema.Bool("symmetric").Default(true).Doc("Zero in the middle of the grid, no zero point.");
-    return schema;
-  }();
-  return kSchema;
-}
 
 const OptionSchema& KvCacheSchema() {
   static const OptionSchema kSchema = [] {
@@ -210,6 +200,10 @@ class Flattener {
     }
   }
 
+  static bool IsWidth(std::string_view key, const Value& value) {
+    return key.ends_with("bits") || (key == "format" && !(value.is_string() && value.AsString() == "int"));
+  }
+
   void ReadSection(const std::string& section, const Value& map) {
     const bool is_activations = section == "activations";
     const OptionSchema& schema = is_activations ? ActivationSchema() : KvCacheSchema();
@@ -222,15 +216,16 @@ class Flattener {
                                           ".");
         continue;
       }
-      has_bits |= key.ends_with("bits");
+      has_bits |= IsWidth(key, value);
       Put(section + "." + key, value);
     }
-    ForZip([&](const std::string& key, const Value&) {
-      has_bits |= key.starts_with(section + ".") && key.ends_with("bits");
+    ForZip([&](const std::string& key, const Value& value) {
+      has_bits |= key.starts_with(section + ".") && IsWidth(std::string_view(key).substr(section.size() + 1), value);
     });
     if (!has_bits) {
       faults_.Add(map.mark(), "'" + section + "' of " + place_ + " says no width. Add " +
-                                  (is_activations ? "'bits'." : "'key_bits', 'value_bits' or both."));
+                                  (is_activations ? "'bits', or a 'format' that has its own."
+                                                     : "'key_bits', 'value_bits' or both."));
     }
   }
 
@@ -396,6 +391,19 @@ void SplitOverrides(const Value& options, Value& recipe, Value& shown) {
   if (!kept.empty()) recipe.Set("overrides", std::move(kept));
 }
 
+void SplitActivations(const Value& options, Value& recipe, Value& shown) {
+  if (options.Find("activations.bits") == nullptr) return;
+  Value activations = ActivationsOf(SectionOf(options, "activations"));
+  std::erase_if(shown.AsMap(), [&](const auto& entry) {
+    constexpr std::string_view kPrefix = "activations.";
+    return entry.first.starts_with(kPrefix) &&
+           (activations.is_null() || activations.Find(entry.first.substr(kPrefix.size())) == nullptr);
+  });
+  if (activations.is_null()) return;
+  shown.Set("activations.bits", *activations.Find("bits"));
+  recipe.Set("activations", std::move(activations));
+}
+
 // Resolved where the entry was read.
 Options OptionsOf(const Value& component) { return Options(*component.Find("options")); }
 
@@ -456,12 +464,7 @@ SplitOptions Split(const Options& options, const OptionSchema& quantizer, const 
   Value::Map mine(options.map().AsMap().begin(), options.map().AsMap().begin() + static_cast<int64_t>(own));
   Value recipe(Value::Map{});
 
-  const Value* bits = options.map().Find("activations.bits");
-  if (bits != nullptr && !bits->is_null()) {
-    recipe.Set("activations", SectionOf(options.map(), "activations"));
-  } else {
-    Hide(split.shown, "activations");
-  }
+  SplitActivations(options.map(), recipe, split.shown);
   const Value* grid = quantizer.Find("grid") == nullptr ? options.map().Find("grid") : nullptr;
   const bool has_other_grid =
       grid != nullptr && grid->is_string() &&
@@ -514,7 +517,7 @@ SplitOptions Split(const Options& options, const OptionSchema& quantizer, const 
 }
 
 bool MadeRecipe::needs_calibration() const {
-  return (quantizer != nullptr && quantizer->needs().any()) ||
+  return calibrates_inputs || (quantizer != nullptr && quantizer->needs().any()) ||
          std::any_of(rules.begin(), rules.end(), [](const LayerRule& rule) { return rule.quantizer->needs().any(); }) ||
          std::any_of(transforms.begin(), transforms.end(),
                      [](const auto& transform) { return transform->needs().any(); });
@@ -533,6 +536,10 @@ MadeRecipe MakeRecipe(const PluginHost& host, const std::string& quantizer, cons
   if (quantizer != kKeepWeights) made.quantizer = host.MakeQuantizer(quantizer, options);
   if (recipe.is_null()) return made;
   MakeRules(host, quantizer, options, recipe, made);
+  if (const Value* activations = recipe.Find("activations")) {
+    CheckActivations(*activations, quantizer == kKeepWeights);
+    made.calibrates_inputs = CalibratesInputs(*activations);
+  }
   if (const Value* grid = recipe.Find("grid")) {
     const std::string& name = grid->Find("name")->AsString();
     try {
@@ -593,6 +600,10 @@ std::string ExplainUnsupportedParts(const MadeRecipe& made, const Value& recipe,
     if (reason.empty()) continue;
     const Value& transform = recipe.Find("transforms")->AsList()[i];
     return "transform '" + transform.Find("name")->AsString() + "' can change nothing in this model: " + reason;
+  }
+  if (const Value* activations = recipe.Find("activations")) {
+    const std::string reason = ExplainUnsupportedInputs(*activations, summary);
+    if (!reason.empty()) return reason;
   }
   if (recipe.Find("kv_cache") != nullptr && !summary.rounds_kv_cache) {
     return "models of architecture '" + summary.architecture + "' do not round their keys and values here";

@@ -20,7 +20,7 @@ namespace bitlaw {
 ///   weights: {bits: 4}                 bits                    (another way to write the quantizer's option)
 ///   weights: {grid: nf4, x: ...}       grid, nf4.x
 ///   transforms: [{transform: t, y: ...}]   transforms, t.y
-///   activations: {bits: 8}             activations.bits, .per, .symmetric
+///   activations: {bits: 8}             activations.bits, .per, .group_size, .symmetric, .format
 ///   kv_cache: {key_bits: 8}            kv_cache.key_bits, .value_bits, .symmetric
 ///   overrides: [{match: '*', bits: 8}] overrides   (a list of rules, each with options of the quantizer)
 ///   sequential: block                  sequential
@@ -38,7 +38,7 @@ FlatEntry FlattenEntry(const Value& entry, const std::string& place, const Optio
 struct BITLAW_EXPORT SplitOptions {
   /// As without a recipe; where another grid takes the place of the integers, theirs have defaults.
   Options quantizer;
-  /// {activations: {bits, per, symmetric}, grid: {name, options, version}, kv_cache: {...}, transforms: [{name,
+  /// {activations: {bits, per, symmetric, ...}, grid: {name, options, version}, kv_cache: {...}, transforms: [{name,
   /// options, version}], overrides: [{match, options}], sequential: block or none}, only what there is; null if there is
   /// nothing. Part of a trial's identity and of its key.
   Value recipe;
@@ -68,6 +68,7 @@ struct BITLAW_EXPORT MadeRecipe {
   std::unique_ptr<Quantizer> quantizer;  ///< Null for kKeepWeights. Before transforms, which may have taken it.
   std::vector<LayerRule> rules;          ///< Of layers that have options of their own; the first that fits counts.
   std::vector<std::unique_ptr<Transform>> transforms;
+  bool calibrates_inputs = false;  ///< Inputs have static scales.
   /// Not for kKeepWeights.
   const Quantizer& QuantizerOf(std::string_view layer) const;
   bool needs_calibration() const;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <map>
 #include <string>
-#include <tuple>
 #include <utility>
 
 #include "bitlaw/base/error.h"
@@ -18,13 +17,8 @@ bool AreEqual(const at::Tensor& a, const at::Tensor& b) {
 }
 
 bool AreAlike(const QuantizedLinear& a, const QuantizedLinear& b) {
-  const auto inputs = [](const QuantizedLinear& q) {
-    return q.activation ? std::make_tuple(q.activation->bits, q.activation->symmetric, q.activation->per_token,
-                                          q.activation->static_scale)
-                        : std::make_tuple(0, false, false, 0.0);
-  };
   return a.bits == b.bits && a.symmetric == b.symmetric && a.group_size == b.group_size &&
-         a.scale_dtype == b.scale_dtype && a.scale_divisor == b.scale_divisor && inputs(a) == inputs(b) &&
+         a.scale_dtype == b.scale_dtype && a.scale_divisor == b.scale_divisor && a.activation == b.activation &&
          a.has_real_zeros() == b.has_real_zeros() && a.row_index.defined() == b.row_index.defined() &&
          AreEqual(a.group_index, b.group_index) && AreEqual(a.levels, b.levels) &&
          AreEqual(a.input_scale, b.input_scale);

@@ -1,4 +1,4 @@
-#include "nvfp4.h"
+#include "bitlaw/sdk/grids/nvfp4_grid.h"
 
 #include <ATen/ATen.h>
 
@@ -14,9 +14,12 @@ constexpr float kLargestLevel = 6, kLargestScale = 448, kSmallestScale = 0x1p-9F
 
 std::shared_ptr<const WeightGrid> Nvfp4Grid::ForTensor(const at::Tensor& weight) const {
   if (divisor_ != 0) return nullptr;
-  const float largest = weight.abs().max().item<float>();
+  return std::make_shared<Nvfp4Grid>(DivisorFor(weight.abs().max().item<float>()));
+}
+
+float Nvfp4Grid::DivisorFor(float largest) {
   const float divisor = kLargestScale * kLargestLevel / largest;
-  return std::make_shared<Nvfp4Grid>(std::isfinite(divisor) ? divisor : 1.0F);
+  return std::isfinite(divisor) ? divisor : 1.0F;
 }
 
 void Nvfp4Grid::FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,

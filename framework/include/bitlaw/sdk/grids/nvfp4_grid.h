@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "bitlaw/api/quantizer.h"
+#include "bitlaw/base/export.h"
 #include "bitlaw/sdk/grids/float_format.h"
 #include "bitlaw/sdk/grids/mx_grid.h"
 
@@ -20,13 +21,16 @@ namespace bitlaw {
 /// The largest block's scale is 448 / d, so that the blocks' scales use the range that E4M3 has.
 ///
 /// Errors   none; d = 1 for a tensor of zeros or of weights so small that d leaves float32.
-/// Source   NVIDIA's NVFP4 as compressed-tensors computes it; the README names what differs.
-class Nvfp4Grid final : public WeightGrid {
+/// Source   NVIDIA's NVFP4 as compressed-tensors computes it; the README of grid/nvfp4 names what differs.
+class BITLAW_EXPORT Nvfp4Grid final : public WeightGrid {
  public:
   static constexpr int64_t kBlock = 16;
 
   /// Of a tensor whose d is `divisor`; 0: of none yet.
   explicit Nvfp4Grid(float divisor = 0) : divisor_(divisor) {}
+
+  /// d of a tensor whose largest magnitude is `largest`.
+  static float DivisorFor(float largest);
 
   int bits() const override { return 4; }
   std::span<const float> levels() const override { return LevelsOf(FloatFormat::kE2M1); }
