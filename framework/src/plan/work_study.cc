@@ -175,6 +175,10 @@ void CheckRecipe(const Value& recipe) {
     for (const Value& transform : transforms->AsList()) check_component(transform);
   }
   if (recipe.Find("sequential") != nullptr) Text(recipe, "sequential");
+  if (const Value* experts = recipe.Find("experts")) {
+    Text(*experts, "policy");
+    if (const Value* minimum = experts->Find("minimum_tokens")) minimum->AsInt();
+  }
   if (const Value* overrides = recipe.Find("overrides")) {
     for (const Value& rule : overrides->AsList()) Text(rule, "match"), OptionsOf(rule, "options");
   }

@@ -79,24 +79,39 @@ void CalibrationWalk::Embed() {
 }
 
 // Collects into statistics_, which holds one entry a reader; readers of one input share theirs.
+void CalibrationWalk::Collect(size_t batch, std::span<Linear* const> readers, const at::Tensor& input) {
+  std::shared_ptr<InputStatistics>& shared = statistics_[readers.front()];
+  if (!shared) shared = std::make_shared<InputStatistics>(needs_);
+  for (const Linear* reader : readers) {
+    std::shared_ptr<InputStatistics>& own = statistics_[reader];
+    if (own && own != shared) {
+      throw InternalError(reader->shape().name + ": its inputs are shared with changing layers");
+    }
+    own = shared;
+  }
+  if (ends_group_[batch]) {
+    shared->Add(input);
+  } else {
+    shared->Hold(input);
+  }
+}
+
 InputObserver CalibrationWalk::Observer(size_t batch) {
   return [this, batch](std::span<Linear* const> readers, const at::Tensor& input) {
     if (readers.empty()) return;
     const Timed timed(clock_, times_.statistics_s, &times_.forward_s);  // The observer runs inside a step.
-    std::shared_ptr<InputStatistics>& shared = statistics_[readers.front()];
-    if (!shared) shared = std::make_shared<InputStatistics>(needs_);
-    for (const Linear* reader : readers) {
-      std::shared_ptr<InputStatistics>& own = statistics_[reader];
-      if (own && own != shared) {
-        throw InternalError(reader->shape().name + ": its inputs are shared with changing layers");
-      }
-      own = shared;
-    }
-    if (ends_group_[batch]) {
-      shared->Add(input);
-    } else {
-      shared->Hold(input);
-    }
+    const int64_t rows = input.numel() / std::max<int64_t>(input.size(-1), 1);
+    for (const Linear* reader : readers) routed_[reader] += rows;
+    if (!shows_all_to_experts_ || !readers.front()->shape().is_expert) Collect(batch, readers, input);
+  };
+}
+
+InputObserver CalibrationWalk::AllRowsObserver(size_t batch) {
+  if (!shows_all_to_experts_) return {};
+  return [this, batch](std::span<Linear* const> readers, const at::Tensor& input) {
+    if (readers.empty()) return;
+    const Timed timed(clock_, times_.statistics_s, &times_.forward_s);
+    Collect(batch, readers, input);
   };
 }
 
@@ -104,7 +119,9 @@ void CalibrationWalk::Step(Block& block, int stage, bool observes) {
   const RowsByThemselves alike;  // Whatever goes through a block at once, codes are the same.
   const Timed timed(clock_, times_.forward_s);
   for (size_t b = 0; b < batches_.size(); ++b) {
-    block.Step(stage, batches_[b], ForwardContext{}, observes ? Observer(b) : InputObserver());
+    const InputObserver all_rows = observes ? AllRowsObserver(b) : InputObserver();
+    block.Step(stage, batches_[b], {.all_rows = all_rows ? &all_rows : nullptr},
+               observes ? Observer(b) : InputObserver());
   }
 }
 
@@ -113,7 +130,9 @@ void CalibrationWalk::Observe(Block& block) {
   const Timed timed(clock_, times_.forward_s);
   for (size_t b = 0; b < batches_.size(); ++b) {
     BlockState scratch = {.residual = batches_[b].residual};
-    for (int stage = 0; stage < block.num_stages(); ++stage) block.Step(stage, scratch, ForwardContext{}, Observer(b));
+    const InputObserver all_rows = AllRowsObserver(b);
+    const ForwardContext context = {.all_rows = all_rows ? &all_rows : nullptr};
+    for (int stage = 0; stage < block.num_stages(); ++stage) block.Step(stage, scratch, context, Observer(b));
   }
 }
 
@@ -125,15 +144,28 @@ void CalibrationWalk::Forward(Block& block) {
 
 const LayerCalibration& CalibrationWalk::StatisticsOf(const Linear& linear) {
   const auto found = statistics_.find(&linear);
-  if (found == statistics_.end()) throw InternalError(linear.shape().name + ": its block showed no inputs of it");
+  if (found == statistics_.end()) {
+    if (shows_all_to_experts_ && linear.shape().is_expert && routed_.contains(&linear)) {
+      throw Error(ErrorKind::kUnsupported,
+                  linear.shape().name + ": the model shows an expert only the tokens routed to it, and experts.policy "
+                                        "is all_experts. Use policy fail or rtn.");
+    }
+    throw InternalError(linear.shape().name + ": its block showed no inputs of it");
+  }
   const Timed timed(clock_, times_.statistics_s);
   const auto [entry, is_new] = finished_.try_emplace(found->second.get());
   if (is_new) entry->second = found->second->Finish(calibration_.count);
   return entry->second;
 }
 
+int64_t CalibrationWalk::RoutedTokens(const Linear& linear) const {
+  const auto found = routed_.find(&linear);
+  return found == routed_.end() ? 0 : found->second;
+}
+
 void CalibrationWalk::Forget(std::span<Linear* const> linears) {
   for (const Linear* linear : linears) {
+    routed_.erase(linear);
     const auto found = statistics_.find(linear);
     if (found == statistics_.end()) continue;
     finished_.erase(found->second.get());

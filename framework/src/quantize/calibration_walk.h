@@ -30,6 +30,9 @@ class CalibrationWalk {
   /// Which statistics Step() and Observe() collect from now on.
   void SetNeeds(const CalibrationNeeds& needs) { needs_ = needs; }
 
+  /// From now on statistics of experts are those of all tokens of their layer, not of those routed to them.
+  void ShowAllToExperts() { shows_all_to_experts_ = true; }
+
   /// Embeds the sequences; the first block's inputs.
   void Embed();
   /// Steps all sequences to the inputs of `stage`, collecting statistics if `observes`.
@@ -39,13 +42,19 @@ class CalibrationWalk {
   /// From the block's inputs to its outputs.
   void Forward(Block& block);
 
-  /// Statistics of the inputs of `linear`. InternalError if its block showed none.
+  /// Statistics of the inputs of `linear`. InternalError if its block showed none; Error(kUnsupported) for an expert of
+  /// a model that shows experts nothing but the tokens routed to them, where all are asked for.
   const LayerCalibration& StatisticsOf(const Linear& linear);
+  /// Calibration tokens that reached `linear` in the forward pass: of an expert those routed to it.
+  int64_t RoutedTokens(const Linear& linear) const;
   /// Frees the statistics of these layers.
   void Forget(std::span<Linear* const> linears);
 
  private:
+  /// Of what the forward pass reads, and of all rows for experts.
   InputObserver Observer(size_t batch);
+  InputObserver AllRowsObserver(size_t batch);
+  void Collect(size_t batch, std::span<Linear* const> readers, const at::Tensor& input);
 
   Model& model_;
   const TokenSequences& calibration_;
@@ -55,10 +64,12 @@ class CalibrationWalk {
   QuantizeTimes& times_;
   PhaseClock clock_;
   CalibrationNeeds needs_;
+  bool shows_all_to_experts_ = false;
   std::vector<BlockState> batches_;  ///< All calibration sequences, at the current stage.
   std::vector<bool> ends_group_;     ///< Of each batch.
   std::map<const Linear*, std::shared_ptr<InputStatistics>> statistics_;
   std::map<const InputStatistics*, LayerCalibration> finished_;
+  std::map<const Linear*, int64_t> routed_;  ///< Tokens.
 };
 
 }  // namespace bitlaw

@@ -26,12 +26,14 @@ class KeptStatistics {
   bool Has(const std::string& key) const { return is_whole_ && key == key_; }
   /// Forgets all; from here on those of `key` are kept.
   void Begin(const std::string& key);
-  /// Keeps what the readers of one input share, unless there is no room.
-  void Keep(std::span<Linear* const> readers, const LayerCalibration& statistics);
+  /// Keeps what the readers of one input share, and how many tokens reached them, unless there is no room.
+  void Keep(std::span<Linear* const> readers, const LayerCalibration& statistics, int64_t routed_tokens);
   /// That of all layers were kept.
   void End() { is_whole_ = !is_full_; }
   /// Null if nothing of this layer is kept.
   const LayerCalibration* Find(const std::string& layer) const;
+  /// 0 if nothing of this layer is kept.
+  int64_t RoutedTokens(const std::string& layer) const;
 
  private:
   const int64_t most_bytes_;
@@ -39,6 +41,7 @@ class KeptStatistics {
   bool is_whole_ = false, is_full_ = false;
   int64_t bytes_ = 0;
   std::map<std::string, std::shared_ptr<const LayerCalibration>> statistics_;  // By layer.
+  std::map<std::string, int64_t> routed_;
 };
 
 }  // namespace bitlaw

@@ -52,31 +52,34 @@ std::string NameOf(const CalibrationNeeds& needs) {
 // One walk over the blocks of a model.
 class BlockWalk {
  public:
-  BlockWalk(Model& model, const Quantizer& quantizer, const std::optional<ActivationGrid>& activations,
-            SequentialUnit sequential, const TokenSequences* calibration, const QuantizeSettings& settings,
-            const QuantizeCallback& callback, QuantizedModel& result)
+  BlockWalk(Model& model, const QuantizeRecipe& recipe, const TokenSequences* calibration,
+            const QuantizeSettings& settings, const QuantizeCallback& callback, QuantizedModel& result)
       : model_(model),
         device_(model.compute().device),
-        quantizer_(quantizer),
-        activations_(activations),
-        sequential_(sequential),
+        quantizer_(*recipe.quantizer),
+        activations_(recipe.activations),
+        sequential_(recipe.sequential),
+        experts_(recipe.experts),
         settings_(settings),
         callback_(callback),
         result_(result),
         clock_(device_),
         codes_(device_, settings.take_codes) {
-    CalibrationNeeds needs = quantizer.needs();
-    needs.range |= activations && activations->is_static();
+    CalibrationNeeds needs = quantizer_.needs();
+    needs.range |= activations_ && activations_->is_static();
     if (!needs.any()) return;
     CheckCalibration(model.summary(), calibration);
-    if (sequential == SequentialUnit::kNone && settings.kept != nullptr) {
+    const bool shows_all = experts_.policy == ExpertPolicy::kAllExperts;
+    if (sequential_ == SequentialUnit::kNone && settings.kept != nullptr) {
       kept_ = settings.kept;
-      const std::string key = settings.kept_key + (needs.second_moment_float64 ? " float64" : "") + NameOf(needs);
+      const std::string key = settings.kept_key + (needs.second_moment_float64 ? " float64" : "") + NameOf(needs) +
+                              (shows_all ? " all_experts" : "");
       if (kept_->Has(key)) return;
       kept_->Begin(key);
     }
     walk_.emplace(model, *calibration, settings.batch_tokens, result.times);
     walk_->SetNeeds(needs);
+    if (shows_all) walk_->ShowAllToExperts();
   }
 
   void Run() {
@@ -133,7 +136,10 @@ class BlockWalk {
     for (int stage = 0; stage < block.num_stages(); ++stage) walk_->Step(block, stage, /*observes=*/true);
     if (!IsLastBlock()) walk_->Step(block, block.num_stages(), /*observes=*/false);
     if (kept_ != nullptr) {
-      for (const Site& site : sites_) kept_->Keep(site.readers, walk_->StatisticsOf(*site.readers.front()));
+      for (const Site& site : sites_) {
+        const Linear& reader = *site.readers.front();
+        kept_->Keep(site.readers, walk_->StatisticsOf(reader), walk_->RoutedTokens(reader));
+      }
     }
     for (int stage = 0; stage < block.num_stages(); ++stage) QuantizeStage(block, stage);
   }
@@ -145,6 +151,52 @@ class BlockWalk {
     const LayerCalibration* const kept = kept_ == nullptr ? nullptr : kept_->Find(linear.shape().name);
     if (kept != nullptr) return *kept;
     return walk_ ? walk_->StatisticsOf(linear) : kNone;
+  }
+
+  int64_t RoutedTokens(const Linear& linear) const {
+    if (walk_) return walk_->RoutedTokens(linear);
+    return kept_ == nullptr ? 0 : kept_->RoutedTokens(linear.shape().name);
+  }
+
+  // Whether the recipe says what becomes of an expert to which as few tokens were routed as to this site's.
+  bool IsBelowMinimum(const Site& site) const {
+    const bool has_minimum = experts_.policy == ExpertPolicy::kFail || experts_.policy == ExpertPolicy::kRtn;
+    return has_minimum && site.shape.is_expert && quantizer_.needs().any() &&
+           RoutedTokens(*site.readers.front()) < experts_.minimum_tokens;
+  }
+
+  void RefuseBelowMinimum(std::span<const Site* const> sites) const {
+    if (experts_.policy != ExpertPolicy::kFail) return;
+    const Site* least = nullptr;
+    int64_t experts = 0, below = 0;
+    for (const Site* site : sites) {
+      if (!site->shape.is_expert) continue;
+      ++experts;
+      if (!IsBelowMinimum(*site)) continue;
+      ++below;
+      if (least == nullptr || RoutedTokens(*site->readers.front()) < RoutedTokens(*least->readers.front())) {
+        least = site;
+      }
+    }
+    if (least == nullptr) return;
+    throw Error(ErrorKind::kNumerical,
+                fmt::format("block {}: {} of {} experts got fewer calibration tokens than experts.minimum_tokens = {}, "
+                            "the fewest {} with {}. Use more calibration sequences, or experts.policy rtn or "
+                            "all_experts, which the record will name.",
+                            blocks_done_, below, experts, experts_.minimum_tokens, least->shape.name,
+                            RoutedTokens(*least->readers.front())));
+  }
+
+  void RoundToNearest(const Site& site) {
+    for (size_t i = 0; i < site.readers.size(); ++i) {
+      QuantizedLayer layer;
+      layer.shape = site.shape.readers[i];
+      PhaseClock::Span span = clock_.Begin();
+      quantizer_.RoundToNearest(layer.shape, site.readers[i]->weight(), layer.linear);
+      clock_.End(span);
+      layer.linear.fallback = QuantizeFallback::kRoundToNearest;
+      Install(*site.readers[i], std::move(layer), span, 1);
+    }
   }
 
   // The block's sites, stage by stage; each linear layer of a stage must be read at one of them.
@@ -169,9 +221,18 @@ class BlockWalk {
     for (const Site& site : sites_) {
       if (site.stage == stage) sites.push_back(&site);
     }
+    RefuseBelowMinimum(sites);
     for (std::span<const Site* const> left(sites); !left.empty();) {
+      if (IsBelowMinimum(*left.front())) {
+        RoundToNearest(*left.front());
+        left = left.subspan(1);
+        continue;
+      }
       size_t alike = 1;
-      while (alike < left.size() && AreAlike(left.front()->shape, left[alike]->shape)) ++alike;
+      while (alike < left.size() && AreAlike(left.front()->shape, left[alike]->shape) &&
+             !IsBelowMinimum(*left[alike])) {
+        ++alike;
+      }
       size_t done = alike > 1 && settings_.overlaps ? QuantizeTogether(left.first(alike)) : 0;
       if (done == 0) {
         QuantizeSite(*left.front());
@@ -276,6 +337,9 @@ class BlockWalk {
                                                               "'activations' out.");
     }
     if (activations_) layer.linear.activation = InputGridOf(linear, layer.linear);
+    if (layer.shape.is_expert && quantizer_.needs().any()) {
+      layer.linear.diagnostics.emplace_back("routed_tokens", static_cast<double>(RoutedTokens(linear)));
+    }
     {
       const Timed timed(clock_, result_.times.install_s);
       linear.Install(layer.linear);
@@ -346,6 +410,7 @@ class BlockWalk {
   const Quantizer& quantizer_;
   const std::optional<ActivationGrid>& activations_;
   const SequentialUnit sequential_;
+  const ExpertCalibration experts_;
   const QuantizeSettings& settings_;
   const QuantizeCallback& callback_;
   QuantizedModel& result_;
@@ -400,7 +465,8 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
       const at::Device device(model.compute().device);
       const Clock::time_point start = Clock::now();
       if (!recipe.transforms.empty()) {
-        TransformModel(model, recipe.transforms, calibration, settings.batch_tokens, result.times);
+        TransformModel(model, recipe.transforms, calibration, settings.batch_tokens, result.times,
+                       recipe.experts.policy == ExpertPolicy::kAllExperts);
         result.other_weights = OtherWeights(model);
       }
       const bool rounds_kv_cache = recipe.kv_cache.keys || recipe.kv_cache.values;
@@ -408,7 +474,7 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
       if (rounds_kv_cache && sees_it) model.RoundKvCache(recipe.kv_cache);
       result.kv_cache = recipe.kv_cache;
       if (recipe.quantizer != nullptr) {
-        BlockWalk walk(model, *recipe.quantizer, recipe.activations, recipe.sequential, calibration, settings, callback, result);
+        BlockWalk walk(model, recipe, calibration, settings, callback, result);
         walk.Run();
         digest = std::move(walk.digest());
         if (rounds_kv_cache && !sees_it) model.RoundKvCache(recipe.kv_cache);

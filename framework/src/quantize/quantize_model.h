@@ -27,6 +27,18 @@ enum class SequentialUnit {
   kNone,   ///< None: inputs are those of the unquantized model, whatever the quantizer does; one forward pass.
 };
 
+/// What is done about experts, which see only the calibration tokens routed to them.
+enum class ExpertPolicy {
+  kQuantizers,  ///< What the quantizer does of itself, of an expert that saw no token.
+  kFail,        ///< An expert to which fewer than minimum_tokens were routed is an error.
+  kRtn,         ///< Such an expert is rounded to nearest, a fallback.
+  kAllExperts,  ///< Statistics of every expert, for quantizer and transforms, are those of all tokens of its layer.
+};
+struct BITLAW_EXPORT ExpertCalibration {
+  ExpertPolicy policy = ExpertPolicy::kQuantizers;
+  int64_t minimum_tokens = 1;  ///< Of kFail and kRtn.
+};
+
 /// What is done to a model: one cell of a study's grid, made. What it points to outlives the call.
 struct BITLAW_EXPORT QuantizeRecipe {
   std::vector<const Transform*> transforms{};     ///< Applied in this order, before anything is rounded.
@@ -35,6 +47,7 @@ struct BITLAW_EXPORT QuantizeRecipe {
   std::optional<ActivationGrid> activations{};    ///< What every linear layer's inputs are rounded to.
   KvCacheGrid kv_cache{};
   SequentialUnit sequential = SequentialUnit::kStage;
+  ExpertCalibration experts{};
 };
 
 struct QuantizedLayer;

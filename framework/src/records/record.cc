@@ -142,6 +142,16 @@ void Fields(Archive& a, TaskRecord& x) {
 }
 
 template <class Archive>
+void Fields(Archive& a, ExpertRecord& x) {
+  a("experts", x.experts);
+  a("routed_tokens_least", x.routed_tokens_least);
+  a("routed_tokens_median", x.routed_tokens_median);
+  a("routed_tokens_greatest", x.routed_tokens_greatest);
+  a("minimum_tokens", x.minimum_tokens);
+  a("below_minimum", x.below_minimum);
+}
+
+template <class Archive>
 void Fields(Archive& a, QuantizationRecord& x) {
   a("key", x.key);
   a("trial", x.trial);
@@ -149,6 +159,7 @@ void Fields(Archive& a, QuantizationRecord& x) {
   a("quantization", x.quantization);
   a("calibration", x.calibration);
   a("factors", x.factors);
+  a.OnlyIfThere("experts", x.experts);
   a("layers", x.layers);
 }
 
@@ -174,6 +185,12 @@ class Writer {
   template <class T>
   void operator()(const char* name, const T& field) {
     map_.emplace_back(name, ToValue(field));
+  }
+
+  // Not written where there is none, so that records without it stay what they are.
+  template <class T>
+  void OnlyIfThere(const char* name, const std::optional<T>& field) {
+    if (field) (*this)(name, *field);
   }
 
   template <class T>
@@ -243,6 +260,12 @@ class Reader {
     } else {
       Read(*value, path_ + name, field);
     }
+  }
+
+  template <class T>
+  void OnlyIfThere(const char* name, std::optional<T>& field) {
+    known_.emplace_back(name);
+    if (const Value* value = value_.Find(name)) Read(*value, path_ + name, field);
   }
 
  private:

@@ -100,6 +100,13 @@ struct BITLAW_EXPORT LayerRecord {
   std::vector<std::pair<std::string, double>> diagnostics;
 };
 
+/// Calibration tokens routed to the experts of a mixture. `minimum_tokens`: what the recipe asks of an expert.
+struct BITLAW_EXPORT ExpertRecord {
+  int64_t experts = 0;  ///< Of all blocks.
+  int64_t routed_tokens_least = 0, routed_tokens_median = 0, routed_tokens_greatest = 0;
+  int64_t minimum_tokens = 1, below_minimum = 0;
+};
+
 /// What one trial's quantization gave, layer by layer.
 struct BITLAW_EXPORT QuantizationRecord {
   Value key;
@@ -108,6 +115,7 @@ struct BITLAW_EXPORT QuantizationRecord {
   QuantizationHeader quantization;
   std::optional<CalibrationHeader> calibration;
   std::vector<RecordedFactor> factors;  ///< Of the trial.
+  std::optional<ExpertRecord> experts;  ///< Of a calibrated mixture; not in records from before there was such a field.
   std::vector<LayerRecord> layers;
 };
 

@@ -18,6 +18,7 @@
 #include "quantize/calibration/draw.h"
 #include "quantize/calibration/overlap.h"
 #include "quantize/calibration/sequences_file.h"
+#include "quantize/expert_tokens.h"
 #include "quantize/quantize_model.h"
 #include "quantize/quantized_file.h"
 #include "quantize/recipe/recipe_settings.h"
@@ -370,6 +371,11 @@ class TrialRun {
     record.quantization = Header(quantized);
     record.calibration = CalibrationOf();
     record.factors = FactorsOf(&record.quantization);
+    const int64_t minimum = MinimumTokens(trial_.recipe);
+    if (const auto tokens = RoutedTokens(quantized, minimum)) {
+      record.experts = ExpertRecord{tokens->experts, tokens->least, tokens->median, tokens->greatest, minimum,
+                                    tokens->below_minimum};
+    }
     for (const QuantizedLayer& layer : quantized.layers) {
       const bool fell_back = layer.linear.fallback != QuantizeFallback::kNone;
       record.layers.push_back({layer.shape.name, layer.bits_per_weight,

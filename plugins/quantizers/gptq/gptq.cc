@@ -197,7 +197,8 @@ QuantizedLinear GptqQuantizer::Quantize(const LinearShape& layer, const at::Tens
   return WithTorchErrors("quantizer 'gptq', " + layer.name, [&]() -> QuantizedLinear {
     if (calibration.tokens == 0) {
       CheckFinite(weight, layer.name);
-      QuantizedLinear nearest = bitlaw::RoundToNearest(*settings_.grid, weight, settings_.group_size, layer.name);
+      QuantizedLinear nearest;
+      RoundToNearest(layer, weight, nearest);
       nearest.fallback = QuantizeFallback::kRoundToNearest;
       return nearest;
     }

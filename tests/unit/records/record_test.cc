@@ -186,6 +186,25 @@ TEST(QuantizationRecord, RefusesLayersThatWereTakenOut) {
   }
 }
 
+TEST(QuantizationRecord, SumsUpExpertsWhereThereAreAny) {
+  QuantizationRecord record;
+  record.key = SampleRecord().key;
+  record.quantization = *SampleRecord().quantization;
+  const std::string dense = WriteRecord(record);
+  EXPECT_EQ(dense.find("experts"), std::string::npos);  // As before there was such a field.
+  EXPECT_FALSE(ReadQuantizationRecord(dense, RecordDigest(record.key), "r.json").experts.has_value());
+  record.experts = ExpertRecord{8, 0, 31, 64, 16, 2};
+  const std::string text = WriteRecord(record);
+  EXPECT_THAT(text, HasSubstr("\"routed_tokens_least\": 0"));
+  const QuantizationRecord read = ReadQuantizationRecord(text, RecordDigest(record.key), "r.json");
+  ASSERT_TRUE(read.experts.has_value());
+  EXPECT_EQ(read.experts->experts, 8);
+  EXPECT_EQ(read.experts->routed_tokens_median, 31);
+  EXPECT_EQ(read.experts->routed_tokens_greatest, 64);
+  EXPECT_EQ(read.experts->minimum_tokens, 16);
+  EXPECT_EQ(read.experts->below_minimum, 2);
+}
+
 TEST(TaskRecord, RefusesEveryFileThatWasCutOff) {
   const TaskRecord record = SampleRecord();
   const std::string digest = RecordDigest(record.key), text = WriteRecord(record);

@@ -73,12 +73,19 @@ struct BITLAW_EXPORT Site {
   void Fold(const at::Tensor& scale) const;
 };
 
+/// Called with the linears that are about to read `input` ([..., C_in]; only rows that count), all of them at once
+/// when they share it, so that shared statistics are collected once.
+using InputObserver = std::function<void(std::span<Linear* const> readers, const at::Tensor& input)>;
+
 /// What a forward pass needs beside the tokens.
 struct BITLAW_EXPORT ForwardContext {
   /// Null: B texts from their beginnings, of T tokens each. Otherwise tokens are [1, T], those of `runs` one after the
   /// other, and their keys and values are added to the cache.
   KvCache* cache = nullptr;
   std::span<const TokenRun> runs{};
+  /// Where not null, a block of experts shows it, before it observes a stage, all rows as each expert would read them,
+  /// whatever its router chose: expert by expert where they differ. The pass itself stays routed.
+  const InputObserver* all_rows = nullptr;
 };
 
 /// What a block carries from stage to stage.
@@ -87,10 +94,6 @@ struct BITLAW_EXPORT BlockState {
   at::Tensor activation{};           ///< The current stage's input, [B, T, C_in] (or what an expert layer needs).
   std::vector<at::Tensor> extra{};   ///< Anything else a block needs between stages (routing weights, ...).
 };
-
-/// Called with the linears that are about to read `input` ([..., C_in]; only rows that count), all of them at once
-/// when they share it, so that shared statistics are collected once.
-using InputObserver = std::function<void(std::span<Linear* const> readers, const at::Tensor& input)>;
 
 /// One transformer block, as the sequence of stages that sequential quantization needs:
 /// q,k,v / o / gate,up / down. The linears of a stage read inputs that depend on no linear of the same stage.

@@ -16,6 +16,7 @@
 #include "cli/tensor/model_argument.h"
 #include "cli/verbs.h"
 #include "quantize/calibration/draw.h"
+#include "quantize/expert_tokens.h"
 #include "quantize/quantized_file.h"
 #include "quantize/recipe/recipe_settings.h"
 #include "records/csv_text.h"
@@ -123,6 +124,15 @@ Value LayerJson(const QuantizedLayer& layer) {
                     {"diagnostics", diagnostics}};
 }
 
+Value ExpertsJson(const ExpertTokens& tokens, int64_t minimum) {
+  return Value::Map{{"experts", tokens.experts},
+                    {"routed_tokens_least", tokens.least},
+                    {"routed_tokens_median", tokens.median},
+                    {"routed_tokens_greatest", tokens.greatest},
+                    {"minimum_tokens", minimum},
+                    {"below_minimum", tokens.below_minimum}};
+}
+
 int64_t GroupsAtSmallestScale(const QuantizedModel& quantized) {
   int64_t groups = 0;
   for (const QuantizedLayer& layer : quantized.layers) {
@@ -134,6 +144,9 @@ int64_t GroupsAtSmallestScale(const QuantizedModel& quantized) {
 
 Value Summary(const QuantizedModel& quantized, const Value& about, int threads, const std::string& device) {
   Value summary = about;
+  const Value* parts = about.Find("recipe");
+  const int64_t minimum = MinimumTokens(parts == nullptr ? Value() : *parts);
+  if (const auto tokens = RoutedTokens(quantized, minimum)) summary.Set("experts", ExpertsJson(*tokens, minimum));
   summary.Set("layers", static_cast<int64_t>(quantized.layers.size()));
   summary.Set("bits_requested", quantized.bits_requested);
   summary.Set("bits_effective", quantized.bits_effective);
@@ -155,12 +168,22 @@ Value Summary(const QuantizedModel& quantized, const Value& about, int threads, 
   return summary;
 }
 
-void PrintSummary(const QuantizedModel& quantized, const std::string& title, const std::string& output,
-                  const std::string& device) {
+void PrintExperts(const QuantizedModel& quantized, const Value& parts) {
+  const int64_t minimum = MinimumTokens(parts);
+  const auto tokens = RoutedTokens(quantized, minimum);
+  if (!tokens) return;
+  fmt::print("experts           {}, routed tokens least {}, median {}, greatest {}; fewer than {}: {}; routers as they "
+             "are\n",
+             tokens->experts, tokens->least, tokens->median, tokens->greatest, minimum, tokens->below_minimum);
+}
+
+void PrintSummary(const QuantizedModel& quantized, const std::string& title, const Value& parts,
+                  const std::string& output, const std::string& device) {
   const QuantizeTimes& times = quantized.times;
   fmt::print("{}\n", title);
   fmt::print("layers            {}\n", quantized.layers.size());
   fmt::print("bits a weight     {:.4g} requested, {:.4f} effective\n", quantized.bits_requested, quantized.bits_effective);
+  PrintExperts(quantized, parts);
   if (const double error = MeanOf(quantized, "hessian_error"); !std::isnan(error)) {
     fmt::print("Hessian error     {:.5f} relative, mean over layers; round to nearest {:.5f}; below it on {} of {}\n", error,
                MeanOf(quantized, "hessian_error_rtn"), LayersBelowRtn(quantized), quantized.layers.size());
@@ -183,7 +206,7 @@ void PrintSummary(const QuantizedModel& quantized, const std::string& title, con
   if (!output.empty()) fmt::print("written           {}\n", output);
 }
 
-// "quantizer/gptq, transform/smooth_scale, grid/nf4, overrides, activations, kv_cache"
+// "quantizer/gptq, transform/smooth_scale, grid/nf4, overrides, experts, activations, kv_cache"
 std::string Title(const SingleRecipe& recipe) {
   const bool keeps = recipe.quantizer == kKeepWeights;
   std::string title = keeps ? "weights as they are" : "quantizer/" + recipe.quantizer;
@@ -193,7 +216,7 @@ std::string Title(const SingleRecipe& recipe) {
     for (const Value& one : transforms->AsList()) title += ", transform/" + one.Find("name")->AsString();
   }
   if (const Value* grid = parts.Find("grid")) title += ", grid/" + grid->Find("name")->AsString();
-  for (const char* section : {"overrides", "activations", "kv_cache"}) {
+  for (const char* section : {"overrides", "experts", "activations", "kv_cache"}) {
     if (parts.Find(section) != nullptr) title += std::string(", ") + section;
   }
   return title;
@@ -321,7 +344,8 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
     report.Set("per_layer", std::move(layers));
     std::fputs(PrettyJson(report).c_str(), stdout);
   } else {
-    PrintSummary(quantized, fmt::format("{}, {}", summary.name, Title(recipe)), arguments.output, arguments.device);
+    PrintSummary(quantized, fmt::format("{}, {}", summary.name, Title(recipe)), parts, arguments.output,
+                 arguments.device);
   }
   return 0;
 }

@@ -35,6 +35,17 @@ CalibrationNeeds QuantizerByLayer::needs() const {
   return all;
 }
 
+bool QuantizerByLayer::rounds_to_nearest() const {
+  return made_.quantizer->rounds_to_nearest() &&
+         std::all_of(made_.rules.begin(), made_.rules.end(),
+                     [](const LayerRule& rule) { return rule.quantizer->rounds_to_nearest(); });
+}
+
+void QuantizerByLayer::RoundToNearest(const LinearShape& layer, const at::Tensor& weight,
+                                      QuantizedLinear& rounded) const {
+  made_.QuantizerOf(layer.name).RoundToNearest(layer, weight, rounded);
+}
+
 QuantizedLinear QuantizerByLayer::Quantize(const LinearShape& layer, const at::Tensor& weight,
                                            const LayerCalibration& calibration) const {
   return made_.QuantizerOf(layer.name).Quantize(layer, weight, calibration);

@@ -23,6 +23,9 @@ class QuantizerByLayer final : public Quantizer {
   std::vector<Factor> factors(const ModelSummary& model) const override;
   /// What any of them needs.
   CalibrationNeeds needs() const override;
+  /// Whether all of them do.
+  bool rounds_to_nearest() const override;
+  void RoundToNearest(const LinearShape& layer, const at::Tensor& weight, QuantizedLinear& rounded) const override;
   QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
                            const LayerCalibration& calibration) const override;
   bool QuantizeSite(const SiteShape& site, std::span<const at::Tensor> weights, const LayerCalibration& calibration,

@@ -37,6 +37,13 @@ QuantizeRecipe QuantizeRecipeOf(const MadeRecipe& made, const Value& recipe) {
   if (const Value* sequential = recipe.Find("sequential")) {
     result.sequential = sequential->AsString() == "block" ? SequentialUnit::kBlock : SequentialUnit::kNone;
   }
+  if (const Value* experts = recipe.Find("experts")) {
+    const std::string& policy = experts->Find("policy")->AsString();
+    result.experts.policy = policy == "rtn"           ? ExpertPolicy::kRtn
+                            : policy == "all_experts" ? ExpertPolicy::kAllExperts
+                                                      : ExpertPolicy::kFail;
+    if (const Value* minimum = experts->Find("minimum_tokens")) result.experts.minimum_tokens = minimum->AsInt();
+  }
   if (const Value* activations = recipe.Find("activations")) {
     result.activations = InputGrid(*activations);
   }

@@ -11,7 +11,7 @@
 namespace bitlaw {
 
 void TransformModel(Model& model, std::span<const Transform* const> transforms, const TokenSequences* calibration,
-                    int64_t batch_tokens, QuantizeTimes& times) {
+                    int64_t batch_tokens, QuantizeTimes& times, bool shows_all_to_experts) {
   bool needs_any = false;
   for (const Transform* transform : transforms) {
     needs_any |= transform->needs().any();
@@ -22,6 +22,7 @@ void TransformModel(Model& model, std::span<const Transform* const> transforms, 
   if (needs_any) {
     CheckCalibration(model.summary(), calibration);
     walk.emplace(model, *calibration, batch_tokens, times);
+    if (shows_all_to_experts) walk->ShowAllToExperts();
     walk->Embed();
   }
   static const LayerCalibration kNone;

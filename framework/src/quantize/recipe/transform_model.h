@@ -19,11 +19,13 @@ namespace bitlaw {
 ///
 /// Each transform sees statistics of inputs that come from unquantized blocks, those before it in the list applied.
 /// Sites that it cannot change are left as they are.
+/// With `shows_all_to_experts` those of experts are of all tokens of their layer, not of those routed to them.
 /// `calibration` may be null if no transform needs statistics.
 /// Errors   Error(kUnsupported) before any work for a transform that can change no site of the model; those of the
 ///          transforms. After an error the model is partly changed: drop it.
 BITLAW_EXPORT void TransformModel(Model& model, std::span<const Transform* const> transforms,
-                                  const TokenSequences* calibration, int64_t batch_tokens, QuantizeTimes& times);
+                                  const TokenSequences* calibration, int64_t batch_tokens, QuantizeTimes& times,
+                                  bool shows_all_to_experts = false);
 
 /// Norms and biases of all blocks as they are now, by their names in the checkpoint.
 BITLAW_EXPORT std::vector<std::pair<std::string, at::Tensor>> OtherWeights(Model& model);

@@ -7,6 +7,7 @@
 #include "bitlaw/base/error.h"
 #include "plugin/host.h"
 #include "spec/quantize/activation_part.h"
+#include "spec/quantize/expert_part.h"
 
 namespace bitlaw {
 namespace {
@@ -84,6 +85,8 @@ class Flattener {
         if (IsMap(key, value)) ReadWeights(value);
       } else if (key == "activations" || key == "kv_cache") {
         if (IsMap(key, value)) ReadSection(key, value);
+      } else if (key == "experts") {
+        if (IsMap(key, value)) ReadExperts(value);
       } else if (key == "transforms") {
         ReadTransforms(value);
       } else if (key == "overrides") {
@@ -166,6 +169,7 @@ class Flattener {
       has_sequential_ |= key == "sequential" && quantizer_.Find(key) == nullptr;
       has_activations_ |= key.starts_with("activations.");
       has_kv_cache_ |= key.starts_with("kv_cache.");
+      has_experts_ |= key.starts_with("experts.");
     });
   }
 
@@ -226,6 +230,19 @@ class Flattener {
       faults_.Add(map.mark(), "'" + section + "' of " + place_ + " says no width. Add " +
                                   (is_activations ? "'bits', or a 'format' that has its own."
                                                      : "'key_bits', 'value_bits' or both."));
+    }
+  }
+
+  void ReadExperts(const Value& map) {
+    has_experts_ = true;
+    for (const auto& [key, value] : map.AsMap()) {
+      if (ExpertSchema().Find(key) != nullptr) {
+        Put("experts." + key, value);
+        continue;
+      }
+      const std::vector<std::string> known = ExpertSchema().names();
+      faults_.Add(value.key_mark(), "'" + key + "' is not an option of 'experts' of " + place_ + "." +
+                                        DidYouMean(key, known) + " Options: " + JoinNames(known) + ".");
     }
   }
 
@@ -319,6 +336,7 @@ class Flattener {
           "Options of layers whose names fit a pattern; the first that fits counts.");
     }
     if (has_activations_) AddFields(schema, ActivationSchema(), "activations.");
+    if (has_experts_) AddFields(schema, ExpertSchema(), "experts.");
     if (has_kv_cache_) AddFields(schema, KvCacheSchema(), "kv_cache.");
   }
 
@@ -344,7 +362,7 @@ class Flattener {
   FlatEntry flat_;
   std::vector<std::string> grids_, transforms_;  // Those whose options are in the schema.
   bool has_grid_ = false, has_own_grid_ = false, has_transforms_ = false, has_activations_ = false,
-       has_kv_cache_ = false, has_overrides_ = false, has_sequential_ = false;
+       has_kv_cache_ = false, has_overrides_ = false, has_sequential_ = false, has_experts_ = false;
 };
 
 // The options "prefix.x" of a resolved map as a map of x.
@@ -511,6 +529,7 @@ SplitOptions Split(const Options& options, const OptionSchema& quantizer, const 
   SplitOverrides(options.map(), recipe, split.shown);
   const Value* sequential = quantizer.Find("sequential") == nullptr ? options.map().Find("sequential") : nullptr;
   if (sequential != nullptr && sequential->AsString() != "stage") recipe.Set("sequential", sequential->AsString());
+  SplitExperts(options.map(), recipe, split.shown);
   if (!recipe.AsMap().empty()) split.recipe = std::move(recipe);
   split.quantizer = Options(Value(std::move(mine)));
   return split;
@@ -595,6 +614,7 @@ std::string ExplainUnsupportedParts(const MadeRecipe& made, const Value& recipe,
              (summary.linears.empty() ? "" : "; one is called '" + summary.linears.front().name + "'");
     }
   }
+  if (std::string reason = ExplainUnsupportedExperts(made, recipe, summary); !reason.empty()) return reason;
   for (size_t i = 0; i < made.transforms.size(); ++i) {
     const std::string reason = ExplainUnsupportedModel(*made.transforms[i], summary);
     if (reason.empty()) continue;

@@ -24,6 +24,7 @@ namespace bitlaw {
 ///   kv_cache: {key_bits: 8}            kv_cache.key_bits, .value_bits, .symmetric
 ///   overrides: [{match: '*', bits: 8}] overrides   (a list of rules, each with options of the quantizer)
 ///   sequential: block                  sequential
+///   experts: {policy: all_experts}     experts.policy, .minimum_tokens
 
 /// Rewrites an entry in that flat form and gives the schema that it is resolved with: the quantizer's options, followed
 /// by those of the parts that the entry has.
@@ -39,8 +40,8 @@ struct BITLAW_EXPORT SplitOptions {
   /// As without a recipe; where another grid takes the place of the integers, theirs have defaults.
   Options quantizer;
   /// {activations: {bits, per, symmetric, ...}, grid: {name, options, version}, kv_cache: {...}, transforms: [{name,
-  /// options, version}], overrides: [{match, options}], sequential: block or none}, only what there is; null if there is
-  /// nothing. Part of a trial's identity and of its key.
+  /// options, version}], overrides: [{match, options}], sequential: block or none, experts:
+  /// {policy, minimum_tokens}}, only what there is; null if there is nothing. Part of a trial's identity and of its key.
   Value recipe;
   /// The options once more, without those that do not count in this cell: for tables and labels.
   Value shown;
@@ -79,6 +80,9 @@ BITLAW_EXPORT MadeRecipe MakeRecipe(const PluginHost& host, const std::string& q
 
 /// B_a, B_k and B_v, 16 where they are not rounded, and what the transforms report.
 BITLAW_EXPORT std::vector<Factor> FactorsOf(const MadeRecipe& made, const Value& recipe, const ModelSummary& summary);
+
+/// experts.minimum_tokens, 1 where the recipe says nothing of it.
+BITLAW_EXPORT int64_t MinimumTokens(const Value& recipe);
 
 /// Why the recipe's parts beside the quantizer cannot be done to a model. Empty exactly when they can.
 BITLAW_EXPORT std::string ExplainUnsupportedParts(const MadeRecipe& made, const Value& recipe,

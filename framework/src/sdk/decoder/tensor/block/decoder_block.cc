@@ -125,10 +125,10 @@ void DecoderBlock::Step(int stage, BlockState& state, const ForwardContext& cont
     case 2:
       AddToResidual(state, o_->Apply(state.activation), attention_norm_after_);  // [B, T, D]
       state.activation = Normed(state.residual, ffn_norm_);                      // [B, T, D]
-      if (experts_) return StepExperts(stage, state, observe);
+      if (experts_) return StepExperts(stage, state, context, observe);
       break;
     default:
-      if (experts_) return StepExperts(stage, state, observe);
+      if (experts_) return StepExperts(stage, state, context, observe);
       return StepFeedForward(stage, state, observe);
   }
   if (observe) observe(stages_[stage], state.activation);
@@ -146,14 +146,17 @@ void DecoderBlock::StepFeedForward(int stage, BlockState& state, const InputObse
   state.activation = at::Tensor();
 }
 
-void DecoderBlock::StepExperts(int stage, BlockState& state, const InputObserver& observe) {
+void DecoderBlock::StepExperts(int stage, BlockState& state, const ForwardContext& context,
+                               const InputObserver& observe) {
   const int64_t rows = state.residual.size(0) * state.residual.size(1);
   switch (stage) {
     case 2:
       experts_->Route(state.activation, state.extra);
+      if (context.all_rows != nullptr) experts_->ObserveAllInputs(state.activation, *context.all_rows);
       if (observe) experts_->ObserveInput(state.activation, state.extra, observe);
       return;
     case 3:
+      if (context.all_rows != nullptr) experts_->ObserveAllInner(state.activation, *context.all_rows);
       state.activation = experts_->Inner(state.activation, state.extra);  // [B T k, F]
       if (observe) experts_->ObserveInner(state.activation, state.extra, observe);
       return;

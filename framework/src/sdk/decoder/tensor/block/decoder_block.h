@@ -48,7 +48,7 @@ class DecoderBlock : public Block {
   at::Tensor Normed(const at::Tensor& x, const at::Tensor& weight) const;
   void AddToResidual(BlockState& state, const at::Tensor& output, const at::Tensor& norm_after) const;
   void StepFeedForward(int stage, BlockState& state, const InputObserver& observe);
-  void StepExperts(int stage, BlockState& state, const InputObserver& observe);
+  void StepExperts(int stage, BlockState& state, const ForwardContext& context, const InputObserver& observe);
   at::Tensor Attention(const at::Tensor& input, const ForwardContext& context);
   at::Tensor AttendCached(at::Tensor queries, at::Tensor keys, const at::Tensor& values, double scale,
                           const ForwardContext& context);

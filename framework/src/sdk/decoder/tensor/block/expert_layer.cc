@@ -76,6 +76,19 @@ void ExpertLayer::ObserveInner(const at::Tensor& inner, const std::vector<at::Te
   });
 }
 
+void ExpertLayer::ObserveAllInputs(const at::Tensor& input, const InputObserver& observe) const {
+  observe(inner_linears_, input.flatten(0, -2));  // [M, D]
+}
+
+void ExpertLayer::ObserveAllInner(const at::Tensor& input, const InputObserver& observe) const {
+  const at::Tensor flat = input.flatten(0, -2);  // [M, D]
+  for (const Expert& expert : experts_) {
+    Linear* const reader = expert.down.get();
+    const at::Tensor gate = expert.gate->Apply(flat);                                              // [M, F]
+    observe({&reader, 1}, GateMultiply(gate, expert.up->Apply(flat), config_.activation));         // [M, F]
+  }
+}
+
 at::Tensor ExpertLayer::Output(const at::Tensor& inner, const std::vector<at::Tensor>& extra, int64_t rows) const {
   at::Tensor output = at::zeros({rows, config_.hidden_size}, inner.options());
   ForExperts(extra, [&](int64_t e, int64_t first, int64_t count) {

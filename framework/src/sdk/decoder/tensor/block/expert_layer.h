@@ -30,6 +30,10 @@ class ExpertLayer {
   void ObserveInput(const at::Tensor& input, const std::vector<at::Tensor>& extra, const InputObserver& observe) const;
   /// input [B, T, D] -> silu(gate) * up of every visit, [M k, F].
   at::Tensor Inner(const at::Tensor& input, const std::vector<at::Tensor>& extra) const;
+  /// The same of all rows for every expert: gate and up of all of them read one input; down reads what its own expert
+  /// makes of it, [M, F], one expert at a time.
+  void ObserveAllInputs(const at::Tensor& input, const InputObserver& observe) const;
+  void ObserveAllInner(const at::Tensor& input, const InputObserver& observe) const;
   void ObserveInner(const at::Tensor& inner, const std::vector<at::Tensor>& extra, const InputObserver& observe) const;
   /// [M k, F] -> weighted sums of down, [M, D].
   at::Tensor Output(const at::Tensor& inner, const std::vector<at::Tensor>& extra, int64_t rows) const;
