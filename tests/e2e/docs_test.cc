@@ -102,7 +102,10 @@ void CheckQuantize(const Value& entries) {
     if (entry.is_string()) continue;
     const Value* quantizer = entry.Find("quantizer");
     ASSERT_NE(quantizer, nullptr) << entry.Text();
-    ExpectOptions(Host().Find(ComponentKind::kQuantizer, quantizer->AsString()).schema, entry, SpecKeysOf("quantize"), false);
+    static const OptionSchema kNone;
+    const bool keeps = quantizer->AsString() == kKeepWeights;
+    ExpectOptions(keeps ? kNone : Host().Find(ComponentKind::kQuantizer, quantizer->AsString()).schema, entry, SpecKeysOf("quantize"),
+                  false);
     if (const Value* calibration = entry.Find("calibration")) {
       Faults faults;
       MapReader(*calibration, "calibration", "'calibration'", faults);

@@ -197,7 +197,7 @@ TEST(TrialOrder, ReadsBackFromItsLine) {
   trial.quantizer_version = "1.2.0";
   // In the order of the schema, which is not that of the alphabet; 1.0 stays a real, and a path any bytes.
   trial.quantizer_options = Options(Value::Map{{"damp", 1.0}, {"bits", 3}, {"cache", "/a\xff"}, {"clip", Value()}});
-  trial.recipe = Value::Map{{"activations", Value::Map{{"bits", 8}, {"symmetric", true}}}};
+  trial.recipe = Value::Map{{"activations", Value::Map{{"bits", 8}, {"per", "token"}, {"symmetric", true}}}};
   trial.calibration = CalibrationSpec{"c4", 8, 512, 7};
   trial.compute = {Dtype::kBFloat16, "cuda"};
   trial.axes = {{"bits", int64_t{3}}, {"act_order", Value()}};
@@ -211,7 +211,7 @@ TEST(TrialOrder, ReadsBackFromItsLine) {
   EXPECT_EQ(order.trial.quantizer, "gptq");
   EXPECT_EQ(order.trial.quantizer_version, "1.2.0");
   EXPECT_EQ(order.trial.quantizer_options.map().Text(), trial.quantizer_options.map().Text());
-  EXPECT_EQ(order.trial.recipe.Text(), "{activations: {bits: 8, symmetric: true}}");
+  EXPECT_EQ(order.trial.recipe.Text(), "{activations: {bits: 8, per: 'token', symmetric: true}}");
   ASSERT_TRUE(order.trial.calibration);
   EXPECT_EQ(order.trial.calibration->corpus, "c4");
   EXPECT_EQ(order.trial.calibration->sequences, 8);
@@ -250,7 +250,7 @@ Trial OneTrial() {
   trial.id = "0123456789ab";
   trial.calibration = CalibrationSpec{"c4", 8, 512, 7};
   const Value nf4 = Value::Map{{"name", "nf4"}, {"options", Value::Map{}}};
-  trial.recipe = Value::Map{{"activations", Value::Map{{"bits", 8}, {"symmetric", true}}}, {"grid", nf4}};
+  trial.recipe = Value::Map{{"activations", Value::Map{{"bits", 8}, {"per", "token"}, {"symmetric", true}}}, {"grid", nf4}};
   trial.factors = {3.5};
   return trial;
 }

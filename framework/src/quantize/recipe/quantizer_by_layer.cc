@@ -31,6 +31,7 @@ CalibrationNeeds QuantizerByLayer::needs() const {
     all.abs_mean |= own.abs_mean;
     all.abs_max |= own.abs_max;
     all.rows |= own.rows;
+    all.range |= own.range;
   }
   return all;
 }
