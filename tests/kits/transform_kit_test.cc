@@ -114,19 +114,21 @@ TEST(TransformKit, NamesWhatATransformGetsWrong) {
                           "does not explain as unsupported on a model of architecture 'llama'."));
 }
 
+class NormOfTwo : public Producer {
+ public:
+  const at::Tensor& channels() const override { return channels_; }
+  void Divide(const at::Tensor& scale) override { divided = scale; }
+  at::Tensor divided;
+
+ private:
+  at::Tensor channels_ = at::arange(2);
+};
+
 // s = max |x|^0.5 / max |W|^0.5 by hand: the inputs of channel 0 reach 4, its weights 1; of channel 1 they reach 1 and
 // 4.
 TEST(SmoothScale, BalancesInputsAndWeights) {
   Linear reader({.name = "r", .in_features = 2, .out_features = 1}, at::tensor({-1.0F, 4.0F}).view({1, 2}), {});
-  class Norm : public Producer {
-   public:
-    const at::Tensor& channels() const override { return channels_; }
-    void Divide(const at::Tensor& scale) override { divided = scale; }
-    at::Tensor divided;
-
-   private:
-    at::Tensor channels_ = at::arange(2);
-  } norm;
+  NormOfTwo norm;
   Site site;
   site.shape = {"s", 0, {reader.shape()}, "norm", false};
   site.readers = {&reader};
@@ -159,15 +161,7 @@ TEST(Awq, TakesTheScaleThatRoundingHurtsLeast) {
     }
   } quantizer;
   Linear reader({.name = "r", .in_features = 2, .out_features = 1}, at::tensor({1.0F, 0.3F}).view({1, 2}), {});
-  class Norm : public Producer {
-   public:
-    const at::Tensor& channels() const override { return channels_; }
-    void Divide(const at::Tensor& scale) override { divided = scale; }
-    at::Tensor divided;
-
-   private:
-    at::Tensor channels_ = at::arange(2);
-  } norm;
+  NormOfTwo norm;
   Site site;
   site.shape = {"s", 0, {reader.shape()}, "norm", false};
   site.readers = {&reader};

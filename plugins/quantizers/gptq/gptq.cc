@@ -316,8 +316,18 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   const at::NoGradGuard no_grad;
   CheckFinite(given_weight, layer.name);
   const at::Tensor original = given_weight.detach().to(at::kCPU, at::kFloat).contiguous();  // [C_out, C_in]
-  at::Tensor weight = original.clone();
   const std::shared_ptr<const WeightGrid> grid = GridFor(*settings_.grid, original);
+  QuantizedLinear nearest = bitlaw::RoundToNearest(*grid, original, settings_.group_size, layer.name);
+  const double whole = WholeError(layer, original, calibration, factor.hessian);
+  at::Tensor weight = at::empty_like(original);  // [C_out, C_in] differences here, then what the walk works on
+  const auto relative_error = [&](const QuantizedLinear& q) {
+    if (!(whole > 0)) return 0.0;
+    at::sub_out(weight, original, q.Dequantize());
+    return HessianError(weight, factor.hessian) / whole;
+  };
+  const double nearest_error = relative_error(nearest);
+  nearest.codes.reset();
+  weight.copy_(original);
 
   const int64_t rows = layer.out_features, columns = layer.in_features;
   const int64_t groups = GroupCount(settings_.group_size, columns);
@@ -334,14 +344,17 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
 
   at::Tensor codes = at::empty({rows, columns}, weight.options().dtype(at::kByte));
   at::Tensor scales = at::empty({rows, groups}, weight.options()), zeros = at::empty({rows, groups}, weight.options());
-  const auto find_all_grids = [&] {
-    const QuantizedLinear plain = bitlaw::RoundToNearest(*grid, weight, settings_.group_size, layer.name);
+  const auto take_grids_of = [&](const QuantizedLinear& plain) {
     scales.copy_(plain.scales);
     zeros.copy_(plain.zeros);
   };
-  if (one_grid_a_row) find_all_grids();
+  if (one_grid_a_row) take_grids_of(nearest);
   if (factor.dead_columns > 0) weight.masked_fill_(factor.dead.unsqueeze(0), 0.0);
-  if (is_static) find_all_grids();
+  if (is_static && factor.dead_columns > 0) {
+    take_grids_of(bitlaw::RoundToNearest(*grid, weight, settings_.group_size, layer.name));
+  } else if (is_static) {
+    take_grids_of(nearest);
+  }
   at::Tensor order;  // [C_in] int64
   if (settings_.act_order) {
     order = at::tensor(at::ArrayRef<int64_t>(factor.order), at::kLong);
@@ -358,18 +371,11 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   result.group_index = at::tensor(at::ArrayRef<int32_t>(group_of_column), at::kInt);
   if (factor.damped.damp != settings_.damp) result.fallback = QuantizeFallback::kDampingRaised;
 
-  const QuantizedLinear nearest = bitlaw::RoundToNearest(*grid, original, settings_.group_size, layer.name);
-  const double whole = WholeError(layer, original, calibration, factor.hessian);
-  const auto relative_error = [&](const QuantizedLinear& q) {
-    if (!(whole > 0)) return 0.0;
-    at::sub_out(weight, original, q.Dequantize());  // The walk is done: its memory serves once more.
-    return HessianError(weight, factor.hessian) / whole;
-  };
   result.diagnostics = {{"damp", factor.damped.damp},
                         {"dead_columns", static_cast<double>(factor.dead_columns)},
                         {"calibration_tokens", static_cast<double>(calibration.tokens)},
                         {"hessian_error", relative_error(result)},
-                        {"hessian_error_rtn", relative_error(nearest)}};
+                        {"hessian_error_rtn", nearest_error}};
   AddScaleDiagnostics(check, result);
   return result;
 }
