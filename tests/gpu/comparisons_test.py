@@ -58,8 +58,8 @@ class Experts(unittest.TestCase):
 
     def test_of_a_device_may_turn_over_as_against_the_host(self):
         self.assertTrue(more_parts.experts_ok(self.row(one_by_one=0.93)))
-        self.assertFalse(more_parts.experts_ok(self.row(one_by_one=0.79)))
-        self.assertFalse(more_parts.experts_ok(self.row(host=0.79)))
+        self.assertFalse(more_parts.experts_ok(self.row(one_by_one=0.49)))
+        self.assertFalse(more_parts.experts_ok(self.row(host=0.49)))
         self.assertFalse(more_parts.experts_ok(self.row(relative=0.006)))
 
     def test_of_the_host_are_the_same(self):
@@ -126,6 +126,7 @@ class Codes(unittest.TestCase):
         self.assertFalse(passes("gptq", 0.87, float("nan")))
         self.assertTrue(passes("rtn", 1.0, None))
         self.assertFalse(passes("rtn", 0.99, None))
+        self.assertFalse(passes("hqq", 0.99, None))
 
     def test_refuses_files_without_codes_and_with_other_layers(self):
         with self.assertRaisesRegex(program.Failed, "the files of codes hold none"):
@@ -155,6 +156,15 @@ class Recipes(unittest.TestCase):
 
     def test_rounding_to_nearest_gives_the_same_codes(self):
         self.assertFalse(self.row("rtn nf4", self.trial(digest="e"))["ok"])
+        self.assertFalse(self.row("rtn activations mxfp4 token", self.trial(digest="e"))["ok"])
+        self.assertTrue(self.row("rtn activations tensor", self.trial(digest="e"))["ok"])  # A range is of sums.
+
+    def test_names_what_tells_recipes_apart(self):
+        self.assertEqual(parity.recipe_of({"recipe": {}}), "none")
+        recipe = {"transforms": [{"name": "awq"}], "activations": {"per": "group", "bits": 8}, "kv_cache": {}}
+        self.assertEqual(parity.recipe_of({"quantizer": "rtn", "recipe": recipe}), "rtn activations group kv_cache awq")
+        recipe = {"activations": {"per": "token", "format": "mxfp4"}}
+        self.assertEqual(parity.recipe_of({"quantizer": "rtn", "recipe": recipe}), "rtn activations mxfp4 token")
 
     def test_reads_records_of_a_study(self):
         with tempfile.TemporaryDirectory() as folder:

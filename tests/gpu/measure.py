@@ -39,7 +39,7 @@ class Task:
 # Items and batch sizes of each model; calibration as sequences and tokens. 'tiny' tries the flow on any machine.
 SMALL = {"arc_easy": Task(1000, (256, 128, 512), 5), "mmlu_5shot": Task(285, (32, 64, 16), 5),
          "gsm8k": Task(32, (32, 16), 2, new_tokens=64)}
-LARGE = {"arc_easy": Task(300, (128, 64, 256), 5), "mmlu_5shot": Task(114, (16, 32, 8), 5)}
+LARGE = {"arc_easy": Task(300, (128, 64, 256), 5), "mmlu_5shot": Task(285, (16, 32, 8), 5)}
 TINY = {"arc_easy": Task(20, (16, 32), 5), "mmlu_5shot": Task(10, (4, 8), 5), "gsm8k": Task(2, (2,), 2, new_tokens=8)}
 TASK_OF_PART = {"arc": "arc_easy", "mmlu": "mmlu_5shot", "gsm8k": "gsm8k"}
 GPTQ_GOAL = {"8b": (45, 24)}  # seconds, GiB of device memory

@@ -95,6 +95,7 @@ class Bitlaw:
             samples = pathlib.Path(scratch) / "samples.jsonl"
             named = [word for task in tasks for word in ("--task", task)]
             result = self.json(["evaluate", model, *named, *words, "--json", "-", "--samples", samples], timeout_s)
+            result |= result.get("device_use", {})
             result["answers"] = samples_of(samples, [task["task"] for task in result["tasks"]])
         return result
 

@@ -31,6 +31,19 @@ TEST(StagingBuffers, CopyPieceByPieceThroughBothInTurn) {
   EXPECT_EQ(order, "w1s1 ");
 }
 
+// 5 MiB and 3 bytes through buffers of 2 MiB, of which two threads fill a half each, though three are allowed: a thread
+// copies 1 MiB or more.
+TEST(StagingBuffers, AreFilledBySeveralThreads) {
+  StagingBuffers buffers;
+  for (at::Tensor& bytes : buffers.bytes) bytes = at::zeros({2 << 20}, at::kByte);
+  buffers.wait = buffers.sent = [](size_t) {};
+  buffers.threads = 3;
+  const at::Tensor numbers = at::arange((5 << 20) + 3).remainder(251).to(at::kByte);
+  const at::Tensor copied = at::zeros_like(numbers);
+  buffers.Copy(numbers, copied);
+  EXPECT_TRUE(copied.equal(numbers));
+}
+
 TEST(StagedUpload, LeavesTensorsOfTheHostWhereTheyAre) {
   StagedUpload upload(at::kCPU);
   const at::Tensor weight = at::ones({3, 2000});

@@ -113,7 +113,9 @@ std::string ExplainInexact(const QuantizedLinear& q) {
            ". It must be 1, or positive and finite with scale_dtype 'float8_e4m3fn'.";
   }
   const at::Tensor stored = q.StoredScales();
-  if (!AreExactIn(q.scale_dtype, stored) || !stored.div(q.scale_divisor).equal(q.scales)) {
+  // A tensor: a GPU multiplies by the inverse of a number, which is not this division.
+  const at::Tensor divisor = at::full({1}, q.scale_divisor, stored.options());
+  if (!AreExactIn(q.scale_dtype, stored) || !stored.div(divisor).equal(q.scales)) {
     return "scale_dtype is '" + q.scale_dtype + "' but a scale is not exact in " + q.scale_dtype + ".";
   }
   if (!q.has_real_zeros()) return "";

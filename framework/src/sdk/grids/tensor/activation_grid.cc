@@ -26,7 +26,7 @@ at::Tensor OnDeviceOf(const at::Tensor& like, double value) { return at::full({1
 // Codes in [-q_max, q_max]: the grid has a zero and no point that its mirror lacks.
 at::Tensor RoundSymmetric(const ActivationGrid& grid, const at::Tensor& x) {
   const double q_max = LargestCode(grid);
-  const at::Tensor scale = grid.per_token ? x.abs().amax(-1, /*keepdim=*/true).div_(q_max)  // [..., 1]
+  const at::Tensor scale = grid.per_token ? x.abs().amax(-1, /*keepdim=*/true).div_(OnDeviceOf(x, q_max))  // [..., 1]
                                           : OnDeviceOf(x, grid.static_scale);
   // A row of zeros stays one: its scale is 0 and 0 / 1 * 0 = 0.
   const at::Tensor divisor = scale.masked_fill(scale == 0, 1.0);
@@ -40,11 +40,11 @@ at::Tensor RoundAsymmetric(const ActivationGrid& grid, const at::Tensor& x) {
     const double zero = static_cast<double>(grid.static_zero);
     return x.div(scale).round_().add_(zero).clamp_(0.0, q_max).sub_(zero).mul_(scale);  // [rows, C]
   }
-  const at::Tensor low = x.amin(-1, true).clamp_max_(0.0);                                  // [..., 1]
-  const at::Tensor scale = x.amax(-1, true).clamp_min_(0.0).sub_(low).div_(q_max);          // [..., 1]
-  const at::Tensor divisor = scale.masked_fill(scale == 0, 1.0);                            // [..., 1]
-  const at::Tensor zero = low.neg().div_(divisor).round_();                                 // [..., 1]
-  return x.div(divisor).round_().add_(zero).clamp_(0.0, q_max).sub_(zero).mul_(scale);      // [rows, C]
+  const at::Tensor low = x.amin(-1, true).clamp_max_(0.0);                                         // [..., 1]
+  const at::Tensor scale = x.amax(-1, true).clamp_min_(0.0).sub_(low).div_(OnDeviceOf(x, q_max));  // [..., 1]
+  const at::Tensor divisor = scale.masked_fill(scale == 0, 1.0);                                   // [..., 1]
+  const at::Tensor zero = low.neg().div_(divisor).round_();                                        // [..., 1]
+  return x.div(divisor).round_().add_(zero).clamp_(0.0, q_max).sub_(zero).mul_(scale);             // [rows, C]
 }
 
 // x / scale rounded to the format, times scale. What is not a number stays none.

@@ -1,9 +1,12 @@
 #include "sdk/decoder/tensor/reading/staged_upload.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cstring>
+#include <thread>
+#include <vector>
 
 #include "bitlaw/sdk/machine/torch_version.h"
 
@@ -28,6 +31,19 @@ void TouchPages(const at::Tensor& host) {
   for (size_t at = 0; at < host.nbytes(); at += kPage) static_cast<void>(bytes[at]);
 }
 
+// memcpy() by up to `threads` threads.
+void CopyBytes(char* to, const char* from, size_t size, int threads) {
+  constexpr size_t kLeast = size_t{1} << 20;  // Of a thread; its start costs what some 100 KB do.
+  const size_t parts = std::clamp<size_t>(size / kLeast, 1, static_cast<size_t>(threads));
+  const auto copy = [&](size_t part) {
+    const size_t begin = size * part / parts, end = size * (part + 1) / parts;
+    std::memcpy(to + begin, from + begin, end - begin);
+  };
+  std::vector<std::jthread> others;
+  for (size_t part = 1; part < parts; ++part) others.emplace_back(copy, part);
+  copy(0);
+}
+
 }  // namespace
 
 void StagingBuffers::Copy(const at::Tensor& host, const at::Tensor& target) {
@@ -39,7 +55,7 @@ void StagingBuffers::Copy(const at::Tensor& host, const at::Tensor& target) {
     const int64_t piece = std::min(most, size - at);
     const at::Tensor& buffer = bytes[next];
     wait(next);
-    std::memcpy(buffer.data_ptr(), from + at, static_cast<size_t>(piece));
+    CopyBytes(static_cast<char*>(buffer.data_ptr()), from + at, static_cast<size_t>(piece), threads);
     target_bytes.narrow(0, at, piece).copy_(buffer.narrow(0, 0, piece), /*non_blocking=*/true);
     sent(next);
     next = 1 - next;
@@ -66,6 +82,9 @@ c10::Stream StreamOf(const c10::impl::VirtualGuardImpl& streams, const at::Devic
 struct StagedUpload::Stage {
   explicit Stage(const at::Device& device)
       : streams(device.type()), stream(StreamOf(streams, device)), before(device.type()) {
+    // Here, on the thread that computes: a thread of one's own is given fewer.
+    constexpr int kEnough = 8;
+    buffers.threads = std::min(at::get_num_threads(), kEnough);
     before.record(streams.getStream(device));
   }
 

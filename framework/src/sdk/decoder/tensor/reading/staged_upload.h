@@ -12,7 +12,7 @@
 namespace bitlaw {
 
 /// Brings weights from a file to a device beside the work of the stream that computes: on a stream of its own, through two
-/// buffers in page-locked memory, of which one is filled while the other is on its way.
+/// buffers in page-locked memory, of which one is filled, by the threads that libtorch has, while the other is on its way.
 ///
 /// For the host there is nothing to bring: pages of a mapped file are read, so that whoever uses the tensor finds them.
 /// With a libtorch before 2.11 tensors go to a device by an ordinary copy.
@@ -47,6 +47,7 @@ struct BITLAW_EXPORT StagingBuffers {
   std::function<void(size_t)> wait = {};       ///< Returns when buffer 0 or 1 may be filled again.
   std::function<void(size_t)> sent = {};       ///< Told when the copy of a buffer has been begun.
   size_t next = 0;
+  int threads = 1;                             ///< That fill a buffer: one alone copies mapped pages at a tenth of a bus.
 
   /// Copies `host` to `target`, of the same shape and dtype and contiguous.
   void Copy(const at::Tensor& host, const at::Tensor& target);
