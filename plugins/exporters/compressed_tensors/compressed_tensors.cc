@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -12,6 +14,7 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/checkpoint/stored_layers.h"
 #include "bitlaw/sdk/checkpoint/tensor_to_write.h"
+#include "bitlaw/sdk/grids/float_format.h"
 #include "scheme.h"
 
 namespace bitlaw {
@@ -24,11 +27,56 @@ at::Tensor Signed(const at::Tensor& codes, int bits) {
 
 at::ScalarType ScaleDtype(const QuantizedLinear& q) { return q.scale_dtype == "float16" ? at::kHalf : at::kFloat; }
 
-std::vector<TensorToWrite> TensorsOf(const ExportLayer& layer, const Scheme& scheme) {
+// Values that a format of eight bits has, one a byte.
+TensorToWrite WriteFloat8(std::string name, const char* dtype, FloatFormat format, at::IntArrayRef shape,
+                          std::function<at::Tensor()> values) {
+  TensorToWrite tensor = WriteLater(std::move(name), at::kByte, shape,
+                                    [format, values = std::move(values)] { return EncodeFloats(format, values()); });
+  tensor.dtype = dtype;
+  return tensor;
+}
+
+// What codes stand for, [C_out, C_in] float32.
+at::Tensor LevelsOfCodes(const QuantizedLinear& q) {
+  return q.levels.index_select(0, q.codes.flatten().to(at::kLong)).view(q.codes.sizes());
+}
+
+// Two numbers of E2M1 a byte, the first in the low half: [C_out, C_in / 2] uint8.
+at::Tensor PackedE2m1(const QuantizedLinear& q) {
+  const at::Tensor bits = EncodeFloats(FloatFormat::kE2M1, LevelsOfCodes(q)).view({q.codes.size(0), -1, 2});
+  return bits.select(2, 0).bitwise_or(bits.select(2, 1).bitwise_left_shift(4));
+}
+
+std::vector<TensorToWrite> FloatTensors(const ExportLayer& layer, const Scheme& scheme) {
   const QuantizedLinear& q = layer.linear;
   const int64_t rows = layer.shape.out_features, columns = layer.shape.in_features, groups = q.scales.size(1);
   std::vector<TensorToWrite> tensors;
-  if (scheme.is_unpacked()) {
+  if (q.bits == 4) {
+    tensors.push_back(WriteLater("weight_packed", at::kByte, {rows, columns / 2}, [&q] { return PackedE2m1(q); }));
+  } else {
+    tensors.push_back(WriteFloat8("weight", "F8_E4M3", FloatFormat::kE4M3, {rows, columns},
+                                  [&q] { return LevelsOfCodes(q); }));
+  }
+  if (scheme.form == WeightForm::kNvfp4) {
+    tensors.push_back(WriteFloat8("weight_scale", "F8_E4M3", FloatFormat::kE4M3, {rows, groups},
+                                  [&q] { return q.StoredScales(); }));
+    tensors.push_back(WriteTensor("weight_global_scale", at::full({1}, q.scale_divisor, at::kFloat)));
+  } else if (scheme.form != WeightForm::kFloat8) {
+    tensors.push_back(WriteFloat8("weight_scale", "U8", FloatFormat::kE8M0, {rows, groups}, [&q] { return q.scales; }));
+  } else if (scheme.one_scale) {
+    tensors.push_back(WriteTensor("weight_scale", q.scales.flatten().narrow(0, 0, 1).to(ScaleDtype(q))));
+  } else {
+    tensors.push_back(WriteLater("weight_scale", ScaleDtype(q), {rows, groups}, [&q] { return q.scales; }));
+  }
+  return tensors;
+}
+
+std::vector<TensorToWrite> IntegerTensors(const ExportLayer& layer, const Scheme& scheme) {
+  const QuantizedLinear& q = layer.linear;
+  const int64_t rows = layer.shape.out_features, columns = layer.shape.in_features, groups = q.scales.size(1);
+  const bool is_unpacked = scheme.form == WeightForm::kInt8;
+  std::vector<TensorToWrite> tensors;
+  if (is_unpacked) {
     tensors.push_back(WriteLater("weight", at::kChar, {rows, columns}, [&q] { return Signed(q.codes, q.bits); }));
   } else {
     tensors.push_back(WriteLater("weight_packed", at::kInt, {rows, (columns * q.bits + 31) / 32},
@@ -36,7 +84,7 @@ std::vector<TensorToWrite> TensorsOf(const ExportLayer& layer, const Scheme& sch
     tensors.push_back(WriteTensor("weight_shape", at::tensor({rows, columns}, at::kLong)));
   }
   tensors.push_back(WriteLater("weight_scale", ScaleDtype(q), {rows, groups}, [&q] { return q.scales; }));
-  if (!scheme.symmetric && scheme.is_unpacked()) {
+  if (!scheme.symmetric && is_unpacked) {
     tensors.push_back(
         WriteLater("weight_zero_point", at::kChar, {rows, groups}, [&q] { return Signed(q.zeros, q.bits); }));
   } else if (!scheme.symmetric) {
@@ -44,11 +92,20 @@ std::vector<TensorToWrite> TensorsOf(const ExportLayer& layer, const Scheme& sch
                                  [&q] { return PackedRows(q.zeros.t(), q.bits).t(); }));
   }
   if (scheme.is_scattered) tensors.push_back(WriteTensor("weight_g_idx", q.group_index));
-  if (q.activation && !q.activation->per_token) {
-    tensors.push_back(WriteTensor("input_scale", at::tensor({q.activation->static_scale}, at::kFloat)));
-    if (!q.activation->symmetric) {
-      const int64_t middle = int64_t{1} << (q.activation->bits - 1);
-      tensors.push_back(WriteTensor("input_zero_point", at::tensor({q.activation->static_zero - middle}, at::kChar)));
+  return tensors;
+}
+
+std::vector<TensorToWrite> TensorsOf(const ExportLayer& layer, const Scheme& scheme) {
+  std::vector<TensorToWrite> tensors = scheme.is_float() ? FloatTensors(layer, scheme) : IntegerTensors(layer, scheme);
+  const std::optional<ActivationGrid>& inputs = layer.linear.activation;
+  if (!inputs) return tensors;
+  if (inputs->format == InputFormat::kNvfp4) {
+    tensors.push_back(WriteTensor("input_global_scale", at::full({1}, inputs->scale_divisor, at::kFloat)));
+  } else if (!inputs->per_token) {
+    tensors.push_back(WriteTensor("input_scale", at::tensor({inputs->static_scale}, at::kFloat)));
+    if (inputs->format == InputFormat::kInteger && !inputs->symmetric) {
+      const int64_t middle = int64_t{1} << (inputs->bits - 1);
+      tensors.push_back(WriteTensor("input_zero_point", at::tensor({inputs->static_zero - middle}, at::kChar)));
     }
   }
   return tensors;

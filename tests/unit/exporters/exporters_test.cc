@@ -8,6 +8,7 @@
 
 #include "bitlaw/sdk/checkpoint/hf_export.h"
 #include "bitlaw/sdk/checkpoint/tensor_to_write.h"
+#include "bitlaw/sdk/grids/float_format.h"
 #include "support/tiny_checkpoint.h"
 #include "unit/models/file_fixture.h"
 
@@ -35,6 +36,19 @@ class ExportTest : public FileTest {
   }
   void AddGate(int bits = 4, bool symmetric = true, int64_t group = 16) {
     Add(kGate, PlacedLayer(64, 32, group, bits, symmetric));
+  }
+
+  // [64, 32] of codes of 0.5, 1, 0.5, ... with scales 0.5.
+  static QuantizedLinear LevelLayer(FloatFormat format, int64_t group, const char* scale_dtype) {
+    const std::span<const float> levels = LevelsOf(format);
+    QuantizedLinear q = PlacedLayer(64, 32, group, 4, true);
+    q.bits = format == FloatFormat::kE2M1 ? 4 : 8;
+    q.levels = at::tensor(at::ArrayRef<float>(levels.data(), levels.size()));
+    q.codes = at::searchsorted(q.levels, at::tensor({0.5F, 1.0F})).to(at::kByte).repeat({64, 16});
+    q.zeros.zero_();
+    q.scales.fill_(0.5F);
+    q.scale_dtype = scale_dtype;
+    return q;
   }
 
   ExportModel model() const { return {summary_, layers_, others_, kv_cache_}; }
@@ -185,12 +199,70 @@ TEST_F(ExportTest, CompressedTensorsWritesTheScaleAndZeroPointOfStaticInputs) {
   EXPECT_FALSE(inputs.Find("symmetric")->AsBool());
 }
 
-TEST_F(ExportTest, CompressedTensorsRefusesInputsThatItsReadersDoNotTake) {
-  QuantizedLinear layer = PlacedLayer(64, 32, 32, 8, true);
-  layer.activation = ActivationGrid{.bits = 8, .format = InputFormat::kFp8E4m3};
-  Add(kGate, layer);
-  EXPECT_THAT(Refusal("compressed_tensors"), HasSubstr("its inputs are rounded to fp8_e4m3, and this exporter writes "
-                                                       "inputs of integers alone. Leave activations.format out."));
+// E2M1 in blocks of 16: codes 7 + 1 and 7 + 2 are 0.5 and 1, bits 1 and 2, the first in the low half of a byte.
+TEST_F(ExportTest, CompressedTensorsWritesNvfp4) {
+  Add(kGate, LevelLayer(FloatFormat::kE2M1, 16, "float8_e4m3fn"));
+  linears_.back()->activation = ActivationGrid{.bits = 4, .format = InputFormat::kNvfp4};
+  linears_.back()->activation->scale_divisor = 672;
+  linears_.back()->scale_divisor = 2;
+  const StoredTensors stored = Export("compressed_tensors");
+  const std::string gate = kGate;
+  EXPECT_EQ(stored.entries().at(gate + ".weight_packed").shape, (std::vector<int64_t>{64, 16}));
+  EXPECT_EQ(stored.Bytes(gate + ".weight_packed").substr(0, 2), std::string("\x21\x21", 2));
+  EXPECT_EQ(stored.entries().at(gate + ".weight_scale").dtype, "F8_E4M3");
+  EXPECT_EQ(stored.Bytes(gate + ".weight_scale"), std::string(128, '\x38'));  // 0.5 * 2 = 1, exponent 7 of 4 bits.
+  EXPECT_EQ(stored.Bytes(gate + ".weight_global_scale"), std::string("\0\0\0\x40", 4));
+  EXPECT_EQ(stored.Bytes(gate + ".input_global_scale"), std::string("\0\0\x28\x44", 4));
+  const Value config = Config();
+  const Value& group = *config.Find("quantization_config")->Find("config_groups")->Find("group_0");
+  EXPECT_EQ(group.Find("format")->AsString(), "nvfp4-pack-quantized");
+  EXPECT_EQ(group.Find("weights")->Text(),
+            "{num_bits: 4, type: 'float', symmetric: true, dynamic: false, strategy: 'tensor_group', group_size: 16, "
+            "scale_dtype: 'torch.float8_e4m3fn', zp_dtype: 'torch.float8_e4m3fn'}");
+  EXPECT_EQ(group.Find("input_activations")->Find("dynamic")->AsString(), "local");
+}
+
+// Powers of two as their exponent plus 127: 0.5 is 126. E4M3's 0.5 and 1 are 0x30 and 0x38.
+TEST_F(ExportTest, CompressedTensorsWritesBlocksWithPowersOfTwo) {
+  Add(kGate, LevelLayer(FloatFormat::kE2M1, 32, "float8_e8m0fnu"));
+  const std::string scales = std::string(kGate) + ".weight_scale", weight = std::string(kGate) + ".weight";
+  const StoredTensors four = Export("compressed_tensors");
+  EXPECT_EQ(four.Bytes(scales), std::string(64, '\x7e'));
+  EXPECT_EQ(four.entries().at(scales).dtype, "U8");
+  EXPECT_EQ(Config().Find("quantization_config")->Find("format")->AsString(), "mxfp4-pack-quantized");
+  layers_.clear();
+  Add(kGate, LevelLayer(FloatFormat::kE4M3, 32, "float8_e8m0fnu"));
+  const StoredTensors eight = Export("compressed_tensors");
+  EXPECT_EQ(eight.entries().at(weight).dtype, "F8_E4M3");
+  EXPECT_EQ(eight.Bytes(weight).substr(0, 2), std::string("\x30\x38", 2));
+  EXPECT_EQ(Config().Find("quantization_config")->Find("format")->AsString(), "mxfp8-quantized");
+}
+
+TEST_F(ExportTest, CompressedTensorsWritesFloat8WithOneScaleOrOneARow) {
+  Add(kGate, LevelLayer(FloatFormat::kE4M3, 32, "float32"));
+  const std::string scale = std::string(kGate) + ".weight_scale";
+  EXPECT_EQ(Export("compressed_tensors").entries().at(scale).shape, (std::vector<int64_t>{1}));
+  const auto weights = [&] {
+    return Config().Find("quantization_config")->Find("config_groups")->Find("group_0")->Find("weights")->Find("strategy")
+        ->AsString();
+  };
+  EXPECT_EQ(weights(), "tensor");
+  EXPECT_EQ(Config().Find("quantization_config")->Find("format")->AsString(), "naive-quantized");
+  linears_.back()->scales[3][0] = 0.25F;
+  linears_.back()->activation = ActivationGrid{.bits = 8, .format = InputFormat::kFp8E4m3};
+  EXPECT_EQ(Export("compressed_tensors").entries().at(scale).shape, (std::vector<int64_t>{64, 1}));
+  EXPECT_EQ(weights(), "channel");
+  EXPECT_EQ(Config().Find("quantization_config")->Find("format")->AsString(), "float-quantized");
+}
+
+TEST_F(ExportTest, CompressedTensorsRefusesFloatsInBlocksOfOtherSizesAndInScatteredGroups) {
+  Add(kGate, LevelLayer(FloatFormat::kE2M1, 32, "float16"));
+  EXPECT_THAT(Refusal("compressed_tensors"), HasSubstr("its grid has levels of its own; the format holds integers, E2M1 and "
+                                                       "E4M3. Use grid uniform, nvfp4, mxfp4, mxfp8 or fp8"));
+  layers_.clear();
+  Add(kGate, LevelLayer(FloatFormat::kE2M1, 16, "float8_e4m3fn"));
+  linears_.back()->group_index = linears_.back()->group_index.flip(0).contiguous();
+  EXPECT_THAT(Refusal("compressed_tensors", {{"g_idx", true}}), HasSubstr("which the format says of integers alone"));
 }
 
 TEST_F(ExportTest, CompressedTensorsRefusesInputsWithAScaleEachGroup) {

@@ -23,6 +23,8 @@ struct Case {
   std::optional<ActivationGrid> activations;
   Dtype dtype;
   double bits_effective;
+  const char* grid = nullptr;
+  Value::Map grid_options{};
 };
 
 class ReadBack : public testing::Test {
@@ -46,6 +48,12 @@ class ReadBack : public testing::Test {
     return sequences;
   }
 
+  static ActivationGrid Of(InputFormat format) { return {.bits = BitsOf(format), .format = format}; }
+  // One scale a tensor, of the calibration's range.
+  static ActivationGrid Range(int bits, bool symmetric) {
+    return {.bits = bits, .symmetric = symmetric, .per_token = false};
+  }
+
   fs::path folder_;
 };
 
@@ -54,6 +62,10 @@ TEST_F(ReadBack, GivesTheLogitsThatWereEvaluatedBitForBit) {
       fixed{.bits = 8, .per_token = false, .static_scale = 0.03};
   const Value::Map four = {{"bits", 4}, {"group_size", 16}}, three = {{"bits", 3}, {"group_size", 16}, {"symmetric", true}},
                    rows = {{"bits", 8}, {"group_size", "row"}, {"symmetric", true}};
+  const Value::Map row = {{"group_size", "row"}};
+  const auto by = [](int64_t group_size) { return Value::Map{{"group_size", group_size}}; };
+  ActivationGrid fp8_static = Of(InputFormat::kFp8E4m3);
+  fp8_static.per_token = false;
   const auto with = [](Value::Map map, const char* key, Value value) {
     map.emplace_back(key, std::move(value));
     return map;
@@ -78,12 +90,34 @@ TEST_F(ReadBack, GivesTheLogitsThatWereEvaluatedBitForBit) {
       {"W8A8 asymmetric", "compressed_tensors", {}, "rtn", rows, asymmetric, Dtype::kFloat32, -1},
       {"W8A8 of one scale", "compressed_tensors", {}, "rtn", rows, fixed, Dtype::kFloat32, -1},
       {"W4A8", "compressed_tensors", {}, "rtn", four, tokens, Dtype::kBFloat16, 5.25},
+      {"W8A8 of one scale and zero point", "compressed_tensors", {}, "rtn", rows, Range(8, false), Dtype::kFloat32, -1},
+      // 8 + 32 / 32 bits of rows of 32; one scale of 32 bits for 1024 or 2048 weights.
+      {"FP8 weights", "compressed_tensors", {}, "rtn", row, {}, Dtype::kFloat32, -1, "fp8"},
+      {"FP8 weights of one scale", "compressed_tensors", {}, "rtn", row, {}, Dtype::kFloat32, -1, "fp8",
+       {{"scale", "tensor"}}},
+      {"FP8 weights in groups", "compressed_tensors", {}, "rtn", by(16), {}, Dtype::kFloat32, 10, "fp8"},
+      {"FP8 weights with float16 scales", "compressed_tensors", {}, "rtn", by(16), {}, Dtype::kFloat32, 9, "fp8",
+       {{"scale_dtype", "float16"}}},
+      {"FP8 dynamic", "compressed_tensors", {}, "rtn", row, Of(InputFormat::kFp8E4m3), Dtype::kFloat32, -1, "fp8"},
+      {"FP8 static", "compressed_tensors", {}, "rtn", row, fp8_static, Dtype::kBFloat16, -1, "fp8", {{"scale", "tensor"}}},
+      // 4 + 8 / 16 bits and 32 of a tensor; 4 + 8 / 32; 8 + 8 / 32.
+      {"NVFP4 weights", "compressed_tensors", {}, "rtn", by(16), {}, Dtype::kFloat32, -1, "nvfp4"},
+      {"NVFP4", "compressed_tensors", {}, "rtn", by(16), Of(InputFormat::kNvfp4), Dtype::kFloat32, -1, "nvfp4"},
+      {"NVFP4 in bfloat16", "compressed_tensors", {}, "rtn", by(16), Of(InputFormat::kNvfp4), Dtype::kBFloat16, -1, "nvfp4"},
+      {"MXFP4 weights", "compressed_tensors", {}, "rtn", by(32), {}, Dtype::kFloat32, 4.25, "mxfp4"},
+      {"MXFP4", "compressed_tensors", {}, "rtn", by(32), Of(InputFormat::kMxfp4), Dtype::kFloat32, 4.25, "mxfp4"},
+      {"MXFP4 with FP8 inputs", "compressed_tensors", {}, "rtn", by(32), Of(InputFormat::kFp8E4m3), Dtype::kFloat32, 4.25,
+       "mxfp4"},
+      {"MXFP8", "compressed_tensors", {}, "rtn", by(32), Of(InputFormat::kMxfp8), Dtype::kFloat32, 8.25, "mxfp8"},
+      {"4 bits with FP8 inputs", "compressed_tensors", {}, "rtn", four, Of(InputFormat::kFp8E4m3), Dtype::kFloat32, 5.25},
+      {"8 bits with FP8 inputs", "compressed_tensors", {}, "rtn", rows, Of(InputFormat::kFp8E4m3), Dtype::kFloat32, -1},
   };
   for (const Case& one : cases) {
     SCOPED_TRACE(one.name);
     const auto hf = MakeModelBackend("hf");
     const auto model = hf->Open(folder_ / "from", {one.dtype, "cpu"});
     const auto quantizer = MakeQuantizer(one.quantizer, one.options);
+    if (one.grid != nullptr) quantizer->TakeGrid(MakeGrid(one.grid, one.grid_options));
     QuantizeRecipe recipe;
     recipe.quantizer = quantizer.get();
     recipe.activations = one.activations;

@@ -48,14 +48,23 @@ class QuantizedCheckpoint : public FileTest {
     Store(config, parts);
     return ErrorText([&] { hf_->Open(folder_ / "q", {})->block(0); });
   }
-  at::Tensor Weight() {
+  const Linear& Layer() {
     model_ = hf_->Open(folder_ / "q", {});
     for (int stage = 0; stage < model_->block(0).num_stages(); ++stage) {
       for (const Linear* linear : model_->block(0).stage_linears(stage)) {
-        if (linear->shape().name == kStoredLayer) return linear->weight();
+        if (linear->shape().name == kStoredLayer) return *linear;
       }
     }
-    return {};
+    throw InternalError("the layer is not there");
+  }
+  at::Tensor Weight() { return Layer().weight(); }
+  // Its weights are ones: what it makes of inputs are sums of what these are rounded to.
+  void ExpectRoundsTo(const ActivationGrid& grid, const Value& config, const Parts& parts) {
+    Store(config, parts);
+    const at::Tensor inputs = at::sin(at::arange(192, at::kFloat).view({2, 96})) * 3 + 1;
+    const at::Tensor sums = grid.Round(inputs).sum(1, true).expand({2, 64});
+    EXPECT_TRUE(at::allclose(Layer().Apply(inputs), sums, 1e-5, 0));
+    EXPECT_FALSE(at::allclose(inputs.sum(1, true).expand({2, 64}), sums, 1e-5, 0));
   }
 
   static constexpr char kWhere[] = "DIR/q: 'model.layers.0.mlp.gate_proj' (4 bits in groups of 32): ";
@@ -163,18 +172,57 @@ TEST_F(QuantizedCheckpoint, NamesNumbersThatCannotBe) {
             where + "weight_shape says [96, 64], the configuration [64, 96]." + end);
 }
 
+// E4M3 with one scale a pass is found by no grid of inputs; per token it is.
 TEST_F(QuantizedCheckpoint, LeavesOutRoundedInputsThatItDoesNotComputeOnlyWhenAsked) {
-  const Value inputs = Value::Map{{"num_bits", 8}, {"type", "float"}, {"strategy", "token"}, {"dynamic", true}};
+  const auto inputs = [](const char* strategy) {
+    return Value(Value::Map{{"num_bits", 8}, {"type", "float"}, {"strategy", strategy}, {"dynamic", true}});
+  };
   const Value weights = Value::Map{{"num_bits", 8}, {"type", "int"}, {"symmetric", true}, {"strategy", "channel"}};
-  const Value config = Compressed("int-quantized", weights, inputs);
+  const Value config = Compressed("int-quantized", weights, inputs("tensor"));
+  const Value tokens = Compressed("int-quantized", weights, inputs("token"));
   const Parts parts = {{"weight", at::ones({64, 96}, at::kChar)}, {"weight_scale", at::ones({64, 1}, at::kFloat)}};
-  EXPECT_EQ(Fault(config, parts), "DIR/q/config.json: quantization_config: group_0: inputs are quantized to float of 8 bits, which "
-                                  "is not computed here. Set backend_options: {weights_only: true} to leave that out.");
+  EXPECT_EQ(Fault(config, parts), "DIR/q/config.json: quantization_config: group_0: inputs are quantized to float of 8 bits with "
+                                  "strategy 'tensor', which is not computed here. Set backend_options: {weights_only: true} "
+                                  "to leave that out.");
+  EXPECT_EQ(Fault(tokens, parts), "no error");
+  EXPECT_EQ(hf_->Inspect(folder_ / "q").baseline_note,
+            "weights were quantized by another program (compressed-tensors, 8 bits with a scale a row, inputs in fp8_e4m3)");
   hf_ = MakeModelBackend("hf", {{"weights_only", true}});
   EXPECT_EQ(Fault(config, parts), "no error");
   EXPECT_EQ(hf_->Inspect(folder_ / "q").baseline_note,
             "weights were quantized by another program (compressed-tensors, 8 bits with a scale a row); left out: inputs are "
+            "quantized to float of 8 bits with strategy 'tensor'");
+  EXPECT_EQ(Fault(tokens, parts), "no error");
+  EXPECT_EQ(hf_->Inspect(folder_ / "q").baseline_note,
+            "weights were quantized by another program (compressed-tensors, 8 bits with a scale a row); left out: inputs are "
             "quantized to float of 8 bits");
+}
+
+// Zero point -28 of a signed byte is code 100 of [0, 255]; the divisor of NVFP4 is its input_global_scale.
+TEST_F(QuantizedCheckpoint, TakesTheNumbersOfInputsThatALayerStores) {
+  const Value rows = Value::Map{{"num_bits", 8}, {"type", "int"}, {"symmetric", true}, {"strategy", "channel"}};
+  const Parts weight = {{"weight", at::ones({64, 96}, at::kChar)}, {"weight_scale", at::ones({64, 1}, at::kFloat)}};
+  const Value asymmetric = Value::Map{{"num_bits", 8}, {"type", "int"}, {"symmetric", false}, {"strategy", "tensor"}};
+  Parts parts = weight;
+  parts["input_scale"] = at::full({1}, 0.5F);
+  parts["input_zero_point"] = at::full({1}, -28, at::kChar);
+  ActivationGrid grid{.bits = 8, .symmetric = false, .per_token = false, .static_scale = 0.5};
+  grid.static_zero = 100;
+  ExpectRoundsTo(grid, Compressed("int-quantized", rows, asymmetric), parts);
+  parts["input_scale"] = at::full({1}, -0.5F);
+  EXPECT_EQ(Fault(Compressed("int-quantized", rows, asymmetric), parts),
+            "DIR/q: 'model.layers.0.mlp.gate_proj': input_scale is -0.5. It must be finite and positive. The checkpoint is "
+            "damaged.");
+  const Value nvfp4 = Value::Map{{"num_bits", 4}, {"type", "float"}, {"strategy", "tensor_group"}, {"group_size", 16},
+                                 {"dynamic", "local"}};
+  parts = weight;
+  parts["input_global_scale"] = at::full({1}, 672.0F);
+  ActivationGrid blocks{.bits = 4, .format = InputFormat::kNvfp4};
+  blocks.scale_divisor = 672;
+  ExpectRoundsTo(blocks, Compressed("int-quantized", rows, nvfp4), parts);
+  EXPECT_EQ(Fault(Compressed("int-quantized", rows, nvfp4), weight),
+            "DIR/q: 'model.layers.0.mlp.gate_proj' (8 bits with a scale a row, inputs in nvfp4): input_global_scale is "
+            "missing.");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "bitlaw/base/error.h"
@@ -194,7 +195,13 @@ std::vector<QuantizedWeights::Rule> QuantizedWeights::RulesOf(const Layer& layer
       rules = {{"weight", {"F8_E4M3"}, {{rows, columns}}}, {"weight_scale", {"U8", "F8_E8M0"}, of_scales}};
       break;
   }
-  if (scheme.input_bits != 0 && !scheme.input_per_token) rules.push_back({"input_scale", kScaleTypes, one});
+  if (scheme.inputs && scheme.inputs->format == InputFormat::kNvfp4) {
+    rules.push_back({"input_global_scale", {"F32"}, one});
+  } else if (scheme.inputs && !scheme.inputs->per_token) {
+    rules.push_back({"input_scale", kScaleTypes, one});
+    const bool has_zero = scheme.inputs->format == InputFormat::kInteger && !scheme.inputs->symmetric;
+    if (has_zero) rules.push_back({"input_zero_point", {"I8"}, one});
+  }
   return rules;
 }
 
@@ -206,6 +213,9 @@ std::string QuantizedWeights::Explain(Layer& layer) {
   }
   if (scheme.form == StoredForm::kAwq && layer.rows % 8 != 0) {
     return fmt::format("its {} rows do not fill whole words of 8 codes.", layer.rows);
+  }
+  if (scheme.inputs) {
+    if (const std::string why = scheme.inputs->ExplainChannels(layer.columns); !why.empty()) return why;
   }
   std::string faults;
   const auto fault = [&](const std::string& text) { faults += (faults.empty() ? "" : " ") + text; };
@@ -370,16 +380,24 @@ at::Tensor QuantizedWeights::Load(const std::string& name) const {
 
 std::optional<ActivationGrid> QuantizedWeights::InputGrid(const std::string& name) const {
   const auto found = layers_.find(name + ".weight");
-  if (found == layers_.end() || found->second.scheme.input_bits == 0) return std::nullopt;
+  if (found == layers_.end() || !found->second.scheme.inputs) return std::nullopt;
   const Layer& layer = found->second;
-  ActivationGrid grid;
-  grid.bits = layer.scheme.input_bits;
-  grid.symmetric = layer.scheme.input_symmetric;
-  grid.per_token = layer.scheme.input_per_token;
-  if (!grid.per_token) {
-    grid.static_scale = Stored(layer, "input_scale").to(at::kDouble).item<double>();
-    if (!(grid.static_scale > 0) || !std::isfinite(grid.static_scale)) {
-      Fail(layer, fmt::format("input_scale is {}. It must be finite and positive.", grid.static_scale));
+  ActivationGrid grid = *layer.scheme.inputs;
+  const auto positive = [&](const char* part) {
+    const double scale = Stored(layer, part).to(at::kDouble).item<double>();
+    if (scale > 0 && std::isfinite(scale)) return scale;
+    Fail(layer, fmt::format("{} is {}. It must be finite and positive.", part, scale));
+  };
+  if (grid.format == InputFormat::kNvfp4) {
+    grid.scale_divisor = static_cast<float>(positive("input_global_scale"));
+  } else if (!grid.per_token) {
+    grid.static_scale = positive("input_scale");
+    if (grid.format == InputFormat::kInteger && !grid.symmetric) {
+      const int64_t middle = int64_t{1} << (grid.bits - 1), zero = Stored(layer, "input_zero_point").item<int64_t>();
+      if (zero < -middle || zero >= middle) {
+        Fail(layer, fmt::format("input_zero_point is {}. It must lie in [{}, {}].", zero, -middle, middle - 1));
+      }
+      grid.static_zero = zero + middle;
     }
   }
   return grid;
@@ -415,7 +433,7 @@ StoredQuantization QuantizedWeights::Describe(const ModelSummary& model) const {
     codes += layer.scheme.bits * count;
     stored += StoredBits(layer);
     groups.insert(layer.scheme.block_rows != 0 || layer.scheme.one_scale ? -1 : layer.scheme.group_size);
-    inputs.insert(layer.scheme.input_bits);
+    inputs.insert(layer.scheme.inputs ? layer.scheme.inputs->bits : 0);
   }
   if (weights == 0) return all;
   all.bits = codes / weights;

@@ -42,7 +42,9 @@ std::string StoredScheme::Text() const {
   } else {
     text += one_scale ? " with a scale a tensor" : " with a scale a row";
   }
-  return text + (input_bits != 0 ? fmt::format(", inputs in {} bits", input_bits) : "");
+  if (!inputs) return text;
+  return text + (inputs->format == InputFormat::kInteger ? fmt::format(", inputs in {} bits", inputs->bits)
+                                                         : fmt::format(", inputs in {}", Name(inputs->format)));
 }
 
 // A map of the configuration whose faults name their place.
@@ -270,25 +272,56 @@ QuantizationConfig::Group QuantizationConfig::ReadGroup(const Reader& reader, co
   return group;
 }
 
+// What of input_activations is computed here; nullopt for the rest.
+std::optional<ActivationGrid> QuantizationConfig::InputsOf(const Reader& inputs) {
+  const std::string type = LowerCase(inputs.String("type", "int"));
+  const Value* given = inputs.Find("dynamic");
+  const bool is_local = given != nullptr && given->is_string() && LowerCase(given->AsString()) == "local";
+  const bool is_dynamic = given != nullptr && !is_local && !(*given == Value(false));
+  const int64_t group_size = inputs.Int("group_size", 0, -1, kMaxGroup);
+  const std::string strategy =
+      LowerCase(inputs.String("strategy", group_size > 0 ? "group" : is_dynamic ? "token" : "tensor"));
+  ActivationGrid grid;
+  grid.bits = static_cast<int>(inputs.Int("num_bits", 8, 1, 16));
+  grid.symmetric = inputs.Bool("symmetric", true);
+  grid.per_token = is_dynamic;
+  const bool is_group = is_dynamic && strategy == "group" && group_size > 0;
+  const bool is_plain = is_dynamic ? strategy == "token" || is_group : !is_local && strategy == "tensor";
+  if (type == "int") {
+    grid.group_size = is_group ? group_size : 0;
+    return is_plain && grid.bits >= 2 && (is_dynamic || grid.bits <= 8) ? std::optional(grid) : std::nullopt;
+  }
+  if (type != "float" || !grid.symmetric) return std::nullopt;
+  const std::string scale = LowerCase(inputs.String("scale_dtype", ""));
+  if (strategy == "tensor_group") {
+    grid.format = InputFormat::kNvfp4;
+    grid.per_token = true;
+    return grid.bits == 4 && is_local && group_size == 16 ? std::optional(grid) : std::nullopt;
+  }
+  if (is_group && group_size == 32 && scale == "torch.uint8" && (grid.bits == 4 || grid.bits == 8)) {
+    grid.format = grid.bits == 4 ? InputFormat::kMxfp4 : InputFormat::kMxfp8;
+    return grid;
+  }
+  grid.format = InputFormat::kFp8E4m3;
+  grid.group_size = is_group ? group_size : 0;
+  return is_plain && grid.bits == 8 && scale.empty() ? std::optional(grid) : std::nullopt;
+}
+
 void QuantizationConfig::ReadInputs(const Reader& reader, bool weights_only, StoredScheme& scheme) {
   if (reader.Find("output_activations") != nullptr) LeaveOut(reader, "outputs of layers are quantized", weights_only);
   const Value* given = reader.Find("input_activations");
   if (given == nullptr) return;
   const Reader inputs(*given, reader.where() + ": input_activations");
-  const std::string type = LowerCase(inputs.String("type", "int"));
-  const int bits = static_cast<int>(inputs.Int("num_bits", 8, 1, 16));
-  const Value* dynamic = inputs.Find("dynamic");
-  const bool is_dynamic = dynamic != nullptr && !(*dynamic == Value(false));
-  const std::string strategy = LowerCase(inputs.String("strategy", is_dynamic ? "token" : "tensor"));
-  const bool symmetric = inputs.Bool("symmetric", true);
-  const bool per_token = is_dynamic && strategy == "token", is_static = !is_dynamic && strategy == "tensor" && symmetric;
-  if (type != "int" || bits < 2 || !(per_token || is_static) || weights_only) {
-    LeaveOut(reader, fmt::format("inputs are quantized to {} of {} bits", type, bits), weights_only);
+  const std::optional<ActivationGrid> grid = InputsOf(inputs);
+  if (grid && !weights_only) {
+    scheme.inputs = grid;
     return;
   }
-  scheme.input_bits = bits;
-  scheme.input_symmetric = symmetric;
-  scheme.input_per_token = per_token;
+  LeaveOut(reader,
+           fmt::format("inputs are quantized to {} of {} bits{}", LowerCase(inputs.String("type", "int")),
+                       inputs.Int("num_bits", 8, 1, 16),
+                       grid ? "" : " with strategy '" + inputs.String("strategy", "") + "'"),
+           weights_only);
 }
 
 const StoredScheme& QuantizationConfig::SchemeOf(const std::string& module) const {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/value.h"
 #include "bitlaw/sdk/text/text_pattern.h"
 
@@ -36,8 +37,8 @@ struct StoredScheme {
   bool zeros_are_less_one = false;               ///< GPTQ's first format.
   bool several_bits = false;                     ///< GPTQ's `dynamic`: the shapes say how many bits a layer has.
   bool is_scattered = false;                     ///< A group index is stored and needed.
-  int input_bits = 0;                            ///< 0: inputs are not rounded.
-  bool input_symmetric = true, input_per_token = true;
+  /// What inputs are rounded to, without the numbers that a layer stores: static scale, zero point, divisor.
+  std::optional<ActivationGrid> inputs{};
 
   /// "int4", "float8_e4m3", "nvfp4": what most weights are stored as.
   std::string Dtype() const;
@@ -72,6 +73,7 @@ class QuantizationConfig {
   void ReadAwq(const Reader& reader);
   void ReadCompressedTensors(const Reader& reader, bool weights_only);
   Group ReadGroup(const Reader& group, const std::string& format, bool weights_only);
+  static std::optional<ActivationGrid> InputsOf(const Reader& inputs);
   void ReadInputs(const Reader& group, bool weights_only, StoredScheme& scheme);
   void LeaveOut(const Reader& reader, const std::string& what, bool weights_only);
 
