@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "bitlaw/sdk/checkpoint/gguf_file.h"
 #include "bitlaw/sdk/decoder/decoder.h"
 #include "bitlaw/sdk/tokenizer/byte_level_bpe.h"
-#include "gguf_file.h"
 
 namespace bitlaw {
 

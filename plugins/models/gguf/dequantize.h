@@ -1,8 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
-#include "gguf_file.h"
+#include "bitlaw/sdk/checkpoint/gguf_file.h"
 
 namespace bitlaw {
 

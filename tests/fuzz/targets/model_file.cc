@@ -11,7 +11,7 @@
 #include "config.h"
 #include "dequantize.h"
 #include "fuzz/target.h"
-#include "gguf_file.h"
+#include "bitlaw/sdk/checkpoint/gguf_file.h"
 #include "plugin/elf_symbols.h"
 
 namespace bitlaw::fuzz {

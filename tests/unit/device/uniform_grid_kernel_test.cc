@@ -37,13 +37,14 @@ at::Tensor Groups(int64_t columns) {
 TEST(UniformGridKernel, FindsTheHostsScalesAndZerosBitForBit) {
   for (const int64_t columns : {1, 5, 16, 33, 128}) {
     const at::Tensor groups = Groups(columns);
-    for (int kind = 0; kind < 16; ++kind) {
+    for (int kind = 0; kind < 32; ++kind) {
       GridRule rule;
       rule.bits = kind % 2 == 0 ? 4 : 3;
       rule.symmetric = (kind & 2) != 0;
       rule.scale_dtype = (kind & 4) != 0 ? ScaleDtype::kFloat16 : ScaleDtype::kFloat32;
       rule.mse = (kind & 8) != 0;
-      if (rule.mse && columns != 5 && columns != 33) continue;
+      rule.scale_digits = (kind & 16) != 0 ? 11 - rule.bits : 0;
+      if ((rule.mse || rule.scale_digits > 0) && columns != 5 && columns != 33) continue;
       rule.mse_steps = 20;
       SCOPED_TRACE(::testing::Message() << columns << " columns, kind " << kind);
       std::vector<float> host_scales(9), host_zeros(9), scales(9, NAN), zeros(9, NAN);
@@ -52,7 +53,7 @@ TEST(UniformGridKernel, FindsTheHostsScalesAndZerosBitForBit) {
         testing::device::FindUniformGroups(
             groups.data_ptr<float>(), columns, 9, columns, scales.data(), 1, zeros.data(), 1,
             static_cast<float>(rule.max_code()), rule.symmetric ? static_cast<float>(1 << (rule.bits - 1)) : -1.0F,
-            static_cast<int>(rule.scale_dtype == ScaleDtype::kFloat16), StoredScale(0.0F, rule.scale_dtype),
+            static_cast<int>(rule.scale_dtype == ScaleDtype::kFloat16), rule.scale_digits, StoredScale(0.0F, rule.scale_dtype),
             rule.mse ? static_cast<int>(rule.mse_max_shrink * rule.mse_steps) : 0, rule.mse_steps,
             static_cast<float>(rule.mse_norm));
       });

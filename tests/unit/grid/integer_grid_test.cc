@@ -102,6 +102,25 @@ TEST(IntegerGrid, RoundsScalesToFloat16BeforeCodesAreComputed) {
   EXPECT_EQ(found.scale, 0.36669921875f);  // 1.1 / 3 = 0.36666... in float16
 }
 
+// 1.1 / 3 is 375.47 / 1024: with nine digits 375 / 1024, whose product with 3 has eleven.
+TEST(IntegerGrid, RoundsScalesToSoFewDigitsThatTheirProductsWithZeroPointsAreFloat16) {
+  GridRule rule = Rule(2, false, ScaleDtype::kFloat16);
+  rule.scale_digits = 9;
+  EXPECT_EQ(Find(rule, {-1, 0.1f}).scale, 0.3662109375f);
+  rule.bits = 4;
+  rule.scale_digits = 7;
+  rule.mse = true;
+  Rng rng(5);
+  for (int i = 0; i < 200; ++i) {
+    std::vector<float> w(32);
+    for (float& x : w) x = static_cast<float>(0.02 * rng.Normal());
+    const Found found = Find(rule, w);
+    const float product = found.scale * found.zero;
+    EXPECT_EQ(product, static_cast<float>(c10::Half(product))) << found.scale << " " << found.zero;
+    EXPECT_EQ(found.scale, static_cast<float>(c10::Half(found.scale)));
+  }
+}
+
 TEST(IntegerGrid, SearchOfTheLeastErrorShrinksAroundAnOutlier) {
   std::vector<float> w(64, 0.0f);
   Rng rng(3);

@@ -1,4 +1,4 @@
-#include "gguf_file.h"
+#include "bitlaw/sdk/checkpoint/gguf_file.h"
 
 #include "support/models.h"
 #include "unit/models/gguf_bytes.h"

@@ -61,6 +61,20 @@ std::optional<std::string> BytesOfLetters(std::string_view written) {
   return bytes;
 }
 
+std::string LettersOfBytes(std::string_view bytes) {
+  static const ByteLetters letters;
+  std::array<std::string, 256> letter_of;
+  for (size_t c = 0; c < letters.byte_of.size(); ++c) {
+    if (letters.byte_of[c] < 0) continue;
+    std::string& letter = letter_of[static_cast<size_t>(letters.byte_of[c])];
+    if (c >= 0x80) letter += static_cast<char>(0xC0 | c >> 6);
+    letter += static_cast<char>(c >= 0x80 ? 0x80 | (c & 0x3F) : c);
+  }
+  std::string written;
+  for (const char byte : bytes) written += letter_of[static_cast<unsigned char>(byte)];
+  return written;
+}
+
 bool ReplaceInvalidUtf8(std::string_view text, std::string* valid) {
   // Length of the longest prefix of a well-formed character at `at`, negative if it is not complete.
   const auto measure = [&](size_t at) -> int {

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <functional>
+#include <map>
+#include <memory>
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/text/unicode_text.h"
@@ -187,6 +189,102 @@ std::unique_ptr<ByteLevelBpe> ByteLevelBpe::FromGguf(const GgufVocabulary& vocab
   }
   if (vocabulary.add_eos.value_or(false)) parts->template_suffix = {need("add_eos_token", parts->special.eos)};
   return std::make_unique<ByteLevelBpe>(std::move(parts));
+}
+
+namespace {
+
+[[noreturn]] void CannotSay(const std::string& origin, const std::string& what) {
+  throw Error(ErrorKind::kUnsupported, origin + ": a GGUF file cannot say this tokenizer: " + what);
+}
+
+// Tokens as they are written, with their types.
+void TakeTokens(const ByteLevelBpe::Parts& parts, int64_t vocab_size, GgufTokenizer& result) {
+  const int64_t size = std::max(vocab_size, parts.tokens.size());
+  for (int64_t i = 0; i < size; ++i) {
+    const auto id = static_cast<int32_t>(i);
+    const bool is_token = parts.tokens.Has(id);
+    const std::string_view bytes = is_token ? parts.tokens.Bytes(id) : std::string_view();
+    const bool has_letters = is_token && parts.tokens.Find(bytes) == id;
+    result.tokens.push_back(!is_token     ? "[PAD" + std::to_string(i) + "]"
+                            : has_letters ? LettersOfBytes(bytes)
+                                          : std::string(bytes));
+    result.token_types.push_back(is_token ? kNormal : kUnused);
+  }
+  for (const AddedTokenFinder* finder : {&parts.raw_added, &parts.normalized_added}) {
+    for (const AddedToken& token : finder->tokens()) {
+      const auto id = static_cast<size_t>(token.id);
+      result.tokens[id] = token.text;
+      result.token_types[id] = token.special ? kControl : kUserDefined;
+    }
+  }
+}
+
+// Gives the added tokens of `read` the order of `own`, and which of them are looked for in normalized text: without a
+// normalizer that is all one.
+void OrderAddedTokens(const ByteLevelBpe::Parts& own, ByteLevelBpe::Parts& read) {
+  std::map<int32_t, AddedToken> added;
+  for (const AddedToken& token : read.raw_added.tokens()) added[token.id] = token;
+  read.raw_added = read.normalized_added = {};
+  for (const AddedTokenFinder* finder : {&own.raw_added, &own.normalized_added}) {
+    for (const AddedToken& token : finder->tokens()) {
+      AddedToken& one = added[token.id];
+      one.normalized = token.normalized;
+      read.AddAdded(one);
+    }
+  }
+}
+
+GgufVocabulary ViewOf(const GgufTokenizer& tokenizer) {
+  GgufVocabulary view;
+  view.model = tokenizer.model;
+  view.pre = tokenizer.pre;
+  view.tokens.assign(tokenizer.tokens.begin(), tokenizer.tokens.end());
+  view.merges.assign(tokenizer.merges.begin(), tokenizer.merges.end());
+  view.token_types = tokenizer.token_types;
+  view.special = {tokenizer.bos, tokenizer.eos, tokenizer.stop, ""};
+  view.add_bos = tokenizer.add_bos;
+  view.add_eos = tokenizer.add_eos;
+  return view;
+}
+
+}  // namespace
+
+GgufTokenizer ByteLevelBpe::ForGguf(int64_t vocab_size) const {
+  const Parts& parts = *parts_;
+  if (!parts.has_byte_letters) {
+    CannotSay(parts.origin, "its tokens are characters, and the format joins these by scores, which a tokenizer.json does not "
+                            "have. Convert the model with convert_hf_to_gguf.py of llama.cpp, which reads tokenizer.model.");
+  }
+  if (parts.splits_special || (!parts.normalized_added.empty() && !parts.normalizer.empty())) {
+    CannotSay(parts.origin, "it looks for added tokens in normalized text, or splits special ones.");
+  }
+  GgufTokenizer result;
+  result.model = "gpt2";
+  TakeTokens(parts, vocab_size, result);
+  for (const auto& [left, right] : parts.merge_list) {
+    result.merges.push_back(LettersOfBytes(parts.tokens.Bytes(left)) + " " + LettersOfBytes(parts.tokens.Bytes(right)));
+  }
+  result.bos = parts.special.bos;
+  result.eos = parts.special.eos;
+  for (const int32_t id : parts.special.stop) {
+    if (id != result.eos) result.stop.push_back(id);
+  }
+  const auto is_one = [](const std::vector<int32_t>& ids, const std::optional<int32_t>& role) {
+    return ids.empty() || (ids.size() == 1 && role == ids.front());
+  };
+  if (!is_one(parts.template_prefix, result.bos) || !is_one(parts.template_suffix, result.eos)) {
+    CannotSay(parts.origin, "its template puts other tokens than BOS in front, or than EOS behind.");
+  }
+  result.add_bos = !parts.template_prefix.empty();
+  result.add_eos = !parts.template_suffix.empty();
+  for (const PreTokenizer& candidate : KnownPreTokenizers()) {
+    result.pre = candidate.names.front();
+    const std::unique_ptr<ByteLevelBpe> read = FromGguf(ViewOf(result), parts.origin);
+    OrderAddedTokens(parts, *read->parts_);
+    if (read->digest() == digest()) return result;
+  }
+  CannotSay(parts.origin, "none of the patterns that tokenizer.ggml.pre names cuts its words, or its added tokens have flags "
+                          "that the format lacks. Named are: " + JoinNames(GgufPreTokenizers()) + ".");
 }
 
 }  // namespace bitlaw

@@ -170,6 +170,9 @@ struct ByteLevelBpe::Parts {
 /// Byte letters: GPT-2's one printable character for every byte. Null if `written` has a character that is none.
 std::optional<std::string> BytesOfLetters(std::string_view written);
 
+/// The letters of these bytes.
+std::string LettersOfBytes(std::string_view bytes);
+
 /// What SentencePiece writes for a space: U+2581.
 inline constexpr char kMetaspace[] = "\xE2\x96\x81";
 

@@ -19,7 +19,7 @@ BITLAW_EXPORT void AddGridOptions(OptionSchema& schema);
 /// Adds the options of the integer grid alone: AddGridOptions() without group_size and allow_partial_group.
 BITLAW_EXPORT void AddUniformGridOptions(OptionSchema& schema);
 
-/// Adds scale_dtype, as AddGridOptions() has it but with another default, for grids of levels.
+/// Adds scale_dtype, float16 or float32, for grids without zero points.
 BITLAW_EXPORT void AddScaleDtypeOption(OptionSchema& schema, const char* default_dtype);
 
 /// The grid that options of AddGridOptions() ask for; group_size and allow_partial_group are read by the quantizer.

@@ -39,6 +39,9 @@ struct BITLAW_EXPORT GridRule {
   int bits = 4;  ///< 1 to 8.
   bool symmetric = false;
   ScaleDtype scale_dtype = ScaleDtype::kFloat16;
+  /// Significant binary digits that scales keep, half to even, 1 to 24; 0: those of scale_dtype. With 11 - bits of them
+  /// scale * zero is a float16 number for every zero point.
+  int scale_digits = 0;
 
   /// Shrink both ends by p = 1 - i / mse_steps, i = 0, 1, ... < mse_max_shrink * mse_steps, and keep the p with the
   /// least sum |w - grid(w)|^mse_norm; the largest range wins ties.

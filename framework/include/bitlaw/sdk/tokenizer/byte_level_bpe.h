@@ -36,6 +36,17 @@ struct BITLAW_EXPORT GgufVocabulary {
   std::optional<bool> add_space_prefix;  ///< Of "llama": a space is put in front of a text. Null: it is.
 };
 
+/// What the metadata of a GGUF file are to say of a tokenizer: ByteLevelBpe::ForGguf().
+struct BITLAW_EXPORT GgufTokenizer {
+  std::string model, pre;            ///< As in GgufVocabulary.
+  std::vector<std::string> tokens;   ///< [V]
+  std::vector<std::string> merges;   ///< "left right"
+  std::vector<int32_t> token_types;  ///< [V]
+  std::optional<int32_t> bos, eos;
+  std::vector<int32_t> stop;         ///< Ids beside eos that end a generation.
+  bool add_bos = false, add_eos = false;
+};
+
 /// Byte-pair encoding of two kinds: of bytes, as GPT-2, Llama 3, Qwen and SmolLM have it, and of characters, as
 /// SentencePiece makes it for Llama 2, Mistral, Gemma and Phi-3: a space is written "\u2581", and a character that the
 /// vocabulary lacks becomes the tokens of its bytes ("<0xE2>") or the unknown one.
@@ -80,6 +91,13 @@ class BITLAW_EXPORT ByteLevelBpe : public Tokenizer {
   /// for a `pre` that is unknown, absent, or "default", which names no pattern. Of "llama" two neighbours are joined
   /// where the vocabulary has what they make.
   static std::unique_ptr<ByteLevelBpe> FromGguf(const GgufVocabulary& vocabulary, const std::string& origin);
+
+  /// What a GGUF file says of this tokenizer: FromGguf() of it encodes as this one does (their digests are compared). Ids up
+  /// to `vocab_size`, the rows of the model's matrices, that are no tokens are named "[PAD7]".
+  /// Error(kUnsupported) of tokens of characters, which need scores; of words that are cut by a pattern that no value of
+  /// tokenizer.ggml.pre names; of what the format cannot say (flags of added tokens, other templates than one token in
+  /// front and one behind).
+  GgufTokenizer ForGguf(int64_t vocab_size) const;
 
   /// The values of tokenizer.ggml.pre that FromGguf() knows.
   static std::vector<std::string> GgufPreTokenizers();

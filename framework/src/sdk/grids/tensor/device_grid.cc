@@ -58,7 +58,7 @@ bool UniformGrid::FindGroupsOnDevice(const at::Tensor& weights, at::Tensor& scal
               static_cast<long long>(scales.stride(0)), zeros.data_ptr<float>(), static_cast<long long>(zeros.stride(0)),
               static_cast<float>(rule_.max_code()),
               rule_.symmetric ? static_cast<float>(1 << (rule_.bits - 1)) : -1.0F,
-              static_cast<int>(rule_.scale_dtype == ScaleDtype::kFloat16), StoredScale(0.0F, rule_.scale_dtype),
+              static_cast<int>(rule_.scale_dtype == ScaleDtype::kFloat16), rule_.scale_digits, StoredScale(0.0F, rule_.scale_dtype),
               rule_.mse ? static_cast<int>(rule_.mse_max_shrink * rule_.mse_steps) : 0, rule_.mse_steps,
               static_cast<float>(rule_.mse_norm));
   return true;

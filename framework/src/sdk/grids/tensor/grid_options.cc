@@ -11,7 +11,11 @@ void AddRange(OptionSchema& schema) {
   schema.Bool("symmetric").Default(false).Doc("Zero point fixed at the middle code.");
   schema.Bool("mse").Default(false).Doc("Shrink each group's range where that lowers sum |error|^mse_norm.");
   schema.Real("mse_norm").Range(0.5, 10).Default(2.4).Doc("Exponent of the range search; read only with mse.");
-  AddScaleDtypeOption(schema, "float16");
+  schema.Choice("scale_dtype", {"float16", "float16_short", "float32"})
+      .Default("float16")
+      .Doc("What scales are rounded to before codes are computed; float16_short: to so few digits, 11 - bits, that a scale "
+           "times a zero point is a float16 number, as exporter gguf stores it; float32 gives the published reference "
+           "exactly.");
 }
 
 }  // namespace
@@ -40,7 +44,7 @@ void AddUniformGridOptions(OptionSchema& schema) {
 }
 
 ScaleDtype ScaleDtypeFrom(const Options& options) {
-  return options.String("scale_dtype") == "float16" ? ScaleDtype::kFloat16 : ScaleDtype::kFloat32;
+  return options.String("scale_dtype") == "float32" ? ScaleDtype::kFloat32 : ScaleDtype::kFloat16;
 }
 
 GridRule GridRuleFrom(const Options& options) {
@@ -48,6 +52,7 @@ GridRule GridRuleFrom(const Options& options) {
   rule.bits = static_cast<int>(options.Int("bits"));
   rule.symmetric = options.Bool("symmetric");
   rule.scale_dtype = ScaleDtypeFrom(options);
+  if (options.String("scale_dtype") == "float16_short") rule.scale_digits = 11 - rule.bits;
   rule.mse = options.Bool("mse");
   rule.mse_norm = options.Real("mse_norm");
   return rule;

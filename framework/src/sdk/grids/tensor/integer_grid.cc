@@ -25,6 +25,14 @@ float RoundScale(float scale, ScaleDtype dtype) {
   return dtype == ScaleDtype::kFloat16 ? static_cast<float>(c10::Half(scale)) : scale;
 }
 
+float RoundScale(float scale, const GridRule& rule) {
+  const int cut = 24 - rule.scale_digits;  // Digits that go.
+  if (rule.scale_digits == 0 || cut <= 0 || !std::isfinite(scale)) return RoundScale(scale, rule.scale_dtype);
+  const auto word = std::bit_cast<uint32_t>(scale);
+  const uint32_t half = (1U << (cut - 1)) - 1 + (word >> cut & 1U);  // To even where it is just that.
+  return RoundScale(std::bit_cast<float>((word + half) >> cut << cut), rule.scale_dtype);
+}
+
 // 2^-24 for float16. Of float32's, the smallest that has all its digits.
 float SmallestScale(ScaleDtype dtype) { return dtype == ScaleDtype::kFloat16 ? 0x1p-24f : 0x1p-126f; }
 
@@ -124,14 +132,15 @@ void FindGrid(const GridRule& rule, const float* weights, int64_t rows, int64_t 
       high = 1;
     }
     // Weights too small for any scale of this type: at half a step at most from 0 or a multiple of the smallest.
-    scales[r] = StoredScale((high - low) / max_code, rule.scale_dtype);
+    const float stored = RoundScale((high - low) / max_code, rule);
+    scales[r] = stored == 0 ? SmallestScale(rule.scale_dtype) : stored;
     zeros[r] = ZeroOf(rule, low, scales[r]);
 
     float best = std::numeric_limits<float>::infinity();
     for (int i = 0; i < candidates; ++i) {
       const float p = static_cast<float>(1.0 - static_cast<double>(i) / rule.mse_steps);
       const float shrunk_low = p * low, shrunk_high = p * high;
-      const float scale = RoundScale((shrunk_high - shrunk_low) / max_code, rule.scale_dtype);
+      const float scale = RoundScale((shrunk_high - shrunk_low) / max_code, rule);
       if (!(scale > 0)) break;
       const float zero = ZeroOf(rule, shrunk_low, scale);
       const float error = GridError(w, columns, scale, zero, max_code, static_cast<float>(rule.mse_norm));

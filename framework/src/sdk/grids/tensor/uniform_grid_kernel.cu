@@ -21,7 +21,13 @@ __device__ inline float ToHalf(float x) {
 #endif
 }
 
-__device__ inline float RoundScale(float scale, int half_scale) { return half_scale ? ToHalf(scale) : scale; }
+__device__ inline float RoundScale(float scale, int half_scale, int digits) {
+  const int cut = 24 - digits;
+  unsigned word = (unsigned)__float_as_int(scale);
+  if (digits > 0 && cut > 0 && word < 0x7f800000u) word = (word + (1u << (cut - 1)) - 1u + (word >> cut & 1u)) >> cut << cut;
+  const float rounded = __int_as_float((int)word);
+  return half_scale ? ToHalf(rounded) : rounded;
+}
 
 __device__ inline float ZeroOf(float low, float scale, float max_code, float fixed_zero) {
   if (fixed_zero >= 0.0f) return fixed_zero;
@@ -56,11 +62,12 @@ __device__ inline float PowerOf(float a, float norm) {
 
 // weights [rows, columns], row_stride apart; scale_stride and zero_stride lie between the results of two rows.
 //   fixed_zero   the zero of a symmetric grid; -1 where each group has its own
+//   digits       significant ones of a scale; 0: those of its type
 //   smallest     the scale in place of 0
 //   candidates   of the range search, with p = 1 - i / steps; 0: none
 extern "C" __global__ void FindUniformGroups(const float* weights, long long row_stride, long long rows, long long columns,
                                              float* scales, long long scale_stride, float* zeros, long long zero_stride,
-                                             float max_code, float fixed_zero, int half_scale, float smallest,
+                                             float max_code, float fixed_zero, int half_scale, int digits, float smallest,
                                              int candidates, int steps, float norm) {
   const int lane = threadIdx.x % kLanes;
   const long long given_row = (long long)blockIdx.x * (blockDim.x / kLanes) + threadIdx.x / kLanes;
@@ -86,7 +93,7 @@ extern "C" __global__ void FindUniformGroups(const float* weights, long long row
     low = -1.0f;
     high = 1.0f;
   }
-  float scale = RoundScale(__fdiv_rn(__fsub_rn(high, low), max_code), half_scale);
+  float scale = RoundScale(__fdiv_rn(__fsub_rn(high, low), max_code), half_scale, digits);
   if (scale == 0.0f) scale = smallest;
   float zero = ZeroOf(low, scale, max_code, fixed_zero);
   float best = __int_as_float(0x7f800000);
@@ -94,7 +101,7 @@ extern "C" __global__ void FindUniformGroups(const float* weights, long long row
   for (int i = 0; i < candidates; ++i) {
     const float p = (float)(1.0 - (double)i / steps);
     const float shrunk_low = __fmul_rn(p, low), shrunk_high = __fmul_rn(p, high);
-    const float tried = RoundScale(__fdiv_rn(__fsub_rn(shrunk_high, shrunk_low), max_code), half_scale);
+    const float tried = RoundScale(__fdiv_rn(__fsub_rn(shrunk_high, shrunk_low), max_code), half_scale, digits);
     is_over = is_over || !(tried > 0.0f);
     const float tried_zero = ZeroOf(shrunk_low, tried, max_code, fixed_zero);
     float sum = 0.0f;

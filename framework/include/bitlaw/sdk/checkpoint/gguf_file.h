@@ -6,27 +6,29 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "bitlaw/base/export.h"
 #include "bitlaw/sdk/checkpoint/mapped_file.h"
 
 namespace bitlaw {
 
 /// How ggml stores the elements of a tensor: `block_elements` of them in `block_bytes`.
-struct GgmlType {
+struct BITLAW_EXPORT GgmlType {
   uint32_t id;
   const char* name;
   uint32_t block_elements;
   uint32_t block_bytes;
-  bool is_readable;  ///< Dequantize() knows it.
+  bool is_readable;  ///< model/gguf dequantizes it.
 };
 
 /// Null for an id that ggml does not have.
-const GgmlType* FindGgmlType(uint32_t id);
-/// The names of those that Dequantize() or a plain copy reads, by id.
-std::vector<std::string> ReadableGgmlTypes();
+BITLAW_EXPORT const GgmlType* FindGgmlType(uint32_t id);
+/// The names of those that model/gguf reads, by id.
+BITLAW_EXPORT std::vector<std::string> ReadableGgmlTypes();
 
-struct GgufTensor {
+struct BITLAW_EXPORT GgufTensor {
   std::string name;
   std::vector<int64_t> shape;  ///< Slowest dimension first, as in safetensors: the reverse of the file's order.
   const GgmlType* type = nullptr;
@@ -40,7 +42,7 @@ struct GgufTensor {
 /// Errors   Error(kIo) "path: what. ..." for anything that does not fit in the file or disagrees with itself: counts,
 ///          lengths, nesting, types, alignment, places, names that appear twice.
 /// Source   https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
-class GgufFile {
+class BITLAW_EXPORT GgufFile {
  public:
   explicit GgufFile(const std::filesystem::path& path);
 
@@ -50,6 +52,8 @@ class GgufFile {
 
   bool Has(const std::string& key) const { return metadata_.count(key) > 0; }
   std::vector<std::string> Keys(const std::string& prefix) const;  ///< Those that begin with `prefix`, sorted.
+  /// Every key with its value as the file has it, type and all, sorted by key.
+  std::vector<std::pair<std::string, std::string_view>> StoredMetadata() const;
   /// The value of `key`, or nullopt if the file lacks it; Error(kIo) if it has another type.
   std::optional<int64_t> Int(const std::string& key) const;  ///< Any integer type.
   std::optional<double> Real(const std::string& key) const;  ///< Any number.
@@ -66,6 +70,7 @@ class GgufFile {
     uint32_t element_type = 0;  ///< Arrays only.
     uint64_t count = 0;         ///< Arrays only.
     uint64_t offset_bytes = 0;  ///< Of the value, or of the first element.
+    uint64_t begin_bytes = 0, end_bytes = 0;  ///< Of type and value.
   };
   const Entry* Find(const std::string& key) const;
   [[noreturn]] void WrongType(const std::string& key, const Entry& entry, const char* must_be) const;

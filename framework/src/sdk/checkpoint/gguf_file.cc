@@ -1,4 +1,4 @@
-#include "gguf_file.h"
+#include "bitlaw/sdk/checkpoint/gguf_file.h"
 
 #include <algorithm>
 #include <array>
@@ -174,6 +174,7 @@ class GgufFile::Reader {
     const std::string key(ReadString("a metadata key", kMaxNameBytes));
     const std::string what = "the value of '" + key + "'";
     Entry entry;
+    entry.begin_bytes = at_;
     entry.type = Read<uint32_t>("the type of '" + key + "'");
     if (entry.type == kArray) {
       SkipArray(what, 1, &entry);
@@ -181,6 +182,7 @@ class GgufFile::Reader {
       entry.offset_bytes = at_;
       SkipScalar(entry.type, what);
     }
+    entry.end_bytes = at_;
     if (!result_.metadata_.emplace(key, entry).second) Fail("metadata key '" + key + "' appears twice.");
   }
   void SkipScalar(uint32_t type, const std::string& what) {
@@ -301,6 +303,15 @@ std::vector<std::string> GgufFile::Keys(const std::string& prefix) const {
     keys.push_back(at->first);
   }
   return keys;
+}
+
+std::vector<std::pair<std::string, std::string_view>> GgufFile::StoredMetadata() const {
+  std::vector<std::pair<std::string, std::string_view>> stored;
+  const char* bytes = reinterpret_cast<const char*>(file_->bytes());
+  for (const auto& [key, entry] : metadata_) {
+    stored.emplace_back(key, std::string_view(bytes + entry.begin_bytes, entry.end_bytes - entry.begin_bytes));
+  }
+  return stored;
 }
 
 const GgufFile::Entry* GgufFile::Find(const std::string& key) const {
