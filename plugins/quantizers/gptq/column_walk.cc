@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <numeric>
+#include <vector>
 
 #include "bitlaw/sdk/machine/vector_code.h"
 
@@ -92,6 +94,8 @@ class PieceWalk {
     }
   }
 
+  double squared_errors() const { return squared_errors_; }
+
  private:
   // Columns [begin, begin + count) of rows [row, row + lanes); the tile's spare lanes hold zeros on a unit grid.
   void WalkTile(int64_t begin, int64_t count, int64_t row, int64_t lanes) {
@@ -129,6 +133,9 @@ class PieceWalk {
         codes_[(row + l) * columns_ + position] = static_cast<uint8_t>(code[l]);
         errors[(row + l) * plan_.block_size + j] = error[l];
       }
+      float squares = 0;
+      for (int64_t l = 0; l < lanes; ++l) squares += error[l] * error[l];
+      squared_errors_ += squares;
     }
   }
 
@@ -165,20 +172,25 @@ class PieceWalk {
   std::vector<float> bounds_;  // BoundsOf() the grid.
   std::vector<float> tile_;  // [block_size, kLanes]
   at::Tensor errors_;        // [rows, block_size]
+  double squared_errors_ = 0;
 };
 
 }  // namespace
 
-void WalkColumns(const ColumnWalkPlan& plan, at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
-                 at::Tensor& scales, at::Tensor& zeros) {
+double WalkColumns(const ColumnWalkPlan& plan, at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
+                   at::Tensor& scales, at::Tensor& zeros) {
   const int64_t rows = weight.size(0);
   const int64_t pieces = (rows + kRowsPerPiece - 1) / kRowsPerPiece;
+  std::vector<double> squared_errors(static_cast<size_t>(pieces));
   at::parallel_for(0, pieces, 1, [&](int64_t begin, int64_t end) {
     for (int64_t piece = begin; piece < end; ++piece) {
       const int64_t first = piece * kRowsPerPiece;
-      PieceWalk(plan, weight, factor, codes, scales, zeros, first, std::min(kRowsPerPiece, rows - first)).Run();
+      PieceWalk walk(plan, weight, factor, codes, scales, zeros, first, std::min(kRowsPerPiece, rows - first));
+      walk.Run();
+      squared_errors[static_cast<size_t>(piece)] = walk.squared_errors();
     }
   });
+  return std::accumulate(squared_errors.begin(), squared_errors.end(), 0.0);
 }
 
 }  // namespace bitlaw

@@ -27,6 +27,7 @@ namespace {
 struct Damped {
   at::Tensor factor;  // [C_in, C_in] float32
   double damp = 0;
+  double added = 0;  // To each entry of the diagonal.
 };
 
 // Takes `hessian`, which only raise_damping needs once more.
@@ -36,7 +37,7 @@ Damped FactorWithDamping(const GptqSettings& settings, const LinearShape& layer,
   for (double damp = settings.damp; damp < 1; damp *= 10) {
     hessian.diagonal().copy_(diagonal + mean * damp);
     std::optional<at::Tensor> factor = InverseFactor(settings.raise_damping ? hessian.clone() : std::move(hessian));
-    if (factor) return {*std::move(factor), damp};
+    if (factor) return {*std::move(factor), damp, mean.item<double>() * damp};
     if (!settings.raise_damping) break;
   }
   ThrowNotPositiveDefinite(settings, layer, calibration);
@@ -360,7 +361,7 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
     order = at::tensor(at::ArrayRef<int64_t>(factor.order), at::kLong);
     weight = weight.index_select(1, order);
   }
-  WalkColumns(plan, weight, factor.damped.factor, codes, scales, zeros);
+  const double squared_errors = WalkColumns(plan, weight, factor.damped.factor, codes, scales, zeros);
   const ScaleCheck check = CheckScales(grid->scale_dtype(), scales, layer.name);
 
   QuantizedLinear result = OnGrid(*grid);
@@ -369,12 +370,19 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   result.scales = scales;
   result.zeros = zeros.to(at::kByte);
   result.group_index = at::tensor(at::ArrayRef<int32_t>(group_of_column), at::kInt);
+  // The walk's sum holds what damping adds; columns that are dead to H are not dead to it.
+  const auto walked_error = [&] {
+    if (factor.dead_columns > 0 || !(whole > 0)) return relative_error(result);
+    at::sub_out(weight, original, result.Dequantize());
+    const double norm = weight.norm().item<double>();
+    return std::max(squared_errors - factor.damped.added * norm * norm, 0.0) / whole;
+  };
   if (factor.damped.damp != settings_.damp) result.fallback = QuantizeFallback::kDampingRaised;
 
   result.diagnostics = {{"damp", factor.damped.damp},
                         {"dead_columns", static_cast<double>(factor.dead_columns)},
                         {"calibration_tokens", static_cast<double>(calibration.tokens)},
-                        {"hessian_error", relative_error(result)},
+                        {"hessian_error", walked_error()},
                         {"hessian_error_rtn", nearest_error}};
   AddScaleDiagnostics(check, result);
   return result;

@@ -1,6 +1,7 @@
 #include "bitlaw/api/quantized_linear.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -29,29 +30,59 @@ std::string_view Name(QuantizeFallback fallback) {
   throw InternalError("QuantizeFallback out of range");
 }
 
-at::Tensor QuantizedLinear::Dequantize() const {
-  const at::Tensor group = group_index.to(at::kLong);  // [C_in]
-  // Some rows at a time on the host, where of a large layer nothing else of its size is to be in memory.
-  const int64_t rows = codes.size(0), columns = std::max<int64_t>(codes.size(1), 1);
-  const int64_t most = codes.is_cpu() ? std::max<int64_t>((int64_t{1} << 22) / columns, 1) : std::max<int64_t>(rows, 1);
-  at::Tensor weight;  // [C_out, C_in]
-  if (rows > most) weight = at::empty(codes.sizes(), scales.options());
-  for (int64_t first = 0; first == 0 || first < rows; first += most) {
-    const int64_t count = std::min(most, rows - first);
-    const auto of_weights = [&](const at::Tensor& of_groups) {  // [R, groups] -> [count, C_in]
-      const at::Tensor of_rows = row_index.defined()
-                                     ? of_groups.index_select(0, row_index.narrow(0, first, count).to(at::kLong))
-                                     : of_groups.narrow(0, first, count);  // [count, groups]
-      return of_rows.to(at::kFloat).index_select(1, group);
-    };
-    const at::Tensor part = codes.narrow(0, first, count);  // [count, C_in]
-    at::Tensor level = levels.defined() ? levels.index_select(0, part.flatten().to(at::kLong)).view(part.sizes())
-                                        : part.to(at::kFloat);  // [count, C_in]
-    level.sub_(of_weights(zeros)).mul_(of_weights(scales));
-    if (!weight.defined()) return level;
-    weight.narrow(0, first, count).copy_(level);
+namespace {
+
+// weight[c] = (level of codes[c] - zeros[group[c]]) * scales[group[c]], each operation rounded.
+void DequantizeRow(const uint8_t* __restrict codes, const float* __restrict levels, const float* __restrict scales,
+                   const float* __restrict zeros, const int32_t* __restrict group, int64_t columns,
+                   float* __restrict weight) {
+  for (int64_t c = 0; c < columns;) {
+    const int32_t g = group[c];
+    int64_t end = c + 1;
+    while (end < columns && group[end] == g) ++end;
+    const float scale = scales[g], zero = zeros[g];
+    if (levels != nullptr) {
+      for (; c < end; ++c) weight[c] = (levels[codes[c]] - zero) * scale;
+    } else {
+      for (; c < end; ++c) weight[c] = (static_cast<float>(codes[c]) - zero) * scale;
+    }
   }
+}
+
+at::Tensor DequantizeOnHost(const QuantizedLinear& q) {
+  const int64_t rows = q.codes.size(0), columns = q.codes.size(1), groups = q.scales.size(1);
+  const at::Tensor codes = q.codes.contiguous(), scales = q.scales.contiguous();
+  const at::Tensor zeros = q.zeros.to(at::kFloat).contiguous(), group = q.group_index.to(at::kInt).contiguous();
+  const at::Tensor row_index = q.row_index.defined() ? q.row_index.to(at::kLong).contiguous() : at::Tensor();
+  const at::Tensor levels = q.levels.defined() ? q.levels.contiguous() : at::Tensor();
+  const int64_t* const row_of = row_index.defined() ? row_index.data_ptr<int64_t>() : nullptr;
+  at::Tensor weight = at::empty({rows, columns}, scales.options());
+  at::parallel_for(0, rows, std::max<int64_t>((int64_t{1} << 15) / std::max<int64_t>(columns, 1), 1),
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t r = begin; r < end; ++r) {
+                       const int64_t place = (row_of != nullptr ? row_of[r] : r) * groups;
+                       DequantizeRow(codes.data_ptr<uint8_t>() + r * columns,
+                                     levels.defined() ? levels.data_ptr<float>() : nullptr,
+                                     scales.data_ptr<float>() + place, zeros.data_ptr<float>() + place,
+                                     group.data_ptr<int32_t>(), columns, weight.data_ptr<float>() + r * columns);
+                     }
+                   });
   return weight;
+}
+
+}  // namespace
+
+at::Tensor QuantizedLinear::Dequantize() const {
+  if (codes.is_cpu()) return DequantizeOnHost(*this);
+  const at::Tensor group = group_index.to(at::kLong);  // [C_in]
+  const auto of_weights = [&](const at::Tensor& of_groups) {  // [R, groups] -> [C_out, C_in]
+    const at::Tensor of_rows =
+        row_index.defined() ? of_groups.index_select(0, row_index.to(at::kLong)) : of_groups;  // [C_out, groups]
+    return of_rows.to(at::kFloat).index_select(1, group);
+  };
+  at::Tensor level = levels.defined() ? levels.index_select(0, codes.flatten().to(at::kLong)).view(codes.sizes())
+                                      : codes.to(at::kFloat);  // [C_out, C_in]
+  return level.sub_(of_weights(zeros)).mul_(of_weights(scales));
 }
 
 at::Tensor QuantizedLinear::StoredScales() const {
