@@ -59,7 +59,7 @@ inline void WriteSeededCheckpoint(const nlohmann::json& golden, const std::files
 /// The names of the goldens that show what an architecture or a rotary scaling computes.
 inline const std::vector<std::string>& ArchitectureGoldens() {
   static const std::vector<std::string> names = {
-      "gemma",      "gemma2",       "gemma3",     "llama_dynamic",  "llama_linear", "llama_yarn",
+      "gemma",      "gemma2",       "gemma3",     "gemma3_images",  "llama_dynamic", "llama_linear", "llama_yarn",
       "mistral",    "mixtral",      "olmo2",      "phi3",           "phi3_longrope", "qwen2_window",
       "qwen2_yarn", "qwen3_longrope", "smollm3",  "smollm3_window"};
   return names;

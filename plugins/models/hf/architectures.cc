@@ -77,7 +77,8 @@ const Architecture& FindArchitecture(const Fields& fields) {
     }
     return architecture;
   }
-  fields.Unsupported("architecture '" + class_name + "' is not supported. Supported: " + known + ".");
+  fields.Unsupported("architecture '" + class_name + "' is not supported. Supported: " + known +
+                     ", and the text of Gemma3ForConditionalGeneration.");
 }
 
 }  // namespace bitlaw

@@ -42,7 +42,10 @@ const char* LongName(const std::string& dtype) {
 }  // namespace
 
 HfCheckpoint::HfCheckpoint(const fs::path& path, bool weights_only)
-    : config_(ReadHfConfig(ReadJsonMap(path / "config.json", kMaxConfigBytes), path / "config.json")), folder_(path) {
+    : config_(ReadHfConfig(TextConfigOf(ReadJsonMap(path / "config.json", kMaxConfigBytes), (path / "config.json").string()),
+                           path / "config.json")),
+      folder_(path),
+      reads_images_(ReadsImages(folder_.config())) {
   const Value* quantization = folder_.config().Find("quantization_config");
   if (quantization != nullptr && !quantization->is_null()) quantized_.emplace(folder_, config_, weights_only);
   CheckDtypes();
@@ -52,6 +55,7 @@ HfCheckpoint::HfCheckpoint(const fs::path& path, bool weights_only)
 
 void HfCheckpoint::CheckDtypes() const {
   for (const auto& [name, tensor] : folder_.tensors()) {
+    if (reads_images_ && IsOfImages(name)) continue;
     if (WeightDtype(tensor.entry.dtype) || (quantized_ && quantized_->IsPart(name))) continue;
     throw Error(ErrorKind::kUnsupported, tensor.file->path().string() + ": tensor '" + tensor.entry.name + "' has dtype " +
                                              tensor.entry.dtype +
@@ -113,7 +117,7 @@ std::vector<StoredTensor> HfCheckpoint::tensors() const {
   std::vector<StoredTensor> stored;
   if (quantized_) stored = quantized_->tensors();
   for (const auto& [name, place] : folder_.tensors()) {
-    if (quantized_ && quantized_->IsPart(name)) continue;
+    if ((reads_images_ && IsOfImages(name)) || (quantized_ && quantized_->IsPart(name))) continue;
     stored.push_back({name, place.entry.shape, LongName(place.entry.dtype)});
   }
   return stored;

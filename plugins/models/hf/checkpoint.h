@@ -38,6 +38,7 @@ class HfCheckpoint : public WeightSource {
 
   DecoderConfig config_;
   HfFolder folder_;
+  bool reads_images_;
   std::optional<QuantizedWeights> quantized_;
 };
 

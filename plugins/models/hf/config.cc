@@ -206,7 +206,52 @@ void ReadExperts(const Fields& fields, const Architecture& architecture, Decoder
   }
 }
 
+// Gemma 3 of 4 billion parameters and more. Its files leave out what Gemma3TextConfig of transformers has by default.
+constexpr char kGemma3[] = "Gemma3ForConditionalGeneration", kGemma3Type[] = "gemma3";
+
+Value Gemma3Defaults() {
+  return Value::Map{{"architectures", Value::List{"Gemma3ForCausalLM"}},
+                    {"model_type", "gemma3_text"},
+                    {"vocab_size", 262208},
+                    {"hidden_size", 2304},
+                    {"intermediate_size", 9216},
+                    {"num_hidden_layers", 26},
+                    {"num_attention_heads", 8},
+                    {"max_position_embeddings", 131072}};
+}
+
 }  // namespace
+
+bool ReadsImages(const Value& config) {
+  const Value* classes = config.Find("architectures");
+  const Value* type = config.Find("model_type");
+  return classes != nullptr && classes->is_list() && classes->AsList().size() == 1 && classes->AsList()[0].is_string() &&
+         classes->AsList()[0].AsString() == kGemma3 && type != nullptr && type->is_string() &&
+         type->AsString() == kGemma3Type;
+}
+
+Value TextConfigOf(const Value& config, const std::string& where) {
+  if (!ReadsImages(config)) return config;
+  const Value* text = config.Find("text_config");
+  if (text == nullptr || !text->is_map()) {
+    throw Error(ErrorKind::kIo, where + ": 'text_config' is " + (text == nullptr ? "missing" : text->Text()) +
+                                    ". It must be a map, of the model that reads text.");
+  }
+  Value result = Gemma3Defaults();
+  for (const auto& [key, value] : text->AsMap()) {
+    if (key != "architectures") result.Set(key, value);
+  }
+  for (const char* key : {"tie_word_embeddings", "quantization_config"}) {
+    if (const Value* value = config.Find(key)) result.Set(key, *value);
+  }
+  return result;
+}
+
+bool IsOfImages(std::string_view tensor) {
+  constexpr std::string_view kModel = "model.";
+  if (tensor.starts_with(kModel)) tensor.remove_prefix(kModel.size());
+  return tensor.starts_with("vision_tower.") || tensor.starts_with("multi_modal_projector.");
+}
 
 DecoderConfig ReadHfConfig(const Value& json, const std::filesystem::path& file) {
   const Fields fields(json, file.string());

@@ -60,6 +60,9 @@ MODELS = {
         "sliding_attention", "sliding_attention", "full_attention", "sliding_attention"], rope_parameters=dict(
             full_attention={"rope_type": "linear", "factor": 8.0, "rope_theta": 1000000.0},
             sliding_attention={"rope_type": "default", "rope_theta": 10000.0})), (24, 90)),
+    # A model of images and text: the text's part is read. Its sizes that are transformers' defaults are left out of the file.
+    "gemma3_images": ("Gemma3Conditional", dict(GEMMA, num_hidden_layers=4, num_attention_heads=8, num_key_value_heads=4,
+                                                layer_types=["sliding_attention", "full_attention"] * 2), (24,)),
     "phi3": ("Phi3", dict(EXACT, sliding_window=12), (24, 60)),
     "phi3_longrope": ("Phi3", dict(SIZES, head_dim=None, max_position_embeddings=128, original_max_position_embeddings=32,
                                    rope_parameters=rope("longrope", partial_rotary_factor=0.75, **FACTORS)), (24, 90)),
@@ -106,13 +109,19 @@ def sampled(model, ids, rng):
 
 def make(name):
     kind, settings, lengths = MODELS[name]
-    config_class = getattr(transformers, kind + ("TextConfig" if kind == "Gemma3" else "Config"))
-    model_class = getattr(transformers, kind + "ForCausalLM")
+    is_gemma3 = kind.startswith("Gemma3")
+    config_class = getattr(transformers, "Gemma3TextConfig" if is_gemma3 else kind + "Config")
+    model_class = getattr(transformers, "Gemma3ForConditionalGeneration" if kind == "Gemma3Conditional" else kind + "ForCausalLM")
     settings = {key: value for key, value in settings.items() if value is not None or key in ("sliding_window", "pad_token_id")}
     rng = np.random.default_rng(SEED)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        model_class(config_class(**settings)).save_pretrained(folder)
+        chosen = config_class(**settings)
+        if kind == "Gemma3Conditional":
+            vision = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14)
+            chosen = transformers.Gemma3Config(text_config=chosen.to_dict(), vision_config=vision, mm_tokens_per_image=4,
+                                               image_token_index=299, boi_token_index=297, eoi_token_index=298)
+        model_class(chosen).save_pretrained(folder)
         stored = safetensors.numpy.load_file(folder / "model.safetensors")
         tensors = [[tensor, list(value.shape), *spread(tensor, value.shape, kind.startswith("Gemma"))]
                    for tensor, value in sorted(stored.items())]
@@ -126,6 +135,10 @@ def make(name):
             prompts.append(sampled(model, rng.integers(0, 300, length).tolist(), rng))
     for key in ("dtype", "transformers_version", "initializer_range", "use_cache", "attention_dropout"):
         config.pop(key, None)
+        config.get("text_config", {}).pop(key, None)
+    if kind == "Gemma3Conditional":
+        for key in ("num_attention_heads", "num_key_value_heads", "architectures"):
+            config["text_config"].pop(key, None)
     provenance = {
         "what": f"float32 logits of {model_class.__name__}, weights by the formula of the generator",
         "generator": "tests/parity/logits/make_architectures.py", "seed": SEED, "date": "2026-11-27",
