@@ -27,19 +27,24 @@ TEST_F(RecipeStudy, EveryPartIsDoneAndIsAColumn) {
     kv_cache: {value_bits: 4}
     calibration: {sequences: 2, tokens: 32}
   - {quantizer: keep, activations: {bits: [6, 4]}}
+  - quantizer: keep
+    activations: {bits: 8, per: tensor}
+    kv_cache: {key_bits: 4, key_per: channel, value_format: fp8_e4m3}
+    calibration: {sequences: 2, tokens: 32}
 )",
                                 "[endings]");
   const ProgramEnd end = RunStudy(study, "out");
   ASSERT_EQ(end.exit_code, 0) << end.err;
-  EXPECT_THAT(end.out, HasSubstr("e2e: 6 of 6 trials complete, 6 tasks scored now"));
+  EXPECT_THAT(end.out, HasSubstr("e2e: 7 of 7 trials complete, 7 tasks scored now"));
   const std::string table = FilesOf("out").at("observations.csv");
   EXPECT_THAT(table.substr(0, table.find('\n')), HasSubstr("activations.bits"));
   EXPECT_THAT(table, HasSubstr("tiny gptq transforms=smooth_scale"));
   EXPECT_THAT(table, HasSubstr("tiny keep activations.bits=4"));
+  EXPECT_THAT(table, HasSubstr("kv_cache.key_per=channel"));
 
   // Nothing is done twice, and a flat study finds what the recipe's study recorded of the same trial.
   const ProgramEnd again = RunStudy(study, "out");
-  EXPECT_THAT(again.out, HasSubstr("e2e: 6 of 6 trials complete, 0 tasks scored now"));
+  EXPECT_THAT(again.out, HasSubstr("e2e: 7 of 7 trials complete, 0 tasks scored now"));
   const ProgramEnd flat =
       RunStudy(WriteStudy("  - {quantizer: rtn, weights: {grid: uniform, bits: 4, group_size: 16}}\n", "[endings]"), "out");
   EXPECT_THAT(flat.out, HasSubstr("e2e: 2 of 2 trials complete, 0 tasks scored now")) << flat.err;

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "bitlaw/api/exporter.h"
+#include "bitlaw/api/kv_cache.h"
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/fingerprint.h"

@@ -28,6 +28,23 @@ const Entry& EntryOf(InputFormat format) {
 
 }  // namespace
 
+std::string_view Name(MxScale rule) {
+  switch (rule) {
+    case MxScale::kFloor: return "floor";
+    case MxScale::kRound: return "round";
+    case MxScale::kCeil: return "ceil";
+  }
+  throw InternalError("MxScale out of range");
+}
+
+MxScale MxScaleOf(std::string_view name) {
+  for (const MxScale rule : {MxScale::kFloor, MxScale::kRound, MxScale::kCeil}) {
+    if (Name(rule) == name) return rule;
+  }
+  throw Error(ErrorKind::kSpec,
+              "'" + std::string(name) + "' is no rule of a block's scale. It must be floor, round or ceil.");
+}
+
 std::string_view Name(InputFormat format) { return EntryOf(format).name; }
 int64_t BlockSizeOf(InputFormat format) { return EntryOf(format).block_size; }
 int BitsOf(InputFormat format) { return EntryOf(format).bits; }

@@ -167,8 +167,18 @@ void CheckRecipe(const Value& recipe) {
     Entry(*activations, "bits").AsInt(), Text(*activations, "per");
     if (activations->Find("format") != nullptr) InputFormatOf(Text(*activations, "format"));
     if (const Value* size = activations->Find("group_size")) IntWithin(*size, 2, int64_t{1} << 28);
+    if (activations->Find("scale_rule") != nullptr) MxScaleOf(Text(*activations, "scale_rule"));
   }
   check_rounding("kv_cache", {"key_bits", "value_bits"});
+  if (const Value* kv_cache = recipe.Find("kv_cache")) {
+    for (const char* name : {"key_format", "value_format"}) {
+      if (kv_cache->Find(name) != nullptr) InputFormatOf(Text(*kv_cache, name));
+    }
+    for (const char* name : {"key_per", "value_per"}) {
+      if (kv_cache->Find(name) != nullptr) Text(*kv_cache, name);
+    }
+    if (kv_cache->Find("scale_rule") != nullptr) MxScaleOf(Text(*kv_cache, "scale_rule"));
+  }
   const auto check_component = [](const Value& part) { Text(part, "name"), OptionsOf(part, "options"); };
   if (const Value* grid = recipe.Find("grid")) check_component(*grid);
   if (const Value* transforms = recipe.Find("transforms")) {

@@ -136,10 +136,12 @@ void CalibrationWalk::Observe(Block& block) {
   }
 }
 
-void CalibrationWalk::Forward(Block& block) {
+void CalibrationWalk::Forward(Block& block, const KvObserver* keys_values) {
   const RowsByThemselves alike;  // Whatever goes through a block at once, codes are the same.
   const Timed timed(clock_, times_.forward_s);
-  for (BlockState& batch : batches_) batch.residual = block.Forward(batch.residual, ForwardContext{});
+  for (BlockState& batch : batches_) {
+    batch.residual = block.Forward(batch.residual, {.keys_values = keys_values});
+  }
 }
 
 const LayerCalibration& CalibrationWalk::StatisticsOf(const Linear& linear) {

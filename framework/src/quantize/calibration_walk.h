@@ -39,8 +39,8 @@ class CalibrationWalk {
   void Step(Block& block, int stage, bool observes);
   /// Collects statistics of all stages of a block as it is; the sequences stay at the block's beginning.
   void Observe(Block& block);
-  /// From the block's inputs to its outputs.
-  void Forward(Block& block);
+  /// From the block's inputs to its outputs, showing its keys and values to `keys_values` where it is not null.
+  void Forward(Block& block, const KvObserver* keys_values = nullptr);
 
   /// Statistics of the inputs of `linear`. InternalError if its block showed none; Error(kUnsupported) for an expert of
   /// a model that shows experts nothing but the tokens routed to them, where all are asked for.

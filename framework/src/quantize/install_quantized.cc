@@ -98,7 +98,7 @@ class InstalledModel : public Model {
         read_(std::move(read)),
         is_installed_(model_->summary().num_blocks, false) {
     if (!quantized_.layers.empty()) layers_ = LayersFor(model_->summary(), quantized_, origin_);
-    if (quantized_.kv_cache.keys || quantized_.kv_cache.values) model_->RoundKvCache(quantized_.kv_cache);
+    if (quantized_.kv_cache.any()) model_->RoundKvCache(quantized_.kv_cache);
   }
 
   const ModelSummary& summary() const override { return model_->summary(); }
@@ -134,7 +134,11 @@ class InstalledModel : public Model {
       InstallLayers(block, layers_, quantized_, read_);
     } else if (activations_) {
       for (int stage = 0; stage < block.num_stages(); ++stage) {
-        for (Linear* linear : block.stage_linears(stage)) linear->RoundInputs(*activations_);
+        for (Linear* linear : block.stage_linears(stage)) {
+          const auto own = std::find_if(quantized_.inputs.begin(), quantized_.inputs.end(),
+                                        [&](const auto& one) { return one.first == linear->shape().name; });
+          linear->RoundInputs(own == quantized_.inputs.end() ? *activations_ : own->second);
+        }
       }
     }
   }
@@ -161,7 +165,7 @@ void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::
     }
     if (others != quantized.other_weights.size()) RefuseOtherWeights(model.summary().name, origin);
     for (int64_t b = 0; b < model.summary().num_blocks; ++b) InstallOtherWeights(model.block(b), quantized);
-    if (quantized.kv_cache.keys || quantized.kv_cache.values) model.RoundKvCache(quantized.kv_cache);
+    if (quantized.kv_cache.any()) model.RoundKvCache(quantized.kv_cache);
     for (int64_t b = 0; b < model.summary().num_blocks; ++b) InstallLayers(model.block(b), layers, quantized, read);
   });
 }

@@ -37,6 +37,20 @@ void AddMore(Digest& digest, const ActivationGrid& grid) {
   }
   if (grid.group_size != 0) digest.Add(fmt::format("groups of {}\n", grid.group_size));
   if (grid.static_zero != 0) digest.Add(fmt::format("zero {}\n", grid.static_zero));
+  if (grid.scale_rule != MxScale::kFloor) digest.Add(fmt::format("scale_rule {}\n", Name(grid.scale_rule)));
+}
+
+void AddInputs(Digest& digest, const ActivationGrid& grid) {
+  digest.Add(fmt::format("activation {} {} {} {}\n", grid.bits, grid.symmetric, grid.per_token, grid.static_scale));
+  AddMore(digest, grid);
+}
+
+void AddKv(Digest& digest, const char* name, const KvGrid& grid) {
+  digest.Add(fmt::format("kv {} {} {}\n", name, grid.numbers.bits, grid.numbers.symmetric));
+  AddMore(digest, grid.numbers);
+  if (!grid.is_static()) return;
+  digest.Add(fmt::format("per {}\n", Name(grid.scale_of)));
+  for (const KvBlockScales& block : grid.blocks) AddTensor(digest, block.scales), AddTensor(digest, block.lows);
 }
 
 }  // namespace
@@ -50,11 +64,7 @@ void CodesDigest::Add(const QuantizedLayer& layer) {
   digest_.Add(fmt::format("{} [{}, {}] bits {} symmetric {} group_size {} scales {} input_scale {}\n", layer.shape.name,
                           layer.shape.out_features, layer.shape.in_features, q.bits, q.symmetric, q.group_size,
                           q.scale_dtype, q.input_scale.defined()));
-  if (q.activation) {
-    digest_.Add(fmt::format("activation {} {} {} {}\n", q.activation->bits, q.activation->symmetric,
-                            q.activation->per_token, q.activation->static_scale));
-    AddMore(digest_, *q.activation);
-  }
+  if (q.activation) AddInputs(digest_, *q.activation);
   for (const at::Tensor& tensor : {q.codes, q.scales, q.zeros, q.group_index, q.input_scale}) AddTensor(digest_, tensor);
   if (q.scale_divisor != 1.0F) digest_.Add(fmt::format("scale_divisor {}\n", q.scale_divisor));
   if (q.has_real_zeros()) digest_.Add("real zeros\n");
@@ -73,9 +83,14 @@ std::string CodesDigest::Finish(const QuantizedModel& model) {
     digest_.Add(fmt::format("other {} {}\n", name, weight.numel()));
     AddTensor(digest_, weight.to(at::kFloat));
   }
-  for (const auto& [name, grid] : {std::pair("keys", model.kv_cache.keys), {"values", model.kv_cache.values}}) {
-    if (grid) digest_.Add(fmt::format("kv {} {} {}\n", name, grid->bits, grid->symmetric));
+  for (const auto& [name, grid] : model.inputs) {
+    digest_.Add(fmt::format("inputs of {}\n", name));
+    AddInputs(digest_, grid);
   }
+  for (const auto& [name, grid] : {std::pair("keys", model.kv_cache.keys), {"values", model.kv_cache.values}}) {
+    if (grid) AddKv(digest_, name, *grid);
+  }
+  if (model.kv_cache.keys_before_rotation) digest_.Add(std::string("keys before the rotation\n"));
   return digest_.Hex();
 }
 

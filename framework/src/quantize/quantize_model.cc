@@ -17,6 +17,7 @@
 #include "quantize/clock/phase_clock.h"
 #include "quantize/kept_codes.h"
 #include "quantize/kept_statistics.h"
+#include "quantize/recipe/static_ranges.h"
 #include "quantize/recipe/transform_model.h"
 
 namespace bitlaw {
@@ -355,19 +356,7 @@ class BlockWalk {
   // A static grid covers what this layer read of the calibration set, at this point of the walk.
   ActivationGrid InputGridOf(const Linear& linear, const QuantizedLinear& quantized) {
     if (!activations_->is_static()) return *activations_;
-    const LayerCalibration& seen = CalibrationOf(linear);
-    if (!seen.low.defined()) {
-      throw Error(ErrorKind::kNumerical,
-                  fmt::format("{}: no token of the calibration set reached it, so its inputs have no range. Use more "
-                              "calibration text, or activations with 'per: token'.",
-                              linear.shape().name));
-    }
-    at::Tensor low = seen.low, high = seen.high;  // [C_in]
-    if (quantized.input_scale.defined()) {
-      const at::Tensor divisor = quantized.input_scale.to(low.device());
-      low = low.div(divisor), high = high.div(divisor);
-    }
-    return activations_->WithRange(low.min().item<float>(), high.max().item<float>());
+    return GridOver(*activations_, CalibrationOf(linear), quantized.input_scale, linear.shape().name);
   }
 
   void Report() const {
@@ -452,10 +441,6 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
                                              "), and nothing is quantized twice. Use the original checkpoint.");
   }
   CheckSupported(model, recipe);
-  if (recipe.quantizer == nullptr && recipe.activations && recipe.activations->is_static()) {
-    throw InternalError(model.summary().name + ": inputs were to have static grids, which are kept with the codes of "
-                                               "weights, and there is no quantizer");
-  }
   return WithTorchErrors(model.summary().name, [&] {
     const at::NoGradGuard no_grad;
     QuantizedModel result;
@@ -469,18 +454,24 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
                        recipe.experts.policy == ExpertPolicy::kAllExperts);
         result.other_weights = OtherWeights(model);
       }
-      const bool rounds_kv_cache = recipe.kv_cache.keys || recipe.kv_cache.values;
+      const bool rounds_kv_cache = recipe.kv_cache.any();
       const bool sees_it = recipe.quantizer == nullptr || recipe.sequential != SequentialUnit::kNone;
-      if (rounds_kv_cache && sees_it) model.RoundKvCache(recipe.kv_cache);
-      result.kv_cache = recipe.kv_cache;
+      const bool drops_blocks = !settings.keep_blocks && recipe.transforms.empty();  // Those keep what they changed.
+      result.kv_cache =
+          WithStaticScales(recipe.kv_cache, model, calibration, settings, drops_blocks, result.times);
+      if (rounds_kv_cache && sees_it) model.RoundKvCache(result.kv_cache);
       if (recipe.quantizer != nullptr) {
         BlockWalk walk(model, recipe, calibration, settings, callback, result);
         walk.Run();
         digest = std::move(walk.digest());
-        if (rounds_kv_cache && !sees_it) model.RoundKvCache(recipe.kv_cache);
+        if (rounds_kv_cache && !sees_it) model.RoundKvCache(result.kv_cache);
       } else {
         // Blocks that are not kept are rounded when they are read again (WithInstalledBlocks).
-        if (recipe.activations && settings.keep_blocks) RoundActivations(model, *recipe.activations);
+        if (recipe.activations && recipe.activations->is_static()) {
+          result.inputs = RoundInputsStatically(*recipe.activations, model, calibration, settings, result.times);
+        } else if (recipe.activations && settings.keep_blocks) {
+          RoundActivations(model, *recipe.activations);
+        }
         result.bits_requested = result.bits_effective = kUnquantizedBits;
       }
       WaitForDevice(device);

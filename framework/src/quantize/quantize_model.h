@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bitlaw/api/corpus.h"
+#include "bitlaw/api/kv_cache.h"
 #include "bitlaw/api/model.h"
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/api/quantizer.h"
@@ -110,6 +111,8 @@ struct BITLAW_EXPORT QuantizedModel {
   std::vector<QuantizedLayer> layers;  ///< Empty where the weights stay as they are.
   /// Where there were transforms: norms and biases as they left them, by their names in the checkpoint.
   std::vector<std::pair<std::string, at::Tensor>> other_weights;
+  /// Where the weights stay as they are and the scales of inputs are static: what each layer's inputs are rounded to.
+  std::vector<std::pair<std::string, ActivationGrid>> inputs;
   KvCacheGrid kv_cache;
   double bits_requested = 0;  ///< Mean over quantizable weights.
   double bits_effective = 0;  ///< Likewise, with scales, zero points and group index.
@@ -119,8 +122,9 @@ struct BITLAW_EXPORT QuantizedModel {
 };
 
 /// Does what `recipe` says to every linear layer of `model` in place, block by block: transforms first, on the
-/// unquantized model (recipe/transform_model.h); then activations and KV cache are rounded from here on; then the quantizer
-/// walks.
+/// unquantized model (recipe/transform_model.h); then static scales of keys and values are found, of what the unquantized
+/// model makes of the calibration set (recipe/static_ranges.h); then activations and KV cache are rounded from here on; then
+/// the quantizer walks.
 ///
 /// The calibration sequences are embedded once a walk; each block's inputs are the outputs of the blocks before it,
 /// quantized or not as `sequential` says. Statistics are collected once for layers that share an input, and those of one

@@ -72,6 +72,26 @@ json GridCard(const ActivationGrid& grid) {
   if (grid.group_size != 0) card["group_size"] = grid.group_size;
   if (grid.static_zero != 0) card["static_zero"] = grid.static_zero;
   if (grid.scale_divisor != 0) card["scale_divisor"] = grid.scale_divisor;
+  if (grid.scale_rule != MxScale::kFloor) card["scale_rule"] = Name(grid.scale_rule);
+  return card;
+}
+
+// Adds the tensors of static scales, called kv_cache.keys.0.scales and so on.
+json KvCard(const std::string& name, const KvGrid& grid, std::vector<TensorToWrite>& tensors) {
+  json card = GridCard(grid.numbers);
+  if (!grid.is_static()) return card;
+  card["per"] = Name(grid.scale_of);
+  card["blocks"] = json::array();
+  for (size_t b = 0; b < grid.blocks.size(); ++b) {
+    const auto add = [&](const char* part, const at::Tensor& tensor) {
+      if (!tensor.defined()) return;
+      tensors.push_back({fmt::format("kv_cache.{}.{}.{}", name, b, part), "F32", tensor.sizes().vec(),
+                         [held = tensor] { return BytesOf(held); }});
+    };
+    add("scales", grid.blocks[b].scales);
+    add("lows", grid.blocks[b].lows);
+    card["blocks"].push_back(grid.blocks[b].scales.sizes().vec());
+  }
   return card;
 }
 
@@ -148,15 +168,34 @@ ActivationGrid GridOf(const json& card) {
   grid.group_size = card.value("group_size", int64_t{0});
   grid.static_zero = card.value("static_zero", int64_t{0});
   grid.scale_divisor = card.value("scale_divisor", 0.0F);
+  if (card.contains("scale_rule")) grid.scale_rule = MxScaleOf(card["scale_rule"].get<std::string>());
   if (grid.group_size < 0) throw std::invalid_argument("a grid of inputs has groups out of range");
   return grid;
 }
 
-// Error for a grid that a token's head cannot have.
-ActivationGrid KvGridOf(const json& card) {
-  const ActivationGrid grid = GridOf(card);
-  if (grid.bits < 2 || grid.bits > 16 || grid.is_static() || grid.effective_group_size() != 0) {
-    throw std::invalid_argument("kv_cache is out of range");
+// Error for a grid that keys or values cannot have.
+KvGrid KvGridOf(const std::string& name, const json& card, const Contents& contents) {
+  KvGrid grid{.numbers = GridOf(card)};
+  const auto refuse = [] { throw std::invalid_argument("kv_cache is out of range"); };
+  const ActivationGrid& numbers = grid.numbers;
+  if (numbers.bits < 2 || numbers.bits > 16 || numbers.is_static() || numbers.group_size != 0) refuse();
+  if (!card.contains("per")) return grid;
+  grid.scale_of = KvScaleOfName(card["per"].get<std::string>());
+  if (!grid.is_static() || BlockSizeOf(numbers.format) != 0) refuse();
+  const bool has_lows = numbers.format == InputFormat::kInteger && !numbers.symmetric;
+  for (const json& shape : card.at("blocks")) {
+    const std::vector<int64_t> sizes = shape;
+    if (sizes.size() != 2) refuse();
+    const auto read = [&](const char* part) {
+      const at::Tensor tensor = contents.Read(fmt::format("kv_cache.{}.{}.{}", name, grid.blocks.size(), part), "F32",
+                                              at::kFloat, sizes);
+      if (!tensor.isfinite().all().item<bool>()) refuse();
+      return tensor;
+    };
+    KvBlockScales block{.scales = read("scales")};
+    if (!(block.scales > 0).all().item<bool>()) refuse();
+    if (has_lows) block.lows = read("lows");
+    grid.blocks.push_back(std::move(block));
   }
   return grid;
 }
@@ -271,8 +310,9 @@ void WriteFile(const std::filesystem::path& path, const QuantizedModel& model, c
                                                  {"codes_digest", model.codes_digest}};
   if (!others.empty()) metadata["other_weights"] = others.dump();
   json kv_cache;
-  if (model.kv_cache.keys) kv_cache["keys"] = GridCard(*model.kv_cache.keys);
-  if (model.kv_cache.values) kv_cache["values"] = GridCard(*model.kv_cache.values);
+  if (model.kv_cache.keys) kv_cache["keys"] = KvCard("keys", *model.kv_cache.keys, tensors);
+  if (model.kv_cache.values) kv_cache["values"] = KvCard("values", *model.kv_cache.values, tensors);
+  if (model.kv_cache.keys_before_rotation) kv_cache["keys_before_rotation"] = true;
   if (!kv_cache.is_null()) metadata["kv_cache"] = kv_cache.dump();
   metadata["text_digest"] = DigestOf(json(metadata).dump());
   WriteSafetensors(path, std::move(tensors), metadata);
@@ -310,8 +350,10 @@ void ReadDescription(const json& metadata, const Contents& contents, const std::
   }
   if (metadata.contains("kv_cache")) {
     const json card = ParsedJson(metadata["kv_cache"].get<std::string>(), path);
-    if (card.contains("keys")) result.model.kv_cache.keys = KvGridOf(card["keys"]);
-    if (card.contains("values")) result.model.kv_cache.values = KvGridOf(card["values"]);
+    KvCacheGrid& grid = result.model.kv_cache;
+    if (card.contains("keys")) grid.keys = KvGridOf("keys", card["keys"], contents);
+    if (card.contains("values")) grid.values = KvGridOf("values", card["values"], contents);
+    grid.keys_before_rotation = card.value("keys_before_rotation", false);
   }
   result.model.bits_requested = ParsedJson(metadata.at("bits_requested").get<std::string>(), path);
   result.model.bits_effective = ParsedJson(metadata.at("bits_effective").get<std::string>(), path);

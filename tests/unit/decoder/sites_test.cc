@@ -174,26 +174,6 @@ TEST(Block, OtherWeightsCanBePutBack) {
   EXPECT_THROW(block.SetOtherWeight("model.layers.0.input_layernorm.weight", at::ones({3})), InternalError);
 }
 
-TEST(KvCacheGrid, RoundsTheSameWithACacheAndWithout) {
-  const auto plain = RandomDecoder(SmallConfig()), model = RandomDecoder(SmallConfig());
-  EXPECT_TRUE(model->summary().rounds_kv_cache);
-  model->RoundKvCache({ActivationGrid{.bits = 4}, ActivationGrid{.bits = 3, .symmetric = false}});
-  const at::Tensor tokens = SomeTokens(1, 12);
-  const at::Tensor whole = model->Logits(model->Forward(tokens, {}));
-  KvCache cache(2, 12);
-  const int64_t segment = *cache.Add(KvCache::kNoParent, 12);
-  std::vector<at::Tensor> parts;
-  for (const auto& [first, count] : {std::pair<int64_t, int64_t>{0, 5}, {5, 1}, {6, 6}}) {
-    const TokenRun run{segment, count};
-    parts.push_back(model->Logits(model->Forward(tokens.narrow(1, first, count), {&cache, {&run, 1}})));
-  }
-  EXPECT_LT(LargestDifference(at::cat(parts, 1), whole), 1e-4);
-  EXPECT_GT(LargestDifference(plain->Logits(plain->Forward(tokens, {})), whole), 1e-2);
-  // What the cache holds lies on the grid of each token's head: at most 2^3 - 1 and 2^3 distinct points.
-  const at::Tensor keys = cache.keys(0)[cache.slot(segment)][0];
-  EXPECT_TRUE(at::allclose(ActivationGrid{.bits = 4}.Round(keys), keys, 1e-6, 1e-7));
-}
-
 TEST(Model, SaysThatItDoesNotRoundItsCache) {
   class Unrounded : public Model {
    public:

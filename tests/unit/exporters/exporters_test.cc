@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "bitlaw/api/kv_cache.h"
 #include "bitlaw/sdk/checkpoint/hf_export.h"
 #include "bitlaw/sdk/checkpoint/tensor_to_write.h"
 #include "bitlaw/sdk/grids/float_format.h"
@@ -317,7 +318,7 @@ TEST_F(ExportTest, WhatAFormatCannotSayIsRefusedByLayer) {
   }
   layers_.clear();
   AddGate();
-  const KvCacheGrid cache{ActivationGrid{}, {}};
+  const KvCacheGrid cache{.keys = KvGrid{}};
   kv_cache_ = &cache;
   for (const char* format : {"dense", "gptq_v2", "compressed_tensors"}) {
     EXPECT_THAT(Refusal(format), HasSubstr("keys and values are rounded")) << format;

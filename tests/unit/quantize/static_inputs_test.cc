@@ -124,16 +124,6 @@ TEST(InputsOfARecipe, RefuseWhatDoesNotGoTogether) {
             "out.");
   EXPECT_EQ(Refusal(Inputs({{"per", "group"}})),
             "activations: per is 'group', and there is no group_size. Add 'group_size'.");
-  const Value recipe = Inputs({{"per", "tensor"}});
-  try {
-    MakeRecipe(QuantizerHost(), std::string(kKeepWeights), Options(Value(Value::Map{})), recipe);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(),
-                 "activations: a static scale (per: tensor, format nvfp4) is kept with the codes of a layer's weights, "
-                 "and 'keep' makes none. Take quantizer 'rtn' with bits: 8, or a scale that is found as inputs come "
-                 "(per: token).");
-  }
 }
 
 // Channels of the small model: 32, and 48 of down_proj.
@@ -167,6 +157,11 @@ TEST(InputsOfARecipe, AreOnlyWhatCounts) {
   EXPECT_EQ(ReadAs({{"bits", 4}, {"per", "group"}, {"group_size", 32}}),
             R"({"bits":4,"group_size":32,"per":"group","symmetric":true})");
   EXPECT_EQ(ReadAs({{"format", "mxfp4"}}), R"({"bits":4,"format":"mxfp4","per":"token","symmetric":true})");
+  EXPECT_EQ(ReadAs({{"format", "mxfp4"}, {"scale_rule", "floor"}}),
+            R"({"bits":4,"format":"mxfp4","per":"token","symmetric":true})");
+  EXPECT_EQ(ReadAs({{"format", "mxfp4"}, {"scale_rule", "ceil"}}),
+            R"({"bits":4,"format":"mxfp4","per":"token","scale_rule":"ceil","symmetric":true})");
+  EXPECT_EQ(ReadAs({{"bits", 8}, {"scale_rule", "ceil"}}), R"({"bits":8,"per":"token","symmetric":true})");
 }
 
 }  // namespace

@@ -6,9 +6,11 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/export.h"
 
 namespace bitlaw {
@@ -90,6 +92,59 @@ class BITLAW_EXPORT KvCache {
   std::vector<Segment> segments_;
   std::vector<int64_t> free_segments_;
   std::vector<at::Tensor> keys_, values_;
+};
+
+/// What of a block's keys or values shares a scale.
+enum class KvScaleOf {
+  kToken,    ///< A token's head, found as it comes.
+  kTensor,   ///< All of it: its range over the calibration set.
+  kHead,     ///< A head, likewise.
+  kChannel,  ///< A channel of a head, likewise.
+};
+BITLAW_EXPORT std::string_view Name(KvScaleOf of);  ///< "token", "tensor", "head", "channel".
+/// Error(kSpec) on another name.
+BITLAW_EXPORT KvScaleOf KvScaleOfName(std::string_view name);
+
+/// Where one block's keys or values lay over the calibration set. low, high [K, Dh] float32
+struct BITLAW_EXPORT KvRange {
+  at::Tensor low{}, high{};
+};
+
+/// The static grid of one block's keys or values, float32 of [K or 1, Dh or 1]: the points are lows + scales * code,
+/// code in [0, 2^bits - 1], and for symmetric integers and floating-point numbers, which have no lows, scales * number.
+struct BITLAW_EXPORT KvBlockScales {
+  at::Tensor scales{}, lows{};
+};
+
+/// What keys or values are rounded to. A number depends on its own token and on static scales, never on what else is
+/// read: a token's keys are the same whatever follows it and whoever shares it in a cache.
+struct BITLAW_EXPORT KvGrid {
+  ActivationGrid numbers{};  ///< bits, symmetric, format, scale_rule; nothing static of it counts.
+  KvScaleOf scale_of = KvScaleOf::kToken;
+  std::vector<KvBlockScales> blocks{};  ///< One a block where scales are static, once they are known.
+
+  bool is_static() const { return scale_of != KvScaleOf::kToken; }
+
+  /// This grid with the scales that cover `ranges`, one a block; itself unless is_static():
+  ///   symmetric integers   scales = max(|low|, |high|) / (2^(bits - 1) - 1)
+  ///   integers             lows = low; scales = (high - low) / (2^bits - 1)
+  ///   kFp8E4m3             scales = max(|low|, |high|) / 448
+  /// low and high over all that shares a scale. What was always one value has the scale 1.
+  KvGrid WithRanges(const std::vector<KvRange>& ranges) const;
+
+  /// The nearest points to `heads`, whose last dimension is the channel and whose dimension `heads_at` (-2 or -3) the head,
+  /// in its dtype; what lies outside a static range becomes its end.
+  at::Tensor Round(const at::Tensor& heads, int64_t block, int64_t heads_at) const;
+};
+
+/// How attention's keys and values are rounded before they are read. Empty: not at all.
+struct BITLAW_EXPORT KvCacheGrid {
+  std::optional<KvGrid> keys{}, values{};
+  /// Keys are rounded before the rotation that tells positions apart, which then turns the rounded ones.
+  bool keys_before_rotation = false;
+
+  bool any() const { return keys.has_value() || values.has_value(); }
+  bool is_static() const { return (keys && keys->is_static()) || (values && values->is_static()); }
 };
 
 }  // namespace bitlaw

@@ -77,6 +77,10 @@ struct BITLAW_EXPORT Site {
 /// when they share it, so that shared statistics are collected once.
 using InputObserver = std::function<void(std::span<Linear* const> readers, const at::Tensor& input)>;
 
+/// Called with a block's keys before and after the rotation, and its values, as they are before any rounding:
+/// [..., K, Dh] each.
+using KvObserver = std::function<void(const at::Tensor& keys, const at::Tensor& rotated_keys, const at::Tensor& values)>;
+
 /// What a forward pass needs beside the tokens.
 struct BITLAW_EXPORT ForwardContext {
   /// Null: B texts from their beginnings, of T tokens each. Otherwise tokens are [1, T], those of `runs` one after the
@@ -86,6 +90,8 @@ struct BITLAW_EXPORT ForwardContext {
   /// Where not null, a block of experts shows it, before it observes a stage, all rows as each expert would read them,
   /// whatever its router chose: expert by expert where they differ. The pass itself stays routed.
   const InputObserver* all_rows = nullptr;
+  /// Where not null, and there is no cache, a block of a model that rounds keys and values shows them.
+  const KvObserver* keys_values = nullptr;
 };
 
 /// What a block carries from stage to stage.

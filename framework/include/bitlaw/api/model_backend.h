@@ -62,6 +62,7 @@ struct BITLAW_EXPORT ModelSummary {
   /// then each layer is a site of its own, whose producer is unknown.
   std::vector<SiteShape> sites;
   bool rounds_kv_cache = false;      ///< Its Model::RoundKvCache() works.
+  int64_t head_dim = 0;              ///< Dh, channels of a head's keys and values; 0: not known.
   std::string stored_dtype;          ///< "bfloat16", "Q4_1", ...: what most weights are stored as.
   /// Empty if the checkpoint holds original weights. Otherwise why the baseline is not one, e.g. "weights
   /// were stored as Q4_1 and are dequantized". Goes into every record and report.

@@ -55,6 +55,7 @@ struct BITLAW_EXPORT ActivationGrid {
   int64_t group_size = 0;
   int64_t static_zero = 0;   ///< The code of zero, in [0, 2^bits - 1]; only when !per_token && !symmetric.
   float scale_divisor = 0;   ///< kNvfp4: 448 * 6 / max |x| over the calibration set.
+  MxScale scale_rule = MxScale::kFloor;  ///< Of kMxfp4 and kMxfp8.
 
   bool operator==(const ActivationGrid&) const = default;
 
@@ -74,12 +75,6 @@ struct BITLAW_EXPORT ActivationGrid {
 
   /// The nearest points of the grid to `rows` [..., C] float32, each row by itself.
   at::Tensor Round(const at::Tensor& rows) const;
-};
-
-/// How attention's keys (after the rotation) and values are rounded before they are read: each token's head on a grid
-/// of its own. Empty: not at all.
-struct BITLAW_EXPORT KvCacheGrid {
-  std::optional<ActivationGrid> keys{}, values{};
 };
 
 /// What happened other than what was asked for. Any value but kNone fails the trial unless the study allows it.

@@ -32,12 +32,22 @@ struct BITLAW_EXPORT CalibrationNeeds {
   bool any() const { return second_moment || abs_mean || abs_max || rows || range; }
 };
 
-/// Numbers that inputs are rounded to: integers times a scale, or small floating-point numbers times a scale
+/// Which power of two the scale of a block is, m its largest |w|, M the format's largest value, e its exponent:
+///
+///   kFloor   2^(floor(log2 m) - e)           the rule of the specification: what lies above M 2^.. becomes M 2^..
+///   kRound   the same of m (1 + 1/7): one more where m is 1.75 times its power of two or above
+///   kCeil    2^ceil(log2(m / M))              the smallest at which nothing is cut off
+enum class MxScale { kFloor, kRound, kCeil };
+BITLAW_EXPORT std::string_view Name(MxScale rule);  ///< "floor", "round", "ceil".
+/// Error(kSpec) on another name.
+BITLAW_EXPORT MxScale MxScaleOf(std::string_view name);
+
+/// Numbers that inputs, keys and values are rounded to: integers times a scale, or small floating-point numbers times a scale
 /// (sdk/grids/float_format.h has one implementation for weights and inputs).
 enum class InputFormat {
   kInteger,
   kFp8E4m3,  ///< E4M3, scale = max |x| / 448 in float32.
-  kMxfp4,    ///< E2M1 in blocks of 32 with a power of two each, by the specification's rule (MxScale::kFloor).
+  kMxfp4,    ///< E2M1 in blocks of 32 with a power of two each, by ActivationGrid::scale_rule.
   kMxfp8,    ///< E4M3 likewise.
   kNvfp4,    ///< E2M1 in blocks of 16 with an E4M3 scale each, over `scale_divisor`, which is static.
 };

@@ -191,4 +191,23 @@ int64_t KvCache::size_bytes() const {
   return bytes;
 }
 
+std::string_view Name(KvScaleOf of) {
+  switch (of) {
+    case KvScaleOf::kToken: return "token";
+    case KvScaleOf::kTensor: return "tensor";
+    case KvScaleOf::kHead: return "head";
+    case KvScaleOf::kChannel: return "channel";
+  }
+  throw InternalError("KvScaleOf out of range");
+}
+
+KvScaleOf KvScaleOfName(std::string_view name) {
+  for (const KvScaleOf of : {KvScaleOf::kToken, KvScaleOf::kTensor, KvScaleOf::kHead, KvScaleOf::kChannel}) {
+    if (Name(of) == name) return of;
+  }
+  throw Error(ErrorKind::kSpec, "'" + std::string(name) +
+                                    "' is nothing that shares a scale of keys or values. It must be token, tensor, "
+                                    "head or channel.");
+}
+
 }  // namespace bitlaw

@@ -285,7 +285,8 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
     throw Error(ErrorKind::kSpec, fmt::format("{} needs calibration text. Give a .txt or .jsonl file with --corpus.",
                                               made.quantizer != nullptr && made.quantizer->needs().any()
                                                   ? "quantizer '" + recipe.quantizer + "'"
-                                                  : "a transform"));
+                                              : made.calibrates_inputs || made.calibrates_cache ? "a static scale"
+                                                                                                : "a transform"));
   }
   std::unique_ptr<Corpus> corpus;
   if (needs_calibration) corpus = OpenCorpus(host, arguments);

@@ -20,6 +20,23 @@ ActivationGrid InputGrid(const Value& activations) {
   grid.per_token = activations.Find("per")->AsString() != "tensor";
   if (const Value* format = activations.Find("format")) grid.format = InputFormatOf(format->AsString());
   if (const Value* size = activations.Find("group_size")) grid.group_size = size->AsInt();
+  if (const Value* rule = activations.Find("scale_rule")) grid.scale_rule = MxScaleOf(rule->AsString());
+  return grid;
+}
+
+// `of`: "key" or "value".
+std::optional<KvGrid> KvGridOf(const Value& kv_cache, const std::string& of) {
+  const std::optional<ActivationGrid> numbers = GridOfBits(kv_cache.Find(of + "_bits"), kv_cache);
+  if (!numbers) return std::nullopt;
+  KvGrid grid{.numbers = *numbers};
+  if (const Value* format = kv_cache.Find(of + "_format")) {
+    grid.numbers.format = InputFormatOf(format->AsString());
+    grid.numbers.symmetric = true;
+  }
+  if (const Value* per = kv_cache.Find(of + "_per")) grid.scale_of = KvScaleOfName(per->AsString());
+  if (const Value* rule = kv_cache.Find("scale_rule"); rule != nullptr && BlockSizeOf(grid.numbers.format) > 0) {
+    grid.numbers.scale_rule = MxScaleOf(rule->AsString());
+  }
   return grid;
 }
 
@@ -48,8 +65,9 @@ QuantizeRecipe QuantizeRecipeOf(const MadeRecipe& made, const Value& recipe) {
     result.activations = InputGrid(*activations);
   }
   if (const Value* kv_cache = recipe.Find("kv_cache")) {
-    result.kv_cache.keys = GridOfBits(kv_cache->Find("key_bits"), *kv_cache);
-    result.kv_cache.values = GridOfBits(kv_cache->Find("value_bits"), *kv_cache);
+    result.kv_cache.keys = KvGridOf(*kv_cache, "key");
+    result.kv_cache.values = KvGridOf(*kv_cache, "value");
+    result.kv_cache.keys_before_rotation = kv_cache->Find("keys_before_rotation") != nullptr;
   }
   return result;
 }

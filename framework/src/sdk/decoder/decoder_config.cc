@@ -336,6 +336,7 @@ ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTe
     }
   }
   summary.rounds_kv_cache = true;
+  summary.head_dim = c.head_dim;
   summary.factors = {StandardFactor("experts", std::max<int64_t>(1, c.num_experts)),
                      StandardFactor("experts_active", c.num_experts > 0 ? c.experts_per_token : 1)};
   int64_t most = 0;

@@ -35,6 +35,9 @@ const OptionSchema& ActivationSchema() {
         .Default("int")
         .Doc("Numbers: integers of `bits` bits; E4M3; blocks of 32 E2M1 or E4M3 with a power of two; blocks of 16 E2M1 "
              "with an E4M3 scale, and a scale of the tensor from the calibration set.");
+    schema.Choice("scale_rule", {"floor", "round", "ceil"})
+        .Default("floor")
+        .Doc("Which power of two the scale of a block of mxfp4 and mxfp8 is, as in grid/mxfp4.");
     return schema;
   }();
   return kSchema;
@@ -47,9 +50,11 @@ Value ActivationsOf(const Value& section) {
   if (format != InputFormat::kInteger && !IsGiven(section, "bits")) part.Set("bits", BitsOf(format));
   // A group size counts where there are groups: cells of the same inputs are one trial.
   const bool has_groups = section.Find("per")->AsString() == "group";
+  const bool has_powers = format == InputFormat::kMxfp4 || format == InputFormat::kMxfp8;
   std::erase_if(part.AsMap(), [&](const auto& entry) {
     return (entry.first == "format" && format == InputFormat::kInteger) ||
-           (entry.first == "group_size" && (entry.second.is_null() || !has_groups));
+           (entry.first == "group_size" && (entry.second.is_null() || !has_groups)) ||
+           (entry.first == "scale_rule" && (!has_powers || entry.second.AsString() == "floor"));
   });
   return part;
 }
@@ -58,7 +63,7 @@ bool CalibratesInputs(const Value& activations) {
   return activations.Find("per")->AsString() == "tensor" || FormatOf(activations) == InputFormat::kNvfp4;
 }
 
-void CheckActivations(const Value& activations, bool keeps_weights) {
+void CheckActivations(const Value& activations) {
   const InputFormat format = FormatOf(activations);
   const std::string name(Name(format)), per = activations.Find("per")->AsString();
   if (format != InputFormat::kInteger) {
@@ -77,10 +82,6 @@ void CheckActivations(const Value& activations, bool keeps_weights) {
   }
   if (per == "group" && !IsGiven(activations, "group_size")) {
     Refuse("per is 'group', and there is no group_size. Add 'group_size'.");
-  }
-  if (keeps_weights && CalibratesInputs(activations)) {
-    Refuse("a static scale (per: tensor, format nvfp4) is kept with the codes of a layer's weights, and 'keep' makes "
-           "none. Take quantizer 'rtn' with bits: 8, or a scale that is found as inputs come (per: token).");
   }
 }
 

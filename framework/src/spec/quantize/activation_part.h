@@ -8,20 +8,19 @@
 
 namespace bitlaw {
 
-/// Options of `activations`: bits, per, group_size, symmetric, format.
+/// Options of `activations`: bits, per, group_size, symmetric, format, scale_rule.
 const OptionSchema& ActivationSchema();
 
-/// {bits, per, symmetric, format, group_size} of a cell from its resolved options: format only where it is not int,
-/// group_size only with per: group, bits filled in for formats that have their own. Null where inputs are not rounded
+/// {bits, per, symmetric, format, group_size, scale_rule} of a cell from its resolved options: format only where it is not
+/// int, group_size only with per: group, scale_rule only with mxfp4 and mxfp8 and where it is not floor, bits filled in for formats that have their own. Null where inputs are not rounded
 /// (neither bits nor a format).
 Value ActivationsOf(const Value& section);
 
 /// Whether a static scale comes from the calibration set.
 bool CalibratesInputs(const Value& activations);
 
-/// Error(kUnsupported) for options that do not go together. `keeps_weights`: there are no codes to keep a static scale
-/// with.
-void CheckActivations(const Value& activations, bool keeps_weights);
+/// Error(kUnsupported) for options that do not go together.
+void CheckActivations(const Value& activations);
 
 /// Why some layer of `model` cannot have inputs rounded so; empty if none.
 std::string ExplainUnsupportedInputs(const Value& activations, const ModelSummary& model);

@@ -8,23 +8,13 @@
 #include "plugin/host.h"
 #include "spec/quantize/activation_part.h"
 #include "spec/quantize/expert_part.h"
+#include "spec/quantize/kv_part.h"
 
 namespace bitlaw {
 namespace {
 
 // The grid that integer quantizers have of themselves: its options stand among theirs.
 constexpr std::string_view kOwnGrid = "uniform";
-
-const OptionSchema& KvCacheSchema() {
-  static const OptionSchema kSchema = [] {
-    OptionSchema schema;
-    schema.Int("key_bits").Range(2, 16).Optional().Unit("bits").Doc("Width B_k of a key, after the rotation.");
-    schema.Int("value_bits").Range(2, 16).Optional().Unit("bits").Doc("Width B_v of a value.");
-    schema.Bool("symmetric").Default(false).Doc("Zero in the middle of the grid, no zero point.");
-    return schema;
-  }();
-  return kSchema;
-}
 
 // One entry of `overrides`: a pattern, and any of the quantizer's options but those that give others their defaults.
 OptionSchema RuleSchema(const OptionSchema& quantizer) {
@@ -205,7 +195,7 @@ class Flattener {
   }
 
   static bool IsWidth(std::string_view key, const Value& value) {
-    return key.ends_with("bits") || (key == "format" && !(value.is_string() && value.AsString() == "int"));
+    return key.ends_with("bits") || (key.ends_with("format") && !(value.is_string() && value.AsString() == "int"));
   }
 
   void ReadSection(const std::string& section, const Value& map) {
@@ -229,7 +219,7 @@ class Flattener {
     if (!has_bits) {
       faults_.Add(map.mark(), "'" + section + "' of " + place_ + " says no width. Add " +
                                   (is_activations ? "'bits', or a 'format' that has its own."
-                                                     : "'key_bits', 'value_bits' or both."));
+                                                  : "'key_bits', 'value_bits' or both, or a format that has its own."));
     }
   }
 
@@ -409,14 +399,28 @@ void SplitOverrides(const Value& options, Value& recipe, Value& shown) {
   if (!kept.empty()) recipe.Set("overrides", std::move(kept));
 }
 
+// Leaves those options of a part shown that count.
+void ShowWhatCounts(const std::string& prefix, const Value& part, Value& shown) {
+  std::erase_if(shown.AsMap(), [&](const auto& entry) {
+    return entry.first.starts_with(prefix) && (part.is_null() || part.Find(entry.first.substr(prefix.size())) == nullptr);
+  });
+}
+
+void SplitKvCache(const Value& options, Value& recipe, Value& shown) {
+  if (options.Find("kv_cache.symmetric") == nullptr) return;
+  Value kv_cache = KvCacheOf(SectionOf(options, "kv_cache"));
+  ShowWhatCounts("kv_cache.", kv_cache, shown);
+  if (kv_cache.is_null()) return;
+  for (const std::string bits : {"key_bits", "value_bits"}) {
+    if (const Value* own = kv_cache.Find(bits)) shown.Set("kv_cache." + bits, *own);
+  }
+  recipe.Set("kv_cache", std::move(kv_cache));
+}
+
 void SplitActivations(const Value& options, Value& recipe, Value& shown) {
   if (options.Find("activations.bits") == nullptr) return;
   Value activations = ActivationsOf(SectionOf(options, "activations"));
-  std::erase_if(shown.AsMap(), [&](const auto& entry) {
-    constexpr std::string_view kPrefix = "activations.";
-    return entry.first.starts_with(kPrefix) &&
-           (activations.is_null() || activations.Find(entry.first.substr(kPrefix.size())) == nullptr);
-  });
+  ShowWhatCounts("activations.", activations, shown);
   if (activations.is_null()) return;
   shown.Set("activations.bits", *activations.Find("bits"));
   recipe.Set("activations", std::move(activations));
@@ -501,16 +505,7 @@ SplitOptions Split(const Options& options, const OptionSchema& quantizer, const 
       }
     }
   }
-  const Value kv_cache = SectionOf(options.map(), "kv_cache");
-  const auto is_given = [&](const char* name) {
-    const Value* value = kv_cache.Find(name);
-    return value != nullptr && !value->is_null();
-  };
-  if (is_given("key_bits") || is_given("value_bits")) {
-    recipe.Set("kv_cache", kv_cache);
-  } else {
-    Hide(split.shown, "kv_cache");
-  }
+  SplitKvCache(options.map(), recipe, split.shown);
   Value::List transforms;
   std::vector<std::string> listed;
   if (const Value* names = options.map().Find("transforms"); names != nullptr && names->is_list()) {
@@ -536,7 +531,7 @@ SplitOptions Split(const Options& options, const OptionSchema& quantizer, const 
 }
 
 bool MadeRecipe::needs_calibration() const {
-  return calibrates_inputs || (quantizer != nullptr && quantizer->needs().any()) ||
+  return calibrates_inputs || calibrates_cache || (quantizer != nullptr && quantizer->needs().any()) ||
          std::any_of(rules.begin(), rules.end(), [](const LayerRule& rule) { return rule.quantizer->needs().any(); }) ||
          std::any_of(transforms.begin(), transforms.end(),
                      [](const auto& transform) { return transform->needs().any(); });
@@ -556,8 +551,12 @@ MadeRecipe MakeRecipe(const PluginHost& host, const std::string& quantizer, cons
   if (recipe.is_null()) return made;
   MakeRules(host, quantizer, options, recipe, made);
   if (const Value* activations = recipe.Find("activations")) {
-    CheckActivations(*activations, quantizer == kKeepWeights);
+    CheckActivations(*activations);
     made.calibrates_inputs = CalibratesInputs(*activations);
+  }
+  if (const Value* kv_cache = recipe.Find("kv_cache")) {
+    CheckKvCache(*kv_cache);
+    made.calibrates_cache = CalibratesKvCache(*kv_cache);
   }
   if (const Value* grid = recipe.Find("grid")) {
     const std::string& name = grid->Find("name")->AsString();
@@ -625,9 +624,7 @@ std::string ExplainUnsupportedParts(const MadeRecipe& made, const Value& recipe,
     const std::string reason = ExplainUnsupportedInputs(*activations, summary);
     if (!reason.empty()) return reason;
   }
-  if (recipe.Find("kv_cache") != nullptr && !summary.rounds_kv_cache) {
-    return "models of architecture '" + summary.architecture + "' do not round their keys and values here";
-  }
+  if (const Value* kv_cache = recipe.Find("kv_cache")) return ExplainUnsupportedKvCache(*kv_cache, summary);
   return "";
 }
 

@@ -70,6 +70,7 @@ struct BITLAW_EXPORT MadeRecipe {
   std::vector<LayerRule> rules;          ///< Of layers that have options of their own; the first that fits counts.
   std::vector<std::unique_ptr<Transform>> transforms;
   bool calibrates_inputs = false;  ///< Inputs have static scales.
+  bool calibrates_cache = false;   ///< Keys or values have.
   /// Not for kKeepWeights.
   const Quantizer& QuantizerOf(std::string_view layer) const;
   bool needs_calibration() const;

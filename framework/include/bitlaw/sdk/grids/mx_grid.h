@@ -12,13 +12,6 @@
 
 namespace bitlaw {
 
-/// Which power of two the scale of a block is, m its largest |w|, M the format's largest value, e its exponent:
-///
-///   kFloor   2^(floor(log2 m) - e)           the rule of the specification: what lies above M 2^.. becomes M 2^..
-///   kRound   the same of m (1 + 1/7): one more where m is 1.75 times its power of two or above
-///   kCeil    2^ceil(log2(m / M))              the smallest at which nothing is cut off
-enum class MxScale { kFloor, kRound, kCeil };
-
 /// Blocks of 32 small floating-point numbers with a scale that is a power of two, stored in 8 bits (E8M0):
 ///
 ///   w ~ scale * level(code),   levels: LevelsOf(format), code: the nearest level, halfway to the even one

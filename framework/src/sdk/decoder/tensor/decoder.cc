@@ -77,7 +77,16 @@ class Decoder : public Model {
     });
   }
 
-  void RoundKvCache(const KvCacheGrid& grid) override { kv_grid_ = grid; }
+  void RoundKvCache(const KvCacheGrid& grid) override {
+    kv_grid_ = grid;
+    for (std::optional<KvGrid>* part : {&kv_grid_.keys, &kv_grid_.values}) {
+      if (!*part) continue;
+      for (KvBlockScales& block : (*part)->blocks) {
+        block.scales = block.scales.to(options_.device());
+        if (block.lows.defined()) block.lows = block.lows.to(options_.device());
+      }
+    }
+  }
 
   at::Tensor Embed(const at::Tensor& tokens) override {
     return WithTorchErrors(summary_.name, [&] {

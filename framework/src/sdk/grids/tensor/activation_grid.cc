@@ -1,4 +1,5 @@
-// ActivationGrid (api/quantized_linear.h): here, since inputs and weights share what their numbers are.
+// ActivationGrid (api/quantized_linear.h) and KvGrid (api/kv_cache.h): here, since inputs and weights share what their
+// numbers are.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -7,7 +8,9 @@
 #include <limits>
 #include <memory>
 
+#include "bitlaw/api/kv_cache.h"
 #include "bitlaw/api/quantized_linear.h"
+#include "bitlaw/base/error.h"
 #include "bitlaw/sdk/grids/device_grid.h"
 #include "bitlaw/sdk/grids/float_format.h"
 #include "bitlaw/sdk/grids/mx_grid.h"
@@ -63,8 +66,8 @@ at::Tensor RoundFp8(const ActivationGrid& grid, const at::Tensor& x) {
 // The grid of weights that has these blocks.
 std::unique_ptr<const WeightGrid> BlocksOf(const ActivationGrid& grid) {
   switch (grid.format) {
-    case InputFormat::kMxfp4: return std::make_unique<MxGrid>("mxfp4", FloatFormat::kE2M1, MxScale::kFloor);
-    case InputFormat::kMxfp8: return std::make_unique<MxGrid>("mxfp8", FloatFormat::kE4M3, MxScale::kFloor);
+    case InputFormat::kMxfp4: return std::make_unique<MxGrid>("mxfp4", FloatFormat::kE2M1, grid.scale_rule);
+    case InputFormat::kMxfp8: return std::make_unique<MxGrid>("mxfp8", FloatFormat::kE4M3, grid.scale_rule);
     default: return std::make_unique<Nvfp4Grid>(grid.scale_divisor);
   }
 }
@@ -122,6 +125,52 @@ at::Tensor ActivationGrid::Round(const at::Tensor& rows) const {
     default: rounded = RoundBlocks(*this, x);
   }
   return group == 0 ? rounded : rounded.view(rows.sizes());
+}
+
+namespace {
+
+// Of low or high [K, Dh] over all that shares a scale: [K or 1, Dh or 1].
+at::Tensor Shared(const at::Tensor& bound, KvScaleOf scale_of, bool is_low) {
+  if (scale_of == KvScaleOf::kChannel) return bound;
+  const at::Tensor of_heads = is_low ? bound.amin(-1, /*keepdim=*/true) : bound.amax(-1, true);  // [K, 1]
+  if (scale_of == KvScaleOf::kHead) return of_heads;
+  return is_low ? of_heads.amin(0, true) : of_heads.amax(0, true);  // [1, 1]
+}
+
+}  // namespace
+
+KvGrid KvGrid::WithRanges(const std::vector<KvRange>& ranges) const {
+  KvGrid grid = *this;
+  if (!is_static()) return grid;
+  grid.blocks.clear();
+  for (const KvRange& range : ranges) {
+    const at::Tensor low = Shared(range.low, scale_of, true), high = Shared(range.high, scale_of, false);
+    const bool is_float = numbers.format != InputFormat::kInteger, has_low = !is_float && !numbers.symmetric;
+    const at::Tensor span = has_low ? high.sub(low) : at::maximum(low.abs(), high.abs());
+    const double steps = is_float ? LargestOf(FloatFormat::kE4M3) : LargestCode(numbers);
+    const at::Tensor scales = span.div(OnDeviceOf(span, steps));
+    grid.blocks.push_back({scales.masked_fill(scales == 0, 1.0), has_low ? low.clone() : at::Tensor()});
+  }
+  return grid;
+}
+
+at::Tensor KvGrid::Round(const at::Tensor& heads, int64_t block, int64_t heads_at) const {
+  const at::Tensor x = heads.to(at::kFloat);
+  if (!is_static()) return numbers.Round(x).to(heads.scalar_type());
+  if (block < 0 || block >= static_cast<int64_t>(blocks.size())) {
+    throw InternalError(fmt::format("KvGrid: no static scales are known of block {}", block));
+  }
+  const auto beside_heads = [&](const at::Tensor& of_channels) {  // [K or 1, 1, Dh or 1] where tokens come between.
+    return heads_at == -3 ? of_channels.unsqueeze(-2) : of_channels;
+  };
+  const at::Tensor scales = beside_heads(blocks[block].scales);
+  if (numbers.format == InputFormat::kFp8E4m3) {
+    return RoundScaled(FloatFormat::kE4M3, x, scales).to(heads.scalar_type());
+  }
+  const double q_max = LargestCode(numbers);
+  if (numbers.symmetric) return x.div(scales).round_().clamp_(-q_max, q_max).mul_(scales).to(heads.scalar_type());
+  const at::Tensor lows = beside_heads(blocks[block].lows);
+  return x.sub(lows).div_(scales).round_().clamp_(0.0, q_max).mul_(scales).add_(lows).to(heads.scalar_type());
 }
 
 }  // namespace bitlaw

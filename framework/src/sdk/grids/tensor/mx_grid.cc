@@ -41,8 +41,7 @@ void MxGrid::AddOptions(OptionSchema& schema) {
 }
 
 MxScale MxGrid::ScaleFrom(const Options& options) {
-  const std::string& rule = options.String("scale_rule");
-  return rule == "ceil" ? MxScale::kCeil : rule == "round" ? MxScale::kRound : MxScale::kFloor;
+  return MxScaleOf(options.String("scale_rule"));
 }
 
 std::string MxGrid::ExplainGroupSize(int64_t group_size) const { return ExplainBlockSize(name_, kBlock, group_size); }

@@ -18,11 +18,6 @@ namespace {
   throw InternalError("A decoder block has no stage " + std::to_string(stage) + ".");
 }
 
-// Each token's head on a grid of its own: what a token's keys round to does not depend on what is read with it.
-at::Tensor OnGrid(const at::Tensor& heads, const std::optional<ActivationGrid>& grid) {
-  return grid ? grid->Round(heads.to(at::kFloat)).to(heads.scalar_type()) : heads;
-}
-
 }  // namespace
 
 DecoderBlock::DecoderBlock(const DecoderConfig& config, int64_t index, const ModelSummary& summary,
@@ -202,6 +197,10 @@ void DecoderBlock::FindSites(const ModelSummary& summary) {
   if (sites_.empty()) sites_ = Block::sites();
 }
 
+at::Tensor DecoderBlock::OnGrid(const at::Tensor& heads, const std::optional<KvGrid>& grid, int64_t heads_at) const {
+  return grid ? grid->Round(heads, index_, heads_at) : heads;
+}
+
 at::Tensor DecoderBlock::Attention(const at::Tensor& input, const ForwardContext& context) {
   const int64_t batch = input.size(0), tokens = input.size(1);
   // Norms are over a head or, before it is cut into heads, over the whole projection.
@@ -214,13 +213,18 @@ at::Tensor DecoderBlock::Attention(const at::Tensor& input, const ForwardContext
   at::Tensor queries = heads(*q_, q_norm_), keys = heads(*k_, k_norm_);
   const double scale =
       config_.query_scale != 0 ? config_.query_scale : 1.0 / std::sqrt(static_cast<double>(config_.head_dim));
-  if (context.cache != nullptr) return AttendCached(queries, keys, heads(*v_, {}), scale, context);
+  const at::Tensor values = heads(*v_, {});
+  if (context.cache != nullptr) return AttendCached(queries, keys, values, scale, context);
   RotaryAngles angles;
   if (setting_.rotation == BlockSetting::Rotation::kRope) angles = shared_->rope.First(tokens);
   if (setting_.rotation == BlockSetting::Rotation::kLocalRope) angles = shared_->local_rope.First(tokens);
+  const bool before = kv_grid_.keys_before_rotation;
+  at::Tensor rotated = Rotate(before ? OnGrid(keys, kv_grid_.keys, -2) : keys, angles, 1.0, HeadOrder::kHeadsFirst);
+  if (context.keys_values != nullptr) (*context.keys_values)(keys, rotated.transpose(1, 2), values);
+  if (!before) rotated = OnGrid(rotated, kv_grid_.keys, -3);
   return Attend(Rotate(queries, angles, scale, HeadOrder::kHeadsFirst),                               // [B, H, T, Dh]
-                OnGrid(Rotate(keys, angles, 1.0, HeadOrder::kHeadsFirst), kv_grid_.keys),             // [B, K, T, Dh]
-                OnGrid(heads(*v_, {}), kv_grid_.values).transpose(1, 2).contiguous(),                 // [B, K, T, Dh]
+                rotated,                                                                              // [B, K, T, Dh]
+                OnGrid(values, kv_grid_.values, -2).transpose(1, 2).contiguous(),                     // [B, K, T, Dh]
                 {.window = setting_.window, .softcap = config_.attention_softcap});                   // [B, T, H Dh]
 }
 
@@ -241,8 +245,10 @@ at::Tensor DecoderBlock::AttendCached(at::Tensor queries, at::Tensor keys, const
     angles = (is_local ? shared_->local_rope : shared_->rope).Of(*context.cache, context.runs, pass.positions);
   }
   queries = Rotate(queries, angles, scale, HeadOrder::kTokensFirst);  // [1, T, H, Dh]
-  keys = Rotate(keys, angles, 1.0, HeadOrder::kTokensFirst);          // [1, T, K, Dh]
-  const at::Tensor written_keys = OnGrid(keys, kv_grid_.keys)[0], written_values = OnGrid(values, kv_grid_.values)[0];
+  if (kv_grid_.keys_before_rotation) keys = OnGrid(keys, kv_grid_.keys, -2);
+  keys = Rotate(keys, angles, 1.0, HeadOrder::kTokensFirst);  // [1, T, K, Dh]
+  if (!kv_grid_.keys_before_rotation) keys = OnGrid(keys, kv_grid_.keys, -2);
+  const at::Tensor written_keys = keys[0], written_values = OnGrid(values, kv_grid_.values, -2)[0];
   if (!pass.slots.defined()) {
     context.cache->Write(index_, context.runs, written_keys, written_values);
   } else {

@@ -49,6 +49,8 @@ class DecoderBlock : public Block {
   void AddToResidual(BlockState& state, const at::Tensor& output, const at::Tensor& norm_after) const;
   void StepFeedForward(int stage, BlockState& state, const InputObserver& observe);
   void StepExperts(int stage, BlockState& state, const ForwardContext& context, const InputObserver& observe);
+  /// `heads`, whose dimension `heads_at` is the head, on this block's points.
+  at::Tensor OnGrid(const at::Tensor& heads, const std::optional<KvGrid>& grid, int64_t heads_at) const;
   at::Tensor Attention(const at::Tensor& input, const ForwardContext& context);
   at::Tensor AttendCached(at::Tensor queries, at::Tensor keys, const at::Tensor& values, double scale,
                           const ForwardContext& context);
