@@ -27,7 +27,8 @@ std::vector<std::string> Rooms(const std::string& half) {
 /// What a folder may include beside itself; what those may include, it may too.
 const std::map<std::string, std::vector<std::string>> kUses = {
     {kPublic + "base", {}},
-    {kPublic + "api", {kPublic + "base"}},
+    {kPublic + "math", {kPublic + "base"}},
+    {kPublic + "api", {kPublic + "base", kPublic + "math"}},
     {kPublic + "sdk", Rooms(kPublic)},
     {kPublic + "sdk/text", {kPublic + "api"}},
     {kPublic + "sdk/tokenizer", {kPublic + "sdk/text"}},
@@ -40,7 +41,7 @@ const std::map<std::string, std::vector<std::string>> kUses = {
     {kPublic + "sdk/machine", {kPublic + "api"}},
     {kPublic + "testing", {kPublic + "sdk"}},
     {kInternal + "base", {kPublic + "base"}},
-    {kInternal + "math", {kPublic + "base"}},
+    {kInternal + "math", {kPublic + "math"}},
     {kInternal + "api", {kPublic + "api", kInternal + "base", kInternal + "math"}},
     {kInternal + "sdk", Rooms(kInternal)},
     {kInternal + "sdk/text", {kPublic + "sdk/text", kInternal + "base"}},
@@ -91,26 +92,26 @@ struct Home {
   std::string library;              ///< How its includes begin.
   std::vector<std::string> places;  ///< How the path of the including file begins; "*.cc" behind it: such files only.
 };
-const std::vector<std::string> kTorchPlaces = {
-    kPublic + "api/",
-    kPublic + "sdk/",
-    kPublic + "testing/",
-    kInternal + "math/",
-    kInternal + "api/tensor/",
-    kInternal + "sdk/checkpoint/tensor/",
-    kInternal + "sdk/decoder/tensor/",
-    kInternal + "sdk/grids/tensor/",
-    kInternal + "sdk/machine/tensor/",
-    kInternal + "quantize/",
-    kInternal + "evaluate/",
-    kInternal + "run/",
-    kInternal + "cli/tensor/",
-    "plugins/models/",
-    "plugins/quantizers/",
-    "plugins/grids/",
-    "plugins/transforms/",
-    "plugins/exporters/",
-    "examples/"};
+const std::vector<std::string> kTorchPlaces = {kPublic + "math/",
+                                               kPublic + "api/",
+                                               kPublic + "sdk/",
+                                               kPublic + "testing/",
+                                               kInternal + "math/",
+                                               kInternal + "api/tensor/",
+                                               kInternal + "sdk/checkpoint/tensor/",
+                                               kInternal + "sdk/decoder/tensor/",
+                                               kInternal + "sdk/grids/tensor/",
+                                               kInternal + "sdk/machine/tensor/",
+                                               kInternal + "quantize/",
+                                               kInternal + "evaluate/",
+                                               kInternal + "run/",
+                                               kInternal + "cli/tensor/",
+                                               "plugins/models/",
+                                               "plugins/quantizers/",
+                                               "plugins/grids/",
+                                               "plugins/transforms/",
+                                               "plugins/exporters/",
+                                               "examples/"};
 const std::vector<Home> kHomes = {
     {"torch/torch.h", {"examples/"}},  // Twelve seconds a file: only what trains needs all of it.
     {"torch/version.h", {kPublic + "base/fingerprint.h", kPublic + "sdk/machine/torch_version.h", kInternal + "run/",

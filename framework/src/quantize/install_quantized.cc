@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "bitlaw/api/torch_errors.h"
@@ -72,9 +73,42 @@ size_t CheckOtherWeights(const Block& block, const QuantizedModel& quantized, co
   return count;
 }
 
-void InstallOtherWeights(Block& block, const QuantizedModel& quantized) {
-  if (quantized.other_weights.empty()) return;
-  for (const auto& [name, held] : block.other_weights()) block.SetOtherWeight(name, *OtherWeight(quantized, name));
+// And the rotations of the block; how many those are.
+size_t InstallOtherWeights(Block& block, const QuantizedModel& quantized) {
+  size_t rotations = 0;
+  if (!quantized.other_weights.empty()) {
+    for (const auto& [name, held] : block.other_weights()) block.SetOtherWeight(name, *OtherWeight(quantized, name));
+  }
+  if (quantized.rotations.empty()) return rotations;
+  std::set<std::string> places = {block.heads().keys_place};
+  for (const Site& site : block.sites()) places.insert(site.shape.name);
+  for (const auto& [place, rotation] : quantized.rotations) {
+    if (!places.contains(place)) continue;
+    block.RotateOnline(place, rotation);
+    ++rotations;
+  }
+  return rotations;
+}
+
+void InstallModelWeights(Model& model, const QuantizedModel& quantized, const std::string& origin) {
+  if (quantized.model_weights.empty()) return;
+  const auto known = model.other_weights();
+  for (const auto& [name, weight] : quantized.model_weights) {
+    const auto found = std::find_if(known.begin(), known.end(), [&](const auto& one) { return one.first == name; });
+    if (found == known.end() || found->second.sizes() != weight.sizes()) {
+      throw Error(ErrorKind::kIo,
+                  fmt::format("{}: it has '{}', which '{}' has not, or of another shape. Quantize this model "
+                              "anew.",
+                              origin, name, model.summary().name));
+    }
+  }
+  for (const auto& [name, weight] : quantized.model_weights) model.SetOtherWeight(name, weight);
+}
+
+[[noreturn]] void RefuseRotations(const std::string& model, const std::string& origin) {
+  throw Error(
+      ErrorKind::kIo,
+      fmt::format("{}: its rotations are at places that '{}' has not. Quantize this model anew.", origin, model));
 }
 
 void InstallLayers(Block& block, const LayersByName& layers, const QuantizedModel& quantized,
@@ -99,6 +133,7 @@ class InstalledModel : public Model {
         is_installed_(model_->summary().num_blocks, false) {
     if (!quantized_.layers.empty()) layers_ = LayersFor(model_->summary(), quantized_, origin_);
     if (quantized_.kv_cache.any()) model_->RoundKvCache(quantized_.kv_cache);
+    InstallModelWeights(*model_, quantized_, origin_);
   }
 
   const ModelSummary& summary() const override { return model_->summary(); }
@@ -164,7 +199,12 @@ void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::
       others += CheckOtherWeights(model.block(b), quantized, model.summary().name, origin);
     }
     if (others != quantized.other_weights.size()) RefuseOtherWeights(model.summary().name, origin);
-    for (int64_t b = 0; b < model.summary().num_blocks; ++b) InstallOtherWeights(model.block(b), quantized);
+    InstallModelWeights(model, quantized, origin);
+    size_t rotations = 0;
+    for (int64_t b = 0; b < model.summary().num_blocks; ++b) {
+      rotations += InstallOtherWeights(model.block(b), quantized);
+    }
+    if (rotations != quantized.rotations.size()) RefuseRotations(model.summary().name, origin);
     if (quantized.kv_cache.any()) model.RoundKvCache(quantized.kv_cache);
     for (int64_t b = 0; b < model.summary().num_blocks; ++b) InstallLayers(model.block(b), layers, quantized, read);
   });

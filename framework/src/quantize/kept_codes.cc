@@ -87,6 +87,16 @@ std::string CodesDigest::Finish(const QuantizedModel& model) {
     digest_.Add(fmt::format("inputs of {}\n", name));
     AddInputs(digest_, grid);
   }
+  for (const auto& [name, weight] : model.model_weights) {
+    digest_.Add(fmt::format("model {} {}\n", name, weight.numel()));
+    AddTensor(digest_, weight.to(at::kFloat));
+  }
+  for (const auto& [place, rotation] : model.rotations) {
+    digest_.Add(fmt::format("rotation {} {}\n", place, rotation.Name()));
+    for (const at::Tensor& tensor : {rotation.signs(), rotation.matrix()}) {
+      if (tensor.defined()) AddTensor(digest_, tensor);
+    }
+  }
   for (const auto& [name, grid] : {std::pair("keys", model.kv_cache.keys), {"values", model.kv_cache.values}}) {
     if (grid) AddKv(digest_, name, *grid);
   }

@@ -88,7 +88,7 @@ class BlockWalk {
     if (walk_) walk_->Embed();
     // With the last block, which is not there yet, goes what was read of the embeddings. Where there were transforms all
     // blocks are there, changed.
-    const bool are_changed = !result_.other_weights.empty();
+    const bool are_changed = !result_.other_weights.empty() || !result_.rotations.empty();
     if (walk_ && !settings_.keep_blocks && !are_changed) model_.DropBlock(model_.summary().num_blocks - 1);
     for (int64_t b = 0; b < model_.summary().num_blocks; ++b) {
       blocks_done_ = b;
@@ -453,6 +453,8 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
         TransformModel(model, recipe.transforms, calibration, settings.batch_tokens, result.times,
                        recipe.experts.policy == ExpertPolicy::kAllExperts);
         result.other_weights = OtherWeights(model);
+        result.model_weights = model.changed_weights();
+        result.rotations = OnlineRotations(model);
       }
       const bool rounds_kv_cache = recipe.kv_cache.any();
       const bool sees_it = recipe.quantizer == nullptr || recipe.sequential != SequentialUnit::kNone;

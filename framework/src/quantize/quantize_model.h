@@ -109,10 +109,13 @@ struct BITLAW_EXPORT QuantizeTimes {
 /// Every quantizable layer of one model, in the order of ModelSummary::linears.
 struct BITLAW_EXPORT QuantizedModel {
   std::vector<QuantizedLayer> layers;  ///< Empty where the weights stay as they are.
-  /// Where there were transforms: norms and biases as they left them, by their names in the checkpoint.
+  /// Where there were transforms: norms, biases and routers as they left them, by their names in the checkpoint.
   std::vector<std::pair<std::string, at::Tensor>> other_weights;
   /// Where the weights stay as they are and the scales of inputs are static: what each layer's inputs are rounded to.
   std::vector<std::pair<std::string, ActivationGrid>> inputs;
+  /// Of the model beside its blocks, those that transforms changed: embedding, final norm, output head.
+  std::vector<std::pair<std::string, at::Tensor>> model_weights;
+  std::vector<OnlineRotation> rotations;  ///< What transforms have computed in each pass.
   KvCacheGrid kv_cache;
   double bits_requested = 0;  ///< Mean over quantizable weights.
   double bits_effective = 0;  ///< Likewise, with scales, zero points and group index.

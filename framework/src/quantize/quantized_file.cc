@@ -294,6 +294,53 @@ json MetadataOf(const MappedFile& file, const std::filesystem::path& path) {
   return ParsedJson({first, size}, path).at("__metadata__");
 }
 
+// Embeddings are large: a model in bfloat16 has them in bfloat16.
+json AddModelWeights(const QuantizedModel& model, std::vector<TensorToWrite>& tensors) {
+  json cards = json::array();
+  for (const auto& [name, weight] : model.model_weights) {
+    const bool is_half = weight.scalar_type() == at::kBFloat16;
+    const char* const dtype = is_half ? "BF16" : "F32";
+    tensors.push_back({name, dtype, weight.sizes().vec(),
+                       [held = weight, is_half] { return BytesOf(held.to(is_half ? at::kBFloat16 : at::kFloat)); }});
+    cards.push_back({{"name", name}, {"dtype", dtype}, {"shape", weight.sizes().vec()}});
+  }
+  return cards;
+}
+
+json AddRotations(const QuantizedModel& model, std::vector<TensorToWrite>& tensors) {
+  json cards = json::array();
+  for (const auto& [place, rotation] : model.rotations) {
+    const at::Tensor &signs = rotation.signs(), &matrix = rotation.matrix();
+    if (signs.defined()) {
+      tensors.push_back({place + ".signs", "F32", signs.sizes().vec(), [signs] { return BytesOf(signs); }});
+    }
+    if (matrix.defined()) {
+      tensors.push_back({place + ".matrix", "F32", matrix.sizes().vec(), [matrix] { return BytesOf(matrix); }});
+    }
+    cards.push_back({{"place", place},
+                     {"width", rotation.width()},
+                     {"stride", rotation.stride()},
+                     {"signs", signs.defined()},
+                     {"matrix", matrix.defined()}});
+  }
+  return cards;
+}
+
+OnlineRotation ReadRotation(const json& card, const Contents& contents) {
+  const std::string place = card.at("place");
+  const int64_t width = card.at("width"), stride = card.at("stride");
+  if (width < 1 || width > (1 << 28) || stride < 1 || stride > (1 << 28)) {
+    throw std::invalid_argument("the rotation at '" + place + "' has a width out of range");
+  }
+  if (card.at("matrix")) {
+    const at::Tensor matrix = contents.Read(place + ".matrix", "F32", at::kFloat, {width, width});
+    return {place, Rotation::OfMatrix(matrix).Strided(stride)};
+  }
+  const bool is_signed = card.at("signs");
+  const at::Tensor signs = is_signed ? contents.Read(place + ".signs", "F32", at::kFloat, {width}) : at::Tensor();
+  return {place, Rotation::Hadamard(width, signs).Strided(stride)};
+}
+
 // The file of `model`, whose layers have these cards and tensors.
 void WriteFile(const std::filesystem::path& path, const QuantizedModel& model, const json& cards,
                std::vector<TensorToWrite> tensors, const Value& about) {
@@ -302,6 +349,7 @@ void WriteFile(const std::filesystem::path& path, const QuantizedModel& model, c
     tensors.push_back({name, "F32", weight.sizes().vec(), [held = weight] { return BytesOf(held.to(at::kFloat)); }});
     others.push_back({{"name", name}, {"shape", weight.sizes().vec()}});
   }
+  const json ends = AddModelWeights(model, tensors), rotations = AddRotations(model, tensors);
   std::map<std::string, std::string> metadata = {{"format", kFormat},
                                                  {"layers", cards.dump()},
                                                  {"about", about.is_null() ? "{}" : about.CanonicalJson()},
@@ -309,6 +357,8 @@ void WriteFile(const std::filesystem::path& path, const QuantizedModel& model, c
                                                  {"bits_effective", json(model.bits_effective).dump()},
                                                  {"codes_digest", model.codes_digest}};
   if (!others.empty()) metadata["other_weights"] = others.dump();
+  if (!ends.empty()) metadata["model_weights"] = ends.dump();
+  if (!rotations.empty()) metadata["rotations"] = rotations.dump();
   json kv_cache;
   if (model.kv_cache.keys) kv_cache["keys"] = KvCard("keys", *model.kv_cache.keys, tensors);
   if (model.kv_cache.values) kv_cache["values"] = KvCard("values", *model.kv_cache.values, tensors);
@@ -346,6 +396,22 @@ void ReadDescription(const json& metadata, const Contents& contents, const std::
       const std::vector<int64_t> shape = card.at("shape");
       result.model.other_weights.emplace_back(card.at("name"),
                                               contents.Read(card.at("name"), "F32", at::kFloat, shape));
+    }
+  }
+  if (metadata.contains("model_weights")) {
+    for (const json& card : ParsedJson(metadata["model_weights"].get<std::string>(), path)) {
+      const std::vector<int64_t> shape = card.at("shape");
+      const std::string dtype = card.at("dtype");
+      if (dtype != "BF16" && dtype != "F32")
+        throw std::invalid_argument("a weight of the model is of type '" + dtype + "'");
+      result.model.model_weights.emplace_back(
+          card.at("name"),
+          contents.Read(card.at("name"), dtype.c_str(), dtype == "BF16" ? at::kBFloat16 : at::kFloat, shape));
+    }
+  }
+  if (metadata.contains("rotations")) {
+    for (const json& card : ParsedJson(metadata["rotations"].get<std::string>(), path)) {
+      result.model.rotations.push_back(ReadRotation(card, contents));
     }
   }
   if (metadata.contains("kv_cache")) {

@@ -21,9 +21,12 @@ struct BITLAW_EXPORT QuantizedFile {
 /// numbers as a safetensors file that other programs can open. Durable and atomic: see base/files/durable_file.h.
 ///
 ///   <layer>.codes [bytes] U8, <layer>.scales [R, groups] F16 | F32 | F8_E4M3 | F8_E8M0 (StoredScales()), <layer>.zeros
-///   [R, groups] U8 or, real ones, F16 | F32; <layer>.group_index [C_in] I32; <layer>.row_index [C_out] I32, without which
-///   R = C_out, <layer>.input_scale [C_in] F32 and <layer>.levels [levels] F32 where there are any; after transforms <name> F32 for each norm and bias;
-///   __metadata__: format, layers (JSON), about (JSON), codes_digest, text_digest; other_weights and kv_cache (JSON)
+///   [R, groups] U8 or, real ones, F16 | F32; <layer>.group_index [C_in] I32; <layer>.row_index [C_out] I32, without
+///   which R = C_out, <layer>.input_scale [C_in] F32 and <layer>.levels [levels] F32 where there are any; after
+///   transforms <name> F32 for each norm and bias;
+///   __metadata__: format, layers (JSON), about (JSON), codes_digest, text_digest; other_weights, model_weights,
+///   rotations and
+///                 kv_cache (JSON)
 ///   where there are any.
 ///
 /// Equal contents give equal bytes; times are not stored. One layer's tensors at a time are in memory beside `model`.

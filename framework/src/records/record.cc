@@ -152,6 +152,15 @@ void Fields(Archive& a, ExpertRecord& x) {
 }
 
 template <class Archive>
+void Fields(Archive& a, RotationRecord& x) {
+  a("place", x.place);
+  a("rotation", x.rotation);
+  a("width", x.width);
+  a("places", x.places);
+  a("operations", x.operations);
+}
+
+template <class Archive>
 void Fields(Archive& a, QuantizationRecord& x) {
   a("key", x.key);
   a("trial", x.trial);
@@ -160,6 +169,7 @@ void Fields(Archive& a, QuantizationRecord& x) {
   a("calibration", x.calibration);
   a("factors", x.factors);
   a.OnlyIfThere("experts", x.experts);
+  a.OnlyIfThere("online_rotations", x.online_rotations);
   a("layers", x.layers);
 }
 

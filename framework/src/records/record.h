@@ -107,6 +107,15 @@ struct BITLAW_EXPORT ExpertRecord {
   int64_t minimum_tokens = 1, below_minimum = 0;
 };
 
+/// Rotations of one kind that the quantized model computes in each pass, one a block or an expert.
+struct BITLAW_EXPORT RotationRecord {
+  std::string place;     ///< "model.layers.*.mlp.out": numbers are stars.
+  std::string rotation;  ///< "hadamard 12 x 128": Rotation::Name().
+  int64_t width = 0;     ///< Channels that are turned together.
+  int64_t places = 0;
+  int64_t operations = 0;  ///< Of one run of that width: Rotation::Operations().
+};
+
 /// What one trial's quantization gave, layer by layer.
 struct BITLAW_EXPORT QuantizationRecord {
   Value key;
@@ -116,6 +125,7 @@ struct BITLAW_EXPORT QuantizationRecord {
   std::optional<CalibrationHeader> calibration;
   std::vector<RecordedFactor> factors;  ///< Of the trial.
   std::optional<ExpertRecord> experts;  ///< Of a calibrated mixture; not in records from before there was such a field.
+  std::optional<std::vector<RotationRecord>> online_rotations;  ///< Not in records of models without any.
   std::vector<LayerRecord> layers;
 };
 

@@ -22,6 +22,7 @@
 #include "quantize/quantize_model.h"
 #include "quantize/quantized_file.h"
 #include "quantize/recipe/recipe_settings.h"
+#include "quantize/recipe/transform_model.h"
 #include "run/machine/code_watch.h"
 #include "run/machine/machine.h"
 
@@ -375,6 +376,11 @@ class TrialRun {
     if (const auto tokens = RoutedTokens(quantized, minimum)) {
       record.experts = ExpertRecord{tokens->experts, tokens->least, tokens->median, tokens->greatest, minimum,
                                     tokens->below_minimum};
+    }
+    for (RotationCount& one : CountRotations(quantized.rotations)) {
+      if (!record.online_rotations) record.online_rotations.emplace();
+      record.online_rotations->push_back(
+          {std::move(one.place), std::move(one.rotation), one.width, one.places, one.operations});
     }
     for (const QuantizedLayer& layer : quantized.layers) {
       const bool fell_back = layer.linear.fallback != QuantizeFallback::kNone;

@@ -155,7 +155,10 @@ TEST(Site, FoldingKeepsTheModelsFunction) {
       }
     }
     EXPECT_LT(LargestDifference(model->Logits(model->Forward(tokens, {})), expected), 1e-5);
-    EXPECT_EQ(model->block(0).other_weights().size(), config.mlp_bias ? 9u : 2u);  // Two norms; seven biases.
+    EXPECT_EQ(model->block(0).other_weights().size(), config.mlp_bias ? 9u
+                                                      : config.num_experts > 0
+                                                          ? 3u
+                                                          : 2u);  // Two norms; seven biases; a router.
   }
 }
 

@@ -15,6 +15,7 @@
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/api/tokenizer.h"
 #include "bitlaw/base/export.h"
+#include "bitlaw/math/rotation.h"
 
 namespace bitlaw {
 
@@ -73,6 +74,29 @@ struct BITLAW_EXPORT Site {
   void Fold(const at::Tensor& scale) const;
 };
 
+/// How a part of a model hangs on the residual stream [.., D]: what a change of the stream's basis has to change.
+/// "Other weights" are those of the part's other_weights(), by name.
+struct BITLAW_EXPORT StreamPorts {
+  /// The stream read through an RMS norm, times weight + norm_offset by channel.
+  struct Reader {
+    std::string norm;  ///< The norm's weight, an other weight [D].
+    double norm_offset = 0;
+    std::vector<Linear*> linears{};       ///< What reads it, the part's own ..
+    std::vector<std::string> matrices{};  ///< .. and other weights [rows, D] that do: a router, the output head.
+  };
+  std::vector<Reader> readers{};
+  std::vector<Linear*> writers{};   ///< What they give, biases included, is added to the stream.
+  std::vector<std::string> rows{};  ///< Other weights [rows, D] whose rows are put there: embeddings.
+};
+
+/// The heads of a block's attention.
+struct BITLAW_EXPORT AttentionHeads {
+  Linear* values = nullptr;  ///< [K Dh, D]; null: none that are known.
+  Linear* output = nullptr;  ///< [D, H Dh]: reads what attention mixes of the values, head by head.
+  int64_t head_dim = 0;      ///< Dh
+  std::string keys_place;    ///< For Block::RotateOnline(): queries and keys of each head, after rotary positions.
+};
+
 /// Called with the linears that are about to read `input` ([..., C_in]; only rows that count), all of them at once
 /// when they share it, so that shared statistics are collected once.
 using InputObserver = std::function<void(std::span<Linear* const> readers, const at::Tensor& input)>;
@@ -122,11 +146,25 @@ class BITLAW_EXPORT Block {
   /// makes every linear layer a site of its own without a producer: then no scale can be folded.
   virtual std::vector<Site> sites();
 
-  /// What a transform may change beside the weights of linear layers: norms and biases, by their checkpoint's names.
-  /// The default has none, which is right for a block whose sites have no producers.
+  /// What a transform may change beside the weights of linear layers: norms, biases and routers, by their checkpoint's
+  /// names. The default has none, which is right for a block whose sites have no producers.
   virtual std::vector<std::pair<std::string, at::Tensor>> other_weights() const { return {}; }
   /// Puts one of them in place, of the same shape; InternalError for a name that other_weights() lacks.
   virtual void SetOtherWeight(const std::string& name, const at::Tensor& value);
+
+  /// What changes of basis have to change. Only asked of models whose ModelSummary::bases allows them; the defaults
+  /// know nothing.
+  virtual StreamPorts stream() { return {}; }
+  virtual AttentionHeads heads() { return {}; }
+
+  /// From now on what is computed at `place` is turned by `rotation`, whose width divides its own, in each forward
+  /// pass: a site's input as its readers, observers and the rounding of activations see it (SiteShape::rotates_online;
+  /// the site has no producer then), or the queries and keys of AttentionHeads::keys_place, keys before they are
+  /// rounded. Weights are the caller's affair. InternalError for a place that the block has not, or that is turned
+  /// already.
+  virtual void RotateOnline(const std::string& place, const Rotation& rotation);
+  /// What RotateOnline() was told.
+  virtual std::vector<OnlineRotation> online_rotations() const { return {}; }
 
   /// [B, T, D] -> [B, T, D]: all stages in turn.
   at::Tensor Forward(const at::Tensor& hidden, const ForwardContext& context);
@@ -156,6 +194,18 @@ class BITLAW_EXPORT Model {
   virtual at::Tensor Embed(const at::Tensor& tokens) = 0;
   /// Final norm and output head: hidden [..., D] -> logits [..., V], in the compute dtype.
   virtual at::Tensor Logits(const at::Tensor& hidden) = 0;
+
+  /// The ends of the residual stream: embedding, final norm, output head. Asked where ModelSummary::bases.residual
+  /// allows a change; the default knows nothing.
+  virtual StreamPorts stream() { return {}; }
+  /// The weights that stream() names, by their checkpoint's names, read where they were not yet. A head that is the
+  /// embedding ("tied") is here under its own name.
+  virtual std::vector<std::pair<std::string, at::Tensor>> other_weights() { return {}; }
+  /// Puts one of them in place, of the same shape; InternalError for a name that is none. With embedding or head of a
+  /// tied pair the two are untied.
+  virtual void SetOtherWeight(const std::string& name, const at::Tensor& value);
+  /// Those that are no longer the checkpoint's.
+  virtual std::vector<std::pair<std::string, at::Tensor>> changed_weights() const { return {}; }
 
   /// From now on attention reads keys and values rounded to these grids, from a cache or without one alike.
   /// Error(kUnsupported) from a model that cannot (ModelSummary::rounds_kv_cache).

@@ -24,6 +24,9 @@ struct BITLAW_EXPORT LinearShape {
   bool is_expert = false;     ///< Sees only the tokens routed to it.
 };
 
+/// Which of a block's inputs a site is.
+enum class SiteRole { kOther, kAttentionIn, kAttentionOut, kFeedForwardIn, kFeedForwardOut };
+
 /// One input of a block and all that reads it, as far as it is known without reading a weight.
 struct BITLAW_EXPORT SiteShape {
   std::string name;                  ///< "model.layers.0.self_attn.in": unique in the model.
@@ -33,6 +36,8 @@ struct BITLAW_EXPORT SiteShape {
   /// "model.layers.0.input_layernorm". "" if nothing can: it comes from a nonlinearity, or others read it as well.
   std::string producer;
   bool is_expert = false;            ///< Its readers are one expert's.
+  SiteRole role = SiteRole::kOther;
+  bool rotates_online = false;  ///< Block::RotateOnline() takes its name.
 
   int64_t in_features() const { return readers.empty() ? 0 : readers.front().in_features; }
 };
@@ -43,6 +48,15 @@ struct BITLAW_EXPORT StoredQuantization {
   double bits = 16;             ///< Mean width of a code over the weights of `linears`; 16 for those stored as they are.
   double bits_per_weight = 16;  ///< The same with scales, zero points and group index: bits_effective.
   std::vector<Factor> factors;  ///< What a quantizer that made these weights would say of them: G, B_a.
+};
+
+/// Which changes of basis leave what a model computes as it is. Each text says why one does not, and is empty exactly
+/// where it does.
+struct BITLAW_EXPORT BasisChanges {
+  static constexpr const char* kNotSaid = "the model's backend does not say how its weights hang together";
+  std::string residual = kNotSaid;  ///< Of the residual stream: Model::stream() and Block::stream() say by what.
+  std::string heads = kNotSaid;     ///< Of each value head: Block::heads().
+  std::string keys = kNotSaid;      ///< Of queries and keys as attention multiplies them: Block::heads().
 };
 
 /// What a checkpoint is, read from its headers and configuration alone.
@@ -61,6 +75,7 @@ struct BITLAW_EXPORT ModelSummary {
   /// Every input and its readers, in execution order: what Block::sites() will say of its blocks. May be left empty:
   /// then each layer is a site of its own, whose producer is unknown.
   std::vector<SiteShape> sites;
+  BasisChanges bases{};
   bool rounds_kv_cache = false;      ///< Its Model::RoundKvCache() works.
   int64_t head_dim = 0;              ///< Dh, channels of a head's keys and values; 0: not known.
   std::string stored_dtype;          ///< "bfloat16", "Q4_1", ...: what most weights are stored as.

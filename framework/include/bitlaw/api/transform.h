@@ -11,6 +11,7 @@
 namespace bitlaw {
 
 struct LayerCalibration;
+class Model;
 struct Site;
 
 /// Changes a model's weights before they are quantized so that the *unquantized* model computes the same function and
@@ -18,7 +19,8 @@ struct Site;
 /// const after, but for TakeQuantizer().
 ///
 /// The framework walks the unquantized model once for each transform of a recipe, in their order, and applies it site
-/// by site; then the quantizer sees the changed model. testing/transform_conformance.h checks what is promised here.
+/// by site, or, one that changes what is not of a site (the basis of the residual stream), to the model as a whole;
+/// then the quantizer sees the changed model. testing/transform_conformance.h checks what is promised here.
 ///
 /// Threads: same inputs, same bytes, for any thread. This header is free of torch: the planner asks ExplainUnsupported.
 class BITLAW_EXPORT Transform {
@@ -29,9 +31,20 @@ class BITLAW_EXPORT Transform {
   /// least. Called at most once, before anything else; it outlives the transform.
   virtual void TakeQuantizer(const Quantizer* /*quantizer*/) {}
 
-  /// Why this site is left as it is. Empty exactly when Apply() can change it. A model without any such site is not
-  /// supported by the transform, and its trial is skipped with the first site's reason.
+  /// Why this site is left as it is. Empty exactly when Apply() can change it.
   virtual std::string ExplainUnsupported(const SiteShape& site) const = 0;
+
+  /// Why it can do nothing to a model, or not what was asked of it; trials of the model are skipped with this reason.
+  /// Empty exactly when it can. By default the first site's reason, if all sites have one.
+  virtual std::string ExplainUnsupportedModel(const ModelSummary& model) const;
+
+  /// Whether it is applied to the model as a whole, by ApplyToModel(), and to no site.
+  virtual bool is_of_whole_model() const { return false; }
+
+  /// Changes weights of the blocks and of the model, and registers rotations that are computed in each pass. Logits
+  /// stay what they were, but for rounding. Called once, without calibration, if is_of_whole_model().
+  /// Errors   InternalError unless ExplainUnsupportedModel() is empty.
+  virtual void ApplyToModel(Model& model) const;
 
   /// Statistics of the sites' inputs in the unquantized model, after the transforms before this one.
   virtual CalibrationNeeds needs() const = 0;

@@ -42,9 +42,10 @@ inline std::map<const Linear*, LayerCalibration> StatisticsOf(Block& block, cons
   return statistics;
 }
 
-/// Every weight of the model's blocks that a transform may change, by name.
+/// Every weight of the model that a transform may change, by name.
 inline std::map<std::string, at::Tensor> WeightsOf(Model& model) {
   std::map<std::string, at::Tensor> weights;
+  for (const auto& [name, weight] : model.other_weights()) weights[name] = weight.clone();
   for (int64_t b = 0; b < model.summary().num_blocks; ++b) {
     Block& block = model.block(b);
     for (const auto& [name, weight] : block.other_weights()) weights[name] = weight.clone();
@@ -57,8 +58,12 @@ inline std::map<std::string, at::Tensor> WeightsOf(Model& model) {
   return weights;
 }
 
-/// Applies `transform` block by block, as bitlaw does. Returns to how many sites.
+/// Applies `transform` as bitlaw does, block by block or to the model as a whole. Returns to how many of these.
 inline int64_t ApplyTo(Model& model, const Transform& transform, const at::Tensor& tokens) {
+  if (transform.is_of_whole_model()) {
+    transform.ApplyToModel(model);
+    return 1;
+  }
   at::Tensor hidden = model.Embed(tokens);  // [B, T, D]
   int64_t sites = 0;
   for (int64_t b = 0; b < model.summary().num_blocks; ++b) {
@@ -74,14 +79,28 @@ inline int64_t ApplyTo(Model& model, const Transform& transform, const at::Tenso
   return sites;
 }
 
+/// Logits of a text [T] that is read token by token through a cache, [T, V].
+inline at::Tensor CachedLogits(Model& model, const at::Tensor& text) {
+  KvCache cache(model.summary().num_blocks, text.size(0));
+  const TokenRun run{*cache.Add(KvCache::kNoParent, text.size(0)), 1};
+  std::vector<at::Tensor> logits;
+  for (int64_t t = 0; t < text.size(0); ++t) {
+    const at::Tensor hidden = model.Forward(text.narrow(0, t, 1).unsqueeze(0), {.cache = &cache, .runs = {&run, 1}});
+    logits.push_back(model.Logits(hidden)[0]);  // [1, V]
+  }
+  return at::cat(logits);
+}
+
 }  // namespace internal
 
 /// What a transform does to a float32 model against the promises of transform.h, one sentence an entry; empty if it
 /// keeps them. `open` opens the model afresh; tokens [B, T] int64 are calibration text and, shifted, what logits are
-/// compared on.
+/// compared on, in one pass and token by token through a cache.
 ///
+/// A model that the transform says it does not support is not tried; the caller asks.
 /// Tried: logits of the changed model equal to those of the original, |difference| <= tolerance * the largest |logit|;
-/// some weight changed; the same bytes the second time; the plan's sites are the blocks' own.
+/// some weight changed, or is turned in each pass; the same bytes the second time; the plan's sites are the blocks'
+/// own.
 inline std::vector<std::string> TransformFaults(const Transform& transform, const std::string& name,
                                                 const std::function<std::unique_ptr<Model>()>& open,
                                                 const at::Tensor& tokens, double tolerance = 1e-5) {
@@ -117,6 +136,9 @@ inline std::vector<std::string> TransformFaults(const Transform& transform, cons
     has_changed |= !at::equal(weight, before.at(key));
     is_repeated &= at::equal(weight, twice.at(key));
   }
+  for (int64_t b = 0; b < changed->summary().num_blocks; ++b) {
+    has_changed |= !changed->block(b).online_rotations().empty();
+  }
   if (!has_changed) fault("it changed no weight" + model);
   if (!is_repeated) fault("it gives other weights the second time" + model);
 
@@ -127,6 +149,11 @@ inline std::vector<std::string> TransformFaults(const Transform& transform, cons
   const double size = expected.abs().max().item<double>();
   if (!(difference <= tolerance * size)) {
     fault("logits of the unquantized model change by " + std::to_string(difference / size) + " of the largest" + model);
+  }
+  const at::Tensor cached = internal::CachedLogits(*changed, shifted[0]).to(at::kDouble);  // [T, V]
+  const double apart = (cached - found[0]).abs().max().item<double>();
+  if (!(apart <= tolerance * size)) {
+    fault("logits through a cache differ by " + std::to_string(apart / size) + " of the largest" + model);
   }
   return faults;
 }

@@ -42,6 +42,10 @@ void Block::SetOtherWeight(const std::string& name, const at::Tensor&) {
   throw InternalError("a block was asked to set '" + name + "', which is none of its other weights");
 }
 
+void Block::RotateOnline(const std::string& place, const Rotation&) {
+  throw InternalError("a block was asked to turn what is computed at '" + place + "', which is none of its places");
+}
+
 at::Tensor Block::Forward(const at::Tensor& hidden, const ForwardContext& context) {
   BlockState state;
   state.residual = hidden;  // [B, T, D]
@@ -50,6 +54,11 @@ at::Tensor Block::Forward(const at::Tensor& hidden, const ForwardContext& contex
 }
 
 void Model::ReadAhead(int64_t) {}
+
+void Model::SetOtherWeight(const std::string& name, const at::Tensor&) {
+  throw InternalError(summary().name + ": the model was asked to set '" + name +
+                      "', which is none of its other weights");
+}
 
 void Model::RoundKvCache(const KvCacheGrid&) {
   throw Error(ErrorKind::kUnsupported, summary().name + ": models of architecture '" + summary().architecture +

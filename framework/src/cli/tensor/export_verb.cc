@@ -174,10 +174,14 @@ int Export(Session& session, const ExportArguments& arguments) {
   std::vector<ExportLayer> layers;
   for (const QuantizedLayer& layer : source.quantized.layers) layers.push_back({layer.shape, layer.linear});
   std::vector<ExportWeight> others;
-  for (const auto& [name, value] : source.quantized.other_weights) others.push_back({name, value});
+  for (const auto* weights : {&source.quantized.other_weights, &source.quantized.model_weights}) {
+    for (const auto& [name, value] : *weights) others.push_back({name, value});
+  }
+  std::vector<ExportRotation> rotations;
+  for (const auto& [place, rotation] : source.quantized.rotations) rotations.push_back({place, rotation});
   const KvCacheGrid& cache = source.quantized.kv_cache;
-  const ExportModel model{source.summary, layers, others, cache.keys || cache.values ? &cache : nullptr};
-  if (const std::string why = exporter->ExplainUnsupported(model); !why.empty()) {
+  const ExportModel model{source.summary, layers, others, cache.keys || cache.values ? &cache : nullptr, rotations};
+  if (const std::string why = ExplainExport(*exporter, model); !why.empty()) {
     throw Error(ErrorKind::kUnsupported, fmt::format("exporter '{}': {}", component.info.name, why));
   }
   ExportInto(*exporter, source, model, arguments.output);

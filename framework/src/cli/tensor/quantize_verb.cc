@@ -19,6 +19,7 @@
 #include "quantize/expert_tokens.h"
 #include "quantize/quantized_file.h"
 #include "quantize/recipe/recipe_settings.h"
+#include "quantize/recipe/transform_model.h"
 #include "records/csv_text.h"
 #include "records/table.h"
 #include "run/machine/machine.h"
@@ -133,6 +134,18 @@ Value ExpertsJson(const ExpertTokens& tokens, int64_t minimum) {
                     {"below_minimum", tokens.below_minimum}};
 }
 
+Value RotationsJson(const QuantizedModel& quantized) {
+  Value::List list;
+  for (const RotationCount& one : CountRotations(quantized.rotations)) {
+    list.push_back(Value::Map{{"place", one.place},
+                              {"rotation", one.rotation},
+                              {"width", one.width},
+                              {"places", one.places},
+                              {"operations", one.operations}});
+  }
+  return list;
+}
+
 int64_t GroupsAtSmallestScale(const QuantizedModel& quantized) {
   int64_t groups = 0;
   for (const QuantizedLayer& layer : quantized.layers) {
@@ -147,6 +160,7 @@ Value Summary(const QuantizedModel& quantized, const Value& about, int threads, 
   const Value* parts = about.Find("recipe");
   const int64_t minimum = MinimumTokens(parts == nullptr ? Value() : *parts);
   if (const auto tokens = RoutedTokens(quantized, minimum)) summary.Set("experts", ExpertsJson(*tokens, minimum));
+  if (!quantized.rotations.empty()) summary.Set("online_rotations", RotationsJson(quantized));
   summary.Set("layers", static_cast<int64_t>(quantized.layers.size()));
   summary.Set("bits_requested", quantized.bits_requested);
   summary.Set("bits_effective", quantized.bits_effective);
@@ -184,6 +198,9 @@ void PrintSummary(const QuantizedModel& quantized, const std::string& title, con
   fmt::print("layers            {}\n", quantized.layers.size());
   fmt::print("bits a weight     {:.4g} requested, {:.4f} effective\n", quantized.bits_requested, quantized.bits_effective);
   PrintExperts(quantized, parts);
+  for (const RotationCount& one : CountRotations(quantized.rotations)) {
+    fmt::print("turned each pass  {}: {}, {} places\n", one.place, one.rotation, one.places);
+  }
   if (const double error = MeanOf(quantized, "hessian_error"); !std::isnan(error)) {
     fmt::print("Hessian error     {:.5f} relative, mean over layers; round to nearest {:.5f}; below it on {} of {}\n", error,
                MeanOf(quantized, "hessian_error_rtn"), LayersBelowRtn(quantized), quantized.layers.size());

@@ -2,22 +2,22 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
+#include <regex>
 
 #include "bitlaw/base/error.h"
 #include "quantize/calibration_walk.h"
-#include "spec/quantize/recipe.h"
 
 namespace bitlaw {
 
-void TransformModel(Model& model, std::span<const Transform* const> transforms, const TokenSequences* calibration,
+namespace {
+
+// Transforms that are applied site by site, one after the other within each block.
+void TransformSites(Model& model, std::span<const Transform* const> transforms, const TokenSequences* calibration,
                     int64_t batch_tokens, QuantizeTimes& times, bool shows_all_to_experts) {
   bool needs_any = false;
-  for (const Transform* transform : transforms) {
-    needs_any |= transform->needs().any();
-    const std::string reason = ExplainUnsupportedModel(*transform, model.summary());
-    if (!reason.empty()) throw Error(ErrorKind::kUnsupported, model.summary().name + ": a transform can change nothing: " + reason);
-  }
+  for (const Transform* transform : transforms) needs_any |= transform->needs().any();
   std::optional<CalibrationWalk> walk;
   if (needs_any) {
     CheckCalibration(model.summary(), calibration);
@@ -46,12 +46,60 @@ void TransformModel(Model& model, std::span<const Transform* const> transforms, 
   }
 }
 
+}  // namespace
+
+void TransformModel(Model& model, std::span<const Transform* const> transforms, const TokenSequences* calibration,
+                    int64_t batch_tokens, QuantizeTimes& times, bool shows_all_to_experts) {
+  for (const Transform* transform : transforms) {
+    const std::string reason = transform->ExplainUnsupportedModel(model.summary());
+    if (!reason.empty()) {
+      throw Error(ErrorKind::kUnsupported, model.summary().name + ": a transform can change nothing: " + reason);
+    }
+  }
+  while (!transforms.empty()) {
+    size_t count = 0;
+    while (count < transforms.size() && !transforms[count]->is_of_whole_model()) ++count;
+    if (count == 0) {
+      transforms.front()->ApplyToModel(model);
+      count = 1;
+    } else {
+      TransformSites(model, transforms.first(count), calibration, batch_tokens, times, shows_all_to_experts);
+    }
+    transforms = transforms.subspan(count);
+  }
+}
+
 std::vector<std::pair<std::string, at::Tensor>> OtherWeights(Model& model) {
   std::vector<std::pair<std::string, at::Tensor>> weights;
   for (int64_t b = 0; b < model.summary().num_blocks; ++b) {
     for (auto& weight : model.block(b).other_weights()) weights.push_back(std::move(weight));
   }
   return weights;
+}
+
+std::vector<OnlineRotation> OnlineRotations(Model& model) {
+  std::vector<OnlineRotation> rotations;
+  for (int64_t b = 0; b < model.summary().num_blocks; ++b) {
+    for (OnlineRotation& rotation : model.block(b).online_rotations()) rotations.push_back(std::move(rotation));
+  }
+  return rotations;
+}
+
+std::vector<RotationCount> CountRotations(std::span<const OnlineRotation> rotations) {
+  static const std::regex numbers("\\.[0-9]+\\.");
+  std::vector<RotationCount> counts;
+  for (const auto& [place, rotation] : rotations) {
+    const std::string kind = std::regex_replace(place, numbers, ".*."), name = rotation.Name();
+    const auto found = std::find_if(counts.begin(), counts.end(), [&](const RotationCount& one) {
+      return one.place == kind && one.rotation == name;
+    });
+    if (found != counts.end()) {
+      ++found->places;
+    } else {
+      counts.push_back({kind, name, rotation.span(), 1, rotation.Operations()});
+    }
+  }
+  return counts;
 }
 
 }  // namespace bitlaw

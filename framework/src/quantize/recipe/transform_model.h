@@ -15,7 +15,8 @@
 
 namespace bitlaw {
 
-/// Applies transforms to the unquantized model in place, block by block and in their order within each.
+/// Applies transforms to the unquantized model in place, in their order: neighbouring ones that change sites block by
+/// block together, those of the whole model (Transform::is_of_whole_model) by themselves.
 ///
 /// Each transform sees statistics of inputs that come from unquantized blocks, those before it in the list applied.
 /// Sites that it cannot change are left as they are.
@@ -27,7 +28,19 @@ BITLAW_EXPORT void TransformModel(Model& model, std::span<const Transform* const
                                   const TokenSequences* calibration, int64_t batch_tokens, QuantizeTimes& times,
                                   bool shows_all_to_experts = false);
 
-/// Norms and biases of all blocks as they are now, by their names in the checkpoint.
+/// Norms, biases and routers of all blocks as they are now, by their names in the checkpoint.
 BITLAW_EXPORT std::vector<std::pair<std::string, at::Tensor>> OtherWeights(Model& model);
+/// What the blocks compute beside their weights, block by block.
+BITLAW_EXPORT std::vector<OnlineRotation> OnlineRotations(Model& model);
+
+/// Rotations of one kind among those that a model computes in each pass.
+struct BITLAW_EXPORT RotationCount {
+  std::string place;     ///< "model.layers.*.mlp.out": numbers are stars.
+  std::string rotation;  ///< Rotation::Name()
+  int64_t width = 0, places = 0;
+  int64_t operations = 0;  ///< Rotation::Operations(), of one place.
+};
+/// By place and kind, in the order of their first.
+BITLAW_EXPORT std::vector<RotationCount> CountRotations(std::span<const OnlineRotation> rotations);
 
 }  // namespace bitlaw

@@ -98,6 +98,7 @@ std::vector<TensorToWrite> HfExport::TensorsToWrite() const {
       all.push_back(AsItIs(tensor.file, *tensor.whole));
     }
   }
+  all.insert(all.end(), added_.begin(), added_.end());
   return all;
 }
 

@@ -230,8 +230,11 @@ void AddSites(const DecoderConfig& c, const std::vector<LinearShape>& linears, s
   const int index = linears[first].block;
   const std::string block = "model.layers." + std::to_string(index) + ".";
   const auto add = [&](const std::string& name, std::vector<LinearShape> readers, const std::string& producer,
-                       bool is_expert) {
-    sites.push_back({block + name, index, std::move(readers), producer.empty() ? "" : block + producer, is_expert});
+                       SiteRole role, bool is_expert) {
+    // The router reads what experts read: a rotation of one expert's input alone has no place.
+    const bool rotates_online = !is_expert || role == SiteRole::kFeedForwardOut;
+    sites.push_back({block + name, index, std::move(readers), producer.empty() ? "" : block + producer, is_expert, role,
+                     rotates_online});
   };
   const LinearShape* layer = &linears[first];
   // Without a norm before it a site reads the residual stream, which every other block reads as well.
@@ -239,21 +242,25 @@ void AddSites(const DecoderConfig& c, const std::vector<LinearShape>& linears, s
   const std::string ffn_norm = c.norm_place == NormPlace::kAfter  ? ""
                                : c.norm_place == NormPlace::kBoth ? "pre_feedforward_layernorm"
                                                                   : "post_attention_layernorm";
-  add("self_attn.in", {layer[0], layer[1], layer[2]}, attention_norm, false);
+  add("self_attn.in", {layer[0], layer[1], layer[2]}, attention_norm, SiteRole::kAttentionIn, false);
   // A value head's channel reaches every query head that it serves: they share a scale (Producer::channels).
-  add("self_attn.out", {layer[3]}, "self_attn.v_proj", false);
+  add("self_attn.out", {layer[3]}, "self_attn.v_proj", SiteRole::kAttentionOut, false);
   layer += 4;
   // activation(gate) * up: a scale of `up` passes, one of `gate` does not.
   if (c.num_experts == 0) {
-    add("mlp.in", {layer[0], layer[1]}, ffn_norm, false);
-    add("mlp.out", {layer[2]}, "mlp.up_proj", false);
+    add("mlp.in", {layer[0], layer[1]}, ffn_norm, SiteRole::kFeedForwardIn, false);
+    add("mlp.out", {layer[2]}, "mlp.up_proj", SiteRole::kFeedForwardOut, false);
     return;
   }
   const auto expert = [](int64_t e) { return "mlp.experts." + std::to_string(e); };
   // The norm before experts is read by all of them and by the router, so that no scale of one expert's input folds.
-  for (int64_t e = 0; e < c.num_experts; ++e) add(expert(e) + ".in", {layer[2 * e], layer[2 * e + 1]}, "", true);
+  for (int64_t e = 0; e < c.num_experts; ++e) {
+    add(expert(e) + ".in", {layer[2 * e], layer[2 * e + 1]}, "", SiteRole::kFeedForwardIn, true);
+  }
   layer += 2 * c.num_experts;
-  for (int64_t e = 0; e < c.num_experts; ++e) add(expert(e) + ".out", {layer[e]}, expert(e) + ".up_proj", true);
+  for (int64_t e = 0; e < c.num_experts; ++e) {
+    add(expert(e) + ".out", {layer[e]}, expert(e) + ".up_proj", SiteRole::kFeedForwardOut, true);
+  }
 }
 
 // As many as ExpectedTensors() lists, or a few less where biases are.
@@ -337,6 +344,12 @@ ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTe
   }
   summary.rounds_kv_cache = true;
   summary.head_dim = c.head_dim;
+  summary.bases = {.residual = "", .heads = "", .keys = ""};
+  if (c.norm_place != NormPlace::kBefore) {
+    summary.bases.residual =
+        "norms after its attention and feed-forward layers scale channels of what is added to the stream, and no "
+        "weight can take such a scale in another basis";
+  }
   summary.factors = {StandardFactor("experts", std::max<int64_t>(1, c.num_experts)),
                      StandardFactor("experts_active", c.num_experts > 0 ? c.experts_per_token : 1)};
   int64_t most = 0;

@@ -579,16 +579,6 @@ MadeRecipe MakeRecipe(const PluginHost& host, const std::string& quantizer, cons
   return made;
 }
 
-std::string ExplainUnsupportedModel(const Transform& transform, const ModelSummary& summary) {
-  std::string first;
-  for (const SiteShape& site : SitesOf(summary)) {
-    std::string reason = transform.ExplainUnsupported(site);
-    if (reason.empty()) return "";
-    if (first.empty()) first = std::move(reason);
-  }
-  return first.empty() ? "the model has no linear layers" : first;
-}
-
 std::vector<Factor> FactorsOf(const MadeRecipe& made, const Value& recipe, const ModelSummary& summary) {
   const auto bits = [&](const char* column, const char* section, const char* name) {
     const Value* part = recipe.is_null() ? nullptr : recipe.Find(section);
@@ -615,10 +605,13 @@ std::string ExplainUnsupportedParts(const MadeRecipe& made, const Value& recipe,
   }
   if (std::string reason = ExplainUnsupportedExperts(made, recipe, summary); !reason.empty()) return reason;
   for (size_t i = 0; i < made.transforms.size(); ++i) {
-    const std::string reason = ExplainUnsupportedModel(*made.transforms[i], summary);
+    const std::string reason = made.transforms[i]->ExplainUnsupportedModel(summary);
     if (reason.empty()) continue;
     const Value& transform = recipe.Find("transforms")->AsList()[i];
-    return "transform '" + transform.Find("name")->AsString() + "' can change nothing in this model: " + reason;
+    return "transform '" + transform.Find("name")->AsString() +
+           (made.transforms[i]->is_of_whole_model() ? "' cannot change this model: "
+                                                    : "' can change nothing in this model: ") +
+           reason;
   }
   if (const Value* activations = recipe.Find("activations")) {
     const std::string reason = ExplainUnsupportedInputs(*activations, summary);

@@ -88,7 +88,5 @@ BITLAW_EXPORT int64_t MinimumTokens(const Value& recipe);
 /// Why the recipe's parts beside the quantizer cannot be done to a model. Empty exactly when they can.
 BITLAW_EXPORT std::string ExplainUnsupportedParts(const MadeRecipe& made, const Value& recipe,
                                                   const ModelSummary& summary);
-/// Why `transform` can change nothing in a model: its reason for the first site. Empty if it can change a site.
-BITLAW_EXPORT std::string ExplainUnsupportedModel(const Transform& transform, const ModelSummary& summary);
 
 }  // namespace bitlaw

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bitlaw/base/export.h"
@@ -36,6 +37,9 @@ class BITLAW_EXPORT HfExport {
   /// where the checkpoint has no such tensor.
   void Replace(const std::string& name, std::vector<TensorToWrite> tensors);
 
+  /// A tensor under its full name that the checkpoint has not: a head that was its embedding.
+  void Add(TensorToWrite tensor) { added_.push_back(std::move(tensor)); }
+
   /// Adds or replaces a key of config.json; a null value takes it away.
   void SetConfig(std::string_view key, Value value);
   const Value& config() const { return config_; }
@@ -54,6 +58,7 @@ class BITLAW_EXPORT HfExport {
   HfFolder from_;
   Value config_;
   std::map<std::string, std::vector<TensorToWrite>> replaced_;
+  std::vector<TensorToWrite> added_;
 };
 
 }  // namespace bitlaw

@@ -10,6 +10,8 @@
 namespace bitlaw {
 namespace {
 
+constexpr const char* kHead = "lm_head.weight";
+
 std::string BytesOf(const at::Tensor& tensor) {
   const at::Tensor flat = tensor.cpu().contiguous();
   return {static_cast<const char*>(flat.data_ptr()), flat.nbytes()};
@@ -53,11 +55,21 @@ at::Tensor PackedRows(const at::Tensor& codes, int bits) {
 
 HfExport BeginHfExport(const Exporter& exporter, const std::string& name, const std::filesystem::path& checkpoint,
                        const ExportModel& model) {
-  for (const std::string& why : {exporter.ExplainUnsupported(model), HfExport::ExplainUnsupported(checkpoint)}) {
+  for (const std::string& why : {ExplainExport(exporter, model), HfExport::ExplainUnsupported(checkpoint)}) {
     if (!why.empty()) throw Error(ErrorKind::kUnsupported, "exporter '" + name + "': " + why);
   }
   HfExport out(checkpoint);
   for (const auto& [weight, value] : model.other_weights) {
+    if (weight == kHead) {
+      // Of a tied pair that a transform untied: readers look for a head of its own.
+      if (out.from().Find(kHead) == nullptr) {
+        out.Add(WriteTensor(kHead, value));
+      } else {
+        out.Replace(weight, {WriteTensor("weight", value)});
+      }
+      out.SetConfig("tie_word_embeddings", false);
+      continue;
+    }
     out.Replace(weight, {WriteTensor(weight.substr(weight.rfind('.') + 1), value)});
   }
   return out;

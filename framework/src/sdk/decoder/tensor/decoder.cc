@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "bitlaw/api/torch_errors.h"
@@ -88,10 +89,43 @@ class Decoder : public Model {
     }
   }
 
+  StreamPorts stream() override {
+    StreamPorts ports;
+    ports.readers.push_back({kNorm, config_.norm_adds_one ? 1.0 : 0.0, {}, {kHead}});
+    ports.rows = {kEmbedding};
+    return ports;
+  }
+  std::vector<std::pair<std::string, at::Tensor>> other_weights() override {
+    return WithTorchErrors(summary_.name, [&] {
+      return std::vector<std::pair<std::string, at::Tensor>>{
+          {kEmbedding, Loaded(embedding_, kEmbedding)}, {kNorm, Loaded(norm_, kNorm)}, {kHead, Head()}};
+    });
+  }
+  void SetOtherWeight(const std::string& name, const at::Tensor& value) override {
+    const at::Tensor now[] = {Loaded(embedding_, kEmbedding), Loaded(norm_, kNorm), Head()};
+    const auto set = [&](const char* own, at::Tensor& held, const at::Tensor& before) {
+      if (name != own) return false;
+      if (value.sizes() != before.sizes()) throw InternalError(name + " was to be set to a value of another shape.");
+      if (config_.tied_head && &held != &norm_) head_ = now[2];
+      held = value.to(options_);
+      changed_.insert(name);
+      if (config_.tied_head && &held != &norm_) changed_.insert(kHead);
+      return true;
+    };
+    if (set(kEmbedding, embedding_, now[0]) || set(kNorm, norm_, now[1]) || set(kHead, head_, now[2])) return;
+    Model::SetOtherWeight(name, value);
+  }
+  std::vector<std::pair<std::string, at::Tensor>> changed_weights() const override {
+    std::vector<std::pair<std::string, at::Tensor>> weights;
+    for (const auto& [name, weight] : {std::pair(kEmbedding, embedding_), {kNorm, norm_}, {kHead, head_}}) {
+      if (changed_.contains(name)) weights.emplace_back(name, weight);
+    }
+    return weights;
+  }
+
   at::Tensor Embed(const at::Tensor& tokens) override {
     return WithTorchErrors(summary_.name, [&] {
-      const at::Tensor rows =
-          at::embedding(Loaded(embedding_, "model.embed_tokens.weight"), tokens.to(options_.device()));  // [B, T, D]
+      const at::Tensor rows = at::embedding(Loaded(embedding_, kEmbedding), tokens.to(options_.device()));  // [B, T, D]
       // The scale is rounded to the type of the weights first, as the reference implementation has it.
       return config_.embedding_scale == 1 ? rows : rows * at::full({}, config_.embedding_scale, options_);
     });
@@ -100,10 +134,9 @@ class Decoder : public Model {
   at::Tensor Logits(const at::Tensor& hidden) override {
     return WithTorchErrors(summary_.name, [&] {
       const at::NoGradGuard no_grad;
-      const at::Tensor normed = RmsNorm(hidden, Loaded(norm_, "model.norm.weight"), config_.rms_norm_eps,
+      const at::Tensor normed = RmsNorm(hidden, Loaded(norm_, kNorm), config_.rms_norm_eps,
                                         config_.norm_adds_one);  // [..., D]
-      const at::Tensor head = config_.tied_head ? Loaded(embedding_, "model.embed_tokens.weight")
-                                                : Loaded(head_, "lm_head.weight");  // [V, D]
+      const at::Tensor head = Head();                            // [V, D]
       std::vector<int64_t> sizes = hidden.sizes().vec();
       sizes.back() = config_.vocab_size;
       at::Tensor logits = TimesTransposed(normed.reshape({-1, config_.hidden_size}), head).view(sizes);  // [..., V]
@@ -149,6 +182,15 @@ class Decoder : public Model {
     return tensor;
   }
 
+  // The embedding, until one of the two is set.
+  const at::Tensor& Head() {
+    if (config_.tied_head && !head_.defined()) return Loaded(embedding_, kEmbedding);
+    return Loaded(head_, kHead);
+  }
+
+  static constexpr const char *kEmbedding = "model.embed_tokens.weight", *kNorm = "model.norm.weight",
+                              *kHead = "lm_head.weight";
+
   DecoderConfig config_;
   ModelSummary summary_;
   ComputeSetting compute_;
@@ -158,6 +200,7 @@ class Decoder : public Model {
   const std::shared_ptr<SharedByBlocks> shared_;
   KvCacheGrid kv_grid_;
   at::Tensor embedding_, norm_, head_;  // [V, D], [D], [V, D]
+  std::set<std::string> changed_;       // Those of them that SetOtherWeight() set, or untied.
   std::vector<std::unique_ptr<DecoderBlock>> blocks_;
   OneAhead<BlockAhead> ahead_;  // The last member: its thread uses the others.
 };

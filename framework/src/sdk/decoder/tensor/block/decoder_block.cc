@@ -22,8 +22,13 @@ namespace {
 
 DecoderBlock::DecoderBlock(const DecoderConfig& config, int64_t index, const ModelSummary& summary,
                            const LoadWeight& load, std::shared_ptr<SharedByBlocks> shared, const KvCacheGrid& kv_grid)
-    : config_(config), index_(index), setting_(config.block(index)), shared_(std::move(shared)), kv_grid_(kv_grid) {
-  const std::string prefix = "model.layers." + std::to_string(index) + ".";
+    : config_(config),
+      index_(index),
+      setting_(config.block(index)),
+      shared_(std::move(shared)),
+      kv_grid_(kv_grid),
+      prefix_("model.layers." + std::to_string(index) + ".") {
+  const std::string& prefix = prefix_;
   const auto load_linear = [&](const std::string& name, bool bias) {
     const std::string full_name = prefix + name;
     const auto shape = std::find_if(summary.linears.begin(), summary.linears.end(),
@@ -45,6 +50,7 @@ DecoderBlock::DecoderBlock(const DecoderConfig& config, int64_t index, const Mod
                          load_linear(expert + ".down_proj", false)});
     }
     experts_ = std::make_unique<ExpertLayer>(config, load(prefix + "mlp.gate.weight"), std::move(experts));  // [E, D]
+    routers_[prefix + "mlp.gate"] = &experts_->router();
     stages_ = {{{q_.get(), k_.get(), v_.get()}, {o_.get()}, experts_->inner_linears(), experts_->output_linears()}};
   } else {
     gate_ = load_linear("mlp.gate_proj", config.mlp_bias);  // [F, D]
@@ -77,6 +83,7 @@ void DecoderBlock::LoadNorms(const std::string& prefix, const LoadWeight& load) 
 std::vector<std::pair<std::string, at::Tensor>> DecoderBlock::other_weights() const {
   std::vector<std::pair<std::string, at::Tensor>> weights;
   for (const auto& [name, norm] : norms_) weights.emplace_back(name + ".weight", *norm);
+  for (const auto& [name, router] : routers_) weights.emplace_back(name + ".weight", *router);
   for (const auto& stage : stages_) {
     for (const Linear* linear : stage) {
       if (linear->bias().defined()) weights.emplace_back(linear->shape().name + ".bias", linear->bias());
@@ -91,8 +98,10 @@ void DecoderBlock::SetOtherWeight(const std::string& name, const at::Tensor& val
     keep(value.to(held.options()));
     return true;
   };
-  for (const auto& [norm_name, norm] : norms_) {
-    if (norm_name + ".weight" == name && set(*norm, [&](at::Tensor kept) { *norm = std::move(kept); })) return;
+  for (const auto* matrices : {&norms_, &routers_}) {
+    for (const auto& [own, matrix] : *matrices) {
+      if (own + ".weight" == name && set(*matrix, [&](at::Tensor kept) { *matrix = std::move(kept); })) return;
+    }
   }
   for (const auto& stage : stages_) {
     for (Linear* linear : stage) {
@@ -115,11 +124,11 @@ void DecoderBlock::AddToResidual(BlockState& state, const at::Tensor& output, co
 
 void DecoderBlock::Step(int stage, BlockState& state, const ForwardContext& context, const InputObserver& observe) {
   switch (stage) {
-    case 0: state.activation = Normed(state.residual, attention_norm_); break;   // [B, T, D]
-    case 1: state.activation = Attention(state.activation, context); break;     // [B, T, H Dh]
+    case 0: state.activation = Turned(0, Normed(state.residual, attention_norm_)); break;  // [B, T, D]
+    case 1: state.activation = Turned(1, Attention(state.activation, context)); break;     // [B, T, H Dh]
     case 2:
       AddToResidual(state, o_->Apply(state.activation), attention_norm_after_);  // [B, T, D]
-      state.activation = Normed(state.residual, ffn_norm_);                      // [B, T, D]
+      state.activation = Turned(2, Normed(state.residual, ffn_norm_));           // [B, T, D]
       if (experts_) return StepExperts(stage, state, context, observe);
       break;
     default:
@@ -132,7 +141,7 @@ void DecoderBlock::Step(int stage, BlockState& state, const ForwardContext& cont
 void DecoderBlock::StepFeedForward(int stage, BlockState& state, const InputObserver& observe) {
   if (stage == 3) {
     const at::Tensor gate = gate_->Apply(state.activation);                                                // [B, T, F]
-    state.activation = GateMultiply(gate, up_->Apply(state.activation), config_.activation);               // [B, T, F]
+    state.activation = Turned(3, GateMultiply(gate, up_->Apply(state.activation), config_.activation));    // [B, T, F]
     if (observe) observe(stages_[stage], state.activation);
     return;
   }
@@ -201,6 +210,11 @@ at::Tensor DecoderBlock::OnGrid(const at::Tensor& heads, const std::optional<KvG
   return grid ? grid->Round(heads, index_, heads_at) : heads;
 }
 
+// Queries and keys after rotary positions, heads of Dh last.
+at::Tensor DecoderBlock::TurnedHeads(const at::Tensor& heads) const {
+  return key_rotation_ ? key_rotation_->Apply(heads) : heads;
+}
+
 at::Tensor DecoderBlock::Attention(const at::Tensor& input, const ForwardContext& context) {
   const int64_t batch = input.size(0), tokens = input.size(1);
   // Norms are over a head or, before it is cut into heads, over the whole projection.
@@ -219,10 +233,12 @@ at::Tensor DecoderBlock::Attention(const at::Tensor& input, const ForwardContext
   if (setting_.rotation == BlockSetting::Rotation::kRope) angles = shared_->rope.First(tokens);
   if (setting_.rotation == BlockSetting::Rotation::kLocalRope) angles = shared_->local_rope.First(tokens);
   const bool before = kv_grid_.keys_before_rotation;
-  at::Tensor rotated = Rotate(before ? OnGrid(keys, kv_grid_.keys, -2) : keys, angles, 1.0, HeadOrder::kHeadsFirst);
+  at::Tensor rotated =
+      TurnedHeads(Rotate(before ? OnGrid(keys, kv_grid_.keys, -2) : keys, angles, 1.0, HeadOrder::kHeadsFirst));
   if (context.keys_values != nullptr) (*context.keys_values)(keys, rotated.transpose(1, 2), values);
   if (!before) rotated = OnGrid(rotated, kv_grid_.keys, -3);
-  return Attend(Rotate(queries, angles, scale, HeadOrder::kHeadsFirst),                               // [B, H, T, Dh]
+  queries = TurnedHeads(Rotate(queries, angles, scale, HeadOrder::kHeadsFirst));
+  return Attend(queries,                                                                              // [B, H, T, Dh]
                 rotated,                                                                              // [B, K, T, Dh]
                 OnGrid(values, kv_grid_.values, -2).transpose(1, 2).contiguous(),                     // [B, K, T, Dh]
                 {.window = setting_.window, .softcap = config_.attention_softcap});                   // [B, T, H Dh]
@@ -244,9 +260,9 @@ at::Tensor DecoderBlock::AttendCached(at::Tensor queries, at::Tensor keys, const
   if (setting_.rotation != BlockSetting::Rotation::kNone && !angles.cos.defined()) {
     angles = (is_local ? shared_->local_rope : shared_->rope).Of(*context.cache, context.runs, pass.positions);
   }
-  queries = Rotate(queries, angles, scale, HeadOrder::kTokensFirst);  // [1, T, H, Dh]
+  queries = TurnedHeads(Rotate(queries, angles, scale, HeadOrder::kTokensFirst));  // [1, T, H, Dh]
   if (kv_grid_.keys_before_rotation) keys = OnGrid(keys, kv_grid_.keys, -2);
-  keys = Rotate(keys, angles, 1.0, HeadOrder::kTokensFirst);  // [1, T, K, Dh]
+  keys = TurnedHeads(Rotate(keys, angles, 1.0, HeadOrder::kTokensFirst));  // [1, T, K, Dh]
   if (!kv_grid_.keys_before_rotation) keys = OnGrid(keys, kv_grid_.keys, -2);
   const at::Tensor written_keys = keys[0], written_values = OnGrid(values, kv_grid_.values, -2)[0];
   if (!pass.slots.defined()) {

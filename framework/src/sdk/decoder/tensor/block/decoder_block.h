@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,6 +39,10 @@ class DecoderBlock : public Block {
   std::vector<Site> sites() override { return sites_; }
   std::vector<std::pair<std::string, at::Tensor>> other_weights() const override;
   void SetOtherWeight(const std::string& name, const at::Tensor& value) override;
+  StreamPorts stream() override;
+  AttentionHeads heads() override;
+  void RotateOnline(const std::string& place, const Rotation& rotation) override;
+  std::vector<OnlineRotation> online_rotations() const override { return online_; }
   int num_stages() const override { return static_cast<int>(stages_.size()); }
   std::span<Linear* const> stage_linears(int stage) override { return stages_.at(stage); }
   void Step(int stage, BlockState& state, const ForwardContext& context, const InputObserver& observe) override;
@@ -45,12 +50,16 @@ class DecoderBlock : public Block {
  private:
   void LoadNorms(const std::string& prefix, const LoadWeight& load);
   void FindSites(const ModelSummary& summary);
+  at::Tensor Turned(int stage, const at::Tensor& input) const {
+    return input_rotations_[stage] ? input_rotations_[stage]->Apply(input) : input;
+  }
   at::Tensor Normed(const at::Tensor& x, const at::Tensor& weight) const;
   void AddToResidual(BlockState& state, const at::Tensor& output, const at::Tensor& norm_after) const;
   void StepFeedForward(int stage, BlockState& state, const InputObserver& observe);
   void StepExperts(int stage, BlockState& state, const ForwardContext& context, const InputObserver& observe);
   /// `heads`, whose dimension `heads_at` is the head, on this block's points.
   at::Tensor OnGrid(const at::Tensor& heads, const std::optional<KvGrid>& grid, int64_t heads_at) const;
+  at::Tensor TurnedHeads(const at::Tensor& heads) const;
   at::Tensor Attention(const at::Tensor& input, const ForwardContext& context);
   at::Tensor AttendCached(at::Tensor queries, at::Tensor keys, const at::Tensor& values, double scale,
                           const ForwardContext& context);
@@ -66,9 +75,14 @@ class DecoderBlock : public Block {
   std::unique_ptr<Linear> q_, k_, v_, o_, gate_, up_, down_;
   std::unique_ptr<ExpertLayer> experts_;  // In place of gate_, up_, down_.
   std::array<std::vector<Linear*>, 4> stages_;
-  std::map<std::string, at::Tensor*> norms_;  // Those that make a site's input.
+  const std::string prefix_;                    // "model.layers.0."
+  std::map<std::string, at::Tensor*> norms_;    // Those that make a site's input.
+  std::map<std::string, at::Tensor*> routers_;  // [E, D]
   std::vector<std::unique_ptr<Producer>> producers_;
   std::vector<Site> sites_;
+  std::vector<OnlineRotation> online_;
+  std::array<std::optional<Rotation>, 4> input_rotations_;  // Of each stage's input; of experts their own.
+  std::optional<Rotation> key_rotation_;
 };
 
 }  // namespace bitlaw

@@ -56,14 +56,26 @@ void ExpertLayer::ObserveInput(const at::Tensor& input, const std::vector<at::Te
   });
 }
 
+// rows [., D] -> [., F], as the expert's down reads them.
+at::Tensor ExpertLayer::Activated(const Expert& expert, const at::Tensor& rows) const {
+  const at::Tensor gate = expert.gate->Apply(rows);
+  const at::Tensor inner = GateMultiply(gate, expert.up->Apply(rows), config_.activation);
+  return expert.inner_rotation ? expert.inner_rotation->Apply(inner) : inner;
+}
+
+void ExpertLayer::RotateInner(const Linear* reader, const Rotation& rotation) {
+  for (Expert& expert : experts_) {
+    if (expert.down.get() == reader) expert.inner_rotation = rotation;
+  }
+}
+
 at::Tensor ExpertLayer::Inner(const at::Tensor& input, const std::vector<at::Tensor>& extra) const {
   const at::Tensor flat = input.flatten(0, -2);  // [M, D]
   at::Tensor inner = at::empty({extra[kRows].size(0), config_.ffn_size}, flat.options());
   ForExperts(extra, [&](int64_t e, int64_t first, int64_t count) {
     if (count == 0) return;
     const at::Tensor rows = flat.index_select(0, extra[kRows].narrow(0, first, count));  // [count, D]
-    const at::Tensor gate = experts_[e].gate->Apply(rows);                               // [count, F]
-    inner.narrow(0, first, count).copy_(GateMultiply(gate, experts_[e].up->Apply(rows), config_.activation));
+    inner.narrow(0, first, count).copy_(Activated(experts_[e], rows));                   // [count, F]
   });
   return inner;  // [M k, F]
 }
@@ -84,8 +96,7 @@ void ExpertLayer::ObserveAllInner(const at::Tensor& input, const InputObserver& 
   const at::Tensor flat = input.flatten(0, -2);  // [M, D]
   for (const Expert& expert : experts_) {
     Linear* const reader = expert.down.get();
-    const at::Tensor gate = expert.gate->Apply(flat);                                              // [M, F]
-    observe({&reader, 1}, GateMultiply(gate, expert.up->Apply(flat), config_.activation));         // [M, F]
+    observe({&reader, 1}, Activated(expert, flat));  // [M, F]
   }
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "bitlaw/api/model.h"
@@ -19,6 +20,7 @@ class ExpertLayer {
  public:
   struct Expert {
     std::unique_ptr<Linear> gate, up, down;  ///< [F, D], [F, D], [D, F]
+    std::optional<Rotation> inner_rotation{};  ///< Of what down reads.
   };
   ExpertLayer(const DecoderConfig& config, at::Tensor router, std::vector<Expert> experts);
 
@@ -38,10 +40,16 @@ class ExpertLayer {
   /// [M k, F] -> weighted sums of down, [M, D].
   at::Tensor Output(const at::Tensor& inner, const std::vector<at::Tensor>& extra, int64_t rows) const;
 
+  at::Tensor& router() { return router_; }  ///< [E, D]
+  /// From now on what `reader`, the down of an expert, reads is turned.
+  void RotateInner(const Linear* reader, const Rotation& rotation);
+
   const std::vector<Linear*>& inner_linears() const { return inner_linears_; }    ///< gate_0, up_0, gate_1, ...
   const std::vector<Linear*>& output_linears() const { return output_linears_; }  ///< down_0, down_1, ...
 
  private:
+  at::Tensor Activated(const Expert& expert, const at::Tensor& rows) const;
+
   const DecoderConfig config_;
   at::Tensor router_;  // [E, D]
   std::vector<Expert> experts_;
