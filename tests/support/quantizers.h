@@ -15,8 +15,9 @@ namespace bitlaw {
 inline PluginHost& QuantizerHost() {
   static PluginHost* host = [] {
     auto* made = new PluginHost(OwnFingerprint());
-    for (const char* name : {"quantizer_rtn", "quantizer_gptq", "quantizer_hqq", "grid_uniform", "grid_nf4", "grid_mxfp4",
-                             "grid_mxfp8", "grid_nvfp4", "grid_fp8", "transform_smooth_scale", "transform_awq"}) {
+    for (const char* name :
+         {"quantizer_rtn", "quantizer_gptq", "quantizer_hqq", "grid_uniform", "grid_nf4", "grid_mxfp4", "grid_mxfp8",
+          "grid_nvfp4", "grid_fp8", "transform_smooth_scale", "transform_awq", "transform_rotation"}) {
       const std::string path = std::string(BITLAW_TEST_PLUGIN_DIR) + "/bitlaw_" + name + ".so";
       if (std::filesystem::exists(path)) made->LoadFile(path);  // A test builds those that it uses.
     }

@@ -7,6 +7,7 @@
 #include "support/exporters.h"
 #include "support/models.h"
 #include "support/quantizers.h"
+#include "support/seeded_checkpoint.h"
 #include "support/tiny_checkpoint.h"
 
 namespace bitlaw {
@@ -143,6 +144,70 @@ TEST_F(ReadBack, GivesTheLogitsThatWereEvaluatedBitForBit) {
       ADD_FAILURE() << "it was quantized twice";
     } catch (const Error& error) {
       EXPECT_EQ(std::string(error.what()).substr(0, 41), "to: its weights are quantized already (" + stored.method.substr(0, 2));
+    }
+  }
+}
+
+// What a rotation leaves in weights is a plain checkpoint: embedding, norms, routers and a head that was tied to the
+// embedding. The checkpoints' norms are not ones, Gemma's multiply by 1 + weight, Mixtral has routers.
+TEST_F(ReadBack, OfARotatedModelIsTheSameModel) {
+  const auto hf = MakeModelBackend("hf");
+  const auto rotation = MakeTransform("rotation", {{"down_inputs", false}});
+  const auto quantizer = MakeQuantizer("rtn", {{"bits", 4}, {"group_size", 16}});
+  QuantizeRecipe recipe;
+  recipe.transforms = {rotation.get()};
+  recipe.quantizer = quantizer.get();
+  for (const char* name : {"gemma", "mixtral", "mistral", "phi3"}) {
+    SCOPED_TRACE(name);
+    WriteSeededCheckpoint(ArchitectureGolden(name), folder_ / name);
+    const auto model = hf->Open(folder_ / name, {Dtype::kFloat32, "cpu"});
+    const QuantizedModel quantized = QuantizeModel(*model, recipe, nullptr, {});
+    std::vector<ExportLayer> layers;
+    for (const QuantizedLayer& layer : quantized.layers) layers.push_back({layer.shape, layer.linear});
+    std::vector<ExportWeight> others;
+    for (const auto* weights : {&quantized.other_weights, &quantized.model_weights}) {
+      for (const auto& [weight, value] : *weights) others.push_back({weight, value});
+    }
+    for (const auto& [format, options] :
+         {std::pair("dense", Value::Map{{"dtype", "float32"}}), {"gptq_v2", Value::Map{}}}) {
+      fs::remove_all(folder_ / "to");
+      fs::create_directories(folder_ / "to");
+      const auto exporter = MakeExporter(format, options);
+      const ExportModel what = {model->summary(), layers, others};
+      if (!ExplainExport(*exporter, what).empty()) continue;  // Experts of Mixtral in gptq_v2.
+      exporter->Export(folder_ / name, what, folder_ / "to");
+      EXPECT_TRUE(Logits(*hf->Open(folder_ / "to", {Dtype::kFloat32, "cpu"})).equal(Logits(*model))) << format;
+    }
+  }
+}
+
+TEST_F(ReadBack, RotationsOfEachPassAreRefused) {
+  const auto hf = MakeModelBackend("hf");
+  const auto model = hf->Open(folder_ / "from", {Dtype::kFloat32, "cpu"});
+  const std::string place = "model.layers.0.mlp.out";
+  const Rotation rotation = Rotation::Hadamard(64);
+  const ExportRotation rotations[] = {{place, rotation}};
+  const QuantizedLinear gate = PlacedLayer(64, 32, 16, 4, true);
+  const LinearShape shape{"model.layers.0.mlp.gate_proj", 0, 32, 64};
+  const ExportLayer layers[] = {{shape, gate}};
+  const ModelSummary summary = model->summary();
+  const ExportModel what = {.summary = summary, .layers = layers, .rotations = rotations};
+  for (const char* format : {"dense", "gptq_v2", "compressed_tensors"}) {
+    const auto exporter = MakeExporter(format);
+    EXPECT_EQ(exporter->ExplainUnsupported(what), "");
+    const std::string why =
+        "the model computes 1 rotations in each pass, one at model.layers.0.mlp.out, which the format cannot say: "
+        "without "
+        "them its weights are another model's. Rotate what weights can take alone: transform 'rotation' with keys: "
+        "false "
+        "and down_inputs: false.";
+    EXPECT_EQ(ExplainExport(*exporter, what), why);
+    fs::create_directories(folder_ / "to");
+    try {
+      exporter->Export(folder_ / "from", what, folder_ / "to");
+      ADD_FAILURE() << format;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.what(), "exporter '" + std::string(format) + "': " + why);
     }
   }
 }
