@@ -125,9 +125,9 @@ struct BITLAW_EXPORT QuantizedModel {
 };
 
 /// Does what `recipe` says to every linear layer of `model` in place, block by block: transforms first, on the
-/// unquantized model (recipe/transform_model.h); then static scales of keys and values are found, of what the unquantized
-/// model makes of the calibration set (recipe/static_ranges.h); then activations and KV cache are rounded from here on; then
-/// the quantizer walks.
+/// unquantized model (recipe/transform_model.h); then static scales of keys and values are found, of what the
+/// unquantized model makes of the calibration set (recipe/static_ranges.h); then activations and KV cache are rounded
+/// from here on; then the quantizer walks.
 ///
 /// The calibration sequences are embedded once a walk; each block's inputs are the outputs of the blocks before it,
 /// quantized or not as `sequential` says. Statistics are collected once for layers that share an input, and those of one

@@ -1,4 +1,5 @@
-// Rounded keys against KIVI's reference and compressed-tensors: make_kv_goldens.py says which versions and why no tolerance.
+// Rounded keys against KIVI's reference and compressed-tensors: make_kv_goldens.py says which versions and why no
+// tolerance.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -18,16 +19,17 @@ TEST(KvParity, KeysAreThoseOfKiviAndCompressedTensors) {
   std::ifstream file(std::string(BITLAW_SOURCE_DIR) + "/tests/parity/activations/kv_goldens.json");
   const json goldens = json::parse(file);
   ASSERT_EQ(goldens["cases"].size(), 5u);
-  const auto tensor = [&](const json& numbers) {  // [B, K, T, Dh]
-    return at::tensor(numbers.get<std::vector<float>>(), at::kFloat)
-        .view({1, goldens["heads"].get<int64_t>(), goldens["tokens"].get<int64_t>(), goldens["channels"].get<int64_t>()});
+  const int64_t heads = goldens["heads"], tokens = goldens["tokens"], channels = goldens["channels"];
+  const auto tensor = [&](const json& numbers) {
+    return at::tensor(numbers.get<std::vector<float>>(), at::kFloat).view({1, heads, tokens, channels});
   };
   const at::Tensor keys = tensor(goldens["keys"]);
   const std::vector<KvRange> seen = {{keys[0].amin(1), keys[0].amax(1)}};  // [K, Dh] each
   for (const json& golden : goldens["cases"]) {
     SCOPED_TRACE(golden["per"].get<std::string>() + " of " + std::to_string(golden["bits"].get<int>()) + " bits");
     const InputFormat format = InputFormatOf(golden.value("format", "int"));
-    KvGrid grid{.numbers = {.bits = golden["bits"].get<int>(), .symmetric = format != InputFormat::kInteger, .format = format},
+    const bool is_float = format != InputFormat::kInteger;
+    KvGrid grid{.numbers = {.bits = golden["bits"].get<int>(), .symmetric = is_float, .format = format},
                 .scale_of = KvScaleOfName(golden["per"].get<std::string>())};
     grid = grid.WithRanges(seen);
     const at::Tensor expected = tensor(golden["rounded"]), rounded = grid.Round(keys, 0, /*heads_at=*/-3);

@@ -79,7 +79,8 @@ TEST(KvRounding, IsTheSameWithACacheAndWithout) {
   }
 }
 
-// A header in the cache, and two texts that go on after it in one pass: what they read of it is what each whole text has.
+// A header in the cache, and two texts that go on after it in one pass: what they read of it is what each whole text
+// has.
 TEST(KvRounding, IsTheSameInAForestOfTexts) {
   const at::Tensor header = SomeTokens(1, 7), first = SomeTokens(1, 5, 4), second = SomeTokens(1, 9, 5);
   for (const auto& [name, grid] : Grids()) {

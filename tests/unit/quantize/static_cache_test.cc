@@ -1,5 +1,5 @@
-// Keys and values whose scales come from the calibration set, static inputs of a model whose weights stay, and what a recipe
-// says of its cache.
+// Keys and values whose scales come from the calibration set, static inputs of a model whose weights stay, and what a
+// recipe says of its cache.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -94,7 +94,8 @@ TEST(StaticCache, CoversKeysAfterTheRotationUnlessToldOtherwise) {
 // Scales are those of the unquantized model, whatever the weights are rounded to and however the set is batched.
 TEST(StaticCache, DoesNotDependOnWeightsAndBatches) {
   const Value::Map options = {{"key_bits", 4}, {"key_per", "channel"}, {"value_bits", 4}};
-  const auto kept = RandomDecoder(SmallConfig()), rounded = RandomDecoder(SmallConfig()), again = RandomDecoder(SmallConfig());
+  const auto kept = RandomDecoder(SmallConfig()), rounded = RandomDecoder(SmallConfig()),
+             again = RandomDecoder(SmallConfig());
   const KvCacheGrid of_kept = Quantized(*kept, Cache(options)).kv_cache;
   const QuantizedModel of_rounded = Quantized(*rounded, Cache(options, "rtn"));
   for (size_t b = 0; b < 2; ++b) {
@@ -115,7 +116,7 @@ TEST(StaticCache, IsInFilesAndInTheDigest) {
            {{"key_bits", 4}, {"key_per", "head"}, {"value_bits", 2}},
            {{"key_bits", 4}, {"value_bits", 2}, {"value_per", "tensor"}},
            {{"key_format", "fp8_e4m3"}, {"value_format", "fp8_e4m3"}},
-           {{"key_format", "fp8_e4m3"}, {"value_format", "fp8_e4m3"}, {"key_per", "tensor"}, {"value_per", "tensor"}}}) {
+           {{"key_format", "fp8_e4m3"}, {"key_per", "tensor"}, {"value_format", "fp8_e4m3"}, {"value_per", "tensor"}}}) {
     const auto model = RandomDecoder(SmallConfig()), again = RandomDecoder(SmallConfig());
     const QuantizedModel quantized = Quantized(*model, Cache(options, "rtn"));
     SaveQuantized(folder.path() / "q", quantized, Value());
@@ -132,8 +133,10 @@ TEST(StaticCache, IsInFilesAndInTheDigest) {
 // Weights stay, and each layer's inputs have the range of what it reads where those before it are rounded.
 TEST(StaticInputs, OfAModelWhoseWeightsStay) {
   const SingleRecipe recipe =
-      Read("keep", {{"activations", Value::Map{{"bits", 4}, {"per", "tensor"}}}, {"kv_cache", Value::Map{{"value_bits", 4}}}});
-  const auto model = RandomDecoder(SmallConfig()), other = RandomDecoder(SmallConfig()), plain = RandomDecoder(SmallConfig());
+      Read("keep", {{"activations", Value::Map{{"bits", 4}, {"per", "tensor"}}},
+                    {"kv_cache", Value::Map{{"value_bits", 4}}}});
+  const auto model = RandomDecoder(SmallConfig()), other = RandomDecoder(SmallConfig()),
+             plain = RandomDecoder(SmallConfig());
   const QuantizedModel quantized = Quantized(*model, recipe);
   ASSERT_EQ(quantized.inputs.size(), model->summary().linears.size());
   EXPECT_EQ(quantized.inputs[0].first, "model.layers.0.self_attn.q_proj");

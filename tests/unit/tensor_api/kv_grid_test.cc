@@ -88,7 +88,8 @@ TEST(KvGrid, KnowsNoScalesBeforeCalibration) {
   }
 }
 
-// 7 / 4 = 1.75: the specification's scale cuts it off at 6, the two others double the scale. 6.5 / 4 = 1.625 lies between.
+// 7 / 4 = 1.75: the specification's scale cuts it off at 6, the two others double the scale. 6.5 / 4 = 1.625 lies
+// between.
 TEST(ActivationGrid, TakesTheRuleOfABlocksScale) {
   at::Tensor x = at::zeros({1, 32});
   const auto first = [&](MxScale rule, float largest) {

@@ -132,8 +132,8 @@ struct BITLAW_EXPORT KvGrid {
   /// low and high over all that shares a scale. What was always one value has the scale 1.
   KvGrid WithRanges(const std::vector<KvRange>& ranges) const;
 
-  /// The nearest points to `heads`, whose last dimension is the channel and whose dimension `heads_at` (-2 or -3) the head,
-  /// in its dtype; what lies outside a static range becomes its end.
+  /// The nearest points to `heads`, whose last dimension is the channel and whose dimension `heads_at` (-2 or -3) the
+  /// head, in its dtype; what lies outside a static range becomes its end.
   at::Tensor Round(const at::Tensor& heads, int64_t block, int64_t heads_at) const;
 };
 

@@ -103,7 +103,8 @@ using InputObserver = std::function<void(std::span<Linear* const> readers, const
 
 /// Called with a block's keys before and after the rotation, and its values, as they are before any rounding:
 /// [..., K, Dh] each.
-using KvObserver = std::function<void(const at::Tensor& keys, const at::Tensor& rotated_keys, const at::Tensor& values)>;
+using KvObserver =
+    std::function<void(const at::Tensor& keys, const at::Tensor& rotated_keys, const at::Tensor& values)>;
 
 /// What a forward pass needs beside the tokens.
 struct BITLAW_EXPORT ForwardContext {

@@ -42,8 +42,8 @@ BITLAW_EXPORT std::string_view Name(MxScale rule);  ///< "floor", "round", "ceil
 /// Error(kSpec) on another name.
 BITLAW_EXPORT MxScale MxScaleOf(std::string_view name);
 
-/// Numbers that inputs, keys and values are rounded to: integers times a scale, or small floating-point numbers times a scale
-/// (sdk/grids/float_format.h has one implementation for weights and inputs).
+/// Numbers that inputs, keys and values are rounded to: integers times a scale, or small floating-point numbers times a
+/// scale (sdk/grids/float_format.h has one implementation for weights and inputs).
 enum class InputFormat {
   kInteger,
   kFp8E4m3,  ///< E4M3, scale = max |x| / 448 in float32.

@@ -11,9 +11,9 @@ namespace bitlaw {
 /// Options of `activations`: bits, per, group_size, symmetric, format, scale_rule.
 const OptionSchema& ActivationSchema();
 
-/// {bits, per, symmetric, format, group_size, scale_rule} of a cell from its resolved options: format only where it is not
-/// int, group_size only with per: group, scale_rule only with mxfp4 and mxfp8 and where it is not floor, bits filled in for formats that have their own. Null where inputs are not rounded
-/// (neither bits nor a format).
+/// {bits, per, symmetric, format, group_size, scale_rule} of a cell from its resolved options: format only where it is
+/// not int, group_size only with per: group, scale_rule only with mxfp4 and mxfp8 and where it is not floor, bits filled
+/// in for formats that have their own. Null where inputs are not rounded (neither bits nor a format).
 Value ActivationsOf(const Value& section);
 
 /// Whether a static scale comes from the calibration set.

@@ -35,11 +35,12 @@ const OptionSchema& KvCacheSchema() {
     for (const std::string of : {"key", "value"}) {
       schema.Choice(of + "_format", {"int", "fp8_e4m3", "mxfp4", "mxfp8"})
           .Default("int")
-          .Doc("Numbers: integers of `" + of + "_bits` bits; E4M3; blocks of 32 E2M1 or E4M3 of a head with a power of two.");
+          .Doc("Numbers: integers of `" + of +
+               "_bits` bits; E4M3; blocks of 32 E2M1 or E4M3 of a head with a power of two.");
       schema.Choice(of + "_per", {"token", "channel", "head", "tensor"})
           .Default("token")
-          .Doc("What shares a scale: token: a token's head, found as it comes; channel, head, tensor: a channel of a head, "
-               "a head, all heads of a layer, their range over the calibration set.");
+          .Doc("What shares a scale: token: a token's head, found as it comes; channel, head, tensor: a channel of a "
+               "head, a head, all heads of a layer, their range over the calibration set.");
     }
     schema.Bool("keys_before_rotation").Default(false).Doc(
         "Keys are rounded before the rotation that tells positions apart, not after it.");
@@ -72,7 +73,8 @@ Value KvCacheOf(const Value& section) {
     if (name == "keys_before_rotation") return !value.AsBool() || !has_keys;
     return name == "scale_rule" && (!has_blocks || value.AsString() == "floor");
   });
-  if (!has_integers) part.Set("symmetric", false);  // Counts for integers alone: cells of the same numbers are one trial.
+  // It counts for integers alone: cells of the same numbers are one trial.
+  if (!has_integers) part.Set("symmetric", false);
   return part;
 }
 
@@ -91,9 +93,9 @@ void CheckKvCache(const Value& kv_cache) {
                                                std::to_string(bits) + ". Leave '" + of + "_bits' out.");
     }
     if (BlockSizeOf(format) > 0 && per != "token") {
-      throw Error(ErrorKind::kUnsupported, "kv_cache: " + of + "_format " + name + " has blocks of " +
-                                               std::to_string(BlockSizeOf(format)) + " channels with a scale each, and " +
-                                               of + "_per is '" + per + "'. Leave '" + of + "_per' out.");
+      throw Error(ErrorKind::kUnsupported,
+                  "kv_cache: " + of + "_format " + name + " has blocks of " + std::to_string(BlockSizeOf(format)) +
+                      " channels with a scale each, and " + of + "_per is '" + per + "'. Leave '" + of + "_per' out.");
     }
   }
 }

@@ -402,7 +402,8 @@ void SplitOverrides(const Value& options, Value& recipe, Value& shown) {
 // Leaves those options of a part shown that count.
 void ShowWhatCounts(const std::string& prefix, const Value& part, Value& shown) {
   std::erase_if(shown.AsMap(), [&](const auto& entry) {
-    return entry.first.starts_with(prefix) && (part.is_null() || part.Find(entry.first.substr(prefix.size())) == nullptr);
+    return entry.first.starts_with(prefix) &&
+           (part.is_null() || part.Find(entry.first.substr(prefix.size())) == nullptr);
   });
 }
 
