@@ -1,0 +1,49 @@
+#include "names.h"
+
+#include <array>
+#include <utility>
+
+namespace bitlaw {
+namespace {
+
+constexpr std::array<std::pair<const char*, const char*>, 9> kInBlock = {{{"self_attn.q_proj", "attn_q"},
+                                                                         {"self_attn.k_proj", "attn_k"},
+                                                                         {"self_attn.v_proj", "attn_v"},
+                                                                         {"self_attn.o_proj", "attn_output"},
+                                                                         {"self_attn.q_norm", "attn_q_norm"},
+                                                                         {"self_attn.k_norm", "attn_k_norm"},
+                                                                         {"mlp.gate_proj", "ffn_gate"},
+                                                                         {"mlp.up_proj", "ffn_up"},
+                                                                         {"mlp.down_proj", "ffn_down"}}};
+
+// Norms of a block: before attention and feed-forward, after them, or both.
+std::string NormName(std::string_view stem, std::string_view architecture) {
+  const bool is_gemma = architecture == "gemma2" || architecture == "gemma3";
+  if (stem == "input_layernorm") return "attn_norm";
+  if (stem == "pre_feedforward_layernorm") return "ffn_norm";
+  if (stem == "post_feedforward_layernorm") return "post_ffw_norm";
+  if (stem == "post_attention_layernorm") return is_gemma || architecture == "olmo2" ? "post_attention_norm" : "ffn_norm";
+  return "";
+}
+
+}  // namespace
+
+std::string GgufName(const std::string& name, std::string_view architecture) {
+  constexpr std::string_view kLayers = "model.layers.";
+  if (name == "model.embed_tokens.weight") return "token_embd.weight";
+  if (name == "model.norm.weight") return "output_norm.weight";
+  if (name == "lm_head.weight") return "output.weight";
+  const size_t number_end = name.find('.', kLayers.size()), part = name.rfind('.');
+  if (!name.starts_with(kLayers) || number_end == std::string::npos || part <= number_end) return "";
+  const std::string stem = name.substr(number_end + 1, part - number_end - 1);
+  std::string found = NormName(stem, architecture);
+  for (const auto& [hugging_face, gguf] : kInBlock) {
+    if (stem == hugging_face) found = gguf;
+  }
+  if (found.empty()) return "";
+  return "blk." + name.substr(kLayers.size(), number_end - kLayers.size()) + "." + found + name.substr(part);
+}
+
+bool InterleavesHeads(std::string_view architecture) { return architecture == "llama" || architecture == "smollm3"; }
+
+}  // namespace bitlaw
