@@ -110,5 +110,61 @@ TEST_F(ExportVerb, WritesATrialOfAStudyWithTheCodesThatWereScored) {
   EXPECT_EQ(FilesOf("two").at("model.safetensors"), FilesOf("dense").at("model.safetensors"));
 }
 
+TEST_F(ExportVerb, WritesAModelOfWhichNothingIsQuantized) {
+  const ProgramEnd gguf = Export(In("tiny"), "gguf", "gguf");
+  ASSERT_EQ(gguf.exit_code, 0) << gguf.err;
+  EXPECT_EQ(gguf.out, "tiny: 0 layers, written as gguf to " + In("gguf") + "\n");
+  // A model of its own, whose other tensors stay as they are where it is quantized.
+  const ProgramEnd again = Export(In("gguf/tiny.gguf"), "gguf", "again");
+  EXPECT_EQ(again.exit_code, 3);
+  EXPECT_THAT(again.err, HasSubstr("tiny.gguf is a file and nothing of it is quantized. Copy it."));
+  const ProgramEnd dense = Export(In("tiny"), "dense", "dense", {"--option", "dtype=bfloat16"});
+  ASSERT_EQ(dense.exit_code, 0) << dense.err;
+  const StoredTensors stored(folder_ / "dense" / "model.safetensors");
+  EXPECT_EQ(stored.entries().at("model.layers.0.mlp.gate_proj.weight").dtype, "BF16");
+  EXPECT_EQ(stored.entries().at("model.norm.weight").dtype, "F32");
+  EXPECT_THAT(Export(In("tiny"), "dense", "two").err,
+              HasSubstr("no weight is quantized, so that the checkpoint itself is what would be written. Set dtype"));
+  EXPECT_THAT(Export(In("tiny"), "gptq_v2", "two").err, HasSubstr("exporter 'gptq_v2': no weight is quantized."));
+  EXPECT_THAT(Export(In("tiny"), "dense", "two", {"--model", In("tiny")}).err, HasSubstr("is a model itself. Name one."));
+}
+
+TEST_F(ExportVerb, WritesTheCodesOfARecordWhileTheyAreThere) {
+  const auto study = WriteStudy(R"(  - {quantizer: rtn, bits: 4, group_size: 16}
+)",
+                                "[endings]");
+  ASSERT_EQ(RunStudy(study, "out", {"--keep-codes"}).exit_code, 0);
+  std::filesystem::path codes;
+  for (const auto& item : std::filesystem::directory_iterator(folder_ / "out" / "artifacts")) codes = item.path();
+  const std::string digest = codes.stem().string();
+  const std::string record = In("out/records/" + digest.substr(0, 2) + "/" + digest + ".json");
+  const ProgramEnd end = Export(record, "dense", "dense", {"--model", In("tiny")});
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(end.out, HasSubstr("tiny rtn"));
+  ExpectValues(LoadQuantized(codes).model, "dense");
+  // By the beginning of its name; by the record of a task of that trial.
+  const std::vector<std::string> of_out = {"--model", In("tiny"), "--results", In("out")};
+  EXPECT_EQ(Export(digest.substr(0, 8), "dense", "short", of_out).exit_code, 0);
+  int written = 0;
+  for (const auto& item : std::filesystem::recursive_directory_iterator(folder_ / "out" / "records")) {
+    if (item.path().extension() != ".json" || item.path().stem() == digest) continue;
+    const ProgramEnd of_task =
+        Export(item.path().string(), "dense", "task-" + item.path().stem().string(), {"--model", In("tiny")});
+    written += of_task.exit_code == 0;
+    if (of_task.exit_code == 0) continue;
+    EXPECT_THAT(of_task.err, HasSubstr("is of the unquantized model 'tiny none'. Export the model itself."));
+  }
+  EXPECT_EQ(written, 1);
+  EXPECT_THAT(Export("ffffffff", "dense", "two", of_out).err, HasSubstr("ffffffff: no records of " + In("out")));
+  EXPECT_THAT(Export(digest, "dense", "two", {"--model", In("tiny")}).err, HasSubstr("with --results."));
+  WriteTinyCheckpoint(folder_ / "other", {.hidden = 32, .blocks = 2, .seed = 9});
+  EXPECT_THAT(Export(record, "dense", "two", {"--model", In("other")}).err,
+              HasSubstr("Name the checkpoint that was quantized."));
+  // A run without the flag drops them.
+  ASSERT_EQ(RunStudy(study, "out").exit_code, 0);
+  EXPECT_THAT(Export(record, "dense", "two", {"--model", In("tiny")}).err,
+              AllOf(HasSubstr("are no longer in " + In("out/artifacts") + ": a run drops them"), HasSubstr("--keep-codes")));
+}
+
 }  // namespace
 }  // namespace bitlaw

@@ -142,7 +142,7 @@ class Launcher {
         }
         quantized = HasQuantization(trial, *content, done > 0 ? &faults : nullptr);
         for (const std::string& fault : faults) Event("warning: " + fault + " It is done again.");
-        if (done == tasks && quantized && trial.quantizer != "none") {
+        if (done == tasks && quantized && trial.quantizer != "none" && !options_.keep_codes) {
           std::error_code ignored;  // A kill after the last record leaves the codes behind.
           std::filesystem::remove(ArtifactPath(store_, *content), ignored);
         }

@@ -23,6 +23,7 @@ struct BITLAW_EXPORT LaunchOptions {
   /// `devices`, in turn, are added.
   std::vector<std::string> worker_command;
   std::vector<std::string> devices = {"cpu"};
+  bool keep_codes = false;                  ///< Leave <output>/artifacts alone; workers are told so by their command.
   const OutputLock* lock = nullptr;         ///< Of the output; asked now and then whether it is still held.
   /// Trials to do; empty: those of the plan. Indices into Plan::trials.
   std::vector<size_t> trials;

@@ -74,7 +74,7 @@ class TrialRun {
       for (const size_t task : missing) Score(task);
     }
     std::error_code ignored;
-    fs::remove(artifact, ignored);
+    if (!setting_.keep_codes) fs::remove(artifact, ignored);
   }
 
  private:

@@ -27,6 +27,7 @@ struct BITLAW_EXPORT TrialSetting {
   std::string device;  ///< "cuda:1": the one of the kind Trial::compute.device that computes.
   int threads = 1;
   KeptStatistics* kept = nullptr;  ///< Of a worker, from trial to trial; null: none are kept.
+  bool keep_codes = false;         ///< Leave the artifact where it is once all tasks are recorded.
 };
 
 /// Does what is not yet recorded of one trial: open the model, quantize it or load the codes that an earlier try left in

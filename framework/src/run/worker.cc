@@ -124,7 +124,8 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
       const std::string& kind = order.trial.compute.device;
       const std::string& device = options.device.empty() ? kind : options.device;
       // On a device statistics stay there, whose memory is for the models.
-      const TrialSetting setting{work.evaluate, device, threads, device == "cpu" ? &kept : nullptr};
+      const TrialSetting setting{work.evaluate, device, threads, device == "cpu" ? &kept : nullptr,
+                                 options.keep_codes};
       RunTrial(contents, order.trial, setting, store, cache, code, state, tell);
     } catch (const Error& error) {
       end = Failure(std::string(Name(error.kind())), error.what());

@@ -13,6 +13,7 @@ struct BITLAW_EXPORT WorkerOptions {
   std::filesystem::path output;
   int threads = 0;  ///< As libtorch uses them; 0: every core that the process may use.
   std::string device;  ///< "cuda:1": the one of its kind that this worker computes on; "": the kind's first.
+  bool keep_codes = false;  ///< TrialSetting::keep_codes.
   int in = 0;       ///< Descriptor: one TrialOrder a line.
   int out = 1;      ///< Descriptor: worker_message.h.
 };

@@ -155,7 +155,8 @@ Value Scheme::Json(const Value& targets) const {
   }
   if (is_scattered) weights.Set("actorder", "group");
   const Value input_args = inputs ? InputsJson(*inputs) : Value();
-  return Value::Map{{"targets", targets}, {"weights", weights}, {"input_activations", input_args}, {"format", format()}};
+  return Value::Map{
+      {"targets", targets}, {"weights", weights}, {"input_activations", input_args}, {"format", format()}};
 }
 
 }  // namespace bitlaw

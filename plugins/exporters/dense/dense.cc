@@ -2,8 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
+
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/checkpoint/mapped_tensor.h"
 #include "bitlaw/sdk/checkpoint/stored_layers.h"
 #include "bitlaw/sdk/checkpoint/tensor_to_write.h"
 
@@ -20,6 +23,36 @@ at::ScalarType WeightDtype(const std::string& name) {
 at::Tensor PlainWeight(const QuantizedLinear& linear) {
   const at::Tensor weight = linear.Dequantize();  // [C_out, C_in]
   return linear.input_scale.defined() ? weight / linear.input_scale : weight;
+}
+
+std::optional<at::ScalarType> StoredDtype(const std::string& name) {
+  if (name == "F64") return at::kDouble;
+  if (name == "F32") return at::kFloat;
+  if (name == "F16") return at::kHalf;
+  if (name == "BF16") return at::kBFloat16;
+  return std::nullopt;
+}
+
+// Of a model of which nothing is quantized.
+void ConvertMatrices(at::ScalarType dtype, HfExport& out) {
+  if (out.config().Find("quantization_config") != nullptr) {
+    throw Error(ErrorKind::kUnsupported, "exporter 'dense': " + out.from().path().string() +
+                                             ": its weights are quantized by another program, which stores them under "
+                                             "other names. Load it with transformers and dequantize: true, then save it again.");
+  }
+  const auto convert = [&](const std::string& name, const HfFolder::Tensor& tensor) {
+    const SafetensorsEntry& entry = tensor.entry;
+    const std::optional<at::ScalarType> stored = StoredDtype(entry.dtype);
+    if (entry.shape.size() != 2 || !stored) return;
+    out.Replace(name, {WriteLater(name.substr(name.rfind('.') + 1), dtype, entry.shape,
+                                  [file = tensor.file, &entry, type = *stored] {
+                                    return MappedTensor(file, entry.offset_bytes, entry.shape, type, type);
+                                  })});
+  };
+  for (const auto& [name, tensor] : out.from().tensors()) {
+    if (tensor.projections.empty()) convert(name, tensor);
+  }
+  for (const auto& [name, tensor] : out.from().fused_projections()) convert(name, tensor);
 }
 
 }  // namespace
@@ -41,7 +74,10 @@ DenseExporter::DenseExporter(const Options& options)
     : dtype_(options.String("dtype")), weights_only_(options.Bool("weights_only")) {}
 
 std::string DenseExporter::ExplainUnsupported(const ExportModel& model) const {
-  if (model.layers.empty()) return "no weight is quantized, so that the checkpoint itself is what would be written.";
+  if (model.layers.empty() && dtype_ == "stored") {
+    return "no weight is quantized, so that the checkpoint itself is what would be written. Set dtype for its matrices "
+           "in another.";
+  }
   if (weights_only_) return "";
   for (const ExportLayer& layer : model.layers) {
     if (layer.linear.activation) {
@@ -59,6 +95,7 @@ std::string DenseExporter::ExplainUnsupported(const ExportModel& model) const {
 void DenseExporter::Export(const std::filesystem::path& checkpoint, const ExportModel& model,
                            const std::filesystem::path& folder) const {
   HfExport out = BeginHfExport(*this, "dense", checkpoint, model);
+  if (model.layers.empty()) ConvertMatrices(WeightDtype(dtype_), out);
   const StoredLayers stored_layers(out.from(), model);
   for (const auto& [shape, linear] : stored_layers.layers()) {
     const std::string name = shape.name + ".weight";

@@ -50,10 +50,11 @@ at::Tensor OfBlocks(const QuantizedLinear& q, const at::Tensor& of_groups, const
   return rows.index_select(1, GroupsOfBlocks(q)).contiguous();
 }
 
-// One block from its 32 codes, each in a byte. Of four bits element j < 16 is the low half of byte j, element j + 16 the
-// high one; the fifth bit of element j is bit j of a word before them.
+// One block from its 32 codes, each in a byte. Of four bits element j < 16 is the low half of byte j, element j + 16
+// the high one; the fifth bit of element j is bit j of a word before them.
 void PutNibbles(const uint8_t* codes, char* out) {
-  for (int64_t j = 0; j < kBlock / 2; ++j) out[j] = static_cast<char>((codes[j] & 15) | (codes[j + kBlock / 2] & 15) << 4);
+  constexpr int64_t kHalf = kBlock / 2;
+  for (int64_t j = 0; j < kHalf; ++j) out[j] = static_cast<char>((codes[j] & 15) | (codes[j + kHalf] & 15) << 4);
 }
 
 void PutFifthBits(const uint8_t* codes, char* out) {
@@ -91,10 +92,12 @@ std::string ExplainNoBlocks(const QuantizedLinear& q) {
   if (q.levels.defined()) {
     return IsMxfp4(q) ? "" : "no type of GGUF has its grid's levels. Use grid uniform or mxfp4, or exporter dense.";
   }
-  if (q.has_real_zeros()) return "its zero points are real numbers, which no type of GGUF says exactly. Use exporter dense.";
+  if (q.has_real_zeros()) {
+    return "its zero points are real numbers, which no type of GGUF says exactly. Use exporter dense.";
+  }
   if (IntegerType(q) == 0) {
-    return fmt::format("its codes have {} bits and a zero point, which types of GGUF have up to 5. Quantize with symmetric: "
-                       "true (Q8_0).",
+    return fmt::format("its codes have {} bits and a zero point, which types of GGUF have up to 5. Quantize with "
+                       "symmetric: true (Q8_0).",
                        q.bits);
   }
   if (q.scale_dtype != "float16") {
@@ -105,8 +108,8 @@ std::string ExplainNoBlocks(const QuantizedLinear& q) {
     return has_middle ? "" : "it is symmetric around another code than the middle one, which no type of GGUF says.";
   }
   if (!IsFloat16(Offsets(q))) {
-    return fmt::format("a scale times its zero point is no float16 number, as {} stores it, so that the file would be another "
-                       "model. Quantize with scale_dtype: float16_short, or symmetric: true.",
+    return fmt::format("a scale times its zero point is no float16 number, as {} stores it, so that the file would be "
+                       "another model. Quantize with scale_dtype: float16_short, or symmetric: true.",
                        FindGgmlType(IntegerType(q))->name);
   }
   return "";

@@ -12,7 +12,7 @@ namespace bitlaw {
 /// Why no type of GGUF says what the layer's codes say, to the bit. Empty exactly when one does:
 ///
 ///   Q4_0, Q5_0, Q8_0   d (q - 8), d (q - 16), d q   symmetric integers of up to 4, 5, 8 bits
-///   Q4_1, Q5_1         d q + m                      others of up to 4, 5 bits, where m = -scale zero is a float16 number
+///   Q4_1, Q5_1         d q + m                      others of up to 4, 5 bits whose -scale zero is a float16 number
 ///   MXFP4              2^e f[q]                     grid mxfp4
 ///
 /// Blocks have 32 columns, which must share a group; a group may have several.

@@ -48,7 +48,8 @@ GgufTensorToWrite Plain(std::string name, at::ScalarType dtype, std::vector<int6
           [dtype, values = std::move(values)] { return BytesOf(values().to(dtype)); }};
 }
 
-// The rows of queries or keys as these files have them: row 2 j + s of a head is its row s D / 2 + j. Undefined: as they are.
+// The rows of queries or keys as these files have them: row 2 j + s of a head is its row s D / 2 + j. Undefined: as they
+// are.
 at::Tensor RowOrder(const std::string& name, const std::string& architecture, int64_t heads, int64_t kv_heads,
                     int64_t head_dim) {
   const bool is_q = name.find(".self_attn.q_proj.") != std::string::npos;
@@ -71,7 +72,8 @@ class Replaced {
   }
 
   // The tensor to write in place of `name`, nullopt where it stays. Each is asked for once.
-  std::optional<GgufTensorToWrite> Take(const std::string& name, const std::string& gguf_name, const at::Tensor& order) {
+  std::optional<GgufTensorToWrite> Take(const std::string& name, const std::string& gguf_name,
+                                        const at::Tensor& order) {
     if (const auto layer = layers_.find(name); layer != layers_.end()) {
       const QuantizedLinear& linear = *layer->second;
       layers_.erase(layer);
@@ -87,8 +89,8 @@ class Replaced {
   }
 
   void CheckEmpty(const std::string& where) const {
-    const std::string missing = !layers_.empty() ? layers_.begin()->first : !others_.empty() ? others_.begin()->first : "";
-    if (missing.empty()) return;
+    if (layers_.empty() && others_.empty()) return;
+    const std::string& missing = layers_.empty() ? others_.begin()->first : layers_.begin()->first;
     Unsupported(where + ": holds no tensor of its own for '" + missing +
                 "': the model is another one, or keeps it in one matrix with others.");
   }
@@ -111,7 +113,8 @@ uint32_t FileType(const std::vector<GgufTensorToWrite>& tensors) {
   std::pair<double, uint32_t> most{0, kF32};
   for (const auto& [type, size] : sizes) {
     // Of a model that is quantized in part the type of that part.
-    const double weight = kFileTypes.count(type) == 0 ? 0 : type == kF32 || type == kF16 || type == kBF16 ? size * 1e-12 : size;
+    const bool is_plain = type == kF32 || type == kF16 || type == kBF16;
+    const double weight = kFileTypes.count(type) == 0 ? 0 : is_plain ? size * 1e-12 : size;
     if (weight > most.first) most = {weight, type};
   }
   return kFileTypes.at(most.second);
@@ -190,7 +193,8 @@ OptionSchema GgufExporter::Schema() {
       .Doc("Dtype of matrices that are not quantized, of a Hugging Face folder: that of the checkpoint's, or another.");
   schema.Bool("weights_only")
       .Default(false)
-      .Doc("Write the weights of a model whose inputs, keys or values are rounded as well, which the format cannot say.");
+      .Doc("Write the weights of a model whose inputs, keys or values are rounded as well, which the format cannot "
+           "say.");
   return schema;
 }
 

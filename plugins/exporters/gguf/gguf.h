@@ -15,8 +15,8 @@ class GgufExporter : public Exporter {
   explicit GgufExporter(const Options& options);
 
   std::string ExplainUnsupported(const ExportModel& model) const override;
-  /// Writes `folder`/<name of the model>.gguf. Error(kUnsupported) also for a checkpoint of an architecture or tokenizer
-  /// that the format, or llama.cpp, does not have.
+  /// Writes `folder`/<name of the model>.gguf. Error(kUnsupported) also for a checkpoint of an architecture or
+  /// tokenizer that the format, or llama.cpp, does not have.
   void Export(const std::filesystem::path& checkpoint, const ExportModel& model,
               const std::filesystem::path& folder) const override;
 

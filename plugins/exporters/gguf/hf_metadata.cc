@@ -69,8 +69,8 @@ class Keys {
   const Value& Get(const char* key) const {
     const Value* found = Find(key);
     if (found == nullptr) {
-      Unsupported(std::string("'") + key + "' is missing, and what is left out is not guessed. Save the model again with "
-                  "transformers, which writes every key.");
+      Unsupported(std::string("'") + key + "' is missing, and what is left out is not guessed. Save the model again "
+                  "with transformers, which writes every key.");
     }
     return *found;
   }
@@ -91,13 +91,15 @@ const Class& ClassOf(const Keys& config) {
                      ". Use exporter dense and convert_hf_to_gguf.py of llama.cpp.");
 }
 
-// llama.cpp computes no window and no other activation for these architectures, and fixes which blocks of SmolLM3 rotate.
+// llama.cpp computes no window and no other activation for these architectures, and fixes which blocks of SmolLM3
+// rotate.
 void RefuseOtherMath(const Keys& config, const Class& of, int64_t blocks) {
   const bool has_switch = of.architecture != std::string("llama");
   const Value* window = config.Find("sliding_window");
   if (std::string(of.name) == "MistralForCausalLM" ? window != nullptr
                                                    : has_switch && config.IsTrue("use_sliding_window")) {
-    config.Unsupported("it has a sliding window, which llama.cpp does not compute for '" + std::string(of.architecture) + "'.");
+    config.Unsupported("it has a sliding window, which llama.cpp does not compute for '" +
+                       std::string(of.architecture) + "'.");
   }
   const Value* activation = config.Find("hidden_act");
   if (activation != nullptr && !(*activation == Value("silu"))) {
@@ -177,7 +179,8 @@ SpecialTokenIds SpecialIds(const fs::path& folder) {
       std::vector<int32_t> found;
       if (value == nullptr) return found;
       for (const Value& one : value->is_list() ? value->AsList() : Value::List{*value}) {
-        if (one.is_int() && one.AsInt() >= 0 && one.AsInt() <= INT32_MAX) found.push_back(static_cast<int32_t>(one.AsInt()));
+        const bool is_id = one.is_int() && one.AsInt() >= 0 && one.AsInt() <= INT32_MAX;
+        if (is_id) found.push_back(static_cast<int32_t>(one.AsInt()));
       }
       return found;
     };
@@ -231,8 +234,8 @@ void DescribeTokenizer(const HfFolder& folder, int64_t vocab_size, GgufWriter& o
   const fs::path file = folder.path() / "tokenizer.json";
   if (!fs::is_regular_file(file)) {
     throw Error(ErrorKind::kUnsupported,
-                "exporter 'gguf': " + folder.path().string() + ": holds no tokenizer.json, and the format holds the tokenizer. "
-                "Save the fast one (save_pretrained of transformers does).");
+                "exporter 'gguf': " + folder.path().string() + ": holds no tokenizer.json, and the format holds the "
+                "tokenizer. Save the fast one (save_pretrained of transformers does).");
   }
   const GgufTokenizer tokenizer = ByteLevelBpe::FromTokenizerJson(file, SpecialIds(folder.path()))->ForGguf(vocab_size);
   const std::string prefix = "tokenizer.ggml.";

@@ -17,8 +17,8 @@ struct HfShape {
   std::vector<float> rotary_divisors{};  ///< [head_dim / 2], of rope_freqs.weight; empty: there is none.
 };
 
-/// Puts what config.json says into the metadata of `out`, as convert_hf_to_gguf.py of llama.cpp does. Nothing is guessed:
-/// Error(kUnsupported) for an architecture, window, activation or rotary scaling that is not written here, and for keys
+/// Puts what config.json says into the metadata of `out`, as convert_hf_to_gguf.py of llama.cpp does. Nothing is
+/// guessed: Error(kUnsupported) for an architecture, window, activation or rotary scaling that is not written here, and for keys
 /// that are missing where the format needs them.
 HfShape DescribeModel(const HfFolder& folder, const std::string& name, GgufWriter& out);
 

@@ -22,7 +22,8 @@ std::string NormName(std::string_view stem, std::string_view architecture) {
   if (stem == "input_layernorm") return "attn_norm";
   if (stem == "pre_feedforward_layernorm") return "ffn_norm";
   if (stem == "post_feedforward_layernorm") return "post_ffw_norm";
-  if (stem == "post_attention_layernorm") return is_gemma || architecture == "olmo2" ? "post_attention_norm" : "ffn_norm";
+  const bool is_after = is_gemma || architecture == "olmo2";
+  if (stem == "post_attention_layernorm") return is_after ? "post_attention_norm" : "ffn_norm";
   return "";
 }
 

@@ -51,6 +51,32 @@ void CheckLayers(const Source& source, const std::string& origin) {
                           source.checkpoint.string()));
 }
 
+std::unique_ptr<ModelBackend> BackendOf(const PluginHost& host, const fs::path& checkpoint, const std::string& wanted) {
+  const std::string backend = BackendFor(host, checkpoint, wanted);
+  const Options defaults = host.Find(ComponentKind::kModel, backend).schema.Resolve(Value(), "model '" + backend + "'");
+  return host.MakeModelBackend(backend, defaults);
+}
+
+void RefuseTrial(const ExportArguments& arguments, const std::string& what_it_is) {
+  if (arguments.trial.empty()) return;
+  throw Error(ErrorKind::kSpec,
+              "--trial " + arguments.trial + ": " + arguments.what + " is " + what_it_is + ". Leave --trial out.");
+}
+
+// A checkpoint of which nothing is quantized.
+Source FromModel(const PluginHost& host, const ExportArguments& arguments) {
+  RefuseTrial(arguments, "a model");
+  if (!arguments.model.empty()) {
+    throw Error(ErrorKind::kSpec,
+                "--model " + arguments.model + ": " + arguments.what + " is a model itself. Name one.");
+  }
+  Source source;
+  source.checkpoint = arguments.what;
+  source.summary = BackendOf(host, source.checkpoint, arguments.backend)->Inspect(source.checkpoint);
+  source.title = source.summary.name;
+  return source;
+}
+
 // Codes that `bitlaw quantize --output` wrote.
 Source FromFile(const PluginHost& host, const ExportArguments& arguments) {
   if (arguments.model.empty()) {
@@ -58,20 +84,97 @@ Source FromFile(const PluginHost& host, const ExportArguments& arguments) {
                                       ": a file of codes holds no embeddings and no tokenizer. Name the checkpoint "
                                       "that was quantized with --model.");
   }
-  if (!arguments.trial.empty()) {
-    throw Error(ErrorKind::kSpec, "--trial " + arguments.trial + ": " + arguments.what +
-                                      " is a file of codes, of one model. Leave "
-                                      "--trial out.");
-  }
+  RefuseTrial(arguments, "a file of codes, of one model");
   Source source;
   QuantizedFile file = LoadQuantized(arguments.what);
   source.checkpoint = arguments.model;
-  const std::string backend = BackendFor(host, source.checkpoint, arguments.backend);
-  const Options defaults = host.Find(ComponentKind::kModel, backend).schema.Resolve(Value(), "model '" + backend + "'");
-  source.summary = host.MakeModelBackend(backend, defaults)->Inspect(source.checkpoint);
+  source.summary = BackendOf(host, source.checkpoint, arguments.backend)->Inspect(source.checkpoint);
   source.quantized = std::move(file.model);
   source.title = source.summary.name;
   CheckLayers(source, arguments.what);
+  return source;
+}
+
+bool IsDigestStart(const std::string& text) {
+  return text.size() >= 6 && text.size() <= 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+// The record's file: as it is named, or by the beginning of its digest in the folder of --results.
+fs::path RecordFile(const ExportArguments& arguments) {
+  if (fs::is_regular_file(arguments.what)) return fs::absolute(arguments.what).lexically_normal();
+  if (arguments.results.empty()) {
+    throw Error(ErrorKind::kSpec, arguments.what +
+                                      ": there is no such file. If a record is meant, name the output folder of its "
+                                      "study with --results.");
+  }
+  const fs::path folder = fs::path(arguments.results) / "records" / arguments.what.substr(0, 2);
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (const auto& item : fs::directory_iterator(folder, error)) {
+    const std::string name = item.path().filename().string();
+    if (name.starts_with(arguments.what) && item.path().extension() == ".json") found.push_back(item.path());
+  }
+  if (found.size() == 1) return fs::absolute(found.front()).lexically_normal();
+  throw Error(ErrorKind::kSpec,
+              fmt::format("{}: {} records of {} have names that begin so. Name one.", arguments.what,
+                          found.empty() ? std::string("no") : std::to_string(found.size()), arguments.results));
+}
+
+// The quantization that a record is of: its own, or its task's trial's.
+QuantizationRecord FindQuantizationOf(const RecordStore& store, const fs::path& file) {
+  const std::string digest = file.stem().string();
+  std::vector<std::string> task_faults, faults;
+  std::string quantization = digest;
+  if (const auto task = store.FindTask(digest, task_faults)) {
+    if (!task->quantization) {
+      throw Error(ErrorKind::kSpec, file.string() + ": is of the unquantized model '" + task->trial.label +
+                                        "'. Export the model itself.");
+    }
+    quantization = task->quantization->record;
+  }
+  auto record = store.FindQuantization(quantization, faults);
+  if (record) return std::move(*record);
+  throw Error(ErrorKind::kIo, faults.empty() ? file.string() + ": no quantization has its record in " +
+                                                   store.output().string() + "."
+                                             : faults.front());
+}
+
+// A record of a study, whose codes are still there.
+Source FromRecord(const PluginHost& host, const ExportArguments& arguments) {
+  RefuseTrial(arguments, "a record, of one trial");
+  const fs::path file = RecordFile(arguments);
+  const RecordStore store(file.parent_path().parent_path().parent_path());
+  const QuantizationRecord record = FindQuantizationOf(store, file);
+  const fs::path codes = store.output() / "artifacts" / (RecordDigest(record.key) + ".safetensors");
+  if (!fs::exists(codes)) {
+    throw Error(ErrorKind::kIo,
+                fmt::format("{}: the codes of '{}' are no longer in {}: a run drops them once all tasks of the trial are "
+                            "scored. Make them again with bitlaw export STUDY.yaml --trial {} --results {}, or run such a "
+                            "study with --keep-codes.",
+                            file.string(), record.trial.label, codes.parent_path().string(), record.trial.id,
+                            store.output().string()));
+  }
+  ExportArguments of_file = arguments;
+  of_file.what = codes.string();
+  Source source = FromFile(host, of_file);
+  if (source.quantized.codes_digest != record.quantization.codes_digest) {
+    throw Error(ErrorKind::kIo,
+                fmt::format("{}: its codes have SHA-256 {}, and the record says {}. They belong to another run.",
+                            codes.string(), ShortDigest(source.quantized.codes_digest),
+                            ShortDigest(record.quantization.codes_digest)));
+  }
+  DigestCache cache = CacheOf(store.output());
+  const std::string weights =
+      cache.Files(BackendOf(host, source.checkpoint, arguments.backend)->Files(source.checkpoint));
+  const Value* recorded = record.key.Find("weights_digest");
+  if (recorded == nullptr || !(*recorded == Value(weights))) {
+    throw Error(ErrorKind::kSpec,
+                fmt::format("--model {}: its files have SHA-256 {}, and those that were quantized have {}. Name the "
+                            "checkpoint that was quantized.",
+                            arguments.model, ShortDigest(weights),
+                            recorded == nullptr ? "another" : ShortDigest(recorded->AsString())));
+  }
+  source.title = record.trial.label;
   return source;
 }
 
@@ -161,6 +264,17 @@ void ExportInto(const Exporter& exporter, const Source& source, const ExportMode
   if (error) throw Error(ErrorKind::kIo, output.string() + ": cannot be made: " + error.message() + ".");
 }
 
+Source Read(Session& session, const ExportArguments& arguments) {
+  const PluginHost& host = session.plugins();
+  const fs::path what = arguments.what;
+  if (what.extension() == ".yaml" || what.extension() == ".yml") return FromStudy(session, arguments);
+  const bool is_digest = !fs::exists(what) && IsDigestStart(arguments.what);
+  if (what.extension() == ".json" || is_digest) return FromRecord(host, arguments);
+  const bool may_be_codes = !arguments.model.empty() || what.extension() == ".safetensors";
+  if (fs::is_directory(what) || !may_be_codes) return FromModel(host, arguments);
+  return FromFile(host, arguments);
+}
+
 int Export(Session& session, const ExportArguments& arguments) {
   SetTorchThreads(arguments.threads);
   const PluginHost& host = session.plugins();
@@ -168,9 +282,7 @@ int Export(Session& session, const ExportArguments& arguments) {
   const auto exporter = host.MakeExporter(component.info.name,
                                           component.schema.Resolve(OptionsFromArguments(arguments.options, "--option"),
                                                                    "exporter '" + component.info.name + "'"));
-  const bool is_study =
-      fs::path(arguments.what).extension() == ".yaml" || fs::path(arguments.what).extension() == ".yml";
-  const Source source = is_study ? FromStudy(session, arguments) : FromFile(host, arguments);
+  const Source source = Read(session, arguments);
   std::vector<ExportLayer> layers;
   for (const QuantizedLayer& layer : source.quantized.layers) layers.push_back({layer.shape, layer.linear});
   std::vector<ExportWeight> others;
@@ -185,8 +297,9 @@ int Export(Session& session, const ExportArguments& arguments) {
     throw Error(ErrorKind::kUnsupported, fmt::format("exporter '{}': {}", component.info.name, why));
   }
   ExportInto(*exporter, source, model, arguments.output);
-  fmt::print("{}: {} layers, codes {}, written as {} to {}\n", source.title, layers.size(),
-             ShortDigest(source.quantized.codes_digest), component.info.name, arguments.output);
+  const std::string codes = layers.empty() ? "" : ", codes " + ShortDigest(source.quantized.codes_digest);
+  fmt::print("{}: {} layers{}, written as {} to {}\n", source.title, layers.size(), codes, component.info.name,
+             arguments.output);
   return 0;
 }
 
@@ -194,19 +307,24 @@ int Export(Session& session, const ExportArguments& arguments) {
 
 void AddExportVerb(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<ExportArguments>();
-  CLI::App* verb = app.add_subcommand("export", "Write a quantized model as a checkpoint that other programs open");
+  CLI::App* verb =
+      app.add_subcommand("export", "Write a model, as a rule a quantized one, as a checkpoint that other programs open");
   verb->add_option(
           "what", arguments->what,
-          "A file of codes that `bitlaw quantize --output` wrote, or a study (.yaml), one of whose trials is meant")
+          "A study (.yaml), one of whose trials is meant; a file of codes that `bitlaw quantize --output` wrote; a record "
+          "(.json, or the beginning of its name with --results) whose codes were kept; or a model, which is written as it "
+          "is")
       ->required();
   verb->add_option("--format", arguments->format, "Exporter: `bitlaw plugins list` names them")->required();
   verb->add_option("--output", arguments->output, "Folder that is made")->required();
   verb->add_option("--option", arguments->options, "KEY=VALUE of the exporter; repeatable")->allow_extra_args(false);
-  verb->add_option("--model", arguments->model, "With a file of codes: the checkpoint that was quantized");
+  verb->add_option("--model", arguments->model, "With a file of codes or a record: the checkpoint that was quantized");
   verb->add_option("--backend", arguments->backend, "Model backend, if several know the format");
   verb->add_option("--trial", arguments->trial,
                    "With a study: the start of a trial's id or a part of its label, * and ? allowed");
-  verb->add_option("--results", arguments->results, "With a study: its output folder, if another than it says");
+  verb->add_option("--results", arguments->results,
+                   "With a study: its output folder, if another than it says; with the beginning of a record's name: the "
+                   "folder that it is in");
   verb->add_option("--device", arguments->device, "With a study: cpu, cuda, cuda:1: where the trial is quantized again")
       ->capture_default_str();
   verb->add_option("--threads", arguments->threads, "0: every core this process may use")->check(CLI::Range(0, 1024));

@@ -30,7 +30,7 @@ struct RunVerb {
   fs::path output;
   int workers = 0, threads = 0;
   double trial_timeout_s = 0;
-  bool no_fit = false, dry_run = false, quiet = false;
+  bool no_fit = false, dry_run = false, quiet = false, keep_codes = false;
 };
 
 std::vector<std::string> WorkerCommand(const Session& session, const fs::path& output, int threads) {
@@ -85,6 +85,8 @@ int Run(Session& session, const RunVerb& given) {
   options.devices.clear();
   for (const DeviceSpec& device : study.devices) options.devices.push_back(device.name);
   options.worker_command = WorkerCommand(session, output, std::max(1, machine.threads / options.workers));
+  options.keep_codes = given.keep_codes;
+  if (given.keep_codes) options.worker_command.push_back("--keep-codes");
   LaunchResult result;
   {
     ProgressDisplay display(stderr, given.quiet);
@@ -135,6 +137,9 @@ void AddRunVerb(CLI::App& app, Session& session) {
   verb->add_option("--only", given->only, "Trials whose id begins with this or whose label holds it (* and ? allowed)");
   verb->add_option("--trial-timeout", given->trial_timeout_s, "Seconds after which a trial has failed; 0: never")
       ->check(CLI::NonNegativeNumber);
+  verb->add_flag("--keep-codes", given->keep_codes,
+                 "Keep the codes of each trial that is quantized now in <output>/artifacts, for `bitlaw export`; a run "
+                 "without it drops them");
   verb->add_flag("--no-fit", given->no_fit, "Stop once everything is recorded");
   verb->add_flag("--dry-run", given->dry_run, "Say what would be done");
   verb->add_flag("--quiet", given->quiet, "No progress, only the summary");

@@ -12,6 +12,7 @@ void AddWorkerVerb(CLI::App& app, Session& session) {
   verb->add_option("--output", given->output)->required();
   verb->add_option("--threads", given->threads);
   verb->add_option("--device", given->device);
+  verb->add_flag("--keep-codes", given->keep_codes);
   verb->callback([&session, given] {
     session.action = [&session, given] {
       // Standard output is the launcher's; what a library prints belongs on stderr.

@@ -28,7 +28,8 @@ uint64_t SizeBytes(const GgufTensorToWrite& tensor) {
   uint64_t elements = 1;
   for (const int64_t size : tensor.shape) elements *= static_cast<uint64_t>(size);
   if (tensor.shape.empty() || static_cast<uint64_t>(tensor.shape.back()) % tensor.type->block_elements != 0) {
-    throw InternalError(fmt::format("tensor '{}' has rows that are no whole blocks of {}", tensor.name, tensor.type->name));
+    throw InternalError(
+        fmt::format("tensor '{}' has rows that are no whole blocks of {}", tensor.name, tensor.type->name));
   }
   return elements / tensor.type->block_elements * tensor.type->block_bytes;
 }
@@ -78,7 +79,9 @@ void GgufWriter::Write(const std::filesystem::path& file) const {
   for (const GgufTensorToWrite& tensor : tensors_) {
     if (!names.insert(tensor.name).second) throw InternalError("tensor '" + tensor.name + "' would be written twice");
     header += Text(tensor.name) + Raw(static_cast<uint32_t>(tensor.shape.size()));
-    for (auto size = tensor.shape.rbegin(); size != tensor.shape.rend(); ++size) header += Raw(static_cast<uint64_t>(*size));
+    for (auto size = tensor.shape.rbegin(); size != tensor.shape.rend(); ++size) {
+      header += Raw(static_cast<uint64_t>(*size));
+    }
     header += Raw(tensor.type->id) + Raw(offset);
     offset += RoundedUp(SizeBytes(tensor), alignment_);
   }
