@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <vector>
+
+#include "bitlaw/base/error.h"
 #include "bitlaw/sdk/grids/grid_options.h"
 #include "bitlaw/sdk/grids/mx_grid.h"
 
@@ -15,13 +18,21 @@ OptionSchema Fp8Grid::Schema() {
       .Doc("What shares a scale: group: a group of group_size (a row where that is 'row'); tensor: the whole layer, with "
            "group_size: row.");
   AddScaleDtypeOption(schema, "float32");
+  AddRangeSearchOptions(schema);
   return schema;
 }
 
 Fp8Grid::Rule Fp8Grid::RuleFrom(const Options& options) {
-  return {.format = options.String("format") == "e5m2" ? FloatFormat::kE5M2 : FloatFormat::kE4M3,
-          .scale_dtype = ScaleDtypeFrom(options),
-          .one_scale = options.String("scale") == "tensor"};
+  const Rule rule{.format = options.String("format") == "e5m2" ? FloatFormat::kE5M2 : FloatFormat::kE4M3,
+                  .scale_dtype = ScaleDtypeFrom(options),
+                  .one_scale = options.String("scale") == "tensor",
+                  .search = RangeSearchFrom(options)};
+  if (rule.one_scale && rule.search.is_on) {
+    throw Error(ErrorKind::kUnsupported,
+                "mse searches the range of each group, and scale: tensor gives all of them one. Leave mse out, or set "
+                "scale: group.");
+  }
+  return rule;
 }
 
 std::string Fp8Grid::ExplainGroupSize(int64_t group_size) const {
@@ -41,13 +52,21 @@ std::shared_ptr<const WeightGrid> Fp8Grid::ForTensor(const at::Tensor& weight) c
 
 void Fp8Grid::FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
                          float* zeros) const {
+  const std::vector<float> bounds = rule_.search.is_on ? bitlaw::BoundsOf(*this) : std::vector<float>();
   for (int64_t r = 0; r < rows; ++r) {
-    scales[r] = tensor_scale_ != 0 ? tensor_scale_ : ScaleOf(LargestMagnitude(weights + r * row_stride, columns));
+    const float* w = weights + r * row_stride;
+    const float largest = tensor_scale_ != 0 ? 0 : LargestMagnitude(w, columns);
+    scales[r] = tensor_scale_ != 0 ? tensor_scale_ : ScaleOf(largest);
+    if (rule_.search.is_on && largest > 0) {
+      scales[r] = LeastErrorScale(rule_.search, levels(), bounds, w, columns, largest,
+                                  [this](float cut) { return ScaleOf(cut); });
+    }
     zeros[r] = 0;
   }
 }
 
 bool Fp8Grid::FindGroupsOnDevice(const at::Tensor& weights, at::Tensor& scales, at::Tensor& zeros) const {
+  if (rule_.search.is_on) return false;
   zeros.zero_();
   if (tensor_scale_ != 0) {
     scales.fill_(tensor_scale_);

@@ -9,6 +9,7 @@
 #include "bitlaw/api/quantizer.h"
 #include "bitlaw/sdk/grids/float_format.h"
 #include "bitlaw/sdk/grids/integer_grid.h"
+#include "bitlaw/sdk/grids/range_search.h"
 
 namespace bitlaw {
 
@@ -16,6 +17,8 @@ namespace bitlaw {
 ///
 ///   w ~ scale * level(code),   scale = max |w| / largest level        rounded to scale_dtype
 ///   levels: E4M3 (448) or E5M2 (57344); code: the nearest level, halfway to the even one, cut off at the largest
+///
+/// With a range search max |w| is times the p that errs least (range_search.h).
 ///
 /// Errors   none; a group of zeros has the scale 1.
 /// Source   OCP 8-bit Floating Point Specification (OFP8) v1.0; Micikevicius et al. 2022, arXiv:2209.05433.
@@ -25,9 +28,11 @@ class Fp8Grid final : public WeightGrid {
     FloatFormat format = FloatFormat::kE4M3;
     ScaleDtype scale_dtype = ScaleDtype::kFloat32;
     bool one_scale = false;  ///< The whole tensor has one.
+    RangeSearch search{};    ///< Of the range of a group.
   };
 
   static OptionSchema Schema();
+  /// Error(kUnsupported) for a range search with one scale a tensor.
   static Rule RuleFrom(const Options& options);
 
   /// `tensor_scale`: of the tensor whose grid this is; 0: of none yet, or a scale a group.

@@ -12,7 +12,8 @@ void RegisterMxfp4(bitlaw::Registrar& registrar) {
                                      "OCP Microscaling Formats (MX) Specification v1.0"},
                                     schema, [](const bitlaw::Options& options) {
                                       return std::make_unique<bitlaw::MxGrid>("mxfp4", bitlaw::FloatFormat::kE2M1,
-                                                                              bitlaw::MxGrid::ScaleFrom(options));
+                                                                              bitlaw::MxGrid::ScaleFrom(options),
+                                                                              bitlaw::RangeSearchFrom(options));
                                     });
 }
 

@@ -15,7 +15,8 @@ void RegisterMxfp8(bitlaw::Registrar& registrar) {
       schema, [](const bitlaw::Options& options) {
         const auto format =
             options.String("format") == "e5m2" ? bitlaw::FloatFormat::kE5M2 : bitlaw::FloatFormat::kE4M3;
-        return std::make_unique<bitlaw::MxGrid>("mxfp8", format, bitlaw::MxGrid::ScaleFrom(options));
+        return std::make_unique<bitlaw::MxGrid>("mxfp8", format, bitlaw::MxGrid::ScaleFrom(options),
+                                                bitlaw::RangeSearchFrom(options));
       });
 }
 

@@ -6,6 +6,7 @@
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/api/quantizer.h"
 #include "bitlaw/sdk/grids/integer_grid.h"
+#include "bitlaw/sdk/grids/range_search.h"
 
 namespace bitlaw {
 
@@ -14,12 +15,14 @@ namespace bitlaw {
 ///
 ///   w ~ scale * level(code),   scale = max |w|,   levels from -1 to 1
 ///
+/// With a range search max |w| is times the p that errs least (range_search.h).
+///
 /// Errors   none; a group of zeros has the scale 1.
 /// Source   Dettmers et al. 2023, arXiv:2305.14314 (QLoRA), Appendix E; the levels are those of bitsandbytes, digit by
 ///          digit.
 class Nf4Grid final : public WeightGrid {
  public:
-  explicit Nf4Grid(ScaleDtype scale_dtype) : scale_dtype_(scale_dtype) {}
+  explicit Nf4Grid(ScaleDtype scale_dtype, RangeSearch search = {}) : scale_dtype_(scale_dtype), search_(search) {}
 
   static OptionSchema Schema();
 
@@ -34,6 +37,7 @@ class Nf4Grid final : public WeightGrid {
 
  private:
   ScaleDtype scale_dtype_;
+  RangeSearch search_;
 };
 
 }  // namespace bitlaw

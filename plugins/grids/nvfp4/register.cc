@@ -6,10 +6,14 @@
 namespace {
 
 void RegisterNvfp4(bitlaw::Registrar& registrar) {
+  bitlaw::OptionSchema schema;
+  bitlaw::AddRangeSearchOptions(schema);
   registrar.Add<bitlaw::WeightGrid>(
       {"nvfp4", "Blocks of 16 four-bit floating-point numbers (E2M1) with an E4M3 scale, and a scale of the tensor.",
        "NVIDIA's NVFP4, as compressed-tensors computes it"},
-      {}, [](const bitlaw::Options&) { return std::make_unique<bitlaw::Nvfp4Grid>(); });
+      schema, [](const bitlaw::Options& options) {
+        return std::make_unique<bitlaw::Nvfp4Grid>(0.0F, bitlaw::RangeSearchFrom(options));
+      });
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "bitlaw/api/quantizer.h"
 #include "bitlaw/base/export.h"
 #include "bitlaw/sdk/grids/float_format.h"
+#include "bitlaw/sdk/grids/range_search.h"
 
 namespace bitlaw {
 
@@ -16,6 +17,8 @@ namespace bitlaw {
 ///
 ///   w ~ scale * level(code),   levels: LevelsOf(format), code: the nearest level, halfway to the even one
 ///
+/// With a range search the power of two is the one that errs least, of kCeil's and those below it that cut a block off
+/// at a fifth of its range or more (range_search.h), whatever the rule says.
 /// A block of zeros has the scale 1. Scales lie in [2^-126, 2^127]: E8M0's smallest, 2^-127, is not used, for it is no
 /// normal number of float32.
 ///
@@ -26,9 +29,10 @@ class BITLAW_EXPORT MxGrid final : public WeightGrid {
   static constexpr int64_t kBlock = 32;
 
   /// `name` is for messages: "mxfp4".
-  MxGrid(std::string name, FloatFormat format, MxScale scale) : name_(std::move(name)), format_(format), scale_(scale) {}
+  MxGrid(std::string name, FloatFormat format, MxScale scale, RangeSearch search = {})
+      : name_(std::move(name)), format_(format), scale_(search.is_on ? MxScale::kCeil : scale), search_(search) {}
 
-  /// Adds scale_rule.
+  /// Adds scale_rule, mse and mse_norm.
   static void AddOptions(OptionSchema& schema);
   static MxScale ScaleFrom(const Options& options);
 
@@ -44,9 +48,12 @@ class BITLAW_EXPORT MxGrid final : public WeightGrid {
   bool FindGroupsOnDevice(const at::Tensor& weights, at::Tensor& scales, at::Tensor& zeros) const override;
 
  private:
+  float ScaleOf(float largest) const;
+
   std::string name_;
   FloatFormat format_;
   MxScale scale_;
+  RangeSearch search_;
 };
 
 /// Why groups are of `block` columns and no other: ExplainGroupSize() of a grid with one block size.

@@ -20,6 +20,8 @@ namespace bitlaw {
 ///
 /// The largest block's scale is 448 / d, so that the blocks' scales use the range that E4M3 has.
 ///
+/// With a range search s is that of max |w| times the p that errs least (range_search.h); d stays.
+///
 /// Errors   none; d = 1 for a tensor of zeros or of weights so small that d leaves float32.
 /// Source   NVIDIA's NVFP4 as compressed-tensors computes it; the README of grid/nvfp4 names what differs.
 class BITLAW_EXPORT Nvfp4Grid final : public WeightGrid {
@@ -27,7 +29,7 @@ class BITLAW_EXPORT Nvfp4Grid final : public WeightGrid {
   static constexpr int64_t kBlock = 16;
 
   /// Of a tensor whose d is `divisor`; 0: of none yet.
-  explicit Nvfp4Grid(float divisor = 0) : divisor_(divisor) {}
+  explicit Nvfp4Grid(float divisor = 0, RangeSearch search = {}) : divisor_(divisor), search_(search) {}
 
   /// d of a tensor whose largest magnitude is `largest`.
   static float DivisorFor(float largest);
@@ -49,7 +51,10 @@ class BITLAW_EXPORT Nvfp4Grid final : public WeightGrid {
   bool FindGroupsOnDevice(const at::Tensor& weights, at::Tensor& scales, at::Tensor& zeros) const override;
 
  private:
+  float ScaleOf(float largest) const;
+
   float divisor_;
+  RangeSearch search_;
 };
 
 }  // namespace bitlaw

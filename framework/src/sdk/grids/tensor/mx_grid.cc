@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <vector>
 
+#include "bitlaw/sdk/grids/integer_grid.h"
 #include "bitlaw/sdk/machine/vector_code.h"
 
 namespace bitlaw {
@@ -37,7 +39,8 @@ void MxGrid::AddOptions(OptionSchema& schema) {
       .Default("floor")
       .Doc("Power of two of a block whose largest |w| is m: floor: 2^floor(log2 m) over that of the largest level, as the "
            "specification; round: one more where m is at least 1.75 times its power; ceil: the smallest that cuts off "
-           "nothing.");
+           "nothing. Not read with mse.");
+  AddRangeSearchOptions(schema);
 }
 
 MxScale MxGrid::ScaleFrom(const Options& options) {
@@ -46,20 +49,31 @@ MxScale MxGrid::ScaleFrom(const Options& options) {
 
 std::string MxGrid::ExplainGroupSize(int64_t group_size) const { return ExplainBlockSize(name_, kBlock, group_size); }
 
+float MxGrid::ScaleOf(float largest) const {
+  if (largest == 0) return 1.0F;
+  const bool is_ceil = scale_ == MxScale::kCeil;
+  const float sought = is_ceil ? largest / LargestOf(format_) : largest;
+  const int below = is_ceil ? 0 : LargestExponentOf(format_);
+  const int exponent = (std::bit_cast<int32_t>(sought) + CarryOf(scale_)) / (1 << 23) - 127 - below;
+  return std::ldexp(1.0F, std::clamp(exponent, kLowest, kHighest));
+}
+
 void MxGrid::FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
                         float* zeros) const {
-  const int32_t carry = CarryOf(scale_);
-  const int below = scale_ == MxScale::kCeil ? 0 : LargestExponentOf(format_);
+  const std::vector<float> bounds = search_.is_on ? bitlaw::BoundsOf(*this) : std::vector<float>();
   for (int64_t r = 0; r < rows; ++r) {
-    const float largest = LargestMagnitude(weights + r * row_stride, columns);
-    const float sought = scale_ == MxScale::kCeil ? largest / LargestOf(format_) : largest;
-    const int exponent = (std::bit_cast<int32_t>(sought) + carry) / (1 << 23) - 127 - below;
-    scales[r] = largest == 0 ? 1.0F : std::ldexp(1.0F, std::clamp(exponent, kLowest, kHighest));
+    const float* w = weights + r * row_stride;
+    const float largest = LargestMagnitude(w, columns);
+    scales[r] = search_.is_on && largest > 0
+                    ? LeastErrorScale(search_, levels(), bounds, w, columns, largest,
+                                      [this](float cut) { return ScaleOf(cut); })
+                    : ScaleOf(largest);
     zeros[r] = 0;
   }
 }
 
 bool MxGrid::FindGroupsOnDevice(const at::Tensor& weights, at::Tensor& scales, at::Tensor& zeros) const {
+  if (search_.is_on) return false;
   const at::Tensor largest = weights.abs().amax(1);  // [rows]
   // A tensor for the divisor: what a device does with a number may be a product with its inverse.
   const at::Tensor sought =

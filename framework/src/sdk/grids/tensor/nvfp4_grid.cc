@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
+
+#include "bitlaw/sdk/grids/integer_grid.h"
 
 namespace bitlaw {
 namespace {
@@ -14,7 +17,7 @@ constexpr float kLargestLevel = 6, kLargestScale = 448, kSmallestScale = 0x1p-9F
 
 std::shared_ptr<const WeightGrid> Nvfp4Grid::ForTensor(const at::Tensor& weight) const {
   if (divisor_ != 0) return nullptr;
-  return std::make_shared<Nvfp4Grid>(DivisorFor(weight.abs().max().item<float>()));
+  return std::make_shared<Nvfp4Grid>(DivisorFor(weight.abs().max().item<float>()), search_);
 }
 
 float Nvfp4Grid::DivisorFor(float largest) {
@@ -22,17 +25,27 @@ float Nvfp4Grid::DivisorFor(float largest) {
   return std::isfinite(divisor) ? divisor : 1.0F;
 }
 
+float Nvfp4Grid::ScaleOf(float largest) const {
+  const float sought = scale_divisor() * (largest / kLargestLevel);
+  return std::max(RoundTo(FloatFormat::kE4M3, sought), kSmallestScale) / scale_divisor();
+}
+
 void Nvfp4Grid::FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
                            float* zeros) const {
+  const std::vector<float> bounds = search_.is_on ? bitlaw::BoundsOf(*this) : std::vector<float>();
   for (int64_t r = 0; r < rows; ++r) {
-    const float largest = LargestMagnitude(weights + r * row_stride, columns);
-    const float sought = scale_divisor() * (largest / kLargestLevel);
-    scales[r] = std::max(RoundTo(FloatFormat::kE4M3, sought), kSmallestScale) / scale_divisor();
+    const float* w = weights + r * row_stride;
+    const float largest = LargestMagnitude(w, columns);
+    scales[r] = search_.is_on && largest > 0
+                    ? LeastErrorScale(search_, levels(), bounds, w, columns, largest,
+                                      [this](float cut) { return ScaleOf(cut); })
+                    : ScaleOf(largest);
     zeros[r] = 0;
   }
 }
 
 bool Nvfp4Grid::FindGroupsOnDevice(const at::Tensor& weights, at::Tensor& scales, at::Tensor& zeros) const {
+  if (search_.is_on) return false;
   const at::Tensor largest = weights.abs().amax(1);  // [rows]
   // Tensors for divisors: what a device does with a number may be a product with its inverse.
   const at::Tensor sought = largest.div(at::full_like(largest, kLargestLevel)).mul(scale_divisor());
