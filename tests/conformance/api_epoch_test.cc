@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kEpoch = 6;
 constexpr const char* kDigest =
-    "f8d98c002a49e47b83642a22da6b5bf9af67fd3a4befce08ce4ea6233c50b122";
+    "2f22d1ebc40cd67c3b4da8fd4c21094d93ebc3e8e4d63cb7f8e6e7410465f48f";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {

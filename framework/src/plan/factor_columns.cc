@@ -101,9 +101,10 @@ std::vector<Factor> OwnFactors(const ModelSummary& summary) {
           StandardFactor("vocab_size", summary.vocab_size)};
 }
 
-std::vector<Factor> OwnFactors(const ModelSummary& summary, double bits_requested, double bits_per_weight) {
+std::vector<Factor> OwnFactors(const ModelSummary& summary, double bits_requested, double bits_per_weight,
+                               double table_weights) {
   return {StandardFactor("B", bits_requested), StandardFactor("bits_effective", bits_per_weight),
-          StandardFactor("size_bytes", WeightBytes(summary, bits_per_weight))};
+          StandardFactor("size_bytes", WeightBytes(summary, bits_per_weight, table_weights))};
 }
 
 Factor StudyFactor(const std::string& column, const Value& value) {
@@ -114,8 +115,8 @@ Factor StudyFactor(const std::string& column, const Value& value) {
   return factor;
 }
 
-double WeightBytes(const ModelSummary& summary, double bits_per_weight) {
-  const auto quantizable = static_cast<double>(summary.parameters_quantizable);
+double WeightBytes(const ModelSummary& summary, double bits_per_weight, double table_weights) {
+  const auto quantizable = static_cast<double>(summary.parameters_quantizable) + table_weights;
   const auto total = static_cast<double>(summary.parameters_total);
   return (quantizable * bits_per_weight + (total - quantizable) * 16) / 8;
 }

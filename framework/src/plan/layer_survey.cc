@@ -1,9 +1,17 @@
 #include "plan/layer_survey.h"
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 
+#include "spec/quantize/table_part.h"
+
 namespace bitlaw {
+namespace {
+
+constexpr double kUnquantizedBits = 16;  // Of layers that are skipped, as of the unquantized model.
+
+}  // namespace
 
 LayerSurvey::LayerSurvey(const ModelSummary& summary) {
   std::map<std::tuple<int64_t, int64_t, bool>, size_t> shapes;
@@ -18,7 +26,7 @@ LayerSurvey::LayerSurvey(const ModelSummary& summary) {
   }
 }
 
-LayerVerdict LayerSurvey::Ask(const MadeRecipe& made) const {
+LayerVerdict LayerSurvey::Ask(const MadeRecipe& made, const Value& recipe, const ModelSummary& summary) const {
   LayerVerdict verdict;
   if (by_layer_.empty()) {
     verdict.reason = "the model has no linear layers to quantize";
@@ -29,6 +37,12 @@ LayerVerdict LayerSurvey::Ask(const MadeRecipe& made) const {
   int64_t unsupported = 0;
   double weights = 0, requested = 0, effective = 0;
   for (const Layers& layers : asked) {
+    if (made.Skips(layers.first.name)) {
+      weights += layers.weights;
+      requested += layers.weights * kUnquantizedBits;
+      effective += layers.weights * kUnquantizedBits;
+      continue;
+    }
     const Quantizer& quantizer = made.QuantizerOf(layers.first.name);
     const std::string reason = quantizer.ExplainUnsupported(layers.first);
     if (!reason.empty()) {
@@ -46,6 +60,14 @@ LayerVerdict LayerSurvey::Ask(const MadeRecipe& made) const {
     return verdict;
   }
   verdict.bits_requested = requested / weights;
+  const std::vector<std::optional<TableRule>> tables = TableRulesOf(recipe, summary);
+  for (size_t i = 0; i < tables.size(); ++i) {
+    if (!tables[i]) continue;
+    const LinearShape& table = summary.tables[i];
+    const double size = static_cast<double>(table.in_features) * static_cast<double>(table.out_features);
+    weights += size;
+    effective += size * BitsPerWeight(table, *tables[i]);
+  }
   verdict.bits_per_weight = effective / weights;
   return verdict;
 }

@@ -15,7 +15,7 @@ namespace bitlaw {
 struct LayerVerdict {
   std::string reason;            ///< Why it cannot be done; empty if it can.
   double bits_requested = 16;    ///< Mean over quantizable weights; 16 where they stay as they are.
-  double bits_per_weight = 16;   ///< Effective mean; likewise.
+  double bits_per_weight = 16;   ///< Effective mean; likewise, over those and tables that are rounded.
 };
 
 /// A model's linear layers, ready to be asked about.
@@ -24,8 +24,9 @@ class LayerSurvey {
   explicit LayerSurvey(const ModelSummary& summary);
 
   /// Asks the recipe's quantizer about every layer, or about every distinct shape if it says that this is enough and no
-  /// layer has options of its own.
-  LayerVerdict Ask(const MadeRecipe& made) const;
+  /// layer has options of its own. `recipe`: Trial::recipe, whose rounded tables count among the effective bits;
+  /// `summary`: of the model.
+  LayerVerdict Ask(const MadeRecipe& made, const Value& recipe, const ModelSummary& summary) const;
 
  private:
   struct Layers {

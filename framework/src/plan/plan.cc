@@ -16,6 +16,7 @@
 #include "plugin/open_corpus.h"
 #include "spec/decoder.h"
 #include "spec/quantize/recipe.h"
+#include "spec/quantize/table_part.h"
 
 namespace bitlaw {
 namespace {
@@ -211,7 +212,9 @@ class Planner {
   FactorColumns::Values RecipeFactors(const QuantizeSpec& spec, const MadeRecipe& made, const Value& recipe,
                                       const LayerVerdict& verdict, const ModelSummary& summary) {
     FactorColumns::Values values = columns_.Add(
-        FactorSource::kQuantizer, OwnFactors(summary, verdict.bits_requested, verdict.bits_per_weight), std::string(kOwnOrigin));
+        FactorSource::kQuantizer,
+        OwnFactors(summary, verdict.bits_requested, verdict.bits_per_weight, RoundedTableWeights(recipe, summary)),
+        std::string(kOwnOrigin));
     const auto append = [&](const std::vector<Factor>& factors, const std::string& origin) {
       for (auto& [index, value] : columns_.Add(FactorSource::kQuantizer, factors, origin, spec.mark)) {
         const auto same = [&, at = index](const auto& other) { return other.first == at; };
@@ -276,7 +279,7 @@ class Planner {
           verdict.reason = "its weights are quantized already (" + stored->method + "): it is evaluated as it is";
           continue;
         }
-        if (made.quantizer != nullptr) verdict = surveys_[model].Ask(made);
+        if (made.quantizer != nullptr) verdict = surveys_[model].Ask(made, recipe, summary);
         if (verdict.reason.empty()) verdict.reason = ExplainUnsupportedParts(made, recipe, summary);
         if (verdict.reason.empty()) entry.factors[model][i] = RecipeFactors(spec, made, recipe, verdict, summary);
       }

@@ -184,6 +184,12 @@ void CheckRecipe(const Value& recipe) {
   if (const Value* transforms = recipe.Find("transforms")) {
     for (const Value& transform : transforms->AsList()) check_component(transform);
   }
+  for (const char* part : {"embeddings", "head"}) {
+    const Value* rule = recipe.Find(part);
+    if (rule == nullptr) continue;
+    IntWithin(Entry(*rule, "bits"), 2, 8), Entry(*rule, "symmetric").AsBool();
+    IntWithin(Entry(*rule, "group_size"), -1, int64_t{1} << 28);
+  }
   if (recipe.Find("sequential") != nullptr) Text(recipe, "sequential");
   if (const Value* experts = recipe.Find("experts")) {
     Text(*experts, "policy");

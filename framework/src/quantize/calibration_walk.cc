@@ -57,6 +57,8 @@ CalibrationWalk::~CalibrationWalk() {
 
 void CalibrationWalk::Embed() {
   const Timed timed(clock_, times_.forward_s);
+  batches_.clear();
+  ends_group_.clear();
   const int64_t rows = model_.summary().vocab_size;  // A tokenizer may have more entries than its model.
   for (const int32_t id : calibration_.ids) {
     if (id < rows) continue;
@@ -89,16 +91,23 @@ void CalibrationWalk::Collect(size_t batch, std::span<Linear* const> readers, co
     }
     own = shared;
   }
+  const at::Tensor unquantized =
+      needs_.cross_moment ? unquantized_inputs_.at(readers.front()).at(batch) : at::Tensor();
   if (ends_group_[batch]) {
-    shared->Add(input);
+    shared->Add(input, unquantized);
   } else {
-    shared->Hold(input);
+    shared->Hold(input, unquantized);
   }
+}
+
+bool CalibrationWalk::SkipsAll(std::span<Linear* const> readers) const {
+  return skips_ && std::all_of(readers.begin(), readers.end(),
+                               [&](const Linear* reader) { return skips_(reader->shape().name); });
 }
 
 InputObserver CalibrationWalk::Observer(size_t batch) {
   return [this, batch](std::span<Linear* const> readers, const at::Tensor& input) {
-    if (readers.empty()) return;
+    if (readers.empty() || SkipsAll(readers)) return;
     const Timed timed(clock_, times_.statistics_s, &times_.forward_s);  // The observer runs inside a step.
     const int64_t rows = input.numel() / std::max<int64_t>(input.size(-1), 1);
     for (const Linear* reader : readers) routed_[reader] += rows;
@@ -109,7 +118,7 @@ InputObserver CalibrationWalk::Observer(size_t batch) {
 InputObserver CalibrationWalk::AllRowsObserver(size_t batch) {
   if (!shows_all_to_experts_) return {};
   return [this, batch](std::span<Linear* const> readers, const at::Tensor& input) {
-    if (readers.empty()) return;
+    if (readers.empty() || SkipsAll(readers)) return;
     const Timed timed(clock_, times_.statistics_s, &times_.forward_s);
     Collect(batch, readers, input);
   };
@@ -123,6 +132,20 @@ void CalibrationWalk::Step(Block& block, int stage, bool observes) {
     block.Step(stage, batches_[b], {.all_rows = all_rows ? &all_rows : nullptr},
                observes ? Observer(b) : InputObserver());
   }
+  unquantized_inputs_.clear();
+}
+
+void CalibrationWalk::StepUnquantized(Block& block, int stage) {
+  const RowsByThemselves alike;
+  const Timed timed(clock_, times_.forward_s);
+  for (size_t b = 0; b < unquantized_.size(); ++b) {
+    block.Step(stage, unquantized_[b], {}, [&](std::span<Linear* const> readers, const at::Tensor& input) {
+      if (readers.empty() || SkipsAll(readers)) return;
+      std::vector<at::Tensor>& inputs = unquantized_inputs_[readers.front()];
+      inputs.resize(unquantized_.size());
+      inputs[b] = input;
+    });
+  }
 }
 
 void CalibrationWalk::Observe(Block& block) {
@@ -134,6 +157,7 @@ void CalibrationWalk::Observe(Block& block) {
     const ForwardContext context = {.all_rows = all_rows ? &all_rows : nullptr};
     for (int stage = 0; stage < block.num_stages(); ++stage) block.Step(stage, scratch, context, Observer(b));
   }
+  unquantized_inputs_.clear();
 }
 
 void CalibrationWalk::Forward(Block& block, const KvObserver* keys_values) {

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bitlaw/api/corpus.h"
@@ -33,8 +36,16 @@ class CalibrationWalk {
   /// From now on statistics of experts are those of all tokens of their layer, not of those routed to them.
   void ShowAllToExperts() { shows_all_to_experts_ = true; }
 
+  /// Layers of which no statistics are asked.
+  void SetSkips(std::function<bool(std::string_view layer)> skips) { skips_ = std::move(skips); }
+
   /// Embeds the sequences; the first block's inputs.
   void Embed();
+  /// From now on the sequences go through the unquantized model as well, from where they are now: StepUnquantized().
+  void KeepUnquantized() { unquantized_ = batches_; }
+  /// Steps them to the inputs of `stage`, or past the block, with the weights that it has now. The inputs are kept
+  /// until Step() or Observe() has compared those of the quantized model with them: CalibrationNeeds::cross_moment.
+  void StepUnquantized(Block& block, int stage);
   /// Steps all sequences to the inputs of `stage`, collecting statistics if `observes`.
   void Step(Block& block, int stage, bool observes);
   /// Collects statistics of all stages of a block as it is; the sequences stay at the block's beginning.
@@ -55,6 +66,7 @@ class CalibrationWalk {
   InputObserver Observer(size_t batch);
   InputObserver AllRowsObserver(size_t batch);
   void Collect(size_t batch, std::span<Linear* const> readers, const at::Tensor& input);
+  bool SkipsAll(std::span<Linear* const> readers) const;
 
   Model& model_;
   const TokenSequences& calibration_;
@@ -67,6 +79,9 @@ class CalibrationWalk {
   bool shows_all_to_experts_ = false;
   std::vector<BlockState> batches_;  ///< All calibration sequences, at the current stage.
   std::vector<bool> ends_group_;     ///< Of each batch.
+  std::vector<BlockState> unquantized_;  ///< The same in the unquantized model; empty unless it is compared with.
+  std::map<const Linear*, std::vector<at::Tensor>> unquantized_inputs_;  ///< Of each batch, by the first reader.
+  std::function<bool(std::string_view layer)> skips_;
   std::map<const Linear*, std::shared_ptr<InputStatistics>> statistics_;
   std::map<const InputStatistics*, LayerCalibration> finished_;
   std::map<const Linear*, int64_t> routed_;  ///< Tokens.

@@ -1,11 +1,13 @@
 #include "quantize/input_statistics.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <utility>
 #include <vector>
 
+#include "bitlaw/base/error.h"
 #include "bitlaw/sdk/machine/torch_version.h"
 #include "math/matrix_product.h"
 #include "math/symmetric_product.h"
@@ -38,14 +40,25 @@ int64_t PanelWidth(int64_t columns) { return std::max(kSmallestPanel, (columns +
 
 }  // namespace
 
-void InputStatistics::Hold(const at::Tensor& input) {
+void InputStatistics::Hold(const at::Tensor& input, const at::Tensor& unquantized) {
   held_.push_back(input.reshape({-1, input.size(-1)}));  // [tokens, C_in]
+  if (!needs_.cross_moment) return;
+  if (!unquantized.defined() || unquantized.numel() != input.numel()) {
+    throw InternalError(
+        "a cross moment was asked for, and the unquantized model's inputs are not those of the same tokens");
+  }
+  held_unquantized_.push_back(unquantized.reshape({-1, input.size(-1)}));
 }
 
-void InputStatistics::Add(const at::Tensor& input) {
-  Hold(input);
-  const at::Tensor given = held_.size() == 1 ? held_.front() : at::cat(held_);  // [tokens, C_in]
-  held_.clear();
+void InputStatistics::Add(const at::Tensor& input, const at::Tensor& unquantized) {
+  Hold(input, unquantized);
+  const auto taken = [](std::vector<at::Tensor>& held) {
+    const at::Tensor all = held.size() == 1 ? held.front() : at::cat(held);  // [tokens, C_in]
+    held.clear();
+    return all;
+  };
+  const at::Tensor given = taken(held_);
+  if (needs_.cross_moment) AddCrossMoment(given, taken(held_unquantized_));
   tokens_ += given.size(0);
   if (needs_.second_moment) AddSecondMoment(given);
   if (!needs_.abs_mean && !needs_.abs_max && !needs_.rows && !needs_.range) return;
@@ -96,11 +109,40 @@ void InputStatistics::AddSecondMoment(const at::Tensor& x) {
   }
 }
 
+void InputStatistics::AddCrossMoment(const at::Tensor& given, const at::Tensor& unquantized) {
+  const at::ScalarType sums = needs_.second_moment_float64 ? at::kDouble : at::kFloat;
+  const at::Tensor x = given.to(sums).contiguous();               // [tokens, C_in]
+  const at::Tensor d = unquantized.to(sums).sub(x).contiguous();  // [tokens, C_in]
+  const int64_t columns = x.size(1), tokens = x.size(0);
+  if (!cross_.defined()) cross_ = at::zeros({columns, columns}, x.options());
+  if (!x.is_cpu() || sums == at::kDouble || !HasFloat32Products() || tokens == 0) {
+    cross_.addmm_(d.t(), x);
+    return;
+  }
+  // Panels of a fixed width, each by one thread: the same bytes for any number of them.
+  constexpr int64_t kWidth = 64;
+  const float* const left = d.data_ptr<float>();
+  const float* const right = x.data_ptr<float>();
+  float* const cross = cross_.data_ptr<float>();
+  at::parallel_for(0, (columns + kWidth - 1) / kWidth, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; ++panel) {
+      const int64_t first = panel * kWidth, width = std::min(kWidth, columns - first);
+      AddTransposedFloat32(width, columns, tokens, left + first, columns, right, columns, cross + first * columns,
+                           columns);
+    }
+  });
+}
+
 LayerCalibration InputStatistics::Finish(int64_t sequences) {
   if (!held_.empty()) {
-    const at::Tensor last = std::move(held_.back());
-    held_.pop_back();
-    Add(last);
+    const auto last_of = [](std::vector<at::Tensor>& held) {
+      if (held.empty()) return at::Tensor();
+      const at::Tensor last = std::move(held.back());
+      held.pop_back();
+      return last;
+    };
+    const at::Tensor last = last_of(held_);
+    Add(last, last_of(held_unquantized_));
   }
   LayerCalibration result;
   result.sequences = sequences;
@@ -109,6 +151,8 @@ LayerCalibration InputStatistics::Finish(int64_t sequences) {
     MirrorUpper(moment_);
     result.second_moment = std::exchange(moment_, at::Tensor()).mul_(2.0 / static_cast<double>(sequences));  // [C_in, C_in]
   }
+  if (cross_.defined())
+    result.cross_moment = std::exchange(cross_, at::Tensor()).mul_(2.0 / static_cast<double>(sequences));
   if (abs_sum_.defined()) {
     result.abs_mean = abs_sum_.div(static_cast<double>(std::max<int64_t>(tokens_, 1))).to(at::kFloat);
   }

@@ -16,15 +16,28 @@ namespace {
 
 using LayersByName = std::map<std::string, size_t>;  // Places in QuantizedModel::layers.
 
+// Whether a layer that `quantized` does not have stays as it is: a skipped one, or a table.
+bool IsLeft(const QuantizedModel& quantized, const LinearShape& layer) {
+  return layer.block < 0 || std::any_of(quantized.skipped.begin(), quantized.skipped.end(),
+                                        [&](const LinearShape& skipped) { return skipped.name == layer.name; });
+}
+
+std::vector<LinearShape> LayersOf(const ModelSummary& model) {
+  std::vector<LinearShape> layers = model.tables;
+  layers.insert(layers.end(), model.linears.begin(), model.linears.end());
+  return layers;
+}
+
 // The layers of `quantized`, which must be those of the model.
 LayersByName LayersFor(const ModelSummary& model, const QuantizedModel& quantized, const std::string& origin) {
   LayersByName by_name;
   for (size_t i = 0; i < quantized.layers.size(); ++i) by_name[quantized.layers[i].shape.name] = i;
   std::vector<std::string> missing, other_shape;
-  for (const LinearShape& shape : model.linears) {
+  const std::vector<LinearShape> all = LayersOf(model);
+  for (const LinearShape& shape : all) {
     const auto found = by_name.find(shape.name);
     if (found == by_name.end()) {
-      missing.push_back(shape.name);
+      if (!IsLeft(quantized, shape)) missing.push_back(shape.name);
       continue;
     }
     const LinearShape& held = quantized.layers[found->second].shape;
@@ -35,8 +48,7 @@ LayersByName LayersFor(const ModelSummary& model, const QuantizedModel& quantize
   }
   std::vector<std::string> unused;
   for (const auto& [name, place] : by_name) {
-    if (std::none_of(model.linears.begin(), model.linears.end(),
-                     [&](const LinearShape& shape) { return shape.name == name; })) {
+    if (std::none_of(all.begin(), all.end(), [&](const LinearShape& shape) { return shape.name == name; })) {
       unused.push_back(name);
     }
   }
@@ -111,11 +123,34 @@ void InstallModelWeights(Model& model, const QuantizedModel& quantized, const st
       fmt::format("{}: its rotations are at places that '{}' has not. Quantize this model anew.", origin, model));
 }
 
-void InstallLayers(Block& block, const LayersByName& layers, const QuantizedModel& quantized,
+void InstallTables(Model& model, const LayersByName& layers, const QuantizedModel& quantized,
                    const ReadQuantized& read) {
+  const std::vector<LinearShape>& tables = model.summary().tables;
+  for (size_t i = 0; i < tables.size(); ++i) {
+    const auto found = layers.find(tables[i].name);
+    if (found == layers.end()) continue;
+    model.SetTable(i, (read ? read(found->second) : quantized.layers[found->second].linear).Dequantize());
+  }
+}
+
+// A layer that stays as it is but for what transforms did to it. Error(kIo) for a weight of another shape.
+void InstallSkipped(Linear& linear, const QuantizedModel& quantized, const std::string& origin) {
+  const at::Tensor* const weight = OtherWeight(quantized, linear.shape().name + ".weight");
+  if (weight == nullptr) return;
+  if (weight->sizes() != linear.weight().sizes()) RefuseOtherWeights(linear.shape().name, origin);
+  linear.Replace(weight->to(linear.weight().options()), linear.bias());
+}
+
+void InstallLayers(Block& block, const LayersByName& layers, const QuantizedModel& quantized,
+                   const ReadQuantized& read, const std::string& origin) {
   for (int stage = 0; stage < block.num_stages(); ++stage) {
     for (Linear* linear : block.stage_linears(stage)) {
-      const size_t place = layers.at(linear->shape().name);
+      const auto found = layers.find(linear->shape().name);
+      if (found == layers.end()) {
+        InstallSkipped(*linear, quantized, origin);
+        continue;
+      }
+      const size_t place = found->second;
       linear->Install(read ? read(place) : quantized.layers[place].linear);
     }
   }
@@ -134,6 +169,7 @@ class InstalledModel : public Model {
     if (!quantized_.layers.empty()) layers_ = LayersFor(model_->summary(), quantized_, origin_);
     if (quantized_.kv_cache.any()) model_->RoundKvCache(quantized_.kv_cache);
     InstallModelWeights(*model_, quantized_, origin_);
+    WithTorchErrors(origin_, [&] { InstallTables(*model_, layers_, quantized_, read_); });
   }
 
   const ModelSummary& summary() const override { return model_->summary(); }
@@ -160,13 +196,15 @@ class InstalledModel : public Model {
     is_installed_.at(i) = false;
   }
   void ReadAhead(int64_t i) override { model_->ReadAhead(i); }
+  at::Tensor table(size_t i) override { return model_->table(i); }
+  void SetTable(size_t i, at::Tensor weight) override { model_->SetTable(i, std::move(weight)); }
 
  private:
   void Install(Block& block) {
     CheckOtherWeights(block, quantized_, summary().name, origin_);
     InstallOtherWeights(block, quantized_);
     if (!layers_.empty()) {
-      InstallLayers(block, layers_, quantized_, read_);
+      InstallLayers(block, layers_, quantized_, read_, origin_);
     } else if (activations_) {
       for (int stage = 0; stage < block.num_stages(); ++stage) {
         for (Linear* linear : block.stage_linears(stage)) {
@@ -198,6 +236,9 @@ void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::
     for (int64_t b = 0; !quantized.other_weights.empty() && b < model.summary().num_blocks; ++b) {
       others += CheckOtherWeights(model.block(b), quantized, model.summary().name, origin);
     }
+    for (const LinearShape& layer : quantized.skipped) {
+      others += OtherWeight(quantized, layer.name + ".weight") != nullptr ? 1 : 0;
+    }
     if (others != quantized.other_weights.size()) RefuseOtherWeights(model.summary().name, origin);
     InstallModelWeights(model, quantized, origin);
     size_t rotations = 0;
@@ -206,7 +247,10 @@ void InstallQuantized(Model& model, const QuantizedModel& quantized, const std::
     }
     if (rotations != quantized.rotations.size()) RefuseRotations(model.summary().name, origin);
     if (quantized.kv_cache.any()) model.RoundKvCache(quantized.kv_cache);
-    for (int64_t b = 0; b < model.summary().num_blocks; ++b) InstallLayers(model.block(b), layers, quantized, read);
+    InstallTables(model, layers, quantized, read);
+    for (int64_t b = 0; b < model.summary().num_blocks; ++b) {
+      InstallLayers(model.block(b), layers, quantized, read, origin);
+    }
   });
 }
 

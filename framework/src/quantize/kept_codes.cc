@@ -83,6 +83,7 @@ std::string CodesDigest::Finish(const QuantizedModel& model) {
     digest_.Add(fmt::format("other {} {}\n", name, weight.numel()));
     AddTensor(digest_, weight.to(at::kFloat));
   }
+  for (const LinearShape& layer : model.skipped) digest_.Add(fmt::format("skipped {}\n", layer.name));
   for (const auto& [name, grid] : model.inputs) {
     digest_.Add(fmt::format("inputs of {}\n", name));
     AddInputs(digest_, grid);

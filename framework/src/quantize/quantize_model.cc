@@ -17,37 +17,19 @@
 #include "quantize/clock/phase_clock.h"
 #include "quantize/kept_codes.h"
 #include "quantize/kept_statistics.h"
+#include "quantize/recipe/check_recipe.h"
+#include "quantize/recipe/mean_bits.h"
+#include "quantize/recipe/round_tables.h"
 #include "quantize/recipe/static_ranges.h"
 #include "quantize/recipe/transform_model.h"
 
 namespace bitlaw {
 namespace {
 
-void CheckSupported(const Model& model, const QuantizeRecipe& recipe) {
-  std::string faults;
-  for (const LinearShape& layer : model.summary().linears) {
-    std::string reason = recipe.quantizer == nullptr ? "" : recipe.quantizer->ExplainUnsupported(layer);
-    if (reason.empty() && recipe.activations) reason = recipe.activations->ExplainChannels(layer.in_features);
-    if (!reason.empty()) faults += (faults.empty() ? "" : "\n") + layer.name + ": " + reason;
-  }
-  if (!faults.empty()) throw Error(ErrorKind::kUnsupported, faults);
-}
-
 // Before a Hessian of many columns is factored: the forward pass leaves holes in the heap that may be as large as that.
 void ReturnFreeMemory(int64_t columns) {
   constexpr int64_t kManyColumns = 4096;  // 64 MiB; to take pages anew costs thousands of times less than the factor.
   if (columns >= kManyColumns) malloc_trim(0);
-}
-
-// Which statistics are collected.
-std::string NameOf(const CalibrationNeeds& needs) {
-  std::string name;
-  for (const auto& [is_needed, word] : {std::pair(needs.second_moment, " second_moment"), std::pair(needs.abs_mean, " abs_mean"),
-                                        std::pair(needs.abs_max, " abs_max"), std::pair(needs.rows, " rows"),
-                                        std::pair(needs.range, " range")}) {
-    if (is_needed) name += word;
-  }
-  return name;
 }
 
 // One walk over the blocks of a model.
@@ -57,35 +39,47 @@ class BlockWalk {
             const QuantizeSettings& settings, const QuantizeCallback& callback, QuantizedModel& result)
       : model_(model),
         device_(model.compute().device),
+        recipe_(recipe),
         quantizer_(*recipe.quantizer),
         activations_(recipe.activations),
         sequential_(recipe.sequential),
         experts_(recipe.experts),
+        needs_(quantizer_.needs()),
         settings_(settings),
         callback_(callback),
         result_(result),
         clock_(device_),
         codes_(device_, settings.take_codes) {
-    CalibrationNeeds needs = quantizer_.needs();
-    needs.range |= activations_ && activations_->is_static();
-    if (!needs.any()) return;
+    needs_.range |= activations_ && activations_->is_static();
+    for (const LinearShape& layer : model.summary().linears) {
+      if (Skips(recipe, layer.name)) result_.skipped.push_back(layer);
+    }
+    if (!needs_.any()) return;
     CheckCalibration(model.summary(), calibration);
     const bool shows_all = experts_.policy == ExpertPolicy::kAllExperts;
     if (sequential_ == SequentialUnit::kNone && settings.kept != nullptr) {
       kept_ = settings.kept;
-      const std::string key = settings.kept_key + (needs.second_moment_float64 ? " float64" : "") + NameOf(needs) +
-                              (shows_all ? " all_experts" : "");
+      const std::string key = settings.kept_key + (needs_.second_moment_float64 ? " float64" : "") +
+                              NameOf(needs_, recipe, model.summary()) + (shows_all ? " all_experts" : "");
       if (kept_->Has(key)) return;
       kept_->Begin(key);
     }
     walk_.emplace(model, *calibration, settings.batch_tokens, result.times);
-    walk_->SetNeeds(needs);
+    walk_->SetNeeds(needs_);
+    if (recipe.skips) walk_->SetSkips(recipe.skips);
     if (shows_all) walk_->ShowAllToExperts();
   }
 
   void Run() {
     if (settings_.overlaps) model_.ReadAhead(0);
     if (walk_) walk_->Embed();
+    if (walk_ && needs_.cross_moment) walk_->KeepUnquantized();
+    RoundTables(model_, recipe_, [this](QuantizedLayer layer) {
+      codes_.Keep(layer);
+      result_.layers.push_back(std::move(layer));
+      layer_times_.emplace_back(0);
+    });
+    if (walk_ && recipe_.embeddings && sequential_ != SequentialUnit::kNone) walk_->Embed();
     // With the last block, which is not there yet, goes what was read of the embeddings. Where there were transforms all
     // blocks are there, changed.
     const bool are_changed = !result_.other_weights.empty() || !result_.rotations.empty();
@@ -111,15 +105,18 @@ class BlockWalk {
     codes_.Finish(result_.layers);
     clock_.Settle();
     for (size_t i = 0; i < layer_times_.size(); ++i) result_.layers[i].elapsed_s = layer_times_[i];
-    Summarize();
+    Summarize(recipe_, model_.summary(), result_);
   }
 
   CodesDigest& digest() { return codes_.digest(); }
 
  private:
   void WalkStages(Block& block) {
+    if (needs_.cross_moment) walk_->StepUnquantized(block, 0);
     for (int stage = 0; stage < block.num_stages(); ++stage) {
       walk_->Step(block, stage, /*observes=*/true);
+      // With this stage's weights as they were.
+      if (needs_.cross_moment) walk_->StepUnquantized(block, stage + 1);
       QuantizeStage(block, stage);
     }
     if (IsLastBlock()) return;  // Nothing reads its output.
@@ -127,6 +124,8 @@ class BlockWalk {
   }
 
   void WalkWholeBlock(Block& block) {
+    for (int stage = 0; needs_.cross_moment && stage <= block.num_stages(); ++stage)
+      walk_->StepUnquantized(block, stage);
     walk_->Observe(block);
     for (int stage = 0; stage < block.num_stages(); ++stage) QuantizeStage(block, stage);
     if (!IsLastBlock()) walk_->Forward(block);
@@ -215,6 +214,15 @@ class BlockWalk {
                                         model_.summary().name, blocks_done_, stage));
       }
     }
+    if (recipe_.skips) LeaveSkipped();
+  }
+
+  void LeaveSkipped() {
+    for (Site& site : sites_) {
+      std::erase_if(site.readers, [&](const Linear* reader) { return recipe_.skips(reader->shape().name); });
+      std::erase_if(site.shape.readers, [&](const LinearShape& reader) { return recipe_.skips(reader.name); });
+    }
+    std::erase_if(sites_, [](const Site& site) { return site.readers.empty(); });
   }
 
   void QuantizeStage(Block& block, int stage) {
@@ -362,7 +370,7 @@ class BlockWalk {
   void Report() const {
     QuantizeProgress progress;
     progress.layers_done = static_cast<int64_t>(result_.layers.size());
-    progress.layers_total = static_cast<int64_t>(model_.summary().linears.size());
+    progress.layers_total = static_cast<int64_t>(ExpectedLayers(recipe_, model_.summary()).size());
     progress.layer = result_.layers.back().shape.name;
     progress.elapsed_s = SecondsSince(start_);
     const int64_t left = progress.layers_total - progress.layers_done;
@@ -370,36 +378,14 @@ class BlockWalk {
     callback_(progress);
   }
 
-  void Summarize() {
-    const std::vector<LinearShape>& expected = model_.summary().linears;
-    if (result_.layers.size() != expected.size()) {
-      throw InternalError(fmt::format("{}: its blocks hold {} linear layers, its summary names {}",
-                                      model_.summary().name, result_.layers.size(), expected.size()));
-    }
-    double weights = 0;
-    for (size_t i = 0; i < expected.size(); ++i) {
-      const QuantizedLayer& layer = result_.layers[i];
-      if (layer.shape.name != expected[i].name) {
-        throw InternalError(fmt::format("{}: layer {} in blocks is '{}', in the summary '{}'", model_.summary().name, i,
-                                        layer.shape.name, expected[i].name));
-      }
-      const double size = static_cast<double>(layer.shape.in_features) * static_cast<double>(layer.shape.out_features);
-      weights += size;
-      result_.bits_requested += size * layer.bits_requested;
-      result_.bits_effective += size * layer.bits_per_weight;
-    }
-    if (weights > 0) {
-      result_.bits_requested /= weights;
-      result_.bits_effective /= weights;
-    }
-  }
-
   Model& model_;
   const at::Device device_;
+  const QuantizeRecipe& recipe_;
   const Quantizer& quantizer_;
   const std::optional<ActivationGrid>& activations_;
   const SequentialUnit sequential_;
   const ExpertCalibration experts_;
+  CalibrationNeeds needs_;  ///< The quantizer's, and those of static inputs.
   const QuantizeSettings& settings_;
   const QuantizeCallback& callback_;
   QuantizedModel& result_;
@@ -422,8 +408,6 @@ void RoundActivations(Model& model, const ActivationGrid& grid) {
     }
   }
 }
-
-constexpr double kUnquantizedBits = 16;  // What tables say of weights that stay as they are.
 
 }  // namespace
 
@@ -452,7 +436,7 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
       if (!recipe.transforms.empty()) {
         TransformModel(model, recipe.transforms, calibration, settings.batch_tokens, result.times,
                        recipe.experts.policy == ExpertPolicy::kAllExperts);
-        result.other_weights = OtherWeights(model);
+        result.other_weights = OtherWeights(model, recipe.skips);
         result.model_weights = model.changed_weights();
         result.rotations = OnlineRotations(model);
       }

@@ -16,6 +16,7 @@
 #include "bitlaw/api/quantizer.h"
 #include "bitlaw/api/transform.h"
 #include "bitlaw/base/export.h"
+#include "bitlaw/sdk/grids/integer_grid.h"
 
 namespace bitlaw {
 
@@ -40,6 +41,12 @@ struct BITLAW_EXPORT ExpertCalibration {
   int64_t minimum_tokens = 1;  ///< Of kFail and kRtn.
 };
 
+/// How a table (ModelSummary::tables) is rounded to nearest.
+struct BITLAW_EXPORT TableGrid {
+  GridRule rule;
+  int64_t group_size = 64;  ///< Columns; -1: the row.
+};
+
 /// What is done to a model: one cell of a study's grid, made. What it points to outlives the call.
 struct BITLAW_EXPORT QuantizeRecipe {
   std::vector<const Transform*> transforms{};     ///< Applied in this order, before anything is rounded.
@@ -49,6 +56,11 @@ struct BITLAW_EXPORT QuantizeRecipe {
   KvCacheGrid kv_cache{};
   SequentialUnit sequential = SequentialUnit::kStage;
   ExpertCalibration experts{};
+  /// Layers that stay as they are, weights and inputs, by their names; empty: none.
+  std::function<bool(std::string_view layer)> skips{};
+  /// Of the input embedding and of an output head that is another matrix. Rounded after the transforms, before the
+  /// blocks but for SequentialUnit::kNone, whose inputs come from the embedding as it was.
+  std::optional<TableGrid> embeddings{}, head{};
 };
 
 struct QuantizedLayer;
@@ -106,10 +118,13 @@ struct BITLAW_EXPORT QuantizeTimes {
   double matrix_product_share() const { return total_s > 0 ? matrix_product_s / total_s : 0; }
 };
 
-/// Every quantizable layer of one model, in the order of ModelSummary::linears.
+/// Every quantized layer of one model: rounded tables, then linear layers, in the order of ModelSummary::tables and
+/// linears.
 struct BITLAW_EXPORT QuantizedModel {
   std::vector<QuantizedLayer> layers;  ///< Empty where the weights stay as they are.
-  /// Where there were transforms: norms, biases and routers as they left them, by their names in the checkpoint.
+  std::vector<LinearShape> skipped;    ///< Linear layers that stay as they are while others are quantized.
+  /// Where there were transforms: norms, biases, routers and the weights of skipped layers as they left them, by their
+  /// names in the checkpoint.
   std::vector<std::pair<std::string, at::Tensor>> other_weights;
   /// Where the weights stay as they are and the scales of inputs are static: what each layer's inputs are rounded to.
   std::vector<std::pair<std::string, ActivationGrid>> inputs;
@@ -117,8 +132,8 @@ struct BITLAW_EXPORT QuantizedModel {
   std::vector<std::pair<std::string, at::Tensor>> model_weights;
   std::vector<OnlineRotation> rotations;  ///< What transforms have computed in each pass.
   KvCacheGrid kv_cache;
-  double bits_requested = 0;  ///< Mean over quantizable weights.
-  double bits_effective = 0;  ///< Likewise, with scales, zero points and group index.
+  double bits_requested = 0;  ///< Mean over the weights of linear layers, 16 for those that are skipped.
+  double bits_effective = 0;  ///< Likewise, with scales, zero points and group index; over rounded tables too.
   /// SHA-256 over every layer's name, grid, codes, scales, zeros and group index, and what else there is of the above.
   std::string codes_digest;
   QuantizeTimes times;        ///< All zero when read from a file.

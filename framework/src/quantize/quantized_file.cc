@@ -95,21 +95,25 @@ json KvCard(const std::string& name, const KvGrid& grid, std::vector<TensorToWri
   return card;
 }
 
+json ShapeCard(const LinearShape& shape) {
+  return {{"name", shape.name},
+          {"block", shape.block},
+          {"in_features", shape.in_features},
+          {"out_features", shape.out_features},
+          {"is_expert", shape.is_expert}};
+}
+
 json CardOf(const QuantizedLayer& layer) {
   const QuantizedLinear& q = layer.linear;
-  json card = {{"name", layer.shape.name},
-               {"block", layer.shape.block},
-               {"in_features", layer.shape.in_features},
-               {"out_features", layer.shape.out_features},
-               {"is_expert", layer.shape.is_expert},
-               {"bits", q.bits},
+  json card = ShapeCard(layer.shape);
+  card.update({{"bits", q.bits},
                {"symmetric", q.symmetric},
                {"group_size", q.group_size},
                {"scale_dtype", q.scale_dtype},
                {"fallback", Name(q.fallback)},
                {"bits_requested", layer.bits_requested},
                {"bits_per_weight", layer.bits_per_weight},
-               {"diagnostics", json::array()}};
+               {"diagnostics", json::array()}});
   if (q.levels.defined()) card["levels"] = q.levels.numel();
   if (q.has_real_zeros()) card["real_zeros"] = true;
   if (q.row_index.defined()) card["scale_rows"] = q.scales.size(0);
@@ -232,14 +236,18 @@ void ReadParameters(const json& card, const Contents& contents, const LinearShap
                                             : contents.Read(shape.name + ".zeros", "U8", at::kByte, {rows, groups});
 }
 
+LinearShape ShapeOf(const json& card) {
+  return {.name = card.at("name"),
+          .block = card.at("block"),
+          .in_features = card.at("in_features"),
+          .out_features = card.at("out_features"),
+          .is_expert = card.at("is_expert")};
+}
+
 QuantizedLayer ReadLayer(const json& card, const Contents& contents) {
   QuantizedLayer layer;
   LinearShape& shape = layer.shape;
-  shape.name = card.at("name");
-  shape.block = card.at("block");
-  shape.in_features = card.at("in_features");
-  shape.out_features = card.at("out_features");
-  shape.is_expert = card.at("is_expert");
+  shape = ShapeOf(card);
   layer.bits_requested = card.at("bits_requested");
   layer.bits_per_weight = card.at("bits_per_weight");
   QuantizedLinear& q = layer.linear;
@@ -359,6 +367,9 @@ void WriteFile(const std::filesystem::path& path, const QuantizedModel& model, c
   if (!others.empty()) metadata["other_weights"] = others.dump();
   if (!ends.empty()) metadata["model_weights"] = ends.dump();
   if (!rotations.empty()) metadata["rotations"] = rotations.dump();
+  json skipped = json::array();
+  for (const LinearShape& layer : model.skipped) skipped.push_back(ShapeCard(layer));
+  if (!skipped.empty()) metadata["skipped"] = skipped.dump();
   json kv_cache;
   if (model.kv_cache.keys) kv_cache["keys"] = KvCard("keys", *model.kv_cache.keys, tensors);
   if (model.kv_cache.values) kv_cache["values"] = KvCard("values", *model.kv_cache.values, tensors);
@@ -420,6 +431,11 @@ void ReadDescription(const json& metadata, const Contents& contents, const std::
     if (card.contains("keys")) grid.keys = KvGridOf("keys", card["keys"], contents);
     if (card.contains("values")) grid.values = KvGridOf("values", card["values"], contents);
     grid.keys_before_rotation = card.value("keys_before_rotation", false);
+  }
+  if (metadata.contains("skipped")) {
+    for (const json& card : ParsedJson(metadata["skipped"].get<std::string>(), path)) {
+      result.model.skipped.push_back(ShapeOf(card));
+    }
   }
   result.model.bits_requested = ParsedJson(metadata.at("bits_requested").get<std::string>(), path);
   result.model.bits_effective = ParsedJson(metadata.at("bits_effective").get<std::string>(), path);

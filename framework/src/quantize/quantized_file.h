@@ -25,9 +25,7 @@ struct BITLAW_EXPORT QuantizedFile {
 ///   which R = C_out, <layer>.input_scale [C_in] F32 and <layer>.levels [levels] F32 where there are any; after
 ///   transforms <name> F32 for each norm and bias;
 ///   __metadata__: format, layers (JSON), about (JSON), codes_digest, text_digest; other_weights, model_weights,
-///   rotations and
-///                 kv_cache (JSON)
-///   where there are any.
+///   rotations, skipped and kv_cache (JSON) where there are any.
 ///
 /// Equal contents give equal bytes; times are not stored. One layer's tensors at a time are in memory beside `model`.
 /// Errors: Error(kIo).

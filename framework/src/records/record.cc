@@ -171,6 +171,7 @@ void Fields(Archive& a, QuantizationRecord& x) {
   a.OnlyIfThere("experts", x.experts);
   a.OnlyIfThere("online_rotations", x.online_rotations);
   a("layers", x.layers);
+  a.OnlyIfThere("skipped", x.skipped);
 }
 
 constexpr std::pair<const char*, MetricKind> kMetricKinds[] = {

@@ -70,7 +70,8 @@ struct BITLAW_EXPORT QuantizationHeader {
   std::string record;        ///< Digest that names the quantization record.
   std::string codes_digest;  ///< Over codes, scales, zeros and group index of all layers.
   double bits_requested = std::numeric_limits<double>::quiet_NaN();
-  double bits_effective = std::numeric_limits<double>::quiet_NaN();  ///< Bits a quantizable weight.
+  double bits_effective =
+      std::numeric_limits<double>::quiet_NaN();  ///< Bits a quantizable weight, tables that are rounded too.
   std::vector<LayerFallback> fallbacks;
 };
 
@@ -126,7 +127,8 @@ struct BITLAW_EXPORT QuantizationRecord {
   std::vector<RecordedFactor> factors;  ///< Of the trial.
   std::optional<ExpertRecord> experts;  ///< Of a calibrated mixture; not in records from before there was such a field.
   std::optional<std::vector<RotationRecord>> online_rotations;  ///< Not in records of models without any.
-  std::vector<LayerRecord> layers;
+  std::vector<LayerRecord> layers;      ///< Rounded tables first, then linear layers.
+  std::optional<std::vector<std::string>> skipped;  ///< Linear layers that stay as they are, where the recipe says so.
 };
 
 /// The companion file of a task record: one CSV row an item. Its size and digest stand in the record.

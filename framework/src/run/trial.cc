@@ -25,6 +25,7 @@
 #include "quantize/recipe/transform_model.h"
 #include "run/machine/code_watch.h"
 #include "run/machine/machine.h"
+#include "spec/quantize/table_part.h"
 
 namespace bitlaw {
 namespace {
@@ -353,7 +354,10 @@ class TrialRun {
       if (quantization != nullptr && plan.factors[i].origin == kOwnOrigin) {
         if (factor.column == "B") value = quantization->bits_requested;
         if (factor.column == "bits_effective") value = quantization->bits_effective;
-        if (factor.column == "size_bytes") value = WeightBytes(model_->summary(), quantization->bits_effective);
+        if (factor.column == "size_bytes") {
+          value = WeightBytes(model_->summary(), quantization->bits_effective,
+                              RoundedTableWeights(trial_.recipe, model_->summary()));
+        }
       }
       recorded.push_back({factor.column, factor.unit, factor.role, std::move(value)});
     }
@@ -387,6 +391,8 @@ class TrialRun {
       record.layers.push_back({layer.shape.name, layer.bits_per_weight,
                                fell_back ? std::string(Name(layer.linear.fallback)) : "", layer.linear.diagnostics});
     }
+    if (!quantized.skipped.empty()) record.skipped.emplace();
+    for (const LinearShape& layer : quantized.skipped) record.skipped->push_back(layer.name);
     store_.Write(record);
     const QuantizeTimes& times = quantized.times;
     Value timings = Circumstances({});

@@ -15,7 +15,7 @@ const std::vector<std::pair<std::string, std::vector<std::string>>>& SpecKeys() 
       {"corpus", {"type", "columns"}},
       {"quantize",
        {"quantizer", "transforms", "grid", "weights", "overrides", "sequential", "experts", "activations", "kv_cache",
-        "calibration", "zip", "where", "skip"}},
+        "embeddings", "head", "calibration", "zip", "where", "skip"}},
       {"calibration", {"corpus", "sequences", "tokens", "seed"}},
       {"task", {"task", "as"}},
       {"law", {"law", "name", "type"}},

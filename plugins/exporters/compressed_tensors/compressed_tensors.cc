@@ -143,6 +143,10 @@ std::string CompressedTensorsExporter::ExplainUnsupported(const ExportModel& mod
            "out.";
   }
   for (const ExportLayer& layer : model.layers) {
+    if (layer.shape.block < 0) {
+      return layer.shape.name + ": an embedding or head is quantized, which this exporter does not write. Use exporter "
+                                "dense, or leave embeddings and head out.";
+    }
     const std::string why = ExplainNoScheme(layer, takes_scattered_);
     if (!why.empty()) return layer.shape.name + ": " + why;
   }

@@ -5,6 +5,8 @@
 
 #include <fstream>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/error.h"
@@ -59,6 +61,26 @@ std::optional<int64_t> GroupSize(const ExportModel& model) {
   return size;
 }
 
+// Linear layers that are not quantized, as GPTQModel's `dynamic` leaves modules out: "-:" and a regular expression.
+Value Left(const HfExport& out, const ExportModel& model, const StoredLayers& stored) {
+  std::set<std::string> quantized, left;
+  for (const auto& [shape, linear] : stored.layers()) quantized.insert(out.ModuleOf(shape.name + ".weight"));
+  for (const LinearShape& layer : model.summary.linears) {
+    const std::string name = layer.name + ".weight";
+    const auto found = out.from().tensors().find(name);
+    const bool is_fused = found != out.from().tensors().end() && !found->second.projections.empty();
+    const std::string module = out.ModuleOf(is_fused ? found->second.projections : name);
+    if (quantized.count(module) == 0) left.insert(module);
+  }
+  Value patterns(Value::Map{});
+  for (const std::string& module : left) {
+    std::string pattern = "-:^";
+    for (const char c : module) pattern += c == '.' ? "\\." : std::string(1, c);
+    patterns.Set(pattern + "$", Value(Value::Map{}));
+  }
+  return patterns;
+}
+
 }  // namespace
 
 OptionSchema GptqV2Exporter::Schema() {
@@ -76,6 +98,10 @@ std::string GptqV2Exporter::ExplainUnsupported(const ExportModel& model) const {
   if (model.layers.empty()) return "no weight is quantized.";
   if (model.kv_cache != nullptr) return "keys and values are rounded, which the format cannot say. Leave kv_cache out.";
   for (const ExportLayer& layer : model.layers) {
+    if (layer.shape.block < 0) {
+      return layer.shape.name + ": an embedding or head is quantized, which this exporter does not write. Use exporter "
+                                "dense, or leave embeddings and head out.";
+    }
     const std::string why = ExplainLayer(layer, model.layers.front().linear);
     if (!why.empty()) return layer.shape.name + ": " + why;
   }
@@ -106,11 +132,12 @@ void GptqV2Exporter::Export(const std::filesystem::path& checkpoint, const Expor
                  WriteTensor("g_idx", q.group_index)});
   }
   const QuantizedLinear& first = model.layers.front().linear;
-  const Value about = Value::Map{{"quant_method", "gptq"},  {"checkpoint_format", format_},
+  Value about = Value::Map{{"quant_method", "gptq"},  {"checkpoint_format", format_},
                                  {"bits", first.bits},      {"group_size", *GroupSize(model)},
                                  {"desc_act", !is_ordered}, {"sym", first.symmetric},
                                  {"true_sequential", true}, {"lm_head", false},
                                  {"pack_dtype", "int32"},   {"meta", Value::Map{{"quantizer", Value::List{"bitlaw"}}}}};
+  if (const Value left = Left(out, model, stored); !left.AsMap().empty()) about.Set("dynamic", left);
   out.SetConfig("quantization_config", about);
   out.Write(folder);
   // Earlier programs read it from a file of its own.

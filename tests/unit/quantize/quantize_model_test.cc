@@ -114,6 +114,42 @@ TEST_P(QuantizeModelInputs, ComeFromTheQuantizedLayersBefore) {
   }
 }
 
+TEST_P(QuantizeModelInputs, AreComparedWithTheUnquantizedModels) {
+  const TokenSequences sequences = SomeSequences(5, 12);
+  const auto model = RandomDecoder(SmallConfig());
+  Spy spy({.second_moment = true, .rows = true, .cross_moment = true});
+  QuantizeSettings settings;
+  settings.batch_tokens = 24;
+  QuantizeRecipe recipe;
+  recipe.quantizer = &spy;
+  recipe.sequential = GetParam();
+  if (GetParam() == SequentialUnit::kNone) {
+    try {
+      QuantizeModel(*model, recipe, &sequences, settings);
+      FAIL() << "they are the same there";
+    } catch (const Error& error) {
+      EXPECT_STREQ(error.what(),
+                   "random: the quantizer compares each layer's inputs with those of the unquantized model, and with "
+                   "sequential: none they are the same. Set sequential: stage or block, or leave the comparison out "
+                   "(gptaq_alpha: 0)");
+    }
+    return;
+  }
+  const QuantizedModel quantized = QuantizeModel(*model, recipe, &sequences, settings);
+  const auto unquantized = InputsOneByOne(quantized, sequences, SequentialUnit::kNone);
+  ASSERT_EQ(spy.seen.size(), model->summary().linears.size());
+  for (const auto& [name, calibration] : spy.seen) {
+    const at::Tensor& x = calibration.rows;
+    const at::Tensor moment = at::mm((unquantized.at(name) - x).t(), x) * (2.0 / 5);
+    EXPECT_TRUE(at::allclose(calibration.cross_moment, moment, 1e-3, 1e-4)) << name;
+    const bool is_first =
+        name.starts_with("model.layers.0.") && (name.ends_with("q_proj") || GetParam() == SequentialUnit::kBlock);
+    EXPECT_EQ(calibration.cross_moment.abs().max().item<float>() == 0,
+              is_first || name.ends_with("0.self_attn.k_proj") || name.ends_with("0.self_attn.v_proj"))
+        << name;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Units, QuantizeModelInputs, testing::Values(SequentialUnit::kStage, SequentialUnit::kBlock, SequentialUnit::kNone),
                          [](const auto& info) {
                            return info.param == SequentialUnit::kStage   ? "Stage"

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/grids/integer_grid.h"
@@ -35,7 +36,7 @@ MadeRecipe Made(const std::string& quantizer, const Value::Map& options, const V
 }
 
 Value GridRecipe(const char* name) {
-  const Value options = Value::Map{{"scale_dtype", "float32"}};
+  const Value options = Value::Map{{"scale_dtype", "float32"}, {"mse", false}, {"mse_norm", 2.4}};
   return Value::Map{{"grid", Value::Map{{"name", name}, {"options", options}, {"version", "1.0.0"}}}};
 }
 
@@ -333,6 +334,154 @@ TEST(Recipe, GivesLayersOptionsOfTheirOwn) {
   const auto alone = RandomDecoder(SmallConfig());
   const QuantizedModel all_of_four = QuantizeModel(*alone, *MakeQuantizer("gptq", {{"bits", 4}, {"group_size", 16}}), &sequences);
   EXPECT_TRUE(at::equal(quantized.layers[0].linear.codes, all_of_four.layers[0].linear.codes));
+}
+
+TEST(Recipe, LeavesLayersThatARuleSkips) {
+  const TokenSequences sequences = SomeSequences(3, 12);
+  const SingleRecipe recipe =
+      ReadLayers("gptq", Value::List{Value::Map{{"match", "*.1.*.o_proj"}, {"bits", 8}},
+                                     Value::Map{{"match", "*.o_proj"}, {"skip", true}},
+                                     Value::Map{{"match", "*.0.*.k_proj"}, {"skip", true}}});
+  EXPECT_EQ(recipe.options.shown.Find("overrides")->AsString(),
+            "*.1.*.o_proj bits=8; *.o_proj skip; *.0.*.k_proj skip");
+  const MadeRecipe made = MakeRecipe(QuantizerHost(), "gptq", recipe.options.quantizer, recipe.options.recipe);
+  const auto model = RandomDecoder(SmallConfig()), unquantized = RandomDecoder(SmallConfig());
+  const QuantizedModel quantized = QuantizeModel(*model, QuantizeRecipeOf(made, recipe.options.recipe), &sequences);
+  std::vector<std::string> skipped;
+  for (const LinearShape& layer : quantized.skipped) skipped.push_back(layer.name);
+  EXPECT_THAT(skipped, ElementsAre("model.layers.0.self_attn.k_proj", "model.layers.0.self_attn.o_proj"));
+  ASSERT_EQ(quantized.layers.size(), 12U);
+  for (const QuantizedLayer& layer : quantized.layers) {
+    EXPECT_EQ(layer.linear.bits, layer.shape.name == "model.layers.1.self_attn.o_proj" ? 8 : 3) << layer.shape.name;
+  }
+  // Block 0: q and o [32, 32], k and v [16, 32], gate, up and down [48, 32]: 7680 weights, 1024 + 512 of them in 16
+  // bits and the others in 3. Block 1 the same with 1024 in 8 bits.
+  EXPECT_DOUBLE_EQ(quantized.bits_requested, (1536 * 16 + 6144 * 3 + 1024 * 8 + 6656 * 3) / 15360.0);
+  // Groups of 16 with a scale of 16 bits and a zero point of as many as a code.
+  EXPECT_DOUBLE_EQ(quantized.bits_effective, (1536 * 16 + 12800 * (3 + 19 / 16.0) + 1024 * (8 + 24 / 16.0)) / 15360.0);
+  const auto o_proj = [](Model& of) { return of.block(0).stage_linears(1)[0]; };
+  EXPECT_FALSE(o_proj(*model)->is_quantized());
+  EXPECT_TRUE(at::equal(o_proj(*model)->weight(), o_proj(*unquantized)->weight()));
+
+  const TemporaryFolder folder;
+  SaveQuantized(folder.path() / "q", quantized, Value());
+  InstallQuantized(*unquantized, LoadQuantized(folder.path() / "q").model, "q");
+  EXPECT_TRUE(at::equal(LogitsOf(*unquantized), LogitsOf(*model)));
+  const auto streamed =
+      WithInstalledBlocks(RandomDecoder(SmallConfig()), LoadQuantized(folder.path() / "q").model, {}, "q");
+  EXPECT_TRUE(at::equal(LogitsOf(*streamed), LogitsOf(*model)));
+}
+
+TEST(Recipe, KeepsWhatTransformsDidToASkippedLayer) {
+  const TokenSequences sequences = SomeSequences(3, 12);
+  Value parts = SmoothRecipe(0.5);
+  parts.Set("overrides", Value::List{Value::Map{{"match", "*.q_proj"}, {"options", Value::Map{}}, {"skip", true}}});
+  const MadeRecipe made = Made("rtn", {{"bits", 4}, {"group_size", 16}}, parts);
+  const auto model = RandomDecoder(SmallConfig());
+  const QuantizedModel quantized = QuantizeModel(*model, QuantizeRecipeOf(made, parts), &sequences);
+  const TemporaryFolder folder;
+  SaveQuantized(folder.path() / "q", quantized, Value());
+  const auto again = RandomDecoder(SmallConfig());
+  EXPECT_FALSE(at::equal(again->block(0).stage_linears(0)[0]->weight(), model->block(0).stage_linears(0)[0]->weight()));
+  InstallQuantized(*again, LoadQuantized(folder.path() / "q").model, "q");
+  EXPECT_TRUE(at::equal(LogitsOf(*again), LogitsOf(*model)));
+}
+
+// [40, 32] in groups of 16: 8 + (16 + 8) / 16 bits a weight.
+TEST(Recipe, RoundsEmbeddingAndHead) {
+  for (const bool is_tied : {true, false}) {
+    DecoderConfig config = SmallConfig();
+    config.tied_head = is_tied;
+    Value entry = Value::Map{{"quantizer", "rtn"},
+                             {"bits", 4},
+                             {"group_size", "row"},
+                             {"embeddings", Value::Map{{"bits", 8}, {"group_size", 16}}}};
+    if (!is_tied) entry.Set("head", Value::Map{{"bits", 2}, {"group_size", "row"}, {"symmetric", true}});
+    const SingleRecipe recipe = ReadRecipe(entry, "the recipe", QuantizerHost());
+    const Value& parts = recipe.options.recipe;
+    const MadeRecipe made = MakeRecipe(QuantizerHost(), "rtn", recipe.options.quantizer, parts);
+    const auto model = RandomDecoder(config), unquantized = RandomDecoder(config);
+    EXPECT_EQ(ExplainUnsupportedParts(made, parts, model->summary()), "");
+    const QuantizedModel quantized = QuantizeModel(*model, QuantizeRecipeOf(made, parts), nullptr);
+    ASSERT_EQ(quantized.layers.size(), is_tied ? 15U : 16U);
+    EXPECT_EQ(quantized.layers[0].shape.name, "model.embed_tokens");
+    EXPECT_EQ(quantized.layers[0].linear.bits, 8);
+    const QuantizedLinear expected = bitlaw::RoundToNearest(GridRule{.bits = 8}, unquantized->table(0), 16, "");
+    EXPECT_TRUE(at::equal(quantized.layers[0].linear.codes, expected.codes));
+    EXPECT_TRUE(at::equal(model->table(0), expected.Dequantize()));
+    const at::Tensor tokens = at::arange(40).unsqueeze(0);
+    EXPECT_TRUE(at::equal(model->Embed(tokens)[0], expected.Dequantize()));
+    EXPECT_EQ(quantized.bits_requested, 4) << "that of the layers";
+    // Layers: 15360 weights in rows of 32 or, of down_proj, 48.
+    const double layers = 15360 * 4 + (15360 - 2 * 1536) * 20 / 32.0 + 2 * 1536 * 20 / 48.0;
+    const double bits = layers + 1280 * 9.5 + (is_tied ? 0 : 1280 * (2 + 16 / 32.0));
+    EXPECT_DOUBLE_EQ(quantized.bits_effective, bits / (is_tied ? 16640 : 17920));
+    std::map<std::string, int64_t> factors;
+    for (const Factor& factor : FactorsOf(made, parts, model->summary())) factors[factor.column] = factor.value.AsInt();
+    EXPECT_EQ(factors.at("B_embedding"), 8);
+    EXPECT_EQ(factors.at("B_head"), is_tied ? 8 : 2);
+
+    const TemporaryFolder folder;
+    SaveQuantized(folder.path() / "q", quantized, Value());
+    EXPECT_FALSE(at::equal(LogitsOf(*unquantized), LogitsOf(*model)));
+    InstallQuantized(*unquantized, LoadQuantized(folder.path() / "q").model, "q");
+    EXPECT_TRUE(at::equal(LogitsOf(*unquantized), LogitsOf(*model)));
+    const auto streamed = WithInstalledBlocks(RandomDecoder(config), LoadQuantized(folder.path() / "q").model, {}, "q");
+    EXPECT_TRUE(at::equal(LogitsOf(*streamed), LogitsOf(*model)));
+  }
+}
+
+TEST(Recipe, CalibratesOnTheRoundedEmbeddingUnlessNothingIsQuantizedBefore) {
+  const TokenSequences sequences = SomeSequences(3, 12);
+  const auto codes = [&](bool rounds, SequentialUnit sequential) {
+    const auto gptq = MakeQuantizer("gptq", {{"bits", 3}, {"group_size", 16}});
+    QuantizeRecipe recipe;
+    recipe.quantizer = gptq.get();
+    recipe.sequential = sequential;
+    if (rounds) recipe.embeddings = TableGrid{.rule = {.bits = 2}, .group_size = 16};
+    const auto model = RandomDecoder(SmallConfig());
+    return QuantizeModel(*model, recipe, &sequences).layers.back().linear.codes;
+  };
+  EXPECT_FALSE(at::equal(codes(true, SequentialUnit::kStage), codes(false, SequentialUnit::kStage)));
+  EXPECT_FALSE(at::equal(codes(true, SequentialUnit::kBlock), codes(false, SequentialUnit::kBlock)));
+  EXPECT_TRUE(at::equal(codes(true, SequentialUnit::kNone), codes(false, SequentialUnit::kNone)));
+}
+
+TEST(Recipe, RefusesSkipsAndTablesThatMeanNothing) {
+  const auto said = [](Value::Map parts, bool is_tied = true) -> std::string {
+    Value entry = Value::Map{{"quantizer", "rtn"}, {"bits", 3}, {"group_size", 16}};
+    for (auto& [key, value] : parts) entry.Set(key, std::move(value));
+    if (entry.Find("quantizer")->AsString() == "keep") {
+      std::erase_if(entry.AsMap(), [](const auto& one) { return one.first == "bits" || one.first == "group_size"; });
+    }
+    try {
+      const SingleRecipe recipe = ReadRecipe(entry, "the recipe", QuantizerHost());
+      const MadeRecipe made =
+          MakeRecipe(QuantizerHost(), recipe.quantizer, recipe.options.quantizer, recipe.options.recipe);
+      DecoderConfig config = SmallConfig();
+      config.tied_head = is_tied;
+      return ExplainUnsupportedParts(made, recipe.options.recipe, RandomDecoder(config)->summary());
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  const auto rules = [](Value::Map rule) { return Value::Map{{"overrides", Value::List{Value(std::move(rule))}}}; };
+  EXPECT_EQ(said(rules({{"match", "*"}, {"skip", true}})),
+            "'overrides' skips every layer of this model. Leave some to be quantized, or take quantizer 'keep'");
+  EXPECT_EQ(said(rules({{"match", "*.q_proj"}, {"skip", true}, {"bits", 8}})),
+            "the rule '*.q_proj' of 'overrides' skips its layers, and gives them 'bits'. Leave one of the two out.");
+  EXPECT_EQ(said(rules({{"match", "*.q_proj"}, {"skip", false}, {"bits", 8}})), "");
+  EXPECT_EQ(
+      said({{"head", Value::Map{{"bits", 8}, {"group_size", 16}}}}),
+      "its output head is its input embedding, one matrix, and the recipe has 'head'. 'embeddings' rounds it for both");
+  EXPECT_EQ(said({{"head", Value::Map{{"bits", 8}, {"group_size", 16}}}}, /*is_tied=*/false), "");
+  EXPECT_THAT(said({{"embeddings", Value::Map{{"bits", 8}, {"group_size", 24}}}}), HasSubstr("24"));
+  EXPECT_THAT(said({{"embeddings", Value::Map{{"group_size", 16}}}}),
+              HasSubstr("'embeddings' of the recipe says no width. Add 'bits'."));
+  EXPECT_EQ(
+      said({{"quantizer", "keep"}, {"activations", Value::Map{{"bits", 8}}}, {"embeddings", Value::Map{{"bits", 8}}}}),
+      "embeddings: its codes are kept with those of the layers' weights, and 'keep' makes none. Take a quantizer, rtn "
+      "with bits: 8 for one that changes little.");
 }
 
 // Counts passes of calibration text through a model's blocks.

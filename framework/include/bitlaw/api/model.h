@@ -208,6 +208,12 @@ class BITLAW_EXPORT Model {
   /// Those that are no longer the checkpoint's.
   virtual std::vector<std::pair<std::string, at::Tensor>> changed_weights() const { return {}; }
 
+  /// The matrix of summary().tables[i], [V, D] in the compute dtype, and another in its place, of the same shape: for
+  /// as long as the model is open, whatever blocks are dropped. A tied head changes with the embedding. The defaults
+  /// are InternalErrors, for models that show no tables.
+  virtual at::Tensor table(size_t i);
+  virtual void SetTable(size_t i, at::Tensor weight);
+
   /// From now on attention reads keys and values rounded to these grids, from a cache or without one alike.
   /// Error(kUnsupported) from a model that cannot (ModelSummary::rounds_kv_cache).
   virtual void RoundKvCache(const KvCacheGrid& grid);

@@ -76,6 +76,10 @@ struct BITLAW_EXPORT ModelSummary {
   /// then each layer is a site of its own, whose producer is unknown.
   std::vector<SiteShape> sites;
   BasisChanges bases{};
+  /// The matrices [V, D] outside of all blocks, as layers of D inputs and V outputs whose `block` is -1: the input
+  /// embedding ("model.embed_tokens") and, unless it is the same matrix, the output head ("lm_head"), in this order.
+  /// Not among `linears`. Left empty by models that do not show them (Model::table()).
+  std::vector<LinearShape> tables{};
   bool rounds_kv_cache = false;      ///< Its Model::RoundKvCache() works.
   int64_t head_dim = 0;              ///< Dh, channels of a head's keys and values; 0: not known.
   std::string stored_dtype;          ///< "bfloat16", "Q4_1", ...: what most weights are stored as.

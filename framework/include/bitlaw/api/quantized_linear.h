@@ -39,6 +39,9 @@ struct BITLAW_EXPORT LayerCalibration {
   at::Tensor abs_max;        ///< [C_in] float32
   at::Tensor rows;           ///< [tokens, C_in] float32
   at::Tensor low{}, high{};  ///< [C_in] float32 each, CalibrationNeeds::range
+  /// [C_in, C_in], the second moment's dtype: CalibrationNeeds::cross_moment. All zero where nothing before is
+  /// quantized.
+  at::Tensor cross_moment{};
   /// Null where the statistics serve one recipe alone.
   std::shared_ptr<DerivedStatistics> derived{};
 };

@@ -29,7 +29,11 @@ struct BITLAW_EXPORT CalibrationNeeds {
   bool abs_max = false;        ///< max |x_j|, [C_in]
   bool rows = false;           ///< The inputs themselves, [tokens, C_in]
   bool range = false;          ///< min x_j and max x_j, [C_in] each
-  bool any() const { return second_moment || abs_mean || abs_max || rows || range; }
+  /// D = (2 / n) sum (y - x) x^T, [C_in, C_in], where y is what the unquantized model has in the place of x: what the
+  /// quantized layers before this one have changed. In H's dtype. Of no expert, to which others may be routed in the
+  /// two.
+  bool cross_moment = false;
+  bool any() const { return second_moment || abs_mean || abs_max || rows || range || cross_moment; }
 };
 
 /// Which power of two the scale of a block is, m its largest |w|, M the format's largest value, e its exponent:

@@ -29,6 +29,7 @@ inline LayerCalibration SomeCalibration(int64_t channels, uint64_t seed) {
   calibration.rows = at::randn({calibration.tokens, channels}, generator, at::kFloat) *
                      (at::rand({channels}, generator, at::kFloat) + 0.1);  // [tokens, C_in]
   calibration.second_moment = at::mm(calibration.rows.t(), calibration.rows) * (2.0 / 4);
+  calibration.cross_moment = at::mm(calibration.rows.t().mul(0.05).roll(1, 0), calibration.rows) * (2.0 / 4);
   calibration.abs_mean = calibration.rows.abs().mean(0);
   calibration.abs_max = calibration.rows.abs().amax(0);
   return calibration;

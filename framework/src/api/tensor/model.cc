@@ -60,6 +60,14 @@ void Model::SetOtherWeight(const std::string& name, const at::Tensor&) {
                       "', which is none of its other weights");
 }
 
+at::Tensor Model::table(size_t i) {
+  throw InternalError(summary().name + ": it was asked for table " + std::to_string(i) + ", and shows none");
+}
+
+void Model::SetTable(size_t i, at::Tensor) {
+  throw InternalError(summary().name + ": it was given table " + std::to_string(i) + ", and shows none");
+}
+
 void Model::RoundKvCache(const KvCacheGrid&) {
   throw Error(ErrorKind::kUnsupported, summary().name + ": models of architecture '" + summary().architecture +
                                            "' do not round their keys and values here. Leave kv_cache out.");

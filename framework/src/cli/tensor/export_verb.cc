@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "bitlaw/api/exporter.h"
 #include "bitlaw/api/model_backend.h"
@@ -35,10 +37,20 @@ struct Source {
   std::string title;
 };
 
-// Every layer is one of the model's, of its shape.
+// The layers are the model's, in its order and of its shapes: some of its tables, then all linear layers that were not
+// skipped.
 void CheckLayers(const Source& source, const std::string& origin) {
+  std::vector<LinearShape> expected;
   const auto& layers = source.quantized.layers;
-  const auto& expected = source.summary.linears;
+  for (const LinearShape& table : source.summary.tables) {
+    const auto has_name = [&](const QuantizedLayer& layer) { return layer.shape.name == table.name; };
+    if (std::any_of(layers.begin(), layers.end(), has_name)) expected.push_back(table);
+  }
+  for (const LinearShape& layer : source.summary.linears) {
+    const auto& skipped = source.quantized.skipped;
+    const auto has_name = [&](const LinearShape& one) { return one.name == layer.name; };
+    if (std::none_of(skipped.begin(), skipped.end(), has_name)) expected.push_back(layer);
+  }
   bool are_same = layers.size() == expected.size();
   for (size_t i = 0; are_same && i < layers.size(); ++i) {
     const LinearShape& shape = layers[i].shape;

@@ -162,6 +162,11 @@ Value Summary(const QuantizedModel& quantized, const Value& about, int threads, 
   if (const auto tokens = RoutedTokens(quantized, minimum)) summary.Set("experts", ExpertsJson(*tokens, minimum));
   if (!quantized.rotations.empty()) summary.Set("online_rotations", RotationsJson(quantized));
   summary.Set("layers", static_cast<int64_t>(quantized.layers.size()));
+  if (!quantized.skipped.empty()) {
+    Value::List names;
+    for (const LinearShape& layer : quantized.skipped) names.push_back(layer.name);
+    summary.Set("skipped", std::move(names));
+  }
   summary.Set("bits_requested", quantized.bits_requested);
   summary.Set("bits_effective", quantized.bits_effective);
   summary.Set("hessian_error_mean", NumberOrNull(MeanOf(quantized, "hessian_error")));
@@ -195,7 +200,8 @@ void PrintSummary(const QuantizedModel& quantized, const std::string& title, con
                   const std::string& output, const std::string& device) {
   const QuantizeTimes& times = quantized.times;
   fmt::print("{}\n", title);
-  fmt::print("layers            {}\n", quantized.layers.size());
+  fmt::print("layers            {}{}\n", quantized.layers.size(),
+             quantized.skipped.empty() ? "" : fmt::format(", {} more as they are", quantized.skipped.size()));
   fmt::print("bits a weight     {:.4g} requested, {:.4f} effective\n", quantized.bits_requested, quantized.bits_effective);
   PrintExperts(quantized, parts);
   for (const RotationCount& one : CountRotations(quantized.rotations)) {
@@ -223,7 +229,7 @@ void PrintSummary(const QuantizedModel& quantized, const std::string& title, con
   if (!output.empty()) fmt::print("written           {}\n", output);
 }
 
-// "quantizer/gptq, transform/smooth_scale, grid/nf4, overrides, experts, activations, kv_cache"
+// "quantizer/gptq, transform/smooth_scale, grid/nf4, overrides, experts, activations, kv_cache, embeddings, head"
 std::string Title(const SingleRecipe& recipe) {
   const bool keeps = recipe.quantizer == kKeepWeights;
   std::string title = keeps ? "weights as they are" : "quantizer/" + recipe.quantizer;
@@ -233,7 +239,7 @@ std::string Title(const SingleRecipe& recipe) {
     for (const Value& one : transforms->AsList()) title += ", transform/" + one.Find("name")->AsString();
   }
   if (const Value* grid = parts.Find("grid")) title += ", grid/" + grid->Find("name")->AsString();
-  for (const char* section : {"overrides", "experts", "activations", "kv_cache"}) {
+  for (const char* section : {"overrides", "experts", "activations", "kv_cache", "embeddings", "head"}) {
     if (parts.Find(section) != nullptr) title += std::string(", ") + section;
   }
   return title;

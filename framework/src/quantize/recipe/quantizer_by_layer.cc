@@ -25,6 +25,7 @@ std::vector<Factor> QuantizerByLayer::factors(const ModelSummary& model) const {
 CalibrationNeeds QuantizerByLayer::needs() const {
   CalibrationNeeds all = made_.quantizer->needs();
   for (const LayerRule& rule : made_.rules) {
+    if (rule.quantizer == nullptr) continue;
     const CalibrationNeeds own = rule.quantizer->needs();
     all.second_moment |= own.second_moment;
     all.second_moment_float64 |= own.second_moment_float64;
@@ -32,6 +33,7 @@ CalibrationNeeds QuantizerByLayer::needs() const {
     all.abs_max |= own.abs_max;
     all.rows |= own.rows;
     all.range |= own.range;
+    all.cross_moment |= own.cross_moment;
   }
   return all;
 }
@@ -39,7 +41,9 @@ CalibrationNeeds QuantizerByLayer::needs() const {
 bool QuantizerByLayer::rounds_to_nearest() const {
   return made_.quantizer->rounds_to_nearest() &&
          std::all_of(made_.rules.begin(), made_.rules.end(),
-                     [](const LayerRule& rule) { return rule.quantizer->rounds_to_nearest(); });
+                     [](const LayerRule& rule) {
+                       return rule.quantizer == nullptr || rule.quantizer->rounds_to_nearest();
+                     });
 }
 
 void QuantizerByLayer::RoundToNearest(const LinearShape& layer, const at::Tensor& weight,

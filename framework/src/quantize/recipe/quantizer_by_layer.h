@@ -10,8 +10,8 @@
 namespace bitlaw {
 
 /// A recipe's quantizer whose layers may have options of their own: each layer goes to the quantizer that
-/// MadeRecipe::QuantizerOf() names. The readers of a site are given to one quantizer together only where all of them
-/// have the same.
+/// MadeRecipe::QuantizerOf() names; it is not asked about those that are skipped. The readers of a site are given to
+/// one quantizer together only where all of them have the same.
 class QuantizerByLayer final : public Quantizer {
  public:
   /// `made` outlives this.

@@ -40,6 +40,15 @@ std::optional<KvGrid> KvGridOf(const Value& kv_cache, const std::string& of) {
   return grid;
 }
 
+std::optional<TableGrid> TableGridOf(const Value* part) {
+  if (part == nullptr) return std::nullopt;
+  TableGrid grid;
+  grid.rule.bits = static_cast<int>(part->Find("bits")->AsInt());
+  grid.rule.symmetric = part->Find("symmetric")->AsBool();
+  grid.group_size = part->Find("group_size")->AsInt();
+  return grid;
+}
+
 }  // namespace
 
 QuantizeRecipe QuantizeRecipeOf(const MadeRecipe& made, const Value& recipe) {
@@ -48,9 +57,12 @@ QuantizeRecipe QuantizeRecipeOf(const MadeRecipe& made, const Value& recipe) {
   if (!made.rules.empty()) {
     result.by_layer = std::make_shared<QuantizerByLayer>(made);
     result.quantizer = result.by_layer.get();
+    result.skips = [&made](std::string_view layer) { return made.Skips(layer); };
   }
   for (const auto& transform : made.transforms) result.transforms.push_back(transform.get());
   if (recipe.is_null()) return result;
+  result.embeddings = TableGridOf(recipe.Find("embeddings"));
+  result.head = TableGridOf(recipe.Find("head"));
   if (const Value* sequential = recipe.Find("sequential")) {
     result.sequential = sequential->AsString() == "block" ? SequentialUnit::kBlock : SequentialUnit::kNone;
   }

@@ -69,10 +69,18 @@ void TransformModel(Model& model, std::span<const Transform* const> transforms, 
   }
 }
 
-std::vector<std::pair<std::string, at::Tensor>> OtherWeights(Model& model) {
+std::vector<std::pair<std::string, at::Tensor>> OtherWeights(Model& model,
+                                                             const std::function<bool(std::string_view layer)>& skips) {
   std::vector<std::pair<std::string, at::Tensor>> weights;
   for (int64_t b = 0; b < model.summary().num_blocks; ++b) {
-    for (auto& weight : model.block(b).other_weights()) weights.push_back(std::move(weight));
+    Block& block = model.block(b);
+    for (auto& weight : block.other_weights()) weights.push_back(std::move(weight));
+    for (int stage = 0; skips && stage < block.num_stages(); ++stage) {
+      for (const Linear* linear : block.stage_linears(stage)) {
+        const std::string& name = linear->shape().name;
+        if (skips(name)) weights.emplace_back(name + ".weight", linear->weight());
+      }
+    }
   }
   return weights;
 }

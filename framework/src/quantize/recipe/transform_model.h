@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -28,8 +30,10 @@ BITLAW_EXPORT void TransformModel(Model& model, std::span<const Transform* const
                                   const TokenSequences* calibration, int64_t batch_tokens, QuantizeTimes& times,
                                   bool shows_all_to_experts = false);
 
-/// Norms, biases and routers of all blocks as they are now, by their names in the checkpoint.
-BITLAW_EXPORT std::vector<std::pair<std::string, at::Tensor>> OtherWeights(Model& model);
+/// Norms, biases and routers of all blocks as they are now, and the weights of linear layers that `skips` names, by
+/// their names in the checkpoint.
+BITLAW_EXPORT std::vector<std::pair<std::string, at::Tensor>> OtherWeights(
+    Model& model, const std::function<bool(std::string_view layer)>& skips = {});
 /// What the blocks compute beside their weights, block by block.
 BITLAW_EXPORT std::vector<OnlineRotation> OnlineRotations(Model& model);
 

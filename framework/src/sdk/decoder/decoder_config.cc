@@ -327,6 +327,8 @@ ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTe
   for (size_t first = 0; first < summary.linears.size(); first += in_block) {
     AddSites(c, summary.linears, first, summary.sites);
   }
+  summary.tables.push_back({"model.embed_tokens", -1, c.hidden_size, c.vocab_size});
+  if (!c.tied_head) summary.tables.push_back({"lm_head", -1, c.hidden_size, c.vocab_size});
   summary.name = name;
   summary.architecture = c.architecture;
   summary.parameters_active =

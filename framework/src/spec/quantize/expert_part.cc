@@ -52,7 +52,7 @@ std::string ExplainUnsupportedExperts(const MadeRecipe& made, const Value& recip
   const bool quantizer_needs =
       made.quantizer != nullptr &&
       (made.quantizer->needs().any() || std::any_of(made.rules.begin(), made.rules.end(), [](const LayerRule& rule) {
-         return rule.quantizer->needs().any();
+         return rule.quantizer != nullptr && rule.quantizer->needs().any();
        }));
   if (!quantizer_needs) {
     return "'experts.policy' = '" + policy + "' is about a quantizer that needs calibration, and here only a transform "
@@ -60,7 +60,9 @@ std::string ExplainUnsupportedExperts(const MadeRecipe& made, const Value& recip
   }
   const bool rounds = made.quantizer->rounds_to_nearest() &&
                       std::all_of(made.rules.begin(), made.rules.end(),
-                                  [](const LayerRule& rule) { return rule.quantizer->rounds_to_nearest(); });
+                                  [](const LayerRule& rule) {
+                                    return rule.quantizer == nullptr || rule.quantizer->rounds_to_nearest();
+                                  });
   if (policy == "rtn" && !rounds) return "'experts.policy' = 'rtn', and the quantizer does not round to nearest";
   return "";
 }

@@ -9,30 +9,14 @@
 #include "spec/quantize/activation_part.h"
 #include "spec/quantize/expert_part.h"
 #include "spec/quantize/kv_part.h"
+#include "spec/quantize/override_part.h"
+#include "spec/quantize/table_part.h"
 
 namespace bitlaw {
 namespace {
 
 // The grid that integer quantizers have of themselves: its options stand among theirs.
 constexpr std::string_view kOwnGrid = "uniform";
-
-// One entry of `overrides`: a pattern, and any of the quantizer's options but those that give others their defaults.
-OptionSchema RuleSchema(const OptionSchema& quantizer) {
-  OptionSchema schema;
-  schema.String("match").Doc("Name of a layer; '*' stands for any characters, '?' for one.");
-  for (const OptionField& field : quantizer.fields()) {
-    const bool gives_defaults =
-        std::any_of(quantizer.fields().begin(), quantizer.fields().end(),
-                    [&](const OptionField& other) { return other.default_by == field.name; });
-    if (gives_defaults || field.name == "match") continue;
-    OptionField& own = schema.String(field.name);
-    own = field;
-    own.default_by.clear();
-    own.defaults_by.clear();
-    own.Optional();
-  }
-  return schema;
-}
 
 // Adds a copy of `field` under another name.
 void AddField(OptionSchema& schema, const OptionField& field, const std::string& name) {
@@ -73,7 +57,7 @@ class Flattener {
         Put(key, value);
       } else if (key == "weights") {
         if (IsMap(key, value)) ReadWeights(value);
-      } else if (key == "activations" || key == "kv_cache") {
+      } else if (key == "activations" || key == "kv_cache" || key == "embeddings" || key == "head") {
         if (IsMap(key, value)) ReadSection(key, value);
       } else if (key == "experts") {
         if (IsMap(key, value)) ReadExperts(value);
@@ -159,6 +143,8 @@ class Flattener {
       has_sequential_ |= key == "sequential" && quantizer_.Find(key) == nullptr;
       has_activations_ |= key.starts_with("activations.");
       has_kv_cache_ |= key.starts_with("kv_cache.");
+      has_embeddings_ |= key.starts_with("embeddings.");
+      has_head_ |= key.starts_with("head.");
       has_experts_ |= key.starts_with("experts.");
     });
   }
@@ -198,10 +184,15 @@ class Flattener {
     return key.ends_with("bits") || (key.ends_with("format") && !(value.is_string() && value.AsString() == "int"));
   }
 
+  // A part that says a width.
   void ReadSection(const std::string& section, const Value& map) {
-    const bool is_activations = section == "activations";
-    const OptionSchema& schema = is_activations ? ActivationSchema() : KvCacheSchema();
-    (is_activations ? has_activations_ : has_kv_cache_) = true;
+    const OptionSchema& schema = section == "activations" ? ActivationSchema()
+                                 : section == "kv_cache"  ? KvCacheSchema()
+                                                          : TableSchema();
+    (section == "activations" ? has_activations_
+     : section == "kv_cache"  ? has_kv_cache_
+     : section == "head"      ? has_head_
+                              : has_embeddings_) = true;
     bool has_bits = false;
     for (const auto& [key, value] : map.AsMap()) {
       if (schema.Find(key) == nullptr) {
@@ -217,9 +208,11 @@ class Flattener {
       has_bits |= key.starts_with(section + ".") && IsWidth(std::string_view(key).substr(section.size() + 1), value);
     });
     if (!has_bits) {
-      faults_.Add(map.mark(), "'" + section + "' of " + place_ + " says no width. Add " +
-                                  (is_activations ? "'bits', or a 'format' that has its own."
-                                                  : "'key_bits', 'value_bits' or both, or a format that has its own."));
+      faults_.Add(map.mark(),
+                  "'" + section + "' of " + place_ + " says no width. Add " +
+                      (section == "activations" ? "'bits', or a 'format' that has its own."
+                       : section == "kv_cache"  ? "'key_bits', 'value_bits' or both, or a format that has its own."
+                                                : "'bits'."));
     }
   }
 
@@ -328,6 +321,8 @@ class Flattener {
     if (has_activations_) AddFields(schema, ActivationSchema(), "activations.");
     if (has_experts_) AddFields(schema, ExpertSchema(), "experts.");
     if (has_kv_cache_) AddFields(schema, KvCacheSchema(), "kv_cache.");
+    if (has_embeddings_) AddFields(schema, TableSchema(), "embeddings.");
+    if (has_head_) AddFields(schema, TableSchema(), "head.");
   }
 
   // Options of the integers mean nothing where every cell has another grid.
@@ -352,7 +347,8 @@ class Flattener {
   FlatEntry flat_;
   std::vector<std::string> grids_, transforms_;  // Those whose options are in the schema.
   bool has_grid_ = false, has_own_grid_ = false, has_transforms_ = false, has_activations_ = false,
-       has_kv_cache_ = false, has_overrides_ = false, has_sequential_ = false, has_experts_ = false;
+       has_kv_cache_ = false, has_overrides_ = false, has_sequential_ = false, has_experts_ = false,
+       has_embeddings_ = false, has_head_ = false;
 };
 
 // The options "prefix.x" of a resolved map as a map of x.
@@ -375,28 +371,6 @@ Value ComponentValue(const PluginHost& host, ComponentKind kind, const std::stri
 
 void Hide(Value& shown, const std::string& prefix) {
   std::erase_if(shown.AsMap(), [&](const auto& entry) { return entry.first.starts_with(prefix + "."); });
-}
-
-// "*.down_proj bits=8; *.o_proj bits=4 group_size=32", or "none".
-void SplitOverrides(const Value& options, Value& recipe, Value& shown) {
-  const Value* rules = options.Find("overrides");
-  if (rules == nullptr || !rules->is_list()) return;
-  Value::List kept;
-  std::string text;
-  for (const Value& rule : rules->AsList()) {
-    Value own(Value::Map{});
-    text += (text.empty() ? "" : "; ") + rule.Find("match")->AsString();
-    for (const auto& [name, value] : rule.AsMap()) {
-      if (name == "match" || value.is_null()) continue;
-      Value plain = value;
-      plain.set_mark({});
-      text += " " + name + "=" + (plain.is_string() ? plain.AsString() : plain.Text());
-      own.Set(name, std::move(plain));
-    }
-    kept.push_back(Value::Map{{"match", rule.Find("match")->AsString()}, {"options", std::move(own)}});
-  }
-  shown.Set("overrides", text.empty() ? "none" : text);
-  if (!kept.empty()) recipe.Set("overrides", std::move(kept));
 }
 
 // Leaves those options of a part shown that count.
@@ -429,48 +403,6 @@ void SplitActivations(const Value& options, Value& recipe, Value& shown) {
 
 // Resolved where the entry was read.
 Options OptionsOf(const Value& component) { return Options(*component.Find("options")); }
-
-// Whether `name` is what `pattern` says: '*' stands for any characters, '?' for one.
-bool Fits(std::string_view pattern, std::string_view name) {
-  size_t p = 0, n = 0, star = std::string_view::npos, taken = 0;
-  while (n < name.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      taken = n;
-    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
-      ++p;
-      ++n;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      n = ++taken;
-    } else {
-      return false;
-    }
-  }
-  return pattern.find_first_not_of('*', p) == std::string_view::npos;
-}
-
-void MakeRules(const PluginHost& host, const std::string& quantizer, const Options& options, const Value& recipe,
-               MadeRecipe& made) {
-  const Value* rules = recipe.Find("overrides");
-  if (rules == nullptr) return;
-  if (made.quantizer == nullptr) {
-    throw Error(ErrorKind::kUnsupported, "'overrides' changes options of a quantizer, and the weights stay as they are.");
-  }
-  const Value* grid = recipe.Find("grid");
-  for (const Value& rule : rules->AsList()) {
-    Value own = options.map();
-    for (const auto& [name, value] : rule.Find("options")->AsMap()) {
-      if (grid != nullptr && host.Find(ComponentKind::kGrid, kOwnGrid).schema.Find(name) != nullptr) {
-        throw Error(ErrorKind::kSpec, "'" + name + "' of a rule of 'overrides' is an option of grid '" +
-                                          std::string(kOwnGrid) + "', and the recipe has grid '" +
-                                          grid->Find("name")->AsString() + "'. Leave it out.");
-      }
-      own.Set(name, value);
-    }
-    made.rules.push_back({rule.Find("match")->AsString(), host.MakeQuantizer(quantizer, Options(std::move(own)))});
-  }
-}
 
 }  // namespace
 
@@ -526,6 +458,7 @@ SplitOptions Split(const Options& options, const OptionSchema& quantizer, const 
   const Value* sequential = quantizer.Find("sequential") == nullptr ? options.map().Find("sequential") : nullptr;
   if (sequential != nullptr && sequential->AsString() != "stage") recipe.Set("sequential", sequential->AsString());
   SplitExperts(options.map(), recipe, split.shown);
+  SplitTables(options.map(), recipe, split.shown);
   if (!recipe.AsMap().empty()) split.recipe = std::move(recipe);
   split.quantizer = Options(Value(std::move(mine)));
   return split;
@@ -533,16 +466,11 @@ SplitOptions Split(const Options& options, const OptionSchema& quantizer, const 
 
 bool MadeRecipe::needs_calibration() const {
   return calibrates_inputs || calibrates_cache || (quantizer != nullptr && quantizer->needs().any()) ||
-         std::any_of(rules.begin(), rules.end(), [](const LayerRule& rule) { return rule.quantizer->needs().any(); }) ||
+         std::any_of(
+             rules.begin(), rules.end(),
+             [](const LayerRule& rule) { return rule.quantizer != nullptr && rule.quantizer->needs().any(); }) ||
          std::any_of(transforms.begin(), transforms.end(),
                      [](const auto& transform) { return transform->needs().any(); });
-}
-
-const Quantizer& MadeRecipe::QuantizerOf(std::string_view layer) const {
-  for (const LayerRule& rule : rules) {
-    if (Fits(rule.match, layer)) return *rule.quantizer;
-  }
-  return *quantizer;
 }
 
 MadeRecipe MakeRecipe(const PluginHost& host, const std::string& quantizer, const Options& options,
@@ -551,6 +479,7 @@ MadeRecipe MakeRecipe(const PluginHost& host, const std::string& quantizer, cons
   if (quantizer != kKeepWeights) made.quantizer = host.MakeQuantizer(quantizer, options);
   if (recipe.is_null()) return made;
   MakeRules(host, quantizer, options, recipe, made);
+  CheckTables(recipe, quantizer == kKeepWeights);
   if (const Value* activations = recipe.Find("activations")) {
     CheckActivations(*activations);
     made.calibrates_inputs = CalibratesInputs(*activations);
@@ -564,7 +493,9 @@ MadeRecipe MakeRecipe(const PluginHost& host, const std::string& quantizer, cons
     try {
       if (made.quantizer == nullptr) throw Error(ErrorKind::kUnsupported, "the weights stay as they are.");
       made.quantizer->TakeGrid(host.MakeGrid(name, OptionsOf(*grid)));
-      for (LayerRule& rule : made.rules) rule.quantizer->TakeGrid(host.MakeGrid(name, OptionsOf(*grid)));
+      for (LayerRule& rule : made.rules) {
+        if (rule.quantizer != nullptr) rule.quantizer->TakeGrid(host.MakeGrid(name, OptionsOf(*grid)));
+      }
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kUnsupported) throw;
       throw Error(ErrorKind::kUnsupported, "quantizer '" + quantizer + "', grid '" + name + "': " + error.what());
@@ -589,20 +520,46 @@ std::vector<Factor> FactorsOf(const MadeRecipe& made, const Value& recipe, const
   };
   std::vector<Factor> factors = {bits("B_a", "activations", "bits"), bits("B_k", "kv_cache", "key_bits"),
                                  bits("B_v", "kv_cache", "value_bits")};
+  for (Factor& factor : TableFactors(recipe, summary)) factors.push_back(std::move(factor));
   for (const auto& transform : made.transforms) {
     for (Factor& factor : transform->factors(summary)) factors.push_back(std::move(factor));
   }
   return factors;
 }
 
+std::string ExplainNoCrossMoment(const ModelSummary& summary, bool is_unsequential) {
+  if (is_unsequential) {
+    return "the quantizer compares each layer's inputs with those of the unquantized model, and with sequential: none "
+           "they "
+           "are the same. Set sequential: stage or block, or leave the comparison out (gptaq_alpha: 0)";
+  }
+  if (std::any_of(summary.linears.begin(), summary.linears.end(),
+                  [](const LinearShape& layer) { return layer.is_expert; })) {
+    return "the quantizer compares each layer's inputs with those of the unquantized model, and there other tokens are "
+           "routed to an expert. Leave the comparison out (gptaq_alpha: 0)";
+  }
+  return "";
+}
+
 std::string ExplainUnsupportedParts(const MadeRecipe& made, const Value& recipe, const ModelSummary& summary) {
+  const bool compares =
+      made.quantizer != nullptr && (made.quantizer->needs().cross_moment ||
+                                    std::any_of(made.rules.begin(), made.rules.end(), [](const LayerRule& rule) {
+                                      return rule.quantizer != nullptr && rule.quantizer->needs().cross_moment;
+                                    }));
+  if (compares) {
+    const Value* sequential = recipe.is_null() ? nullptr : recipe.Find("sequential");
+    const bool is_unsequential = sequential != nullptr && sequential->AsString() == "none";
+    if (std::string reason = ExplainNoCrossMoment(summary, is_unsequential); !reason.empty()) return reason;
+  }
   if (recipe.is_null()) return "";
-  for (const LayerRule& rule : made.rules) {
-    if (std::none_of(summary.linears.begin(), summary.linears.end(),
-                     [&](const LinearShape& layer) { return Fits(rule.match, layer.name); })) {
-      return "no layer of this model fits '" + rule.match + "' of 'overrides'" +
-             (summary.linears.empty() ? "" : "; one is called '" + summary.linears.front().name + "'");
-    }
+  if (std::string reason = ExplainUnsupportedRules(made, summary); !reason.empty()) return reason;
+  if (std::string reason = ExplainUnsupportedTables(recipe, summary); !reason.empty()) return reason;
+  if (recipe.Find("embeddings") != nullptr && summary.tables.size() == 1 &&
+      std::any_of(made.transforms.begin(), made.transforms.end(),
+                  [](const auto& transform) { return transform->is_of_whole_model(); })) {
+    return "its output head is its input embedding, one matrix, of which a transform of the recipe may make two, and "
+           "the recipe has 'embeddings'. Leave one of them out";
   }
   if (std::string reason = ExplainUnsupportedExperts(made, recipe, summary); !reason.empty()) return reason;
   for (size_t i = 0; i < made.transforms.size(); ++i) {
@@ -615,7 +572,9 @@ std::string ExplainUnsupportedParts(const MadeRecipe& made, const Value& recipe,
            reason;
   }
   if (const Value* activations = recipe.Find("activations")) {
-    const std::string reason = ExplainUnsupportedInputs(*activations, summary);
+    ModelSummary rounded = summary;
+    std::erase_if(rounded.linears, [&](const LinearShape& layer) { return made.Skips(layer.name); });
+    const std::string reason = ExplainUnsupportedInputs(*activations, rounded);
     if (!reason.empty()) return reason;
   }
   if (const Value* kv_cache = recipe.Find("kv_cache")) return ExplainUnsupportedKvCache(*kv_cache, summary);

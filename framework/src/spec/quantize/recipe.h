@@ -22,7 +22,8 @@ namespace bitlaw {
 ///   transforms: [{transform: t, y: ...}]   transforms, t.y
 ///   activations: {bits: 8}             activations.bits, .per, .group_size, .symmetric, .format
 ///   kv_cache: {key_bits: 8}            kv_cache.key_bits, .value_bits, .symmetric
-///   overrides: [{match: '*', bits: 8}] overrides   (a list of rules, each with options of the quantizer)
+///   overrides: [{match: '*', bits: 8}] overrides   (a list of rules, each with options of the quantizer, or skip)
+///   embeddings: {bits: 8}              embeddings.bits, .group_size, .symmetric; `head` likewise
 ///   sequential: block                  sequential
 ///   experts: {policy: all_experts}     experts.policy, .minimum_tokens
 
@@ -40,8 +41,9 @@ struct BITLAW_EXPORT SplitOptions {
   /// As without a recipe; where another grid takes the place of the integers, theirs have defaults.
   Options quantizer;
   /// {activations: {bits, per, symmetric, ...}, grid: {name, options, version}, kv_cache: {...}, transforms: [{name,
-  /// options, version}], overrides: [{match, options}], sequential: block or none, experts:
-  /// {policy, minimum_tokens}}, only what there is; null if there is nothing. Part of a trial's identity and of its key.
+  /// options, version}], overrides: [{match, options, skip}], sequential: block or none, experts:
+  /// {policy, minimum_tokens}, embeddings, head: {bits, group_size, symmetric}}, only what there is; null if there is
+  /// nothing. Part of a trial's identity and of its key.
   Value recipe;
   /// The options once more, without those that do not count in this cell: for tables and labels.
   Value shown;
@@ -61,7 +63,7 @@ BITLAW_EXPORT SingleRecipe ReadRecipe(const Value& entry, const std::string& pla
 /// The quantizer of those layers whose names have `match`: '*' stands for any characters, '?' for one.
 struct BITLAW_EXPORT LayerRule {
   std::string match;
-  std::unique_ptr<Quantizer> quantizer;
+  std::unique_ptr<Quantizer> quantizer;  ///< Null: these layers stay as they are.
 };
 
 /// The components of one cell.
@@ -71,7 +73,9 @@ struct BITLAW_EXPORT MadeRecipe {
   std::vector<std::unique_ptr<Transform>> transforms;
   bool calibrates_inputs = false;  ///< Inputs have static scales.
   bool calibrates_cache = false;   ///< Keys or values have.
-  /// Not for kKeepWeights.
+  /// Whether the layer stays as it is.
+  bool Skips(std::string_view layer) const;
+  /// Not for kKeepWeights, nor for a layer that is skipped.
   const Quantizer& QuantizerOf(std::string_view layer) const;
   bool needs_calibration() const;
 };
@@ -79,7 +83,8 @@ struct BITLAW_EXPORT MadeRecipe {
 BITLAW_EXPORT MadeRecipe MakeRecipe(const PluginHost& host, const std::string& quantizer, const Options& options,
                                     const Value& recipe);
 
-/// B_a, B_k and B_v, 16 where they are not rounded, and what the transforms report.
+/// B_a, B_k and B_v, 16 where they are not rounded; B_embedding and B_head where one of the two is; and what the
+/// transforms report.
 BITLAW_EXPORT std::vector<Factor> FactorsOf(const MadeRecipe& made, const Value& recipe, const ModelSummary& summary);
 
 /// experts.minimum_tokens, 1 where the recipe says nothing of it.
@@ -88,5 +93,7 @@ BITLAW_EXPORT int64_t MinimumTokens(const Value& recipe);
 /// Why the recipe's parts beside the quantizer cannot be done to a model. Empty exactly when they can.
 BITLAW_EXPORT std::string ExplainUnsupportedParts(const MadeRecipe& made, const Value& recipe,
                                                   const ModelSummary& summary);
+/// Why CalibrationNeeds::cross_moment cannot be had of a model. Empty exactly when it can.
+BITLAW_EXPORT std::string ExplainNoCrossMoment(const ModelSummary& summary, bool is_unsequential);
 
 }  // namespace bitlaw

@@ -123,6 +123,18 @@ class Decoder : public Model {
     return weights;
   }
 
+  at::Tensor table(size_t i) override {
+    return WithTorchErrors(summary_.name,
+                           [&] { return Loaded(PlaceOf(i), (summary_.tables.at(i).name + ".weight").c_str()); });
+  }
+  void SetTable(size_t i, at::Tensor weight) override {
+    const LinearShape& shape = summary_.tables.at(i);
+    if (weight.sizes() != at::IntArrayRef({shape.out_features, shape.in_features})) {
+      throw InternalError(shape.name + ": it was given a table of another shape");
+    }
+    PlaceOf(i) = weight.to(options_);
+  }
+
   at::Tensor Embed(const at::Tensor& tokens) override {
     return WithTorchErrors(summary_.name, [&] {
       const at::Tensor rows = at::embedding(Loaded(embedding_, kEmbedding), tokens.to(options_.device()));  // [B, T, D]
@@ -171,6 +183,8 @@ class Decoder : public Model {
       return nullptr;
     }
   }
+
+  at::Tensor& PlaceOf(size_t table) { return table == 0 ? embedding_ : head_; }
 
   // On the host.
   at::Tensor Stored(const std::string& name) const {
