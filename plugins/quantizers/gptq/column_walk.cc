@@ -62,17 +62,29 @@ BITLAW_VECTOR_CODE void StepLevels(float* __restrict w, const float* __restrict 
   }
 }
 
+// What lies right of a column takes its error, and its drift: p = P[i, i ...].
+BITLAW_VECTOR_CODE void SpreadWithDrift(float* __restrict w, const float* __restrict u, const float* __restrict p,
+                                        int64_t columns_right, const float* __restrict error) {
+  for (int64_t k = 1; k <= columns_right; ++k) {
+    float* __restrict right = w + k * kLanes;
+    const float factor = u[k], drift = p[k];
+    for (int64_t l = 0; l < kLanes; ++l) right[l] -= error[l] * factor - w[l] * drift;
+  }
+}
+
 // One piece of rows, walked on one thread.
 class PieceWalk {
  public:
   PieceWalk(const ColumnWalkPlan& plan, const at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
-            at::Tensor& scales, at::Tensor& zeros, int64_t first_row, int64_t rows)
+            at::Tensor& scales, at::Tensor& zeros, const at::Tensor& drift, int64_t first_row, int64_t rows)
       : plan_(plan),
         columns_(weight.size(1)),
         groups_(scales.size(1)),
         rows_(rows),
         weight_piece_(weight.narrow(0, first_row, rows)),
         factor_(factor),
+        drift_(drift),
+        p_(drift.defined() ? drift.data_ptr<float>() : nullptr),
         weight_(weight.data_ptr<float>() + first_row * columns_),
         u_(factor.data_ptr<float>()),
         codes_(codes.data_ptr<uint8_t>() + first_row * columns_),
@@ -80,7 +92,9 @@ class PieceWalk {
         zeros_(zeros.data_ptr<float>() + first_row * groups_),
         bounds_(BoundsOf(*plan.grid)),
         tile_(static_cast<size_t>(plan.block_size * kLanes)),
-        errors_(at::empty({rows, plan.block_size}, at::kFloat)) {}
+        errors_(at::empty({rows, plan.block_size}, at::kFloat)) {
+    if (p_ != nullptr) rounded_ = at::empty({rows, plan.block_size}, at::kFloat);
+  }
 
   void Run() {
     for (int64_t begin = 0; begin < columns_; begin += plan_.block_size) {
@@ -91,6 +105,9 @@ class PieceWalk {
       weight_piece_.narrow(1, end, columns_ - end)
           .addmm_(errors_.narrow(1, 0, count), factor_.narrow(0, begin, count).narrow(1, end, columns_ - end),
                   /*beta=*/1, /*alpha=*/-1);  // [rows, C_in - end]
+      if (p_ == nullptr) continue;
+      weight_piece_.narrow(1, end, columns_ - end)
+          .addmm_(rounded_.narrow(1, 0, count), drift_.narrow(0, begin, count).narrow(1, end, columns_ - end));
     }
   }
 
@@ -123,11 +140,20 @@ class PieceWalk {
         loaded_group = group;
       }
       const float* u = u_ + position * columns_ + position;
+      const int64_t right = p_ == nullptr ? count - j - 1 : 0;
       if (levels.empty()) {
-        StepColumn(&tile_[j * kLanes], u, count - j - 1, scale, zero, max_code, code, error);
+        StepColumn(&tile_[j * kLanes], u, right, scale, zero, max_code, code, error);
       } else {
-        StepLevels(&tile_[j * kLanes], u, count - j - 1, scale, bounds_.data(), levels.data(),
+        StepLevels(&tile_[j * kLanes], u, right, scale, bounds_.data(), levels.data(),
                    static_cast<int64_t>(bounds_.size()), code, error);
+      }
+      if (p_ != nullptr) {
+        SpreadWithDrift(&tile_[j * kLanes], u, p_ + position * columns_ + position, count - j - 1, error);
+        float* rounded = rounded_.data_ptr<float>();
+        for (int64_t l = 0; l < lanes; ++l) {
+          const float level = levels.empty() ? code[l] - zero[l] : levels[static_cast<size_t>(code[l])];
+          rounded[(row + l) * plan_.block_size + j] = scale[l] * level;
+        }
       }
       for (int64_t l = 0; l < lanes; ++l) {
         codes_[(row + l) * columns_ + position] = static_cast<uint8_t>(code[l]);
@@ -164,6 +190,8 @@ class PieceWalk {
   const int64_t columns_, groups_, rows_;
   at::Tensor weight_piece_;  // [rows, C_in], a view
   const at::Tensor& factor_;
+  const at::Tensor& drift_;
+  const float* p_;  // P, null without.
   float* weight_;
   const float* u_;
   uint8_t* codes_;
@@ -173,19 +201,20 @@ class PieceWalk {
   std::vector<float> tile_;  // [block_size, kLanes]
   at::Tensor errors_;        // [rows, block_size]
   double squared_errors_ = 0;
+  at::Tensor rounded_;       // [rows, block_size] only with P
 };
 
 }  // namespace
 
 double WalkColumns(const ColumnWalkPlan& plan, at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
-                   at::Tensor& scales, at::Tensor& zeros) {
+                   at::Tensor& scales, at::Tensor& zeros, const at::Tensor& drift) {
   const int64_t rows = weight.size(0);
   const int64_t pieces = (rows + kRowsPerPiece - 1) / kRowsPerPiece;
   std::vector<double> squared_errors(static_cast<size_t>(pieces));
   at::parallel_for(0, pieces, 1, [&](int64_t begin, int64_t end) {
     for (int64_t piece = begin; piece < end; ++piece) {
       const int64_t first = piece * kRowsPerPiece;
-      PieceWalk walk(plan, weight, factor, codes, scales, zeros, first, std::min(kRowsPerPiece, rows - first));
+      PieceWalk walk(plan, weight, factor, codes, scales, zeros, drift, first, std::min(kRowsPerPiece, rows - first));
       walk.Run();
       squared_errors[static_cast<size_t>(piece)] = walk.squared_errors();
     }

@@ -44,15 +44,23 @@ struct ColumnWalkPlan {
 ///       w[:, k] -= e[:, j] U[j, k]            for the columns k of b right of j, one after the other
 ///     W[:, right of b] -= E U[b, right of b]  one matrix product
 ///
+/// With P, strictly upper triangular, the rest of the row also makes up for inputs that differ from the unquantized
+/// model's:
+///
+///       w[:, k] -= e[:, j] U[j, k] - w[:, j] P[j, k]                          w[:, j] as it was before it was rounded
+///     W[:, right of b] -= E U[b, right of b] - Q P[b, right of b]             Q: the block's rounded weights
+///
 /// Rows do not depend on each other; they are cut into fixed pieces that threads share out, so the bytes are the same
 /// for any number of threads. Within a row the operations and their order are the reference's: products and
 /// differences in float32, each rounded; the one exception is the order of summation inside the matrix product.
 ///
 /// Returns  the sum of e^2 over all rows and columns. With D the weights given less those that codes stand for, it is
 ///          tr(D (H + damp) D^T): a column's e^2 is what its rounding adds once the columns right of it have made up for it.
+///          Without P alone.
 /// Shapes   weight [C_out, C_in] float32 contiguous, overwritten; factor U [C_in, C_in] float32, upper triangular,
-///          U^T U = (H + damp)^-1; codes [C_out, C_in] uint8; scales, zeros [C_out, groups] float32.
+///          U^T U = (H + damp)^-1; drift P [C_in, C_in] float32, or undefined: none; codes [C_out, C_in] uint8; scales,
+///          zeros [C_out, groups] float32.
 double WalkColumns(const ColumnWalkPlan& plan, at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
-                   at::Tensor& scales, at::Tensor& zeros);
+                   at::Tensor& scales, at::Tensor& zeros, const at::Tensor& drift = {});
 
 }  // namespace bitlaw

@@ -11,6 +11,7 @@
 
 #include "bitlaw/sdk/grids/device_grid.h"
 #include "bitlaw/sdk/machine/torch_version.h"
+#include "column_order.h"
 #include "device_walk.h"
 
 // Products of bfloat16 matrices with results in float32.
@@ -154,7 +155,7 @@ class SitesOnDevice {
     at::Tensor group_of_step =
         at::arange(columns_, Options(at::kLong)).floor_divide(group_size).expand({count_, columns_});
     if (settings_.act_order) {
-      order_ = std::get<1>(at::sort(diagonal, /*stable=*/true, /*dim=*/1, /*descending=*/true));  // [E, C]
+      order_ = ColumnOrder(diagonal, OrderGroupOf(settings_, columns_));  // [E, C]
       hessians = hessians.gather(1, order_.unsqueeze(2).expand_as(hessians));
       hessians = hessians.gather(2, order_.unsqueeze(1).expand_as(hessians));
       if (is_static_) group_of_step = order_.floor_divide(group_size);
@@ -223,6 +224,21 @@ class SitesOnDevice {
     if (!settings_.act_order) return;
     codes_ = OfSites(at::empty_like(codes_)).scatter_(2, OrderOfRows(), OfSites(codes_)).view_as(codes_);
     group_of_ = at::empty_like(group_of_).scatter_(1, order_, group_of_);
+    if (SortsGroupsBack(settings_, columns_)) SortGroupsBack(plan.group_size);
+  }
+
+  void SortGroupsBack(int64_t group_size) {
+    const at::Tensor stored =  // [E, R, groups]
+        GroupOrder(order_, group_size).unsqueeze(1).expand({count_, rows_, groups_});
+    for (at::Tensor* parameters : {&scales_, &zeros_}) {
+      const at::Tensor found = parameters->view({count_, rows_, groups_});
+      *parameters = at::empty_like(found).scatter_(2, stored, found).view({count_ * rows_, groups_});
+    }
+    group_of_ = at::arange(columns_, Options(at::kLong))
+                    .floor_divide(group_size)
+                    .to(at::kInt)
+                    .expand({count_, columns_})
+                    .contiguous();
   }
 
   at::Tensor OrderOfRows() const { return order_.unsqueeze(1).expand({count_, rows_, columns_}); }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <initializer_list>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "bitlaw/sdk/grids/hessian_error.h"
 #include "bitlaw/sdk/grids/inverse_factor.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
+#include "column_order.h"
 #include "device_sites.h"
 #include "device_walk.h"
 
@@ -43,6 +45,26 @@ Damped FactorWithDamping(const GptqSettings& settings, const LinearShape& layer,
   ThrowNotPositiveDefinite(settings, layer, calibration);
 }
 
+// `stored` [groups]: which run of columns each group of the walk is; parameters [C_out, groups].
+void SortGroupsBack(const at::Tensor& stored, std::initializer_list<at::Tensor*> parameters) {
+  for (at::Tensor* found : parameters) *found = at::empty_like(*found).index_copy_(1, stored, *found);
+}
+
+// P = alpha triu(D U^T, 1) U, strictly upper triangular; both [C_in, C_in].
+at::Tensor DriftOf(const at::Tensor& cross, const at::Tensor& factor, double alpha) {
+  constexpr int64_t kRows = 64;  // Of one product: the same bytes for any number of threads.
+  const int64_t columns = cross.size(0);
+  const at::Tensor turned = factor.t(), drift = at::empty_like(factor);
+  at::parallel_for(0, (columns + kRows - 1) / kRows, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t piece = begin; piece < end; ++piece) {
+      const int64_t first = piece * kRows, rows = std::min(kRows, columns - first);
+      const at::Tensor upper = at::mm(cross.narrow(0, first, rows), turned).triu_(first + 1);  // [rows, C_in]
+      drift.narrow(0, first, rows).copy_(at::mm(upper, factor).mul_(alpha));
+    }
+  });
+  return drift;
+}
+
 }  // namespace
 
 size_t SitesTogether(const SiteShape& site, bool is_float64) {
@@ -53,6 +75,15 @@ size_t SitesTogether(const SiteShape& site, bool is_float64) {
   // While it is factored: the Hessian, damped, turned, the two factors and what lies between. Then copies of the weights.
   const int64_t bytes = std::max(7 * matrix + weight, 2 * matrix + 6 * weight);
   return static_cast<size_t>(std::max<int64_t>(1, kBytesTogether / bytes));
+}
+
+int64_t OrderGroupOf(const GptqSettings& settings, int64_t columns) {
+  return settings.order_within_groups ? EffectiveGroupSize(settings.group_size, columns) : 0;
+}
+
+bool SortsGroupsBack(const GptqSettings& settings, int64_t columns) {
+  return settings.act_order && settings.order_within_groups && settings.group_params != GroupParams::kStatic &&
+         GroupCount(settings.group_size, columns) > 1;
 }
 
 ColumnWalkPlan WalkPlanOf(const GptqSettings& settings, int64_t columns) {
@@ -100,6 +131,7 @@ struct GptqQuantizer::SharedFactor {
   int64_t dead_columns = 0;
   std::vector<int64_t> order;  // [C_in] column of the k-th step
   Damped damped;
+  at::Tensor drift;  // [C_in, C_in] P in the order of the walk; undefined without gptaq_alpha.
 };
 
 OptionSchema GptqSettings::Schema() {
@@ -108,17 +140,35 @@ OptionSchema GptqSettings::Schema() {
   schema.Int("block_size").Min(1).Default(128).Unit("columns").Doc(
       "Columns between two updates of the rest of the row.");
   schema.Real("damp").Above(0).Below(1).Default(0.01).Doc("Fraction of mean(diag H) added to the diagonal of H.");
-  schema.Choice("preset", {"static_order", "ist"})
+  schema.Choice("preset", {"static_order", "ist", "group_aware"})
       .Default("static_order")
-      .Doc("Defaults of act_order and group_params: static_order: what errs least and needs no group index; ist: the "
-           "reference of 2022 as it defaults.");
+      .Doc(
+          "Defaults of act_order, order_scope and group_params: static_order: what errs least and needs no group "
+          "index; "
+          "ist: the reference of 2022 as it defaults; group_aware: GPTQModel as it defaults.");
   schema.Bool("act_order").Default(true).DefaultBy("preset", {{"ist", false}}).Doc(
       "Visit columns by falling diagonal of H.");
+  schema.Choice("order_scope", {"row", "groups"})
+      .Default("row")
+      .DefaultBy("preset", {{"group_aware", "groups"}})
+      .Doc(
+          "What act_order sorts: row: all columns; groups: the columns of each group, and the groups by their largest, "
+          "so "
+          "that no group index is needed. Read only with act_order.");
   schema.Choice("group_params", {"ref", "in_block", "static"})
       .Default("static")
-      .DefaultBy("preset", {{"ist", "ref"}})
+      .DefaultBy("preset", {{"ist", "ref"}, {"group_aware", "ref"}})
       .Doc("Which weights a group's grid is found from: ref: those that finished blocks have compensated, as the "
            "reference does; in_block: those of the current block too; static: the weights before any compensation.");
+  schema.Real("gptaq_alpha")
+      .Range(0, 1)
+      .Default(0)
+      .Doc(
+          "How much of what the quantized layers before have changed in this layer's inputs its weights make up for "
+          "(GPTAQ's "
+          "asymmetric calibration): 0: nothing; GPTQModel has 0.25. Takes a second pass of the calibration text, "
+          "through the "
+          "unquantized model.");
   schema.Choice("on_singular", {"fail", "raise_damping"})
       .Default("fail")
       .Doc("When H is not positive definite: fail the trial, or raise damp tenfold while it is below 1 and record it.");
@@ -141,6 +191,8 @@ GptqSettings GptqSettings::From(const Options& options) {
   settings.block_size = options.Int("block_size");
   settings.damp = options.Real("damp");
   settings.act_order = options.Bool("act_order");
+  settings.order_within_groups = settings.act_order && options.String("order_scope") == "groups";
+  settings.gptaq_alpha = options.Real("gptaq_alpha");
   const std::string& rule = options.String("group_params");
   settings.group_params = rule == "static"     ? GroupParams::kStatic
                           : rule == "in_block" ? GroupParams::kInBlock
@@ -159,7 +211,8 @@ std::string GptqQuantizer::ExplainUnsupported(const LinearShape& layer) const {
 double GptqQuantizer::BitsRequested(const LinearShape&) const { return settings_.grid->bits(); }
 
 double GptqQuantizer::BitsPerWeight(const LinearShape& layer) const {
-  const bool scattered_groups = settings_.act_order && settings_.group_params != GroupParams::kStatic &&
+  const bool scattered_groups = settings_.act_order && !settings_.order_within_groups &&
+                                settings_.group_params != GroupParams::kStatic &&
                                 GroupCount(settings_.group_size, layer.in_features) > 1;
   return StoredBitsPerWeight(layer, StorageOf(*settings_.grid, settings_.group_size, scattered_groups));
 }
@@ -168,6 +221,7 @@ CalibrationNeeds GptqQuantizer::needs() const {
   CalibrationNeeds needs;
   needs.second_moment = true;
   needs.second_moment_float64 = settings_.hessian_float64;
+  needs.cross_moment = settings_.gptaq_alpha > 0;
   return needs;
 }
 
@@ -183,6 +237,11 @@ void GptqQuantizer::Check(const LinearShape& layer, const LayerCalibration& cali
       calibration.second_moment.sizes() != at::IntArrayRef({layer.in_features, layer.in_features})) {
     throw InternalError("quantizer 'gptq', " + layer.name + ": got no second moment [C_in, C_in]");
   }
+  if (settings_.gptaq_alpha > 0 && calibration.tokens > 0 &&
+      (!calibration.cross_moment.defined() ||
+       calibration.cross_moment.sizes() != at::IntArrayRef({layer.in_features, layer.in_features}))) {
+    throw InternalError("quantizer 'gptq', " + layer.name + ": got no cross moment [C_in, C_in]");
+  }
   if (calibration.tokens == 0 && !settings_.round_unseen) {
     throw Error(ErrorKind::kNumerical,
                 fmt::format("quantizer 'gptq', {}: saw 0 of the calibration tokens. GPTQ needs inputs of every layer. "
@@ -191,6 +250,9 @@ void GptqQuantizer::Check(const LinearShape& layer, const LayerCalibration& cali
                             layer.name));
   }
 }
+
+// The kernels know no P.
+bool GptqQuantizer::RunsOn(const at::Device& device) const { return settings_.gptaq_alpha == 0 && WalksOn(device); }
 
 QuantizedLinear GptqQuantizer::Quantize(const LinearShape& layer, const at::Tensor& weight,
                                         const LayerCalibration& calibration) const {
@@ -203,7 +265,7 @@ QuantizedLinear GptqQuantizer::Quantize(const LinearShape& layer, const at::Tens
       nearest.fallback = QuantizeFallback::kRoundToNearest;
       return nearest;
     }
-    if (WalksOn(weight.device())) {
+    if (RunsOn(weight.device())) {
       SiteShape site;
       site.readers = {layer};
       const SiteInput input{&site, {&weight, 1}, &calibration};
@@ -217,7 +279,7 @@ bool GptqQuantizer::QuantizeSite(const SiteShape& site, std::span<const at::Tens
                                  const LayerCalibration& calibration, std::vector<QuantizedLinear>& results) const {
   if (weights.size() < 2 || calibration.tokens == 0) return false;
   for (const LinearShape& layer : site.readers) Check(layer, calibration);
-  if (WalksOn(weights.front().device())) {
+  if (RunsOn(weights.front().device())) {
     const SiteInput input{&site, weights, &calibration};
     results = WithTorchErrors("quantizer 'gptq', " + site.name, [&] {
       return std::move(QuantizeOnDevice(settings_, {&input, 1}).front());
@@ -243,11 +305,11 @@ size_t GptqQuantizer::QuantizeAlike(std::span<const SiteInput> sites,
     if (sites[e].calibration->tokens == 0) count = e;
   }
   const at::Device device = sites.front().weights.front().device();
-  if (count < 2 || (!WalksOn(device) && at::get_num_threads() == 1)) return 0;
+  if (count < 2 || (!RunsOn(device) && at::get_num_threads() == 1)) return 0;
   for (const SiteInput& site : sites.first(count)) {
     for (const LinearShape& layer : site.shape->readers) Check(layer, *site.calibration);
   }
-  if (WalksOn(device)) {
+  if (RunsOn(device)) {
     std::vector<std::vector<QuantizedLinear>> made =
         WithTorchErrors("quantizer 'gptq', " + sites.front().shape->name,
                         [&] { return QuantizeOnDevice(settings_, sites.first(count)); });
@@ -280,8 +342,10 @@ size_t GptqQuantizer::QuantizeAlike(std::span<const SiteInput> sites,
 std::shared_ptr<const GptqQuantizer::SharedFactor> GptqQuantizer::FactorOf(const LinearShape& layer,
                                                                            const LayerCalibration& calibration) const {
   if (calibration.derived == nullptr) return std::make_shared<SharedFactor>(MakeFactor(layer, calibration));
-  const std::string key = fmt::format("gptq factor: damp {} act_order {} float64 {} raises {}", settings_.damp,
-                                      settings_.act_order, settings_.factor_float64, settings_.raise_damping);
+  const std::string key =
+      fmt::format("gptq factor: damp {} act_order {} of groups of {} float64 {} raises {} alpha {}", settings_.damp,
+                  settings_.act_order, OrderGroupOf(settings_, layer.in_features), settings_.factor_float64,
+                  settings_.raise_damping, settings_.gptaq_alpha);
   if (auto known = calibration.derived->Find(key)) return std::static_pointer_cast<const SharedFactor>(known);
   auto made = std::make_shared<const SharedFactor>(MakeFactor(layer, calibration));
   calibration.derived->Keep(key, made);
@@ -299,9 +363,9 @@ GptqQuantizer::SharedFactor GptqQuantizer::MakeFactor(const LinearShape& layer,
   shared.dead_columns = shared.dead.sum().item<int64_t>();
   if (shared.dead_columns > 0) hessian.diagonal().masked_fill_(shared.dead, 1.0);
   shared.order.resize(layer.in_features);
+  at::Tensor order;  // [C_in]
   if (settings_.act_order) {
-    const at::Tensor order =
-        std::get<1>(at::sort(hessian.diagonal(), /*stable=*/true, /*dim=*/0, /*descending=*/true));  // [C_in]
+    order = ColumnOrder(hessian.diagonal().unsqueeze(0), OrderGroupOf(settings_, layer.in_features))[0].contiguous();
     hessian = hessian.index_select(0, order);
     hessian = hessian.index_select(1, order);
     std::copy_n(order.data_ptr<int64_t>(), layer.in_features, shared.order.begin());
@@ -309,6 +373,11 @@ GptqQuantizer::SharedFactor GptqQuantizer::MakeFactor(const LinearShape& layer,
     std::iota(shared.order.begin(), shared.order.end(), int64_t{0});
   }
   shared.damped = FactorWithDamping(settings_, layer, std::move(hessian), calibration);
+  if (settings_.gptaq_alpha > 0) {
+    at::Tensor cross = calibration.cross_moment.to(at::kCPU, at::kFloat).masked_fill(shared.dead.unsqueeze(0), 0.0);
+    if (order.defined()) cross = cross.index_select(0, order).index_select(1, order);
+    shared.drift = DriftOf(cross, shared.damped.factor, settings_.gptaq_alpha);
+  }
   return shared;
 }
 
@@ -361,8 +430,12 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
     order = at::tensor(at::ArrayRef<int64_t>(factor.order), at::kLong);
     weight = weight.index_select(1, order);
   }
-  const double squared_errors = WalkColumns(plan, weight, factor.damped.factor, codes, scales, zeros);
+  const double squared_errors = WalkColumns(plan, weight, factor.damped.factor, codes, scales, zeros, factor.drift);
   const ScaleCheck check = CheckScales(grid->scale_dtype(), scales, layer.name);
+  if (SortsGroupsBack(settings_, columns)) {
+    SortGroupsBack(GroupOrder(order.unsqueeze(0), plan.group_size)[0], {&scales, &zeros});
+    for (int64_t j = 0; j < columns; ++j) group_of_column[j] = static_cast<int32_t>(j / plan.group_size);
+  }
 
   QuantizedLinear result = OnGrid(*grid);
   result.group_size = plan.group_size;
@@ -370,9 +443,10 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& g
   result.scales = scales;
   result.zeros = zeros.to(at::kByte);
   result.group_index = at::tensor(at::ArrayRef<int32_t>(group_of_column), at::kInt);
-  // The walk's sum holds what damping adds; columns that are dead to H are not dead to it.
+  // The walk's sum holds what damping adds; columns that are dead to H are not dead to it, and with P it is another
+  // sum.
   const auto walked_error = [&] {
-    if (factor.dead_columns > 0 || !(whole > 0)) return relative_error(result);
+    if (factor.dead_columns > 0 || factor.drift.defined() || !(whole > 0)) return relative_error(result);
     at::sub_out(weight, original, result.Dequantize());
     const double norm = weight.norm().item<double>();
     return std::max(squared_errors - factor.damped.added * norm * norm, 0.0) / whole;

@@ -23,7 +23,9 @@ struct GptqSettings {
   int64_t block_size = 128;  ///< Columns.
   double damp = 0.01;        ///< Fraction of mean(diag H), in (0, 1).
   bool act_order = true;
+  bool order_within_groups = false;  ///< order_scope: groups; only with act_order.
   GroupParams group_params = GroupParams::kStatic;
+  double gptaq_alpha = 0;         ///< Share of the inputs' error that weights make up for; 0: none of it.
   bool raise_damping = false;     ///< on_singular: raise_damping.
   bool round_unseen = false;      ///< on_unseen: rtn.
   bool hessian_float64 = false;   ///< Dtype in which H is summed over the calibration set.
@@ -41,9 +43,14 @@ struct GptqSettings {
 ///   1. group_size "row": the row's grid is found.
 ///   2. Dead columns, H[j, j] = 0: H[j, j] = 1, W[:, j] = 0.
 ///   3. group_params "static": every group's grid is found, groups being runs of columns as stored.
-///   4. act_order: columns sorted by falling H[j, j], equals in storage order.
+///   4. act_order: columns sorted by falling H[j, j], equals in storage order; with order_scope "groups" as
+///   ColumnOrder()
+///      sorts groups (column_order.h), whose grids are then stored in the order of the columns.
 ///   5. H[j, j] += damp * mean(diag H), dead columns counted.
 ///   6. U, upper triangular, with U^T U = H^-1 (bitlaw/sdk/grids/inverse_factor.h).
+///   7. gptaq_alpha > 0: P = alpha triu(D U^T, 1) U with D, the cross moment of LayerCalibration (column_walk.h has
+///   what the
+///      walk makes of it). Then all of it runs on the host.
 ///
 /// Shapes   weight [C_out, C_in]; H [C_in, C_in]; scales [C_out, ceil(C_in / G)].
 /// Units    scales in weight units; damp is a fraction of mean(diag H).
@@ -53,7 +60,8 @@ struct GptqSettings {
 /// Threads  Same inputs, same bytes. No random numbers. Safe from several threads.
 /// Devices  On a CUDA device for which its kernels compile, all of it runs there (device_sites.h), and the results stay;
 ///          elsewhere weight and H go to the host once a layer.
-/// Source   Frantar et al. 2022, arXiv:2210.17323, Algorithm 1; the README names what its reference implementation
+/// Source   Frantar et al. 2022, arXiv:2210.17323, Algorithm 1; Li et al. 2025, arXiv:2504.02692, for 7; the README
+/// names what its reference implementation
 ///          settles beyond the paper.
 class GptqQuantizer final : public Quantizer {
  public:
@@ -85,6 +93,7 @@ class GptqQuantizer final : public Quantizer {
 
  private:
   struct SharedFactor;
+  bool RunsOn(const at::Device& device) const;
   void Check(const LinearShape& layer, const LayerCalibration& calibration) const;
   /// That of an earlier recipe where statistics are kept from one to the next.
   std::shared_ptr<const SharedFactor> FactorOf(const LinearShape& layer, const LayerCalibration& calibration) const;
@@ -97,6 +106,13 @@ class GptqQuantizer final : public Quantizer {
 
 /// How many sites of this shape QuantizeAlike() takes at once: those whose working memory is 1 GiB, but one at least.
 size_t SitesTogether(const SiteShape& site, bool is_float64);
+
+/// The group size by which ColumnOrder() sorts the columns of a layer with `columns` of them; 0: columns by themselves.
+int64_t OrderGroupOf(const GptqSettings& settings, int64_t columns);
+
+/// Whether the groups of any layer with `columns` columns are runs of them as stored, when they were found in the
+/// walk's order and that is of whole groups: their parameters are then sorted back (GroupOrder()).
+bool SortsGroupsBack(const GptqSettings& settings, int64_t columns);
 
 /// What the walk over the columns of any layer with `columns` of them needs of the settings.
 ColumnWalkPlan WalkPlanOf(const GptqSettings& settings, int64_t columns);

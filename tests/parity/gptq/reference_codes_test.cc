@@ -5,102 +5,26 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "bitlaw/api/quantized_linear.h"
-#include "bitlaw/base/rng.h"
 #include "bitlaw/sdk/checkpoint/packed_codes.h"
+#include "parity/gptq/goldens.h"
 #include "support/quantizers.h"
 
 namespace bitlaw {
 namespace {
 
-using nlohmann::json;
-
-// The goldens, an ordinary safetensors file.
-class Goldens {
- public:
-  Goldens() {
-    std::ifstream file(BITLAW_GPTQ_GOLDENS, std::ios::binary);
-    bytes_.assign(std::istreambuf_iterator<char>(file), {});
-    if (bytes_.size() < 8) throw std::runtime_error("goldens.safetensors is missing");
-    uint64_t size = 0;
-    std::memcpy(&size, bytes_.data(), 8);
-    header_ = json::parse(bytes_.substr(8, size));
-    first_ = 8 + size;
-    cases = json::parse(header_["__metadata__"]["cases"].get<std::string>());
-    layers = json::parse(header_["__metadata__"]["layers"].get<std::string>());
-  }
-
-  template <typename T>
-  std::vector<T> Read(const std::string& name) const {
-    const json& entry = header_.at(name);
-    const size_t begin = entry["data_offsets"][0], end = entry["data_offsets"][1];
-    std::vector<T> values((end - begin) / sizeof(T));
-    if (!values.empty()) std::memcpy(values.data(), bytes_.data() + first_ + begin, end - begin);
-    return values;
-  }
-
-  json cases, layers;
-
- private:
-  std::string bytes_;
-  json header_;
-  size_t first_ = 0;
-};
-
 const Goldens& TheGoldens() {
-  static const Goldens* goldens = new Goldens;
+  static const Goldens* goldens = new Goldens("goldens.safetensors");
   return *goldens;
-}
-
-struct SyntheticLayer {
-  LinearShape shape;
-  at::Tensor weight;  // [C_out, C_in]
-  LayerCalibration calibration;
-};
-
-// draw_layer() of make_goldens.py: every operation is exact or one correctly rounded step.
-SyntheticLayer DrawLayer(const std::string& name) {
-  const json& card = TheGoldens().layers.at(name);
-  const int64_t rows = card["rows"], columns = card["columns"];
-  Rng rng(card["seed"].get<uint64_t>());
-  const auto bell = [&] {
-    const double a = rng.Uniform(), b = rng.Uniform(), c = rng.Uniform(), d = rng.Uniform();
-    return a + b + c + d - 2;
-  };
-  SyntheticLayer layer;
-  layer.shape = {.name = name, .in_features = columns, .out_features = rows};
-  layer.weight = at::empty({rows, columns}, at::kFloat);
-  float* w = layer.weight.data_ptr<float>();
-  for (int64_t i = 0; i < rows * columns; ++i) w[i] = static_cast<float>(0.02 * bell());
-  layer.weight[3].abs_();
-  layer.weight[5].zero_();
-  std::vector<double> gain(columns);
-  for (double& g : gain) g = 0.25 + 2 * rng.Uniform();
-  at::Tensor inputs = at::empty({512, columns}, at::kDouble);
-  double* x = inputs.data_ptr<double>();
-  for (int64_t t = 0; t < 512; ++t) {
-    double state = 0;
-    for (int64_t j = 0; j < columns; ++j) {
-      state = 0.9 * state + bell();
-      x[t * columns + j] = std::clamp(std::nearbyint(state * gain[j] * 16) / 16, -8.0, 8.0);
-    }
-  }
-  for (const int64_t j : card["dead"]) inputs.select(1, j).zero_();
-  layer.calibration.sequences = 2;
-  layer.calibration.tokens = 512;
-  layer.calibration.second_moment = at::mm(inputs.t(), inputs).to(at::kFloat);  // 2 / n = 1, exact
-  return layer;
 }
 
 const SyntheticLayer& TheLayer(const std::string& name) {
   static auto* layers = new std::map<std::string, SyntheticLayer>;
-  if (!layers->count(name)) layers->emplace(name, DrawLayer(name));
+  if (!layers->count(name)) layers->emplace(name, DrawLayer(name, TheGoldens().layers.at(name)));
   return layers->at(name);
 }
 

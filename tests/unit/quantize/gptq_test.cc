@@ -172,6 +172,46 @@ TEST(GptqQuantizer, ActOrderGroupsColumnsByTheirPlaceInTheWalk) {
   EXPECT_TRUE(at::equal(q.group_index, at::tensor(std::vector<int>{1, 0, 1, 0, 1, 0, 1, 0}).to(at::kInt)));
 }
 
+// Groups go by their largest diagonal, 80 of the second and 40 of the first, each sorted within: columns 4, 6, 5, 7 |
+// 1, 0, 3, 2.
+TEST(GptqQuantizer, OrderOfGroupsNeedsNoGroupIndex) {
+  const at::Tensor weight = Random(8, 8, 6);
+  LayerCalibration calibration = CalibrationOf(Random(64, 8, 7));
+  calibration.second_moment.diagonal().copy_(at::tensor(std::vector<float>{30, 40, 10, 20, 80, 60, 70, 50}) * 10);
+  const Value::Map options = {{"bits", 4}, {"group_size", 4}, {"block_size", 4}, {"preset", "group_aware"}};
+  const QuantizedLinear q = Gptq(options, weight, calibration);
+  EXPECT_TRUE(at::equal(q.group_index, at::tensor(std::vector<int>{0, 0, 0, 0, 1, 1, 1, 1}).to(at::kInt)));
+  // The walk begins with the second group, whose grid is that of its weights as they are; the first one's has moved.
+  const QuantizedLinear rtn =
+      MakeQuantizer("rtn", {{"bits", 4}, {"group_size", 4}})->Quantize(ShapeOf(weight), weight, {});
+  EXPECT_TRUE(at::equal(q.scales.select(1, 1), rtn.scales.select(1, 1)));
+  EXPECT_FALSE(at::equal(q.scales.select(1, 0), rtn.scales.select(1, 0)));
+  EXPECT_EQ(q.codes[0][4].item<int>(), rtn.codes[0][4].item<int>())
+      << "the first column of the walk is rounded to nearest";
+  EXPECT_EQ(MakeQuantizer("gptq", options)->BitsPerWeight(ShapeOf(weight)), rtn.bits + (16 + 4) / 4.0);
+}
+
+// H as above: P01 = alpha D01 U11^2 = alpha D01 / 2. Without it w1 = 0 takes 0.4 / 2 = 0.2 of w0's error; with alpha =
+// 1 and D01 = 2 it takes w0 P01 = 0.4 as well, and 0.6 rounds to 1.
+TEST(GptqQuantizer, MakesUpForInputsThatDifferFromTheUnquantizedModels) {
+  const at::Tensor weight = at::tensor(std::vector<float>{0.4f, 0.0f, 0.0f, 3.0f}).view({1, 4});
+  LayerCalibration calibration;
+  calibration.sequences = 1;
+  calibration.tokens = 8;
+  calibration.second_moment = at::eye(4) * 2;
+  calibration.second_moment[0][1] = calibration.second_moment[1][0] = 1;
+  calibration.cross_moment = at::zeros({4, 4});
+  calibration.cross_moment[0][1] = 2;
+  const auto codes = [&](double alpha) {
+    return Gptq({{"bits", 2}, {"group_size", "row"}, {"damp", 1e-6}, {"gptaq_alpha", alpha}}, weight, calibration)
+        .codes;
+  };
+  EXPECT_TRUE(at::equal(codes(0), at::tensor(std::vector<uint8_t>{0, 0, 0, 3}).view({1, 4})));
+  EXPECT_TRUE(at::equal(codes(1), at::tensor(std::vector<uint8_t>{0, 1, 0, 3}).view({1, 4})));
+  EXPECT_TRUE(MakeQuantizer("gptq", {{"gptaq_alpha", 0.25}})->needs().cross_moment);
+  EXPECT_FALSE(MakeQuantizer("gptq", {})->needs().cross_moment);
+}
+
 TEST(GptqQuantizer, GivesDeadColumnsTheCodeOfZero) {
   const at::Tensor weight = Random(8, 64, 8);
   at::Tensor inputs = CorrelatedInputs(300, 64, 9);
