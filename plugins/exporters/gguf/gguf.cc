@@ -100,6 +100,11 @@ class Replaced {
   std::map<std::string, const at::Tensor*> others_;
 };
 
+// The head of a tied pair that a transform untied, which the checkpoint has no tensor of.
+void PutUntiedHead(Replaced& replaced, GgufWriter& out) {
+  if (auto head = replaced.Take("lm_head.weight", "output.weight", {})) out.Add(std::move(*head));
+}
+
 // general.file_type: what most bytes are of.
 uint32_t FileType(const std::vector<GgufTensorToWrite>& tensors) {
   static const std::map<uint32_t, uint32_t> kFileTypes = {{0, 0}, {1, 1}, {2, 2},   {3, 3},   {6, 8},
@@ -141,6 +146,7 @@ void PutHfTensors(const HfFolder& folder, const HfShape& shape, const std::strin
       return InOrder(MappedTensor(file, entry.offset_bytes, entry.shape, read, read), order);
     }));
   }
+  PutUntiedHead(replaced, out);
   if (!shape.rotary_divisors.empty()) {
     const auto count = static_cast<int64_t>(shape.rotary_divisors.size());
     out.Add(Plain("rope_freqs.weight", at::kFloat, {count}, [&shape] { return at::tensor(shape.rotary_divisors); }));
@@ -181,6 +187,7 @@ void PutGguf(const GgufFile& file, const ExportModel& model, Replaced& replaced,
                                   static_cast<size_t>(tensor.size_bytes));
              }});
   }
+  PutUntiedHead(replaced, out);
   replaced.CheckEmpty(file.where());
 }
 
@@ -215,7 +222,7 @@ std::string GgufExporter::ExplainUnsupported(const ExportModel& model) const {
 }
 
 void GgufExporter::Export(const fs::path& checkpoint, const ExportModel& model, const fs::path& folder) const {
-  if (const std::string why = ExplainUnsupported(model); !why.empty()) Unsupported(why);
+  if (const std::string why = ExplainExport(*this, model); !why.empty()) Unsupported(why);
   Replaced replaced(model);
   GgufWriter out;
   const std::string name = model.summary.name.empty() ? "model" : model.summary.name;

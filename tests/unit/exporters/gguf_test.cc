@@ -40,7 +40,7 @@ class GgufExport : public FileTest {
     layers_.push_back({*shapes_.back(), *linears_.back()});
     return *linears_.back();
   }
-  ExportModel model() const { return {summary_, layers_}; }
+  ExportModel model() const { return {summary_, layers_, others_}; }
 
   GgufFile Export(const Value::Map& options = {}) {
     fs::remove_all(folder_ / "to");
@@ -84,6 +84,7 @@ class GgufExport : public FileTest {
   std::vector<std::unique_ptr<LinearShape>> shapes_;
   std::vector<std::unique_ptr<QuantizedLinear>> linears_;
   std::vector<ExportLayer> layers_;
+  std::vector<ExportWeight> others_;
 };
 
 // Codes of row 0 are 5 j mod 16: 0, 5, 10, ... and 80 mod 16 = 0 for j = 16. Scale 1 / 64 is 0x2400 in float16.
@@ -147,6 +148,18 @@ TEST_F(GgufExport, SaysTheModelAndItsTokenizer) {
   EXPECT_EQ(TypeOf(file, "token_embd.weight"), "F16");
   EXPECT_EQ(TypeOf(file, "output_norm.weight"), "F32");
   EXPECT_EQ(TypeOf(file, "output.weight"), "");  // Tied.
+}
+
+// A head that was the embedding gets a tensor of its own.
+TEST_F(GgufExport, WritesWeightsThatTransformsChanged) {
+  Add(kDown, PlacedLayer(32, 64, 32, 4, true));
+  const std::string norm_name = "model.layers.0.input_layernorm.weight", head_name = "lm_head.weight";
+  const at::Tensor norm = at::full({32}, 0.25F), head = at::full({257, 32}, 0.5F);
+  others_.push_back({norm_name, norm});
+  others_.push_back({head_name, head});
+  const GgufFile file = Export();
+  EXPECT_EQ(BytesOf(file, "blk.0.attn_norm.weight", 4), std::string("\x00\x00\x80\x3e", 4));
+  EXPECT_EQ(BytesOf(file, "output.weight", 4), std::string("\x00\x00\x00\x3f", 4));
 }
 
 TEST_F(GgufExport, RefusesWhatNoBlockSays) {
