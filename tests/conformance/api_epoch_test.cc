@@ -12,9 +12,9 @@
 namespace bitlaw {
 namespace {
 
-constexpr int kEpoch = 6;
+constexpr int kEpoch = 7;
 constexpr const char* kDigest =
-    "2f22d1ebc40cd67c3b4da8fd4c21094d93ebc3e8e4d63cb7f8e6e7410465f48f";
+    "baaf728822ad9f2307b24f3811af6e33206fd5bc5609af40906d8761c5697f72";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {
