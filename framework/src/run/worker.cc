@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <new>
 #include <string>
@@ -95,6 +98,31 @@ int64_t BytesForStatistics(int threads) {
   return free_kib * 1024 / 4 * std::min(threads, cores) / cores;
 }
 
+// While it lives, a plugin's exit() ends the process at once. Otherwise libtorch would be taken down beside threads that
+// still use it, and now and then a signal would stand in for the exit code.
+class ExitIsAtOnce {
+ public:
+  ExitIsAtOnce() {
+    is_wanted_ = true;
+    static const int registered = ::on_exit(
+        [](int status, void*) {
+          if (!is_wanted_) return;
+          std::fflush(nullptr);
+          ::_exit(status);
+        },
+        nullptr);
+    static_cast<void>(registered);
+  }
+  ~ExitIsAtOnce() { is_wanted_ = false; }
+  ExitIsAtOnce(const ExitIsAtOnce&) = delete;
+  ExitIsAtOnce& operator=(const ExitIsAtOnce&) = delete;
+
+ private:
+  static std::atomic<bool> is_wanted_;
+};
+
+std::atomic<bool> ExitIsAtOnce::is_wanted_ = false;
+
 }  // namespace
 
 int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerOptions& options) {
@@ -111,6 +139,7 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
   tell({});
   KeptStatistics kept(BytesForStatistics(threads));
   const ResourceLimits limits;
+  const ExitIsAtOnce exit_is_at_once;
   LineReader orders(options.in);
   for (std::string line; orders.Next(line);) {
     WorkerMessage end;
