@@ -62,6 +62,21 @@ TEST_F(ExportVerb, WritesCodesOfAFileInEachFormat) {
   }
 }
 
+// A head that was the embedding is one of its own; what is turned in each pass no format says.
+TEST_F(ExportVerb, WritesRotationsThatWeightsTake) {
+  Quantize({"bits=4", "group_size=16", "transforms=[{transform: rotation, down_inputs: false}]"});
+  const ProgramEnd end = Export(In("codes.safetensors"), "dense", "dense", {"--model", In("tiny")});
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_EQ(StoredTensors(folder_ / "dense" / "model.safetensors").entries().count("lm_head.weight"), 1U);
+  EXPECT_EQ(Program({"quantize", In("dense"), "--quantizer", "rtn", "--threads", "1"}).exit_code, 0);
+  Quantize({"bits=4", "group_size=16", "transforms=[rotation]"});
+  const ProgramEnd refused = Export(In("codes.safetensors"), "dense", "other", {"--model", In("tiny")});
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_THAT(refused.err, HasSubstr("exporter 'dense': the model computes 2 rotations in each pass, one at "
+                                     "model.layers.0.mlp.out, which the format cannot say"));
+  EXPECT_FALSE(std::filesystem::exists(In("other")));
+}
+
 TEST_F(ExportVerb, SaysWhatIsWrongAndLeavesNothingBehind) {
   Quantize({"bits=4", "group_size=16", "activations.bits=8"});
   const std::string codes = In("codes.safetensors");

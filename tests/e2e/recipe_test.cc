@@ -77,6 +77,30 @@ TEST_F(RecipeStudy, PresetsAndLayersAreAxes) {
   EXPECT_EQ(TextField(ist, "group_params"), "ref");
 }
 
+// What a rotation computes in each pass is a column and stands in the record; blocks that are read again have it again.
+TEST_F(RecipeStudy, RotationsAreCountedAndSurviveStreaming) {
+  const std::string entry =
+      "  - {transforms: [{transform: rotation, keys: true}], quantizer: rtn, bits: 4, group_size: row, "
+      "activations: {bits: 4}, kv_cache: {key_bits: 4}}\n";
+  const ProgramEnd end = RunStudy(WriteStudy(entry, "[endings]"), "out");
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  const std::string table = FilesOf("out").at("observations.csv");
+  EXPECT_THAT(table, HasSubstr("online_operations"));
+  EXPECT_THAT(table, HasSubstr("residual signed hadamard 32, heads hadamard 8, keys hadamard 8, down_inputs hadamard 64"));
+  std::string record;
+  for (const auto& [name, text] : FilesOf("out/records")) {
+    if (TextField(text, "kind") == "quantization") record = text;
+  }
+  EXPECT_THAT(record, HasSubstr("\"place\": \"model.layers.*.self_attn.keys\""));
+  EXPECT_THAT(record, HasSubstr("\"place\": \"model.layers.*.mlp.out\""));
+  EXPECT_THAT(record, HasSubstr("\"operations\": 384"));  // 64 log2 64
+
+  const ProgramEnd streamed =
+      RunStudy(WriteStudy(entry + "evaluate: {stream_blocks: true}\n", "[endings]"), "streamed");
+  ASSERT_EQ(streamed.exit_code, 0) << streamed.err;
+  EXPECT_EQ(FilesOf("streamed").at("observations.csv"), table);
+}
+
 class RecipeFile : public StudyFolder {
  protected:
   ProgramEnd Quantize(const std::string& recipe, const std::vector<std::string>& more = {}) const {

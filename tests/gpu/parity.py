@@ -41,6 +41,8 @@ QUANTIZED = (
     ("lab-qwen3-985k", "gptq", ("bits=3", "preset=ist")),
     ("lab-qwen3-985k", "gptq", ("bits=4", "preset=ist", "act_order=true")),
     ("lab-qwen3-985k", "gptq", ("bits=4", "preset=ist", "group_params=in_block")),
+    ("lab-qwen3-985k", "gptq", ("bits=4", "preset=group_aware")),
+    ("lab-qwen3-985k", "gptq", ("bits=3", "gptaq_alpha=0.25")),
     ("lab-qwen3-985k", "gptq", ("bits=4", "mse=true")),
     ("lab-qwen3-985k", "gptq", ("bits=4", "symmetric=true")),
     ("lab-qwen3-985k", "gptq", ("bits=4", "group_size=row")),
@@ -78,6 +80,12 @@ quantize:
   - transforms: [awq]
     quantizer: gptq
     weights: {{bits: 3, group_size: 64}}
+    calibration: {{corpus: general, sequences: 64, tokens: 128}}
+  - transforms: [{{transform: rotation, keys: true, down_inputs: true}}]
+    quantizer: rtn
+    weights: {{bits: 8, group_size: 64}}
+  - quantizer: keep
+    kv_cache: {{key_bits: 4, key_per: channel, value_bits: 4}}
     calibration: {{corpus: general, sequences: 64, tokens: 128}}
   - quantizer: rtn
     weights: {{bits: 4, group_size: 64}}
@@ -256,8 +264,8 @@ def compare_records(ours, theirs):
         rounded = "activations" in recipe or "kv_cache" in recipe
         row["ok"] = (row["relative"] is None or row["relative"] <= HESSIAN_ERROR) and (
             not same_codes or rounded or (differ == 0 and nats <= NATS))
-        # No sum decides but those of the forward pass that static ranges are of, which the digest covers.
-        ranges = recipe.endswith(("activations tensor", "activations nvfp4 token"))
+        # No sum decides but those of the forward pass that static ranges are of, which the digest covers, and of a rotation.
+        ranges = recipe.endswith(("activations tensor", "activations nvfp4 token", "rotation"))
         if recipe.startswith(("none", "rtn")) and not ranges:
             row["ok"] = row["ok"] and same_codes
         rows.append(row)
