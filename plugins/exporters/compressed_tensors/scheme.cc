@@ -43,6 +43,12 @@ std::string ExplainInputs(const ActivationGrid& inputs) {
     return "its inputs have a scale each group of channels, and readers take one a token or one a tensor. Set "
            "activations.per: token.";
   }
+  const bool has_powers = inputs.format == InputFormat::kMxfp4 || inputs.format == InputFormat::kMxfp8;
+  if (has_powers && inputs.scale_rule != MxScale::kRound) {
+    return fmt::format("the scales of its inputs are found by scale_rule: {}, and readers round them to the nearest power of "
+                       "two. Set activations.scale_rule: round.",
+                       Name(inputs.scale_rule));
+  }
   return "";
 }
 

@@ -274,6 +274,15 @@ TEST_F(ExportTest, CompressedTensorsRefusesInputsWithAScaleEachGroup) {
                                                        "one a token or one a tensor. Set activations.per: token."));
 }
 
+TEST_F(ExportTest, CompressedTensorsRefusesPowersOfTwoThatReadersDoNotFind) {
+  QuantizedLinear layer = PlacedLayer(64, 32, 32, 8, true);
+  layer.activation = ActivationGrid{.bits = 8, .format = InputFormat::kMxfp8};
+  Add(kGate, layer);
+  EXPECT_THAT(Refusal("compressed_tensors"),
+              HasSubstr("the scales of its inputs are found by scale_rule: floor, and readers round them to the nearest power "
+                        "of two. Set activations.scale_rule: round."));
+}
+
 TEST_F(ExportTest, WhatAFormatCannotSayIsRefusedByLayer) {
   EXPECT_THAT(Refusal("dense"), HasSubstr("no weight is quantized"));
   QuantizedLinear levels = PlacedLayer(64, 32, 16, 2, true);

@@ -49,7 +49,9 @@ class ReadBack : public testing::Test {
     return sequences;
   }
 
-  static ActivationGrid Of(InputFormat format) { return {.bits = BitsOf(format), .format = format}; }
+  static ActivationGrid Of(InputFormat format) {
+    return {.bits = BitsOf(format), .format = format, .scale_rule = MxScale::kRound};  // As readers round.
+  }
   // One scale a tensor, of the calibration's range.
   static ActivationGrid Range(int bits, bool symmetric) {
     return {.bits = bits, .symmetric = symmetric, .per_token = false};

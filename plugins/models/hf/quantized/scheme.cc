@@ -300,6 +300,7 @@ std::optional<ActivationGrid> QuantizationConfig::InputsOf(const Reader& inputs)
   }
   if (is_group && group_size == 32 && scale == "torch.uint8" && (grid.bits == 4 || grid.bits == 8)) {
     grid.format = grid.bits == 4 ? InputFormat::kMxfp4 : InputFormat::kMxfp8;
+    grid.scale_rule = MxScale::kRound;
     return grid;
   }
   grid.format = InputFormat::kFp8E4m3;
