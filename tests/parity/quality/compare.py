@@ -113,7 +113,7 @@ def by_gptqmodel(given, method, bits, out):
             "gptq, desc_act": {"act_group_aware": False, "desc_act": True}}[method]
     config = QuantizeConfig(bits=bits, group_size=given.group, sym=False, damp_percent=0.01, format="gptq_v2",
                             device="cpu", **more)
-    model = GPTQModel.load(str(given.work / "plain"), config, device="cpu")
+    model = GPTQModel.load(str(given.work / "plain"), config)
     began = time.monotonic()
     model.quantize(data, batch_size=1, backend=BACKEND.TORCH)
     seconds = time.monotonic() - began
