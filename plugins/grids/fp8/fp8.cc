@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <vector>
-
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/grids/grid_options.h"
 #include "bitlaw/sdk/grids/mx_grid.h"
@@ -52,17 +50,8 @@ std::shared_ptr<const WeightGrid> Fp8Grid::ForTensor(const at::Tensor& weight) c
 
 void Fp8Grid::FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
                          float* zeros) const {
-  const std::vector<float> bounds = rule_.search.is_on ? bitlaw::BoundsOf(*this) : std::vector<float>();
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* w = weights + r * row_stride;
-    const float largest = tensor_scale_ != 0 ? 0 : LargestMagnitude(w, columns);
-    scales[r] = tensor_scale_ != 0 ? tensor_scale_ : ScaleOf(largest);
-    if (rule_.search.is_on && largest > 0) {
-      scales[r] = LeastErrorScale(rule_.search, levels(), bounds, w, columns, largest,
-                                  [this](float cut) { return ScaleOf(cut); });
-    }
-    zeros[r] = 0;
-  }
+  const auto scale_of = [this](float largest) { return tensor_scale_ != 0 ? tensor_scale_ : ScaleOf(largest); };
+  FindScales(*this, rule_.search, scale_of, weights, rows, columns, row_stride, scales, zeros);
 }
 
 bool Fp8Grid::FindGroupsOnDevice(const at::Tensor& weights, at::Tensor& scales, at::Tensor& zeros) const {

@@ -2,10 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <array>
-#include <cmath>
-#include <vector>
 
 #include "bitlaw/sdk/grids/grid_options.h"
 
@@ -45,20 +42,8 @@ std::span<const float> Nf4Grid::levels() const { return kLevels; }
 
 void Nf4Grid::FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
                          float* zeros) const {
-  const std::vector<float> bounds = search_.is_on ? BoundsOf(*this) : std::vector<float>();
-  const auto scale_of = [this](float largest) { return StoredScale(largest, scale_dtype_); };
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* w = weights + r * row_stride;
-    float largest = 0;
-    for (int64_t j = 0; j < columns; ++j) largest = std::max(largest, std::fabs(w[j]));
-    if (largest == 0) {
-      scales[r] = 1.0F;
-    } else {
-      scales[r] =
-          search_.is_on ? LeastErrorScale(search_, kLevels, bounds, w, columns, largest, scale_of) : scale_of(largest);
-    }
-    zeros[r] = 0;
-  }
+  const auto scale_of = [this](float largest) { return largest == 0 ? 1.0F : StoredScale(largest, scale_dtype_); };
+  FindScales(*this, search_, scale_of, weights, rows, columns, row_stride, scales, zeros);
 }
 
 bool Nf4Grid::FindGroupsOnDevice(const at::Tensor& weights, at::Tensor& scales, at::Tensor& zeros) const {

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "bitlaw/api/option_schema.h"
+#include "bitlaw/api/quantizer.h"
 #include "bitlaw/base/export.h"
 
 namespace bitlaw {
@@ -22,19 +23,16 @@ struct RangeSearch {
 BITLAW_EXPORT void AddRangeSearchOptions(OptionSchema& schema);
 BITLAW_EXPORT RangeSearch RangeSearchFrom(const Options& options);
 
-/// The scale that errs least of those that a group cut off at p max |w| would have, p = 1 - i / steps for
-/// i = 0, 1, ... < max_shrink * steps; the largest p of equals:
+/// WeightGrid::FindGroups() of a grid of levels that stores no zero points: each row's scale is `scale_of` its largest
+/// magnitude, or, where the search is on, the one that errs least of those that a group cut off at p max |w| would have,
+/// p = 1 - i / steps for i = 0, 1, ... < max_shrink * steps; the largest p of equals:
 ///
 ///   sum_j |w_j - scale * level(code(w_j / scale))|^norm
 ///
 /// Powers |.|^norm have a relative error below 1e-5. The same for a group times a power of two, where `scale_of` scales
-/// too.
-///
-/// `weights` [columns], not all zero; `largest` is max |w|; `levels` and `bounds` as BoundsOf() gives them;
-/// `scale_of`: the scale, as stored, of a group whose largest magnitude is its argument, positive. Scales that are not
-/// finite and positive are passed over.
-BITLAW_EXPORT float LeastErrorScale(const RangeSearch& search, std::span<const float> levels,
-                                    std::span<const float> bounds, const float* weights, int64_t columns,
-                                    float largest, const std::function<float(float largest)>& scale_of);
+/// too. Zeros become 0; `scale_of` gives the scale as stored. Scales that are not finite and positive are passed over.
+BITLAW_EXPORT void FindScales(const WeightGrid& grid, const RangeSearch& search,
+                              const std::function<float(float largest)>& scale_of, const float* weights, int64_t rows,
+                              int64_t columns, int64_t row_stride, float* scales, float* zeros);
 
 }  // namespace bitlaw

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "bitlaw/sdk/grids/integer_grid.h"
 
@@ -32,16 +31,8 @@ float Nvfp4Grid::ScaleOf(float largest) const {
 
 void Nvfp4Grid::FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
                            float* zeros) const {
-  const std::vector<float> bounds = search_.is_on ? bitlaw::BoundsOf(*this) : std::vector<float>();
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* w = weights + r * row_stride;
-    const float largest = LargestMagnitude(w, columns);
-    scales[r] = search_.is_on && largest > 0
-                    ? LeastErrorScale(search_, levels(), bounds, w, columns, largest,
-                                      [this](float cut) { return ScaleOf(cut); })
-                    : ScaleOf(largest);
-    zeros[r] = 0;
-  }
+  FindScales(*this, search_, [this](float largest) { return ScaleOf(largest); }, weights, rows, columns, row_stride, scales,
+             zeros);
 }
 
 bool Nvfp4Grid::FindGroupsOnDevice(const at::Tensor& weights, at::Tensor& scales, at::Tensor& zeros) const {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bitlaw/sdk/grids/integer_grid.h"
+#include "bitlaw/sdk/grids/mx_grid.h"
 #include "sdk/grids/tensor/power.h"
 
 namespace bitlaw {
@@ -22,17 +23,7 @@ float LevelError(std::span<const float> levels, std::span<const float> bounds, c
   return sum;
 }
 
-}  // namespace
-
-void AddRangeSearchOptions(OptionSchema& schema) {
-  schema.Bool("mse").Default(false).Doc("Shrink each group's range where that lowers sum |error|^mse_norm.");
-  schema.Real("mse_norm").Range(0.5, 10).Default(2.4).Doc("Exponent of the range search; read only with mse.");
-}
-
-RangeSearch RangeSearchFrom(const Options& options) {
-  return {.is_on = options.Bool("mse"), .norm = options.Real("mse_norm")};
-}
-
+// FindScales() of one group that is not all zero; `bounds` as BoundsOf() gives them.
 float LeastErrorScale(const RangeSearch& search, std::span<const float> levels, std::span<const float> bounds,
                       const float* weights, int64_t columns, float largest,
                       const std::function<float(float largest)>& scale_of) {
@@ -52,6 +43,30 @@ float LeastErrorScale(const RangeSearch& search, std::span<const float> levels, 
     }
   }
   return best;
+}
+
+}  // namespace
+
+void AddRangeSearchOptions(OptionSchema& schema) {
+  schema.Bool("mse").Default(false).Doc("Shrink each group's range where that lowers sum |error|^mse_norm.");
+  schema.Real("mse_norm").Range(0.5, 10).Default(2.4).Doc("Exponent of the range search; read only with mse.");
+}
+
+RangeSearch RangeSearchFrom(const Options& options) {
+  return {.is_on = options.Bool("mse"), .norm = options.Real("mse_norm")};
+}
+
+void FindScales(const WeightGrid& grid, const RangeSearch& search, const std::function<float(float largest)>& scale_of,
+                const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales, float* zeros) {
+  const std::vector<float> bounds = search.is_on ? BoundsOf(grid) : std::vector<float>();
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* w = weights + r * row_stride;
+    const float largest = LargestMagnitude(w, columns);
+    scales[r] = search.is_on && largest > 0
+                    ? LeastErrorScale(search, grid.levels(), bounds, w, columns, largest, scale_of)
+                    : scale_of(largest);
+    zeros[r] = 0;
+  }
 }
 
 }  // namespace bitlaw
