@@ -2,22 +2,23 @@
 
 Usage: python compare.py SmolLM2-135M-Instruct.Q4_1.gguf --bitlaw BIN --text wikitext2_valid.txt --data DIR --work DIR
                          [--bits 4 3 2] [--group 64] [--sequences 32] [--tokens 512] [--windows 6] [--threads 2]
-                         [--all] [--compressor PYTHON] [--gptqmodel PYTHON] [--hqq PYTHON]
+                         [--draws 1] [--all] [--compressor PYTHON] [--gptqmodel PYTHON] [--hqq PYTHON]
 
 PYTHON is an interpreter (with PYTHONPATH before it, as in "PYTHONPATH=/x python") that has torch, transformers, gguf and
 the peer: llmcompressor 0.14, GPTQModel 7.7, hqq 0.2.8. A peer without one is left out. DIR of the data holds
 text/wikitext2_test.txt (docs/evaluation.md, section Data).
 
 The GGUF becomes a folder of float32 weights, which all begin with. Calibration is on the same windows of TEXT, of which
-each is --tokens long when it is cut anew from its text. Grids are asymmetric, with groups of --group columns; damp is
+each is --tokens long when it is cut anew from its text; every further draw takes the windows that follow. Grids are asymmetric, with groups of --group columns; damp is
 0.01. Every model is evaluated by bitlaw in float32, with the task wikitext2: bitlaw's own codes, checkpoints that
 llm-compressor and GPTQModel saved as they pack them, and what hqq dequantizes. Results are kept in --work and not
-computed again; the table is printed at the end.
+computed again; the table is printed at the end: the geometric mean over draws, its range, and the seconds of the first.
 """
 
 import argparse
 import itertools
 import json
+import math
 import os
 import pathlib
 import shlex
@@ -71,8 +72,12 @@ def windows(folder, text, count, tokens):
     return found
 
 
+def windows_of(given, draw):
+    return given.work / f"windows{draw}.jsonl"
+
+
 def rows_of(given, tokenizer):
-    lines = (given.work / "windows.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = windows_of(given, given.draw).read_text(encoding="utf-8").splitlines()
     return [tokenizer(json.loads(line)["text"], add_special_tokens=False)["input_ids"] for line in lines]
 
 
@@ -151,6 +156,7 @@ CELLS = (  # (who, method, words of bitlaw quantize)
     ("bitlaw", "hqq", ["hqq"]),
     ("hqq", "hqq", None),
 )
+UNCALIBRATED = ("hqq", "rtn")
 MORE_CELLS = (  # With --all, after those.
     ("bitlaw", "rtn", ["rtn"]),
     ("bitlaw", "gptq, preset ist", ["gptq", "preset=ist"]),
@@ -167,11 +173,11 @@ def perplexity(given, model, more=()):
     return next(metric["value"] for metric in task["metrics"] if metric["name"] == "perplexity")
 
 
-def by_bitlaw(given, options, bits):
+def by_bitlaw(given, options, bits, draw):
     codes = given.work / "codes.safetensors"
     quantizer, *more = options
     words = [given.bitlaw, "quantize", given.work / "plain", "--quantizer", quantizer, "--corpus",
-             given.work / "windows.jsonl", "--corpus-option", "mode=documents", "--sequences", given.sequences,
+             windows_of(given, draw), "--corpus-option", "mode=documents", "--sequences", given.sequences,
              "--tokens", given.tokens, "--threads", given.threads, "--json", "--output", codes]
     for option in (f"bits={bits}", f"group_size={given.group}", *more):
         words += ["--option", option]
@@ -181,13 +187,13 @@ def by_bitlaw(given, options, bits):
     return value, json.loads(done.stdout)["time"]["total_s"]
 
 
-def by_peer(given, python, who, method, bits):
+def by_peer(given, python, who, method, bits, draw):
     out = given.work / "made"
     shutil.rmtree(out, ignore_errors=True)
     words = ["env", *shlex.split(python), str(pathlib.Path(__file__).resolve()), str(given.gguf), "--bitlaw", given.bitlaw,
              "--text", str(given.text), "--data", str(given.data), "--work", str(given.work), "--group", given.group,
-             "--tokens", given.tokens, "--threads", given.threads, "--one", who, method, bits, out]
-    subprocess.run([str(word) for word in words], check=True)
+             "--tokens", given.tokens, "--threads", given.threads, "--draw", draw, "--one", who, method, bits, out]
+    subprocess.run([str(word) for word in words], check=True, cwd=given.work)  # llm-compressor writes logs where it is.
     seconds = json.loads((out / "seconds.json").read_text())
     value = perplexity(given, out)
     shutil.rmtree(out)
@@ -200,12 +206,13 @@ def main():
     for name in ("--bitlaw", "--text", "--data", "--work"):
         parser.add_argument(name, type=pathlib.Path, required=True)
     parser.add_argument("--bits", type=int, nargs="+", default=[4, 3, 2])
-    for name, value in (("--group", 64), ("--sequences", 32), ("--tokens", 512), ("--windows", 6), ("--threads", 2)):
+    for name, value in (("--group", 64), ("--sequences", 32), ("--tokens", 512), ("--windows", 6), ("--threads", 2), ("--draws", 1)):
         parser.add_argument(name, type=int, default=value)
     for name in ("--compressor", "--gptqmodel", "--hqq"):
         parser.add_argument(name)
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--draw", type=int, default=0, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         import torch
@@ -218,31 +225,46 @@ def main():
     given.work.mkdir(parents=True, exist_ok=True)
     if not (given.work / "plain").is_dir():
         plain_folder(given.gguf, given.work / "plain")
-    if not (given.work / "windows.jsonl").exists():
-        texts = windows(given.work / "plain", given.text, given.sequences, given.tokens)
-        (given.work / "windows.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    if not all(windows_of(given, draw).exists() for draw in range(given.draws)):
+        texts = windows(given.work / "plain", given.text, given.sequences * given.draws, given.tokens)
+        for draw in range(given.draws):
+            lines = [json.dumps({"text": text}) + "\n" for text in texts[draw * given.sequences:(draw + 1) * given.sequences]]
+            windows_of(given, draw).write_text("".join(lines))
     pythons = {"llm-compressor": given.compressor, "GPTQModel": given.gptqmodel, "hqq": given.hqq}
     kept = given.work / "results.json"
     results = json.loads(kept.read_text()) if kept.exists() else {}
     if "none" not in results:
         results["none"] = [perplexity(given, given.work / "plain"), 0]
     for cells in (CELLS, MORE_CELLS)[:1 + given.all]:
-        for bits, (who, method, options) in itertools.product(given.bits, cells):
-            name = f"{bits} {who} {method}"
-            if name in results or (options is None and not pythons[who]):
+        for draw, bits, (who, method, options) in itertools.product(range(given.draws), given.bits, cells):
+            name = name_of(bits, who, method, draw)
+            if name in results or (options is None and not pythons[who]) or (draw > 0 and method in UNCALIBRATED):
                 continue
             try:
-                results[name] = by_bitlaw(given, options, bits) if options else by_peer(given, pythons[who], who, method, bits)
+                results[name] = (by_bitlaw(given, options, bits, draw) if options
+                                 else by_peer(given, pythons[who], who, method, bits, draw))
             except subprocess.CalledProcessError as failed:
                 print(f"{name}: exit code {failed.returncode}\n{(failed.stderr or '')[-600:]}", file=sys.stderr)
                 continue
             print(name, results[name], flush=True)
             kept.write_text(json.dumps(results, indent=1))
     print(f"unquantized {results['none'][0]:.3f}")
-    print(f"{'who':<16}{'method':<20}" + "".join(f"{bits:>10} bits{'s':>8}" for bits in given.bits))
+    print(f"{'who':<16}{'method':<20}" + "".join(f"{bits:>10} bits{'range':>18}{'s':>8}" for bits in given.bits))
     for who, method, _ in (*CELLS, *MORE_CELLS):
-        found = [results.get(f"{bits} {who} {method}") for bits in given.bits]
-        print(f"{who:<16}{method:<20}" + "".join(f"{one[0]:>15.3f}{one[1]:>8.1f}" if one else f"{'-':>15}{'-':>8}" for one in found))
+        print(f"{who:<16}{method:<20}" + "".join(cell_of(given, results, bits, who, method) for bits in given.bits))
+
+
+def name_of(bits, who, method, draw):
+    return f"{bits} {who} {method}" + (f", draw {draw}" if draw else "")
+
+
+def cell_of(given, results, bits, who, method):
+    found = [results[name] for draw in range(given.draws) if (name := name_of(bits, who, method, draw)) in results]
+    if not found:
+        return f"{'-':>15}{'-':>18}{'-':>8}"
+    values = [value for value, _ in found]
+    mean = math.exp(sum(math.log(value) for value in values) / len(values))
+    return f"{mean:>15.3f}{f'{min(values):.2f}-{max(values):.2f}':>18}{found[0][1]:>8.1f}"
 
 
 if __name__ == "__main__":
