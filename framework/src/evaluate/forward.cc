@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
@@ -13,17 +14,22 @@
 namespace bitlaw {
 
 int64_t ActivationBytes(const ModelSummary& summary, Dtype dtype) {
-  double features = 0, expert_features = 0, expert_weights = 0;
+  struct Features {
+    double dense = 0, expert = 0;
+  };
+  std::map<int, Features> blocks;
+  double expert_weights = 0;
   for (const LinearShape& linear : summary.linears) {
     const auto in = static_cast<double>(linear.in_features), out = static_cast<double>(linear.out_features);
     if (linear.is_expert) expert_weights += in * out;  // Of all blocks, as the summary's counts are.
-    if (linear.block == 0) (linear.is_expert ? expert_features : features) += in + out;
+    Features& features = blocks[linear.block];
+    (linear.is_expert ? features.expert : features.dense) += in + out;
   }
-  if (expert_weights > 0) {
-    const auto idle = static_cast<double>(summary.parameters_total - summary.parameters_active);
-    features += expert_features * std::clamp(1 - idle / expert_weights, 0.0, 1.0);
-  }
-  return std::max<int64_t>(1, std::llround(features)) * (dtype == Dtype::kFloat32 ? 4 : 2);
+  const auto idle = static_cast<double>(summary.parameters_total - summary.parameters_active);
+  const double active = expert_weights > 0 ? std::clamp(1 - idle / expert_weights, 0.0, 1.0) : 0;
+  double most = 1;
+  for (const auto& [block, features] : blocks) most = std::max(most, features.dense + features.expert * active);
+  return std::llround(most) * (dtype == Dtype::kFloat32 ? 4 : 2);
 }
 
 EvaluateOptions WithBudgets(EvaluateOptions options, Model& model) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "architectures.h"
@@ -124,12 +125,37 @@ void ReadNoRopeLayers(const Fields& fields, const Architecture& architecture, De
   }
 }
 
+// Sets which of config.blocks are dense: every decoder_sparse_step-th has experts but those of mlp_only_layers.
+void ReadDenseBlocks(const Fields& fields, const Architecture& architecture, DecoderConfig& config) {
+  if (architecture.experts != Architecture::Experts::kQwen || config.num_experts <= 0) return;
+  const int64_t step = fields.IntOr("decoder_sparse_step", 1);
+  if (step < 1) fields.Wrong("decoder_sparse_step", *fields.Find("decoder_sparse_step"), "positive");
+  for (int64_t i = 0; i < BlocksOf(config); ++i) {
+    config.blocks.at(static_cast<size_t>(i)).is_dense = (i + 1) % step != 0;
+  }
+  if (const Value* dense = fields.Find("mlp_only_layers")) {
+    if (!dense->is_list()) fields.Wrong("mlp_only_layers", *dense, "a list of block numbers");
+    for (const Value& block : dense->AsList()) {
+      if (!block.is_int()) fields.Wrong("mlp_only_layers", *dense, "a list of block numbers");
+      // transformers passes by numbers of blocks that are not there.
+      if (block.AsInt() < 0 || block.AsInt() >= BlocksOf(config)) continue;
+      config.blocks.at(static_cast<size_t>(block.AsInt())).is_dense = true;
+    }
+  }
+  if (config.num_blocks < 1 || config.num_expert_blocks() > 0) return;
+  // Nothing is left of the experts.
+  config.num_experts = config.experts_per_token = 0;
+  config.ffn_size = std::exchange(config.dense_ffn_size, 0);
+  for (BlockSetting& block : config.blocks) block.is_dense = false;
+}
+
 void ReadBlocks(const Fields& fields, const Architecture& architecture, DecoderConfig& config) {
   config.blocks.assign(static_cast<size_t>(BlocksOf(config)), BlockSetting{});
   ReadNoRopeLayers(fields, architecture, config);
   ReadWindows(fields, architecture, config);
+  ReadDenseBlocks(fields, architecture, config);
   const bool is_uniform = std::all_of(config.blocks.begin(), config.blocks.end(), [](const BlockSetting& block) {
-    return block.window == 0 && block.rotation == BlockSetting::Rotation::kRope;
+    return block.window == 0 && block.rotation == BlockSetting::Rotation::kRope && !block.is_dense;
   });
   if (is_uniform) config.blocks.clear();
 }
@@ -179,7 +205,7 @@ void RefuseUnknownMath(const Fields& fields) {
   }
 }
 
-// Experts in every block. Qwen's size stands beside that of a dense feed-forward, which no block has.
+// Qwen's size of an expert stands beside that of the dense blocks.
 void ReadExperts(const Fields& fields, const Architecture& architecture, DecoderConfig& config) {
   if (architecture.experts == Architecture::Experts::kNone) return;
   if (architecture.experts == Architecture::Experts::kMixtral) {
@@ -188,22 +214,15 @@ void ReadExperts(const Fields& fields, const Architecture& architecture, Decoder
     config.normalize_expert_weights = true;
     return;
   }
-  config.ffn_size = fields.Int("moe_intermediate_size");
   config.num_experts = fields.IntOr("num_experts", fields.IntOr("num_local_experts", 128));
   if (const int64_t local = fields.IntOr("num_local_experts", config.num_experts); local != config.num_experts) {
     fields.Unsupported("num_experts = " + std::to_string(config.num_experts) + " and num_local_experts = " +
                        std::to_string(local) + " are two names of one number. Keep the one that is right.");
   }
+  if (config.num_experts == 0) return;  // A model of the kind without experts is dense.
+  config.dense_ffn_size = std::exchange(config.ffn_size, fields.Int("moe_intermediate_size"));
   config.experts_per_token = fields.IntOr("num_experts_per_tok", 8);
   config.normalize_expert_weights = fields.BoolOr("norm_topk_prob", false);
-  if (const int64_t step = fields.IntOr("decoder_sparse_step", 1); step != 1) {
-    fields.Unsupported("decoder_sparse_step = " + std::to_string(step) +
-                       " is not supported. Every block must have experts.");
-  }
-  const Value* dense = fields.Find("mlp_only_layers");
-  if (dense != nullptr && (!dense->is_list() || !dense->AsList().empty())) {
-    fields.Unsupported("mlp_only_layers = " + dense->Text() + " is not supported. Every block must have experts.");
-  }
 }
 
 // Gemma 3 of 4 billion parameters and more. Its files leave out what Gemma3TextConfig of transformers has by default.

@@ -40,6 +40,10 @@ void CheckKeys(const Fields& rope) {
     if (value.is_map()) {
       rope.Unsupported("'" + name + "' is a map. Rotary settings for some blocks only are not supported.");
     }
+    if (name == "attn_factor") {  // DeepSeek-R1-0528-Qwen3-8B has it.
+      rope.Unsupported("'attn_factor' is a factor that transformers passes by and vLLM multiplies the attention factor "
+                       "by. Leave it out for the former, or write 'attention_factor', the product, in its place.");
+    }
     if (std::find(kKeys.begin(), kKeys.end(), name) == kKeys.end()) {
       rope.Unsupported("'" + name + "' is a rotary setting that bitlaw does not compute.");
     }

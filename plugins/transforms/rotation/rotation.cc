@@ -184,6 +184,7 @@ std::vector<RotationTransform::Turn> RotationTransform::TurnsOf(const ModelSumma
     });
     if (found != turns.end()) {
       found->times += added.times;
+      found->routed += added.routed;
     } else {
       turns.push_back(added);
     }
@@ -196,7 +197,7 @@ std::vector<RotationTransform::Turn> RotationTransform::TurnsOf(const ModelSumma
       add({Part::kKeys, model.head_dim, 1, channels / std::max<int64_t>(1, model.head_dim)});
     }
     if (settings_.down_inputs && site.role == SiteRole::kFeedForwardOut) {
-      add({Part::kDownInputs, site.in_features(), 1, 1});
+      add({Part::kDownInputs, site.in_features(), 1, 1, site.is_expert ? 1 : 0});
     }
     if (settings_.out_inputs && site.role == SiteRole::kAttentionOut) add(OutTurn(site, model.head_dim));
   }
@@ -225,7 +226,7 @@ std::vector<Factor> RotationTransform::factors(const ModelSummary& model) const 
   int64_t operations = 0;
   for (const Turn& turn : TurnsOf(model)) {
     text += (text.empty() ? "" : ", ") + OptionOf(turn.part) + " " + NameOf(turn);
-    const int64_t times = turn.part == Part::kDownInputs ? turn.times * active / experts : turn.times;
+    const int64_t times = turn.times - turn.routed + turn.routed * active / experts;
     const int64_t each =
         IsOrthogonal(turn.width) ? turn.width * turn.width : Rotation::Hadamard(turn.width).Operations();
     operations += times * turn.stride * each;

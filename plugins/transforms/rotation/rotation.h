@@ -58,7 +58,8 @@ class RotationTransform final : public Transform {
     Part part;
     int64_t width = 0;
     int64_t stride = 1;
-    int64_t times = 1;  // A token's runs, over all blocks and all experts.
+    int64_t times = 1;   // A token's runs, over all blocks and all experts.
+    int64_t routed = 0;  // Those of them that are experts'.
   };
 
   static std::string OptionOf(Part part);

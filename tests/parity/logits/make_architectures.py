@@ -7,6 +7,7 @@ in it: both sides make them by the formula of weight_values(), from a tensor's n
 safetensors, numpy. Written on 2026-11-27.
 """
 
+import datetime
 import json
 import sys
 import tempfile
@@ -50,6 +51,10 @@ MODELS = {
         "longrope", factor=4.0, original_max_position_embeddings=32, **FACTORS)), (24, 90)),
     "mistral": ("Mistral", dict(EXACT, head_dim=12, sliding_window=12), (24, 90)),
     "mixtral": ("Mixtral", dict(EXACT, num_local_experts=5, num_experts_per_tok=2, sliding_window=None), (24,)),
+    # Experts in block 1 alone: every second block has them, the last but for its being listed.
+    "qwen3_moe_dense_blocks": ("Qwen3Moe", dict(
+        EXACT, num_hidden_layers=4, head_dim=12, moe_intermediate_size=24, num_experts=5, num_experts_per_tok=2,
+        norm_topk_prob=True, decoder_sparse_step=2, mlp_only_layers=[3]), (24, 60)),
     "smollm3": ("SmolLM3", dict(SIZES, num_hidden_layers=4, no_rope_layer_interval=2), (24, 60)),
     "smollm3_window": ("SmolLM3", dict(EXACT, num_hidden_layers=3, no_rope_layers=[1, 0, 1], use_sliding_window=True,
                                        sliding_window=12, attention_bias=True), (60,)),
@@ -141,7 +146,7 @@ def make(name):
             config["text_config"].pop(key, None)
     provenance = {
         "what": f"float32 logits of {model_class.__name__}, weights by the formula of the generator",
-        "generator": "tests/parity/logits/make_architectures.py", "seed": SEED, "date": "2026-11-27",
+        "generator": "tests/parity/logits/make_architectures.py", "seed": SEED, "date": datetime.date.today().isoformat(),
         "versions": {m.__name__: m.__version__ for m in (torch, transformers)}, "tolerance": TOLERANCE,
     }
     text = json.dumps({"provenance": provenance, "config": config, "tensors": tensors, "prompts": prompts},

@@ -71,6 +71,37 @@ TEST(DecoderConfig, CountsTheExpertsThatATokenUsesAsActive) {
             "config.json: experts_per_token = 5. It must lie in [1, 4].");
 }
 
+TEST(DecoderConfig, DenseBlocksAmongExpertsHaveASizeOfTheirOwn) {
+  DecoderConfig config = SmallConfig();
+  config.num_blocks = 3;
+  config.num_experts = 4;
+  config.experts_per_token = 3;
+  config.dense_ffn_size = 80;
+  config.blocks = {{.is_dense = true}, {}, {.is_dense = true}};
+  const ModelSummary summary = SummarizeDecoder(config, ExpectedTensors(config), "mixed", "mixed");
+  // Attention 3072 a block; feed-forward 3 * 32 * 80 = 7680, or four experts of 3 * 32 * 48 = 4608, one of them idle.
+  EXPECT_EQ(summary.parameters_quantizable, 3 * 3072 + 2 * 7680 + 4 * 4608);
+  EXPECT_EQ(summary.parameters_non_embedding(), 3 * (3072 + 64) + 2 * 7680 + 4 * 4608 + 128 + 32);
+  EXPECT_EQ(summary.parameters_total - summary.parameters_active, 4608);
+  ASSERT_EQ(summary.linears.size(), 7u + 16u + 7u);
+  EXPECT_EQ(summary.linears[4].name, "model.layers.0.mlp.gate_proj");
+  EXPECT_EQ(summary.linears[4].out_features, 80);
+  EXPECT_FALSE(summary.linears[4].is_expert);
+  EXPECT_EQ(summary.linears[11].name, "model.layers.1.mlp.experts.0.gate_proj");
+  EXPECT_EQ(summary.linears[11].out_features, 48);
+  EXPECT_TRUE(summary.linears[11].is_expert);
+  EXPECT_EQ(summary.linears[29].name, "model.layers.2.mlp.down_proj");
+  ASSERT_EQ(summary.sites.size(), 4u + 10u + 4u);
+  EXPECT_EQ(summary.sites[3].name, "model.layers.0.mlp.out");
+  EXPECT_EQ(summary.sites[3].producer, "model.layers.0.mlp.up_proj");
+  EXPECT_EQ(summary.sites[6].name, "model.layers.1.mlp.experts.0.in");
+  EXPECT_EQ(summary.sites[16].name, "model.layers.2.mlp.in");
+  EXPECT_EQ(summary.sites[16].producer, "model.layers.2.post_attention_layernorm");
+  config.dense_ffn_size = 0;
+  EXPECT_EQ(ErrorText([&] { CheckDecoderConfig(config, "config.json"); }),
+            "config.json: dense_ffn_size = 0. It must lie in [1, 16777216].");
+}
+
 TEST(DecoderConfig, ListsMissingMisshapenAndUnusedTensorsTogether) {
   std::vector<StoredTensor> stored = ExpectedTensors(SmallConfig());
   stored.erase(stored.begin() + 1);  // model.layers.0.input_layernorm.weight

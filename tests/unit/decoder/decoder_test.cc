@@ -153,6 +153,13 @@ DecoderConfig ExpertConfig() {
 
 TEST(ExpertDecoder, AForestOfTextsEqualsWholeTexts) { ExpectAForestToEqualWholeTexts(ExpertConfig(), Dtype::kFloat32, kRounding); }
 
+TEST(ExpertDecoder, AForestOfTextsEqualsWholeTextsWithADenseBlock) {
+  DecoderConfig config = ExpertConfig();
+  config.dense_ffn_size = 80;
+  config.blocks = {{}, {.is_dense = true}};
+  ExpectAForestToEqualWholeTexts(config, Dtype::kFloat32, kRounding);
+}
+
 TEST(ExpertDecoder, EveryTokenVisitsItsNumberOfExperts) {
   const auto model = RandomDecoder(ExpertConfig());
   BlockState state{.residual = model->Embed(SomeTokens(2, 10)), .activation = {}, .extra = {}};

@@ -109,6 +109,19 @@ TEST(ActivationBytes, CountTheExpertsThatATokenGoesTo) {
   EXPECT_EQ(ActivationBytes(summary, Dtype::kFloat32), (16 + 4 * 30) * 4);
 }
 
+// The first block is dense, 8 + 8 features; the second has 4 experts of 8 + 16 features, of which a token goes to two.
+TEST(ActivationBytes, AreThoseOfTheWidestBlock) {
+  ModelSummary summary;
+  summary.num_blocks = 2;
+  summary.linears = {{"dense", 0, 8, 8}};
+  for (int expert = 0; expert < 4; ++expert) summary.linears.push_back({"expert", 1, 8, 16, /*is_expert=*/true});
+  summary.parameters_total = 1000;
+  summary.parameters_active = 1000 - 2 * 128;
+  EXPECT_EQ(ActivationBytes(summary, Dtype::kFloat32), 2 * 24 * 4);
+  summary.linears.front() = {"dense", 0, 8, 92};
+  EXPECT_EQ(ActivationBytes(summary, Dtype::kFloat32), 100 * 4);
+}
+
 TEST(Scheduling, DecidesTheSameInWhateverBatchesAndOrder) {
   const auto model = ByteDecoder();
   std::vector<TaskItem> items = MixedItems();

@@ -184,6 +184,28 @@ TEST_F(ReadBack, OfARotatedModelIsTheSameModel) {
   }
 }
 
+// Blocks of experts and dense ones: each layer goes where its own name is.
+TEST_F(ReadBack, OfAModelWithDenseBlocksAmongExperts) {
+  const auto hf = MakeModelBackend("hf");
+  WriteSeededCheckpoint(ArchitectureGolden("qwen3_moe_dense_blocks"), folder_ / "mixed");
+  const auto quantizer = MakeQuantizer("gptq", {{"bits", 4}, {"group_size", 8}, {"on_unseen", "rtn"}});
+  const auto model = hf->Open(folder_ / "mixed", {Dtype::kFloat32, "cpu"});
+  const TokenSequences calibration = Calibration();
+  const QuantizedModel quantized = QuantizeModel(*model, *quantizer, &calibration, {.allow_fallback = true});
+  ASSERT_EQ(quantized.layers.size(), 3u * 7u + 4u + 5u * 3u);
+  std::vector<ExportLayer> layers;
+  for (const QuantizedLayer& layer : quantized.layers) layers.push_back({layer.shape, layer.linear});
+  for (const auto& [format, options] :
+       {std::pair("dense", Value::Map{{"dtype", "float32"}}), {"compressed_tensors", Value::Map{}}}) {
+    fs::remove_all(folder_ / "to");
+    fs::create_directories(folder_ / "to");
+    MakeExporter(format, options)->Export(folder_ / "mixed", {model->summary(), layers}, folder_ / "to");
+    const auto read = hf->Open(folder_ / "to", {Dtype::kFloat32, "cpu"});
+    EXPECT_TRUE(Logits(*read).equal(Logits(*model))) << format;
+    EXPECT_EQ(read->summary().linears.size(), layers.size()) << format;
+  }
+}
+
 TEST_F(ReadBack, RotationsOfEachPassAreRefused) {
   const auto hf = MakeModelBackend("hf");
   const auto model = hf->Open(folder_ / "from", {Dtype::kFloat32, "cpu"});

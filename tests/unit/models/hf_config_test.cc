@@ -106,6 +106,11 @@ TEST_F(HfConfig, ARotaryScalingThatWouldBeOverlookedIsRefused) {
             "llama3, yarn, dynamic.");
   EXPECT_EQ(Text("tiny_llama", Rope(R"({"rope_type": "default", "mrope_section": [2, 1, 1]})")),
             "DIR/tiny/config.json: rope_scaling: 'mrope_section' is a rotary setting that bitlaw does not compute.");
+  EXPECT_EQ(Text("tiny_llama", Rope(R"({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32,
+                                        "attn_factor": 0.878})")),
+            "DIR/tiny/config.json: rope_scaling: 'attn_factor' is a factor that transformers passes by and vLLM "
+            "multiplies the attention factor by. Leave it out for the former, or write 'attention_factor', the "
+            "product, in its place.");
   EXPECT_EQ(Text("tiny_llama", Rope(R"({"full_attention": {"rope_type": "linear", "factor": 4.0}})")),
             "DIR/tiny/config.json: rope_scaling: 'full_attention' is a map. Rotary settings for some blocks only are "
             "not supported.");
@@ -203,6 +208,36 @@ TEST_F(HfConfig, NumbersAndFlagsThatAreNullAreRefused) {
   }
   EXPECT_EQ(Text("tiny_qwen3_moe", {{"norm_topk_prob", "null"}}),
             "DIR/tiny/config.json: 'norm_topk_prob' is null. It must be true or false.");
+}
+
+// What each block calls for is seen in what a checkpoint of experts in both blocks lacks.
+TEST_F(HfConfig, BlocksOfExpertsAreEveryNthAndNotThoseListed) {
+  const std::string gate0 = "model.layers.0.mlp.gate_proj.weight", gate1 = "model.layers.1.mlp.gate_proj.weight";
+  const auto missing = [&](const Changes& changes) {
+    const std::string text = Text("tiny_qwen3_moe", changes);
+    const size_t from = text.find("Missing: "), to = text.find(". Of another shape");
+    return from == std::string::npos ? text : text.substr(from, to - from);
+  };
+  const auto feed_forward = [](int block) {
+    const std::string stem = "model.layers." + std::to_string(block) + ".mlp.";
+    return stem + "gate_proj.weight, " + stem + "up_proj.weight, " + stem + "down_proj.weight";
+  };
+  EXPECT_EQ(missing({{"decoder_sparse_step", "1"}, {"mlp_only_layers", "null"}}), "no error");
+  EXPECT_EQ(missing({{"mlp_only_layers", "[2, -1]"}}), "no error") << "blocks that are not there";
+  EXPECT_EQ(missing({{"decoder_sparse_step", "2"}}), "Missing: " + feed_forward(0));
+  EXPECT_EQ(missing({{"mlp_only_layers", "[1]"}}), "Missing: " + feed_forward(1));
+  for (const Changes& none : std::vector<Changes>{{{"decoder_sparse_step", "3"}},
+                                                  {{"mlp_only_layers", "[0, 1]"}},
+                                                  {{"num_experts", "0"}, {"num_local_experts", ""}}}) {
+    EXPECT_EQ(missing(none), "Missing: " + feed_forward(0) + ", " + feed_forward(1));
+  }
+  EXPECT_EQ(missing({{"decoder_sparse_step", "0"}}),
+            "DIR/tiny/config.json: 'decoder_sparse_step' is 0. It must be positive.");
+  for (const char* wrong : {"1", "[true]", "[0.5]"}) {
+    EXPECT_EQ(missing({{"mlp_only_layers", wrong}}),
+              std::string("DIR/tiny/config.json: 'mlp_only_layers' is ") + wrong +
+                  ". It must be a list of block numbers.");
+  }
 }
 
 TEST_F(HfConfig, BiasesAreThoseThatTheModelTypeReads) {

@@ -108,6 +108,36 @@ TEST(AllExperts, SeeEveryTokenOfTheirLayerAndThePassStaysRouted) {
   }
 }
 
+// A dense block first: no token of it is routed, and its layers are calibrated on all, whatever the policy.
+TEST(AllExperts, LeaveDenseBlocksAsTheyAre) {
+  DecoderConfig config = Mixture();
+  config.dense_ffn_size = 80;
+  config.blocks = {{.is_dense = true}, {}};
+  const auto gptq = Gptq();
+  const TokenSequences sequences = SomeSequences();
+  std::map<ExpertPolicy, QuantizedModel> by_policy;
+  for (const ExpertPolicy policy : {ExpertPolicy::kRtn, ExpertPolicy::kAllExperts}) {
+    QuantizeRecipe recipe;
+    recipe.quantizer = gptq.get();
+    recipe.experts = {.policy = policy, .minimum_tokens = kTokens + 1};
+    by_policy[policy] = QuantizeModel(*RandomDecoder(config), recipe, &sequences, {.allow_fallback = true});
+  }
+  const QuantizedModel &rtn = by_policy[ExpertPolicy::kRtn], &all = by_policy[ExpertPolicy::kAllExperts];
+  ASSERT_EQ(rtn.layers.size(), 7u + 4u + 9u);
+  for (const char* name : {"gate_proj", "up_proj", "down_proj"}) {
+    const std::string layer = "model.layers.0.mlp." + std::string(name);
+    EXPECT_EQ(Find(rtn, layer).linear.fallback, QuantizeFallback::kNone) << name;
+    EXPECT_TRUE(std::isnan(Find(rtn, layer).diagnostic("routed_tokens"))) << name;
+    EXPECT_TRUE(at::equal(Find(rtn, layer).linear.codes, Find(all, layer).linear.codes)) << name;
+    const std::string expert = ExpertOf(1, 0, name);
+    EXPECT_EQ(Find(rtn, expert).linear.fallback, QuantizeFallback::kRoundToNearest) << name;
+    EXPECT_EQ(Find(all, expert).linear.fallback, QuantizeFallback::kNone) << name;
+  }
+  const ExpertTokens tokens = RoutedTokens(rtn, kTokens + 1).value();
+  EXPECT_EQ(tokens.experts, 3);
+  EXPECT_EQ(tokens.below_minimum, 3);
+}
+
 TEST(AllExperts, GiveTheSameCodesHoweverManyTokensGoAtOnce) {
   const ExpertCalibration all = {.policy = ExpertPolicy::kAllExperts};
   const auto gptq = Gptq();

@@ -44,7 +44,10 @@ const Value::Map kAllParts = {{"residual", true},    {"heads", true},      {"key
 
 TEST(RotatedModel, IsKeptInFilesAndInStreamedBlocks) {
   const TemporaryFolder folder;
-  for (const DecoderConfig& config : {SmallConfig(), Biased(), Mixture()}) {
+  DecoderConfig mixed = Mixture();
+  mixed.dense_ffn_size = 80;
+  mixed.blocks = {{}, {.is_dense = true}};
+  for (const DecoderConfig& config : {SmallConfig(), Biased(), Mixture(), mixed}) {
     const auto rotation = MakeTransform("rotation", kAllParts);
     const auto quantizer = MakeQuantizer("rtn", {{"bits", 4}, {"group_size", 16}});
     QuantizeRecipe recipe;
@@ -56,7 +59,7 @@ TEST(RotatedModel, IsKeptInFilesAndInStreamedBlocks) {
     const QuantizedModel quantized = QuantizeModel(*model, recipe, nullptr);
     const at::Tensor expected = LogitsOf(*model);
     // Keys, output and either one down projection or one of each of four experts, in each of two blocks.
-    EXPECT_EQ(quantized.rotations.size(), config.num_experts > 0 ? 12U : 6U);
+    EXPECT_EQ(quantized.rotations.size(), 6U + 3U * static_cast<size_t>(config.num_expert_blocks()));
     EXPECT_EQ(quantized.model_weights.size(), 3U);
 
     SaveQuantized(folder.path() / "q", quantized, Value());
@@ -212,6 +215,11 @@ TEST(RotatedModel, IsCounted) {
   // Two blocks: 4 + 2 heads of queries and keys; two experts of four a token.
   EXPECT_EQ(factors[1].column, "online_operations");
   EXPECT_EQ(factors[1].value.AsInt(), 2 * (6 * 24 + 2 * 672));
+  // The first block dense, and as wide as an expert: of a token's runs that one is always there.
+  DecoderConfig mixed = Mixture();
+  mixed.dense_ffn_size = mixed.ffn_size;
+  mixed.blocks = {{.is_dense = true}, {}};
+  EXPECT_EQ(rotation->factors(RandomDecoder(mixed)->summary())[1].value.AsInt(), 2 * 6 * 24 + (1 + 2) * 672);
 }
 
 // One channel of the stream a hundred times the others, as in trained models: four bits a token of inputs lose the

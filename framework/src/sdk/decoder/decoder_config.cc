@@ -122,6 +122,10 @@ void CheckBlocks(const DecoderConfig& c, const Fault& fault) {
   }
 }
 
+bool HasDenseBlocks(const DecoderConfig& c) {
+  return std::any_of(c.blocks.begin(), c.blocks.end(), [](const BlockSetting& block) { return block.is_dense; });
+}
+
 }  // namespace
 
 void CheckDecoderConfig(const DecoderConfig& c, const std::string& where) {
@@ -145,6 +149,7 @@ void CheckDecoderConfig(const DecoderConfig& c, const std::string& where) {
   if (c.num_experts != 0) {
     if (in_range("num_experts", c.num_experts, kMaxBlocks))
       in_range("experts_per_token", c.experts_per_token, c.num_experts);
+    if (HasDenseBlocks(c)) sizes_fit &= in_range("dense_ffn_size", c.dense_ffn_size, kMaxSize);
     if (sizes_fit && c.num_experts <= kMaxBlocks && c.num_blocks * c.num_experts > kMaxExperts) {
       fault("num_blocks * num_experts = " + std::to_string(c.num_blocks * c.num_experts) + ". At most " +
             std::to_string(kMaxExperts) + " are accepted.");
@@ -202,7 +207,7 @@ std::vector<StoredTensor> ExpectedTensors(const DecoderConfig& c) {
     add(block + "post_attention_layernorm.weight", {c.hidden_size});
     if (c.norm_place == NormPlace::kBoth) add(block + "pre_feedforward_layernorm.weight", {c.hidden_size});
     if (c.norm_place != NormPlace::kBefore) add(block + "post_feedforward_layernorm.weight", {c.hidden_size});
-    if (c.num_experts > 0) {
+    if (c.has_experts(i)) {
       add(block + kRouter, {c.num_experts, c.hidden_size});
       const auto expert = [&](int64_t e) { return block + "mlp.experts." + std::to_string(e); };
       for (int64_t e = 0; e < c.num_experts; ++e) {
@@ -213,9 +218,10 @@ std::vector<StoredTensor> ExpectedTensors(const DecoderConfig& c) {
         add_linear(expert(e) + ".down_proj", c.hidden_size, c.ffn_size, false);
       continue;
     }
-    add_linear(block + "mlp.gate_proj", c.ffn_size, c.hidden_size, c.mlp_bias);
-    add_linear(block + "mlp.up_proj", c.ffn_size, c.hidden_size, c.mlp_bias);
-    add_linear(block + "mlp.down_proj", c.hidden_size, c.ffn_size, c.mlp_bias);
+    const int64_t ffn_size = c.num_experts > 0 ? c.dense_ffn_size : c.ffn_size;
+    add_linear(block + "mlp.gate_proj", ffn_size, c.hidden_size, c.mlp_bias);
+    add_linear(block + "mlp.up_proj", ffn_size, c.hidden_size, c.mlp_bias);
+    add_linear(block + "mlp.down_proj", c.hidden_size, ffn_size, c.mlp_bias);
   }
   add("model.norm.weight", {c.hidden_size});
   if (!c.tied_head) add("lm_head.weight", {c.vocab_size, c.hidden_size});
@@ -247,7 +253,7 @@ void AddSites(const DecoderConfig& c, const std::vector<LinearShape>& linears, s
   add("self_attn.out", {layer[3]}, "self_attn.v_proj", SiteRole::kAttentionOut, false);
   layer += 4;
   // activation(gate) * up: a scale of `up` passes, one of `gate` does not.
-  if (c.num_experts == 0) {
+  if (!c.has_experts(index)) {
     add("mlp.in", {layer[0], layer[1]}, ffn_norm, SiteRole::kFeedForwardIn, false);
     add("mlp.out", {layer[2]}, "mlp.up_proj", SiteRole::kFeedForwardOut, false);
     return;
@@ -266,8 +272,9 @@ void AddSites(const DecoderConfig& c, const std::vector<LinearShape>& linears, s
 // As many as ExpectedTensors() lists, or a few less where biases are.
 int64_t TensorCount(const DecoderConfig& c) {
   const int64_t norms = c.norm_place == NormPlace::kBoth ? 4 : 2;
-  const int64_t in_block = 4 + norms + 2 * (c.qk_norm ? 1 : 0) + (c.num_experts > 0 ? 1 + 3 * c.num_experts : 3);
-  return 2 + (c.tied_head ? 0 : 1) + c.num_blocks * in_block;
+  const int64_t attention = 4 + norms + 2 * (c.qk_norm ? 1 : 0), expert_blocks = c.num_expert_blocks();
+  return 2 + (c.tied_head ? 0 : 1) + c.num_blocks * attention + expert_blocks * (1 + 3 * c.num_experts) +
+         (c.num_blocks - expert_blocks) * 3;
 }
 
 }  // namespace
@@ -308,7 +315,7 @@ ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTe
       const std::string layer = expected.name.substr(0, expected.name.size() - std::string(".weight").size());
       const int block = std::stoi(layer.substr(std::string("model.layers.").size()));
       summary.linears.push_back({layer, block, expected.shape[1], expected.shape[0],
-                                 c.num_experts > 0 && layer.find(".experts.") != std::string::npos});
+                                 layer.find(".experts.") != std::string::npos});
       summary.parameters_quantizable += parameters;
     }
   }
@@ -323,16 +330,17 @@ ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTe
                                     ". Of another shape: " + Listed(misshapen) + ". Unused: " + Listed(unused) +
                                     ". The checkpoint is incomplete or its configuration is another model's.");
   }
-  const size_t in_block = summary.linears.size() / static_cast<size_t>(std::max<int64_t>(1, c.num_blocks));
-  for (size_t first = 0; first < summary.linears.size(); first += in_block) {
-    AddSites(c, summary.linears, first, summary.sites);
+  for (size_t i = 0; i < summary.linears.size(); ++i) {
+    if (i > 0 && summary.linears[i].block == summary.linears[i - 1].block) continue;
+    AddSites(c, summary.linears, i, summary.sites);
   }
   summary.tables.push_back({"model.embed_tokens", -1, c.hidden_size, c.vocab_size});
   if (!c.tied_head) summary.tables.push_back({"lm_head", -1, c.hidden_size, c.vocab_size});
   summary.name = name;
   summary.architecture = c.architecture;
   summary.parameters_active =
-      summary.parameters_total - (c.num_experts - c.experts_per_token) * 3 * c.hidden_size * c.ffn_size * c.num_blocks;
+      summary.parameters_total -
+      (c.num_experts - c.experts_per_token) * 3 * c.hidden_size * c.ffn_size * c.num_expert_blocks();
   summary.parameters_embedding = c.vocab_size * c.hidden_size * (c.tied_head ? 1 : 2);
   summary.num_blocks = c.num_blocks;
   summary.hidden_size = c.hidden_size;

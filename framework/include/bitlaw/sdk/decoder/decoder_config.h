@@ -17,6 +17,7 @@ struct BITLAW_EXPORT BlockSetting {
   enum class Rotation { kRope, kLocalRope, kNone };
   int64_t window = 0;  ///< A token sees itself and the window - 1 tokens before it; 0: all before it.
   Rotation rotation = Rotation::kRope;
+  bool is_dense = false;  ///< In a model of experts: one feed-forward of dense_ffn_size instead.
 };
 
 /// Where a block normalizes.
@@ -33,12 +34,13 @@ enum class GateActivation {
 };
 
 /// A causal decoder with RMS norms, rotary positions, grouped-query attention and a gated feed-forward, or experts in
-/// place of one ("qwen3_moe", "mixtral"). Every architecture that bitlaw reads is a value of this.
+/// place of one in all blocks or some ("qwen3_moe", "mixtral"). Every architecture that bitlaw reads is a value of this.
 struct BITLAW_EXPORT DecoderConfig {
   std::string architecture;     ///< "llama", ...: ModelSummary::architecture.
   int64_t vocab_size = 0;       ///< V
   int64_t hidden_size = 0;      ///< D
   int64_t ffn_size = 0;         ///< F; of one expert.
+  int64_t dense_ffn_size = 0;   ///< F of the dense blocks of a model of experts.
   int64_t num_blocks = 0;
   int64_t num_heads = 0;        ///< H
   int64_t num_kv_heads = 0;     ///< H_kv; divides H.
@@ -66,6 +68,12 @@ struct BITLAW_EXPORT DecoderConfig {
   bool qk_norm_whole = false;   ///< With qk_norm: over all heads together, H Dh and H_kv Dh (OLMo 2).
 
   BlockSetting block(int64_t i) const { return blocks.empty() ? BlockSetting{} : blocks.at(static_cast<size_t>(i)); }
+  bool has_experts(int64_t i) const { return num_experts > 0 && !block(i).is_dense; }
+  int64_t num_expert_blocks() const {
+    int64_t count = 0;
+    for (int64_t i = 0; i < num_blocks; ++i) count += has_experts(i) ? 1 : 0;
+    return count;
+  }
 };
 
 /// One tensor as a checkpoint stores it. Names are those of Hugging Face checkpoints, whatever the format:

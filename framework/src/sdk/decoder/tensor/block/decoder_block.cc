@@ -42,7 +42,7 @@ DecoderBlock::DecoderBlock(const DecoderConfig& config, int64_t index, const Mod
   k_ = load_linear("self_attn.k_proj", config.qkv_bias);  // [K Dh, D]
   v_ = load_linear("self_attn.v_proj", config.qkv_bias);  // [K Dh, D]
   o_ = load_linear("self_attn.o_proj", config.o_bias);    // [D, H Dh]
-  if (config.num_experts > 0) {
+  if (config.has_experts(index)) {
     std::vector<ExpertLayer::Expert> experts;
     for (int64_t e = 0; e < config.num_experts; ++e) {
       const std::string expert = "mlp.experts." + std::to_string(e);
