@@ -44,6 +44,7 @@ struct Solver {
     inverse = at::where(range.abs() <= kSmallestRange, at::ones_like(range), at::full_like(range, codes).div(range))
                   .clamp_max(kLargestInverse);
     zero = low.neg().mul(inverse);
+    if (settings.rounds_zero) zero.round_();
   }
 
   void Improve() {
@@ -77,18 +78,24 @@ OptionSchema HqqSettings::Schema() {
   schema.Real("kappa").Min(1).Default(1.0).Doc("Factor of beta from step to step.");
   schema.Int("iterations").Range(0, 1000).Default(20).Unit("steps").Doc(
       "Steps at most; 0 keeps the range of each group as it is.");
+  schema.Choice("round_zero", {"at_4_bits", "always", "never"})
+      .Default("at_4_bits")
+      .Doc("Where zero points begin at whole numbers, before they move; the package's own default is at_4_bits.");
   AddScaleDtypeOption(schema, "float16");
   return schema;
 }
 
 HqqSettings HqqSettings::From(const Options& options) {
-  return {.bits = static_cast<int>(options.Int("bits")),
+  const int bits = static_cast<int>(options.Int("bits"));
+  const std::string& rounds = options.String("round_zero");
+  return {.bits = bits,
           .group_size = options.Int("group_size"),
           .along_rows = options.String("group_axis") == "row",
           .lp_norm = options.Real("lp_norm"),
           .beta = options.Real("beta"),
           .kappa = options.Real("kappa"),
           .iterations = options.Int("iterations"),
+          .rounds_zero = rounds == "always" || (rounds == "at_4_bits" && bits == 4),
           .scale_dtype = ScaleDtypeFrom(options)};
 }
 

@@ -17,6 +17,7 @@ struct HqqSettings {
   double beta = 10;
   double kappa = 1;
   int64_t iterations = 20;
+  bool rounds_zero = true;  ///< The first zero points are whole numbers.
   ScaleDtype scale_dtype = ScaleDtype::kFloat16;
 
   static OptionSchema Schema();
@@ -28,6 +29,7 @@ struct HqqSettings {
 ///
 ///   w ~ s (q - z),   q = clamp(round(w / s + z), 0, 2^bits - 1)       round: half to even
 ///   first   s = (max w - min w) / (2^bits - 1),   z = -min w / s      s in [1 / 20000, ..]; 1 where max w - min w <= 1e-4
+///           z rounded half to even with `round_zero`
 ///   then    e = shrink(w - s (q - z)),  z = mean(q - (w - e) / s)     of each group, `iterations` times at most
 ///           shrink(x) = sign(x) max(|x| - |x|^(p - 1) / beta, 0),     beta times kappa after each step
 ///   until the mean |w - s (q - z)| of the whole layer no longer falls: then with the zero points of that last step

@@ -45,15 +45,18 @@ def main():
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
     cases = []
-    for bits, group_size, axis in [(2, 16, 1), (3, 32, 1), (4, 64, 1), (8, 32, 1), (4, 16, 0), (2, 8, 0)]:
+    for bits, group_size, axis, *rest in [(2, 16, 1), (3, 32, 1), (4, 64, 1), (8, 32, 1), (4, 16, 0), (2, 8, 0),
+                                          (4, 16, 1, True), (3, 32, 1, True)]:
+        round_zero = bool(rest)  # BaseQuantizeConfig sets it with 4 bits.
         rows = 4 if axis == 1 else 16
         weight = 0.05 * torch.randn(rows, 64)
         weight[3] *= torch.randn(64).exp()  # A row with outliers.
         weight = torch.tensor([[round(w, 4) for w in row] for row in weight.tolist()])
-        codes, meta = quantizer.quantize(weight, nbits=bits, group_size=group_size, axis=axis, bitpack=False, device="cpu")
+        codes, meta = quantizer.quantize(weight, nbits=bits, group_size=group_size, axis=axis, round_zero=round_zero, bitpack=False,
+                                         device="cpu")
         scale, zero = meta["scale"], meta["zero"]
         shape = (rows, 64 // group_size) if axis == 1 else (rows // group_size, 64)
-        cases.append({"bits": bits, "group_size": group_size, "axis": axis,
+        cases.append({"bits": bits, "group_size": group_size, "axis": axis, "round_zero": round_zero,
                       "weight": [[round(w, 4) for w in row] for row in weight.tolist()],
                       "codes": codes.reshape(rows, 64).to(torch.uint8).tolist(),
                       "scales": short(scale.reshape(shape)),

@@ -88,6 +88,7 @@ def by_compressor(given, method, bits, out):
     from llmcompressor.modifiers.gptq import GPTQModifier
     from llmcompressor.modifiers.transform.awq import AWQModifier
     from llmcompressor.modifiers.quantization import QuantizationModifier
+    from llmcompressor.pipelines.cache import IntermediatesCache
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(given.work / "plain", dtype=torch.float32)
@@ -95,6 +96,8 @@ def by_compressor(given, method, bits, out):
     rows = rows_of(given, tokenizer)
     data = Dataset.from_dict({"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]})
     weights = {"num_bits": bits, "type": "int", "symmetric": False, "strategy": "group", "group_size": given.group}
+    if not torch.cuda.is_available():  # Version 0.14 pins memory, which a torch built for CUDA refuses without a driver.
+        IntermediatesCache.pin_memory = lambda *_, **__: None
     groups = {"config_groups": {"all": {"targets": ["Linear"], "weights": weights}}, "ignore": ["lm_head"]}
     recipe = {"gptq": lambda: [GPTQModifier(dampening_frac=0.01, **groups)],
               "gptq as stored": lambda: [GPTQModifier(dampening_frac=0.01, actorder=None, **groups)],
