@@ -25,8 +25,9 @@ TEST(GridKit, EveryGridInTheTreeKeepsItsPromises) {
     }
   }
   EXPECT_THAT(GridFaults(*MakeGrid("nvfp4", {}), "nvfp4"), ElementsAre());
+  EXPECT_THAT(GridFaults(*MakeGrid("nvfp4", {{"tensor_scale", "layer"}}), "nvfp4"), ElementsAre());
   for (const char* format : {"e4m3", "e5m2"}) {
-    for (const char* scale : {"group", "tensor"}) {
+    for (const char* scale : {"group", "tensor", "site"}) {
       EXPECT_THAT(GridFaults(*MakeGrid("fp8", {{"format", format}, {"scale", scale}}), "fp8"), ElementsAre())
           << format << " " << scale;
     }
@@ -112,6 +113,24 @@ class TensorOfAnother : public ThreeLevels {
     return std::make_shared<ShiftedScale>();
   }
 };
+// What it says of a site is of its first tensor.
+class SiteOfTheFirst : public ThreeLevels {
+ public:
+  explicit SiteOfTheFirst(float scale = 0) : scale_(scale) {}
+  std::shared_ptr<const WeightGrid> ForTensor(const at::Tensor& weight) const override {
+    return scale_ != 0 ? nullptr : std::make_shared<SiteOfTheFirst>(weight.abs().max().item<float>());
+  }
+  std::shared_ptr<const WeightGrid> ForSite(std::span<const at::Tensor> weights) const override {
+    return ForTensor(weights.front());
+  }
+  void FindGroups(const float*, int64_t rows, int64_t, int64_t, float* scales, float* zeros) const override {
+    std::fill(scales, scales + rows, scale_ == 0 ? 1 : scale_);
+    std::fill(zeros, zeros + rows, 0.0F);
+  }
+
+ private:
+  float scale_;
+};
 class StrayZero : public ThreeLevels {
   void FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t stride, float* scales,
                   float* zeros) const override {
@@ -147,6 +166,8 @@ TEST(GridKit, NamesWhatAGridGetsWrong) {
               Contains(HasSubstr("the code of a weight is not that of the nearest point")));
   EXPECT_THAT(GridFaults(TensorOfAnother(), "three"),
               Contains(HasSubstr("a group times a power of two does not have its scale times that")));
+  EXPECT_THAT(GridFaults(SiteOfTheFirst(), "three"),
+              Contains("grid 'three': what it says of a site is not what it says of its largest tensor."));
   EXPECT_THAT(GridFaults(StrayZero(), "three"),
               Contains("grid 'three': it has levels and a zero point other than 0 for a group of 2 weights."));
 }

@@ -170,12 +170,13 @@ TEST(Awq, TakesTheScaleThatRoundingHurtsLeast) {
     CalibrationNeeds needs() const override { return {}; }
     QuantizedLinear Quantize(const LinearShape&, const at::Tensor&, const LayerCalibration&) const override { return {}; }
     bool rounds_to_nearest() const override { return true; }
-    void RoundToNearest(const LinearShape&, const at::Tensor& weight, QuantizedLinear& rounded) const override {
-      rounded.group_size = 2;
-      rounded.codes = (weight.abs() >= 0.4).to(at::kByte);
-      rounded.scales = weight.clone();
-      rounded.zeros = at::zeros_like(rounded.codes);
-      rounded.group_index = at::arange(2, at::kInt);
+    void RoundToNearest(const SiteShape&, std::span<const at::Tensor> weights,
+                        std::vector<QuantizedLinear>& rounded) const override {
+      rounded[0].group_size = 2;
+      rounded[0].codes = (weights[0].abs() >= 0.4).to(at::kByte);
+      rounded[0].scales = weights[0].clone();
+      rounded[0].zeros = at::zeros_like(rounded[0].codes);
+      rounded[0].group_index = at::arange(2, at::kInt);
     }
   } quantizer;
   Linear reader({.name = "r", .in_features = 2, .out_features = 1}, at::tensor({1.0F, 0.3F}).view({1, 2}), {});

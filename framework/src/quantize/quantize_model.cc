@@ -188,14 +188,20 @@ class BlockWalk {
   }
 
   void RoundToNearest(const Site& site) {
-    for (size_t i = 0; i < site.readers.size(); ++i) {
+    std::vector<at::Tensor> weights;
+    for (const Linear* reader : site.readers) weights.push_back(reader->weight());
+    std::vector<QuantizedLinear> rounded(site.readers.size());
+    PhaseClock::Span span = clock_.Begin();
+    quantizer_.RoundToNearest(site.shape, weights, rounded);
+    clock_.End(span);
+    CheckCount(site, rounded.size());
+    weights.clear();
+    for (size_t i = 0; i < rounded.size(); ++i) {
       QuantizedLayer layer;
       layer.shape = site.shape.readers[i];
-      PhaseClock::Span span = clock_.Begin();
-      quantizer_.RoundToNearest(layer.shape, site.readers[i]->weight(), layer.linear);
-      clock_.End(span);
+      layer.linear = std::move(rounded[i]);
       layer.linear.fallback = QuantizeFallback::kRoundToNearest;
-      Install(*site.readers[i], std::move(layer), span, 1);
+      Install(*site.readers[i], std::move(layer), span, site.readers.size());
     }
   }
 

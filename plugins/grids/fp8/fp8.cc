@@ -11,9 +11,10 @@ namespace bitlaw {
 OptionSchema Fp8Grid::Schema() {
   OptionSchema schema;
   schema.Choice("format", {"e4m3", "e5m2"}).Default("e4m3").Doc("Exponent and mantissa bits of a weight.");
-  schema.Choice("scale", {"group", "tensor"})
+  schema.Choice("scale", {"group", "tensor", "site"})
       .Default("group")
-      .Doc("What shares a scale: group: a group of group_size (a row where that is 'row'); tensor: the whole layer, with "
+      .Doc("What shares a scale: group: a group of group_size (a row where that is 'row'); tensor: the whole layer; site: "
+           "all layers that read one input (q, k and v; gate and up), which vLLM computes as one. The last two take "
            "group_size: row.");
   AddScaleDtypeOption(schema, "float32");
   AddRangeSearchOptions(schema);
@@ -23,20 +24,22 @@ OptionSchema Fp8Grid::Schema() {
 Fp8Grid::Rule Fp8Grid::RuleFrom(const Options& options) {
   const Rule rule{.format = options.String("format") == "e5m2" ? FloatFormat::kE5M2 : FloatFormat::kE4M3,
                   .scale_dtype = ScaleDtypeFrom(options),
-                  .one_scale = options.String("scale") == "tensor",
+                  .one_scale = options.String("scale") != "group",
+                  .one_a_site = options.String("scale") == "site",
                   .search = RangeSearchFrom(options)};
   if (rule.one_scale && rule.search.is_on) {
     throw Error(ErrorKind::kUnsupported,
-                "mse searches the range of each group, and scale: tensor gives all of them one. Leave mse out, or set "
-                "scale: group.");
+                "mse searches the range of each group, and scale: " + options.String("scale") + " gives all of them one. "
+                "Leave mse out, or set scale: group.");
   }
   return rule;
 }
 
 std::string Fp8Grid::ExplainGroupSize(int64_t group_size) const {
   if (!rule_.one_scale || group_size == -1) return "";
-  return "grid 'fp8' has one scale a tensor (scale: tensor), and group_size is " + std::to_string(group_size) +
-         ". Set group_size: row.";
+  return std::string("grid 'fp8' has one scale a ") +
+         (rule_.one_a_site ? "site (scale: site)" : "tensor (scale: tensor)") + ", and group_size is " +
+         std::to_string(group_size) + ". Set group_size: row.";
 }
 
 float Fp8Grid::ScaleOf(float largest) const {
@@ -45,7 +48,12 @@ float Fp8Grid::ScaleOf(float largest) const {
 
 std::shared_ptr<const WeightGrid> Fp8Grid::ForTensor(const at::Tensor& weight) const {
   if (!rule_.one_scale || tensor_scale_ != 0) return nullptr;
-  return std::make_shared<Fp8Grid>(rule_, ScaleOf(weight.abs().max().item<float>()));
+  return std::make_shared<Fp8Grid>(rule_, ScaleOf(LargestMagnitude({&weight, 1})));
+}
+
+std::shared_ptr<const WeightGrid> Fp8Grid::ForSite(std::span<const at::Tensor> weights) const {
+  if (!rule_.one_a_site || tensor_scale_ != 0) return nullptr;
+  return std::make_shared<Fp8Grid>(rule_, ScaleOf(LargestMagnitude(weights)));
 }
 
 void Fp8Grid::FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,

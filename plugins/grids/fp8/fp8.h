@@ -28,6 +28,7 @@ class Fp8Grid final : public WeightGrid {
     FloatFormat format = FloatFormat::kE4M3;
     ScaleDtype scale_dtype = ScaleDtype::kFloat32;
     bool one_scale = false;  ///< The whole tensor has one.
+    bool one_a_site = false;  ///< All tensors that read one input have one; only with one_scale.
     RangeSearch search{};    ///< Of the range of a group.
   };
 
@@ -47,6 +48,7 @@ class Fp8Grid final : public WeightGrid {
   int tensor_bits() const override { return rule_.one_scale ? ScaleBits(rule_.scale_dtype) : 0; }
   std::string ExplainGroupSize(int64_t group_size) const override;
   std::shared_ptr<const WeightGrid> ForTensor(const at::Tensor& weight) const override;
+  std::shared_ptr<const WeightGrid> ForSite(std::span<const at::Tensor> weights) const override;
   void FindGroups(const float* weights, int64_t rows, int64_t columns, int64_t row_stride, float* scales,
                   float* zeros) const override;
   bool FindGroupsOnDevice(const at::Tensor& weights, at::Tensor& scales, at::Tensor& zeros) const override;

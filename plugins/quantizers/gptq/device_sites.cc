@@ -191,9 +191,11 @@ class SitesOnDevice {
   // The grid of each reader's weight, where it is the tensor's own; now that all weights are known to be finite.
   void FindGrids() {
     for (int64_t e = 0; e < count_; ++e) {
+      std::vector<at::Tensor> weights;
+      for (size_t i = 0; i < readers(e).size(); ++i) weights.push_back(RowsOf(original_, e, i));
+      for (const auto& own : GridsForSite(grid_, *sites_[e].shape, weights)) own_grids_.push_back(own);
       for (size_t i = 0; i < readers(e).size(); ++i) {
-        own_grids_.push_back(GridFor(grid_, RowsOf(original_, e, i)));
-        tensors_.push_back({e * rows_ + first_rows_[i], readers(e)[i].out_features, own_grids_.back().get()});
+        tensors_.push_back({e * rows_ + first_rows_[i], readers(e)[i].out_features, own_grids_[static_cast<size_t>(e) * readers(e).size() + i].get()});
       }
     }
     const bool is_shared = std::all_of(tensors_.begin(), tensors_.end(),

@@ -225,8 +225,9 @@ CalibrationNeeds GptqQuantizer::needs() const {
   return needs;
 }
 
-void GptqQuantizer::RoundToNearest(const LinearShape& layer, const at::Tensor& weight, QuantizedLinear& rounded) const {
-  rounded = bitlaw::RoundToNearest(*settings_.grid, weight, settings_.group_size, layer.name);
+void GptqQuantizer::RoundToNearest(const SiteShape& site, std::span<const at::Tensor> weights,
+                                   std::vector<QuantizedLinear>& rounded) const {
+  rounded = RoundSiteToNearest(*settings_.grid, site, weights, settings_.group_size);
 }
 
 void GptqQuantizer::Check(const LinearShape& layer, const LayerCalibration& calibration) const {
@@ -257,28 +258,34 @@ bool GptqQuantizer::RunsOn(const at::Device& device) const { return settings_.gp
 QuantizedLinear GptqQuantizer::Quantize(const LinearShape& layer, const at::Tensor& weight,
                                         const LayerCalibration& calibration) const {
   Check(layer, calibration);
+  SiteShape site;
+  site.readers = {layer};
   return WithTorchErrors("quantizer 'gptq', " + layer.name, [&]() -> QuantizedLinear {
-    if (calibration.tokens == 0) {
-      CheckFinite(weight, layer.name);
-      QuantizedLinear nearest;
-      RoundToNearest(layer, weight, nearest);
-      nearest.fallback = QuantizeFallback::kRoundToNearest;
-      return nearest;
-    }
+    if (calibration.tokens == 0) return std::move(RoundUnseen(site, {&weight, 1}).front());
     if (RunsOn(weight.device())) {
-      SiteShape site;
-      site.readers = {layer};
       const SiteInput input{&site, {&weight, 1}, &calibration};
       return std::move(QuantizeOnDevice(settings_, {&input, 1}).front().front());
     }
-    return Run(layer, weight, calibration, *FactorOf(layer, calibration));
+    return Run(layer, *settings_.grid, weight, calibration, *FactorOf(layer, calibration));
   });
+}
+
+std::vector<QuantizedLinear> GptqQuantizer::RoundUnseen(const SiteShape& site,
+                                                        std::span<const at::Tensor> weights) const {
+  std::vector<QuantizedLinear> nearest;
+  RoundToNearest(site, weights, nearest);
+  for (QuantizedLinear& layer : nearest) layer.fallback = QuantizeFallback::kRoundToNearest;
+  return nearest;
 }
 
 bool GptqQuantizer::QuantizeSite(const SiteShape& site, std::span<const at::Tensor> weights,
                                  const LayerCalibration& calibration, std::vector<QuantizedLinear>& results) const {
-  if (weights.size() < 2 || calibration.tokens == 0) return false;
+  if (weights.size() < 2) return false;
   for (const LinearShape& layer : site.readers) Check(layer, calibration);
+  if (calibration.tokens == 0) {
+    results = WithTorchErrors("quantizer 'gptq', " + site.name, [&] { return RoundUnseen(site, weights); });
+    return true;
+  }
   if (RunsOn(weights.front().device())) {
     const SiteInput input{&site, weights, &calibration};
     results = WithTorchErrors("quantizer 'gptq', " + site.name, [&] {
@@ -286,12 +293,13 @@ bool GptqQuantizer::QuantizeSite(const SiteShape& site, std::span<const at::Tens
     });
     return true;
   }
+  const std::vector<std::shared_ptr<const WeightGrid>> grids = GridsForSite(*settings_.grid, site, weights);
   std::shared_ptr<const SharedFactor> factor;
   for (size_t i = 0; i < weights.size(); ++i) {
     const LinearShape& layer = site.readers[i];
     results[i] = WithTorchErrors("quantizer 'gptq', " + layer.name, [&] {
       if (!factor) factor = FactorOf(layer, calibration);
-      return Run(layer, weights[i], calibration, *factor);
+      return Run(layer, *grids[i], weights[i], calibration, *factor);
     });
   }
   return true;
@@ -381,12 +389,12 @@ GptqQuantizer::SharedFactor GptqQuantizer::MakeFactor(const LinearShape& layer,
   return shared;
 }
 
-QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const at::Tensor& given_weight,
+QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const WeightGrid& given, const at::Tensor& given_weight,
                                    const LayerCalibration& calibration, const SharedFactor& factor) const {
   const at::NoGradGuard no_grad;
   CheckFinite(given_weight, layer.name);
   const at::Tensor original = given_weight.detach().to(at::kCPU, at::kFloat).contiguous();  // [C_out, C_in]
-  const std::shared_ptr<const WeightGrid> grid = GridFor(*settings_.grid, original);
+  const std::shared_ptr<const WeightGrid> grid = GridFor(given, original);
   QuantizedLinear nearest = bitlaw::RoundToNearest(*grid, original, settings_.group_size, layer.name);
   const double whole = WholeError(layer, original, calibration, factor.hessian);
   at::Tensor weight = at::empty_like(original);  // [C_out, C_in] differences here, then what the walk works on

@@ -77,7 +77,8 @@ class GptqQuantizer final : public Quantizer {
   }
   CalibrationNeeds needs() const override;
   bool rounds_to_nearest() const override { return true; }
-  void RoundToNearest(const LinearShape& layer, const at::Tensor& weight, QuantizedLinear& rounded) const override;
+  void RoundToNearest(const SiteShape& site, std::span<const at::Tensor> weights,
+                      std::vector<QuantizedLinear>& rounded) const override;
 
   /// Diagnostics: damp, dead_columns, calibration_tokens, hessian_error, hessian_error_rtn (both
   /// tr((W - Q) H (W - Q)^T) / tr(W H W^T); rtn: the same grid without compensation), subnormal_scales (float16 only), smallest_scales
@@ -98,8 +99,11 @@ class GptqQuantizer final : public Quantizer {
   /// That of an earlier recipe where statistics are kept from one to the next.
   std::shared_ptr<const SharedFactor> FactorOf(const LinearShape& layer, const LayerCalibration& calibration) const;
   SharedFactor MakeFactor(const LinearShape& layer, const LayerCalibration& calibration) const;
-  QuantizedLinear Run(const LinearShape& layer, const at::Tensor& weight, const LayerCalibration& calibration,
-                      const SharedFactor& factor) const;
+  /// Of readers that saw no token: on_unseen.
+  std::vector<QuantizedLinear> RoundUnseen(const SiteShape& site, std::span<const at::Tensor> weights) const;
+  /// `grid`: the layer's, or that of which it is made.
+  QuantizedLinear Run(const LinearShape& layer, const WeightGrid& grid, const at::Tensor& weight,
+                      const LayerCalibration& calibration, const SharedFactor& factor) const;
 
   GptqSettings settings_;
 };

@@ -129,9 +129,9 @@ std::vector<Factor> HqqQuantizer::factors(const ModelSummary& model) const {
   return GroupFactors(settings_.group_size, turned);
 }
 
-void HqqQuantizer::RoundToNearest(const LinearShape& layer, const at::Tensor& weight,
-                                  QuantizedLinear& rounded) const {
-  rounded = Quantize(layer, weight, {});
+void HqqQuantizer::RoundToNearest(const SiteShape& site, std::span<const at::Tensor> weights,
+                                  std::vector<QuantizedLinear>& rounded) const {
+  for (size_t i = 0; i < weights.size(); ++i) rounded[i] = Quantize(site.readers[i], weights[i], {});
 }
 
 QuantizedLinear HqqQuantizer::Quantize(const LinearShape& layer, const at::Tensor& weight,

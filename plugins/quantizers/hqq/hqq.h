@@ -55,7 +55,8 @@ class HqqQuantizer final : public Quantizer {
   std::vector<Factor> factors(const ModelSummary& model) const override;
   CalibrationNeeds needs() const override { return {}; }
   bool rounds_to_nearest() const override { return true; }
-  void RoundToNearest(const LinearShape& layer, const at::Tensor& weight, QuantizedLinear& rounded) const override;
+  void RoundToNearest(const SiteShape& site, std::span<const at::Tensor> weights,
+                      std::vector<QuantizedLinear>& rounded) const override;
   /// Diagnostics: iterations (steps taken), mean_abs_error and mean_abs_error_first (weight units, with the last and the
   /// first zero points, before they are rounded to scale_dtype).
   QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,

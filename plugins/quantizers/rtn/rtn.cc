@@ -45,6 +45,21 @@ CalibrationNeeds RtnQuantizer::needs() const {
 
 QuantizedLinear RtnQuantizer::Quantize(const LinearShape& layer, const at::Tensor& weight,
                                        const LayerCalibration& calibration) const {
+  return QuantizeOn(*settings_.grid, layer, weight, calibration);
+}
+
+bool RtnQuantizer::QuantizeSite(const SiteShape& site, std::span<const at::Tensor> weights,
+                                const LayerCalibration& calibration, std::vector<QuantizedLinear>& results) const {
+  if (weights.size() < 2 || settings_.grid->ForSite(weights) == nullptr) return false;
+  const std::vector<std::shared_ptr<const WeightGrid>> grids = GridsForSite(*settings_.grid, site, weights);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    results[i] = QuantizeOn(*grids[i], site.readers[i], weights[i], calibration);
+  }
+  return true;
+}
+
+QuantizedLinear RtnQuantizer::QuantizeOn(const WeightGrid& grid, const LinearShape& layer, const at::Tensor& weight,
+                                         const LayerCalibration& calibration) const {
   if (const std::string reason = ExplainUnsupported(layer); !reason.empty()) {
     throw Error(ErrorKind::kUnsupported, "quantizer 'rtn': " + reason);
   }
@@ -52,14 +67,15 @@ QuantizedLinear RtnQuantizer::Quantize(const LinearShape& layer, const at::Tenso
   return WithTorchErrors("quantizer 'rtn', " + layer.name, [&] {
     // An expert that saw no token has nothing to search by.
     if (settings_.searches_ranges && (settings_.searches_qk || !is_qk) && calibration.tokens > 0) {
-      return RoundToSearchedRanges(*settings_.grid, weight, settings_.group_size, calibration, layer.name);
+      return RoundToSearchedRanges(grid, weight, settings_.group_size, calibration, layer.name);
     }
-    return bitlaw::RoundToNearest(*settings_.grid, weight, settings_.group_size, layer.name);
+    return bitlaw::RoundToNearest(grid, weight, settings_.group_size, layer.name);
   });
 }
 
-void RtnQuantizer::RoundToNearest(const LinearShape& layer, const at::Tensor& weight, QuantizedLinear& rounded) const {
-  rounded = bitlaw::RoundToNearest(*settings_.grid, weight, settings_.group_size, layer.name);
+void RtnQuantizer::RoundToNearest(const SiteShape& site, std::span<const at::Tensor> weights,
+                                  std::vector<QuantizedLinear>& rounded) const {
+  rounded = RoundSiteToNearest(*settings_.grid, site, weights, settings_.group_size);
 }
 
 }  // namespace bitlaw

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/api/quantizer.h"
@@ -43,13 +45,20 @@ class RtnQuantizer final : public Quantizer {
   }
   CalibrationNeeds needs() const override;
   bool rounds_to_nearest() const override { return true; }
-  void RoundToNearest(const LinearShape& layer, const at::Tensor& weight, QuantizedLinear& rounded) const override;
+  void RoundToNearest(const SiteShape& site, std::span<const at::Tensor> weights,
+                      std::vector<QuantizedLinear>& rounded) const override;
   /// Diagnostics: subnormal_scales (float16 only), smallest_scales (where there are any), mean_range (of a range search:
   /// the mean of p, 1 where nothing was gained).
   QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
                            const LayerCalibration& calibration) const override;
+  /// Together only on a grid that is one for a site (WeightGrid::ForSite()).
+  bool QuantizeSite(const SiteShape& site, std::span<const at::Tensor> weights, const LayerCalibration& calibration,
+                    std::vector<QuantizedLinear>& results) const override;
 
  private:
+  QuantizedLinear QuantizeOn(const WeightGrid& grid, const LinearShape& layer, const at::Tensor& weight,
+                             const LayerCalibration& calibration) const;
+
   RtnSettings settings_;
 };
 

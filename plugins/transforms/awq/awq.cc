@@ -93,10 +93,11 @@ at::Tensor AwqScale::BestScale(const Site& site, const LayerCalibration& calibra
   std::vector<int64_t> group_sizes;
   for (const Linear* reader : site.readers) {
     weights.push_back(reader->weight().to(at::kFloat));
-    if (settings_.scaling == Scaling::kInputs) continue;
-    QuantizedLinear rounded;
-    quantizer_->RoundToNearest(reader->shape(), weights.back(), rounded);
-    group_sizes.push_back(rounded.group_size);
+  }
+  std::vector<QuantizedLinear> rounded(weights.size());
+  if (settings_.scaling != Scaling::kInputs) {
+    quantizer_->RoundToNearest(site.shape, weights, rounded);
+    for (const QuantizedLinear& layer : rounded) group_sizes.push_back(layer.group_size);
   }
   const at::Device device = weights.front().device();
   const at::Tensor hessian = calibration.second_moment.to(device);                    // [C_in, C_in]
@@ -120,11 +121,13 @@ at::Tensor AwqScale::BestScale(const Site& site, const LayerCalibration& calibra
     scale = scale.clamp_min(kSmallestScale);
     scale = scale.div(scale.max().mul(scale.min()).sqrt());
     const at::Tensor columns = scale.index_select(0, channels);  // [C_in]
+    std::vector<at::Tensor> scaled;  // [C_out, C_in]
+    for (const at::Tensor& weight : weights) scaled.push_back(weight * columns);
+    quantizer_->RoundToNearest(site.shape, scaled, rounded);
+    scaled.clear();
     double loss = 0;
     for (size_t r = 0; r < weights.size(); ++r) {
-      QuantizedLinear rounded;
-      quantizer_->RoundToNearest(site.readers[r]->shape(), weights[r] * columns, rounded);
-      loss += HessianError(weights[r] - rounded.Dequantize().to(device).div_(columns), hessian);
+      loss += HessianError(weights[r] - rounded[r].Dequantize().to(device).div_(columns), hessian);
     }
     if (!(loss < least)) continue;
     least = loss;

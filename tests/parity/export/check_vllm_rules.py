@@ -101,22 +101,29 @@ CASES = [
     Case("FP8 weights, rows", "grid=fp8 group_size=row", "CompressedTensorsW8A16Fp8/HummingFP8ScaledMMLinearKernel"),
     Case("FP8 weights, one scale", "weights.grid=fp8 group_size=row weights.scale=tensor",
          "CompressedTensorsW8A16Fp8/HummingFP8ScaledMMLinearKernel"),
+    Case("FP8 weights, one scale a site", "weights.grid=fp8 group_size=row weights.scale=site",
+         "CompressedTensorsW8A16Fp8/HummingFP8ScaledMMLinearKernel"),
+    Case("FP8 static, one scale a site",
+         "weights.grid=fp8 group_size=row weights.scale=site activations.format=fp8_e4m3 activations.per=tensor",
+         "CompressedTensorsW8A8Fp8/CutlassFP8ScaledMMLinearKernel"),
     Case("FP8 weights, groups of 128", "grid=fp8 group_size=128", "has no attribute 'num_bits'"),
     Case("FP8 a token", "grid=fp8 group_size=row activations.format=fp8_e4m3",
          "CompressedTensorsW8A8Fp8/CutlassFP8ScaledMMLinearKernel"),
     Case("FP8 static",
          "weights.grid=fp8 group_size=row weights.scale=tensor activations.format=fp8_e4m3 activations.per=tensor",
-         "CompressedTensorsW8A8Fp8/CutlassFP8ScaledMMLinearKernel"),
-    Case("NVFP4 weights", "grid=nvfp4 group_size=16", "CompressedTensorsW4A4Fp4/HummingNvFp4LinearKernel", off=0.78),
+         "CompressedTensorsW8A8Fp8/CutlassFP8ScaledMMLinearKernel", off=0.026),
+    Case("NVFP4 weights", "grid=nvfp4 group_size=16", "CompressedTensorsW4A4Fp4/HummingNvFp4LinearKernel"),
     Case("NVFP4 weights, Qwen3", "grid=nvfp4 group_size=16", "CompressedTensorsW4A4Fp4/HummingNvFp4LinearKernel",
-         model="lab-qwen3-492k", off=0.26),
-    Case("NVFP4", "grid=nvfp4 group_size=16 activations.format=nvfp4",
+         model="lab-qwen3-492k"),
+    Case("NVFP4 weights, a scale a layer", "weights.grid=nvfp4 group_size=16 weights.tensor_scale=layer",
          "CompressedTensorsW4A4Fp4/HummingNvFp4LinearKernel", off=0.78),
+    Case("NVFP4", "grid=nvfp4 group_size=16 activations.format=nvfp4",
+         "CompressedTensorsW4A4Fp4/HummingNvFp4LinearKernel"),
     Case("MXFP4 weights", "grid=mxfp4 group_size=32", "CompressedTensorsW4A4Mxfp4/HummingMxFp4LinearKernel"),
-    Case("MXFP4", "grid=mxfp4 group_size=32 activations.format=mxfp4",
+    Case("MXFP4", "grid=mxfp4 group_size=32 activations.format=mxfp4 activations.scale_rule=round",
          "CompressedTensorsW4A4Mxfp4/HummingMxFp4LinearKernel"),
     Case("MXFP8 weights", "grid=mxfp8 group_size=32", "CompressedTensorsW8A8Mxfp8/HummingMxfp8LinearKernel"),
-    Case("MXFP8", "grid=mxfp8 group_size=32 activations.format=mxfp8",
+    Case("MXFP8", "grid=mxfp8 group_size=32 activations.format=mxfp8 activations.scale_rule=round",
          "CompressedTensorsW8A8Mxfp8/HummingMxfp8LinearKernel"),
     Case("W4 symmetric, groups of 128", "bits=4 group_size=128 symmetric=true",
          "AutoGPTQLinearMethod/MacheteLinearKernel", form="gptq_v2"),
@@ -266,6 +273,9 @@ def weights_of(module):
     elif p["weight_scale"].dim() == 1:  # One a part.
         values = torch.cat([part.float() * scale for part, scale in
                             zip(p["weight"].split(module.logical_widths), p["weight_scale"])])
+        if type(module.scheme).__name__.endswith("W8A8Fp8"):  # requantize_with_max_scale
+            largest = p["weight_scale"].max()
+            return values, (values / largest).to(torch.float8_e4m3fn).float() * largest
     else:
         values = by_groups(p["weight"], p["weight_scale"])
     return values, values

@@ -247,9 +247,12 @@ TEST(SitesOnDevice, FollowTheHost) {
     const GptqQuantizer host(given.settings);
     const auto device = QuantizeOnDevice(given.settings, inputs);
     for (size_t e = 0; e < 2; ++e) {
+      std::vector<QuantizedLinear> on_host(2);
+      ASSERT_TRUE(host.QuantizeSite(*inputs[e].shape, inputs[e].weights, *inputs[e].calibration, on_host));
       for (size_t i = 0; i < 2; ++i) {
         const LinearShape& layer = inputs[e].shape->readers[i];
-        const QuantizedLinear expected = host.Quantize(layer, inputs[e].weights[i], *inputs[e].calibration);
+        const QuantizedLinear& expected = on_host[i];
+        EXPECT_EQ(device[e][i].scale_divisor, expected.scale_divisor);
         device[e][i].Validate(layer);
         EXPECT_LT(device[e][i].codes.ne(expected.codes).to(at::kFloat).mean().item<double>(), 0.01);
         EXPECT_TRUE(device[e][i].group_index.equal(expected.group_index));

@@ -108,7 +108,12 @@ class BITLAW_EXPORT WeightGrid {
   /// Shapes   weight [C_out, C_in] float32 on any device, finite.
   virtual std::shared_ptr<const WeightGrid> ForTensor(const at::Tensor& /*weight*/) const { return nullptr; }
 
-  /// Scales are those of scale_dtype() divided by this, in float32. Other than 1 only on what ForTensor() gave.
+  /// The grid of all that read one input (q, k and v; gate and up), for grids whose scale of a tensor is one for them: what
+  /// ForTensor() says of a tensor made of their rows. Null where each has its own.
+  /// Shapes   weights[i] [C_out, C_in], of any floating dtype, on any device, finite.
+  virtual std::shared_ptr<const WeightGrid> ForSite(std::span<const at::Tensor> /*weights*/) const { return nullptr; }
+
+  /// Scales are those of scale_dtype() divided by this, in float32. Other than 1 only on what ForTensor() or ForSite() gave.
   virtual float scale_divisor() const { return 1.0F; }
 
   /// Finds scale and zero of `rows` groups at once: row r of `weights` is weights[r * row_stride + (0 .. columns - 1)].
@@ -179,11 +184,12 @@ class BITLAW_EXPORT Quantizer {
   /// Whether RoundToNearest() works, which transforms may need that search for what rounding hurts least.
   virtual bool rounds_to_nearest() const { return false; }
 
-  /// What a layer's weights would be if each went to the nearest point of its grid, without any calibration.
-  /// Shapes   weight [C_out, C_in] float32; rounded is to be filled in, on the same device.
+  /// What the weights of all readers of one input would be if each went to the nearest point of its grid, without any
+  /// calibration.
+  /// Shapes   weights[i] [C_out, C_in] of site.readers[i]; rounded has as many entries, to be filled in, on the same device.
   /// Errors   as Quantize(). Called only if rounds_to_nearest().
-  virtual void RoundToNearest(const LinearShape& /*layer*/, const at::Tensor& /*weight*/,
-                              QuantizedLinear& /*rounded*/) const {
+  virtual void RoundToNearest(const SiteShape& /*site*/, std::span<const at::Tensor> /*weights*/,
+                              std::vector<QuantizedLinear>& /*rounded*/) const {
     throw InternalError("this quantizer does not round to nearest");
   }
 

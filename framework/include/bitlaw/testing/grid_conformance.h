@@ -63,11 +63,31 @@ inline bool IsStored(const WeightGrid& grid, float scale) {
   return stored / grid.scale_divisor() == scale;
 }
 
+/// Whether the grid of two tensors (WeightGrid::ForSite()), in either order, gives a group other parameters than that of
+/// the larger one, or is not the last word on a tensor.
+inline bool SiteDiffers(const WeightGrid& grid) {
+  const at::Tensor large = at::arange(-16, 16, at::kFloat).div(8).view({2, 16}), small = large * 0.3;
+  const at::Tensor sites[2][2] = {{large, small}, {small, large}};
+  for (const auto& site : sites) {
+    const auto shared = grid.ForSite(site), own = grid.ForTensor(large);
+    if (shared == nullptr) continue;
+    if (own == nullptr || shared->ForTensor(small) != nullptr || shared->ForSite(site) != nullptr) return true;
+    const at::Tensor group = small[0].contiguous();
+    float scales[2] = {}, zeros[2] = {};
+    shared->FindGroups(group.data_ptr<float>(), 1, 16, 16, &scales[0], &zeros[0]);
+    own->FindGroups(group.data_ptr<float>(), 1, 16, 16, &scales[1], &zeros[1]);
+    if (scales[0] != scales[1] || zeros[0] != zeros[1] || shared->scale_divisor() != own->scale_divisor()) return true;
+  }
+  return false;
+}
+
 }  // namespace internal
 
 /// What a grid does against the promises of WeightGrid, one sentence an entry; empty if it keeps them.
 ///
-/// Groups are on the grid of a tensor that is the group alone, where it has one (WeightGrid::ForTensor()).
+/// Groups are on the grid of a tensor that is the group alone, where it has one (WeightGrid::ForTensor()). What ForSite()
+/// gives of several tensors is what it gives of them in another order and, of a tensor and a smaller one, what ForTensor()
+/// gives of the first.
 /// Tried: levels (finite, ascending, no more than `bits` hold); parameters (positive and finite scales, exact in their
 /// type; whole zeros in range; the same for one group alone and among others, twice); every code against all others by
 /// brute force; the code of each code's value; a group times a power of two; effective bits, at least those of code and
@@ -173,6 +193,7 @@ inline std::vector<std::string> GridFaults(const WeightGrid& given, const std::s
       }
     }
   }
+  if (internal::SiteDiffers(given)) fault("what it says of a site is not what it says of its largest tensor.");
   LinearShape layer;
   layer.in_features = 256;
   layer.out_features = 8;

@@ -3,10 +3,48 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "bitlaw/api/quantized_linear.h"
+#include "bitlaw/base/error.h"
 
 namespace bitlaw {
+namespace {
+
+// Those readers of a site that have one quantizer.
+struct Readers {
+  const Quantizer* quantizer = nullptr;
+  SiteShape site;
+  std::vector<at::Tensor> weights;
+  std::vector<size_t> places;  // In the site.
+};
+
+std::vector<Readers> ByQuantizer(const MadeRecipe& made, const SiteShape& site, std::span<const at::Tensor> weights) {
+  std::vector<Readers> all;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const Quantizer* const quantizer = &made.QuantizerOf(site.readers[i].name);
+    auto own = std::find_if(all.begin(), all.end(), [&](const Readers& one) { return one.quantizer == quantizer; });
+    if (own == all.end()) {
+      own = all.insert(all.end(), {quantizer, site, {}, {}});
+      own->site.readers.clear();
+    }
+    own->site.readers.push_back(site.readers[i]);
+    own->weights.push_back(weights[i]);
+    own->places.push_back(i);
+  }
+  return all;
+}
+
+// What became of them, at their places.
+void PutBack(const Readers& own, std::vector<QuantizedLinear> made, std::vector<QuantizedLinear>& results) {
+  if (made.size() != own.places.size()) {
+    throw InternalError(own.site.name + ": the quantizer gave " + std::to_string(made.size()) + " layers for " +
+                        std::to_string(own.places.size()) + " readers");
+  }
+  for (size_t i = 0; i < made.size(); ++i) results[own.places[i]] = std::move(made[i]);
+}
+
+}  // namespace
 
 std::string QuantizerByLayer::ExplainUnsupported(const LinearShape& layer) const {
   return made_.QuantizerOf(layer.name).ExplainUnsupported(layer);
@@ -46,9 +84,13 @@ bool QuantizerByLayer::rounds_to_nearest() const {
                      });
 }
 
-void QuantizerByLayer::RoundToNearest(const LinearShape& layer, const at::Tensor& weight,
-                                      QuantizedLinear& rounded) const {
-  made_.QuantizerOf(layer.name).RoundToNearest(layer, weight, rounded);
+void QuantizerByLayer::RoundToNearest(const SiteShape& site, std::span<const at::Tensor> weights,
+                                      std::vector<QuantizedLinear>& rounded) const {
+  for (const Readers& own : ByQuantizer(made_, site, weights)) {
+    std::vector<QuantizedLinear> made(own.places.size());
+    own.quantizer->RoundToNearest(own.site, own.weights, made);
+    PutBack(own, std::move(made), rounded);
+  }
 }
 
 QuantizedLinear QuantizerByLayer::Quantize(const LinearShape& layer, const at::Tensor& weight,
@@ -58,8 +100,16 @@ QuantizedLinear QuantizerByLayer::Quantize(const LinearShape& layer, const at::T
 
 bool QuantizerByLayer::QuantizeSite(const SiteShape& site, std::span<const at::Tensor> weights,
                                     const LayerCalibration& calibration, std::vector<QuantizedLinear>& results) const {
-  const Quantizer* const one = OneOf(site);
-  return one != nullptr && one->QuantizeSite(site, weights, calibration, results);
+  if (const Quantizer* const one = OneOf(site)) return one->QuantizeSite(site, weights, calibration, results);
+  for (const Readers& own : ByQuantizer(made_, site, weights)) {
+    std::vector<QuantizedLinear> made(own.places.size());
+    const bool are_together = own.quantizer->QuantizeSite(own.site, own.weights, calibration, made);
+    for (size_t i = 0; !are_together && i < own.places.size(); ++i) {
+      made[i] = own.quantizer->Quantize(own.site.readers[i], own.weights[i], calibration);
+    }
+    PutBack(own, std::move(made), results);
+  }
+  return true;
 }
 
 size_t QuantizerByLayer::QuantizeAlike(std::span<const SiteInput> sites,

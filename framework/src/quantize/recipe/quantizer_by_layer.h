@@ -10,8 +10,8 @@
 namespace bitlaw {
 
 /// A recipe's quantizer whose layers may have options of their own: each layer goes to the quantizer that
-/// MadeRecipe::QuantizerOf() names; it is not asked about those that are skipped. The readers of a site are given to
-/// one quantizer together only where all of them have the same.
+/// MadeRecipe::QuantizerOf() names; it is not asked about those that are skipped. Those readers of a site that have one
+/// quantizer are given to it together.
 class QuantizerByLayer final : public Quantizer {
  public:
   /// `made` outlives this.
@@ -25,7 +25,8 @@ class QuantizerByLayer final : public Quantizer {
   CalibrationNeeds needs() const override;
   /// Whether all of them do.
   bool rounds_to_nearest() const override;
-  void RoundToNearest(const LinearShape& layer, const at::Tensor& weight, QuantizedLinear& rounded) const override;
+  void RoundToNearest(const SiteShape& site, std::span<const at::Tensor> weights,
+                      std::vector<QuantizedLinear>& rounded) const override;
   QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,
                            const LayerCalibration& calibration) const override;
   bool QuantizeSite(const SiteShape& site, std::span<const at::Tensor> weights, const LayerCalibration& calibration,

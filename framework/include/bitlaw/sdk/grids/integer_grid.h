@@ -123,6 +123,15 @@ inline int NearestLevel(float x, std::span<const float> bounds) {
 /// `grid`, or what it says of this tensor: WeightGrid::ForTensor(). `weight` as there; `grid` outlives the result.
 BITLAW_EXPORT std::shared_ptr<const WeightGrid> GridFor(const WeightGrid& grid, const at::Tensor& weight);
 
+/// max |w| of several tensors on any device.
+BITLAW_EXPORT float LargestMagnitude(std::span<const at::Tensor> weights);
+
+/// The grid of each reader of a site: WeightGrid::ForSite(), or that of GridFor(). `weights` as there, `grid` outlives the
+/// results.
+/// Errors   CheckFinite()'s, where the readers have one grid.
+BITLAW_EXPORT std::vector<std::shared_ptr<const WeightGrid>> GridsForSite(const WeightGrid& grid, const SiteShape& site,
+                                                                          std::span<const at::Tensor> weights);
+
 /// The nearest codes of `columns` weights of one group, by the rule that every quantizer follows.
 BITLAW_EXPORT void NearestCodes(const WeightGrid& grid, const float* weights, int64_t columns, float scale, float zero,
                                 uint8_t* codes);
@@ -143,5 +152,10 @@ inline QuantizedLinear RoundToNearest(const GridRule& rule, const at::Tensor& we
                                       const std::string& layer) {
   return RoundToNearest(UniformGrid(rule), weight, group_size, layer);
 }
+
+/// The same of all readers of a site, each on its grid of GridsForSite().
+/// Shapes   weights[i] [C_out, C_in] of site.readers[i], and so are the results.
+BITLAW_EXPORT std::vector<QuantizedLinear> RoundSiteToNearest(const WeightGrid& grid, const SiteShape& site,
+                                                              std::span<const at::Tensor> weights, int64_t group_size);
 
 }  // namespace bitlaw

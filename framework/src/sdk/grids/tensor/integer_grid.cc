@@ -194,6 +194,23 @@ std::shared_ptr<const WeightGrid> GridFor(const WeightGrid& grid, const at::Tens
   return own != nullptr ? own : std::shared_ptr<const WeightGrid>(std::shared_ptr<void>(), &grid);
 }
 
+float LargestMagnitude(std::span<const at::Tensor> weights) {
+  float largest = 0;
+  for (const at::Tensor& weight : weights) largest = std::max(largest, weight.abs().max().item<float>());
+  return largest;
+}
+
+std::vector<std::shared_ptr<const WeightGrid>> GridsForSite(const WeightGrid& grid, const SiteShape& site,
+                                                            std::span<const at::Tensor> weights) {
+  if (const auto shared = grid.ForSite(weights)) {
+    for (size_t i = 0; i < weights.size(); ++i) CheckFinite(weights[i], site.readers[i].name);
+    return {weights.size(), shared};
+  }
+  std::vector<std::shared_ptr<const WeightGrid>> own;
+  for (const at::Tensor& weight : weights) own.push_back(GridFor(grid, weight));
+  return own;
+}
+
 namespace {
 
 BITLAW_VECTOR_CODE void LevelCodesOfRun(const float* w, int64_t columns, float scale, const float* bounds,
@@ -302,6 +319,16 @@ QuantizedLinear RoundToNearest(const WeightGrid& given, const at::Tensor& weight
   });
   AddScaleDiagnostics(CheckScales(result.scale_dtype, result.scales, layer), result);
   return result;
+}
+
+std::vector<QuantizedLinear> RoundSiteToNearest(const WeightGrid& grid, const SiteShape& site,
+                                                std::span<const at::Tensor> weights, int64_t group_size) {
+  const std::vector<std::shared_ptr<const WeightGrid>> grids = GridsForSite(grid, site, weights);
+  std::vector<QuantizedLinear> results;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    results.push_back(RoundToNearest(*grids[i], weights[i], group_size, site.readers[i].name));
+  }
+  return results;
 }
 
 }  // namespace bitlaw

@@ -16,11 +16,16 @@ constexpr float kLargestLevel = 6, kLargestScale = 448, kSmallestScale = 0x1p-9F
 
 std::shared_ptr<const WeightGrid> Nvfp4Grid::ForTensor(const at::Tensor& weight) const {
   if (divisor_ != 0) return nullptr;
-  return std::make_shared<Nvfp4Grid>(DivisorFor(weight.abs().max().item<float>()), search_);
+  return std::make_shared<Nvfp4Grid>(DivisorFor(LargestMagnitude({&weight, 1})), search_);
+}
+
+std::shared_ptr<const WeightGrid> Nvfp4Grid::ForSite(std::span<const at::Tensor> weights) const {
+  if (divisor_ != 0 || !one_a_site_) return nullptr;
+  return std::make_shared<Nvfp4Grid>(DivisorFor(LargestMagnitude(weights)), search_);
 }
 
 float Nvfp4Grid::DivisorFor(float largest) {
-  const float divisor = kLargestScale * kLargestLevel / largest;
+  const float divisor = kLargestScale * kLargestLevel * (1.0F / largest);  // As a number over a tensor is in torch.
   return std::isfinite(divisor) ? divisor : 1.0F;
 }
 
