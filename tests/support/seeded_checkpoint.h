@@ -60,7 +60,8 @@ inline void WriteSeededCheckpoint(const nlohmann::json& golden, const std::files
 inline const std::vector<std::string>& ArchitectureGoldens() {
   static const std::vector<std::string> names = {
       "gemma",      "gemma2",       "gemma3",     "gemma3_images",  "llama_dynamic", "llama_linear", "llama_yarn",
-      "mistral",    "mixtral",      "olmo2",      "phi3",           "phi3_longrope", "qwen2_window",
+      "mistral",    "mixtral",      "olmo2",      "phi3",           "phi3_longrope", "qwen2_moe",
+      "qwen2_window",
       "qwen2_yarn", "qwen3_longrope", "qwen3_moe_dense_blocks", "smollm3",  "smollm3_window"};
   return names;
 }

@@ -9,23 +9,28 @@ using Biases = Architecture::Biases;
 using Experts = Architecture::Experts;
 using Window = Architecture::Window;
 
-constexpr std::array<Architecture, 12> kArchitectures = {{
+constexpr std::array<Architecture, 13> kArchitectures = {{
     {.class_name = "LlamaForCausalLM", .base_name = "LlamaModel", .name = "llama",
      .biases = Biases::kAsAttentionBiasSays, .mlp_bias = true},
     {.class_name = "MistralForCausalLM", .base_name = "MistralModel", .name = "mistral", .num_kv_heads = 8,
      .num_kv_heads_null = false, .window = Window::kEverywhere, .default_window = 4096},
     {.class_name = "MixtralForCausalLM", .base_name = "MixtralModel", .name = "mixtral", .num_kv_heads = 8,
      .num_kv_heads_null = false, .window = Window::kEverywhere, .rms_norm_eps = 1e-5, .rope_theta = 1e6,
-     .experts = Experts::kMixtral},
+     .experts = Experts::kMixtral, .num_experts = 8, .experts_per_token = 2},
     {.class_name = "Qwen2ForCausalLM", .base_name = "Qwen2Model", .name = "qwen2",
      .biases = Biases::kQueriesKeysValues, .num_kv_heads = 32, .head_dim_null = false, .window = Window::kUsedInUpper,
      .default_window = 4096},
+    {.class_name = "Qwen2MoeForCausalLM", .base_name = "Qwen2MoeModel", .name = "qwen2_moe",
+     .biases = Biases::kQueriesKeysValues, .reads_qkv_bias = true, .num_kv_heads = 16, .head_dim_null = false,
+     .window = Window::kUsedInLowerOdd, .default_window = 4096, .experts = Experts::kQwen, .num_experts = 60,
+     .experts_per_token = 4, .shared_ffn_size = 5632},
     {.class_name = "Qwen3ForCausalLM", .base_name = "Qwen3Model", .name = "qwen3",
      .biases = Biases::kAsAttentionBiasSays, .qk_norm = true, .num_kv_heads = 32, .head_dim = 128,
      .head_dim_null = false, .window = Window::kUsedInUpper, .default_window = 4096},
     {.class_name = "Qwen3MoeForCausalLM", .base_name = "Qwen3MoeModel", .name = "qwen3_moe",
      .biases = Biases::kAsAttentionBiasSays, .qk_norm = true, .num_kv_heads = 4, .num_kv_heads_null = false,
-     .head_dim_null = false, .window = Window::kUsed, .default_window = 4096, .experts = Experts::kQwen},
+     .head_dim_null = false, .window = Window::kUsed, .default_window = 4096, .experts = Experts::kQwen,
+     .num_experts = 128, .experts_per_token = 8},
     {.class_name = "SmolLM3ForCausalLM", .base_name = "SmolLM3Model", .name = "smollm3",
      .biases = Biases::kAsAttentionBiasSays, .mlp_bias = true, .num_kv_heads = 4, .window = Window::kUsedWithoutRope,
      .tied_head = true, .rope_theta = 2e6, .skips_rope = true},

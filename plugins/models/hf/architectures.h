@@ -16,7 +16,9 @@ struct Architecture {
   const char* base_name;  ///< The same without a head, as AutoModel saves it.
   const char* name;       ///< model_type.
 
+  /// kQueriesKeysValues unless qkv_bias, where the class reads it, is false.
   enum class Biases { kNone, kAsAttentionBiasSays, kQueriesKeysValues } biases = Biases::kNone;
+  bool reads_qkv_bias = false;
   bool mlp_bias = false;  ///< Reads mlp_bias.
   bool qk_norm = false, qk_norm_whole = false;
   int64_t num_kv_heads = 0;        ///< 0: as many as heads.
@@ -30,6 +32,7 @@ struct Architecture {
     kEverywhere,      ///< All, unless sliding_window is null.
     kUsed,            ///< All, where use_sliding_window is true.
     kUsedInUpper,     ///< Those from max_window_layers on, or as layer_types says, where use_sliding_window is true.
+    kUsedInLowerOdd,  ///< The first and every other one below max_window_layers, or as layer_types says, likewise.
     kUsedWithoutRope, ///< Those that do not rotate, or as layer_types says, where use_sliding_window is true.
     kByPattern,       ///< As layer_types says; without it all but every `window_pattern`-th.
   } window = Window::kNone;
@@ -53,6 +56,7 @@ struct Architecture {
   bool partial_rope = false;     ///< Reads partial_rotary_factor; its scaling is longrope or none.
 
   enum class Experts { kNone, kQwen, kMixtral } experts = Experts::kNone;
+  int64_t num_experts = 0, experts_per_token = 0, shared_ffn_size = 0;  ///< Where the configuration is silent.
 };
 
 std::span<const Architecture> Architectures();

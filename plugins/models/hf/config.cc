@@ -56,6 +56,7 @@ bool HasWindow(const Fields& fields, const Architecture& architecture, const Dec
     case Window::kEverywhere:
     case Window::kUsed: return true;
     case Window::kUsedInUpper: return i >= fields.IntOr("max_window_layers", kDefaultMaxWindowLayers);
+    case Window::kUsedInLowerOdd: return i % 2 == 0 && i < fields.IntOr("max_window_layers", kDefaultMaxWindowLayers);
     case Window::kUsedWithoutRope: return config.block(i).rotation == BlockSetting::Rotation::kNone;
     case Window::kByPattern: {
       // Gemma 3 alone reads the key.
@@ -73,6 +74,7 @@ bool HasWindow(const Fields& fields, const Architecture& architecture, const Dec
 void ReadWindows(const Fields& fields, const Architecture& architecture, DecoderConfig& config) {
   const std::vector<bool> listed = LayerTypes(fields, config);
   const bool reads_list = architecture.window == Window::kUsedInUpper || architecture.window == Window::kByPattern ||
+                          architecture.window == Window::kUsedInLowerOdd ||
                           architecture.window == Window::kUsedWithoutRope;
   if (!reads_list && HasSliding(listed)) {
     fields.Unsupported(std::string("layer_types holds 'sliding_attention', which ") + architecture.name +
@@ -144,7 +146,7 @@ void ReadDenseBlocks(const Fields& fields, const Architecture& architecture, Dec
   }
   if (config.num_blocks < 1 || config.num_expert_blocks() > 0) return;
   // Nothing is left of the experts.
-  config.num_experts = config.experts_per_token = 0;
+  config.num_experts = config.experts_per_token = config.shared_ffn_size = 0;
   config.ffn_size = std::exchange(config.dense_ffn_size, 0);
   for (BlockSetting& block : config.blocks) block.is_dense = false;
 }
@@ -209,19 +211,25 @@ void RefuseUnknownMath(const Fields& fields) {
 void ReadExperts(const Fields& fields, const Architecture& architecture, DecoderConfig& config) {
   if (architecture.experts == Architecture::Experts::kNone) return;
   if (architecture.experts == Architecture::Experts::kMixtral) {
-    config.num_experts = fields.IntOr("num_local_experts", 8);
-    config.experts_per_token = fields.IntOr("num_experts_per_tok", 2);
+    config.num_experts = fields.IntOr("num_local_experts", architecture.num_experts);
+    config.experts_per_token = fields.IntOr("num_experts_per_tok", architecture.experts_per_token);
     config.normalize_expert_weights = true;
     return;
   }
-  config.num_experts = fields.IntOr("num_experts", fields.IntOr("num_local_experts", 128));
+  config.num_experts = fields.IntOr("num_experts", fields.IntOr("num_local_experts", architecture.num_experts));
   if (const int64_t local = fields.IntOr("num_local_experts", config.num_experts); local != config.num_experts) {
     fields.Unsupported("num_experts = " + std::to_string(config.num_experts) + " and num_local_experts = " +
                        std::to_string(local) + " are two names of one number. Keep the one that is right.");
   }
   if (config.num_experts == 0) return;  // A model of the kind without experts is dense.
   config.dense_ffn_size = std::exchange(config.ffn_size, fields.Int("moe_intermediate_size"));
-  config.experts_per_token = fields.IntOr("num_experts_per_tok", 8);
+  config.experts_per_token = fields.IntOr("num_experts_per_tok", architecture.experts_per_token);
+  if (architecture.shared_ffn_size > 0) {
+    config.shared_ffn_size = fields.IntOr("shared_expert_intermediate_size", architecture.shared_ffn_size);
+    if (config.shared_ffn_size < 1) {
+      fields.Wrong("shared_expert_intermediate_size", *fields.Find("shared_expert_intermediate_size"), "positive");
+    }
+  }
   config.normalize_expert_weights = fields.BoolOr("norm_topk_prob", false);
 }
 
@@ -294,7 +302,8 @@ DecoderConfig ReadHfConfig(const Value& json, const std::filesystem::path& file)
   config.rms_norm_eps = fields.RealOr("rms_norm_eps", architecture.rms_norm_eps);
   config.tied_head = fields.BoolOr("tie_word_embeddings", architecture.tied_head);
   config.o_bias = architecture.biases == Biases::kAsAttentionBiasSays && fields.BoolOr("attention_bias", false);
-  config.qkv_bias = config.o_bias || architecture.biases == Biases::kQueriesKeysValues;
+  config.qkv_bias = config.o_bias || (architecture.biases == Biases::kQueriesKeysValues &&
+                                      (!architecture.reads_qkv_bias || fields.BoolOr("qkv_bias", true)));
   config.mlp_bias = architecture.mlp_bias && fields.BoolOr("mlp_bias", false);
   config.qk_norm = architecture.qk_norm;
   config.qk_norm_whole = architecture.qk_norm_whole;

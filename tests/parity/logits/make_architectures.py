@@ -55,6 +55,10 @@ MODELS = {
     "qwen3_moe_dense_blocks": ("Qwen3Moe", dict(
         EXACT, num_hidden_layers=4, head_dim=12, moe_intermediate_size=24, num_experts=5, num_experts_per_tok=2,
         norm_topk_prob=True, decoder_sparse_step=2, mlp_only_layers=[3]), (24, 60)),
+    "qwen2_moe": ("Qwen2Moe", dict(
+        EXACT, num_hidden_layers=3, moe_intermediate_size=24, shared_expert_intermediate_size=40, num_experts=5,
+        num_experts_per_tok=2, mlp_only_layers=[1], use_sliding_window=True, sliding_window=12, max_window_layers=3),
+        (24, 60)),
     "smollm3": ("SmolLM3", dict(SIZES, num_hidden_layers=4, no_rope_layer_interval=2), (24, 60)),
     "smollm3_window": ("SmolLM3", dict(EXACT, num_hidden_layers=3, no_rope_layers=[1, 0, 1], use_sliding_window=True,
                                        sliding_window=12, attention_bias=True), (60,)),

@@ -1,5 +1,6 @@
 #include "bitlaw/sdk/decoder/decoder_config.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -100,6 +101,28 @@ TEST(DecoderConfig, DenseBlocksAmongExpertsHaveASizeOfTheirOwn) {
   config.dense_ffn_size = 0;
   EXPECT_EQ(ErrorText([&] { CheckDecoderConfig(config, "config.json"); }),
             "config.json: dense_ffn_size = 0. It must lie in [1, 16777216].");
+}
+
+TEST(DecoderConfig, ASharedExpertIsALayerThatEveryTokenVisits) {
+  DecoderConfig config = SmallConfig();
+  config.num_experts = 2;
+  config.experts_per_token = 1;
+  config.shared_ffn_size = 40;
+  const ModelSummary summary = SummarizeDecoder(config, ExpectedTensors(config), "shared", "shared");
+  // Attention 3072 a block, two experts of 3 * 32 * 48 = 4608, one idle, a shared one of 3 * 32 * 40 = 3840; a router of
+  // 2 * 32 and a gate of 32 that are not quantized.
+  EXPECT_EQ(summary.parameters_quantizable, 2 * (3072 + 2 * 4608 + 3840));
+  EXPECT_EQ(summary.parameters_non_embedding(), 2 * (3072 + 2 * 4608 + 3840 + 64 + 32 + 64) + 32);
+  EXPECT_EQ(summary.parameters_total - summary.parameters_active, 2 * 4608);
+  std::vector<std::string> sites;
+  for (const SiteShape& site : summary.sites) {
+    if (site.block != 1 || site.role < SiteRole::kFeedForwardIn) continue;
+    sites.push_back(site.name.substr(std::string("model.layers.1.mlp.").size()) + (site.is_expert ? " routed" : "") +
+                    (site.rotates_online ? " turns" : "") + (site.producer.empty() ? "" : " folds"));
+  }
+  EXPECT_THAT(sites, testing::ElementsAre("experts.0.in routed", "experts.1.in routed", "shared_expert.in",
+                                          "experts.0.out routed turns folds", "experts.1.out routed turns folds",
+                                          "shared_expert.out turns folds"));
 }
 
 TEST(DecoderConfig, ListsMissingMisshapenAndUnusedTensorsTogether) {

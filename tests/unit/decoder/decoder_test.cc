@@ -160,6 +160,26 @@ TEST(ExpertDecoder, AForestOfTextsEqualsWholeTextsWithADenseBlock) {
   ExpectAForestToEqualWholeTexts(config, Dtype::kFloat32, kRounding);
 }
 
+TEST(ExpertDecoder, EveryTokenVisitsASharedExpertOnce) {
+  DecoderConfig config = ExpertConfig();
+  config.shared_ffn_size = 40;
+  ExpectAForestToEqualWholeTexts(config, Dtype::kFloat32, kRounding);
+  const auto model = RandomDecoder(config);
+  BlockState state{.residual = model->Embed(SomeTokens(2, 10)), .activation = {}, .extra = {}};
+  std::map<std::string, int64_t> visits;
+  const InputObserver observe = [&](std::span<Linear* const> readers, const at::Tensor& input) {
+    for (const Linear* reader : readers) {
+      const std::string& name = reader->shape().name;
+      if (name.find(".shared_expert.") == std::string::npos) continue;
+      EXPECT_EQ(reader->shape().in_features, input.size(-1));
+      visits[name.substr(name.rfind('.') + 1)] += input.numel() / input.size(-1);
+    }
+  };
+  Block& block = model->block(0);
+  for (int stage = 0; stage <= block.num_stages(); ++stage) block.Step(stage, state, {}, observe);
+  EXPECT_EQ(visits, (std::map<std::string, int64_t>{{"gate_proj", 20}, {"up_proj", 20}, {"down_proj", 20}}));
+}
+
 TEST(ExpertDecoder, EveryTokenVisitsItsNumberOfExperts) {
   const auto model = RandomDecoder(ExpertConfig());
   BlockState state{.residual = model->Embed(SomeTokens(2, 10)), .activation = {}, .extra = {}};

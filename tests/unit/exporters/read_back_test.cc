@@ -151,15 +151,16 @@ TEST_F(ReadBack, GivesTheLogitsThatWereEvaluatedBitForBit) {
 }
 
 // What a rotation leaves in weights is a plain checkpoint: embedding, norms, routers and a head that was tied to the
-// embedding. The checkpoints' norms are not ones, Gemma's multiply by 1 + weight, Mixtral has routers.
+// embedding. The checkpoints' norms are not ones, Gemma's multiply by 1 + weight, Mixtral has routers, Qwen2-MoE the gate
+// of a shared expert too.
 TEST_F(ReadBack, OfARotatedModelIsTheSameModel) {
   const auto hf = MakeModelBackend("hf");
   const auto rotation = MakeTransform("rotation", {{"down_inputs", false}});
-  const auto quantizer = MakeQuantizer("rtn", {{"bits", 4}, {"group_size", 16}});
+  const auto quantizer = MakeQuantizer("rtn", {{"bits", 4}, {"group_size", 8}});
   QuantizeRecipe recipe;
   recipe.transforms = {rotation.get()};
   recipe.quantizer = quantizer.get();
-  for (const char* name : {"gemma", "mixtral", "mistral", "phi3"}) {
+  for (const char* name : {"gemma", "mixtral", "mistral", "phi3", "qwen2_moe"}) {
     SCOPED_TRACE(name);
     WriteSeededCheckpoint(ArchitectureGolden(name), folder_ / name);
     const auto model = hf->Open(folder_ / name, {Dtype::kFloat32, "cpu"});
@@ -184,25 +185,29 @@ TEST_F(ReadBack, OfARotatedModelIsTheSameModel) {
   }
 }
 
-// Blocks of experts and dense ones: each layer goes where its own name is.
-TEST_F(ReadBack, OfAModelWithDenseBlocksAmongExperts) {
+// Blocks of experts and dense ones, and shared experts: each layer goes where its own name is.
+TEST_F(ReadBack, OfModelsWithDenseBlocksAmongExperts) {
   const auto hf = MakeModelBackend("hf");
-  WriteSeededCheckpoint(ArchitectureGolden("qwen3_moe_dense_blocks"), folder_ / "mixed");
   const auto quantizer = MakeQuantizer("gptq", {{"bits", 4}, {"group_size", 8}, {"on_unseen", "rtn"}});
-  const auto model = hf->Open(folder_ / "mixed", {Dtype::kFloat32, "cpu"});
   const TokenSequences calibration = Calibration();
-  const QuantizedModel quantized = QuantizeModel(*model, *quantizer, &calibration, {.allow_fallback = true});
-  ASSERT_EQ(quantized.layers.size(), 3u * 7u + 4u + 5u * 3u);
-  std::vector<ExportLayer> layers;
-  for (const QuantizedLayer& layer : quantized.layers) layers.push_back({layer.shape, layer.linear});
-  for (const auto& [format, options] :
-       {std::pair("dense", Value::Map{{"dtype", "float32"}}), {"compressed_tensors", Value::Map{}}}) {
-    fs::remove_all(folder_ / "to");
-    fs::create_directories(folder_ / "to");
-    MakeExporter(format, options)->Export(folder_ / "mixed", {model->summary(), layers}, folder_ / "to");
-    const auto read = hf->Open(folder_ / "to", {Dtype::kFloat32, "cpu"});
-    EXPECT_TRUE(Logits(*read).equal(Logits(*model))) << format;
-    EXPECT_EQ(read->summary().linears.size(), layers.size()) << format;
+  for (const auto& [name, count] : {std::pair("qwen3_moe_dense_blocks", 3 * 7 + 4 + 5 * 3),
+                                    {"qwen2_moe", 7 + 2 * (4 + 5 * 3 + 3)}}) {
+    SCOPED_TRACE(name);
+    WriteSeededCheckpoint(ArchitectureGolden(name), folder_ / name);
+    const auto model = hf->Open(folder_ / name, {Dtype::kFloat32, "cpu"});
+    const QuantizedModel quantized = QuantizeModel(*model, *quantizer, &calibration, {.allow_fallback = true});
+    ASSERT_EQ(quantized.layers.size(), static_cast<size_t>(count));
+    std::vector<ExportLayer> layers;
+    for (const QuantizedLayer& layer : quantized.layers) layers.push_back({layer.shape, layer.linear});
+    for (const auto& [format, options] :
+         {std::pair("dense", Value::Map{{"dtype", "float32"}}), {"compressed_tensors", Value::Map{}}}) {
+      fs::remove_all(folder_ / "to");
+      fs::create_directories(folder_ / "to");
+      MakeExporter(format, options)->Export(folder_ / name, {model->summary(), layers}, folder_ / "to");
+      const auto read = hf->Open(folder_ / "to", {Dtype::kFloat32, "cpu"});
+      EXPECT_TRUE(Logits(*read).equal(Logits(*model))) << format;
+      EXPECT_EQ(read->summary().linears.size(), layers.size()) << format;
+    }
   }
 }
 

@@ -66,8 +66,8 @@ TEST_F(HfBackendTest, RefusesWhatItDoesNotComputeByName) {
   Copy(kTiny);
   EXPECT_EQ(TextWith("config.json", "LlamaForCausalLM", "GPT2LMHeadModel"),
             "DIR/tiny/config.json: architecture 'GPT2LMHeadModel' is not supported. Supported: LlamaForCausalLM, "
-            "MistralForCausalLM, MixtralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Qwen3MoeForCausalLM, "
-            "SmolLM3ForCausalLM, Olmo2ForCausalLM, GemmaForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM, "
+            "MistralForCausalLM, MixtralForCausalLM, Qwen2ForCausalLM, Qwen2MoeForCausalLM, Qwen3ForCausalLM, "
+            "Qwen3MoeForCausalLM, SmolLM3ForCausalLM, Olmo2ForCausalLM, GemmaForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM, "
             "Phi3ForCausalLM, and the text of Gemma3ForConditionalGeneration.");
   EXPECT_EQ(TextWith("config.json", "\"silu\"", "\"gelu\""),
             "DIR/tiny/config.json: hidden_act 'gelu' is not supported. Supported: silu, gelu_pytorch_tanh.");

@@ -138,6 +138,28 @@ TEST(AllExperts, LeaveDenseBlocksAsTheyAre) {
   EXPECT_EQ(tokens.below_minimum, 3);
 }
 
+// What every token visits is calibrated on all of them once, whatever is shown to the others.
+TEST(AllExperts, ShowASharedExpertNoTokenTwice) {
+  DecoderConfig config = Mixture();
+  config.shared_ffn_size = 40;
+  const TokenSequences sequences = SomeSequences();
+  std::map<ExpertPolicy, Shown> by_policy;
+  for (const ExpertPolicy policy : {ExpertPolicy::kFail, ExpertPolicy::kAllExperts}) {
+    QuantizeRecipe recipe;
+    recipe.quantizer = &by_policy[policy];
+    recipe.experts.policy = policy;
+    recipe.sequential = SequentialUnit::kNone;
+    EXPECT_EQ(RoutedTokens(QuantizeModel(*RandomDecoder(config), recipe, &sequences), 1).value().experts, 6);
+  }
+  for (const char* layer : {"gate_proj", "up_proj", "down_proj"}) {
+    const std::string name = "model.layers.1.mlp.shared_expert." + std::string(layer);
+    const at::Tensor& routed = by_policy[ExpertPolicy::kFail].rows.at(name);
+    const at::Tensor& all = by_policy[ExpertPolicy::kAllExperts].rows.at(name);
+    EXPECT_EQ(routed.size(0), kTokens) << layer;
+    EXPECT_TRUE(at::equal(routed, all)) << layer;
+  }
+}
+
 TEST(AllExperts, GiveTheSameCodesHoweverManyTokensGoAtOnce) {
   const ExpertCalibration all = {.policy = ExpertPolicy::kAllExperts};
   const auto gptq = Gptq();

@@ -21,7 +21,8 @@ constexpr int64_t kMaxBlocks = 4096;
 constexpr int64_t kMaxExperts = int64_t{1} << 17;  // Of all blocks together: 61 blocks of 384 experts are 23,424.
 constexpr size_t kNamesShown = 12;
 constexpr int64_t kTensorsListed = 1000;
-constexpr char kRouter[] = "mlp.gate.weight";
+constexpr char kRouter[] = "mlp.gate.weight", kSharedGate[] = "mlp.shared_expert_gate.weight";
+constexpr char kShared[] = "mlp.shared_expert";
 
 int64_t Product(const std::vector<int64_t>& sizes) {
   int64_t product = 1;
@@ -149,6 +150,7 @@ void CheckDecoderConfig(const DecoderConfig& c, const std::string& where) {
   if (c.num_experts != 0) {
     if (in_range("num_experts", c.num_experts, kMaxBlocks))
       in_range("experts_per_token", c.experts_per_token, c.num_experts);
+    if (c.shared_ffn_size != 0) sizes_fit &= in_range("shared_ffn_size", c.shared_ffn_size, kMaxSize);
     if (HasDenseBlocks(c)) sizes_fit &= in_range("dense_ffn_size", c.dense_ffn_size, kMaxSize);
     if (sizes_fit && c.num_experts <= kMaxBlocks && c.num_blocks * c.num_experts > kMaxExperts) {
       fault("num_blocks * num_experts = " + std::to_string(c.num_blocks * c.num_experts) + ". At most " +
@@ -209,13 +211,20 @@ std::vector<StoredTensor> ExpectedTensors(const DecoderConfig& c) {
     if (c.norm_place != NormPlace::kBefore) add(block + "post_feedforward_layernorm.weight", {c.hidden_size});
     if (c.has_experts(i)) {
       add(block + kRouter, {c.num_experts, c.hidden_size});
+      const bool is_shared = c.shared_ffn_size > 0;
+      if (is_shared) add(block + kSharedGate, {1, c.hidden_size});
       const auto expert = [&](int64_t e) { return block + "mlp.experts." + std::to_string(e); };
       for (int64_t e = 0; e < c.num_experts; ++e) {
         add_linear(expert(e) + ".gate_proj", c.ffn_size, c.hidden_size, false);
         add_linear(expert(e) + ".up_proj", c.ffn_size, c.hidden_size, false);
       }
+      if (is_shared) {
+        add_linear(block + kShared + ".gate_proj", c.shared_ffn_size, c.hidden_size, false);
+        add_linear(block + kShared + ".up_proj", c.shared_ffn_size, c.hidden_size, false);
+      }
       for (int64_t e = 0; e < c.num_experts; ++e)
         add_linear(expert(e) + ".down_proj", c.hidden_size, c.ffn_size, false);
+      if (is_shared) add_linear(block + kShared + ".down_proj", c.hidden_size, c.shared_ffn_size, false);
       continue;
     }
     const int64_t ffn_size = c.num_experts > 0 ? c.dense_ffn_size : c.ffn_size;
@@ -238,7 +247,7 @@ void AddSites(const DecoderConfig& c, const std::vector<LinearShape>& linears, s
   const auto add = [&](const std::string& name, std::vector<LinearShape> readers, const std::string& producer,
                        SiteRole role, bool is_expert) {
     // The router reads what experts read: a rotation of one expert's input alone has no place.
-    const bool rotates_online = !is_expert || role == SiteRole::kFeedForwardOut;
+    const bool rotates_online = role != SiteRole::kFeedForwardIn || !c.has_experts(index);
     sites.push_back({block + name, index, std::move(readers), producer.empty() ? "" : block + producer, is_expert, role,
                      rotates_online});
   };
@@ -264,8 +273,16 @@ void AddSites(const DecoderConfig& c, const std::vector<LinearShape>& linears, s
     add(expert(e) + ".in", {layer[2 * e], layer[2 * e + 1]}, "", SiteRole::kFeedForwardIn, true);
   }
   layer += 2 * c.num_experts;
+  const std::string shared = kShared;
+  if (c.shared_ffn_size > 0) {
+    add(shared + ".in", {layer[0], layer[1]}, "", SiteRole::kFeedForwardIn, false);
+    layer += 2;
+  }
   for (int64_t e = 0; e < c.num_experts; ++e) {
     add(expert(e) + ".out", {layer[e]}, expert(e) + ".up_proj", SiteRole::kFeedForwardOut, true);
+  }
+  if (c.shared_ffn_size > 0) {
+    add(shared + ".out", {layer[c.num_experts]}, shared + ".up_proj", SiteRole::kFeedForwardOut, false);
   }
 }
 
@@ -273,7 +290,8 @@ void AddSites(const DecoderConfig& c, const std::vector<LinearShape>& linears, s
 int64_t TensorCount(const DecoderConfig& c) {
   const int64_t norms = c.norm_place == NormPlace::kBoth ? 4 : 2;
   const int64_t attention = 4 + norms + 2 * (c.qk_norm ? 1 : 0), expert_blocks = c.num_expert_blocks();
-  return 2 + (c.tied_head ? 0 : 1) + c.num_blocks * attention + expert_blocks * (1 + 3 * c.num_experts) +
+  const int64_t experts = 1 + 3 * c.num_experts + (c.shared_ffn_size > 0 ? 4 : 0);
+  return 2 + (c.tied_head ? 0 : 1) + c.num_blocks * attention + expert_blocks * experts +
          (c.num_blocks - expert_blocks) * 3;
 }
 
@@ -311,7 +329,8 @@ ModelSummary SummarizeDecoder(const DecoderConfig& c, const std::vector<StoredTe
     summary.parameters_total += parameters;
     unseen.erase(found);
     // A block's matrices are its linear layers: biases and norms have one dimension. Routers stay as they are.
-    if (expected.shape.size() == 2 && expected.name.starts_with("model.layers.") && !EndsWith(expected.name, kRouter)) {
+    if (expected.shape.size() == 2 && expected.name.starts_with("model.layers.") && !EndsWith(expected.name, kRouter) &&
+        !EndsWith(expected.name, kSharedGate)) {
       const std::string layer = expected.name.substr(0, expected.name.size() - std::string(".weight").size());
       const int block = std::stoi(layer.substr(std::string("model.layers.").size()));
       summary.linears.push_back({layer, block, expected.shape[1], expected.shape[0],

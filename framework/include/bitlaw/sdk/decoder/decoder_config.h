@@ -41,6 +41,7 @@ struct BITLAW_EXPORT DecoderConfig {
   int64_t hidden_size = 0;      ///< D
   int64_t ffn_size = 0;         ///< F; of one expert.
   int64_t dense_ffn_size = 0;   ///< F of the dense blocks of a model of experts.
+  int64_t shared_ffn_size = 0;  ///< F of an expert that every token visits, beside the E; 0: there is none (Qwen2-MoE).
   int64_t num_blocks = 0;
   int64_t num_heads = 0;        ///< H
   int64_t num_kv_heads = 0;     ///< H_kv; divides H.

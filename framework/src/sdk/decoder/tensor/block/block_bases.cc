@@ -40,7 +40,7 @@ void DecoderBlock::RotateOnline(const std::string& place, const Rotation& rotati
   if (place == prefix_ + "self_attn.keys") return take(key_rotation_, config_.head_dim);
   for (Site& site : sites_) {
     if (site.shape.name != place || !site.shape.rotates_online) continue;
-    if (site.shape.is_expert) {
+    if (experts_ && site.shape.role == SiteRole::kFeedForwardOut) {
       std::optional<Rotation> own;
       const bool is_turned =
           std::any_of(online_.begin(), online_.end(), [&](const auto& one) { return one.place == place; });

@@ -49,8 +49,17 @@ DecoderBlock::DecoderBlock(const DecoderConfig& config, int64_t index, const Mod
       experts.push_back({load_linear(expert + ".gate_proj", false), load_linear(expert + ".up_proj", false),
                          load_linear(expert + ".down_proj", false)});
     }
-    experts_ = std::make_unique<ExpertLayer>(config, load(prefix + "mlp.gate.weight"), std::move(experts));  // [E, D]
+    ExpertLayer::Shared shared_expert;
+    if (config.shared_ffn_size > 0) {
+      shared_expert.gate = load(prefix + "mlp.shared_expert_gate.weight");  // [1, D]
+      shared_expert.expert = {load_linear("mlp.shared_expert.gate_proj", false),
+                              load_linear("mlp.shared_expert.up_proj", false),
+                              load_linear("mlp.shared_expert.down_proj", false)};
+    }
+    experts_ = std::make_unique<ExpertLayer>(config, load(prefix + "mlp.gate.weight"), std::move(experts),  // [E, D]
+                                             std::move(shared_expert));
     routers_[prefix + "mlp.gate"] = &experts_->router();
+    if (config.shared_ffn_size > 0) routers_[prefix + "mlp.shared_expert_gate"] = &experts_->shared_gate();
     stages_ = {{{q_.get(), k_.get(), v_.get()}, {o_.get()}, experts_->inner_linears(), experts_->output_linears()}};
   } else {
     gate_ = load_linear("mlp.gate_proj", config.mlp_bias);  // [F, D]

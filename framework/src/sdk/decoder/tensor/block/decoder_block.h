@@ -77,7 +77,7 @@ class DecoderBlock : public Block {
   std::array<std::vector<Linear*>, 4> stages_;
   const std::string prefix_;                    // "model.layers.0."
   std::map<std::string, at::Tensor*> norms_;    // Those that make a site's input.
-  std::map<std::string, at::Tensor*> routers_;  // [E, D]
+  std::map<std::string, at::Tensor*> routers_;  // [E, D], and of the shared expert [1, D]
   std::vector<std::unique_ptr<Producer>> producers_;
   std::vector<Site> sites_;
   std::vector<OnlineRotation> online_;

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <array>
+#include <span>
 #include <utility>
 
 #include "sdk/decoder/tensor/decoder_ops.h"
@@ -10,7 +11,7 @@
 namespace bitlaw {
 namespace {
 
-enum { kRows, kWeights, kEnds };  // Places in BlockState::extra.
+enum { kRows, kWeights, kEnds, kSharedWeights, kSharedInner };  // Places in BlockState::extra.
 
 // Calls body(expert, first, count) for every expert's piece of the visits.
 template <typename Body>
@@ -22,13 +23,15 @@ void ForExperts(const std::vector<at::Tensor>& extra, const Body& body) {
 
 }  // namespace
 
-ExpertLayer::ExpertLayer(const DecoderConfig& config, at::Tensor router, std::vector<Expert> experts)
-    : config_(config), router_(std::move(router)), experts_(std::move(experts)) {
-  for (const Expert& expert : experts_) {
+ExpertLayer::ExpertLayer(const DecoderConfig& config, at::Tensor router, std::vector<Expert> experts, Shared shared)
+    : config_(config), router_(std::move(router)), experts_(std::move(experts)), shared_(std::move(shared)) {
+  const auto add = [&](const Expert& expert) {
     inner_linears_.push_back(expert.gate.get());
     inner_linears_.push_back(expert.up.get());
     output_linears_.push_back(expert.down.get());
-  }
+  };
+  for (const Expert& expert : experts_) add(expert);
+  if (shared_.gate.defined()) add(shared_.expert);
 }
 
 void ExpertLayer::Route(const at::Tensor& input, std::vector<at::Tensor>& extra) const {
@@ -38,12 +41,13 @@ void ExpertLayer::Route(const at::Tensor& input, std::vector<at::Tensor>& extra)
   if (config_.normalize_expert_weights) weights = weights / weights.sum(-1, true);
   const at::Tensor experts = chosen.flatten();  // [M k]
   const auto [sorted, order] = at::sort(experts, /*stable=*/true, /*dim=*/0, /*descending=*/false);  // [M k]
-  extra.resize(3);
+  extra.resize(5);
   extra[kRows] = at::div(order, config_.experts_per_token, "floor");                   // [M k]
   extra[kWeights] = weights.flatten().index_select(0, order).to(input.scalar_type());  // [M k]
   // The one copy to the host of a pass through the layer: how the products are cut. Nothing else waits for the device.
   const at::Tensor numbers = at::arange(config_.num_experts, experts.options());  // [E]
   extra[kEnds] = at::searchsorted(sorted, numbers, /*out_int32=*/false, /*right=*/true).to(at::kCPU);
+  if (shared_.gate.defined()) extra[kSharedWeights] = at::mm(flat, shared_.gate.t()).sigmoid_();  // [M, 1]
 }
 
 void ExpertLayer::ObserveInput(const at::Tensor& input, const std::vector<at::Tensor>& extra,
@@ -54,6 +58,9 @@ void ExpertLayer::ObserveInput(const at::Tensor& input, const std::vector<at::Te
     const std::array<Linear*, 2> readers = {experts_[e].gate.get(), experts_[e].up.get()};
     observe(readers, flat.index_select(0, rows));
   });
+  if (!shared_.gate.defined()) return;
+  const std::array<Linear*, 2> readers = {shared_.expert.gate.get(), shared_.expert.up.get()};
+  observe(readers, flat);
 }
 
 // rows [., D] -> [., F], as the expert's down reads them.
@@ -67,9 +74,10 @@ void ExpertLayer::RotateInner(const Linear* reader, const Rotation& rotation) {
   for (Expert& expert : experts_) {
     if (expert.down.get() == reader) expert.inner_rotation = rotation;
   }
+  if (shared_.expert.down.get() == reader) shared_.expert.inner_rotation = rotation;
 }
 
-at::Tensor ExpertLayer::Inner(const at::Tensor& input, const std::vector<at::Tensor>& extra) const {
+at::Tensor ExpertLayer::Inner(const at::Tensor& input, std::vector<at::Tensor>& extra) const {
   const at::Tensor flat = input.flatten(0, -2);  // [M, D]
   at::Tensor inner = at::empty({extra[kRows].size(0), config_.ffn_size}, flat.options());
   ForExperts(extra, [&](int64_t e, int64_t first, int64_t count) {
@@ -77,6 +85,7 @@ at::Tensor ExpertLayer::Inner(const at::Tensor& input, const std::vector<at::Ten
     const at::Tensor rows = flat.index_select(0, extra[kRows].narrow(0, first, count));  // [count, D]
     inner.narrow(0, first, count).copy_(Activated(experts_[e], rows));                   // [count, F]
   });
+  if (shared_.gate.defined()) extra[kSharedInner] = Activated(shared_.expert, flat);  // [M, F_s]
   return inner;  // [M k, F]
 }
 
@@ -86,10 +95,13 @@ void ExpertLayer::ObserveInner(const at::Tensor& inner, const std::vector<at::Te
     Linear* const reader = experts_[e].down.get();
     observe({&reader, 1}, inner.narrow(0, first, count));
   });
+  if (!shared_.gate.defined()) return;
+  Linear* const reader = shared_.expert.down.get();
+  observe({&reader, 1}, extra[kSharedInner]);
 }
 
 void ExpertLayer::ObserveAllInputs(const at::Tensor& input, const InputObserver& observe) const {
-  observe(inner_linears_, input.flatten(0, -2));  // [M, D]
+  observe(std::span(inner_linears_).first(2 * experts_.size()), input.flatten(0, -2));  // [M, D]
 }
 
 void ExpertLayer::ObserveAllInner(const at::Tensor& input, const InputObserver& observe) const {
@@ -108,6 +120,7 @@ at::Tensor ExpertLayer::Output(const at::Tensor& inner, const std::vector<at::Te
     output.index_add_(0, extra[kRows].narrow(0, first, count),
                       part * extra[kWeights].narrow(0, first, count).unsqueeze(1));
   });
+  if (shared_.gate.defined()) output.add_(shared_.expert.down->Apply(extra[kSharedInner]) * extra[kSharedWeights]);
   return output;  // [M, D]
 }
 
