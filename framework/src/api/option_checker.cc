@@ -132,7 +132,9 @@ Value OptionChecker::Missing(const OptionField& field, const Value& parent, cons
                              const std::string& path) {
   if (!field.required) {
     // A default is checked like any other value, so that words and paths come out normalized.
-    const Value& value = OptionSchema::DefaultOf(field, resolved);
+    // What decides the default stands before, or is given after: a recipe's `grid` on its quantizer's group_size.
+    const bool is_before = field.default_by.empty() || resolved.Find(field.default_by) != nullptr || !parent.is_map();
+    const Value& value = OptionSchema::DefaultOf(field, is_before ? resolved : parent);
     return value.is_null() ? Value() : Check(field, value, path);
   }
   const bool all_defaults = field.type == OptionType::kGroup &&

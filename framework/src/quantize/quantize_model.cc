@@ -441,7 +441,7 @@ QuantizedModel QuantizeModel(Model& model, const QuantizeRecipe& recipe, const T
       const Clock::time_point start = Clock::now();
       if (!recipe.transforms.empty()) {
         TransformModel(model, recipe.transforms, calibration, settings.batch_tokens, result.times,
-                       recipe.experts.policy == ExpertPolicy::kAllExperts);
+                       recipe.experts.policy == ExpertPolicy::kAllExperts, recipe.skips);
         result.other_weights = OtherWeights(model, recipe.skips);
         result.model_weights = model.changed_weights();
         result.rotations = OnlineRotations(model);

@@ -372,6 +372,56 @@ TEST(Recipe, LeavesLayersThatARuleSkips) {
   EXPECT_TRUE(at::equal(LogitsOf(*streamed), LogitsOf(*model)));
 }
 
+// The one layer that reads a head's values takes no scale if it is skipped; q_proj, beside k and v, does.
+TEST(Recipe, TransformsLeaveInputsOfSkippedLayersAlone) {
+  const TokenSequences sequences = SomeSequences(3, 12);
+  Value parts = SmoothRecipe(0.5);
+  Value::List rules;
+  for (const char* match : {"*.q_proj", "*.o_proj"}) {
+    rules.push_back(Value::Map{{"match", match}, {"options", Value::Map{}}, {"skip", true}});
+  }
+  parts.Set("overrides", std::move(rules));
+  const MadeRecipe made = Made("rtn", {{"bits", 4}, {"group_size", 16}}, parts);
+  const auto model = RandomDecoder(SmallConfig()), plain = RandomDecoder(SmallConfig());
+  QuantizeModel(*model, QuantizeRecipeOf(made, parts), &sequences);
+  for (int64_t b = 0; b < 2; ++b) {
+    const auto is_as_it_was = [&](int stage) {
+      return at::equal(model->block(b).stage_linears(stage)[0]->weight(),
+                       plain->block(b).stage_linears(stage)[0]->weight());
+    };
+    EXPECT_FALSE(is_as_it_was(0)) << b;
+    EXPECT_TRUE(is_as_it_was(1)) << b;
+  }
+}
+
+TEST(Recipe, KeepsStatisticsOfSkippedLayersForNoCellThatQuantizesThem) {
+  const TokenSequences sequences = SomeSequences(3, 12);
+  const auto gptq = MakeQuantizer("gptq", {{"bits", 3}, {"group_size", 16}});
+  KeptStatistics kept(int64_t{1} << 30);
+  const auto codes = [&](bool skips, KeptStatistics* with) {
+    QuantizeRecipe recipe;
+    recipe.quantizer = gptq.get();
+    recipe.sequential = SequentialUnit::kNone;
+    if (skips) recipe.skips = [](std::string_view layer) { return layer.ends_with("down_proj"); };
+    return QuantizeModel(*RandomDecoder(SmallConfig()), recipe, &sequences, {.kept = with}).codes_digest;
+  };
+  for (const bool skips : {true, false, true}) EXPECT_EQ(codes(skips, &kept), codes(skips, nullptr)) << skips;
+}
+
+TEST(Recipe, TakesTheBlocksOfAGridAsTheDefaultOfGroupSize) {
+  const auto read = [](Value weights) {
+    return ReadRecipe(Value::Map{{"quantizer", "rtn"}, {"weights", std::move(weights)}}, "the recipe", QuantizerHost());
+  };
+  for (const auto& [grid, size] : {std::pair("mxfp4", 32), {"mxfp8", 32}, {"nvfp4", 16}, {"nf4", 128}}) {
+    EXPECT_EQ(read(Value::Map{{"grid", grid}}).options.quantizer.Int("group_size"), size) << grid;
+  }
+  EXPECT_EQ(read(Value::Map{{"bits", 4}}).options.quantizer.Int("group_size"), 128);
+  const SingleRecipe given = read(Value::Map{{"grid", "mxfp4"}, {"group_size", 64}});
+  const MadeRecipe made = MakeRecipe(QuantizerHost(), "rtn", given.options.quantizer, given.options.recipe);
+  EXPECT_EQ(made.quantizer->ExplainUnsupported({"q", 0, 128, 128}),
+            "grid 'mxfp4' has blocks of 32 weights, and group_size is 64. Set group_size: 32.");
+}
+
 TEST(Recipe, KeepsWhatTransformsDidToASkippedLayer) {
   const TokenSequences sequences = SomeSequences(3, 12);
   Value parts = SmoothRecipe(0.5);
@@ -471,6 +521,11 @@ TEST(Recipe, RefusesSkipsAndTablesThatMeanNothing) {
   EXPECT_EQ(said(rules({{"match", "*.q_proj"}, {"skip", true}, {"bits", 8}})),
             "the rule '*.q_proj' of 'overrides' skips its layers, and gives them 'bits'. Leave one of the two out.");
   EXPECT_EQ(said(rules({{"match", "*.q_proj"}, {"skip", false}, {"bits", 8}})), "");
+  // Inputs of skipped layers stay as they are: 32 channels in groups, and not the 48 of down_proj.
+  Value::Map grouped = {{"activations", Value::Map{{"bits", 8}, {"per", "group"}, {"group_size", 32}}}};
+  EXPECT_THAT(said(grouped), HasSubstr("48"));
+  for (auto& [key, value] : rules({{"match", "*.down_proj"}, {"skip", true}})) grouped.emplace_back(key, value);
+  EXPECT_EQ(said(grouped), "");
   EXPECT_EQ(
       said({{"head", Value::Map{{"bits", 8}, {"group_size", 16}}}}),
       "its output head is its input embedding, one matrix, and the recipe has 'head'. 'embeddings' rounds it for both");

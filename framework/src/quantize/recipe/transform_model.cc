@@ -15,7 +15,12 @@ namespace {
 
 // Transforms that are applied site by site, one after the other within each block.
 void TransformSites(Model& model, std::span<const Transform* const> transforms, const TokenSequences* calibration,
-                    int64_t batch_tokens, QuantizeTimes& times, bool shows_all_to_experts) {
+                    int64_t batch_tokens, QuantizeTimes& times, bool shows_all_to_experts,
+                    const SkipsLayer& skips) {
+  const auto is_left = [&](const Site& site) {
+    return skips && std::all_of(site.readers.begin(), site.readers.end(),
+                                [&](const Linear* reader) { return skips(reader->shape().name); });
+  };
   bool needs_any = false;
   for (const Transform* transform : transforms) needs_any |= transform->needs().any();
   std::optional<CalibrationWalk> walk;
@@ -23,6 +28,7 @@ void TransformSites(Model& model, std::span<const Transform* const> transforms, 
     CheckCalibration(model.summary(), calibration);
     walk.emplace(model, *calibration, batch_tokens, times);
     if (shows_all_to_experts) walk->ShowAllToExperts();
+    if (skips) walk->SetSkips(skips);
     walk->Embed();
   }
   static const LayerCalibration kNone;
@@ -36,7 +42,7 @@ void TransformSites(Model& model, std::span<const Transform* const> transforms, 
         walk->Observe(block);
       }
       for (const Site& site : sites) {
-        if (!transform->ExplainUnsupported(site.shape).empty()) continue;
+        if (is_left(site) || !transform->ExplainUnsupported(site.shape).empty()) continue;
         transform->Apply(site, needs.any() ? walk->StatisticsOf(*site.readers.front()) : kNone);
       }
       if (!needs.any()) continue;
@@ -49,7 +55,8 @@ void TransformSites(Model& model, std::span<const Transform* const> transforms, 
 }  // namespace
 
 void TransformModel(Model& model, std::span<const Transform* const> transforms, const TokenSequences* calibration,
-                    int64_t batch_tokens, QuantizeTimes& times, bool shows_all_to_experts) {
+                    int64_t batch_tokens, QuantizeTimes& times, bool shows_all_to_experts,
+                    const SkipsLayer& skips) {
   for (const Transform* transform : transforms) {
     const std::string reason = transform->ExplainUnsupportedModel(model.summary());
     if (!reason.empty()) {
@@ -63,14 +70,14 @@ void TransformModel(Model& model, std::span<const Transform* const> transforms, 
       transforms.front()->ApplyToModel(model);
       count = 1;
     } else {
-      TransformSites(model, transforms.first(count), calibration, batch_tokens, times, shows_all_to_experts);
+      TransformSites(model, transforms.first(count), calibration, batch_tokens, times, shows_all_to_experts, skips);
     }
     transforms = transforms.subspan(count);
   }
 }
 
 std::vector<std::pair<std::string, at::Tensor>> OtherWeights(Model& model,
-                                                             const std::function<bool(std::string_view layer)>& skips) {
+                                                             const SkipsLayer& skips) {
   std::vector<std::pair<std::string, at::Tensor>> weights;
   for (int64_t b = 0; b < model.summary().num_blocks; ++b) {
     Block& block = model.block(b);

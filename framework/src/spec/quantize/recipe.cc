@@ -17,15 +17,17 @@ namespace {
 
 // The grid that integer quantizers have of themselves: its options stand among theirs.
 constexpr std::string_view kOwnGrid = "uniform";
+constexpr int64_t kLargestBlock = 1024;
 
 // Adds a copy of `field` under another name.
-void AddField(OptionSchema& schema, const OptionField& field, const std::string& name) {
+OptionField& AddField(OptionSchema& schema, const OptionField& field, const std::string& name) {
   OptionField& added = schema.String(name);
   added = field;
   added.name = name;
   if (!field.default_by.empty() && name.ends_with(field.name)) {
     added.default_by = name.substr(0, name.size() - field.name.size()) + field.default_by;
   }
+  return added;
 }
 
 void AddFields(OptionSchema& schema, const OptionSchema& from, const std::string& prefix) {
@@ -291,7 +293,33 @@ class Flattener {
     }
   }
 
+  // Of a grid whose blocks have one size, group_size has that as its default.
+  void GiveBlockSizes() {
+    const OptionField* size = quantizer_.Find("group_size");
+    if (size == nullptr || !size->default_value.is_int() || !size->default_by.empty()) return;
+    std::vector<std::pair<std::string, Value>> defaults;
+    for (const std::string& name : grids_) {
+      const OptionSchema& schema = host_.Find(ComponentKind::kGrid, name).schema;
+      if (std::any_of(schema.fields().begin(), schema.fields().end(), [](const auto& one) { return one.required; })) {
+        continue;
+      }
+      const auto grid = host_.MakeGrid(name, schema.Resolve(Value(Value::Map{}), name));
+      int64_t block = size->default_value.AsInt();
+      if (grid->ExplainGroupSize(block).empty()) continue;
+      for (block = 1; block <= kLargestBlock && !grid->ExplainGroupSize(block).empty();) block *= 2;
+      if (block <= kLargestBlock) defaults.emplace_back(name, block);
+    }
+    if (defaults.empty()) return;
+    OptionSchema schema;
+    for (const OptionField& field : flat_.schema.fields()) {
+      OptionField& added = AddField(schema, field, field.name);
+      if (field.name == size->name) added.DefaultBy("grid", defaults);
+    }
+    flat_.schema = std::move(schema);
+  }
+
   void AddSchemas() {
+    GiveBlockSizes();
     OptionSchema& schema = flat_.schema;
     if (has_grid_ && schema.Find("grid") == nullptr) {
       schema.Choice("grid", host_.Names(ComponentKind::kGrid)).Optional().Doc("Points that the weights may take.");
