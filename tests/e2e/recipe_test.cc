@@ -1,6 +1,10 @@
 // A study whose recipes have every part, from its file to its table.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
 #include "study_fixture.h"
 
 namespace bitlaw {
@@ -15,7 +19,16 @@ std::string TextField(const std::string& json, const std::string& name) {
   return at == std::string::npos ? "" : json.substr(at + key.size(), json.find('"', at + key.size()) - at - key.size());
 }
 
-class RecipeStudy : public StudyFolder {};
+class RecipeStudy : public StudyFolder {
+ protected:
+  nlohmann::json Planned(const std::filesystem::path& study) const {
+    const ProgramEnd end = StartedProgram({"--plugin", BITLAW_E2E_PLUGINS, "--configs", BITLAW_SOURCE_DIR "/tests/support",
+                                           "plan", study.string(), "--json"},
+                                          folder_)
+                               .Wait();
+    return nlohmann::json::parse(end.out).at("trials");
+  }
+};
 
 TEST_F(RecipeStudy, EveryPartIsDoneAndIsAColumn) {
   const auto study = WriteStudy(R"(  - none
@@ -99,6 +112,52 @@ TEST_F(RecipeStudy, RotationsAreCountedAndSurviveStreaming) {
       RunStudy(WriteStudy(entry + "evaluate: {stream_blocks: true}\n", "[endings]"), "streamed");
   ASSERT_EQ(streamed.exit_code, 0) << streamed.err;
   EXPECT_EQ(FilesOf("streamed").at("observations.csv"), table);
+}
+
+// Two blocks of 9,216 weights, 16 or 5.25 = 4 + (16 + 4) / 16 bits each; an embedding of 257 x 32 = 8,224 weights that is
+// the head as well, 16 or 9.5 = 8 + (16 + 8) / 16; five norms of 32. The down projections of both blocks have 4,096.
+TEST_F(RecipeStudy, SizesAreOfAllWeightsThatAreStored) {
+  const auto study = WriteStudy(R"(  - none
+  - {quantizer: rtn, bits: 4, group_size: 16}
+  - {quantizer: rtn, bits: 4, group_size: 16, overrides: [{match: "*.down_proj", skip: true}]}
+  - {quantizer: rtn, bits: 4, group_size: 16, embeddings: {bits: 8, group_size: 16}}
+  - {quantizer: rtn, bits: 4, group_size: 16, transforms: [{transform: rotation, down_inputs: false}]}
+  - {quantizer: rtn, bits: 4, group_size: 16, transforms: [{transform: rotation, residual: false}]}
+)",
+                                "[endings]");
+  const ProgramEnd end = RunStudy(study, "out");
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  const double blocks = 2 * 9216, rounded = blocks * 5.25 / 8, embedding = 8224, norms = 5 * 32;
+  const std::vector<std::array<double, 3>> expected = {
+      {16, 16, 2 * (blocks + embedding + norms)},
+      {4, 5.25, rounded + 2 * (embedding + norms)},
+      {(14336 * 4 + 4096 * 16) / blocks, (14336 * 5.25 + 4096 * 16) / blocks,
+       14336 * 5.25 / 8 + 2 * (4096 + embedding + norms)},
+      {4, (blocks * 5.25 + embedding * 9.5) / (blocks + embedding), rounded + embedding * 9.5 / 8 + 2 * norms},
+      {4, 5.25, rounded + 2 * (2 * embedding + norms)},  // The head is a matrix of its own.
+      {4, 5.25, rounded + 2 * (embedding + norms)}};
+  const nlohmann::json trials = Planned(study);
+  const auto rows = RowsOf(FilesOf("out").at("observations.csv"));
+  ASSERT_EQ(trials.size(), expected.size());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const auto row = std::find_if(rows.begin(), rows.end(),
+                                  [&](const auto& one) { return one.at("trial") == trials[i].at("id"); });
+    ASSERT_NE(row, rows.end()) << i;
+    for (size_t c = 0; c < 3; ++c) {
+      const char* const column = std::array{"B", "bits_effective", "size_bytes"}[c];
+      EXPECT_DOUBLE_EQ(trials[i].at("factors").at(column).get<double>(), expected[i][c]) << column << " " << i;
+      EXPECT_DOUBLE_EQ(std::stod(row->at(column)), expected[i][c]) << column << " " << i;
+    }
+  }
+}
+
+TEST_F(RecipeStudy, BlocksOfGridsAreTheirGroupsOnAnAxisToo) {
+  const auto study = WriteStudy("  - {quantizer: rtn, weights: {grid: [mxfp4, nvfp4, nf4]}}\n", "[endings]");
+  const nlohmann::json trials = Planned(study);
+  ASSERT_EQ(trials.size(), 4u);  // The unquantized model too.
+  std::vector<int64_t> groups;
+  for (size_t i = 1; i < trials.size(); ++i) groups.push_back(trials[i].at("factors").at("G").get<int64_t>());
+  EXPECT_THAT(groups, testing::ElementsAre(32, 16, 128));
 }
 
 class RecipeFile : public StudyFolder {

@@ -29,7 +29,7 @@ const std::vector<Factor>& StandardFactors() {
       {"size_bytes",
        "",
        "bytes",
-       "Bytes of all weights: quantized ones by bits_effective, the others in 16 bits.",
+       "Bytes of all weights: quantized ones by bits_effective, the others in 16 bits, an untied head among them.",
        kOther,
        {},
        {}},

@@ -102,9 +102,9 @@ std::vector<Factor> OwnFactors(const ModelSummary& summary) {
 }
 
 std::vector<Factor> OwnFactors(const ModelSummary& summary, double bits_requested, double bits_per_weight,
-                               double table_weights) {
+                               const WeightsBeside& beside) {
   return {StandardFactor("B", bits_requested), StandardFactor("bits_effective", bits_per_weight),
-          StandardFactor("size_bytes", WeightBytes(summary, bits_per_weight, table_weights))};
+          StandardFactor("size_bytes", WeightBytes(summary, bits_per_weight, beside))};
 }
 
 Factor StudyFactor(const std::string& column, const Value& value) {
@@ -115,9 +115,9 @@ Factor StudyFactor(const std::string& column, const Value& value) {
   return factor;
 }
 
-double WeightBytes(const ModelSummary& summary, double bits_per_weight, double table_weights) {
-  const auto quantizable = static_cast<double>(summary.parameters_quantizable) + table_weights;
-  const auto total = static_cast<double>(summary.parameters_total);
+double WeightBytes(const ModelSummary& summary, double bits_per_weight, const WeightsBeside& beside) {
+  const double quantizable = static_cast<double>(summary.parameters_quantizable) + beside.rounded_tables;
+  const double total = static_cast<double>(summary.parameters_total) + beside.added;
   return (quantizable * bits_per_weight + (total - quantizable) * 16) / 8;
 }
 

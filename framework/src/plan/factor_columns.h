@@ -12,6 +12,7 @@
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/value.h"
 #include "spec/decoder.h"
+#include "spec/quantize/table_part.h"
 
 namespace bitlaw {
 
@@ -63,13 +64,12 @@ class BITLAW_EXPORT FactorColumns {
 /// What the framework itself says of every model: N, N_active, layers, ...
 std::vector<Factor> OwnFactors(const ModelSummary& summary);
 /// What it says of every quantization, of the unquantized model with 16 bits: B, bits_effective, size_bytes.
-/// `table_weights`: how many weights outside of its linear layers bits_per_weight is of.
 std::vector<Factor> OwnFactors(const ModelSummary& summary, double bits_requested, double bits_per_weight,
-                               double table_weights = 0);
+                               const WeightsBeside& beside = {});
 /// A column of a model that the study gives: of a standard name with what is known of it.
 Factor StudyFactor(const std::string& column, const Value& value);
-/// Bytes that a model's weights take: quantized ones, `table_weights` beside the linear layers among them, by
-/// bits_per_weight, the others in 16 bits.
-BITLAW_EXPORT double WeightBytes(const ModelSummary& summary, double bits_per_weight, double table_weights = 0);
+/// Bytes that a model's weights take: quantized ones by bits_per_weight, the others in 16 bits.
+BITLAW_EXPORT double WeightBytes(const ModelSummary& summary, double bits_per_weight,
+                                 const WeightsBeside& beside = {});
 
 }  // namespace bitlaw

@@ -213,7 +213,7 @@ class Planner {
                                       const LayerVerdict& verdict, const ModelSummary& summary) {
     FactorColumns::Values values = columns_.Add(
         FactorSource::kQuantizer,
-        OwnFactors(summary, verdict.bits_requested, verdict.bits_per_weight, RoundedTableWeights(recipe, summary)),
+        OwnFactors(summary, verdict.bits_requested, verdict.bits_per_weight, WeightsBesideOf(made, recipe, summary)),
         std::string(kOwnOrigin));
     const auto append = [&](const std::vector<Factor>& factors, const std::string& origin) {
       for (auto& [index, value] : columns_.Add(FactorSource::kQuantizer, factors, origin, spec.mark)) {

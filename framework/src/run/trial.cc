@@ -202,6 +202,7 @@ class TrialRun {
   void Quantize(const fs::path& artifact) {
     const MadeRecipe made = MakeRecipe(contents_.host(), trial_.quantizer, trial_.quantizer_options, trial_.recipe);
     const QuantizeRecipe recipe = QuantizeRecipeOf(made, trial_.recipe);
+    weights_beside_ = WeightsBesideOf(made, trial_.recipe, model_->summary());
     if (setting_.evaluate.stream_blocks && recipe.quantizer == nullptr && !recipe.transforms.empty()) {
       throw Error(ErrorKind::kUnsupported,
                   fmt::format("{}: its transforms change weights that nothing quantizes, and with stream_blocks they would be "
@@ -355,8 +356,7 @@ class TrialRun {
         if (factor.column == "B") value = quantization->bits_requested;
         if (factor.column == "bits_effective") value = quantization->bits_effective;
         if (factor.column == "size_bytes") {
-          value = WeightBytes(model_->summary(), quantization->bits_effective,
-                              RoundedTableWeights(trial_.recipe, model_->summary()));
+          value = WeightBytes(model_->summary(), quantization->bits_effective, weights_beside_);
         }
       }
       recorded.push_back({factor.column, factor.unit, factor.role, std::move(value)});
@@ -490,6 +490,7 @@ class TrialRun {
   std::optional<CalibrationWords> overlap_;
   std::unique_ptr<Model> model_;
   QuantizationHeader header_;
+  WeightsBeside weights_beside_;
   std::string recorded_codes_digest_;  ///< In the task records that are there; "" if none is.
   double open_s_ = 0;
   Clock::time_point last_stage_;

@@ -216,6 +216,12 @@ std::string RotationTransform::NameOf(const Turn& turn) const {
   return (IsSigned(turn.part) ? "signed " : "") + Rotation::Hadamard(turn.width).Name() + apart;
 }
 
+// The embedding's parameters are those of both where they are not one matrix.
+int64_t RotationTransform::added_weights(const ModelSummary& model) const {
+  const int64_t head = model.vocab_size * model.hidden_size;
+  return settings_.residual && model.parameters_embedding == head ? head : 0;
+}
+
 std::vector<Factor> RotationTransform::factors(const ModelSummary& model) const {
   int64_t experts = 1, active = 1;
   for (const Factor& factor : model.factors) {

@@ -49,6 +49,7 @@ class RotationTransform final : public Transform {
   CalibrationNeeds needs() const override { return {}; }
   std::vector<Factor> factors(const ModelSummary& model) const override;
   bool is_of_whole_model() const override { return true; }
+  int64_t added_weights(const ModelSummary& model) const override;
   void Apply(const Site& site, const LayerCalibration& calibration) const override;  ///< InternalError
   void ApplyToModel(Model& model) const override;
 

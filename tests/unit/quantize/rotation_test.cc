@@ -159,6 +159,16 @@ TEST(RotatedModel, UntiesTheHeadAndLeavesNormsOfOne) {
     EXPECT_TRUE(at::equal(weight, at::ones({32}))) << name;
 }
 
+TEST(RotatedModel, SaysTheWeightsOfAHeadThatItUnties) {
+  DecoderConfig untied = SmallConfig();
+  untied.tied_head = false;
+  for (const auto& [config, residual, added] : {std::tuple(SmallConfig(), true, 40 * 32), {SmallConfig(), false, 0},
+                                                {untied, true, 0}}) {
+    const auto rotation = MakeTransform("rotation", {{"residual", residual}});
+    EXPECT_EQ(rotation->added_weights(RandomDecoder(config)->summary()), added);
+  }
+}
+
 TEST(RotatedModel, SeedsGiveOtherSigns) {
   const auto embedding = [](const Value::Map& options) {
     const auto model = RandomDecoder(SmallConfig());

@@ -49,6 +49,9 @@ class BITLAW_EXPORT Transform {
   /// Statistics of the sites' inputs in the unquantized model, after the transforms before this one.
   virtual CalibrationNeeds needs() const = 0;
 
+  /// Weights that the changed model has beside those of its summary: of a tied pair that it unties, the head's.
+  virtual int64_t added_weights(const ModelSummary& /*model*/) const { return 0; }
+
   /// What distinguishes trials with this transform: the strength of a scale, say. As Quantizer::factors().
   virtual std::vector<Factor> factors(const ModelSummary& model) const {
     (void)model;

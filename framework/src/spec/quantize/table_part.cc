@@ -5,6 +5,7 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/grids/effective_bits.h"
+#include "spec/quantize/recipe.h"
 
 namespace bitlaw {
 namespace {
@@ -66,14 +67,16 @@ double BitsPerWeight(const LinearShape& table, const TableRule& rule) {
   return StoredBitsPerWeight(table, {.bits = rule.bits, .symmetric = rule.symmetric, .group_size = rule.group_size});
 }
 
-double RoundedTableWeights(const Value& recipe, const ModelSummary& summary) {
+WeightsBeside WeightsBesideOf(const MadeRecipe& made, const Value& recipe, const ModelSummary& summary) {
+  WeightsBeside beside;
   const std::vector<std::optional<TableRule>> rules = TableRulesOf(recipe, summary);
-  double weights = 0;
   for (size_t i = 0; i < rules.size(); ++i) {
     const LinearShape& table = summary.tables[i];
-    if (rules[i]) weights += static_cast<double>(table.in_features) * static_cast<double>(table.out_features);
+    if (!rules[i]) continue;
+    beside.rounded_tables += static_cast<double>(table.in_features) * static_cast<double>(table.out_features);
   }
-  return weights;
+  for (const auto& transform : made.transforms) beside.added += static_cast<double>(transform->added_weights(summary));
+  return beside;
 }
 
 std::vector<Factor> TableFactors(const Value& recipe, const ModelSummary& summary) {

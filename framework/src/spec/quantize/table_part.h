@@ -12,6 +12,8 @@
 
 namespace bitlaw {
 
+struct MadeRecipe;
+
 /// `embeddings` and `head` of a recipe: the matrices outside of all blocks (ModelSummary::tables), rounded to nearest
 /// on integers with float16 scales. Their options are embeddings.bits, .group_size, .symmetric and head.bits, ...
 /// beside those of the other parts.
@@ -33,8 +35,12 @@ BITLAW_EXPORT std::vector<std::optional<TableRule>> TableRulesOf(const Value& re
 /// Stored bits a weight of a table.
 BITLAW_EXPORT double BitsPerWeight(const LinearShape& table, const TableRule& rule);
 
-/// Weights in tables that are rounded.
-BITLAW_EXPORT double RoundedTableWeights(const Value& recipe, const ModelSummary& summary);
+/// Weights that bytes of a model count beside what its summary says is quantized.
+struct BITLAW_EXPORT WeightsBeside {
+  double rounded_tables = 0;  ///< In tables that are rounded: bits_effective is of them as well.
+  double added = 0;           ///< That transforms add, in 16 bits.
+};
+BITLAW_EXPORT WeightsBeside WeightsBesideOf(const MadeRecipe& made, const Value& recipe, const ModelSummary& summary);
 
 /// B_embedding and B_head where the recipe has one of the parts, 16 for what is not rounded.
 std::vector<Factor> TableFactors(const Value& recipe, const ModelSummary& summary);
