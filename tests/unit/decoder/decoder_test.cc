@@ -142,6 +142,19 @@ TEST(Decoder, StagesInTurnEqualForward) {
                                          "down_proj 20"));
 }
 
+TEST(Decoder, SettingOneOfATiedPairLeavesTheOtherAsItWas) {
+  const auto model = RandomDecoder(SmallConfig());
+  const at::Tensor embedding = model->other_weights()[0].second.clone(), hidden = at::ones({1, 3, 32});
+  const at::Tensor logits = model->Logits(hidden);
+  model->SetOtherWeight("model.embed_tokens.weight", embedding * 2);
+  EXPECT_TRUE(at::equal(model->Embed(at::zeros({1, 1}, at::kLong))[0][0], embedding[0] * 2));
+  EXPECT_TRUE(at::equal(model->Logits(hidden), logits));
+  const auto changed = model->changed_weights();
+  ASSERT_EQ(changed.size(), 2U);
+  EXPECT_EQ(changed[1].first, "lm_head.weight");
+  EXPECT_TRUE(at::equal(changed[1].second, embedding));
+}
+
 DecoderConfig ExpertConfig() {
   DecoderConfig config = SmallConfig();
   config.architecture = "qwen3_moe";

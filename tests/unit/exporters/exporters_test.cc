@@ -275,12 +275,15 @@ TEST_F(ExportTest, CompressedTensorsRefusesInputsWithAScaleEachGroup) {
 }
 
 TEST_F(ExportTest, CompressedTensorsRefusesPowersOfTwoThatReadersDoNotFind) {
-  QuantizedLinear layer = PlacedLayer(64, 32, 32, 8, true);
-  layer.activation = ActivationGrid{.bits = 8, .format = InputFormat::kMxfp8};
-  Add(kGate, layer);
-  EXPECT_THAT(Refusal("compressed_tensors"),
-              HasSubstr("the scales of its inputs are found by scale_rule: floor, and readers round them to the nearest power "
-                        "of two. Set activations.scale_rule: round."));
+  for (const InputFormat format : {InputFormat::kMxfp4, InputFormat::kMxfp8}) {
+    QuantizedLinear layer = PlacedLayer(64, 32, 32, 8, true);
+    layer.activation = ActivationGrid{.bits = BitsOf(format), .format = format};
+    layers_.clear();
+    Add(kGate, layer);
+    EXPECT_THAT(Refusal("compressed_tensors"),
+                HasSubstr("the scales of its inputs are found by scale_rule: floor, and readers round them to the nearest "
+                          "power of two. Set activations.scale_rule: round."));
+  }
 }
 
 TEST_F(ExportTest, WhatAFormatCannotSayIsRefusedByLayer) {

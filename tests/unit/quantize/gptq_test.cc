@@ -202,12 +202,13 @@ TEST(GptqQuantizer, MakesUpForInputsThatDifferFromTheUnquantizedModels) {
   calibration.second_moment[0][1] = calibration.second_moment[1][0] = 1;
   calibration.cross_moment = at::zeros({4, 4});
   calibration.cross_moment[0][1] = 2;
-  const auto codes = [&](double alpha) {
-    return Gptq({{"bits", 2}, {"group_size", "row"}, {"damp", 1e-6}, {"gptaq_alpha", alpha}}, weight, calibration)
-        .codes;
+  const auto quantized = [&](double alpha) {
+    return Gptq({{"bits", 2}, {"group_size", "row"}, {"damp", 1e-6}, {"gptaq_alpha", alpha}}, weight, calibration);
   };
-  EXPECT_TRUE(at::equal(codes(0), at::tensor(std::vector<uint8_t>{0, 0, 0, 3}).view({1, 4})));
-  EXPECT_TRUE(at::equal(codes(1), at::tensor(std::vector<uint8_t>{0, 1, 0, 3}).view({1, 4})));
+  EXPECT_TRUE(at::equal(quantized(0).codes, at::tensor(std::vector<uint8_t>{0, 0, 0, 3}).view({1, 4})));
+  EXPECT_TRUE(at::equal(quantized(1).codes, at::tensor(std::vector<uint8_t>{0, 1, 0, 3}).view({1, 4})));
+  // Of what is returned, whatever was walked: d = (-0.4, 1, 0, 0), d H d = 0.32 - 0.8 + 2, w H w = 0.32 + 18.
+  EXPECT_NEAR(Diagnostic(quantized(1), "hessian_error"), 1.52 / 18.32, 1e-5);
   EXPECT_TRUE(MakeQuantizer("gptq", {{"gptaq_alpha", 0.25}})->needs().cross_moment);
   EXPECT_FALSE(MakeQuantizer("gptq", {})->needs().cross_moment);
 }

@@ -531,6 +531,12 @@ TEST(Recipe, RefusesSkipsAndTablesThatMeanNothing) {
       "its output head is its input embedding, one matrix, and the recipe has 'head'. 'embeddings' rounds it for both");
   EXPECT_EQ(said({{"head", Value::Map{{"bits", 8}, {"group_size", 16}}}}, /*is_tied=*/false), "");
   EXPECT_THAT(said({{"embeddings", Value::Map{{"bits", 8}, {"group_size", 24}}}}), HasSubstr("24"));
+  const Value::Map rotated = {{"embeddings", Value::Map{{"bits", 8}, {"group_size", 16}}},
+                              {"transforms", Value::List{"rotation"}}};
+  EXPECT_EQ(said(rotated),
+            "its output head is its input embedding, one matrix, of which a transform of the recipe may make two, and the "
+            "recipe has 'embeddings'. Leave one of them out");
+  EXPECT_EQ(said(rotated, /*is_tied=*/false), "");
   EXPECT_THAT(said({{"embeddings", Value::Map{{"group_size", 16}}}}),
               HasSubstr("'embeddings' of the recipe says no width. Add 'bits'."));
   EXPECT_EQ(
@@ -565,6 +571,7 @@ TEST(KeptStatistics, GiveLaterRecipesTheirOwnCodesWithoutAForwardPass) {
                                          {{"bits", 3}, {"group_size", 16}},
                                          {{"bits", 3}, {"group_size", -1}, {"preset", "ist"}},
                                          {{"bits", 4}, {"group_size", 16}, {"damp", 0.1}},
+                                         {{"bits", 4}, {"group_size", 16}, {"order_scope", "groups"}},
                                          {{"bits", 4}, {"group_size", 16}}};
   const auto quantize = [&](const Value::Map& options, KeptStatistics* kept, int* embeddings, const char* key = "a") {
     const auto quantizer = MakeQuantizer("gptq", options);

@@ -159,6 +159,46 @@ TEST(RotatedModel, UntiesTheHeadAndLeavesNormsOfOne) {
     EXPECT_TRUE(at::equal(weight, at::ones({32}))) << name;
 }
 
+at::Tensor MatrixOf(const Rotation& rotation) { return rotation.Apply(at::eye(rotation.span())); }
+
+// Inputs of o_proj and of down_proj are as wide as each other here, and are turned by other signs, the same in each block.
+TEST(RotatedModel, EachPartHasSignsOfItsOwn) {
+  DecoderConfig config = SmallConfig();
+  config.ffn_size = 32;
+  const auto model = RandomDecoder(config);
+  MakeTransform("rotation", {{"residual", false}, {"heads", false}, {"out_inputs", true}, {"signs", "all"}})
+      ->ApplyToModel(*model);
+  std::map<std::string, at::Tensor> turned;
+  for (const auto& [place, rotation] : OnlineRotations(*model)) turned[place] = MatrixOf(rotation);
+  ASSERT_EQ(turned.size(), 4U);
+  const at::Tensor& out = turned.at("model.layers.0.self_attn.out");
+  EXPECT_TRUE(at::equal(out, turned.at("model.layers.1.self_attn.out")));
+  EXPECT_FALSE(at::equal(out, turned.at("model.layers.0.mlp.out")));
+}
+
+// Q of a QR decomposition by reflections has an upper left entry of one sign; one drawn uniformly has either.
+TEST(RotatedModel, OrthogonalMatricesAreDrawnUniformly) {
+  int positive = 0;
+  for (int seed = 0; seed < 16; ++seed) {
+    const auto model = RandomDecoder(SmallConfig());
+    MakeTransform("rotation", {{"residual", false}, {"heads", false}, {"keys", true}, {"down_inputs", false},
+                               {"matrix", "orthogonal"}, {"seed", seed}})
+        ->ApplyToModel(*model);
+    positive += MatrixOf(OnlineRotations(*model).front().rotation)[0][0].item<float>() > 0 ? 1 : 0;
+  }
+  EXPECT_GT(positive, 0);
+  EXPECT_LT(positive, 16);
+}
+
+// Heads of 8 are turned in weights; what is left of 32 channels is one of each head, in 8 runs of 4 log2 4 = 8.
+TEST(RotatedModel, OutputsOfTurnedHeadsAreTurnedAcrossThem) {
+  const auto rotation = MakeTransform("rotation", {{"down_inputs", false}, {"out_inputs", true}});
+  const std::vector<Factor> factors = rotation->factors(RandomDecoder(SmallConfig())->summary());
+  EXPECT_EQ(factors[0].value.AsString(),
+            "residual signed hadamard 32, heads hadamard 8, out_inputs hadamard 4 apart 8");
+  EXPECT_EQ(factors[1].value.AsInt(), 2 * 8 * 8);
+}
+
 TEST(RotatedModel, SaysTheWeightsOfAHeadThatItUnties) {
   DecoderConfig untied = SmallConfig();
   untied.tied_head = false;
