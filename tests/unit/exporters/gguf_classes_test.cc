@@ -85,8 +85,8 @@ TEST_F(GgufClasses, HaveNoTypeOfAnotherMiddle) {
   const ModelSummary summary;
   const ExportLayer layers[] = {{shape, layer}};
   EXPECT_EQ(MakeExporter("gguf")->ExplainUnsupported({summary, layers}),
-            "model.layers.0.mlp.down_proj: it is symmetric around another code than the middle one, which no type of GGUF "
-            "says.");
+            "model.layers.0.mlp.down_proj: it is symmetric around another code than the middle one, which no type of "
+            "GGUF says.");
 }
 
 // The golden's scaling is of the third Llama: some frequencies slow down by 8, some stay, some lie between.

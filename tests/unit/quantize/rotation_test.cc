@@ -161,7 +161,7 @@ TEST(RotatedModel, UntiesTheHeadAndLeavesNormsOfOne) {
 
 at::Tensor MatrixOf(const Rotation& rotation) { return rotation.Apply(at::eye(rotation.span())); }
 
-// Inputs of o_proj and of down_proj are as wide as each other here, and are turned by other signs, the same in each block.
+// Inputs of o_proj and of down_proj are of one width here, and are turned by other signs, the same in each block.
 TEST(RotatedModel, EachPartHasSignsOfItsOwn) {
   DecoderConfig config = SmallConfig();
   config.ffn_size = 32;
