@@ -15,10 +15,13 @@
 #include "bitlaw/sdk/checkpoint/stored_layers.h"
 #include "bitlaw/sdk/checkpoint/tensor_to_write.h"
 #include "bitlaw/sdk/grids/float_format.h"
+#include "kv_scheme.h"
 #include "scheme.h"
 
 namespace bitlaw {
 namespace {
+
+constexpr char kHead[] = "lm_head";
 
 // Codes and zero points count from the middle code in these files: [R, C] uint8 -> int8.
 at::Tensor Signed(const at::Tensor& codes, int bits) {
@@ -113,7 +116,8 @@ std::vector<TensorToWrite> TensorsOf(const ExportLayer& layer, const Scheme& sch
 
 // Modules that are linear layers in transformers and stay as they are.
 Value Ignored(const HfExport& out, const std::set<std::string>& quantized) {
-  std::set<std::string> names = {"lm_head"};
+  std::set<std::string> names;
+  if (quantized.count(kHead + std::string(".weight")) == 0) names.insert(kHead);
   for (const auto& [name, tensor] : out.from().tensors()) {
     const std::string& stored = tensor.projections.empty() ? name : tensor.projections;
     if (!stored.ends_with(".weight") || tensor.entry.shape.size() != 2 || quantized.count(stored) > 0) continue;
@@ -138,14 +142,12 @@ OptionSchema CompressedTensorsExporter::Schema() {
 std::string CompressedTensorsExporter::ExplainUnsupported(const ExportModel& model) const {
   if (model.layers.empty()) return "no weight is quantized.";
   if (model.kv_cache != nullptr) {
-    return "keys and values are rounded on a grid of each token and head, and the format has one a tensor. Leave "
-           "kv_cache "
-           "out.";
+    if (std::string why = ExplainNoKvScheme(*model.kv_cache, model.summary); !why.empty()) return why;
   }
   for (const ExportLayer& layer : model.layers) {
-    if (layer.shape.block < 0) {
-      return layer.shape.name + ": an embedding or head is quantized, which this exporter does not write. Use exporter "
-                                "dense, or leave embeddings and head out.";
+    if (layer.shape.block < 0 && layer.shape.name != kHead) {
+      return layer.shape.name + ": the input embedding is quantized, which this exporter does not write. Use exporter "
+                                "dense, or leave embeddings out.";
     }
     const std::string why = ExplainNoScheme(layer, takes_scattered_);
     if (!why.empty()) return layer.shape.name + ": " + why;
@@ -170,9 +172,16 @@ void CompressedTensorsExporter::Export(const std::filesystem::path& checkpoint, 
   }
   Value config_groups = Value::Map{};
   for (size_t i = 0; i < groups.size(); ++i) {
-    const Value targets = groups.size() == 1 ? Value(Value::List{"Linear"}) : Value(groups[i].second);
+    Value::List targets = groups[i].second;
+    if (groups.size() == 1) {
+      targets = {"Linear"};
+      // A layer of another class in vLLM.
+      if (quantized.count(kHead + std::string(".weight")) > 0) targets.push_back(kHead);
+    }
     config_groups.Set(fmt::format("group_{}", i), groups[i].first.Json(targets));
   }
+  if (model.kv_cache != nullptr) AddKvScales(*model.kv_cache, model.summary, out);
+  const Value kv_cache = model.kv_cache == nullptr ? Value() : KvSchemeJson(*model.kv_cache);
   const std::string& format = groups.front().first.format();
   const bool is_mixed =
       std::any_of(groups.begin(), groups.end(), [&](const auto& one) { return one.first.format() != format; });
@@ -181,7 +190,7 @@ void CompressedTensorsExporter::Export(const std::filesystem::path& checkpoint, 
                                                   {"quantization_status", "compressed"},
                                                   {"config_groups", config_groups},
                                                   {"ignore", Ignored(out, quantized)},
-                                                  {"kv_cache_scheme", Value()}});
+                                                  {"kv_cache_scheme", kv_cache}});
   out.Write(folder);
 }
 

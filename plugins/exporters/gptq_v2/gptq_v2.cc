@@ -16,6 +16,18 @@
 namespace bitlaw {
 namespace {
 
+constexpr char kHead[] = "lm_head";
+
+bool IsHead(const ExportLayer& layer) { return layer.shape.name == kHead; }
+
+// The first layer within a block, whose bits are the file's; null if there is none.
+const QuantizedLinear* FirstOf(const ExportModel& model) {
+  for (const ExportLayer& layer : model.layers) {
+    if (!IsHead(layer)) return &layer.linear;
+  }
+  return nullptr;
+}
+
 // Why this layer cannot be in such a file, of whose layers `first` is one.
 std::string ExplainLayer(const ExportLayer& layer, const QuantizedLinear& first) {
   const QuantizedLinear& q = layer.linear;
@@ -28,7 +40,7 @@ std::string ExplainLayer(const ExportLayer& layer, const QuantizedLinear& first)
   if (q.bits != 2 && q.bits != 3 && q.bits != 4 && q.bits != 8) {
     return fmt::format("its codes have {} bits. The format has 2, 3, 4 and 8.", q.bits);
   }
-  if (q.bits != first.bits || q.symmetric != first.symmetric)
+  if (!IsHead(layer) && (q.bits != first.bits || q.symmetric != first.symmetric))
     return "it has other bits than the first layer; the format has one.";
   if (q.scale_dtype != "float16") {
     return "its scales are exact in float32 only, and the format holds float16. Quantize with scale_dtype: float16.";
@@ -44,11 +56,11 @@ std::string ExplainLayer(const ExportLayer& layer, const QuantizedLinear& first)
 
 bool IsWholeRow(const ExportLayer& layer) { return layer.linear.group_size == layer.shape.in_features; }
 
-// The one group size of the file, -1 for rows; nullopt if there are several.
+// The one group size of the layers in blocks, -1 for rows; nullopt if there are several.
 std::optional<int64_t> GroupSize(const ExportModel& model) {
   std::optional<int64_t> size;
   for (const ExportLayer& layer : model.layers) {
-    if (!IsWholeRow(layer)) {
+    if (!IsHead(layer) && !IsWholeRow(layer)) {
       if (size && *size != layer.linear.group_size) return std::nullopt;
       size = layer.linear.group_size;
     }
@@ -56,7 +68,7 @@ std::optional<int64_t> GroupSize(const ExportModel& model) {
   if (!size) return -1;
   // Rows that are as short as a group are groups.
   for (const ExportLayer& layer : model.layers) {
-    if (layer.linear.group_size != *size) return std::nullopt;
+    if (!IsHead(layer) && layer.linear.group_size != *size) return std::nullopt;
   }
   return size;
 }
@@ -98,11 +110,13 @@ std::string GptqV2Exporter::ExplainUnsupported(const ExportModel& model) const {
   if (model.layers.empty()) return "no weight is quantized.";
   if (model.kv_cache != nullptr) return "keys and values are rounded, which the format cannot say. Leave kv_cache out.";
   for (const ExportLayer& layer : model.layers) {
-    if (layer.shape.block < 0) {
-      return layer.shape.name + ": an embedding or head is quantized, which this exporter does not write. Use exporter "
-                                "dense, or leave embeddings and head out.";
+    if (layer.shape.block < 0 && layer.shape.name != kHead) {
+      return layer.shape.name + ": the input embedding is quantized, which the format cannot say. Use exporter dense, or "
+                                "leave embeddings out.";
     }
-    const std::string why = ExplainLayer(layer, model.layers.front().linear);
+    const QuantizedLinear* const first = FirstOf(model);
+    if (first == nullptr) return "no layer within a block is quantized.";
+    const std::string why = ExplainLayer(layer, *first);
     if (!why.empty()) return layer.shape.name + ": " + why;
   }
   return GroupSize(model) ? "" : "its layers have several group sizes; the format has one.";
@@ -112,6 +126,7 @@ void GptqV2Exporter::Export(const std::filesystem::path& checkpoint, const Expor
                             const std::filesystem::path& folder) const {
   HfExport out = BeginHfExport(*this, "gptq_v2", checkpoint, model);
   bool is_ordered = true;
+  const QuantizedLinear* head = nullptr;
   const StoredLayers stored(out.from(), model);
   for (const auto& [shape, linear] : stored.layers()) {
     const QuantizedLinear& q = linear;
@@ -122,6 +137,7 @@ void GptqV2Exporter::Export(const std::filesystem::path& checkpoint, const Expor
                                                "neighbour's bits. Use gptq_v2.");
     }
     is_ordered = is_ordered && q.GroupsAreRuns();
+    if (shape.name == kHead) head = &linear;
     const int less = format_ == "gptq" ? 1 : 0;
     out.Replace(shape.name + ".weight",
                 {WriteLater("qweight", at::kInt, {columns * q.bits / 32, rows},
@@ -131,13 +147,21 @@ void GptqV2Exporter::Export(const std::filesystem::path& checkpoint, const Expor
                  WriteLater("scales", at::kHalf, {groups, rows}, [&q] { return q.scales.t().contiguous(); }),
                  WriteTensor("g_idx", q.group_index)});
   }
-  const QuantizedLinear& first = model.layers.front().linear;
+  const QuantizedLinear& first = *FirstOf(model);
+  const int64_t group_size = *GroupSize(model);
   Value about = Value::Map{{"quant_method", "gptq"},  {"checkpoint_format", format_},
-                                 {"bits", first.bits},      {"group_size", *GroupSize(model)},
+                                 {"bits", first.bits},      {"group_size", group_size},
                                  {"desc_act", !is_ordered}, {"sym", first.symmetric},
-                                 {"true_sequential", true}, {"lm_head", false},
+                                 {"true_sequential", true}, {"lm_head", head != nullptr},
                                  {"pack_dtype", "int32"},   {"meta", Value::Map{{"quantizer", Value::List{"bitlaw"}}}}};
-  if (const Value left = Left(out, model, stored); !left.AsMap().empty()) about.Set("dynamic", left);
+  Value dynamic = Left(out, model, stored);
+  if (head != nullptr) {
+    const int64_t own = head->scales.size(1) == 1 ? -1 : head->group_size;  // A scale a row.
+    if (head->bits != first.bits || head->symmetric != first.symmetric || own != group_size) {
+      dynamic.Set("+:^lm_head$", Value::Map{{"bits", head->bits}, {"group_size", own}, {"sym", head->symmetric}});
+    }
+  }
+  if (!dynamic.AsMap().empty()) about.Set("dynamic", dynamic);
   out.SetConfig("quantization_config", about);
   out.Write(folder);
   // Earlier programs read it from a file of its own.

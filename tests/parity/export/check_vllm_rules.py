@@ -34,6 +34,10 @@ TEXT = ROOT / "examples/knowledge-lab/text/lab_general.jsonl"
 FP4 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
 
 
+# Keys and values in FP8 with a static scale a layer or head: KV.format("tensor").
+KV = " ".join(f"kv_cache.{what}_format=fp8_e4m3 kv_cache.{what}_per={{0}}" for what in ("key", "value"))
+
+
 @dataclasses.dataclass
 class Case:
     name: str
@@ -119,6 +123,13 @@ CASES = [
          "CompressedTensorsW4A4Fp4/HummingNvFp4LinearKernel", off=0.78),
     Case("NVFP4", "grid=nvfp4 group_size=16 activations.format=nvfp4",
          "CompressedTensorsW4A4Fp4/HummingNvFp4LinearKernel"),
+    Case("FP8, FP8 keys and values", f"grid=fp8 group_size=row activations.format=fp8_e4m3 {KV.format('tensor')}",
+         "CompressedTensorsW8A8Fp8/CutlassFP8ScaledMMLinearKernel"),
+    Case("W4A16, FP8 keys and values, a scale a head", f"bits=4 group_size=128 {KV.format('head')}",
+         "CompressedTensorsWNA16/MacheteLinearKernel"),
+    Case("W4A16, INT8 keys and values", "bits=4 group_size=128 kv_cache.key_bits=8 kv_cache.value_bits=8 "
+         "kv_cache.symmetric=true kv_cache.key_per=tensor kv_cache.value_per=tensor",
+         "received num_bits=8, type=int"),
     Case("MXFP4 weights", "grid=mxfp4 group_size=32", "CompressedTensorsW4A4Mxfp4/HummingMxFp4LinearKernel"),
     Case("MXFP4", "grid=mxfp4 group_size=32 activations.format=mxfp4 activations.scale_rule=round",
          "CompressedTensorsW4A4Mxfp4/HummingMxFp4LinearKernel"),
@@ -302,6 +313,12 @@ def compare(model, folder, dense):
         for key in ("input_scale", "input_zero_point", "input_global_scale"):  # vLLM keeps one of the parts'.
             found = [stored[one + "." + key] for one in names if one + "." + key in stored]
             assert all(torch.equal(one, found[0]) for one in found), f"{name}: {key} of its parts differ"
+    for name, module in model.named_modules():  # Static scales of keys and values, before they become buffers.
+        for key in ("k_scale", "v_scale"):
+            own = f"{name.removesuffix('.attn')}.{key}"
+            if name.endswith(".attn") and own in stored:
+                assert torch.equal(getattr(module, key), stored[own].flatten()), f"{own} did not arrive"
+                assert not (stored[own] == 1).any()  # What stands there without a file.
     return loaded, fused
 
 
@@ -313,7 +330,7 @@ def bitlaw(build, *words):
 def run(case, build, block, place):
     model = LAB / case.model if case.model else block
     options = [word for option in case.options.split() for word in ("--option", option)]
-    needs_text = any(word in case.options for word in ("act_order", "per=tensor", "format=nvfp4"))
+    needs_text = any(word in case.options for word in ("act_order", "per=", "format=nvfp4"))
     text = ["--corpus", TEXT, "--sequences", 8, "--tokens", 64] if needs_text else []
     bitlaw(build, "quantize", model, *text, "--quantizer", "gptq" if "act_order" in case.options else "rtn", *options,
            "--output", place / "codes.safetensors")

@@ -332,7 +332,7 @@ TEST_F(ExportTest, WhatAFormatCannotSayIsRefusedByLayer) {
   AddGate();
   const KvCacheGrid cache{.keys = KvGrid{}};
   kv_cache_ = &cache;
-  for (const char* format : {"dense", "gptq_v2", "compressed_tensors"}) {
+  for (const char* format : {"dense", "gptq_v2"}) {
     EXPECT_THAT(Refusal(format), HasSubstr("keys and values are rounded")) << format;
   }
 }

@@ -55,6 +55,14 @@ const std::vector<std::string>& PartsOf(StoredForm form) {
 
 bool IsQuantizedDtype(const std::string& dtype) { return dtype == "I8" || dtype == "U8" || dtype.starts_with("F8_"); }
 
+// "model.layers.0.self_attn.k_scale" and the like, of kv_cache_scheme.
+bool IsCacheScale(const std::string& name) {
+  static const std::vector<std::string> kLeaves = {"q_scale",      "k_scale",      "v_scale",
+                                                   "q_zero_point", "k_zero_point", "v_zero_point"};
+  return std::any_of(kLeaves.begin(), kLeaves.end(),
+                     [&](const std::string& leaf) { return name.ends_with(".self_attn." + leaf); });
+}
+
 const std::vector<const char*> kScaleTypes = {"F16", "BF16", "F32"};
 
 }  // namespace
@@ -65,6 +73,10 @@ QuantizedWeights::QuantizedWeights(const HfFolder& folder, const DecoderConfig& 
                                         (folder.path() / "config.json").string(), weights_only);
   method_ = quantization.method();
   left_out_ = quantization.left_out();
+  const bool leaves_cache = left_out_.find("keys and values") != std::string::npos;
+  for (const auto& [name, tensor] : folder.tensors()) {
+    if (leaves_cache && IsCacheScale(name)) parts_[name] = true;
+  }
   std::set<std::string> expected;
   const std::vector<StoredTensor> tensors = ExpectedTensors(config);
   for (const StoredTensor& tensor : tensors) expected.insert(tensor.name);
