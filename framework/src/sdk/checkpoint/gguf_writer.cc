@@ -70,6 +70,12 @@ void GgufWriter::Set(const std::string& key, const std::vector<int32_t>& values)
   SetStored(key, all);
 }
 
+void GgufWriter::Set(const std::string& key, const std::vector<float>& values) {
+  std::string all = Raw<uint32_t>(kArray) + Raw<uint32_t>(kFloat32) + Raw(static_cast<uint64_t>(values.size()));
+  for (const float value : values) all += Raw(value);
+  SetStored(key, all);
+}
+
 void GgufWriter::Write(const std::filesystem::path& file) const {
   std::string header = "GGUF" + Raw<uint32_t>(3) + Raw(static_cast<uint64_t>(tensors_.size())) +
                        Raw(static_cast<uint64_t>(metadata_.size()));

@@ -10,8 +10,6 @@
 namespace bitlaw {
 namespace {
 
-constexpr int32_t kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5;
-
 /// What a name in tokenizer.ggml.pre stands for. Source: the table of names and patterns in llama.cpp's
 /// vocabulary reader, and the tokenizer.json files of the models themselves for NFC.
 struct PreTokenizer {
@@ -95,7 +93,7 @@ void CheckCounts(const GgufVocabulary& vocabulary, const std::string& origin) {
   if (vocabulary.model == "llama") check("scores", vocabulary.scores.size());
 }
 
-// Tokens as the vocabulary has them; control and user-defined ones are looked for in texts.
+// Tokens as the vocabulary has them; control and user-defined ones and the unknown one are looked for in texts.
 void AddTokens(const GgufVocabulary& vocabulary, const std::string& origin, ByteLevelBpe::Parts& parts) {
   parts.tokens.Reserve(vocabulary.tokens.size());
   for (size_t i = 0; i < vocabulary.tokens.size(); ++i) {
@@ -103,7 +101,7 @@ void AddTokens(const GgufVocabulary& vocabulary, const std::string& origin, Byte
     const int32_t type = vocabulary.token_types.empty() ? kNormal : vocabulary.token_types[i];
     if (type == kUnused) continue;  // A row that pads the matrices, under a made-up name.
     parts.AddToken(id, vocabulary.tokens[i]);
-    if (type != kControl && type != kUserDefined) continue;
+    if (type != kControl && type != kUserDefined && type != kUnknown) continue;
     if (const size_t bad = FindInvalidUtf8(vocabulary.tokens[i]); bad != std::string_view::npos) {
       throw Error(ErrorKind::kIo, origin + ": tokenizer.ggml.tokens[" + std::to_string(i) +
                                       "] is looked for in texts (type " + std::to_string(type) + "), but byte " +
@@ -112,7 +110,7 @@ void AddTokens(const GgufVocabulary& vocabulary, const std::string& origin, Byte
     AddedToken added;
     added.id = id;
     added.text = vocabulary.tokens[i];
-    added.special = type == kControl;
+    added.special = type != kUserDefined;
     parts.AddAdded(std::move(added));
   }
 }
@@ -193,10 +191,6 @@ std::unique_ptr<ByteLevelBpe> ByteLevelBpe::FromGguf(const GgufVocabulary& vocab
 
 namespace {
 
-[[noreturn]] void CannotSay(const std::string& origin, const std::string& what) {
-  throw Error(ErrorKind::kUnsupported, origin + ": a GGUF file cannot say this tokenizer: " + what);
-}
-
 // Tokens as they are written, with their types.
 void TakeTokens(const ByteLevelBpe::Parts& parts, int64_t vocab_size, GgufTokenizer& result) {
   const int64_t size = std::max(vocab_size, parts.tokens.size());
@@ -204,7 +198,7 @@ void TakeTokens(const ByteLevelBpe::Parts& parts, int64_t vocab_size, GgufTokeni
     const auto id = static_cast<int32_t>(i);
     const bool is_token = parts.tokens.Has(id);
     const std::string_view bytes = is_token ? parts.tokens.Bytes(id) : std::string_view();
-    const bool has_letters = is_token && parts.tokens.Find(bytes) == id;
+    const bool has_letters = is_token && parts.has_byte_letters && parts.tokens.Find(bytes) == id;
     result.tokens.push_back(!is_token     ? "[PAD" + std::to_string(i) + "]"
                             : has_letters ? LettersOfBytes(bytes)
                                           : std::string(bytes));
@@ -216,6 +210,11 @@ void TakeTokens(const ByteLevelBpe::Parts& parts, int64_t vocab_size, GgufTokeni
       result.tokens[id] = token.text;
       result.token_types[id] = token.special ? kControl : kUserDefined;
     }
+  }
+  if (parts.has_byte_letters) return;
+  if (parts.unknown_id >= 0) result.token_types[static_cast<size_t>(parts.unknown_id)] = kUnknown;
+  for (const int32_t id : parts.byte_ids) {
+    if (id >= 0) result.token_types[static_cast<size_t>(id)] = kByte;
   }
 }
 
@@ -240,32 +239,20 @@ GgufVocabulary ViewOf(const GgufTokenizer& tokenizer) {
   view.pre = tokenizer.pre;
   view.tokens.assign(tokenizer.tokens.begin(), tokenizer.tokens.end());
   view.merges.assign(tokenizer.merges.begin(), tokenizer.merges.end());
+  view.scores = tokenizer.scores;
   view.token_types = tokenizer.token_types;
   view.special = {tokenizer.bos, tokenizer.eos, tokenizer.stop, ""};
   view.add_bos = tokenizer.add_bos;
   view.add_eos = tokenizer.add_eos;
+  view.add_space_prefix = tokenizer.add_space_prefix;
   return view;
 }
 
-}  // namespace
-
-GgufTokenizer ByteLevelBpe::ForGguf(int64_t vocab_size) const {
-  const Parts& parts = *parts_;
-  if (!parts.has_byte_letters) {
-    CannotSay(parts.origin, "its tokens are characters, and the format joins these by scores, which a tokenizer.json does not "
-                            "have. Convert the model with convert_hf_to_gguf.py of llama.cpp, which reads tokenizer.model.");
-  }
-  if (parts.splits_special || (!parts.normalized_added.empty() && !parts.normalizer.empty())) {
-    CannotSay(parts.origin, "it looks for added tokens in normalized text, or splits special ones.");
-  }
-  GgufTokenizer result;
-  result.model = "gpt2";
-  TakeTokens(parts, vocab_size, result);
-  for (const auto& [left, right] : parts.merge_list) {
-    result.merges.push_back(LettersOfBytes(parts.tokens.Bytes(left)) + " " + LettersOfBytes(parts.tokens.Bytes(right)));
-  }
+// BOS, EOS and the other roles, and whether texts get the first two.
+void TakeRoles(const ByteLevelBpe::Parts& parts, GgufTokenizer& result) {
   result.bos = parts.special.bos;
   result.eos = parts.special.eos;
+  if (parts.unknown_id >= 0) result.unknown = parts.unknown_id;
   for (const int32_t id : parts.special.stop) {
     if (id != result.eos) result.stop.push_back(id);
   }
@@ -273,18 +260,57 @@ GgufTokenizer ByteLevelBpe::ForGguf(int64_t vocab_size) const {
     return ids.empty() || (ids.size() == 1 && role == ids.front());
   };
   if (!is_one(parts.template_prefix, result.bos) || !is_one(parts.template_suffix, result.eos)) {
-    CannotSay(parts.origin, "its template puts other tokens than BOS in front, or than EOS behind.");
+    CannotSayInGguf(parts.origin, "its template puts other tokens than BOS in front, or than EOS behind.");
   }
   result.add_bos = !parts.template_prefix.empty();
   result.add_eos = !parts.template_suffix.empty();
-  for (const PreTokenizer& candidate : KnownPreTokenizers()) {
-    result.pre = candidate.names.front();
+}
+
+}  // namespace
+
+GgufTokenizer ByteLevelBpe::ForGguf(int64_t vocab_size) const {
+  const Parts& parts = *parts_;
+  if (parts.splits_special || (!parts.normalized_added.empty() && !parts.normalizer.empty())) {
+    CannotSayInGguf(parts.origin, "it looks for added tokens in normalized text, or splits special ones.");
+  }
+  GgufTokenizer result;
+  TakeTokens(parts, vocab_size, result);
+  TakeRoles(parts, result);
+  const auto is_said = [&] {
     const std::unique_ptr<ByteLevelBpe> read = FromGguf(ViewOf(result), parts.origin);
     OrderAddedTokens(parts, *read->parts_);
-    if (read->digest() == digest()) return result;
+    read->parts_->unknown_id = parts.unknown_id;  // Of bytes that no token has; llama.cpp leaves them out.
+    read->parts_->fuse_unknown = parts.fuse_unknown;
+    if (!parts.has_byte_letters) read->parts_->merge_list = parts.merge_list;  // ScoresOfMerges() compared them.
+    return read->digest() == digest();
+  };
+  if (!parts.has_byte_letters) {
+    const auto lacks = [](int32_t id) { return id < 0; };
+    if (!parts.byte_fallback || std::any_of(parts.byte_ids.begin(), parts.byte_ids.end(), lacks)) {
+      CannotSayInGguf(parts.origin, "its tokens are characters, and some bytes have none to fall back to.");
+    }
+    result.model = "llama";
+    result.pre = "default";
+    result.scores = ScoresOfMerges(parts, result.token_types);
+    for (const bool adds_space : {true, false}) {
+      result.add_space_prefix = adds_space;
+      if (is_said()) return result;
+    }
+    CannotSayInGguf(parts.origin,
+                    "its tokens are characters, and readers of the format put a space in front of each stretch between added "
+                    "tokens or of none, write spaces as U+2581 and cut no words. Its normalizer, pre_tokenizer or decoder "
+                    "do something else, or its added tokens have flags. Of Metaspace, prepend_scheme first is not said.");
   }
-  CannotSay(parts.origin, "none of the patterns that tokenizer.ggml.pre names cuts its words, or its added tokens have flags "
-                          "that the format lacks. Named are: " + JoinNames(GgufPreTokenizers()) + ".");
+  result.model = "gpt2";
+  for (const auto& [left, right] : parts.merge_list) {
+    result.merges.push_back(LettersOfBytes(parts.tokens.Bytes(left)) + " " + LettersOfBytes(parts.tokens.Bytes(right)));
+  }
+  for (const PreTokenizer& candidate : KnownPreTokenizers()) {
+    result.pre = candidate.names.front();
+    if (is_said()) return result;
+  }
+  CannotSayInGguf(parts.origin, "none of the patterns that tokenizer.ggml.pre names cuts its words, or its added tokens have "
+                                "flags that the format lacks. Named are: " + JoinNames(GgufPreTokenizers()) + ".");
 }
 
 }  // namespace bitlaw

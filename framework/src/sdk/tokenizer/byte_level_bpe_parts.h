@@ -167,6 +167,17 @@ struct ByteLevelBpe::Parts {
   std::string ComputeDigest() const;
 };
 
+/// Values of tokenizer.ggml.token_type.
+inline constexpr int32_t kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6;
+
+/// [V] scores by which a reader of GGUF joins what the merges of `parts`, of characters, join: minus the place of a token
+/// among those that merges make, 0 of the others. `types` are the tokens'. Error(kUnsupported) where no scores say it: a
+/// reader joins whatever two tokens make a third, the greatest score first and of equals the leftmost.
+std::vector<float> ScoresOfMerges(const ByteLevelBpe::Parts& parts, std::span<const int32_t> types);
+
+/// Throws Error(kUnsupported) with what a GGUF file cannot say of the tokenizer of `origin`.
+[[noreturn]] void CannotSayInGguf(const std::string& origin, const std::string& what);
+
 /// Byte letters: GPT-2's one printable character for every byte. Null if `written` has a character that is none.
 std::optional<std::string> BytesOfLetters(std::string_view written);
 

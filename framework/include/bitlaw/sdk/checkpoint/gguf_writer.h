@@ -36,6 +36,7 @@ class BITLAW_EXPORT GgufWriter {
   void Set(const std::string& key, const std::string& value);
   void Set(const std::string& key, const std::vector<std::string>& values);
   void Set(const std::string& key, const std::vector<int32_t>& values);
+  void Set(const std::string& key, const std::vector<float>& values);
   /// A value of another file: GgufFile::StoredMetadata().
   void SetStored(const std::string& key, std::string_view type_and_value);
 

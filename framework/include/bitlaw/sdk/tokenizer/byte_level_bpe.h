@@ -40,11 +40,13 @@ struct BITLAW_EXPORT GgufVocabulary {
 struct BITLAW_EXPORT GgufTokenizer {
   std::string model, pre;            ///< As in GgufVocabulary.
   std::vector<std::string> tokens;   ///< [V]
-  std::vector<std::string> merges;   ///< "left right"
+  std::vector<std::string> merges;   ///< "left right"; empty where there are scores.
+  std::vector<float> scores{};       ///< [V], of characters alone.
   std::vector<int32_t> token_types;  ///< [V]
-  std::optional<int32_t> bos, eos;
+  std::optional<int32_t> bos, eos, unknown{};
   std::vector<int32_t> stop;         ///< Ids beside eos that end a generation.
   bool add_bos = false, add_eos = false;
+  bool add_space_prefix = false;     ///< Of characters.
 };
 
 /// Byte-pair encoding of two kinds: of bytes, as GPT-2, Llama 3, Qwen and SmolLM have it, and of characters, as
@@ -92,9 +94,12 @@ class BITLAW_EXPORT ByteLevelBpe : public Tokenizer {
   /// where the vocabulary has what they make.
   static std::unique_ptr<ByteLevelBpe> FromGguf(const GgufVocabulary& vocabulary, const std::string& origin);
 
-  /// What a GGUF file says of this tokenizer: FromGguf() of it encodes as this one does (their digests are compared). Ids up
-  /// to `vocab_size`, the rows of the model's matrices, that are no tokens are named "[PAD7]".
-  /// Error(kUnsupported) of tokens of characters, which need scores; of words that are cut by a pattern that no value of
+  /// What a GGUF file says of this tokenizer: FromGguf() of it encodes as this one does (their digests are compared), but
+  /// for bytes that no token has: these are the unknown token, if there is one, which readers of GGUF leave out. Ids up to
+  /// `vocab_size`, the rows of the model's matrices, that are no tokens are named "[PAD7]".
+  /// Tokens of characters get scores in the order of merges; of two pairs that make one token a reader then joins the
+  /// leftmost first, whichever merge came first.
+  /// Error(kUnsupported) of merges that no scores say; of words that are cut by a pattern that no value of
   /// tokenizer.ggml.pre names; of what the format cannot say (flags of added tokens, other templates than one token in
   /// front and one behind).
   GgufTokenizer ForGguf(int64_t vocab_size) const;
