@@ -78,7 +78,7 @@ at::Tensor StoredCodes(const QuantizedLinear& q, uint32_t type, const at::Tensor
 
 }  // namespace
 
-std::string ExplainNoBlocks(const QuantizedLinear& q) {
+std::string ExplainNoBlocks(const QuantizedLinear& q, bool is_table) {
   const int64_t columns = q.codes.size(1);
   if (q.input_scale.defined()) return "its inputs are divided by a scale, which the format cannot say.";
   if (columns % kBlock != 0) {
@@ -109,8 +109,8 @@ std::string ExplainNoBlocks(const QuantizedLinear& q) {
   }
   if (!IsFloat16(Offsets(q))) {
     return fmt::format("a scale times its zero point is no float16 number, as {} stores it, so that the file would be "
-                       "another model. Quantize with scale_dtype: float16_short, or symmetric: true.",
-                       FindGgmlType(IntegerType(q))->name);
+                       "another model. Quantize with {}symmetric: true.",
+                       FindGgmlType(IntegerType(q))->name, is_table ? "" : "scale_dtype: float16_short, or ");
   }
   return "";
 }

@@ -15,8 +15,9 @@ namespace bitlaw {
 ///   Q4_1, Q5_1         d q + m                      others of up to 4, 5 bits whose -scale zero is a float16 number
 ///   MXFP4              2^e f[q]                     grid mxfp4
 ///
-/// Blocks have 32 columns, which must share a group; a group may have several.
-std::string ExplainNoBlocks(const QuantizedLinear& linear);
+/// Blocks have 32 columns, which must share a group; a group may have several. `is_table`: an embedding or a head, whose
+/// scales have no dtype to choose.
+std::string ExplainNoBlocks(const QuantizedLinear& linear, bool is_table);
 
 /// Of a layer without an ExplainNoBlocks().
 const GgmlType& BlockTypeOf(const QuantizedLinear& linear);

@@ -15,6 +15,7 @@
 #include "bitlaw/sdk/checkpoint/hf_folder.h"
 #include "bitlaw/sdk/checkpoint/mapped_tensor.h"
 #include "blocks.h"
+#include "experts.h"
 #include "hf_metadata.h"
 #include "names.h"
 
@@ -127,25 +128,35 @@ uint32_t FileType(const std::vector<GgufTensorToWrite>& tensors) {
 
 void PutHfTensors(const HfFolder& folder, const HfShape& shape, const std::string& dtype, Replaced& replaced,
                   GgufWriter& out) {
+  ExpertStacks experts(shape.experts);
+  const auto add = [&](const std::string& name, GgufTensorToWrite matrix) {
+    if (const auto expert = ExpertOf(name)) {
+      experts.Add(*expert, std::move(matrix));
+    } else {
+      out.Add(std::move(matrix));
+    }
+  };
   for (const auto& [name, tensor] : folder.tensors()) {
     if (shape.is_tied && name == "lm_head.weight") continue;
     const std::string gguf_name = GgufName(name, shape.architecture);
     if (gguf_name.empty()) Unsupported(folder.path().string() + ": tensor '" + name + "' has no name in GGUF.");
     const at::Tensor order = RowOrder(name, shape.architecture, shape.heads, shape.kv_heads, shape.head_dim);
     if (auto written = replaced.Take(name, gguf_name, order)) {
-      out.Add(std::move(*written));
+      add(name, std::move(*written));
       continue;
     }
     const SafetensorsEntry& entry = tensor.entry;
     const std::optional<at::ScalarType> stored = DtypeOf(entry.dtype);
     if (!stored) Unsupported(folder.path().string() + ": tensor '" + name + "' has dtype " + entry.dtype + ".");
-    const bool is_matrix = entry.shape.size() > 1;  // llama.cpp takes vectors in float32 alone.
+    // llama.cpp takes vectors and routers in float32 alone.
+    const bool is_matrix = entry.shape.size() > 1 && !name.ends_with(".mlp.gate.weight");
     const at::ScalarType wanted = !is_matrix ? at::kFloat : dtype == "stored" ? *stored : *DtypeOf(dtype);
     const at::ScalarType read = entry.dtype == "F64" ? at::kDouble : *stored;
-    out.Add(Plain(gguf_name, wanted, entry.shape, [file = tensor.file, &entry, read, order] {
-      return InOrder(MappedTensor(file, entry.offset_bytes, entry.shape, read, read), order);
-    }));
+    add(name, Plain(gguf_name, wanted, entry.shape, [file = tensor.file, &entry, read, order] {
+          return InOrder(MappedTensor(file, entry.offset_bytes, entry.shape, read, read), order);
+        }));
   }
+  experts.Put(folder.path().string(), out);
   PutUntiedHead(replaced, out);
   if (!shape.rotary_divisors.empty()) {
     const auto count = static_cast<int64_t>(shape.rotary_divisors.size());
@@ -214,9 +225,10 @@ std::string GgufExporter::ExplainUnsupported(const ExportModel& model) const {
       return layer.shape.name +
              ": its inputs are rounded, which the format cannot say. Set weights_only: true to leave that out.";
     }
-    const std::string why = ExplainNoBlocks(layer.linear);
+    const std::string why = ExplainNoBlocks(layer.linear, layer.shape.block < 0);
     if (!why.empty()) return layer.shape.name + ": " + why;
   }
+  if (const std::string why = ExplainExperts(model); !why.empty()) return why;
   if (model.kv_cache == nullptr || weights_only_) return "";
   return "keys and values are rounded, which the format cannot say. Set weights_only: true to leave that out.";
 }

@@ -20,17 +20,24 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxJsonBytes = 16 << 20;
 
+enum class Window { kNone, kUnlessNull, kWhereGiven, kWhereUsed };  // Of attention; kUnlessNull: without the key too.
+
 struct Class {
   const char* name;
   const char* architecture;
-  bool needs_head_dim;  ///< Without the key it is not hidden_size over the heads.
+  Window window = Window::kNone;
+  bool needs_head_dim = false;  // Without the key it is not hidden_size over the heads.
+  const char* experts = "";     // The key of their count.
 };
-constexpr std::array<Class, 6> kClasses = {{{"LlamaForCausalLM", "llama", false},
-                                            {"MistralForCausalLM", "llama", false},
-                                            {"Qwen2ForCausalLM", "qwen2", false},
-                                            {"Qwen3ForCausalLM", "qwen3", true},
-                                            {"SmolLM3ForCausalLM", "smollm3", false},
-                                            {"Olmo2ForCausalLM", "olmo2", false}}};
+constexpr std::array<Class, 8> kClasses = {
+    {{.name = "LlamaForCausalLM", .architecture = "llama"},
+     {.name = "MistralForCausalLM", .architecture = "llama", .window = Window::kUnlessNull},
+     {.name = "MixtralForCausalLM", .architecture = "llama", .window = Window::kWhereGiven, .experts = "num_local_experts"},
+     {.name = "Qwen2ForCausalLM", .architecture = "qwen2", .window = Window::kWhereUsed},
+     {.name = "Qwen3ForCausalLM", .architecture = "qwen3", .window = Window::kWhereUsed, .needs_head_dim = true},
+     {.name = "Qwen3MoeForCausalLM", .architecture = "qwen3moe", .window = Window::kWhereUsed, .experts = "num_experts"},
+     {.name = "SmolLM3ForCausalLM", .architecture = "smollm3", .window = Window::kWhereUsed},
+     {.name = "Olmo2ForCausalLM", .architecture = "olmo2"}}};
 
 // A map of config.json whose faults name their place.
 class Keys {
@@ -52,6 +59,10 @@ class Keys {
     const Value& value = Get(key);
     if (!value.is_int() || value.AsInt() < 1 || value.AsInt() > UINT32_MAX) Wrong(key, value, "a positive integer");
     return value.AsInt();
+  }
+  bool IsNull(const char* key) const {
+    const Value* found = map_.Find(key);
+    return found != nullptr && found->is_null();
   }
   int64_t Int(const char* key, int64_t otherwise) const { return Find(key) == nullptr ? otherwise : Int(key); }
   bool IsTrue(const char* key) const {
@@ -91,15 +102,34 @@ const Class& ClassOf(const Keys& config) {
                      ". Use exporter dense and convert_hf_to_gguf.py of llama.cpp.");
 }
 
-// llama.cpp computes no window and no other activation for these architectures, and fixes which blocks of SmolLM3
-// rotate.
+bool HasWindow(const Keys& config, Window window) {
+  switch (window) {
+    case Window::kNone: return false;
+    case Window::kUnlessNull: return !config.IsNull("sliding_window");
+    case Window::kWhereGiven: return config.Find("sliding_window") != nullptr;
+    case Window::kWhereUsed: return config.IsTrue("use_sliding_window");
+  }
+  return false;
+}
+
+// llama.cpp computes no window and no other activation for these architectures, divides what the experts of a token
+// get by their sum, has experts in every block or in none, and fixes which blocks of SmolLM3 rotate.
 void RefuseOtherMath(const Keys& config, const Class& of, int64_t blocks) {
-  const bool has_switch = of.architecture != std::string("llama");
-  const Value* window = config.Find("sliding_window");
-  if (std::string(of.name) == "MistralForCausalLM" ? window != nullptr
-                                                   : has_switch && config.IsTrue("use_sliding_window")) {
+  if (HasWindow(config, of.window)) {
     config.Unsupported("it has a sliding window, which llama.cpp does not compute for '" +
-                       std::string(of.architecture) + "'.");
+                       std::string(of.architecture) + "'" +
+                       (config.Find("sliding_window") == nullptr && of.window == Window::kUnlessNull
+                            ? ": without the key 'sliding_window' it is 4096, and null says that there is none."
+                            : "."));
+  }
+  if (of.architecture == std::string("qwen3moe")) {
+    if (!config.IsTrue("norm_topk_prob")) {
+      config.Unsupported("norm_topk_prob is not true. llama.cpp divides the weights of a token's experts by their sum.");
+    }
+    const Value* dense = config.Find("mlp_only_layers");
+    if (config.Int("decoder_sparse_step", 1) != 1 || (dense != nullptr && !(*dense == Value(Value::List{})))) {
+      config.Unsupported("some blocks have no experts (decoder_sparse_step, mlp_only_layers), which llama.cpp requires of all.");
+    }
   }
   const Value* activation = config.Find("hidden_act");
   if (activation != nullptr && !(*activation == Value("silu"))) {
@@ -220,6 +250,13 @@ HfShape DescribeModel(const HfFolder& folder, const std::string& name, GgufWrite
   set("context_length", config.Int("max_position_embeddings"));
   set("embedding_length", hidden);
   set("feed_forward_length", config.Int("intermediate_size"));
+  if (of.experts[0] != '\0') {
+    // transformers 5 writes one name for all classes.
+    shape.experts = config.Int(config.Find("num_local_experts") != nullptr ? "num_local_experts" : of.experts);
+    set("expert_count", shape.experts);
+    set("expert_used_count", config.Int("num_experts_per_tok"));
+    if (shape.architecture == "qwen3moe") set("expert_feed_forward_length", config.Int("moe_intermediate_size"));
+  }
   set("attention.head_count", shape.heads);
   set("attention.head_count_kv", shape.kv_heads);
   set("attention.key_length", shape.head_dim);
@@ -243,12 +280,18 @@ void DescribeTokenizer(const HfFolder& folder, int64_t vocab_size, GgufWriter& o
   out.Set(prefix + "pre", tokenizer.pre);
   out.Set(prefix + "tokens", tokenizer.tokens);
   out.Set(prefix + "token_type", tokenizer.token_types);
-  out.Set(prefix + "merges", tokenizer.merges);
+  if (tokenizer.scores.empty()) {
+    out.Set(prefix + "merges", tokenizer.merges);
+  } else {
+    out.Set(prefix + "scores", tokenizer.scores);
+    out.Set(prefix + "add_space_prefix", tokenizer.add_space_prefix);
+  }
   const auto set_id = [&](const char* key, const std::optional<int32_t>& id) {
     if (id) out.Set(prefix + key, static_cast<uint32_t>(*id));
   };
   set_id("bos_token_id", tokenizer.bos);
   set_id("eos_token_id", tokenizer.eos);
+  set_id("unknown_token_id", tokenizer.unknown);
   if (!tokenizer.stop.empty()) set_id("eot_token_id", tokenizer.stop[0]);
   if (tokenizer.stop.size() > 1) set_id("eom_token_id", tokenizer.stop[1]);
   out.Set(prefix + "add_bos_token", tokenizer.add_bos);

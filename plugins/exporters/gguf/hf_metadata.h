@@ -13,6 +13,7 @@ namespace bitlaw {
 struct HfShape {
   std::string architecture;  ///< Of general.architecture: "llama".
   int64_t heads = 0, kv_heads = 0, head_dim = 0, vocab_size = 0;
+  int64_t experts = 0;                   ///< Of each block; 0: it has none.
   bool is_tied = false;                  ///< The head is the embedding.
   std::vector<float> rotary_divisors{};  ///< [head_dim / 2], of rope_freqs.weight; empty: there is none.
 };

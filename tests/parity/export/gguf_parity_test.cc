@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "bitlaw/base/digest.h"
@@ -91,6 +92,43 @@ TEST(GgufParity, PublicReadersSeeWhatCodesSay) {
   const at::Tensor tokens = at::arange(20, at::kLong).mul(7).remainder(256).view({1, 20});
   const at::Tensor logits = model->Logits(model->Forward(tokens, {})).select(1, 19).flatten();
   EXPECT_LT((logits - at::tensor(golden["logits"].get<std::vector<float>>())).abs().max().item<double>(), 1e-4);
+  fs::remove_all(folder);
+}
+
+// Gates of 4 bits and downs of 8, scales of expert i i + 1 times those of the first.
+TEST(GgufParity, PublicReadersSeeExpertsInOneTensor) {
+  const char* const kept = std::getenv("BITLAW_EXPORTS_TO");
+  const fs::path folder = (kept != nullptr ? fs::path(kept) : fs::path(testing::TempDir())) / "gguf_experts";
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  std::vector<LinearShape> shapes;
+  std::vector<QuantizedLinear> linears;
+  std::map<std::string, std::vector<at::Tensor>> values;
+  for (const bool is_gate : {true, false}) {
+    const int64_t rows = is_gate ? 160 : 32, columns = is_gate ? 32 : 160;
+    for (int i = 0; i < 8; ++i) {
+      const std::string name = "model.layers.0.mlp.experts." + std::to_string(i) + (is_gate ? ".gate_proj" : ".down_proj");
+      shapes.push_back({name, 0, columns, rows});
+      linears.push_back(PlacedLayer(rows, columns, 32, is_gate ? 4 : 8, true));
+      linears.back().scales.mul_(i + 1);
+      values[is_gate ? "blk.0.ffn_gate_exps.weight" : "blk.0.ffn_down_exps.weight"].push_back(linears.back().Dequantize());
+    }
+  }
+  std::vector<ExportLayer> layers;
+  ModelSummary summary;
+  summary.name = "experts";
+  for (size_t i = 0; i < shapes.size(); ++i) layers.push_back({shapes[i], linears[i]});
+  const fs::path source = std::string(BITLAW_SOURCE_DIR) + "/examples/knowledge-lab/models/lab-moe-252k";
+  MakeExporter("gguf")->Export(source, {summary, layers}, folder);
+  if (kept != nullptr) GTEST_SKIP() << "wrote " << folder << " for make_gguf.py";
+  std::ifstream file(std::string(BITLAW_SOURCE_DIR) + "/tests/parity/export/gguf.json");
+  const nlohmann::json golden = nlohmann::json::parse(file)["experts"];
+  std::ifstream written(folder / "experts.gguf", std::ios::binary);
+  EXPECT_EQ(DigestOf(std::string(std::istreambuf_iterator<char>(written), {})), golden["sha256"]);
+  for (const auto& [name, experts] : values) {
+    const at::Tensor all = at::stack(experts).contiguous();  // [E, C_out, C_in]
+    EXPECT_EQ(DigestOf({static_cast<const char*>(all.data_ptr()), all.nbytes()}), golden["tensors"][name]["sha256"]) << name;
+  }
   fs::remove_all(folder);
 }
 

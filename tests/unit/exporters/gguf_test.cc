@@ -13,7 +13,7 @@
 #include "support/models.h"
 #include "support/quantizers.h"
 #include "support/tiny_checkpoint.h"
-#include "unit/models/file_fixture.h"
+#include "unit/exporters/gguf_fixture.h"
 
 namespace bitlaw {
 namespace {
@@ -21,71 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-constexpr char kDown[] = "model.layers.0.mlp.down_proj", kQuery[] = "model.layers.0.self_attn.q_proj";
-
-// A tiny checkpoint of one block and layers of it: down_proj [32, 64], q_proj [32, 32] of four heads.
-class GgufExport : public FileTest {
- protected:
-  void SetUp() override {
-    FileTest::SetUp();
-    WriteTinyCheckpoint(folder_ / "from", {.hidden = 32, .blocks = 1, .mlp = 64});
-    summary_.name = "tiny";
-  }
-
-  QuantizedLinear& Add(const std::string& name, QuantizedLinear layer) {
-    LinearShape shape{name, 0, layer.codes.size(1), layer.codes.size(0)};
-    layer.Validate(shape);
-    shapes_.push_back(std::make_unique<LinearShape>(shape));
-    linears_.push_back(std::make_unique<QuantizedLinear>(std::move(layer)));
-    layers_.push_back({*shapes_.back(), *linears_.back()});
-    return *linears_.back();
-  }
-  ExportModel model() const { return {summary_, layers_, others_}; }
-
-  GgufFile Export(const Value::Map& options = {}) {
-    fs::remove_all(folder_ / "to");
-    fs::create_directories(folder_ / "to");
-    MakeExporter("gguf", options)->Export(folder_ / "from", model(), folder_ / "to");
-    return GgufFile(folder_ / "to" / "tiny.gguf");
-  }
-  std::string Refusal(const Value::Map& options = {}) { return MakeExporter("gguf", options)->ExplainUnsupported(model()); }
-  std::string Refusal(QuantizedLinear layer) {
-    layers_.clear();
-    Add(kDown, std::move(layer));
-    return Refusal();
-  }
-  // What is said of the checkpoint once `from` in its config.json is `to`.
-  std::string RefusalOfConfig(const std::string& from, const std::string& to) {
-    const std::string text = Read(folder_ / "from" / "config.json");
-    const size_t at = text.find(from);
-    EXPECT_NE(at, std::string::npos) << from;
-    std::ofstream(folder_ / "from" / "config.json") << text.substr(0, at) << to << text.substr(at + from.size());
-    const std::string said = ErrorText([&] { Export(); });
-    std::ofstream(folder_ / "from" / "config.json") << text;
-    return said;
-  }
-
-  static std::string BytesOf(const GgufFile& file, const std::string& name, size_t count) {
-    for (const GgufTensor& tensor : file.tensors()) {
-      if (tensor.name == name) {
-        return {reinterpret_cast<const char*>(file.file()->bytes()) + tensor.offset_bytes, count};
-      }
-    }
-    return "";
-  }
-  static std::string TypeOf(const GgufFile& file, const std::string& name) {
-    for (const GgufTensor& tensor : file.tensors()) {
-      if (tensor.name == name) return tensor.type->name;
-    }
-    return "";
-  }
-
-  ModelSummary summary_;
-  std::vector<std::unique_ptr<LinearShape>> shapes_;
-  std::vector<std::unique_ptr<QuantizedLinear>> linears_;
-  std::vector<ExportLayer> layers_;
-  std::vector<ExportWeight> others_;
-};
+constexpr char kEmbedding[] = "model.embed_tokens", kQuery[] = "model.layers.0.self_attn.q_proj";
 
 // Codes of row 0 are 5 j mod 16: 0, 5, 10, ... and 80 mod 16 = 0 for j = 16. Scale 1 / 64 is 0x2400 in float16.
 TEST_F(GgufExport, WritesBlocksOfFourBitsWithTheHalvesOfABlockInTheHalvesOfBytes) {
@@ -150,6 +86,25 @@ TEST_F(GgufExport, SaysTheModelAndItsTokenizer) {
   EXPECT_EQ(TypeOf(file, "output.weight"), "");  // Tied.
 }
 
+// 257 rows of 32 columns; those of the block stay as they are.
+TEST_F(GgufExport, WritesARoundedEmbeddingInBlocks) {
+  Add(kEmbedding, PlacedLayer(257, 32, 32, 8, true), -1);
+  const GgufFile file = Export();
+  EXPECT_EQ(TypeOf(file, "token_embd.weight"), "Q8_0");
+  EXPECT_EQ(TypeOf(file, "output.weight"), "");  // Tied.
+  EXPECT_EQ(TypeOf(file, "blk.0.ffn_down.weight"), "F32");
+  // Codes 0, 5, 10 less 128.
+  EXPECT_EQ(BytesOf(file, "token_embd.weight", 5), std::string("\x00\x24\x80\x85\x8a", 5));
+}
+
+// Their scales are float16 numbers, and nothing can be asked of them.
+TEST_F(GgufExport, AsksForSymmetricEmbeddings) {
+  QuantizedLinear layer = PlacedLayer(257, 32, 32, 4, false);
+  layer.scales.fill_(1025.0F / 1024);  // Times 3 has twelve digits.
+  Add(kEmbedding, layer, -1);
+  EXPECT_THAT(Refusal(), testing::EndsWith("so that the file would be another model. Quantize with symmetric: true."));
+}
+
 // A head that was the embedding gets a tensor of its own.
 TEST_F(GgufExport, WritesWeightsThatTransformsChanged) {
   Add(kDown, PlacedLayer(32, 64, 32, 4, true));
@@ -195,6 +150,10 @@ TEST_F(GgufExport, RefusesCheckpointsThatItDoesNotDescribe) {
   EXPECT_THAT(RefusalOfConfig("\"rope_theta\":10000.0,", ""), HasSubstr("'rope_theta' is missing, and what is left out is not "
                                                                         "guessed."));
   EXPECT_THAT(RefusalOfConfig("\"hidden_act\":\"silu\"", "\"hidden_act\":\"gelu\""), HasSubstr("hidden_act is 'gelu'"));
+  EXPECT_THAT(RefusalOfConfig("LlamaForCausalLM", "MistralForCausalLM"),
+              HasSubstr("it has a sliding window, which llama.cpp does not compute for 'llama': without the key 'sliding_window' "
+                        "it is 4096, and null says that there is none."));
+  EXPECT_EQ(RefusalOfConfig("LlamaForCausalLM\"]", "MistralForCausalLM\"],\"sliding_window\":null"), "no error");
   EXPECT_THAT(RefusalOfConfig("\"rope_theta\"", "\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2},\"rope_theta\""),
               HasSubstr("rotary scaling 'yarn' of 'llama' is not written."));
   Add("model.layers.7.mlp.down_proj", PlacedLayer(32, 64, 32, 4, true));
