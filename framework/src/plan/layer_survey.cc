@@ -4,6 +4,7 @@
 #include <optional>
 #include <tuple>
 
+#include "spec/quantize/override_part.h"
 #include "spec/quantize/table_part.h"
 
 namespace bitlaw {
@@ -14,12 +15,13 @@ constexpr double kUnquantizedBits = 16;  // Of layers that are skipped, as of th
 }  // namespace
 
 LayerSurvey::LayerSurvey(const ModelSummary& summary) {
-  std::map<std::tuple<int64_t, int64_t, bool>, size_t> shapes;
+  std::map<std::tuple<int64_t, int64_t, bool, bool>, size_t> shapes;
   for (const LinearShape& layer : summary.linears) {
     const double weights = static_cast<double>(layer.in_features) * static_cast<double>(layer.out_features);
     by_layer_.push_back({layer, 1, weights});
     const auto [found, is_new] =
-        shapes.try_emplace({layer.in_features, layer.out_features, layer.is_expert}, by_shape_.size());
+        shapes.try_emplace({layer.in_features, layer.out_features, layer.is_expert, IsSharedExpert(layer.name)},
+                           by_shape_.size());
     if (is_new) by_shape_.push_back({layer, 0, 0});
     by_shape_[found->second].count += 1;
     by_shape_[found->second].weights += weights;

@@ -7,6 +7,7 @@
 
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/api/quantizer.h"
+#include "bitlaw/base/export.h"
 #include "spec/quantize/recipe.h"
 
 namespace bitlaw {
@@ -19,7 +20,7 @@ struct LayerVerdict {
 };
 
 /// A model's linear layers, ready to be asked about.
-class LayerSurvey {
+class BITLAW_EXPORT LayerSurvey {
  public:
   explicit LayerSurvey(const ModelSummary& summary);
 

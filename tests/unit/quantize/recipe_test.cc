@@ -7,6 +7,7 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/grids/integer_grid.h"
+#include "plan/layer_survey.h"
 #include "quantize/kept_statistics.h"
 #include "quantize/quantized_file.h"
 #include "quantize/recipe/recipe_settings.h"
@@ -370,6 +371,26 @@ TEST(Recipe, LeavesLayersThatARuleSkips) {
   const auto streamed =
       WithInstalledBlocks(RandomDecoder(SmallConfig()), LoadQuantized(folder.path() / "q").model, {}, "q");
   EXPECT_TRUE(at::equal(LogitsOf(*streamed), LogitsOf(*model)));
+}
+
+// As a router: unless a rule fits them. 3 layers of each of 2 blocks.
+TEST(Recipe, LeavesSharedExpertsAsTheyAre) {
+  const TokenSequences sequences = SomeSequences(3, 12);
+  DecoderConfig config = SmallConfig();
+  config.num_experts = 3, config.experts_per_token = 1, config.shared_ffn_size = 48;
+  const auto skipped = [&](const Value& parts) {
+    const MadeRecipe made = Made("rtn", {{"bits", 4}, {"group_size", 16}}, parts);
+    const auto model = RandomDecoder(config);
+    const LayerVerdict verdict = LayerSurvey(model->summary()).Ask(made, parts, model->summary());
+    const QuantizedModel quantized = QuantizeModel(*model, QuantizeRecipeOf(made, parts), &sequences);
+    EXPECT_DOUBLE_EQ(verdict.bits_requested, quantized.bits_requested);
+    for (const LinearShape& layer : quantized.skipped) EXPECT_THAT(layer.name, HasSubstr(".mlp.shared_expert."));
+    return std::pair(quantized.skipped.size(), quantized.bits_requested);
+  };
+  // Each block: attention 3072 weights, four experts of 3 * 32 * 48 = 4608, one of them shared.
+  EXPECT_EQ(skipped(Value()), std::pair(size_t{6}, (4608 * 16 + (3072 + 3 * 4608) * 4) / 21504.0));
+  const Value rule = Value::Map{{"match", "*.shared_expert.*"}, {"options", Value::Map{}}};
+  EXPECT_EQ(skipped(Value::Map{{"overrides", Value::List{rule}}}), std::pair(size_t{0}, 4.0));
 }
 
 // The one layer that reads a head's values takes no scale if it is skipped; q_proj, beside k and v, does.

@@ -57,8 +57,8 @@ QuantizeRecipe QuantizeRecipeOf(const MadeRecipe& made, const Value& recipe) {
   if (!made.rules.empty()) {
     result.by_layer = std::make_shared<QuantizerByLayer>(made);
     result.quantizer = result.by_layer.get();
-    result.skips = [&made](std::string_view layer) { return made.Skips(layer); };
   }
+  if (made.quantizer != nullptr) result.skips = [&made](std::string_view layer) { return made.Skips(layer); };
   for (const auto& transform : made.transforms) result.transforms.push_back(transform.get());
   if (recipe.is_null()) return result;
   result.embeddings = TableGridOf(recipe.Find("embeddings"));

@@ -116,16 +116,16 @@ void MakeRules(const PluginHost& host, const std::string& quantizer, const Optio
   }
 }
 
+bool IsSharedExpert(std::string_view layer) { return layer.find(".shared_expert.") != std::string_view::npos; }
+
 bool MadeRecipe::Skips(std::string_view layer) const {
   const LayerRule* const rule = RuleFor(rules, layer);
-  return rule != nullptr && rule->quantizer == nullptr;
+  return rule == nullptr ? quantizer != nullptr && IsSharedExpert(layer) : rule->quantizer == nullptr;
 }
 
 const Quantizer& MadeRecipe::QuantizerOf(std::string_view layer) const {
+  if (Skips(layer)) throw InternalError(std::string(layer) + ": it is skipped, and its quantizer was asked for");
   const LayerRule* const rule = RuleFor(rules, layer);
-  if (rule != nullptr && rule->quantizer == nullptr) {
-    throw InternalError(std::string(layer) + ": it is skipped, and its quantizer was asked for");
-  }
   return rule == nullptr ? *quantizer : *rule->quantizer;
 }
 

@@ -22,6 +22,9 @@ void SplitOverrides(const Value& options, Value& recipe, Value& shown);
 void MakeRules(const PluginHost& host, const std::string& quantizer, const Options& options, const Value& recipe,
                MadeRecipe& made);
 
+/// Whether it is of an expert that every token visits. Those stay as they are, unless a rule fits them.
+bool IsSharedExpert(std::string_view layer);
+
 /// Why the rules cannot be done to a model. Empty exactly when they can, or where there are none.
 std::string ExplainUnsupportedRules(const MadeRecipe& made, const ModelSummary& summary);
 
