@@ -8,6 +8,7 @@
 #include "bitlaw/sdk/checkpoint/gguf_file.h"
 #include "quantize/quantize_model.h"
 #include "support/exporters.h"
+#include "support/fixture_study.h"
 #include "support/models.h"
 #include "support/quantizers.h"
 #include "support/seeded_checkpoint.h"
@@ -20,14 +21,11 @@ namespace fs = std::filesystem;
 class GgufClasses : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) / "bitlaw_gguf_classes";
-    fs::remove_all(folder_);
     fs::create_directories(folder_ / "to");
     quantizer_ = MakeQuantizer("rtn", {{"bits", 4}, {"group_size", 32}, {"symmetric", true}});
     recipe_.quantizer = quantizer_.get();
     recipe_.skips = [](std::string_view layer) { return layer.ends_with("down_proj"); };  // Rows of 48 fill no blocks.
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   static at::Tensor Logits(Model& model) {
     const at::NoGradGuard no_grad;
@@ -52,7 +50,8 @@ class GgufClasses : public testing::Test {
     return file;
   }
 
-  fs::path folder_;
+  const TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_.path();
   std::unique_ptr<Quantizer> quantizer_;
   QuantizeRecipe recipe_;
   int exports_ = 0;

@@ -10,6 +10,7 @@
 #include "bitlaw/sdk/grids/float_format.h"
 #include "quantize/quantize_model.h"
 #include "support/exporters.h"
+#include "support/fixture_study.h"
 #include "support/models.h"
 #include "support/quantizers.h"
 #include "support/tiny_checkpoint.h"
@@ -170,11 +171,8 @@ struct Case {
 class GgufReadBack : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) / "bitlaw_gguf_read_back";
-    fs::remove_all(folder_);
     WriteTinyCheckpoint(folder_ / "from", {.blocks = 2, .kv_heads = 2, .mlp = 64});
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   static at::Tensor Logits(Model& model) {
     const at::NoGradGuard no_grad;
@@ -197,7 +195,8 @@ class GgufReadBack : public testing::Test {
     return folder_ / "to" / (model->summary().name + ".gguf");
   }
 
-  fs::path folder_;
+  const TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_.path();
 };
 
 TEST_F(GgufReadBack, GivesTheLogitsThatWereEvaluatedBitForBit) {

@@ -5,6 +5,7 @@
 
 #include "quantize/quantize_model.h"
 #include "support/exporters.h"
+#include "support/fixture_study.h"
 #include "support/models.h"
 #include "support/quantizers.h"
 #include "support/seeded_checkpoint.h"
@@ -31,11 +32,8 @@ struct Case {
 class ReadBack : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) / "bitlaw_read_back";
-    fs::remove_all(folder_);
     WriteTinyCheckpoint(folder_ / "from", {.blocks = 2, .kv_heads = 4});
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   static at::Tensor Logits(Model& model) {
     const at::NoGradGuard no_grad;
@@ -57,7 +55,8 @@ class ReadBack : public testing::Test {
     return {.bits = bits, .symmetric = symmetric, .per_token = false};
   }
 
-  fs::path folder_;
+  const TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_.path();
 };
 
 TEST_F(ReadBack, GivesTheLogitsThatWereEvaluatedBitForBit) {
