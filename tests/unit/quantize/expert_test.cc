@@ -11,7 +11,7 @@
 #include "quantize/kept_statistics.h"
 #include "quantize/recipe/recipe_settings.h"
 #include "support/quantizers.h"
-#include "unit/decoder/random_decoder.h"
+#include "unit/quantize/mixture.h"
 
 namespace bitlaw {
 namespace {
@@ -19,21 +19,6 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr int64_t kTokens = 32;
-
-TokenSequences SomeSequences() {
-  TokenSequences sequences{4, 8, {}};
-  const at::Tensor tokens = SomeTokens(4, 8).to(at::kInt).contiguous();
-  sequences.ids.assign(tokens.data_ptr<int32_t>(), tokens.data_ptr<int32_t>() + tokens.numel());
-  return sequences;
-}
-
-// Two blocks of three experts, of which each token is routed to one.
-DecoderConfig Mixture() {
-  DecoderConfig config = SmallConfig();
-  config.num_experts = 3;
-  config.experts_per_token = 1;
-  return config;
-}
 
 // Rounds to nearest, and keeps the inputs that it was shown.
 class Shown : public Quantizer {

@@ -14,24 +14,10 @@
 #include "bitlaw/base/error.h"
 #include "quantize/recipe/recipe_settings.h"
 #include "support/quantizers.h"
-#include "unit/decoder/random_decoder.h"
+#include "unit/quantize/mixture.h"
 
 namespace bitlaw {
 namespace {
-
-TokenSequences SomeSequences() {
-  TokenSequences sequences{4, 8, {}};
-  const at::Tensor tokens = SomeTokens(4, 8).to(at::kInt).contiguous();
-  sequences.ids.assign(tokens.data_ptr<int32_t>(), tokens.data_ptr<int32_t>() + tokens.numel());
-  return sequences;
-}
-
-DecoderConfig Mixture() {
-  DecoderConfig config = SmallConfig();
-  config.num_experts = 3;
-  config.experts_per_token = 1;
-  return config;
-}
 
 // The divisor of each layer, and what it is by itself: 448 * 6 / max |W|, by way of the inverse.
 struct Divisors {
