@@ -5,15 +5,14 @@
 
 #include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
+#include "cli/common/study_table.h"
 #include "cli/verbs.h"
 #include "fit/estimate/row_predictions.h"
 #include "fit/examine/analysis.h"
 #include "fit/options/fit_options.h"
 #include "fit/output/fit_output.h"
 #include "fit/study/study_laws.h"
-#include "fit/table/column_map.h"
-#include "plan/plan.h"
-#include "records/observations.h"
+#include "fit/study/study_results.h"
 #include "report/law_tables.h"
 #include "report/study_report.h"
 
@@ -27,68 +26,6 @@ struct FitArguments {
   std::vector<std::string> laws, strata, fixed;
   Value settings;  ///< Of FitOptions(), as `fit:` of a study has them; --strata and --fix, which say more, stand above.
 };
-
-// What is to be fitted, wherever it came from.
-struct FitInput {
-  std::string title;
-  Table table;
-  std::vector<LawSpec> laws;
-  std::vector<ObservationColumn> columns;          ///< What is known of the table's columns.
-  std::vector<std::pair<std::string, Value>> map;  ///< The study's.
-  Value settings;
-  std::vector<std::string> warnings;
-  fs::path output;  ///< With the records behind the table; empty if there are none.
-};
-
-FitInput ReadInput(const FitArguments& arguments, Session& session) {
-  FitInput input;
-  if (arguments.source.empty() == arguments.data.empty()) {
-    throw Error(ErrorKind::kSpec, "fit: give either a study (its file or output folder) or --data TABLE.csv.");
-  }
-  if (!arguments.data.empty()) {
-    input.title = "Fits to " + fs::path(arguments.data).filename().string();
-    // The identifiers of observations stay texts; a foreign table has no such columns.
-    CsvOptions options;
-    const Table probe = ReadCsv(arguments.data);
-    if (probe.Find("trial") != nullptr && probe.Find("task") != nullptr) {
-      if (fs::path(arguments.data).filename() == "observations.csv") input.columns = ReadColumnsBeside(arguments.data);
-      options.text_columns = ObservationTextColumns(input.columns);
-    }
-    input.table = ReadCsv(arguments.data, options);
-    return input;
-  }
-  if (fs::is_directory(arguments.source)) {
-    const fs::path observations = fs::path(arguments.source) / "observations.csv";
-    const fs::path description = fs::path(arguments.source) / "study.json";
-    if (!fs::exists(observations)) {
-      throw Error(ErrorKind::kIo, observations.string() +
-                                      ": there is no such file. An output folder has it once 'bitlaw run' has "
-                                      "ended there; give the study file instead.");
-    }
-    input.columns = ReadColumnsBeside(observations);
-    input.table = ReadCsv(observations, {ObservationTextColumns(input.columns)});
-    input.output = arguments.source;
-    input.title = "Fits to " + observations.string();
-    if (fs::exists(description)) {
-      StudyDescription study = ReadStudyDescription(ReadWholeFile(description), description.string());
-      input.title = "Fits of study " + study.study;
-      input.laws = std::move(study.laws);
-      input.map = std::move(study.map);
-      input.settings = std::move(study.fit);
-    }
-    return input;
-  }
-  const StudySpec study = ReadStudy(arguments.source, session.plugins(), session.SearchFolders());
-  const Plan plan = MakePlan(study, session.plugins());
-  input.title = "Fits of study " + study.name;
-  input.table = Observations(plan, session.plugins(), study.output, &input.warnings);
-  input.output = study.output;
-  input.columns = ObservationColumns(plan);
-  input.laws = study.laws;
-  input.map = study.map;
-  input.settings = study.fit;
-  return input;
-}
 
 // What --strata names: a grouping as ParseGrouping() reads it, or a YAML file with the map of strata to lists of tasks.
 Grouping ReadGrouping(const std::string& given) {
@@ -109,7 +46,7 @@ Grouping ReadGrouping(const std::string& given) {
 }
 
 // The study's settings with those of the command line over them, checked by one schema.
-FitSettings Settings(const FitArguments& arguments, const FitInput& input) {
+FitSettings Settings(const FitArguments& arguments, const StudyTable& input) {
   Value given = input.settings;
   if (arguments.settings.is_map()) {
     for (const auto& [name, value] : arguments.settings.AsMap()) given.Set(name, value);
@@ -121,7 +58,8 @@ FitSettings Settings(const FitArguments& arguments, const FitInput& input) {
 }
 
 int Fit(const FitArguments& arguments, Session& session) {
-  FitInput input = ReadInput(arguments, session);
+  StudyTable input = ReadStudyTable("fit", arguments.source, arguments.data, session);
+  const std::string title = (input.is_study ? "Fits of " : "Fits to ") + input.name;
   if (!arguments.laws.empty()) {
     input.laws.clear();
     for (const std::string& law : arguments.laws) {
@@ -129,19 +67,8 @@ int Fit(const FitArguments& arguments, Session& session) {
     }
   }
   if (input.laws.empty()) throw Error(ErrorKind::kSpec, "fit: no law is named. Give --law FILE or --law NAME.");
-  if (input.table.rows() == 0) {
-    throw Error(ErrorKind::kIo,
-                "fit: the table has no rows." + (input.warnings.empty() ? "" : " " + input.warnings[0]));
-  }
-  input.table = MapColumns(input.table, input.map);
-  if (!arguments.map.empty()) input.table = MapColumns(input.table, arguments.map);
-  std::vector<std::string> notes = input.warnings;
-  if (!arguments.where.empty()) {
-    const std::vector<size_t> rows = input.table.Where(Expression::Parse(arguments.where));
-    notes.push_back("--where '" + arguments.where + "' kept " + std::to_string(rows.size()) + " of " +
-                    std::to_string(input.table.rows()) + " rows.");
-    input.table = input.table.Rows(rows);
-  }
+  input.table = TableToFit(input, arguments.map, arguments.where);
+  const std::vector<std::string>& notes = input.warnings;
   FitSettings settings = Settings(arguments, input);
   // Of laws that are not the study's, its own values hold what they name; those of the command line are meant for these.
   std::vector<HeldValue> others = arguments.laws.empty() ? std::vector<HeldValue>() : settings.fix;
@@ -160,7 +87,7 @@ int Fit(const FitArguments& arguments, Session& session) {
   const AnalysisReport analysis = Analyze(laws, input.table, settings, report, items.tasks.empty() ? nullptr : &items);
   report.notes.insert(report.notes.begin(), notes.begin(), notes.end());
 
-  const ReportDocument document = FitDocument(report, analysis, input.title);
+  const ReportDocument document = FitDocument(report, analysis, title);
   std::fputs(RenderText(document).c_str(), stdout);
   if (!arguments.json.empty()) {
     Value json = FitReportJson(report);

@@ -60,6 +60,7 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
   bitlaw::AddCheckVerb(app, session);
   bitlaw::AddPlanVerb(app, session);
   bitlaw::AddFitVerb(app, session);
+  bitlaw::AddPredictVerb(app, session);
   bitlaw::AddReportVerb(app, session);
   bitlaw::AddTasksVerb(app, session);
   bitlaw::AddSamplesVerb(app, session);

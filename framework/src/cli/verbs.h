@@ -11,6 +11,7 @@ void AddPlanVerb(CLI::App& app, Session& session);
 void AddRunVerb(CLI::App& app, Session& session);
 void AddWorkerVerb(CLI::App& app, Session& session);
 void AddFitVerb(CLI::App& app, Session& session);
+void AddPredictVerb(CLI::App& app, Session& session);
 void AddReportVerb(CLI::App& app, Session& session);
 void AddTasksVerb(CLI::App& app, Session& session);
 void AddSamplesVerb(CLI::App& app, Session& session);
