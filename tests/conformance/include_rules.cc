@@ -132,6 +132,9 @@ const std::vector<Home> kHomes = {
     {"openssl/", {kInternal + "base/"}},
     {"pcre2.h", {kInternal + "sdk/"}},
     {"utf8proc.h", {kInternal + "sdk/"}},
+    {"snappy.h", {kInternal + "sdk/data/parquet/"}},
+    {"zlib.h", {kInternal + "sdk/data/parquet/"}},
+    {"zstd.h", {kInternal + "sdk/data/parquet/"}},
     {"gtest/", {kPublic + "testing/", "examples/*.cc"}},
     {"gmock/", {kPublic + "testing/", "examples/*.cc"}},
     {"sys/", {kInternal, "plugins/", "examples/"}},
@@ -141,7 +144,7 @@ const std::vector<Home> kHomes = {
 bool BuildsWithoutTorch(const std::string& path) {
   static const std::regex kCore(kInternal + "(base/.*|cli/common/.*|" +
                                 "(api|plugin|spec|spec/[^/]*|plan|records|report|resolve|cli)/[^/]*|" +
-                                "sdk/[^/]*/[^/]*|fit/.*)|" +
+                                "sdk/[^/]*/[^/]*|sdk/data/parquet/[^/]*|fit/.*)|" +
                                 "plugins/(corpora|tasks|laws)/.*");
   return std::regex_match(path, kCore);
 }

@@ -5,6 +5,7 @@
 
 Shared libraries are made with the C compiler `cc`. Seeds are small on purpose: a fuzzer changes small inputs faster.
 """
+import gzip
 import json
 import pathlib
 import shutil
@@ -93,6 +94,10 @@ def table_seeds():
     put("data_rows", "csv", 'cquestion,a,answer\n"What, now?",1,0\nWhy?,007,1\n')
     put("data_rows", "tsv", "tquestion\tanswer\n\"What\t-3\n\nWhy?\tb\n")
     put("data_rows", "jsonl", b"j" + head("tests/support/tasks/data/steps.jsonl", 2))
+    put("data_rows", "json", 'J[{"q": "x", "a": 1},\n {"q": null, "a": [1.5]}]\n')
+    put("data_rows", "gz", b"z" + gzip.compress(head("tests/support/tasks/data/steps.jsonl", 2), mtime=0))
+    for name in ("arc", "kinds_v1", "nested_v2", "pages", "plain", "delta_pages", "duckdb", "empty"):
+        put("parquet", name, read(f"tests/parity/parquet/{name}.parquet"))
 
 
 def byte_letters():

@@ -7,6 +7,7 @@
 #include "fit/table/strata_data.h"
 #include "fuzz/target.h"
 #include "records/table.h"
+#include "sdk/data/parquet/rows.h"
 
 namespace bitlaw::fuzz {
 namespace {
@@ -42,18 +43,27 @@ void ColumnMap(std::string_view input) {
   Require(mapped.columns().size() >= table.columns().size(), "map: columns are added or replaced");
 }
 
-// Input: the first letter of the file's ending (c, t, else jsonl), then the file.
+// Input: the first letter of the file's ending (c, t; J: .json, z: .jsonl.gz; else jsonl), then the file.
 void DataRows(std::string_view input) {
   if (input.empty()) return;
-  const char* name = input[0] == 'c' ? "rows.csv" : input[0] == 't' ? "rows.tsv" : "rows.jsonl";
+  const char* name = input[0] == 'c' ? "rows.csv" : input[0] == 't' ? "rows.tsv" : input[0] == 'J' ? "rows.json" : input[0] == 'z' ? "rows.jsonl.gz" : "rows.jsonl";
   for (const Value& row : ReadRows(WriteScratch(name, input.substr(1)))) {
     Require(row.is_map() && row.mark().line > 0, "data: each row is a map with a place");
+  }
+}
+
+// Input: a Parquet file.
+void Parquet(std::string_view input) {
+  for (const Value& row : ParseParquet(input, "input.parquet")) {
+    Require(row.is_map() && row.mark().line > 0, "parquet: each row is a map with a place");
+    Require(ParseJson(row.CanonicalJson(), "row") == row, "parquet: a row is JSON");
   }
 }
 
 const Register kCsv("csv", Csv);
 const Register kColumnMap("column_map", ColumnMap);
 const Register kDataRows("data_rows", DataRows);
+const Register kParquet("parquet", Parquet);
 
 }  // namespace
 }  // namespace bitlaw::fuzz

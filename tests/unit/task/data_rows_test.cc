@@ -47,6 +47,33 @@ TEST_F(DataRows, AreJsonLinesOtherwise) {
   EXPECT_EQ(ReadRows(Write("a.jsonl", "{\"q\": 3}\n")).at(0).Find("q")->AsInt(), 3);
 }
 
+TEST_F(DataRows, OfAJsonFileAreItsListOrItsLines) {
+  const std::string path = Write("list.json", " [{\"q\": 3},\n {\"q\": [null, 18446744073709551616]}]\n");
+  const auto rows = ReadRows(path);
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].Find("q")->AsInt(), 3);
+  EXPECT_EQ(rows[1].CanonicalJson(), "{\"q\":[null,\"18446744073709551616\"]}");
+  EXPECT_EQ(rows[1].mark().Text(), path + ":2:1");
+  EXPECT_EQ(ReadRows(Write("lines.json", "{\"q\": 3}\n{\"q\": 4}\n")).size(), 2u);
+  const std::string bad = Write("bad.json", "[{}, 7]");
+  EXPECT_EQ(ErrorOf([&] { ReadRows(bad); }),
+            bad + ":2: the entry of the list is an integer. Each entry is a JSON object: {\"field\": value, ...}.");
+}
+
+TEST_F(DataRows, OfAGzFileAreThoseOfWhatItHolds) {
+  // gzip.compress(b'{"q": 3}\n', mtime=0) of Python, twice: two members.
+  const std::string member(
+      "\037\213\010\000\000\000\000\000\002\003\253\126\052\124\262"
+      "\122\060\256\345\002\000\132\351\035\070\011\000\000\000", 29);
+  const auto rows = ReadRows(Write("two.jsonl.gz", member + member));
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[1].Find("q")->AsInt(), 3);
+  const std::string cut = Write("cut.csv.gz", member.substr(0, 20));
+  EXPECT_EQ(ErrorOf([&] { ReadRows(cut); }), cut + ": the gzip data end too early. The file is cut off.");
+  const std::string none = Write("none.json.gz", "{\"q\": 3}\n");
+  EXPECT_EQ(ErrorOf([&] { ReadRows(none); }), none + ": the bytes from 2 on are not gzip (incorrect header check).");
+}
+
 TEST_F(DataRows, PointToTheBadLine) {
   const auto error = [&](const std::string& text, const std::string& name = "bad.csv") {
     const std::string path = Write(name, text);

@@ -5,8 +5,13 @@
 #include <string>
 #include <string_view>
 
+#include "base/json_text.h"
+#include "bitlaw/base/error.h"
 #include "bitlaw/sdk/data/csv_scanner.h"
 #include "bitlaw/sdk/data/jsonl.h"
+#include "bitlaw/sdk/text/unicode_text.h"
+#include "sdk/data/data_bytes.h"
+#include "sdk/data/parquet/rows.h"
 
 namespace bitlaw {
 
@@ -48,10 +53,35 @@ Value CellValue(const std::string& cell) {
   return whole ? Value(number) : Value(cell);
 }
 
+// The ending that says what a file holds, "" if it has none: of "a.json.gz" it is ".json".
+std::string EndingOf(const std::filesystem::path& path) {
+  const std::string ending = path.extension().string();
+  return ending == ".gz" ? path.stem().extension().string() : ending;
+}
+
+// A .json file is a list of objects or, as often, JSON lines under another name.
+std::vector<Value> ReadJsonFile(const std::filesystem::path& path) {
+  const std::string text = ReadTextFile(path);
+  if (!TrimLeft(text).starts_with('[')) return ReadJsonl(path);
+  Value list = ParseJson(text, path.string(), LargeIntegers::kText);
+  std::vector<Value> rows = std::move(list.AsList());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const std::string where = path.string() + ":" + std::to_string(i + 1);
+    if (!rows[i].is_map()) {
+      throw Error(ErrorKind::kIo, where + ": the entry of the list is " + std::string(Article(rows[i].type())) +
+                                      ". Each entry is a JSON object: {\"field\": value, ...}.");
+    }
+    rows[i].set_mark({path.string(), static_cast<int>(i) + 1, 1});
+  }
+  return rows;
+}
+
 }  // namespace
 
 std::vector<Value> ReadRows(const std::filesystem::path& path) {
-  const std::string ending = path.extension().string();
+  const std::string ending = EndingOf(path);
+  if (ending == ".parquet") return ReadParquet(path);
+  if (ending == ".json") return ReadJsonFile(path);
   if (ending != ".csv" && ending != ".tsv") return ReadJsonl(path);
   const std::string text = ReadTextFile(path);
   const std::string origin = path.string();

@@ -4,8 +4,8 @@
 
 #include "base/json_text.h"
 #include "bitlaw/base/error.h"
-#include "bitlaw/base/regular_file.h"
 #include "bitlaw/sdk/text/unicode_text.h"
+#include "sdk/data/data_bytes.h"
 
 namespace bitlaw {
 
@@ -21,7 +21,7 @@ void RefuseUtf16(const std::filesystem::path& path, std::string_view bytes) {
 }  // namespace
 
 std::vector<Value> ReadJsonl(const std::filesystem::path& path, const JsonlLimits& limits) {
-  const std::string bytes = ReadRegularFile(path, static_cast<uint64_t>(limits.file_bytes));
+  const std::string bytes = ReadDataBytes(path, static_cast<uint64_t>(limits.file_bytes));
   RefuseUtf16(path, bytes);
   std::string_view rest = bytes;
   if (rest.substr(0, kByteOrderMark.size()) == kByteOrderMark) rest.remove_prefix(kByteOrderMark.size());
@@ -64,7 +64,7 @@ std::string ReadPlainText(const std::filesystem::path& path, int64_t file_bytes)
 }
 
 std::string ReadTextFile(const std::filesystem::path& path, int64_t file_bytes) {
-  std::string text = ReadRegularFile(path, static_cast<uint64_t>(file_bytes));
+  std::string text = ReadDataBytes(path, static_cast<uint64_t>(file_bytes));
   RefuseUtf16(path, text);
   if (text.compare(0, kByteOrderMark.size(), kByteOrderMark) == 0) text.erase(0, kByteOrderMark.size());
   const size_t invalid = FindInvalidUtf8(text);

@@ -10,9 +10,14 @@ namespace bitlaw {
 
 /// The rows of a benchmark's data file, each a map whose mark is its place, by the file's ending:
 ///
-///   .csv  RFC 4180 with a header line: commas, quotes doubled inside of quotes, line ends within quotes
-///   .tsv  a header line, fields between tabs as they stand: no quotes, no escapes
-///   else  JSON lines (jsonl.h)
+///   .csv      RFC 4180 with a header line: commas, quotes doubled inside of quotes, line ends within quotes
+///   .tsv      a header line, fields between tabs as they stand: no quotes, no escapes
+///   .parquet  what `datasets`, pandas and pyarrow write: lists, structs and null as JSON has them, moments in
+///             milliseconds since 1970; the mark's line is the number of the row
+///   .json     a list of JSON objects, whose marks have the number of the row, or JSON lines
+///   else      JSON lines (jsonl.h)
+///
+/// All but .parquet may end in .gz in addition, and is then unpacked as it is read.
 ///
 /// Cells are texts, except that whole numbers as a program writes them ("0", "-7", "120") are integers: an answer's
 /// index must be one, and in a prompt both read the same. UTF-8; a byte-order mark is dropped; lines without anything

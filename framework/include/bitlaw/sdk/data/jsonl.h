@@ -16,7 +16,7 @@ struct BITLAW_EXPORT JsonlLimits {
   int64_t line_bytes = int64_t{64} << 20;
 };
 
-/// Reads a JSON-lines file: one JSON object a line, UTF-8, LF or CRLF. Lines of nothing but white space are skipped.
+/// Reads a JSON-lines file: one JSON object a line, UTF-8, LF or CRLF; one whose name ends in .gz is unpacked. Lines of nothing but white space are skipped.
 ///
 /// Each row is a map whose mark is file:line:1.
 /// Errors: those of RegularFile; Error(kIo) with file:line for a line that is no JSON object, is not UTF-8, or has a duplicate key;
@@ -27,7 +27,7 @@ BITLAW_EXPORT std::vector<Value> ReadJsonl(const std::filesystem::path& path, co
 /// carriage return that stands alone becomes LF too. Error(kIo) for zero bytes, which UTF-16 and UTF-32 are full of.
 BITLAW_EXPORT std::string ReadPlainText(const std::filesystem::path& path, int64_t file_bytes = int64_t{4} << 30);
 
-/// A whole text file: ReadRegularFile(), and Error(kIo) if it is not UTF-8.
+/// A whole text file: ReadRegularFile(), unpacked if its name ends in .gz, and Error(kIo) if it is not UTF-8.
 /// CR LF becomes LF, and a byte-order mark is dropped.
 BITLAW_EXPORT std::string ReadTextFile(const std::filesystem::path& path, int64_t file_bytes = int64_t{4} << 30);
 
