@@ -76,7 +76,8 @@ const std::map<std::string, std::vector<std::string>> kUses = {
     {kInternal + "fit/study", {kInternal + "fit/examine"}},
     {kInternal + "report", {kInternal + "fit/study", kInternal + "fit/output"}},
     {kInternal + "resolve", {kInternal + "fit/study"}},
-    {kInternal + "cli", {kInternal + "run", kInternal + "report", kInternal + "resolve"}},
+    {kInternal + "import", {kInternal + "spec"}},
+    {kInternal + "cli", {kInternal + "run", kInternal + "report", kInternal + "resolve", kInternal + "import"}},
     // Every folder below these is a unit of its own and may include its own files and the public headers.
     {"plugins", {kPublic + "testing"}},
     {"examples", {kPublic + "testing"}},
@@ -142,8 +143,8 @@ const std::vector<Home> kHomes = {
 
 /// What builds without libtorch, and so may not reach it through a header either.
 bool BuildsWithoutTorch(const std::string& path) {
-  static const std::regex kCore(kInternal + "(base/.*|cli/common/.*|" +
-                                "(api|plugin|spec|spec/[^/]*|plan|records|report|resolve|cli)/[^/]*|" +
+  static const std::regex kCore(kInternal + "(base/.*|cli/(common|tasks)/.*|" +
+                                "(api|plugin|import|spec|spec/[^/]*|plan|records|report|resolve|cli)/[^/]*|" +
                                 "sdk/[^/]*/[^/]*|sdk/data/parquet/[^/]*|fit/.*)|" +
                                 "plugins/(corpora|tasks|laws)/.*");
   return std::regex_match(path, kCore);

@@ -6,11 +6,11 @@
 #include <memory>
 #include <optional>
 
-#include "base/files/durable_file.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/task/task_data.h"
 #include "cli/common/recorded_items.h"
+#include "cli/tasks/tasks_parts.h"
 #include "cli/verbs.h"
 #include "report/document.h"
 #include "spec/study_spec.h"
@@ -72,29 +72,6 @@ int List(Session& session, const TasksArguments& arguments) {
   }
   PrintReportTable(table, arguments.format);
   return 0;
-}
-
-// data.sha256 of the configuration folders: "<digest>  <file as tasks name it>" a line, as sha256sum writes it.
-std::map<std::string, std::string> KnownDigests(const Session& session) {
-  std::map<std::string, std::string> digests;
-  for (const fs::path& folder : session.SearchFolders()) {
-    const fs::path file = folder / "tasks" / "data.sha256";
-    if (!fs::is_regular_file(file)) continue;
-    const std::string text = ReadWholeFile(file);
-    int number = 0;
-    for (size_t begin = 0; begin < text.size();) {
-      const size_t end = std::min(text.find('\n', begin), text.size());
-      const std::string line = text.substr(begin, end - begin);
-      begin = end + 1;
-      ++number;
-      if (line.empty() || line.front() == '#') continue;
-      if (line.size() < 67 || line.substr(64, 2) != "  ") {
-        throw Error(ErrorKind::kIo, fmt::format("{}:{}: the line is not '<SHA-256>  <file>'.", file.string(), number));
-      }
-      digests.try_emplace(line.substr(66), line.substr(0, 64));
-    }
-  }
-  return digests;
 }
 
 // What a data file turned out to be.
@@ -197,6 +174,7 @@ void AddTasksVerb(CLI::App& app, Session& session) {
   AddFormat(list, *arguments);
   list->callback(
       [arguments, &session] { session.action = [arguments, &session] { return List(session, *arguments); }; });
+  AddTasksFetch(*verb, session);
   CLI::App* check = verb->add_subcommand(
       "check", "Look for data files, verify their digests and read every item; exit 5 if any lacks");
   check->add_option("task", arguments->tasks, "Tasks by name or file; without any, all");

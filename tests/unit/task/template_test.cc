@@ -39,6 +39,7 @@ TEST(Template, AppliesFiltersFromLeftToRight) {
   EXPECT_EQ(Rendered("{{answer|letter}}"), "B");
   EXPECT_EQ(Rendered("{{of.subject|replace:'_',' '}}"), "high school");
   EXPECT_EQ(Rendered("{{gap|before:'_'}}cat{{gap|after:'_'|trim_right}}"), "The cat ran to _.");
+  EXPECT_EQ(Rendered("{{gap|before_last:' '}}|{{gap|after_last:' '}}|{{gap|after:' '}}"), "The _ ran to|_.|_ ran to _.");
   EXPECT_EQ(Rendered("{{choices|join:\", \"}}"), "ant, Bee");
   EXPECT_EQ(Rendered("{{choices|lettered}}"), "A. ant\nB. Bee");
   EXPECT_EQ(Rendered("{{choices|join:'\\n\\''}}"), "ant\n'Bee");
@@ -116,7 +117,7 @@ TEST(Template, PointsToItselfWhenItIsMalformed) {
             "task.yaml:9:9: a field name is missing before '}}'. Write {{field}} or {{field|filter}}.");
   EXPECT_EQ(ParseFault("{{a|tirm}}"),
             "task.yaml:9:9: 'tirm' is no filter. Did you mean 'trim'? Filters: trim, trim_left, trim_right, lower, upper, "
-            "capitalize, before, after, replace, letter, first, last, join, lettered.");
+            "capitalize, before, after, before_last, after_last, replace, letter, first, last, join, lettered.");
   EXPECT_EQ(ParseFault("{{a|replace:'x'}}"), "task.yaml:9:9: filter 'replace' has 1 texts after it. It takes 2.");
   EXPECT_EQ(ParseFault("{{a[x]}}"),
             "task.yaml:9:9: a list index is missing after '[' before 'x]}}'. Write {{choices[0]}}: a number from 0.");

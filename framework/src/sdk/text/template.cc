@@ -40,7 +40,8 @@ struct FilterRule {
   size_t arguments;
 };
 constexpr FilterRule kFilters[] = {{"trim", 0},    {"trim_left", 0}, {"trim_right", 0}, {"lower", 0}, {"upper", 0},
-                                   {"capitalize", 0}, {"before", 1},  {"after", 1},      {"replace", 2}, {"letter", 0},
+                                   {"capitalize", 0}, {"before", 1},  {"after", 1},
+                                   {"before_last", 1}, {"after_last", 1}, {"replace", 2}, {"letter", 0},
                                    {"first", 0},   {"last", 0},      {"join", 1},       {"lettered", 0}};
 
 std::vector<std::string> FilterNames() {
@@ -305,11 +306,11 @@ class Evaluation {
       if (!value.is_int()) Fail("filter 'letter' got " + std::string(Article(value.type())) + ", where an integer is needed");
       return Letter(value.AsInt());
     }
-    if (name == "before" || name == "after") {
+    if (name.starts_with("before") || name.starts_with("after")) {
       const std::string text = Text(value);
-      const size_t hit = text.find(filter.arguments[0]);
+      const size_t hit = name.ends_with("_last") ? text.rfind(filter.arguments[0]) : text.find(filter.arguments[0]);
       if (hit == std::string::npos) Fail("'" + filter.arguments[0] + "' does not occur in '" + text + "'");
-      return name == "before" ? text.substr(0, hit) : text.substr(hit + filter.arguments[0].size());
+      return name.starts_with("before") ? text.substr(0, hit) : text.substr(hit + filter.arguments[0].size());
     }
     const Value::List& list = List(filter, value);
     if (name == "first" || name == "last") {

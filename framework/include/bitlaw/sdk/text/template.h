@@ -21,6 +21,7 @@ namespace bitlaw {
 /// Filters      trim  trim_left  trim_right    without white space at the ends
 ///              lower  upper  capitalize       letter case; capitalize lowers all but the first character
 ///              before:'x'  after:'x'          the text before / after the first x, which must be there
+///              before_last:'x'  after_last:'x'  the same of the last x
 ///              replace:'x','y'                every x by y
 ///              letter                         0 -> A, 1 -> B, ...
 ///              first  last                    of a list
