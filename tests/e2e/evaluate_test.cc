@@ -157,6 +157,20 @@ TEST_F(Evaluation, RecordedItemsAreComparedAndGroupedWithoutARun) {
   ASSERT_EQ(paired.exit_code, 0) << paired.err;
   EXPECT_THAT(paired.out, HasSubstr("detectable at 1600\n"));
   EXPECT_THAT(paired.out, HasSubstr(",uses,acc,16,"));
+  // Both tables where people read; the verdict is over the accuracies, and `endings` is one.
+  const ProgramEnd judged = Run({"paired", out});
+  ASSERT_EQ(judged.exit_code, 0) << judged.err;
+  EXPECT_THAT(judged.out, HasSubstr("Degraded or not, over all benchmarks of a trial\n"));
+  EXPECT_THAT(judged.out, HasSubstr("of 1 trials degraded; the chance of one false alarm or more among them is at most 0.05\n"));
+  EXPECT_THAT(judged.out, HasSubstr("McNemar p"));
+  const ProgramEnd verdicts = Run({"paired", out, "--show", "verdicts", "--combine", "fisher", "--format", "csv"});
+  EXPECT_THAT(verdicts.out, ::testing::StartsWith(
+                                "trial,verdict,benchmarks,items,lost,gained,change,loss at most,p Fisher,p (Holm)\n"));
+  EXPECT_EQ(std::count(verdicts.out.begin(), verdicts.out.end(), '\n'), 2);
+  const ProgramEnd both = Run({"paired", out, "--show", "both", "--format", "csv"});
+  EXPECT_EQ(both.exit_code, 2);
+  EXPECT_EQ(both.err,
+            "bitlaw: --show both --format csv: CSV holds one table. Choose --show verdicts or --show tasks.\n");
 
   const ProgramEnd strata =
       Run({"strata", out, "--group", "both=uses,steps", "--group", "one=steps", "--format", "csv"});

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
+#include "fit/study/degradation.h"
 #include "fit/study/item_statistics.h"
 #include "report/document.h"
 
@@ -19,5 +20,9 @@ namespace bitlaw {
 BITLAW_EXPORT ReportTable MakePairedTable(std::vector<std::string> leading_columns, const PairedSettings& settings);
 BITLAW_EXPORT std::vector<ReportCell> PairedRow(std::vector<ReportCell> leading_cells, const MetricCard& metric,
                                                 const PairedDifference& paired);
+
+/// One row a verdict: which trials have got worse, over all their benchmarks. The notes begin with how many have.
+BITLAW_EXPORT ReportTable VerdictTable(const std::vector<DegradationVerdict>& verdicts,
+                                       const DegradationSettings& settings);
 
 }  // namespace bitlaw

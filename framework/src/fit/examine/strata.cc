@@ -12,6 +12,7 @@
 #include "fit/estimate/linear_design.h"
 #include "fit/refit/parallel.h"
 #include "fit/solve/fit_problem.h"
+#include "fit/solve/least_squares.h"
 
 namespace bitlaw {
 
@@ -81,20 +82,6 @@ SensitivityRanking::Pair Compare(const FittedStratum& a, const FittedStratum& b,
   return pair;
 }
 
-// Holm: the i-th smallest p times the number of tests not smaller, made monotone.
-void AdjustByHolm(std::vector<SensitivityRanking::Pair>& pairs) {
-  std::vector<size_t> order;
-  for (size_t i = 0; i < pairs.size(); ++i) {
-    if (!std::isnan(pairs[i].p)) order.push_back(i);
-  }
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return pairs[a].p < pairs[b].p; });
-  double largest = 0;
-  for (size_t i = 0; i < order.size(); ++i) {
-    largest = std::max(largest, std::min(1.0, pairs[order[i]].p * static_cast<double>(order.size() - i)));
-    pairs[order[i]].p_holm = largest;
-  }
-}
-
 SensitivityRanking Rank(const std::vector<FittedStratum>& strata, const Law& law, size_t parameter,
                         const std::vector<double>& values, size_t replicates, size_t units, double level) {
   const size_t s = strata.size(), k = law.parameters().size();
@@ -119,7 +106,10 @@ SensitivityRanking Rank(const std::vector<FittedStratum>& strata, const Law& law
       ranking.pairs.push_back(Compare(strata[i], strata[j], parameter, std::move(differences), units, level));
     }
   }
-  AdjustByHolm(ranking.pairs);
+  std::vector<double> p;
+  for (const SensitivityRanking::Pair& pair : ranking.pairs) p.push_back(pair.p);
+  const std::vector<double> adjusted = AdjustedByHolm(p);
+  for (size_t i = 0; i < ranking.pairs.size(); ++i) ranking.pairs[i].p_holm = adjusted[i];
   std::stable_sort(ranking.places.begin(), ranking.places.end(),
                    [](const auto& a, const auto& b) { return std::fabs(a.value) > std::fabs(b.value); });
   return ranking;

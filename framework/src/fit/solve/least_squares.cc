@@ -8,6 +8,7 @@
 #include <boost/math/distributions/fisher_f.hpp>
 #include <boost/math/distributions/normal.hpp>
 #include <boost/math/distributions/students_t.hpp>
+#include <boost/math/special_functions/beta.hpp>
 #include <cmath>
 #include <limits>
 
@@ -95,6 +96,27 @@ double FisherP(double f, double numerator_df, double denominator_df) {
   if (f <= 0) return 1;
   const boost::math::fisher_f_distribution<double> fisher(numerator_df, denominator_df);
   return boost::math::cdf(boost::math::complement(fisher, f));
+}
+
+double CoinTail(int64_t k, int64_t n) {
+  if (k <= 0) return 1;
+  if (k > n) return 0;
+  return boost::math::ibeta(static_cast<double>(k), static_cast<double>(n - k + 1), 0.5);
+}
+
+std::vector<double> AdjustedByHolm(std::span<const double> p) {
+  std::vector<double> adjusted(p.begin(), p.end());
+  std::vector<size_t> order;
+  for (size_t i = 0; i < p.size(); ++i) {
+    if (!std::isnan(p[i])) order.push_back(i);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] < p[b]; });
+  double largest = 0;
+  for (size_t i = 0; i < order.size(); ++i) {
+    largest = std::max(largest, std::min(1.0, p[order[i]] * static_cast<double>(order.size() - i)));
+    adjusted[order[i]] = largest;
+  }
+  return adjusted;
 }
 
 FitQuality QualityOf(size_t rows, size_t parameters, double ssr, double tss) {

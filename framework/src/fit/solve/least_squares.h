@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -92,5 +93,12 @@ BITLAW_EXPORT double ChiSquaredP(double chi_squared, double degrees_of_freedom);
 BITLAW_EXPORT double NormalCdf(double z);
 BITLAW_EXPORT double NormalQuantile(double p);
 BITLAW_EXPORT double FisherP(double f, double numerator_df, double denominator_df);
+/// P(X >= k) of X ~ Binomial(n, 1/2): 1 for k <= 0, 0 for k > n.
+BITLAW_EXPORT double CoinTail(int64_t k, int64_t n);
+
+/// p-values of one family, adjusted by Holm's step-down procedure: the i-th smallest times the number of tests that are
+/// not smaller, made monotone, at most 1. NaN stays NaN and is no member of the family.
+/// Source: Holm 1979, Scandinavian Journal of Statistics 6(2).
+BITLAW_EXPORT std::vector<double> AdjustedByHolm(std::span<const double> p);
 
 }  // namespace bitlaw

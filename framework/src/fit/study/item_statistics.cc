@@ -41,14 +41,7 @@ struct Totals {
 }  // namespace
 
 double McNemarP(int64_t only_first, int64_t only_second) {
-  const int64_t n = only_first + only_second, least = std::min(only_first, only_second);
-  double tail = 0;
-  for (int64_t k = 0; k <= least; ++k) {
-    const auto real = [](int64_t x) { return static_cast<double>(x); };
-    tail += std::exp(std::lgamma(real(n + 1)) - std::lgamma(real(k + 1)) - std::lgamma(real(n - k + 1)) -
-                     real(n) * std::log(2.0));
-  }
-  return std::min(1.0, 2 * tail);
+  return std::min(1.0, 2 * CoinTail(std::max(only_first, only_second), only_first + only_second));
 }
 
 double DetectableDifference(double deviation, int64_t items, const PairedSettings& settings) {
