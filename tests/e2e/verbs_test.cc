@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "study_fixture.h"
 
@@ -75,6 +76,46 @@ TEST_F(Verbs, PlanCountsWhatIsRecorded) {
   EXPECT_THAT(end.out, HasSubstr("3 trials x 3 tasks = 9 records; 3 there, 6 to make, in " + (folder_ / "out").string()));
   EXPECT_THAT(end.out, HasSubstr("3/3  tiny none\n"));
   EXPECT_THAT(end.out, HasSubstr("0/3  tiny rtn bits=8 group_size=16\n"));
+}
+
+TEST_F(Verbs, PlanSaysWhichDifferencesTheItemsCanShow) {
+  const auto study = Grid();
+  const std::string out = (folder_ / "out").string();
+  // 16 items a task: at 2, 10 and 30 % of disagreement alike (1.959964 + 0.841621)^2 / 16; 7,849 items show 0.01 at 10 %.
+  const ProgramEnd before = Call("plan", study, {"--output", out, "--effect", "0.01", "--json"});
+  ASSERT_EQ(before.exit_code, 0) << before.err;
+  const Json planned = Json::parse(before.out).at("power");
+  EXPECT_EQ(planned.at("assumed_discordance"), Json({0.02, 0.1, 0.3}));
+  EXPECT_EQ(planned.at("rows")[0].at("name"), "uses");
+  EXPECT_EQ(planned.at("rows")[0].at("items"), 16);
+  EXPECT_NEAR(planned.at("rows")[0].at("detectable")[1].get<double>(), 7.84887973 / 16, 1e-6);
+  EXPECT_EQ(planned.at("rows")[0].at("items_for_effect")[1], 7849);
+  EXPECT_EQ(planned.at("rows").back().at("kind"), "verdict");
+  const ProgramEnd assumed = Call("plan", study, {"--output", out, "--discordance", "0.5", "--effect", "0.1"});
+  EXPECT_THAT(assumed.out, AllOf(HasSubstr("at 50 %"), HasSubstr("items for 0.1 at 50 %"), HasSubstr("verdict, 2 trials")));
+
+  // Once there are records, how often the models disagree is measured.
+  ASSERT_EQ(RunStudy(study, "out").exit_code, 0);
+  const Json measured = Json::parse(Call("plan", study, {"--output", out, "--json"}).out).at("power");
+  EXPECT_EQ(measured.at("measured_trials"), 2);
+  const ProgramEnd paired = Call("paired", out, {"--task", "uses", "--format", "csv"});
+  ASSERT_EQ(paired.exit_code, 0) << paired.err;
+  std::vector<double> shares;
+  std::istringstream lines(paired.out);
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    // trial,task,metric,n,unquantized,quantized,difference,+-,low,high,only before,only after,...
+    std::vector<std::string> cells;
+    std::istringstream row(line);
+    for (std::string cell; std::getline(row, cell, ',');) cells.push_back(cell);
+    shares.push_back((std::stod(cells.at(10)) + std::stod(cells.at(11))) / std::stod(cells.at(3)));
+  }
+  ASSERT_EQ(shares.size(), 2u);
+  std::sort(shares.begin(), shares.end());
+  EXPECT_NEAR(measured.at("rows")[0].at("discordance_least").get<double>(), shares[0], 1e-12);
+  EXPECT_NEAR(measured.at("rows")[0].at("discordance_most").get<double>(), shares[1], 1e-12);
+  EXPECT_NEAR(measured.at("rows")[0].at("discordance_median").get<double>(), (shares[0] + shares[1]) / 2, 1e-12);
 }
 
 TEST_F(Verbs, PlanReadsNoWeights) {

@@ -8,6 +8,8 @@
 #include <memory>
 #include <optional>
 
+#include "cli/common/plan_power.h"
+#include "cli/common/recorded_items.h"
 #include "cli/common/study_text.h"
 #include "cli/verbs.h"
 #include "plan/plan.h"
@@ -24,6 +26,7 @@ struct PlanArguments {
   std::filesystem::path output;
   bool json = false;
   bool all = false;
+  PowerArguments power;
 };
 
 /// Writes JSON piece by piece, so that a plan of any size needs no second copy in memory.
@@ -44,7 +47,7 @@ class JsonStream {
   std::string buffer_;
 };
 
-void PrintJson(const Plan& plan, const std::optional<RecordedPairs>& recorded) {
+void PrintJson(const Plan& plan, const std::optional<RecordedPairs>& recorded, const Value& power) {
   JsonStream out;
   out.Raw("{\"study\":");
   out.Text(plan.study.name);
@@ -131,7 +134,9 @@ void PrintJson(const Plan& plan, const std::optional<RecordedPairs>& recorded) {
     if (i > 0) out.Raw(",");
     out.Text(plan.notes[i]);
   }
-  out.Raw("]}\n");
+  out.Raw("],\n\"power\":");
+  out.Raw(power.CanonicalJson());
+  out.Raw("}\n");
   out.Flush();
 }
 
@@ -199,8 +204,9 @@ int ShowPlan(Session& session, const PlanArguments& arguments) {
   const Plan& plan = resolved.plan;
   std::optional<RecordedPairs> recorded;
   if (std::filesystem::is_directory(plan.study.output)) recorded = RecordedTasks(plan, host, plan.study.output);
+  const PlanPower power = PowerOf(plan, host, plan.study.output, arguments.power);
   if (arguments.json) {
-    PrintJson(plan, recorded);
+    PrintJson(plan, recorded, PowerJson(power, arguments.power));
     return 0;
   }
   fmt::print("study '{}': {}\n", plan.study.name, TotalsText(plan));
@@ -218,6 +224,10 @@ int ShowPlan(Session& session, const PlanArguments& arguments) {
   if (recorded) {
     for (const std::string& warning : recorded->warnings) fmt::print("warning: {}\n", warning);
   }
+  if (!power.rows.empty()) {
+    fmt::print("\n");
+    PrintReportTable(PowerTable(power, arguments.power), "text");
+  }
   return 0;
 }
 
@@ -225,10 +235,24 @@ int ShowPlan(Session& session, const PlanArguments& arguments) {
 
 void AddPlanVerb(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<PlanArguments>();
-  CLI::App* verb = app.add_subcommand("plan", "List the trials of a study, what is skipped and why, and what is recorded");
+  CLI::App* verb = app.add_subcommand("plan", "List the trials of a study, what is skipped and why, what is recorded, and what differences its items can show");
   verb->add_option("spec", arguments->file, "Study file (docs/spec.md)")->required();
   verb->add_option("--output", arguments->output, "Folder of records, in place of the study's own");
   verb->add_flag("--json", arguments->json, "Print every trial and skipped cell as one JSON document");
+  verb->add_option("--effect", arguments->power.effect,
+                   "A difference of accuracy that you want to find, 0.01 say: how many items it needs")
+      ->check(CLI::Range(1e-6, 1.0));
+  verb->add_option("--discordance", arguments->power.discordance,
+                   "Share of items on which quantized and unquantized model disagree, assumed; may be repeated. Default: "
+                   "measured from recorded trials; without them 0.02, 0.1 and 0.3")
+      ->check(CLI::Range(1e-6, 1.0))
+      ->allow_extra_args(false);
+  verb->add_option("--confidence", arguments->power.paired.confidence, "Of the test: 1 - the chance of a false alarm")
+      ->capture_default_str()
+      ->check(CLI::Range(0.5, 0.9999));
+  verb->add_option("--power", arguments->power.paired.power, "Chance with which a detectable difference is found")
+      ->capture_default_str()
+      ->check(CLI::Range(0.5, 0.9999));
   verb->add_flag("--all", arguments->all, "List every trial, however many there are");
   verb->callback([&session, arguments] { session.action = [&session, arguments] { return ShowPlan(session, *arguments); }; });
 }

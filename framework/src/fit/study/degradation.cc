@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "bitlaw/base/error.h"
@@ -139,9 +140,22 @@ std::vector<Result> Accuracies(const Table& observations) {
   return results;
 }
 
+// At most so many quantized trials, evenly spread over their order.
+std::set<std::string> ChosenTrials(const std::vector<Result>& results, size_t most) {
+  std::vector<std::string> order;
+  std::set<std::string> known;
+  for (const Result& result : results) {
+    if (result.quantizer != "none" && known.insert(result.trial).second) order.push_back(result.trial);
+  }
+  if (order.size() <= most) return known;
+  std::set<std::string> chosen;
+  for (size_t i = 0; i < most; ++i) chosen.insert(order[i * order.size() / most]);
+  return chosen;
+}
+
 }  // namespace
 
-StudyFlips ReadStudyFlips(const Table& observations, const RecordStore& store) {
+StudyFlips ReadStudyFlips(const Table& observations, const RecordStore& store, size_t most_trials) {
   StudyFlips flips;
   std::map<std::pair<std::string, std::string>, std::vector<ItemScore>> before;  // By model and task.
   size_t without = 0, unreadable = 0;
@@ -160,6 +174,7 @@ StudyFlips ReadStudyFlips(const Table& observations, const RecordStore& store) {
     return {};
   };
   const std::vector<Result> results = Accuracies(observations);
+  const std::set<std::string> chosen = ChosenTrials(results, most_trials);
   for (const Result& result : results) {
     const auto key = std::make_pair(result.model, result.task);
     if (result.quantizer == "none" && !before.contains(key)) before.emplace(key, items_of(result));
@@ -168,7 +183,7 @@ StudyFlips ReadStudyFlips(const Table& observations, const RecordStore& store) {
   PairedSettings no_interval;
   no_interval.resamples = 0;
   for (const Result& result : results) {
-    if (result.quantizer == "none") continue;
+    if (result.quantizer == "none" || !chosen.contains(result.trial)) continue;
     const auto baseline = before.find({result.model, result.task});
     if (baseline == before.end()) {
       ++without;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -33,7 +34,9 @@ struct BITLAW_EXPORT StudyFlips {
 /// The flips of every quantized trial of observations (columns trial, label, model, quantizer, task, stratum, record,
 /// primary, metric_kind), from the records of the same output folder. Of each task the first metric, if it is an
 /// accuracy. A result without an unquantized one, or whose record cannot be read, is left out and counted in the notes.
-BITLAW_EXPORT StudyFlips ReadStudyFlips(const Table& observations, const RecordStore& store);
+/// Of more than `most_trials` quantized trials only so many are read, evenly spread over the order of the observations.
+BITLAW_EXPORT StudyFlips ReadStudyFlips(const Table& observations, const RecordStore& store,
+                                        size_t most_trials = std::numeric_limits<size_t>::max());
 
 /// How the benchmarks of a trial become one p-value. In each, the hypothesis is that quantization changed no benchmark:
 /// an item on which the two models disagree is as likely lost as gained, so that lost ~ Binomial(lost + gained, 1/2),
