@@ -175,6 +175,7 @@ void AddTasksVerb(CLI::App& app, Session& session) {
   list->callback(
       [arguments, &session] { session.action = [arguments, &session] { return List(session, *arguments); }; });
   AddTasksFetch(*verb, session);
+  AddTasksImport(*verb, session);
   CLI::App* check = verb->add_subcommand(
       "check", "Look for data files, verify their digests and read every item; exit 5 if any lacks");
   check->add_option("task", arguments->tasks, "Tasks by name or file; without any, all");

@@ -72,13 +72,16 @@ class RightChoice {
       : field_(options.String("answer_field")),
         form_(options.String("answer_form")),
         labels_field_(options.Has("labels_field") ? options.String("labels_field") : ""),
-        choices_field_(options.Has("choices") ? "" : options.String("choices_field")) {}
+        choices_field_(options.Has("choices") ? "" : options.String("choices_field")) {
+    if (options.Has("answer")) answer_ = TemplateFromOption(options, "answer");
+  }
 
   int64_t IndexOf(const Value& row, const std::vector<std::string>& choices) const {
-    const Value& answer = FindField(row, field_, "option 'answer_field'");
+    const Value answer = answer_ ? Value(answer_->Render(row)) : FindField(row, field_, "option 'answer_field'");
     const std::string text = HasDataText(answer) ? std::string(Trim(DataText(answer))) : std::string();
     const auto count = static_cast<int64_t>(choices.size());
-    if (form_ == "text") return ByText(row, answer, choices);
+    const bool is_number = answer_ ? WholeNumber(text).has_value() : answer.is_int();
+    if (form_ == "text" || (form_ == "index_or_text" && !is_number)) return ByText(row, answer, choices);
     if (form_ == "letter") {
       const std::vector<std::string> labels = Labels(row, choices.size());
       return labels.empty() ? ByLetter(row, answer, text, choices.size()) : ByLabel(row, answer, text, labels);
@@ -93,7 +96,7 @@ class RightChoice {
 
  private:
   [[noreturn]] void Fail(const Value& row, const Value& answer, const std::string& needed) const {
-    throw Error(ErrorKind::kSpec, row.mark().Text() + ": '" + field_ + "' is " + answer.Text() + ", where " + needed +
+    throw Error(ErrorKind::kSpec, row.mark().Text() + ": '" + (answer_ ? "answer" : field_) + "' is " + answer.Text() + ", where " + needed +
                                       " is needed (answer_form: " + form_ + ").");
   }
 
@@ -165,6 +168,7 @@ class RightChoice {
   }
 
   std::string field_, form_, labels_field_, choices_field_;
+  std::optional<Template> answer_;
 };
 
 Value Locals(const std::vector<std::string>& choices, int64_t index) {
@@ -188,9 +192,11 @@ OptionSchema MultipleChoice::Schema() {
   schema.String("choices_field").Default("choices").Doc("Field that holds the list of choices.");
   schema.List("choices", choice).MinItems(2).Optional().Doc("Templates of the choices, instead of a field.");
   schema.String("answer_field").Default("answer").Doc("Field that says which choice is right.");
-  schema.Choice("answer_form", {"index", "index_from_1", "letter", "text"})
+  schema.String("answer").Optional().Doc("Template of what says which choice is right, instead of a field.");
+  schema.Choice("answer_form", {"index", "index_from_1", "letter", "text", "index_or_text"})
       .Default("index")
-      .Doc("What that field holds: an index from 0 or 1, a letter from A or a label, or the text of the choice.");
+      .Doc("What it holds: an index from 0 or 1, a letter from A or a label, or the text of the choice; index_or_text: "
+           "an integer is an index from 0, all else a text.");
   schema.String("labels_field")
       .Optional()
       .Doc("Form letter: field with the choices' own labels; without it, 'label' or 'labels' beside choices_field.");
@@ -218,6 +224,7 @@ MultipleChoice::MultipleChoice(Options options, TaskContext context)
   TemplateFromOption(options_, "target");  // A broken template is reported now, not after the model is open.
   TemplateFromOption(options_, "prompt");
   TemplateFromOption(options_, "preamble");
+  if (options_.Has("answer")) TemplateFromOption(options_, "answer");
 }
 
 void MultipleChoice::Load() const {

@@ -13,7 +13,8 @@ namespace bitlaw {
 
 namespace {
 
-std::vector<std::string> AnswersOf(const Value& row, const std::string& field) {
+std::vector<std::string> AnswersOf(const Value& row, const std::string& field, const std::optional<Template>& answer) {
+  if (answer) return {answer->Render(row)};
   const Value& answers = FindField(row, field, "option 'answers_field'");
   std::vector<std::string> texts;
   if (answers.is_list()) {
@@ -34,6 +35,7 @@ OptionSchema ShortAnswer::Schema() {
   AddTaskFields(schema);
   AddPromptFields(schema);
   schema.String("answers_field").Default("answers").Doc("Field with the accepted answers: a list or one text.");
+  schema.String("answer").Optional().Doc("Template of the accepted answer, instead of a field.");
   schema.String("target").Optional().Doc("Template of an example's answer; without it, the first accepted one.");
   OptionField stop;
   stop.type = OptionType::kString;
@@ -69,6 +71,7 @@ ShortAnswer::ShortAnswer(Options options, TaskContext context)
   TemplateFromOption(options_, "prompt");  // A broken template is reported now, not after the model is open.
   TemplateFromOption(options_, "preamble");
   if (options_.Has("target")) TemplateFromOption(options_, "target");
+  if (options_.Has("answer")) TemplateFromOption(options_, "answer");
   if (options_.Has("ignore")) {
     for (const Value& text : options_.Raw("ignore").AsList()) ignored_.emplace_back(text.AsString(), text.mark());
   }
@@ -106,19 +109,20 @@ std::string ShortAnswer::Comparable(std::string_view text) const {
 void ShortAnswer::Load() const {
   PromptedItems prompted(options_, context_);
   const std::string& field = options_.String("answers_field");
-  std::optional<Template> target;
+  std::optional<Template> target, answer;
   if (options_.Has("target")) target = TemplateFromOption(options_, "target");
+  if (options_.Has("answer")) answer = TemplateFromOption(options_, "answer");
   prompted.set_example_text([&](const Value& row) {
     return prompted.Prompt(row) + prompted.target_delimiter() +
-           (target ? target->Render(row) : AnswersOf(row, field).front());
+           (target ? target->Render(row) : AnswersOf(row, field, answer).front());
   });
-  prompted.set_asked([&](const Value& row) { return PromptedItems::Asked{prompted.Prompt(row), AnswersOf(row, field)}; });
+  prompted.set_asked([&](const Value& row) { return PromptedItems::Asked{prompted.Prompt(row), AnswersOf(row, field, answer)}; });
   std::vector<TaskItem> items;
   std::vector<Key> keys;
   for (const PromptedItems::Item& source : prompted.items()) {
     GenerateRequest request{prompted.Context(source.row), options_.Strings("until"), options_.Int("max_new_tokens")};
     items.push_back({source.id, {std::move(request)}, source.factors});
-    keys.push_back({source.id, source.group, AnswersOf(source.row, field), ""});
+    keys.push_back({source.id, source.group, AnswersOf(source.row, field, answer), ""});
     keys.back().right = keys.back().answers.front();
     for (std::string& answer : keys.back().answers) answer = Comparable(answer);
   }

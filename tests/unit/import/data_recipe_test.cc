@@ -31,15 +31,15 @@ std::string ErrorOf(Body&& body) {
     body();
   } catch (const Error& error) {
     const std::string text = error.what();
-    return text.substr(text.rfind("recipes.yaml:") == std::string::npos ? 0
-                                                                               : text.rfind("recipes.yaml:"));
+    return text.substr(text.rfind("recipes.yaml:") == std::string::npos ? 0 : text.rfind("recipes.yaml:"));
   }
   return "(no error)";
 }
 
 TEST(DataRecipe, MakesEveryFormOfField) {
-  EXPECT_EQ(Made("{q: \"{{a}}?\", c: {copy: d.e}, l: {list: [\"{{a}}\", \"no\"]}}", R"({"a": "x", "d": {"e": [1, null]}})"),
-            "{\"q\": \"x?\", \"c\": [1, null], \"l\": [\"x\", \"no\"]}\n");
+  EXPECT_EQ(
+      Made("{q: \"{{a}}?\", c: {copy: d.e}, l: {list: [\"{{a}}\", \"no\"]}}", R"({"a": "x", "d": {"e": [1, null]}})"),
+      "{\"q\": \"x?\", \"c\": [1, null], \"l\": [\"x\", \"no\"]}\n");
   EXPECT_EQ(Made("{i: {text: \"{{k}}\", among: labels}}", R"({"k": "C", "labels": ["A", "B", "C"]})"), "{\"i\": 2}\n");
   EXPECT_EQ(Made("{w: {whole: \"{{k}}\", minus: 1}, m: {marked: labels}}", R"({"k": " 2", "labels": [0, 0, 1, 0]})"),
             "{\"w\": 1, \"m\": 2}\n");

@@ -26,7 +26,7 @@ constexpr std::string_view kNotInDigest[] = {"stratum", "description", "matches"
 // Options that came later count only where they are given, so that tasks without them keep their digests, and with
 // these their records.
 constexpr std::string_view kLaterOptions[] = {"group_field", "example", "target", "metrics", "extract", "ignore",
-                                              "detokenize", "item_factors"};
+                                              "detokenize", "item_factors", "answer"};
 
 // The field few_shot.match of a row for error texts: 'subject = "law"'.
 std::string MatchOf(const Value& row, const std::string& match) {

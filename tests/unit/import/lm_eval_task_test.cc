@@ -1,0 +1,126 @@
+#include "import/lm_eval_task.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "import/jinja.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string Translated(const std::string& jinja) {
+  try {
+    return JinjaTemplate(jinja, {"t.yaml", 3, 5}).Translated();
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+TEST(Jinja, BecomesATemplateOfTaskFiles) {
+  EXPECT_EQ(Translated("Q: {{ question.strip() }}?\n{single} {# no #}A:"), "Q: {{question|trim}}?\n{single} A:");
+  EXPECT_EQ(Translated("{{a['b'].c[0]|lower}}"), "{{a.b.c[0]|lower}}");
+  EXPECT_EQ(Translated("{{ 'x' + a ~ \"y\" }}"), "x{{a}}y");
+  EXPECT_EQ(Translated("{{a.split(', ')[0]}} {{a.split('x')[-1].rstrip()}}"),
+            "{{a|before:', '}} {{a|after_last:'x'|trim_right}}");
+  EXPECT_EQ(Translated("{{a.split(' ')[:-1] | join(' ')}}"), "{{a|before_last:' '}}");
+  EXPECT_EQ(Translated("{{a|replace('\\n', \"'\")}} {{l|join}} {{l|last}} {{n|string}}"),
+            "{{a|replace:'\\n','\\''}} {{l|join:''}} {{l|last}} {{n}}");
+  EXPECT_EQ(Translated("x \n{{- a -}}\n y"), "x{{a}}y");
+  EXPECT_EQ(Translated("{{ '{{' }}{{\"}}\"}}"), "{{'{{'}}}}");
+  EXPECT_EQ(Translated("a {b} {"), "{{'a {b} {'}}");
+}
+
+TEST(Jinja, RefusesWhatHasNoCounterpartByPlace) {
+  EXPECT_EQ(Translated("{% if x %}y{% endif %}"),
+            "t.yaml:3:5: Jinja: the statement {% if x %} has no counterpart in templates of task files.");
+  EXPECT_EQ(Translated("{{a if b else c}}"),
+            "t.yaml:3:5: Jinja: 'if b else c' in {{a if b else c}} has no counterpart in templates of task files.");
+  EXPECT_EQ(Translated("{{a.title()}}"),
+            "t.yaml:3:5: Jinja: the method 'title' has no counterpart in templates of task files.");
+  EXPECT_EQ(Translated("{{a|length}}"),
+            "t.yaml:3:5: Jinja: the filter 'length' has no counterpart in templates of task files.");
+  EXPECT_EQ(
+      Translated("{{a.strip('.')}}"),
+      "t.yaml:3:5: Jinja: the method 'strip' with these arguments has no counterpart in templates of task files.");
+  EXPECT_EQ(Translated("{{n + 1}}"),
+            "t.yaml:3:5: Jinja: '+' of numbers or lists has no counterpart in templates of task files.");
+  EXPECT_EQ(Translated("{{range(3)}}"),
+            "t.yaml:3:5: Jinja: 'range(3)' in {{range(3)}} has no counterpart in templates of task files.");
+  EXPECT_EQ(Translated("{{a"), "t.yaml:3:5: Jinja: '{{' is not closed.");
+  EXPECT_EQ(Translated("{{a[0}}"), "t.yaml:3:5: Jinja: 'a[0' ends too early.");
+}
+
+class LmEvalTask : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() /
+              ("bitlaw_LmEvalTask_" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  std::string Put(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ / name) << text;
+    return (folder_ / name).string();
+  }
+  std::string FaultsOf(const std::string& text) {
+    const std::string path = Put("t.yaml", text);
+    try {
+      ReadLmEvalTask(path);
+    } catch (const Error& error) {
+      std::string faults = error.what();
+      for (size_t at; (at = faults.find(folder_.string() + "/")) != std::string::npos;)
+        faults.erase(at, folder_.string().size() + 1);
+      return faults;
+    }
+    return "(no error)";
+  }
+  fs::path folder_;
+};
+
+const std::string kChoices =
+    "task: t\ndataset_path: a/b\ntest_split: test\noutput_type: multiple_choice\ndoc_to_text: q\ndoc_to_choice: "
+    "c\ndoc_to_target: l\n";
+
+TEST_F(LmEvalTask, NamesEveryFaultByItsLine) {
+  EXPECT_EQ(FaultsOf(kChoices +
+                     "process_docs: !function utils.process_docs\ngen_prefix: \"x\"\nmetric_list:\n  - metric: f1\n"),
+            "t.yaml:8:15: process_docs is Python (!function utils.process_docs), which is not run. Make the items as "
+            "it does, "
+            "and import a task without the key.\n"
+            "t.yaml:9:13: 'gen_prefix' has no counterpart here.\n"
+            "t.yaml:11:13: the metric 'f1' has no counterpart here. There are acc, acc_norm, acc_bytes.");
+  EXPECT_EQ(
+      FaultsOf("task: t\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\ngeneration_kwargs: {do_sample: true}\n"
+               "filter_list: [{name: x, filter: [{function: majority_vote}]}]\n"),
+      "t.yaml:5:32: generation_kwargs.do_sample: true has no counterpart: answers are greedy.\n"
+      "t.yaml:6:34: the filter 'majority_vote' has no counterpart here. There are regex, remove_whitespace before it, "
+      "take_first.");
+  EXPECT_EQ(FaultsOf("group: g\ntask: [a, b]\n"),
+            "t.yaml:2:7: the file is no task but a group, or a part that others include. Import its tasks.");
+}
+
+TEST_F(LmEvalTask, PlacesAreThoseOfTheIncludedFile) {
+  Put("_base", kChoices + "doc_to_image: x\n");
+  EXPECT_EQ(FaultsOf("include: _base\ntask: u\n"), "_base:8:15: 'doc_to_image' has no counterpart here.");
+}
+
+TEST_F(LmEvalTask, KeepsExamplesThatStandInTheFile) {
+  const ImportedTask task = ReadLmEvalTask(Put(
+      "t.yaml", kChoices + "num_fewshot: 1\nfewshot_config: {sampler: first_n, samples: [{q: a, c: [x, y], l: 1}]}\n"));
+  ASSERT_EQ(task.own_examples.size(), 1u);
+  EXPECT_EQ(task.examples.split, "");
+  EXPECT_EQ(task.options.Find("few_shot")->CanonicalJson(), "{\"count\":1,\"data\":\"t.fewshot.jsonl\"}");
+}
+
+TEST_F(LmEvalTask, ReadsBooleansAndEmptyKeysAsPyYamlDoes) {
+  EXPECT_EQ(FaultsOf(kChoices + "dataset_kwargs:\nmetric_list:\n  - metric: acc\n    higher_is_better: True\n"),
+            "(no error)");
+  EXPECT_THAT(FaultsOf("task: t\ndescription: True\n"), ::testing::HasSubstr("'True' is true in some YAML readers"));
+}
+
+}  // namespace
+}  // namespace bitlaw
