@@ -38,7 +38,8 @@ Constraints ReadConstraints(const RecommendArguments& arguments) {
   c.context_tokens = arguments.context;
   c.batch = arguments.batch;
   if (c.needs_cache() && !(c.context_tokens > 0)) {
-    throw Error(ErrorKind::kSpec, "recommend: the size of the cache depends on the context. Give --context TOKENS (and --batch N).");
+    throw Error(ErrorKind::kSpec,
+                "recommend: the size of the cache depends on the context. Give --context TOKENS (and --batch N).");
   }
   c.models = arguments.models;
   c.need = arguments.need;
@@ -47,10 +48,10 @@ Constraints ReadConstraints(const RecommendArguments& arguments) {
   c.is_sure = arguments.sure;
   // Who gives floors and no limit asks for the cheapest that keeps them.
   const bool has_cap = std::isfinite(c.most_weight_bytes) || c.needs_cache() || std::isfinite(c.most_bits);
-  const std::string order = !arguments.order.empty()              ? arguments.order
-                            : c.floors.empty() || has_cap         ? "accuracy"
-                            : arguments.context > 0               ? "memory"
-                                                                  : "weights";
+  const std::string order = !arguments.order.empty()      ? arguments.order
+                            : c.floors.empty() || has_cap ? "accuracy"
+                            : arguments.context > 0       ? "memory"
+                                                          : "weights";
   c.order = order == "weights"  ? Constraints::Order::kWeights
             : order == "memory" ? Constraints::Order::kMemory
                                 : Constraints::Order::kAccuracy;
@@ -73,7 +74,8 @@ ReportTable CheckTable(const Recommendation& recommendation, const PredictedStud
                             Fixed(at.interval.high, 3), row.is_covered ? "yes" : "no"});
     }
   }
-  if (table.rows.empty()) table.notes.push_back("the law's fit does not have it (a factor is missing), so there is nothing to check");
+  if (table.rows.empty())
+    table.notes.push_back("the law's fit does not have it (a factor is missing), so there is nothing to check");
   return table;
 }
 
@@ -122,29 +124,39 @@ int ShowRecommendation(const RecommendArguments& arguments, Session& session) {
 
 void AddRecommendVerb(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<RecommendArguments>();
-  CLI::App* verb = app.add_subcommand("recommend", "Say which configuration to take, of those recorded and of those a law can predict");
-  verb->add_option("study", arguments->source, "A study file (its trials without a record are predicted), or the output folder of one");
+  CLI::App* verb = app.add_subcommand(
+      "recommend", "Say which configuration to take, of those recorded and of those a law can predict");
+  verb->add_option("study", arguments->source,
+                   "A study file (its trials without a record are predicted), or the output folder of one");
   verb->add_option("--data", arguments->data, "Its observations.csv instead");
   verb->add_option("--max-weights", arguments->weights, "Bytes of weights: 400kB, 8GiB");
   verb->add_option("--max-memory", arguments->memory, "Bytes of weights and cache of keys and values; needs --context");
   verb->add_option("--max-cache", arguments->cache, "Bytes of the cache alone; needs --context");
-  verb->add_option("--context", arguments->context, "Tokens in the cache, of each sequence")->check(CLI::PositiveNumber);
-  verb->add_option("--batch", arguments->batch, "Sequences in the cache")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("--context", arguments->context, "Tokens in the cache, of each sequence")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--batch", arguments->batch, "Sequences in the cache")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   verb->add_option("--max-bits", arguments->bits, "Bits a weight, with scales and zero points (bits_effective)")
       ->check(CLI::PositiveNumber);
-  verb->add_option("--model", arguments->models, "A model; * and ? stand for any letters. Repeatable")->allow_extra_args(false);
-  verb->add_option("--need", arguments->need, "A condition over the columns of observations.csv: \"quantizer == 'gptq' and G >= 64\"");
+  verb->add_option("--model", arguments->models, "A model; * and ? stand for any letters. Repeatable")
+      ->allow_extra_args(false);
+  verb->add_option("--need", arguments->need,
+                   "A condition over the columns of observations.csv: \"quantizer == 'gptq' and G >= 64\"");
   verb->add_option("--floor", arguments->floors,
-                   "What a stratum must keep: 'KR >= 95% of 16-bit' (of the same model's), 'of best', 'of MODEL' (of that model's at "
+                   "What a stratum must keep: 'KR >= 95% of 16-bit' (of the same model's), 'of best', 'of MODEL' (of "
+                   "that model's at "
                    "16 bits), or an adjusted accuracy, 'KM >= 0.4'. Repeatable")
       ->allow_extra_args(false);
   verb->add_flag("--sure", arguments->sure, "Floors are met by the lower end of the interval");
   verb->add_option("--weight", arguments->stratum_weights, "What strata count: 'KR=2, KM=1'. Default: all alike");
-  verb->add_option("--by", arguments->order,
-                   "accuracy, weights or memory: what comes first. Default: accuracy; with floors and no limit, the smallest")
+  verb->add_option(
+          "--by", arguments->order,
+          "accuracy, weights or memory: what comes first. Default: accuracy; with floors and no limit, the smallest")
       ->check(CLI::IsMember({"accuracy", "weights", "memory"}));
   verb->add_option("--at", arguments->points,
-                   "Configurations that were not measured: 'model=NAME, B=3, G=32|64, Cb=128', as of 'bitlaw predict'. Repeatable")
+                   "Configurations that were not measured: 'model=NAME, B=3, G=32|64, Cb=128', as of 'bitlaw predict'. "
+                   "Repeatable")
       ->allow_extra_args(false);
   verb->add_option("--law", arguments->law, "The law for those, a file or a name. Default: the study's first");
   verb->add_option("--map", arguments->map, "Column names for the law, as of 'bitlaw fit'");

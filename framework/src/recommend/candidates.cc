@@ -73,9 +73,10 @@ CandidateTable CollectCandidates(const Table& observations, const Plan* plan,
                                  const std::vector<std::pair<std::string, Value>>& map, const std::string& more_map) {
   for (const char* needed : {"trial", "model", "label"}) {
     if (observations.Find(needed) != nullptr) continue;
-    throw Error(ErrorKind::kSpec, fmt::format("recommend: {} has no column '{}', so it is no table of trials. Give a study, its "
-                                              "output folder, or its observations.csv.",
-                                              observations.origin(), needed));
+    throw Error(ErrorKind::kSpec,
+                fmt::format("recommend: {} has no column '{}', so it is no table of trials. Give a study, its "
+                            "output folder, or its observations.csv.",
+                            observations.origin(), needed));
   }
   std::set<std::string> seen;
   std::vector<size_t> firsts;
@@ -125,8 +126,9 @@ void AddPoints(const std::vector<LawPoint>& points, CandidateTable& candidates) 
     const std::string model = point.Word("model");
     Table& table = candidates.table;
     if (model.empty()) {
-      throw Error(ErrorKind::kSpec, fmt::format("--at '{}': name the model, of which size and baseline are taken: model=NAME.",
-                                                point.Text()));
+      throw Error(
+          ErrorKind::kSpec,
+          fmt::format("--at '{}': name the model, of which size and baseline are taken: model=NAME.", point.Text()));
     }
     // Rows of the model, and of the quantizer and the like that the point names.
     std::vector<size_t> of_model, like;
@@ -135,8 +137,9 @@ void AddPoints(const std::vector<LawPoint>& points, CandidateTable& candidates) 
       models.insert(table.TextAt("model", row));
       if (table.TextAt("model", row) != model) continue;
       of_model.push_back(row);
-      const bool has_words = std::all_of(point.words.begin(), point.words.end(),
-                                         [&](const auto& word) { return table.TextAt(word.first, row) == word.second; });
+      const bool has_words = std::all_of(point.words.begin(), point.words.end(), [&](const auto& word) {
+        return table.TextAt(word.first, row) == word.second;
+      });
       if (has_words && table.TextAt("quantizer", row) != "none") like.push_back(row);
     }
     const std::vector<std::string> names(models.begin(), models.end());
@@ -146,8 +149,8 @@ void AddPoints(const std::vector<LawPoint>& points, CandidateTable& candidates) 
     }
     for (const auto& [name, number] : point.numbers) {
       if (table.Find(name) == nullptr)
-        throw Error(ErrorKind::kSpec, fmt::format("--at: '{}' is no column of the table.{}", name,
-                                                  DidYouMean(name, table.names())));
+        throw Error(ErrorKind::kSpec,
+                    fmt::format("--at: '{}' is no column of the table.{}", name, DidYouMean(name, table.names())));
     }
     const auto only = [&](const std::vector<size_t>& rows, const std::string& name) {
       double value = kMissing;
@@ -158,8 +161,9 @@ void AddPoints(const std::vector<LawPoint>& points, CandidateTable& candidates) 
       }
       return value;
     };
-    static const std::set<std::string, std::less<>> kMeasured = {
-        "value", "standard_error", "items", "acc_adj", "baseline_value", "size_bytes", "bits_effective", "fallbacks", "overlap"};
+    static const std::set<std::string, std::less<>> kMeasured = {"value",          "standard_error", "items",
+                                                                 "acc_adj",        "baseline_value", "size_bytes",
+                                                                 "bits_effective", "fallbacks",      "overlap"};
     table = WithRow(
         table,
         [&](const std::string& name) -> std::string {

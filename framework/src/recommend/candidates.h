@@ -27,8 +27,8 @@ BITLAW_EXPORT CandidateTable CollectCandidates(const Table& observations, const 
                                                const std::string& more_map);
 
 /// Adds points that somebody asks about. Each must name its model; numbers of the model and, where it names another
-/// column of words, whatever is the same in all of its rows there are taken over, and size_bytes is estimated where it is
-/// not given.
+/// column of words, whatever is the same in all of its rows there are taken over, and size_bytes is estimated where it
+/// is not given.
 ///   Error(kSpec) for a point without a model, and for a name that is no column.
 BITLAW_EXPORT void AddPoints(const std::vector<LawPoint>& points, CandidateTable& candidates);
 

@@ -37,10 +37,11 @@ std::string Floor::Text() const {
 
 Floor ParseFloor(const std::string& text) {
   const auto refuse = [&](const std::string& why) {
-    return Error(ErrorKind::kSpec, fmt::format("--floor '{}': {}. Write 'KR >= 95% of 16-bit' for a share of what the same "
-                                               "model has unquantized, 'of best' or 'of MODEL' for that of another one, or "
-                                               "'KR >= 0.4' for an adjusted accuracy.",
-                                               text, why));
+    return Error(ErrorKind::kSpec,
+                 fmt::format("--floor '{}': {}. Write 'KR >= 95% of 16-bit' for a share of what the same "
+                             "model has unquantized, 'of best' or 'of MODEL' for that of another one, or "
+                             "'KR >= 0.4' for an adjusted accuracy.",
+                             text, why));
   };
   const size_t sign = text.find(">=");
   if (sign == std::string::npos) throw refuse("there is no '>='");
@@ -73,26 +74,28 @@ std::vector<std::pair<std::string, double>> ParseStratumWeights(const std::strin
   for (const auto& [stratum, value] : ParseAssignments(text, ',', "--weight '" + text + "'")) {
     const auto number = LeadingNumber(value);
     if (!number || !number->second.empty() || number->first < 0) {
-      throw Error(ErrorKind::kSpec, fmt::format("--weight: {} = '{}' is no number of at least 0. Write 'KR=2, KM=1'.",
-                                                stratum, value));
+      throw Error(ErrorKind::kSpec,
+                  fmt::format("--weight: {} = '{}' is no number of at least 0. Write 'KR=2, KM=1'.", stratum, value));
     }
     weights.emplace_back(stratum, number->first);
     sum += number->first;
   }
-  if (!(sum > 0)) throw Error(ErrorKind::kSpec, fmt::format("--weight '{}': no stratum counts. Write 'KR=2, KM=1'.", text));
+  if (!(sum > 0))
+    throw Error(ErrorKind::kSpec, fmt::format("--weight '{}': no stratum counts. Write 'KR=2, KM=1'.", text));
   return weights;
 }
 
 double ParseSize(const std::string& text, const std::string& option) {
   static const std::vector<std::pair<std::string, double>> kUnits = {
-      {"", 1},   {"b", 1},      {"kb", 1e3},       {"mb", 1e6},         {"gb", 1e9},
+      {"", 1},      {"b", 1},      {"kb", 1e3},        {"mb", 1e6},           {"gb", 1e9},
       {"tb", 1e12}, {"kib", 1024}, {"mib", 1048576.0}, {"gib", 1073741824.0}, {"tib", 1099511627776.0}};
   const auto number = LeadingNumber(text);
   for (const auto& [unit, bytes] : kUnits) {
     if (number && number->first > 0 && LowerCase(number->second) == unit) return number->first * bytes;
   }
-  throw Error(ErrorKind::kSpec,
-              fmt::format("{} '{}' is no size. Write a number and B, kB, MB, GB, KiB, MiB or GiB: 400kB, 8GiB.", option, text));
+  throw Error(
+      ErrorKind::kSpec,
+      fmt::format("{} '{}' is no size. Write a number and B, kB, MB, GB, KiB, MiB or GiB: 400kB, 8GiB.", option, text));
 }
 
 std::string ShortSize(double bytes) {
@@ -111,7 +114,8 @@ std::string Constraints::Text() const {
   const auto add = [&](const std::string& part) { text += (text.empty() ? "" : "; ") + part; };
   if (std::isfinite(most_weight_bytes)) add("weights of at most " + ShortSize(most_weight_bytes));
   const std::string cache = fmt::format("{:.0f} tokens x {:.0f}", context_tokens, batch);
-  if (std::isfinite(most_cache_bytes)) add(fmt::format("a cache of at most {} for {}", ShortSize(most_cache_bytes), cache));
+  if (std::isfinite(most_cache_bytes))
+    add(fmt::format("a cache of at most {} for {}", ShortSize(most_cache_bytes), cache));
   if (std::isfinite(most_memory_bytes))
     add(fmt::format("weights and the cache of {} in at most {}", cache, ShortSize(most_memory_bytes)));
   if (std::isfinite(most_bits)) add(fmt::format("at most {:.4g} bits a weight", most_bits));

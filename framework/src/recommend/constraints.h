@@ -13,10 +13,10 @@ namespace bitlaw {
 /// "KR >= 95% of 16-bit": the least that a stratum must keep.
 struct BITLAW_EXPORT Floor {
   std::string stratum;
-  double least = 0;          ///< acc_adj, or its share of the unquantized model's.
+  double least = 0;  ///< acc_adj, or its share of the unquantized model's.
   bool is_relative = false;
-  /// Whose acc_adj at 16 bits a share is of: "" of the same model's, "best" of the model that has most of the stratum, or
-  /// the name of a model.
+  /// Whose acc_adj at 16 bits a share is of: "" of the same model's, "best" of the model that has most of the stratum,
+  /// or the name of a model.
   std::string reference{};
   std::string Text() const;  ///< "KR >= 95 % of 16-bit", "KR >= 95 % of best", "KR >= 0.4"
 };

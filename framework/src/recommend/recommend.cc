@@ -5,87 +5,37 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <set>
 
 #include "bitlaw/base/error.h"
-#include "fit/options/quoted_text.h"
 #include "fit/solve/least_squares.h"
+#include "recommend/recommender.h"
 
 namespace bitlaw {
 
-namespace {
-
-// Ends of the sum of independent estimates: the distances of their ends add up as squares do.
-Interval SumOfIndependent(const std::vector<std::pair<double, const StratumStanding*>>& parts, double sum) {
-  double below = 0, above = 0;
-  for (const auto& [weight, part] : parts) {
-    below += std::pow(weight * (part->value - part->interval.low), 2);
-    above += std::pow(weight * (part->interval.high - part->value), 2);
+Recommender::Recommender(const RecommendInput& input, const Constraints& constraints)
+    : input_(input), constraints_(constraints), strata_(SplitStrata(input.observations).strata) {
+  z_ = NormalQuantile((1 + input.level) / 2);
+  out_.constraints = constraints;
+  out_.level = input.level;
+  has_items_ = input.items != nullptr && input.items->why_none.empty();
+  FindWeights();
+  CheckModels();
+  for (StratumData& stratum : strata_) {
+    auto& rows = row_of_trial_.emplace_back();
+    for (size_t row = 0; row < stratum.table.rows(); ++row) rows[stratum.table.TextAt("trial", row)] = row;
   }
-  return {sum - std::sqrt(below), sum + std::sqrt(above)};
+  const Table& table = input.candidates.table;
+  for (size_t row = 0; row < input.candidates.recorded; ++row) {
+    if (table.TextAt("quantizer", row) == "none") baseline_of_[table.TextAt("model", row)] = table.TextAt("trial", row);
+  }
+  CheckFloors();
 }
 
-class Recommender {
- public:
-  Recommender(const RecommendInput& input, const Constraints& constraints)
-      : input_(input), constraints_(constraints), strata_(SplitStrata(input.observations).strata) {
-    z_ = NormalQuantile((1 + input.level) / 2);
-    out_.constraints = constraints;
-    out_.level = input.level;
-    has_items_ = input.items != nullptr && input.items->why_none.empty();
-    FindWeights();
-    CheckModels();
-    for (StratumData& stratum : strata_) {
-      auto& rows = row_of_trial_.emplace_back();
-      for (size_t row = 0; row < stratum.table.rows(); ++row) rows[stratum.table.TextAt("trial", row)] = row;
-    }
-    const Table& table = input.candidates.table;
-    for (size_t row = 0; row < input.candidates.recorded; ++row) {
-      if (table.TextAt("quantizer", row) == "none") baseline_of_[table.TextAt("model", row)] = table.TextAt("trial", row);
-    }
-    CheckFloors();
-  }
-
-  Recommendation Run();
-
- private:
-  void FindWeights();
-  void CheckFloors() const;
-  void CheckModels() const;
-  void FindCovariates();
-  Standing Stand(size_t row);
-  StratumStanding InStratum(size_t stratum, size_t row, const Standing& standing) const;
-  std::string BaselineOf(const std::string& model) const;
-  std::string ReferenceOf(const Floor& floor, size_t stratum, const Standing& standing) const;
-  void AddKept(size_t stratum, const std::string& reference, const Standing& standing, StratumStanding& one) const;
-  void Score(Standing& standing) const;
-  std::string WhyOut(Standing& standing, bool with_caps, bool with_floors) const;
-  FloorStanding Judge(const Floor& floor, const Standing& standing) const;
-  bool IsBefore(const Standing& a, const Standing& b, Constraints::Order order) const;
-  void MarkFront();
-  void Compare();
-  std::vector<std::string> StratumNames() const {
-    std::vector<std::string> names;
-    for (const StratumData& stratum : strata_) names.push_back(stratum.name);
-    return names;
-  }
-
-  const RecommendInput& input_;
-  const Constraints& constraints_;
-  std::vector<StratumData> strata_;
-  std::vector<std::map<std::string, size_t>> row_of_trial_;  // By stratum.
-  std::map<std::string, std::string> baseline_of_;           // Model -> trial.
-  std::vector<std::vector<double>> covariates_;              // Of the law, by candidate.
-  std::vector<bool> meets_need_;
-  bool has_items_ = false;
-  double z_ = kUnset;
-  Recommendation out_;
-};
-
 void Recommender::FindWeights() {
-  const bool has_strata = std::any_of(strata_.begin(), strata_.end(), [](const StratumData& one) { return !one.is_pool; });
+  const bool has_strata =
+      std::any_of(strata_.begin(), strata_.end(), [](const StratumData& one) { return !one.is_pool; });
   std::map<std::string, double> weight_of;
   if (constraints_.weights.empty()) {
     for (const StratumData& stratum : strata_) {
@@ -95,8 +45,8 @@ void Recommender::FindWeights() {
   const std::vector<std::string> names = StratumNames();
   for (const auto& [name, weight] : constraints_.weights) {
     if (std::find(names.begin(), names.end(), name) == names.end()) {
-      throw Error(ErrorKind::kSpec, fmt::format("--weight: '{}' is no stratum.{} Strata: {}.", name, DidYouMean(name, names),
-                                                JoinNames(names)));
+      throw Error(ErrorKind::kSpec, fmt::format("--weight: '{}' is no stratum.{} Strata: {}.", name,
+                                                DidYouMean(name, names), JoinNames(names)));
     }
     weight_of[name] = weight;
   }
@@ -111,17 +61,19 @@ void Recommender::CheckFloors() const {
   const std::vector<std::string> names = StratumNames();
   for (const Floor& floor : constraints_.floors) {
     if (std::find(names.begin(), names.end(), floor.stratum) != names.end()) continue;
-    throw Error(ErrorKind::kSpec, fmt::format("--floor '{}': '{}' is no stratum.{} Strata: {}.", floor.Text(), floor.stratum,
-                                              DidYouMean(floor.stratum, names), JoinNames(names)));
+    throw Error(ErrorKind::kSpec, fmt::format("--floor '{}': '{}' is no stratum.{} Strata: {}.", floor.Text(),
+                                              floor.stratum, DidYouMean(floor.stratum, names), JoinNames(names)));
   }
   std::vector<std::string> models;
   for (const auto& [model, trial] : baseline_of_) models.push_back(model);
   for (const Floor& floor : constraints_.floors) {
     if (floor.reference.empty() || floor.reference == "best" || baseline_of_.contains(floor.reference)) continue;
-    throw Error(ErrorKind::kSpec,
-                fmt::format("--floor '{}': no unquantized model '{}' is recorded.{} Write 'of 16-bit' for each model's own, 'of "
-                            "best', or one of: {}.",
-                            floor.Text(), floor.reference, DidYouMean(floor.reference, models), JoinNames(models)));
+    throw Error(
+        ErrorKind::kSpec,
+        fmt::format(
+            "--floor '{}': no unquantized model '{}' is recorded.{} Write 'of 16-bit' for each model's own, 'of "
+            "best', or one of: {}.",
+            floor.Text(), floor.reference, DidYouMean(floor.reference, models), JoinNames(models)));
   }
 }
 
@@ -133,177 +85,21 @@ void Recommender::CheckModels() const {
   for (const std::string& wanted : constraints_.models) {
     const auto matches = [&](const std::string& name) { return ::fnmatch(wanted.c_str(), name.c_str(), 0) == 0; };
     if (std::any_of(names.begin(), names.end(), matches)) continue;
-    throw Error(ErrorKind::kSpec, fmt::format("--model '{}': no such model.{} Models: {}.", wanted, DidYouMean(wanted, names),
-                                              JoinNames(names)));
+    throw Error(ErrorKind::kSpec, fmt::format("--model '{}': no such model.{} Models: {}.", wanted,
+                                              DidYouMean(wanted, names), JoinNames(names)));
   }
-}
-
-void Recommender::FindCovariates() {
-  const Table& table = input_.candidates.table;
-  covariates_.assign(table.rows(), {});
-  if (input_.study == nullptr) return;
-  const Law& law = input_.study->law();
-  for (const std::string& name : law.covariates()) {
-    const bool is_test = table.Find(name) == nullptr && IsTextTest(name);
-    const std::vector<double> values =
-        is_test ? table.Evaluate(Expression::Parse(name)) : table.Numbers(name, "law '" + law.name() + "'");
-    for (size_t row = 0; row < table.rows(); ++row) covariates_[row].push_back(values[row]);
-  }
-}
-
-StratumStanding Recommender::InStratum(size_t stratum, size_t row, const Standing& standing) const {
-  StratumStanding one;
-  one.stratum = strata_[stratum].name;
-  const auto found = row_of_trial_[stratum].find(standing.trial);
-  if (!standing.trial.empty() && found != row_of_trial_[stratum].end()) {
-    const Table& table = strata_[stratum].table;
-    one.source = StratumAnswer::Source::kMeasured;
-    one.value = table.NumberAt("acc_adj", found->second);
-    const double chance = table.NumberAt("chance", found->second);
-    one.interval = MeasuredInterval(one.value, std::isnan(chance) ? 0 : chance,
-                                    table.NumberAt("standard_error", found->second), table.NumberAt("items", found->second),
-                                    input_.level);
-  } else if (input_.study != nullptr) {
-    const std::vector<double>& x = covariates_[row];
-    for (const StratumPredictor& predictor : input_.study->strata()) {
-      if (predictor.stratum() != one.stratum || !predictor.why_none().empty()) continue;
-      if (!std::all_of(x.begin(), x.end(), [](double value) { return std::isfinite(value); })) break;
-      StratumAnswer answer;
-      answer.prediction = predictor.predictor().At(x, standing.model);
-      answer.place = predictor.Place(x);
-      answer.source =
-          answer.place.extrapolates() ? StratumAnswer::Source::kExtrapolated : StratumAnswer::Source::kInterpolated;
-      one.source = answer.source;
-      one.value = answer.prediction.value;
-      one.interval = answer.prediction.interval;
-      one.warning = answer.Warning();
-    }
-  }
-  AddKept(stratum, BaselineOf(standing.model), standing, one);
-  return one;
-}
-
-// one.value as a share of what the trial `reference` has in the stratum.
-void Recommender::AddKept(size_t stratum, const std::string& reference, const Standing& standing, StratumStanding& one) const {
-  const auto at = row_of_trial_[stratum].find(reference);
-  if (at == row_of_trial_[stratum].end() || std::isnan(one.value)) return;
-  const Table& table = strata_[stratum].table;
-  const double whole = table.NumberAt("acc_adj", at->second);
-  if (!(whole > 0)) return;
-  one.kept = one.value / whole;
-  if (reference == standing.trial) {
-    one.kept_interval = {1, 1};
-    one.is_paired = true;
-    return;
-  }
-  if (one.source != StratumAnswer::Source::kMeasured) {
-    // What these items would measure: the reference on them is known.
-    one.kept_interval = {one.interval.low / whole, one.interval.high / whole};
-    return;
-  }
-  if (has_items_) {
-    TaskWeights tasks;
-    for (const std::string& task : strata_[stratum].tasks)
-      tasks.emplace_back(task, 1 / static_cast<double>(strata_[stratum].tasks.size()));
-    const ItemEstimate kept = KeptShare(*input_.items, tasks, standing.trial, reference);
-    if (std::isfinite(kept.error)) {
-      one.kept_interval = {kept.value - z_ * kept.error, kept.value + z_ * kept.error};
-      one.is_paired = true;
-      return;
-    }
-  }
-  const double own = table.NumberAt("standard_error", row_of_trial_[stratum].at(standing.trial));
-  const double error = std::hypot(own, one.kept * table.NumberAt("standard_error", at->second)) / whole;
-  one.kept_interval = {one.kept - z_ * error, one.kept + z_ * error};
-}
-
-std::string Recommender::BaselineOf(const std::string& model) const {
-  const auto found = baseline_of_.find(model);
-  return found == baseline_of_.end() ? std::string() : found->second;
-}
-
-// The trial that a floor's shares are of.
-std::string Recommender::ReferenceOf(const Floor& floor, size_t stratum, const Standing& standing) const {
-  if (floor.reference.empty()) return BaselineOf(standing.model);
-  if (floor.reference != "best") return BaselineOf(floor.reference);
-  std::string best;
-  double most = -std::numeric_limits<double>::infinity();
-  for (const auto& [model, trial] : baseline_of_) {
-    const auto at = row_of_trial_[stratum].find(trial);
-    if (at == row_of_trial_[stratum].end()) continue;
-    const double value = strata_[stratum].table.NumberAt("acc_adj", at->second);
-    if (value > most) most = value, best = trial;
-  }
-  return best;
-}
-
-void Recommender::Score(Standing& standing) const {
-  std::vector<std::pair<double, const StratumStanding*>> parts;
-  standing.is_measured = true;
-  standing.score = 0;
-  double low = 0, high = 0;
-  for (const auto& [name, weight] : out_.weights) {
-    const StratumStanding* one = standing.Of(name);
-    parts.emplace_back(weight, one);
-    standing.is_measured = standing.is_measured && one->source == StratumAnswer::Source::kMeasured;
-    standing.score += weight * one->value;
-    low += weight * one->interval.low;
-    high += weight * one->interval.high;
-  }
-  standing.score_interval = standing.is_measured ? SumOfIndependent(parts, standing.score) : Interval{low, high};
-}
-
-Standing Recommender::Stand(size_t row) {
-  const Table& table = input_.candidates.table;
-  Standing out;
-  out.row = row;
-  out.label = table.TextAt("label", row);
-  out.model = table.TextAt("model", row);
-  out.quantizer = table.TextAt("quantizer", row);
-  out.trial = table.TextAt("trial", row);
-  out.bits_effective = table.NumberAt("bits_effective", row);
-  out.weight_bytes = table.NumberAt("size_bytes", row);
-  out.is_size_estimated = input_.candidates.is_size_estimated[row];
-  const auto bits = [&](const char* column) {
-    const double value = table.NumberAt(column, row);
-    return std::isnan(value) ? 16 : value;
-  };
-  const double kept = constraints_.context_tokens * constraints_.batch * (bits("B_k") + bits("B_v")) / 2 / 8;
-  if (kept > 0) out.cache_bytes = table.NumberAt("kv_values", row) * kept;
-  for (size_t stratum = 0; stratum < strata_.size(); ++stratum) out.strata.push_back(InStratum(stratum, row, out));
-  Score(out);
-  for (const Floor& floor : constraints_.floors) out.floors.push_back(Judge(floor, out));
-  return out;
-}
-
-FloorStanding Recommender::Judge(const Floor& floor, const Standing& standing) const {
-  FloorStanding out;
-  for (size_t stratum = 0; stratum < strata_.size(); ++stratum) {
-    if (strata_[stratum].name != floor.stratum) continue;
-    StratumStanding one = standing.strata[stratum];
-    if (floor.is_relative) {
-      one.kept = kUnset;
-      AddKept(stratum, ReferenceOf(floor, stratum, standing), standing, one);
-    }
-    out.value = floor.is_relative ? one.kept : one.value;
-    out.interval = floor.is_relative ? one.kept_interval : one.interval;
-  }
-  constexpr double kRounding = 1e-9;  // 0.95 of 100 items is 95 of them.
-  if (std::isnan(out.value)) return out;
-  out.verdict = out.interval.low >= floor.least - kRounding ? FloorVerdict::kMet
-                : out.value >= floor.least - kRounding      ? FloorVerdict::kProbably
-                : out.interval.high < floor.least           ? FloorVerdict::kMissed
-                                                            : FloorVerdict::kProbablyNot;
-  return out;
 }
 
 std::string Recommender::WhyOut(Standing& standing, bool with_caps, bool with_floors) const {
   const Constraints& c = constraints_;
-  const auto is_one = [&](const std::string& wanted) { return ::fnmatch(wanted.c_str(), standing.model.c_str(), 0) == 0; };
+  const auto is_one = [&](const std::string& wanted) {
+    return ::fnmatch(wanted.c_str(), standing.model.c_str(), 0) == 0;
+  };
   if (!c.models.empty() && std::none_of(c.models.begin(), c.models.end(), is_one)) return "another model";
   if (!meets_need_[standing.row]) return "--need is not met";
   if (std::isnan(standing.score)) {
-    return input_.study == nullptr ? "not measured, and no law is given" : "not measured, and the law lacks a factor or a fit";
+    return input_.study == nullptr ? "not measured, and no law is given"
+                                   : "not measured, and the law lacks a factor or a fit";
   }
   if (with_caps) {
     if (!(standing.bits_effective <= c.most_bits) && std::isfinite(c.most_bits))
@@ -319,7 +115,8 @@ std::string Recommender::WhyOut(Standing& standing, bool with_caps, bool with_fl
   for (size_t i = 0; with_floors && i < c.floors.size(); ++i) {
     const FloorVerdict verdict = standing.floors[i].verdict;
     if (verdict == FloorVerdict::kMet || (verdict == FloorVerdict::kProbably && !c.is_sure)) continue;
-    if (verdict == FloorVerdict::kUnknown) return c.floors[i].Text() + " cannot be judged: there is no unquantized result";
+    if (verdict == FloorVerdict::kUnknown)
+      return c.floors[i].Text() + " cannot be judged: there is no unquantized result";
     return c.floors[i].Text() + (verdict == FloorVerdict::kProbably ? " not sure" : " missed");
   }
   return "";
@@ -328,7 +125,8 @@ std::string Recommender::WhyOut(Standing& standing, bool with_caps, bool with_fl
 bool Recommender::IsBefore(const Standing& a, const Standing& b, Constraints::Order order) const {
   if (order != Constraints::Order::kAccuracy) {
     const bool is_weights = order == Constraints::Order::kWeights;
-    const double left = is_weights ? a.weight_bytes : a.memory_bytes(), right = is_weights ? b.weight_bytes : b.memory_bytes();
+    const double left = is_weights ? a.weight_bytes : a.memory_bytes(),
+                 right = is_weights ? b.weight_bytes : b.memory_bytes();
     if (std::isnan(left) != std::isnan(right)) return std::isnan(right);
     if (left < right || right < left) return left < right;
   }
@@ -368,7 +166,8 @@ void Recommender::Compare() {
         PairedDifferenceOf(*input_.items, tasks, out_.measured[i].trial, out_.measured[0].trial, 1);
     const ItemEstimate& less = out_.measured[i].against_first;
     const Standing& smallest = out_.measured[out_.smaller_no_worse.value_or(0)];
-    if (less.value >= -z_ * less.error && out_.measured[i].memory_bytes() < smallest.memory_bytes()) out_.smaller_no_worse = i;
+    if (less.value >= -z_ * less.error && out_.measured[i].memory_bytes() < smallest.memory_bytes())
+      out_.smaller_no_worse = i;
   }
 }
 
@@ -395,7 +194,8 @@ Recommendation Recommender::Run() {
   std::stable_sort(out_.measured.begin(), out_.measured.end(), before);
   std::stable_sort(out_.predicted.begin(), out_.predicted.end(), before);
   out_.left_out.assign(reasons.begin(), reasons.end());
-  std::stable_sort(out_.left_out.begin(), out_.left_out.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::stable_sort(out_.left_out.begin(), out_.left_out.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
   if (out_.measured.empty()) {
     for (Standing& one : out_.others) {
       if (!one.is_measured) continue;
@@ -410,31 +210,12 @@ Recommendation Recommender::Run() {
   MarkFront();
   Compare();
   if (!has_items_ && !constraints_.floors.empty()) {
-    out_.notes.push_back("Shares of 16-bit are compared without pairing the items" +
-                         (input_.items != nullptr && !input_.items->why_none.empty() ? ": " + input_.items->why_none : std::string()) +
-                         ". Their intervals are wider than they need be.");
+    out_.notes.push_back(
+        "Shares of 16-bit are compared without pairing the items" +
+        (input_.items != nullptr && !input_.items->why_none.empty() ? ": " + input_.items->why_none : std::string()) +
+        ". Their intervals are wider than they need be.");
   }
   return std::move(out_);
-}
-
-}  // namespace
-
-const StratumStanding* Standing::Of(const std::string& stratum) const {
-  for (const StratumStanding& one : strata) {
-    if (one.stratum == stratum) return &one;
-  }
-  return nullptr;
-}
-
-std::string Name(FloorVerdict verdict) {
-  switch (verdict) {
-    case FloorVerdict::kMet: return "met";
-    case FloorVerdict::kProbably: return "probably";
-    case FloorVerdict::kProbablyNot: return "probably not";
-    case FloorVerdict::kMissed: return "missed";
-    case FloorVerdict::kUnknown: return "not known";
-  }
-  return "";
 }
 
 Recommendation Recommend(const RecommendInput& input, const Constraints& constraints) {

@@ -49,8 +49,8 @@ struct BITLAW_EXPORT Standing {
   bool is_size_estimated = false;
   std::vector<StratumStanding> strata;  ///< Those of the table, the pool among them.
   std::vector<FloorStanding> floors;    ///< Of Constraints::floors.
-  /// Weighted mean over the strata that count, with an interval: of independent strata where measured (Zou and Donner 2008,
-  /// Statistics in Medicine 27:1693), else as if all strata were off together.
+  /// Weighted mean over the strata that count, with an interval: of independent strata where measured (Zou and Donner
+  /// 2008, Statistics in Medicine 27:1693), else as if all strata were off together.
   double score = kUnset;
   Interval score_interval;
   /// score less that of the first, on the same items, and its standard error; both trials measured.
@@ -64,25 +64,25 @@ struct BITLAW_EXPORT Standing {
 struct BITLAW_EXPORT Recommendation {
   Constraints constraints;
   double level = kUnset;
-  std::string law;                                        ///< "" where none was needed.
-  std::vector<std::pair<std::string, double>> weights;    ///< Of strata, their sum 1.
-  std::vector<Standing> measured, predicted;              ///< That meet the constraints, best first.
-  /// Of `measured`, the smallest that the items do not tell from the first: its difference lies within the interval of the
-  /// paired error. Empty: none is smaller.
+  std::string law;                                      ///< "" where none was needed.
+  std::vector<std::pair<std::string, double>> weights;  ///< Of strata, their sum 1.
+  std::vector<Standing> measured, predicted;            ///< That meet the constraints, best first.
+  /// Of `measured`, the smallest that the items do not tell from the first: its difference lies within the interval of
+  /// the paired error. Empty: none is smaller.
   std::optional<size_t> smaller_no_worse;
-  std::vector<Standing> others;                           ///< That do not, with why_out.
-  std::vector<std::pair<std::string, size_t>> left_out;   ///< Reasons and how many, most first.
-  /// Where nothing measured meets all: the smallest that meets the floors, whatever its size, and the best of those that
-  /// meet the rest, whatever floors they miss.
+  std::vector<Standing> others;                          ///< That do not, with why_out.
+  std::vector<std::pair<std::string, size_t>> left_out;  ///< Reasons and how many, most first.
+  /// Where nothing measured meets all: the smallest that meets the floors, whatever its size, and the best of those
+  /// that meet the rest, whatever floors they miss.
   std::optional<Standing> smallest_without_caps, best_without_floors;
   std::vector<std::string> notes;
 };
 
 struct BITLAW_EXPORT RecommendInput {
   const CandidateTable& candidates;
-  const Table& observations;            ///< All rows, mapped.
+  const Table& observations;              ///< All rows, mapped.
   const PredictedStudy* study = nullptr;  ///< Of a law; null: what was not measured has no values.
-  const ItemScores* items = nullptr;    ///< Null or with why_none: floors are compared without pairs.
+  const ItemScores* items = nullptr;      ///< Null or with why_none: floors are compared without pairs.
   double level = 0.9;
 };
 

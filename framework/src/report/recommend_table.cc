@@ -13,7 +13,8 @@ ReportCell WithBounds(double value, const Interval& interval, int places) {
   ReportCell cell = Fixed(value, places);
   if (std::isnan(value)) return cell;
   cell.parts = {{"low", interval.low}, {"high", interval.high}};
-  if (std::isfinite(interval.low)) cell.text += fmt::format(" [{:.{}f}, {:.{}f}]", interval.low, places, interval.high, places);
+  if (std::isfinite(interval.low))
+    cell.text += fmt::format(" [{:.{}f}, {:.{}f}]", interval.low, places, interval.high, places);
   return cell;
 }
 
@@ -88,7 +89,8 @@ ReportTable StandingTable(const Recommendation& recommendation, const std::vecto
                         std::any_of(standings.begin(), standings.end(),
                                     [](const Standing& one) { return !std::isnan(one.against_first.value); });
   if (compares) table.header.emplace_back("less the first");
-  const bool warns = std::any_of(standings.begin(), standings.end(), [](const Standing& one) { return !one.is_measured; });
+  const bool warns =
+      std::any_of(standings.begin(), standings.end(), [](const Standing& one) { return !one.is_measured; });
   if (warns) table.header.emplace_back("warning");
   for (size_t i = 0; i < std::min(most, standings.size()); ++i) {
     const Standing& one = standings[i];
@@ -126,8 +128,8 @@ ReportTable StandingTable(const Recommendation& recommendation, const std::vecto
 ReportTable FrontTable(const Recommendation& recommendation) {
   ReportTable table;
   table.name = "front";
-  table.header = {HasCache(recommendation) ? "weights and cache" : "weights", ScoreName(recommendation), "source", "meets",
-                  "configuration"};
+  table.header = {HasCache(recommendation) ? "weights and cache" : "weights", ScoreName(recommendation), "source",
+                  "meets", "configuration"};
   std::vector<const Standing*> front;
   for (const auto* list : {&recommendation.measured, &recommendation.predicted, &recommendation.others}) {
     for (const Standing& one : *list) {
@@ -163,9 +165,9 @@ ReportDocument RecommendDocument(const Recommendation& recommendation, size_t mo
     first.bullets[0] = "measured; " + first.bullets[0];
     if (by_accuracy && recommendation.smaller_no_worse) {
       const Standing& smaller = measured[*recommendation.smaller_no_worse];
-      first.bullets.push_back(fmt::format("smaller, and these items do not tell it from the first ({:+.3f} +- {:.3f}): {}",
-                                          smaller.against_first.value, smaller.against_first.error,
-                                          Brief(recommendation, smaller)));
+      first.bullets.push_back(
+          fmt::format("smaller, and these items do not tell it from the first ({:+.3f} +- {:.3f}): {}",
+                      smaller.against_first.value, smaller.against_first.error, Brief(recommendation, smaller)));
     }
   } else {
     first.title = "Nothing that was measured meets this";
@@ -180,8 +182,8 @@ ReportDocument RecommendDocument(const Recommendation& recommendation, size_t mo
     const bool is_better = measured.empty() || (by_accuracy ? predicted[0].score > measured[0].score
                                                             : predicted[0].weight_bytes < measured[0].weight_bytes);
     if (is_better)
-      first.bullets.push_back("worth measuring, by law '" + recommendation.law + "' alone: " +
-                              Brief(recommendation, predicted[0]));
+      first.bullets.push_back("worth measuring, by law '" + recommendation.law +
+                              "' alone: " + Brief(recommendation, predicted[0]));
   }
   size_t out = 0;
   std::string reasons;
@@ -202,8 +204,10 @@ ReportDocument RecommendDocument(const Recommendation& recommendation, size_t mo
     section.title = "Measured, by " + by;
     section.tables.push_back(StandingTable(recommendation, measured, most, "measured"));
     ReportTable& table = section.tables.back();
-    if (measured.size() > most) table.notes.push_back(fmt::format("and {} more (--top {})", measured.size() - most, measured.size()));
-    table.notes.push_back("adjusted accuracies with " + percent + " intervals of their items; what compares two configurations is "
+    if (measured.size() > most)
+      table.notes.push_back(fmt::format("and {} more (--top {})", measured.size() - most, measured.size()));
+    table.notes.push_back("adjusted accuracies with " + percent +
+                          " intervals of their items; what compares two configurations is "
                           "of the same items, with its paired error");
   }
   if (!predicted.empty()) {
@@ -211,8 +215,10 @@ ReportDocument RecommendDocument(const Recommendation& recommendation, size_t mo
     section.title = "Not measured: what law '" + recommendation.law + "' expects, by " + by + ". Measure before use";
     section.tables.push_back(StandingTable(recommendation, predicted, most, "predicted"));
     ReportTable& table = section.tables.back();
-    if (predicted.size() > most) table.notes.push_back(fmt::format("and {} more (--top {})", predicted.size() - most, predicted.size()));
-    table.notes.push_back(percent + " prediction intervals, as of bitlaw predict; ~: a size from other rows of the model");
+    if (predicted.size() > most)
+      table.notes.push_back(fmt::format("and {} more (--top {})", predicted.size() - most, predicted.size()));
+    table.notes.push_back(percent +
+                          " prediction intervals, as of bitlaw predict; ~: a size from other rows of the model");
   }
   if (front) {
     ReportSection& section = document.sections.emplace_back();
@@ -225,15 +231,22 @@ ReportDocument RecommendDocument(const Recommendation& recommendation, size_t mo
 ReportTable RecommendTable(const Recommendation& recommendation) {
   ReportTable table;
   table.name = "recommend";
-  table.header = {"configuration", "model", "quantizer", "trial", "source", "weight_bytes", "cache_bytes", "bits_effective",
-                  "score", "less the first", "front", "meets"};
+  table.header = {"configuration", "model",          "quantizer", "trial",          "source", "weight_bytes",
+                  "cache_bytes",   "bits_effective", "score",     "less the first", "front",  "meets"};
   for (const auto& stratum : recommendation.weights) table.header.push_back(stratum.first);
   for (const auto* list : {&recommendation.measured, &recommendation.predicted, &recommendation.others}) {
     for (const Standing& one : *list) {
-      std::vector<ReportCell> row = {one.label, one.model, one.quantizer, one.trial, one.is_measured ? "measured" : "law",
-                                     Significant(one.weight_bytes, 17), Significant(one.cache_bytes, 17),
-                                     Significant(one.bits_effective, 17), WithBounds(one.score, one.score_interval, 3),
-                                     Estimate(one.against_first.value, one.against_first.error), one.is_on_front ? "yes" : "no",
+      std::vector<ReportCell> row = {one.label,
+                                     one.model,
+                                     one.quantizer,
+                                     one.trial,
+                                     one.is_measured ? "measured" : "law",
+                                     Significant(one.weight_bytes, 17),
+                                     Significant(one.cache_bytes, 17),
+                                     Significant(one.bits_effective, 17),
+                                     WithBounds(one.score, one.score_interval, 3),
+                                     Estimate(one.against_first.value, one.against_first.error),
+                                     one.is_on_front ? "yes" : "no",
                                      one.why_out.empty() ? "yes" : "no: " + one.why_out};
       for (const auto& stratum : recommendation.weights) {
         const StratumStanding& part = *one.Of(stratum.first);

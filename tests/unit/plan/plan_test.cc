@@ -428,9 +428,9 @@ TEST_F(Planning, CollectsFactorsOfModelsQuantizersCalibrationAndTheStudyInThatOr
   EXPECT_EQ(value(2, "D"), Value(36e12));
   EXPECT_EQ(value(2, "vendor"), Value("acme"));
   EXPECT_TRUE(value(7, "D").is_null());
-  EXPECT_EQ(plan.factors[17].factor.role, FactorRole::kScale);  // D is known.
-  EXPECT_EQ(plan.factors[18].factor.role, FactorRole::kOther);
-  EXPECT_FALSE(plan.factors[18].is_number);
+  EXPECT_EQ(plan.factors[18].factor.role, FactorRole::kScale);  // D is known.
+  EXPECT_EQ(plan.factors[19].factor.role, FactorRole::kOther);
+  EXPECT_FALSE(plan.factors[19].is_number);
 }
 
 TEST_F(Planning, TakesAFactorThatRepeatsItsOwnAxisForTheAxis) {

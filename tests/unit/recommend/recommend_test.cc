@@ -42,8 +42,9 @@ TEST(Constraints, AreReadFromWhatPeopleWrite) {
 }
 
 TEST(Constraints, SayWhatCannotBeRead) {
-  const std::string advice = " Write 'KR >= 95% of 16-bit' for a share of what the same model has unquantized, 'of best' or 'of "
-                             "MODEL' for that of another one, or 'KR >= 0.4' for an adjusted accuracy.";
+  const std::string advice =
+      " Write 'KR >= 95% of 16-bit' for a share of what the same model has unquantized, 'of best' or 'of "
+      "MODEL' for that of another one, or 'KR >= 0.4' for an adjusted accuracy.";
   EXPECT_EQ(Refused([] { ParseFloor("KR > 0.4"); }), "--floor 'KR > 0.4': there is no '>='." + advice);
   EXPECT_EQ(Refused([] { ParseFloor("KR >= 95"); }),
             "--floor 'KR >= 95': an adjusted accuracy lies between 0 and 1." + advice);
@@ -62,8 +63,8 @@ TEST(Constraints, SayWhatCannotBeRead) {
 TEST(PairedDifferenceOf, HasTheErrorOfMatchedPairs) {
   ItemScores scores;
   ItemScores::Task& task = scores.tasks["t"];
-  for (const auto& [count, first, later] :
-       {std::tuple(794, 1.0f, 1.0f), std::tuple(150, 1.0f, 0.0f), std::tuple(86, 0.0f, 1.0f), std::tuple(570, 0.0f, 0.0f)}) {
+  for (const auto& [count, first, later] : {std::tuple(794, 1.0f, 1.0f), std::tuple(150, 1.0f, 0.0f),
+                                            std::tuple(86, 0.0f, 1.0f), std::tuple(570, 0.0f, 0.0f)}) {
     for (int i = 0; i < count; ++i) {
       task.ids.push_back(std::to_string(task.ids.size()));
       task.chance.push_back(0);
@@ -91,8 +92,9 @@ double Truth(const std::string& stratum, double n, double bits) {
 }
 double SizeOf(double n, double bits) { return n * (bits + (bits < 16 ? 0.25 : 0)) / 8 + 1000; }
 
-Table World(const std::function<bool(const std::string&, double)>& is_recorded,
-            const std::function<double(const std::string&, double)>& off = [](const std::string&, double) { return 0.0; }) {
+Table World(
+    const std::function<bool(const std::string&, double)>& is_recorded,
+    const std::function<double(const std::string&, double)>& off = [](const std::string&, double) { return 0.0; }) {
   std::vector<std::string> trial, label, model, quantizer, task, stratum, kind;
   std::vector<double> n, b, effective, size, kv, value, error, chance, items, primary, accuracy, baseline;
   for (size_t m = 0; m < 5; ++m) {
@@ -119,7 +121,8 @@ Table World(const std::function<bool(const std::string&, double)>& is_recorded,
   table.AddTexts("trial", trial), table.AddTexts("label", label), table.AddTexts("model", model);
   table.AddTexts("quantizer", quantizer), table.AddTexts("task", task), table.AddTexts("stratum", stratum);
   table.AddTexts("metric_kind", kind), table.AddNumbers("N", n), table.AddNumbers("B", b);
-  table.AddNumbers("bits_effective", effective), table.AddNumbers("size_bytes", size), table.AddNumbers("kv_values", kv);
+  table.AddNumbers("bits_effective", effective), table.AddNumbers("size_bytes", size),
+      table.AddNumbers("kv_values", kv);
   table.AddNumbers("value", value), table.AddNumbers("standard_error", error), table.AddNumbers("chance", chance);
   table.AddNumbers("items", items), table.AddNumbers("primary", primary), table.AddNumbers("acc_adj", accuracy);
   table.AddNumbers("baseline_value", baseline);
@@ -191,7 +194,8 @@ TEST(Recommend, FindsAnOptimumThatWasNotMeasured) {
 
 // What a law says of a model is never shown where the model was measured.
 TEST(Recommend, ShowsWhatWasMeasuredAndNotTheLaw) {
-  const Table table = World(All, [](const std::string& model, double bits) { return model == "b" && bits == 4 ? 0.15 : 0.0; });
+  const Table table =
+      World(All, [](const std::string& model, double bits) { return model == "b" && bits == 4 ? 0.15 : 0.0; });
   const CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
   const PredictedStudy study(TwoFactors(), table, {}, true);
   Constraints constraints;
