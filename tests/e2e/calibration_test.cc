@@ -36,7 +36,10 @@ class CalibrationStudy : public StudyFolder {
     const std::string unused = "output: unused";
     text.replace(text.find(unused), unused.size(), "output: " + (folder_ / output).string());
     std::ofstream(study) << text;
-    return StartedProgram({"--configs", BITLAW_SOURCE_DIR "/tests/support", "report", study.string()}, folder_).Wait().out;
+    return StartedProgram({"--configs", BITLAW_SOURCE_DIR "/tests/support", "report", study.string(), "--format", "text"},
+                          folder_)
+        .Wait()
+        .out;
   }
   std::string ItemsOf(const std::string& output, const Row& row) const {
     for (const auto& [name, text] : FilesOf(output + "/records"))

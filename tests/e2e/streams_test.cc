@@ -117,7 +117,7 @@ TEST_F(Streams, ALawThatCannotBeFittedDoesNotDiscardTheReport) {
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.err, HasSubstr("law 'bad' needs the column 'nosuch', which the observations of this study will not "
                                      "have."));
-  const ProgramEnd report = StartedProgram({"--configs", BITLAW_SOURCE_DIR "/tests/support", "report", study.string()},
+  const ProgramEnd report = StartedProgram({"--configs", BITLAW_SOURCE_DIR "/tests/support", "report", study.string(), "--format", "text"},
                                            folder_)
                                 .Wait();
   EXPECT_EQ(report.exit_code, 2);

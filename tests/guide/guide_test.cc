@@ -83,7 +83,7 @@ TEST_F(Guide, TheStudyAtItsEndRuns) {
   const ProgramEnd run = Bitlaw({"run", study, "--output", (folder_ / "out").string(), "--threads", "1"});
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("18 of 18 trials complete"));
-  const ProgramEnd report = Bitlaw({"report", (folder_ / "out").string()});
+  const ProgramEnd report = Bitlaw({"report", (folder_ / "out").string(), "--format", "text"});
   EXPECT_THAT(report.out, HasSubstr("floor"));
   // The example's own factor is a column, said to be what it is, and a row of the report.
   const std::string observations = StartedProgram::Text((folder_ / "out/observations.csv").string());

@@ -7,7 +7,7 @@
 #include "bitlaw/base/error.h"
 #include "cli/common/study_table.h"
 #include "cli/verbs.h"
-#include "fit/estimate/row_predictions.h"
+#include "fit/output/row_predictions.h"
 #include "fit/examine/analysis.h"
 #include "fit/options/fit_options.h"
 #include "fit/output/fit_output.h"
@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 struct FitArguments {
   std::string source, data, map, where, json, csv, markdown, tables, predictions;
   std::vector<std::string> laws, strata, fixed;
+  bool all_methods = false;
   Value settings;  ///< Of FitOptions(), as `fit:` of a study has them; --strata and --fix, which say more, stand above.
 };
 
@@ -87,7 +88,7 @@ int Fit(const FitArguments& arguments, Session& session) {
   const AnalysisReport analysis = Analyze(laws, input.table, settings, report, items.tasks.empty() ? nullptr : &items);
   report.notes.insert(report.notes.begin(), notes.begin(), notes.end());
 
-  const ReportDocument document = FitDocument(report, analysis, title);
+  const ReportDocument document = FitDocument(report, analysis, title, arguments.all_methods);
   std::fputs(RenderText(document).c_str(), stdout);
   if (!arguments.json.empty()) {
     Value json = FitReportJson(report);
@@ -173,7 +174,9 @@ void AddFitVerb(CLI::App& app, Session& session) {
   verb->add_option("--json", arguments->json, "Write everything to this file");
   verb->add_option("--csv", arguments->csv, "Write one row a law, stratum, method and parameter to this file");
   verb->add_option("--predictions", arguments->predictions,
-                   "Write each row's prediction, residual and leverage, by law, stratum and method, to this file");
+                   "Write each row's prediction, interval, residual and leverage, by law, stratum and method, to this file");
+  verb->add_flag("--all-methods", arguments->all_methods,
+                 "Print every method by which a law was fitted, not the first of each stratum alone");
   verb->add_option("--markdown", arguments->markdown, "Write the report as Markdown to this file");
   verb->callback(
       [arguments, &session] { session.action = [arguments, &session] { return Fit(*arguments, session); }; });

@@ -96,10 +96,10 @@ ReportTable IntervalTable(const std::vector<const LawAnalysis*>& analyses) {
 // Errors of the accuracy; of the response where it has none (a law of a loss).
 std::vector<ReportCell> ErrorCells(const ValidationResult& one, bool of_accuracy) {
   if (!of_accuracy)
-    return {Size(one.fit_rows), Size(one.validation_rows), Fixed(one.mae, 4), Fixed(one.rmse, 4), Fixed(one.r2, 4)};
+    return {Size(one.fit_rows), Size(one.validation_rows), Fixed(one.mae, 4), Fixed(one.rmse, 4), RSquared(one.r2, 4)};
   return {Size(one.fit_rows),          Size(one.validation_rows),
           Fixed(one.accuracy_mae, 4),  Between(one.accuracy_mae_interval),
-          Fixed(one.accuracy_rmse, 4), Fixed(one.accuracy_r2, 4),
+          Fixed(one.accuracy_rmse, 4), RSquared(one.accuracy_r2, 4),
           Fixed(one.rmse, 4)};
 }
 
@@ -163,7 +163,7 @@ ReportTable AblationTable(const std::vector<const LawAnalysis*>& analyses) {
   for (const LawAnalysis* analysis : analyses) {
     for (const Ablation& step : analysis->ablations) {
       table.rows.push_back({analysis->stratum, step.factors, Size(step.quality.parameters),
-                            Fixed(step.quality.adjusted_r2, 4), Fixed(step.quality.aicc, 1),
+                            RSquared(step.quality.adjusted_r2, 4), Fixed(step.quality.aicc, 1),
                             Significant(step.added.value), Significant(step.added.p, 2)});
       if (unit.empty()) continue;
       table.rows.back().push_back(Significant(step.added.over_units.f));
@@ -184,8 +184,8 @@ void AddChow(ReportTable& table, const std::string& label, const ChowTest& test)
                                   std::pair{"own exponents too", &test.exponents}}) {
     if (std::isnan(one->df1)) continue;
     table.rows.push_back({label, test.groups, what, Significant(one->value), Size(static_cast<size_t>(one->df1)),
-                          Size(static_cast<size_t>(one->df2)), Significant(one->p, 2), Fixed(one->small_adjusted_r2, 4),
-                          Fixed(one->large_adjusted_r2, 4), Significant(one->over_units.f),
+                          Size(static_cast<size_t>(one->df2)), Significant(one->p, 2), RSquared(one->small_adjusted_r2, 4),
+                          RSquared(one->large_adjusted_r2, 4), Significant(one->over_units.f),
                           Significant(one->over_units.p, 2)});
     if (!one->over_units.why_none.empty() && why != one->over_units.why_none) {
       why = one->over_units.why_none;
@@ -282,7 +282,7 @@ ReportTable ZoneTable(const std::vector<const LawAnalysis*>& analyses) {
   for (const LawAnalysis* analysis : analyses) {
     for (const Zone& zone : analysis->zones) {
       std::vector<ReportCell> row = {analysis->stratum,    zone.name,           Size(zone.rows),
-                                     Size(zone.at_chance), Fixed(zone.kept, 3), Fixed(zone.adjusted_r2, 4)};
+                                     Size(zone.at_chance), Fixed(zone.kept, 3), RSquared(zone.adjusted_r2, 4)};
       for (const std::string& parameter : parameters) {
         ReportCell cell("-");
         for (const auto& exponent : zone.exponents) {
@@ -336,7 +336,7 @@ std::vector<ReportCell> LawCells(const LawComparison& comparison, const Compared
   if (comparison.has_several_responses) return {one.law, one.response, one.method, Size(one.parameters)};
   return {one.law,
           Size(one.parameters),
-          Fixed(one.adjusted_r2, 4),
+          RSquared(one.adjusted_r2, 4),
           Fixed(comparison.dispersion > 1 ? one.qaicc : one.aicc, 1),
           Fixed(one.delta_aicc, 1),
           Fixed(one.weight, 3),

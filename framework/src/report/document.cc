@@ -93,6 +93,12 @@ ReportCell Significant(double number, int digits) { return NumberCell(number, fm
 
 ReportCell Fixed(double number, int places) { return NumberCell(number, fmt::format("{:.{}f}", number, places)); }
 
+ReportCell RSquared(double number, int places) {
+  ReportCell cell = Fixed(number, places);
+  if (number < -1) cell.text = "below zero";
+  return cell;
+}
+
 ReportCell Whole(double number) {
   if (!std::isfinite(number)) return NumberCell(number, fmt::format("{}", number));
   std::string digits = fmt::format("{:.0f}", std::fabs(number));
@@ -200,28 +206,55 @@ std::string RenderCsv(const ReportTable& table) {
   return WriteCsv(csv);
 }
 
+namespace {
+
+std::string TextOf(const ReportSection& section) {
+  std::string out = "\n" + PlainLine(section.title) + "\n" + std::string(WidthOf(section.title), '-') + "\n";
+  for (const std::string& paragraph : section.paragraphs) out += PlainLine(paragraph) + "\n";
+  for (const std::string& bullet : section.bullets) out += "- " + PlainLine(bullet) + "\n";
+  for (size_t i = 0; i < section.tables.size(); ++i) {
+    if (i > 0 || !section.paragraphs.empty() || !section.bullets.empty()) out += "\n";
+    out += RenderText(section.tables[i]);
+  }
+  for (const Figure& figure : section.figures) {
+    out += PlainLine(fmt::format("- {}: {}/{}.{}. {}", figure.title, kFigureFolder, figure.name,
+                                 figure.is_drawn ? "svg" : "csv", figure.caption)) + "\n";
+  }
+  return out;
+}
+
+std::string MarkdownOf(const ReportSection& section) {
+  std::string out = "\n## " + MarkdownCell(section.title) + "\n";
+  for (const std::string& paragraph : section.paragraphs) out += "\n" + MarkdownLine(paragraph) + "\n";
+  if (!section.bullets.empty()) out += "\n";
+  for (const std::string& bullet : section.bullets) out += "- " + MarkdownLine(bullet) + "\n";
+  for (const ReportTable& table : section.tables) out += "\n" + RenderMarkdown(table);
+  for (const Figure& figure : section.figures) {
+    const std::string title = MarkdownCell(figure.title);
+    if (figure.is_drawn) out += fmt::format("\n![{}]({}/{}.svg)\n", title, kFigureFolder, figure.name);
+    out += fmt::format("\n**{}.** {}\n", title, MarkdownCell(figure.caption));
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string RenderText(const ReportDocument& document) {
   std::string out = PlainLine(document.title) + "\n" + std::string(WidthOf(document.title), '=') + "\n";
-  for (const ReportSection& section : document.sections) {
-    out += "\n" + PlainLine(section.title) + "\n" + std::string(WidthOf(section.title), '-') + "\n";
-    for (const std::string& paragraph : section.paragraphs) out += PlainLine(paragraph) + "\n";
-    for (const std::string& bullet : section.bullets) out += "- " + PlainLine(bullet) + "\n";
-    for (size_t i = 0; i < section.tables.size(); ++i) {
-      if (i > 0 || !section.paragraphs.empty() || !section.bullets.empty()) out += "\n";
-      out += RenderText(section.tables[i]);
-    }
-  }
+  for (const ReportSection& section : document.sections) out += TextOf(section);
+  if (document.appendix.empty()) return out;
+  out += "\nAppendix: the whole analysis\n============================\n";
+  for (const ReportSection& section : document.appendix) out += TextOf(section);
   return out;
 }
 
 std::string RenderMarkdown(const ReportDocument& document) {
   std::string out = "# " + MarkdownCell(document.title) + "\n";
-  for (const ReportSection& section : document.sections) {
-    out += "\n## " + MarkdownCell(section.title) + "\n";
-    for (const std::string& paragraph : section.paragraphs) out += "\n" + MarkdownLine(paragraph) + "\n";
-    if (!section.bullets.empty()) out += "\n";
-    for (const std::string& bullet : section.bullets) out += "- " + MarkdownLine(bullet) + "\n";
-    for (const ReportTable& table : section.tables) out += "\n" + RenderMarkdown(table);
+  for (const ReportSection& section : document.sections) out += MarkdownOf(section);
+  if (document.appendix.empty()) return out;
+  out += "\n## Appendix: the whole analysis\n";
+  for (const ReportSection& section : document.appendix) {
+    out += "\n<details>\n<summary>" + MarkdownCell(section.title) + "</summary>\n" + MarkdownOf(section) + "\n</details>\n";
   }
   return out;
 }

@@ -6,6 +6,7 @@
 
 #include "bitlaw/base/export.h"
 #include "fit/table/unset.h"
+#include "report/figure/figure.h"
 
 namespace bitlaw {
 
@@ -27,6 +28,8 @@ struct BITLAW_EXPORT ReportCell {
 BITLAW_EXPORT ReportCell Significant(double number, int digits = 4);
 /// A number with `places` decimals. "-" if it is NaN.
 BITLAW_EXPORT ReportCell Fixed(double number, int places);
+/// An R^2 with `places` decimals; below -1, where its size says nothing, "below zero". CSV gets the number.
+BITLAW_EXPORT ReportCell RSquared(double number, int places = 4);
 /// "134,515,008"
 BITLAW_EXPORT ReportCell Whole(double number);
 /// "[-0.38, -0.34]": the bounds of an interval; CSV gets them as "low" and "high". "-" if both are NaN.
@@ -47,15 +50,20 @@ struct BITLAW_EXPORT ReportSection {
   std::vector<std::string> paragraphs;
   std::vector<std::string> bullets;
   std::vector<ReportTable> tables;
+  std::vector<Figure> figures{};
 };
 
-/// A report before it takes a form: the same content as text, Markdown and CSV.
+/// A report before it takes a form: the same content as text, Markdown, HTML, LaTeX and CSV.
 struct BITLAW_EXPORT ReportDocument {
   std::string title;
   std::vector<ReportSection> sections;
+  std::vector<ReportSection> appendix{};  ///< Behind folds, where the form has them.
 };
 
-/// Columns are aligned: numbers to the right, texts to the left.
+/// Where the pictures of a report lie, beside it.
+inline constexpr const char* kFigureFolder = "figures";
+
+/// Columns are aligned: numbers to the right, texts to the left. Of figures the title, the caption and where they lie.
 BITLAW_EXPORT std::string RenderText(const ReportDocument& document);
 BITLAW_EXPORT std::string RenderText(const ReportTable& table);
 BITLAW_EXPORT std::string RenderMarkdown(const ReportDocument& document);

@@ -33,8 +33,15 @@ std::string QuantizerList(const LawFit& fit) {
   return list;
 }
 
+// The methods of a fit that a table has rows of.
+std::vector<const MethodFit*> Shown(const LawFit& fit, bool all_methods) {
+  std::vector<const MethodFit*> methods = fit.Methods();
+  if (!all_methods && methods.size() > 1) methods.resize(1);
+  return methods;
+}
+
 // The exponents: one row a stratum and method.
-ReportTable ExponentTable(const std::vector<const LawFit*>& fits) {
+ReportTable ExponentTable(const std::vector<const LawFit*>& fits, bool all_methods) {
   ReportTable table;
   table.name = FileName("exponents", fits[0]->law);
   table.title = "Exponents (standard error" + ErrorsOver(fits) + ")";
@@ -51,7 +58,7 @@ ReportTable ExponentTable(const std::vector<const LawFit*>& fits) {
   table.header.emplace_back("adj. R2");
   table.header.emplace_back("AICc");
   for (const LawFit* fit : fits) {
-    for (const MethodFit* method : fit->Methods()) {
+    for (const MethodFit* method : Shown(*fit, all_methods)) {
       std::vector<ReportCell> row = {fit->stratum, MethodName(*method), Whole(static_cast<double>(method->rows))};
       for (const ParameterEstimate& parameter : method->parameters) {
         const bool is_clustered = method->robust != nullptr || !method->why_no_robust.empty();
@@ -61,14 +68,24 @@ ReportTable ExponentTable(const std::vector<const LawFit*>& fits) {
               fmt::format("{}, {}: {} is {}.", fit->stratum, MethodName(*method), parameter.name, parameter.note));
         }
       }
-      row.push_back(Fixed(method->quality.adjusted_r2, 4));
+      row.push_back(RSquared(method->quality.adjusted_r2, 4));
       row.push_back(Fixed(method->quality.aicc, 1));
       table.rows.push_back(std::move(row));
     }
   }
   const bool is_choice =
       std::any_of(fits.begin(), fits.end(), [](const LawFit* fit) { return fit->Methods().size() > 1; });
-  if (is_choice) {
+  if (is_choice && !all_methods) {
+    std::vector<std::string> others;
+    for (const LawFit* fit : fits) {
+      const std::vector<const MethodFit*> methods = fit->Methods();
+      for (size_t i = 1; i < methods.size(); ++i) {
+        const std::string name = MethodName(*methods[i]);
+        if (std::find(others.begin(), others.end(), name) == others.end()) others.push_back(name);
+      }
+    }
+    table.notes.push_back("Also fitted: " + JoinNames(others) + "; --all-methods prints them, fits.csv has them.");
+  } else if (is_choice) {
     table.notes.emplace_back(
         "The first method of a stratum is its headline: intervals, validation, ranking and differences between strata "
         "are "
@@ -85,17 +102,18 @@ bool HasAccuracy(const LawFit& fit) {
   return std::any_of(fit.nulls.begin(), fit.nulls.end(), HasAccuracy);
 }
 
-void AddComparison(ReportTable& table, const LawFit& fit, const std::string& stratum, bool of_accuracy) {
+void AddComparison(ReportTable& table, const LawFit& fit, const std::string& stratum, bool of_accuracy,
+                   bool all_methods) {
   const auto count = [](size_t rows) { return Whole(static_cast<double>(rows)); };
-  for (const MethodFit* method : fit.Methods()) {
+  for (const MethodFit* method : Shown(fit, all_methods)) {
     const MethodFit& one = *method;
     const PredictionErrors &near = one.on_fit, &far = one.on_held_out;
     std::vector<ReportCell> row = {stratum,
                                    fit.law,
                                    MethodName(one),
                                    count(one.rows),
-                                   Fixed(one.quality.adjusted_r2, 4),
-                                   Fixed(one.response_r2, 4),
+                                   RSquared(one.quality.adjusted_r2, 4),
+                                   RSquared(one.response_r2, 4),
                                    Fixed(one.quality.aicc, 1),
                                    Fixed(one.quality.bic, 1)};
     const std::vector<ReportCell> errors =
@@ -112,7 +130,7 @@ void AddComparison(ReportTable& table, const LawFit& fit, const std::string& str
   }
 }
 
-ReportTable ComparisonTable(const std::vector<const LawFit*>& fits) {
+ReportTable ComparisonTable(const std::vector<const LawFit*>& fits, bool all_methods) {
   ReportTable table;
   table.name = FileName("comparison", fits[0]->law);
   table.title = "Beside its nulls, on the same rows";
@@ -122,8 +140,8 @@ ReportTable ComparisonTable(const std::vector<const LawFit*>& fits) {
                   "n " + what, "MAE " + what, "RMSE " + what, "held-out n", "held-out MAE", "held-out RMSE"};
   for (const LawFit* fit : fits) {
     if (!fit->unusable.empty()) continue;
-    AddComparison(table, *fit, fit->stratum, of_accuracy);
-    for (const LawFit& null : fit->nulls) AddComparison(table, null, fit->stratum, of_accuracy);
+    AddComparison(table, *fit, fit->stratum, of_accuracy, all_methods);
+    for (const LawFit& null : fit->nulls) AddComparison(table, null, fit->stratum, of_accuracy, all_methods);
   }
   if (table.rows.empty() && table.notes.empty()) return table;
   if (of_accuracy) {
@@ -136,7 +154,7 @@ ReportTable ComparisonTable(const std::vector<const LawFit*>& fits) {
 }
 
 // The law of the loss against the unquantized model, whose response is another than the law's.
-ReportTable AnchoredTable(const std::vector<const LawFit*>& fits) {
+ReportTable AnchoredTable(const std::vector<const LawFit*>& fits, bool all_methods) {
   std::vector<LawFit> anchored;
   for (const LawFit* fit : fits) {
     for (const LawFit& null : fit->nulls) {
@@ -147,14 +165,14 @@ ReportTable AnchoredTable(const std::vector<const LawFit*>& fits) {
   if (anchored.empty()) return table;
   std::vector<const LawFit*> shown;
   for (const LawFit& fit : anchored) shown.push_back(&fit);
-  table = ExponentTable(shown);
+  table = ExponentTable(shown, all_methods);
   table.name = FileName("loss_against_16_bits", fits[0]->law);
   table.title = "Loss against 16 bits, " + anchored[0].response + " = " + anchored[0].formula + ": exponents";
   if (table.rows.empty()) return table;
   table.header.insert(table.header.end(), {"MAE response", "RMSE response"});
   size_t at = 0;
   for (const LawFit& fit : anchored) {
-    for (const MethodFit* method : fit.Methods()) {
+    for (const MethodFit* method : Shown(fit, all_methods)) {
       table.rows[at].push_back(Significant(method->on_fit.mae));
       table.rows[at++].push_back(Significant(method->on_fit.rmse));
     }
@@ -178,7 +196,7 @@ std::string OtherEnds(const NonlinearResult& detail) {
 }
 
 // F, p and condition number of the linearized fits, and how the starts of the iterative ones ended.
-ReportTable DiagnosticsTable(const std::vector<const LawFit*>& fits) {
+ReportTable DiagnosticsTable(const std::vector<const LawFit*>& fits, bool all_methods) {
   ReportTable table;
   table.name = FileName("diagnostics", fits[0]->law);
   table.title = "Diagnostics";
@@ -186,7 +204,7 @@ ReportTable DiagnosticsTable(const std::vector<const LawFit*>& fits) {
   table.header = {"stratum",     "method", "F" + of_rows, "p(F)" + of_rows, "condition number",
                   "largest VIF", "starts", "agreeing",    "KKT"};
   for (const LawFit* fit : fits) {
-    for (const MethodFit* method : fit->Methods()) {
+    for (const MethodFit* method : Shown(*fit, all_methods)) {
       double vif = kUnset, f = kUnset, p = kUnset, condition = kUnset;
       if (fit->ols_detail && method->is_ols) {
         for (const OlsCoefficient& coefficient : fit->ols_detail->coefficients) {
@@ -220,7 +238,7 @@ std::string SpreadText(const StrataTests& tests, const std::string& parameter) {
 
 // A law on the strata of a grouping below the report's own.
 std::vector<ReportTable> GroupingTables(const FitReport& report, const AnalysisReport& analysis,
-                                        const GroupingAnalysis& grouping, const std::string& law) {
+                                        const GroupingAnalysis& grouping, const std::string& law, bool all_methods) {
   std::vector<LawFit> copies;
   std::vector<const LawFit*> fits;
   for (const LawFit& fit : report.fits) {
@@ -235,7 +253,7 @@ std::vector<ReportTable> GroupingTables(const FitReport& report, const AnalysisR
   }
   std::vector<ReportTable> tables;
   if (copies.empty()) return tables;
-  ReportTable exponents = ExponentTable(fits);
+  ReportTable exponents = ExponentTable(fits, all_methods);
   exponents.name = "grouping_" + grouping.name + "_" + law;
   exponents.title = law + ": exponents on the report's own strata and on those of " + grouping.name;
   for (const LawFit& fit : copies) {
@@ -263,7 +281,7 @@ std::vector<ReportTable> GroupingTables(const FitReport& report, const AnalysisR
 
 }  // namespace
 
-ReportSection GroupingSection(const FitReport& report, const AnalysisReport& analysis) {
+ReportSection GroupingSection(const FitReport& report, const AnalysisReport& analysis, bool all_methods) {
   ReportSection section;
   section.title = "Other groupings of the tasks";
   for (const GroupingAnalysis& grouping : analysis.groupings) {
@@ -274,7 +292,7 @@ ReportSection GroupingSection(const FitReport& report, const AnalysisReport& ana
     }
     for (const std::string& note : grouping.notes) section.bullets.push_back(grouping.name + ": " + note);
     for (const std::string& law : LawNames(report)) {
-      for (ReportTable& table : GroupingTables(report, analysis, grouping, law))
+      for (ReportTable& table : GroupingTables(report, analysis, grouping, law, all_methods))
         section.tables.push_back(std::move(table));
     }
   }
@@ -318,7 +336,7 @@ void AddFitBullets(const LawFit& fit, ReportSection& section) {
 
 }  // namespace
 
-ReportSection LawSection(const FitReport& report, const std::string& law) {
+ReportSection LawSection(const FitReport& report, const std::string& law, bool all_methods) {
   ReportSection section;
   section.title = "Law " + law;
   std::vector<const LawFit*> fits;
@@ -359,13 +377,14 @@ ReportSection LawSection(const FitReport& report, const std::string& law) {
   }
   for (const auto& [text, strata] : pooled) section.paragraphs.push_back(strata + ": " + text);
   for (const LawFit* fit : fits) AddFitBullets(*fit, section);
-  for (ReportTable table : {ExponentTable(fits), ComparisonTable(fits), AnchoredTable(fits), DiagnosticsTable(fits)}) {
+  for (ReportTable table : {ExponentTable(fits, all_methods), ComparisonTable(fits, all_methods), AnchoredTable(fits, all_methods),
+                            DiagnosticsTable(fits, all_methods)}) {
     if (!table.rows.empty() || !table.notes.empty()) section.tables.push_back(std::move(table));
   }
   return section;
 }
 
-void AddQuantizers(const AnalysisReport& analysis, const std::string& law, ReportSection& section) {
+void AddQuantizers(const AnalysisReport& analysis, const std::string& law, ReportSection& section, bool all_methods) {
   std::vector<LawFit> copies;
   for (const LawAnalysis& one : analysis.laws) {
     if (one.law != law) continue;
@@ -377,7 +396,7 @@ void AddQuantizers(const AnalysisReport& analysis, const std::string& law, Repor
   std::vector<const LawFit*> fits;
   for (const LawFit& fit : copies) fits.push_back(&fit);
   if (fits.empty()) return;
-  ReportTable table = ExponentTable(fits);
+  ReportTable table = ExponentTable(fits, all_methods);
   table.name = FileName("by_quantizer", law);
   table.title = "Each quantizer alone: exponents (standard error" + ErrorsOver(fits) + ")";
   for (const LawFit* fit : fits) {
@@ -425,16 +444,17 @@ ReportSection ExclusionSection(const FitReport& report) {
   return section;
 }
 
-ReportDocument FitDocument(const FitReport& report, const AnalysisReport& analysis, const std::string& title) {
+ReportDocument FitDocument(const FitReport& report, const AnalysisReport& analysis, const std::string& title,
+                           bool all_methods) {
   ReportDocument document;
   document.title = title;
   for (const std::string& law : LawNames(report)) {
-    document.sections.push_back(LawSection(report, law));
+    document.sections.push_back(LawSection(report, law, all_methods));
     AddAnalysis(analysis, law, document.sections.back());
-    AddQuantizers(analysis, law, document.sections.back());
+    AddQuantizers(analysis, law, document.sections.back(), all_methods);
   }
   for (ReportSection section :
-       {ComparisonSection(analysis), StrataSection(analysis), GroupingSection(report, analysis)}) {
+       {ComparisonSection(analysis), StrataSection(analysis), GroupingSection(report, analysis, all_methods)}) {
     if (!section.tables.empty()) document.sections.push_back(std::move(section));
   }
   document.sections.push_back(ExclusionSection(report));

@@ -14,6 +14,9 @@
 #include "records/observations.h"
 #include "report/analysis_tables.h"
 #include "report/law_tables.h"
+#include "report/page/front_page.h"
+#include "report/page/study_page.h"
+#include "report/pictures/best_laws.h"
 
 namespace bitlaw {
 
@@ -301,7 +304,7 @@ ReportSection WarningSection(const StudyResults& report, const ScoreIndex& index
 
 }  // namespace
 
-ReportDocument StudyDocument(const StudyResults& report) {
+ReportDocument StudyDocument(const StudyResults& report, bool all_methods) {
   const ScoreIndex index = IndexScores(report.observations);
   ReportDocument document;
   document.title = "Study " + report.description.study;
@@ -315,12 +318,12 @@ ReportDocument StudyDocument(const StudyResults& report) {
     document.sections.push_back(TaskSection(report, index));
     document.sections.push_back(ScoreSection(report, index));
     for (const std::string& law : LawNames(report.fits)) {
-      document.sections.push_back(LawSection(report.fits, law));
+      document.sections.push_back(LawSection(report.fits, law, all_methods));
       AddAnalysis(report.analysis, law, document.sections.back());
-      AddQuantizers(report.analysis, law, document.sections.back());
+      AddQuantizers(report.analysis, law, document.sections.back(), all_methods);
     }
     for (ReportSection section : {ComparisonSection(report.analysis), StrataSection(report.analysis),
-                                  GroupingSection(report.fits, report.analysis)}) {
+                                  GroupingSection(report.fits, report.analysis, all_methods)}) {
       if (!section.tables.empty()) document.sections.push_back(std::move(section));
     }
     if (!report.fits.fits.empty()) document.sections.push_back(ExclusionSection(report.fits));
@@ -330,36 +333,36 @@ ReportDocument StudyDocument(const StudyResults& report) {
   return document;
 }
 
-ReportDocument SummaryDocument(const StudyResults& report) {
+std::vector<std::string> SummaryLines(const StudyResults& report) {
+  constexpr size_t kMostStrata = 6, kMostZones = 2;
   const ScoreIndex index = IndexScores(report.observations);
-  ReportDocument document;
-  document.title = "Study " + report.description.study;
-  document.sections = {SummarySection(report, index)};
-  if (index.row.empty()) return document;
-  for (const std::string& law : LawNames(report.fits)) {
-    ReportSection section = LawSection(report.fits, law);
-    section.tables.resize(std::min<size_t>(section.tables.size(), 1));  // The exponents; what follows examines them.
-    document.sections.push_back(std::move(section));
+  std::vector<std::string> lines;
+  if (index.row.empty()) return {"Nothing is recorded yet."};
+  const std::vector<BestLaw> best = BestLaws(report);
+  for (size_t i = 0; i < std::min(kMostStrata, best.size()); ++i) lines.push_back(SummaryLine(best[i]));
+  if (best.size() > kMostStrata) lines.push_back(fmt::format("... and {} more strata", best.size() - kMostStrata));
+  std::vector<std::string> zones = LostZones(report, HeadlineLaw(best));
+  if (zones.size() > kMostZones) {
+    zones[kMostZones] = fmt::format("... and {} more, in the report", zones.size() - kMostZones);
+    zones.resize(kMostZones + 1);
   }
-  ReportSection comparison = ComparisonSection(report.analysis);
-  if (!comparison.tables.empty()) document.sections.push_back(std::move(comparison));
+  lines.insert(lines.end(), zones.begin(), zones.end());
   const size_t warnings = WarningSection(report, index).bullets.size();
-  if (warnings > 0) document.sections[0].bullets.push_back(Counted(warnings, "warning") + ", listed in the report");
-  return document;
+  if (warnings > 0) lines.push_back(Counted(warnings, "warning") + ", listed in the report");
+  return lines;
 }
 
-std::vector<std::filesystem::path> WriteStudyReport(const StudyResults& report, const std::filesystem::path& output) {
-  const ReportDocument document = StudyDocument(report);
+std::vector<std::filesystem::path> WriteStudyReport(const StudyResults& report, const ReportDocument& page,
+                                                    const DrawnFigures& drawn, const std::filesystem::path& output) {
   Value fits = FitReportJson(report.fits);
   fits.Set("analysis", AnalysisJson(report.analysis));
-  const std::vector<std::pair<const char*, std::string>> files = {
+  std::vector<std::pair<std::string, std::string>> files = {
       {"study.json", WriteStudyDescription(report.description)},
       {"observations.csv", WriteCsv(report.observations)},
       {"columns.json", WriteColumns(report.columns)},
       {"fits.json", PrettyJson(fits)},
-      {"fits.csv", WriteCsv(FitReportTable(report.fits, report.analysis))},
-      {"report.txt", RenderText(document)},
-      {"report.md", RenderMarkdown(document)}};
+      {"fits.csv", WriteCsv(FitReportTable(report.fits, report.analysis))}};
+  for (auto& file : ReportFiles(report, page, drawn)) files.push_back(std::move(file));
   std::vector<std::filesystem::path> written;
   for (const auto& [name, bytes] : files) {
     WriteDurably(output / name, bytes);

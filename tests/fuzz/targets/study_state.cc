@@ -11,6 +11,9 @@
 #include "records/observations.h"
 #include "records/plan_records.h"
 #include "report/document.h"
+#include "report/figure/gnuplot_script.h"
+#include "report/page/html.h"
+#include "report/page/study_page.h"
 #include "report/study_report.h"
 #include "spec/study_spec.h"
 #include "unit/records/sample_record.h"
@@ -153,7 +156,10 @@ void StudyFolder(std::string_view input) {
   const std::string text = WriteStudyDescription(report.description);
   Require(WriteStudyDescription(ReadStudyDescription(text, "written.json")) == text,
           "study.json: what is written reads back");
-  WriteStudyReport(report, output);
+  const ReportDocument page = StudyPage(report);
+  RenderHtml(page, DrawnFigures());
+  for (const Figure& figure : FiguresOf(page)) GnuplotScript(figure);
+  WriteStudyReport(report, page, DrawnFigures(), output);
 }
 
 std::string FailureText() {

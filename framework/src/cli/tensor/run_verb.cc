@@ -11,6 +11,7 @@
 #include "cli/verbs.h"
 #include "records/observations.h"
 #include "records/plan_records.h"
+#include "report/page/study_page.h"
 #include "report/study_report.h"
 #include "resolve/resolved_study.h"
 #include "run/launcher.h"
@@ -111,9 +112,12 @@ int Run(Session& session, const RunVerb& given) {
   } else {
     const StudyResults report = FitStudy(plan, session.plugins(), output, resolved.fit, std::move(resolved.laws));
     lock.CheckHeld();
-    const std::vector<fs::path> written = WriteStudyReport(report, output);
-    Say(fmt::format("\n{}\nWritten, the whole report among them:\n", RenderText(SummaryDocument(report))));
-    for (const fs::path& file : written) Say(file.string() + "\n");
+    ReportDocument page = StudyPage(report);
+    const DrawnFigures drawn = DrawPage(page);
+    if (!drawn.why_none.empty()) Complain("bitlaw: figures are not drawn: " + drawn.why_none + ".\n");
+    WriteStudyReport(report, page, drawn, output);
+    for (const std::string& line : SummaryLines(report)) Say(line + "\n");
+    Say("Report: " + (output / "report.html").string() + " (also .md, .tex and .txt, figures and tables there)\n");
     for (const FitFault& fault : report.fit_faults) Complain("bitlaw: " + fault.text + "\n");
     if (!report.fit_faults.empty() && result.failures.empty()) return ExitCode(report.fit_faults.front().kind);
   }

@@ -5,7 +5,9 @@
 
 #include "base/files/durable_file.h"
 #include "fit/data/item_scores.h"
+#include "fit/output/row_predictions.h"
 #include "fit/study/study_laws.h"
+#include "fit/output/trial_costs.h"
 #include "fit/table/column_map.h"
 #include "fit/table/column_roles.h"
 #include "records/observations.h"
@@ -92,6 +94,10 @@ void Fit(const std::filesystem::path& output, const FitSettings& settings, std::
     if (settings.bootstrap_unit == "items") items = ReadItemScores(table, RecordStore(output));
     report.analysis = Analyze(laws, table, settings, report.fits, items.tasks.empty() ? nullptr : &items);
   });
+  Try(report, "the fits' predictions were not made", [&] {
+    report.predictions = RowPredictions(laws, table, settings, report.fits);
+    report.pictures = PictureLaws(laws, table, settings, report.fits);
+  });
 }
 
 // With what the study's description says: one bad law, or one bad setting, costs no more than it must.
@@ -113,6 +119,7 @@ StudyResults Recorded(const Plan& plan, const PluginHost& host, const std::files
   report.observations = Observations(plan, host, output, &report.warnings);
   report.columns = ObservationColumns(plan);
   report.failures = ReadFailures(output);
+  report.costs = TrialCosts(report.observations, output);
   return report;
 }
 
@@ -146,6 +153,7 @@ StudyResults FitStudy(const std::filesystem::path& output, const PluginHost& hos
   report.observations = ReadCsv(observations, {ObservationTextColumns(report.columns)});
   Fit(host, output, report);
   report.failures = ReadFailures(output);
+  report.costs = TrialCosts(report.observations, output);
   return report;
 }
 

@@ -10,6 +10,7 @@
 #include "bitlaw/base/export.h"
 #include "fit/estimate/fit_laws.h"
 #include "fit/examine/analysis.h"
+#include "fit/study/law_pictures.h"
 #include "fit/study/study_description.h"
 #include "plan/plan.h"
 #include "plugin/host.h"
@@ -31,6 +32,9 @@ struct BITLAW_EXPORT StudyResults {
   std::vector<ObservationColumn> columns;  ///< Of the observations; empty if a folder does not tell them.
   FitReport fits;
   AnalysisReport analysis;
+  Table predictions;                  ///< RowPredictions(); empty where no law was fitted.
+  std::vector<LawPicture> pictures;   ///< PictureLaws()
+  Table costs;                        ///< TrialCosts()
   std::vector<FailureLine> failures;
   std::vector<FitFault> fit_faults;  ///< The other laws are fitted all the same.
   std::vector<std::string> warnings;

@@ -1,14 +1,17 @@
-#include "fit/estimate/row_predictions.h"
+#include "fit/output/row_predictions.h"
 
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "api/chance_adjusted.h"
 #include "bitlaw/base/error.h"
 #include "fit/data/controls.h"
+#include "fit/options/quoted_text.h"
+#include "fit/predict/law_predictor.h"
 #include "fit/solve/fit_problem.h"
 
 namespace bitlaw {
@@ -16,11 +19,15 @@ namespace bitlaw {
 namespace {
 
 struct PredictedRow {
-  const LawFit* fit;
-  const MethodFit* method;
-  std::string set, name;
+  const LawFit* fit = nullptr;
+  const MethodFit* method = nullptr;
+  std::string set, name, model;
+  std::vector<double> x;  // In the order of the law's covariates.
+  const Law* law = nullptr;
+  double error = kUnset;
   double line = kUnset, row = kUnset;
   double response = kUnset, predicted = kUnset, accuracy = kUnset, predicted_accuracy = kUnset;
+  double low = kUnset, high = kUnset;
   double leverage = kUnset, studentized = kUnset;
 };
 
@@ -67,7 +74,7 @@ std::vector<double> Leverages(Eigen::MatrixXd slopes) {
 }
 
 void PredictRows(const FitProblem& problem, const Table& table, const LawFit& fit, const MethodFit& method,
-                 std::vector<PredictedRow>& out) {
+                 const LawPredictor* predictor, std::vector<PredictedRow>& out) {
   const Law& law = problem.law();
   const LawRows& rows = problem.selected();
   const ResponseInverse& inverse = problem.inverse();
@@ -88,17 +95,25 @@ void PredictRows(const FitProblem& problem, const Table& table, const LawFit& fi
   for (const std::string& name : law.covariates()) columns.push_back(&table.Numbers(name));
   std::vector<double> x(columns.size());
   for (const size_t row : all) {
-    PredictedRow one{&fit, &method, "", RowLabel(table, row)};
+    PredictedRow one;
+    one.fit = &fit, one.method = &method, one.law = &law;
+    one.name = RowLabel(table, row), one.model = table.TextAt("model", row);
+    one.error = table.NumberAt("standard_error", row);
     const bool is_held_out = IsHeldOut(hold_out, table, row);
     one.set = is_held_out ? "held out" : in_fit.contains(row) ? "fit" : place.contains(row) ? "counts only" : "not fitted";
     if (table.SourceLine(row) > 0) one.line = table.SourceLine(row);
     if (table.Find("tasks") == nullptr || one.line > 0) one.row = static_cast<double>(table.SourceRow(row) + 1);
     for (size_t j = 0; j < columns.size(); ++j) x[j] = (*columns[j])[row];
     one.predicted = law.Predict(theta, x, {});
+    one.x = x;
     if (std::isfinite(response[row])) one.response = response[row];
     if (inverse.exists() && accuracy != nullptr && !accuracy->is_text) {
       one.accuracy = accuracy->numbers[row];
       one.predicted_accuracy = inverse(one.predicted);
+    }
+    if (predictor != nullptr && std::isfinite(one.predicted)) {
+      const LawPrediction there = predictor->At(x);
+      one.low = there.interval.low, one.high = there.interval.high;
     }
     if (const auto at = place.find(row); at != place.end()) {
       one.leverage = leverages[at->second];
@@ -126,8 +141,12 @@ Table RowPredictions(std::span<const std::unique_ptr<Law>> laws, const Table& ta
       const LawFit& fit = report.fits[at++];
       if (fit.Methods().empty()) continue;
       const FitProblem problem(*law, stratum.table, settings, FitProcedure());
-      for (const MethodFit* method : fit.Methods())
-        PredictRows(problem.With(method->procedure), stratum.table, fit, *method, rows);
+      for (const MethodFit* method : fit.Methods()) {
+        const FitProblem own = problem.With(method->procedure);
+        std::optional<LawPredictor> predictor;
+        if (method == fit.Methods().front()) predictor.emplace(own, stratum.table, settings, *method);
+        PredictRows(own, stratum.table, fit, *method, predictor ? &*predictor : nullptr, rows);
+      }
     }
   }
   Table out("predictions");
@@ -148,14 +167,29 @@ Table RowPredictions(std::span<const std::unique_ptr<Law>> laws, const Table& ta
   numbers("line", [](const PredictedRow& row) { return row.line; });
   numbers("row", [](const PredictedRow& row) { return row.row; });
   texts("name", [](const PredictedRow& row) { return row.name; });
+  texts("model", [](const PredictedRow& row) { return row.model; });
   numbers("response", [](const PredictedRow& row) { return row.response; });
   numbers("predicted", [](const PredictedRow& row) { return row.predicted; });
   numbers("residual", [](const PredictedRow& row) { return row.response - row.predicted; });
   numbers("acc_adj", [](const PredictedRow& row) { return row.accuracy; });
+  numbers("standard_error", [](const PredictedRow& row) { return row.error; });
   numbers("predicted_acc_adj", [](const PredictedRow& row) { return row.predicted_accuracy; });
   numbers("residual_acc_adj", [](const PredictedRow& row) { return row.accuracy - row.predicted_accuracy; });
+  numbers("low", [](const PredictedRow& row) { return row.low; });
+  numbers("high", [](const PredictedRow& row) { return row.high; });
   numbers("leverage", [](const PredictedRow& row) { return row.leverage; });
   numbers("studentized", [](const PredictedRow& row) { return row.studentized; });
+  // What the laws look at, where no column above has the name.
+  for (const Law* law : study.laws()) {
+    for (const std::string& name : law->covariates()) {
+      if (out.Find(name) != nullptr || IsTextTest(name)) continue;
+      numbers(name.c_str(), [&](const PredictedRow& row) {
+        const auto covariates = row.law->covariates();
+        const auto at = std::find(covariates.begin(), covariates.end(), name);
+        return at == covariates.end() ? kUnset : row.x[static_cast<size_t>(at - covariates.begin())];
+      });
+    }
+  }
   return out;
 }
 

@@ -1,0 +1,87 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "e2e/study_fixture.h"
+#include "support/markup_check.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class StudyReport : public StudyFolder {
+ protected:
+  // Records a study of two tasks and three bit-widths and fits a law to it.
+  void Record() {
+    std::ofstream(folder_ / "bits.yaml") << "formula: A * B^alpha\nparameters: {A: {min: 0}, alpha: {}}\n";
+    const auto study = WriteStudy("  - none\n  - {quantizer: rtn, bits: [2, 3, 4], group_size: 32}\n", "[endings, uses]");
+    std::ofstream(study, std::ios::app) << "laws: [bits.yaml]\nfit: {bootstrap: 20, permutations: 20}\n";
+    std::vector<std::string> words = RunArguments(study, "out");
+    words.pop_back();  // --no-fit
+    run_ = StartedProgram(words, folder_).Wait();
+    ASSERT_EQ(run_.exit_code, 0) << run_.err;
+  }
+  ProgramEnd Report(const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"report", (folder_ / "out").string()};
+    words.insert(words.end(), more.begin(), more.end());
+    return StartedProgram(words, folder_).Wait();
+  }
+  ProgramEnd run_;
+};
+
+TEST_F(StudyReport, IsOnePageWithFiguresBesideTables) {
+  Record();
+  EXPECT_THAT(run_.out, HasSubstr("Report: " + (folder_ / "out" / "report.html").string()));
+  const auto files = FilesOf("out");
+  for (const char* name : {"report.html", "report.md", "report.tex", "report.txt", "predictions.csv", "tables/best_laws.csv",
+                           "figures/measured_against_predicted.csv", "figures/size_accuracy.csv"})
+    EXPECT_TRUE(files.contains(name)) << name;
+  ASSERT_TRUE(files.contains("report.html"));
+  const std::string& page = files.at("report.html");
+  EXPECT_EQ(ExplainMarkup(page), "");
+  EXPECT_LT(page.size(), 3u << 20);
+  EXPECT_THAT(page, HasSubstr("<h2>What was found</h2>"));
+  EXPECT_THAT(page, HasSubstr("<h2>What may not be concluded</h2>"));
+  EXPECT_THAT(page, HasSubstr("Not here: Accuracy over model size: the best laws have no factor of scale"));
+  // A row of the predictions has the interval of its law.
+  EXPECT_THAT(files.at("predictions.csv"), HasSubstr("residual_acc_adj,low,high,leverage,studentized,B\n"));
+  if (run_.err.find("is not installed") != std::string::npos) GTEST_SKIP() << "no figures were looked at: " << run_.err;
+  for (const char* name : {"figures/measured_against_predicted.svg", "figures/size_accuracy.svg"}) {
+    ASSERT_TRUE(files.contains(name)) << name;
+    EXPECT_EQ(ExplainMarkup(files.at(name)), "") << name;
+  }
+  EXPECT_TRUE(files.at("figures/size_accuracy.pdf").starts_with("%PDF"));
+  EXPECT_THAT(page, HasSubstr("<figure id=\"figure-size_accuracy\">"));
+  EXPECT_THAT(page, Not(HasSubstr("Not drawn")));
+
+  // The same again from the folder alone.
+  const ProgramEnd again = Report({});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(StartedProgram::Text(folder_ / "out" / "report.html"), page);
+  const ProgramEnd latex = Report({"--format", "latex"});
+  EXPECT_THAT(latex.out, HasSubstr("\\begin{tabular}"));
+}
+
+// Without gnuplot everything else is written, and what to install is said.
+TEST_F(StudyReport, IsWrittenWithoutGnuplot) {
+  Record();
+  fs::create_directory(folder_ / "empty");
+  const std::string path = ::getenv("PATH") == nullptr ? "" : ::getenv("PATH");
+  ::setenv("PATH", (folder_ / "empty").c_str(), 1);
+  const ProgramEnd end = Report({"--output", (folder_ / "bare").string()});
+  ::setenv("PATH", path.c_str(), 1);
+  EXPECT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(end.err, HasSubstr("bitlaw: figures are not drawn: the program 'gnuplot' is not installed. Install it (Debian and "
+                                 "Ubuntu: apt install gnuplot-nox) and run 'bitlaw report' again."));
+  const auto files = FilesOf("bare");
+  EXPECT_TRUE(files.contains("figures/size_accuracy.csv"));
+  EXPECT_FALSE(files.contains("figures/size_accuracy.svg"));
+  EXPECT_EQ(ExplainMarkup(files.at("report.html")), "");
+  EXPECT_THAT(files.at("report.html"), HasSubstr("Not drawn: the program &#39;gnuplot&#39; is not installed."));
+  EXPECT_THAT(files.at("report.md"), Not(HasSubstr("![")));
+}
+
+}  // namespace
+}  // namespace bitlaw

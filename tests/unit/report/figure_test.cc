@@ -1,0 +1,192 @@
+#include "report/figure/figure.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "bitlaw/base/error.h"
+#include "report/figure/draw_figures.h"
+#include "report/figure/gnuplot_script.h"
+#include "report/figure/svg_themes.h"
+#include "report/page/html.h"
+#include "support/markup_check.h"
+
+namespace bitlaw {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// Two points with error bars, a line and a band; one name that tries to leave its quotes.
+Figure Sample() {
+  Figure figure;
+  figure.name = "sample";
+  figure.title = "Accuracy <over> size";
+  figure.caption = "Two & two.";
+  FigureSeries points, line, band;
+  points.name = "it's `date`", points.x = {1e5, 1e6}, points.y = {0.25, 0.5};
+  points.y_low = {0.2, 0.4}, points.y_high = {0.3, 0.6};
+  line.kind = FigureSeries::Kind::kLine, line.x = {1e5, 1e6}, line.y = {0.2, NAN}, line.dashed = true, line.colour = 1;
+  band.kind = FigureSeries::Kind::kBand, band.name = "90 %", band.x = {1e5, 1e6};
+  band.y_low = {0.1, 0.2}, band.y_high = {0.4, 0.7};
+  FigurePanel panel;
+  panel.title = "KM";
+  panel.x = {"N", "weights", FigureAxis::Scale::kLog10, 9e4, 1.1e6, {1e5, 1e6}, {}};
+  panel.y.label = "accuracy";
+  panel.series = {band, line, points};
+  figure.panels = {panel};
+  return figure;
+}
+
+TEST(Figures, AreTablesOfTheirPoints) {
+  EXPECT_EQ(WriteCsv(FigureTable(Sample())),
+            "panel,series,x,y,x_low,x_high,y_low,y_high,z\n"
+            "KM,90 %,1e+05,,,,0.1,0.4,\n"
+            "KM,90 %,1e+06,,,,0.2,0.7,\n"
+            "KM,,1e+05,0.2,,,,,\n"
+            "KM,,1e+06,,,,,,\n"
+            "KM,it's `date`,1e+05,0.25,,,0.2,0.3,\n"
+            "KM,it's `date`,1e+06,0.5,,,0.4,0.6,\n");
+  Figure grid;
+  grid.name = "g";
+  grid.panels.resize(1);
+  grid.panels[0].grid = FigureGrid{"kept", false, {1, 2}, {1}, {0.5, NAN}, {}};
+  EXPECT_EQ(WriteCsv(FigureTable(grid)), "panel,series,x,y,x_low,x_high,y_low,y_high,z\n,kept,1,1,,,,,0.5\n,kept,2,1,,,,,\n");
+}
+
+TEST(Figures, WithLengthsThatDoNotFitAreRefused) {
+  Figure figure = Sample();
+  figure.panels[0].series[2].y.pop_back();
+  EXPECT_THROW(CheckFigure(figure), InternalError);
+  figure = Sample();
+  figure.panels[0].series[0].y_high.pop_back();
+  EXPECT_THROW(CheckFigure(figure), InternalError);
+  figure = Sample();
+  figure.name = "../sample";
+  EXPECT_THROW(CheckFigure(figure), InternalError);
+}
+
+TEST(AxisNumbers, AreShort) {
+  EXPECT_EQ(AxisNumber(55520), "56k");
+  EXPECT_EQ(AxisNumber(1771456), "1.8M");
+  EXPECT_EQ(AxisNumber(999.6), "1k");
+  EXPECT_EQ(AxisNumber(7e9), "7G");
+  EXPECT_EQ(AxisNumber(0.05), "0.05");
+  EXPECT_EQ(AxisNumber(-2000), "-2k");
+  EXPECT_EQ(AxisNumber(0), "0");
+}
+
+// Data are numbers; texts stand in single quotes with quotes doubled, where gnuplot runs nothing.
+TEST(GnuplotScripts, SayWhatIsDrawn) {
+  const std::string script = GnuplotScript(Sample());
+  EXPECT_THAT(script, HasSubstr("$p0s0 << EOD\n100000 0.1 0.4\n1000000 0.2 0.7\nEOD\n"
+                                "$p0s1 << EOD\n100000 0.2\n1000000 NaN\nEOD\n"
+                                "$p0s2 << EOD\n100000 0.25 0.2 0.3\n1000000 0.5 0.4 0.6\nEOD\n"));
+  EXPECT_THAT(script, HasSubstr("set xlabel 'N [weights]' noenhanced\nset logscale x 10\nset xrange [90000:1100000]\n"
+                                "set xtics ('100k' 100000, '1M' 1000000) noenhanced\n"));
+  EXPECT_THAT(script, HasSubstr("plot $p0s0 using 1:2:3 with filledcurves fs transparent solid 0.2 noborder lc rgb '#0072b2', "
+                                "$p0s1 using 1:2 with lines lc rgb '#d55e00' lw 1.6 dt 2, "
+                                "$p0s2 using 1:2:3:4 with yerrorbars lc rgb '#0072b2' pt 7 ps 0.75 lw 1\n"));
+  EXPECT_THAT(script, HasSubstr("title 'it''s `date`'"));
+  for (const char* output : {"sample.svg", "sample.pdf", "sample.panel1.svg", "sample.legend.svg"})
+    EXPECT_THAT(script, HasSubstr(std::string("set output '") + output + "'\n"));
+  Figure lines = Sample();
+  lines.panels[0].title = "a\nsystem 'x'";
+  EXPECT_THAT(GnuplotScript(lines), HasSubstr("set title 'a system ''x''' noenhanced\n"));
+}
+
+TEST(SvgThemes, TakeTheTextsColourForBlackAndKeepIdsApart) {
+  const std::string svg = "<?xml version=\"1.0\"?>\n<svg \n viewBox=\"0 0 4 4\">\n<title>Gnuplot</title>\n"
+                          "<g fill=\"none\" color=\"black\" stroke=\"black\">\n</g>\n"
+                          "<circle id='gpDot' stroke='black'/><use xlink:href='#gpDot' color='rgb(  0, 114, 178)'/>"
+                          "<text fill='rgb(  1,   1,   1)'>1</text></svg>";
+  const std::string themed = SvgForThemes(svg, "a.panel1", "T & t");
+  EXPECT_THAT(themed, HasSubstr("<title>T &amp; t</title>\n<style>svg{color:#1b1b1b}@media (prefers-color-scheme:dark)"));
+  EXPECT_THAT(themed, HasSubstr("<circle id='a-panel1-gpDot' stroke='currentColor'/><use xlink:href='#a-panel1-gpDot' "
+                                "color='rgb(  0, 114, 178)'/><text fill='rgb(  1,   1,   1)'>1</text></svg>"));
+  EXPECT_THAT(themed, Not(HasSubstr("<g ")));
+  EXPECT_EQ(SvgInPage(themed),
+            "<svg role=\"img\" \n viewBox=\"0 0 4 4\">\n<title>T &amp; t</title>\n\n"
+            "<circle id='a-panel1-gpDot' stroke='currentColor'/><use xlink:href='#a-panel1-gpDot' "
+            "color='var(--c0,#0072b2)'/><text fill='rgb(  1,   1,   1)'>1</text></svg>");
+}
+
+ReportDocument SampleDocument() {
+  ReportDocument document;
+  document.title = "Study <b>";
+  ReportSection section{"Found_1", {"a & b"}, {"50 % of \\x"}, {}};
+  section.tables.push_back({"t", "T", {"law", "R2"}, {{"p_n", RSquared(-23477)}}, {"n = 1"}});
+  section.figures = {Sample()};
+  document.sections = {section};
+  document.appendix = {{"All", {"rest"}, {}, {}}};
+  return document;
+}
+
+TEST(HtmlPages, HoldEverythingAndNothingOfOthers) {
+  DrawnFigures drawn;
+  drawn.why_none = "gnuplot is not installed";
+  const std::string without = RenderHtml(SampleDocument(), drawn);
+  EXPECT_EQ(ExplainMarkup(without), "");
+  EXPECT_THAT(without, HasSubstr("<h1>Study &lt;b&gt;</h1>\n<section>\n<h2>Found_1</h2>\n<p>a &amp; b</p>\n<ul>\n"
+                                 "<li>50 % of \\x</li>\n</ul>\n<div class=\"table\"><table>\n<caption>T</caption>\n"
+                                 "<thead><tr><th scope=\"col\">law</th><th scope=\"col\" class=\"n\">R2</th></tr></thead>\n"
+                                 "<tbody>\n<tr><td>p_n</td><td class=\"n\">below zero</td></tr>\n</tbody></table></div>\n"
+                                 "<p class=\"note\">n = 1</p>\n"
+                                 "<figure id=\"figure-sample\">\n<figcaption><strong>Accuracy &lt;over&gt; size.</strong> Two &amp; "
+                                 "two.</figcaption>\n<p class=\"note\">Not drawn: gnuplot is not installed.</p>\n</figure>\n"));
+  EXPECT_THAT(without, HasSubstr("<details>\n<summary>All</summary>\n<p>rest</p>\n</details>\n"));
+  for (const char* foreign : {"http:", "https:", "<script", "@import", "src="}) EXPECT_THAT(without, Not(HasSubstr(foreign)));
+  drawn.files["sample.panel1.svg"] = "<?xml?><svg><path/></svg>";
+  EXPECT_THAT(RenderHtml(SampleDocument(), drawn), HasSubstr("<div class=\"panels\">\n<div><svg role=\"img\"><path/></svg></div>\n"));
+}
+
+TEST(LatexPages, SetTextsAsTheyAre) {
+  DrawnFigures drawn;
+  drawn.files["sample.pdf"] = "%PDF";
+  const std::string tex = RenderLatex(SampleDocument(), drawn);
+  EXPECT_THAT(tex, HasSubstr("\\title{Study \\textless{}b\\textgreater{}}"));
+  EXPECT_THAT(tex, HasSubstr("\\item 50 \\% of \\textbackslash{}x\n"));
+  EXPECT_THAT(tex, HasSubstr("\\begin{tabular}{lr}\n\\toprule\nlaw & R2 \\\\\n\\midrule\np\\_n & below zero \\\\\n\\bottomrule\n"));
+  EXPECT_THAT(tex, HasSubstr("\\includegraphics[width=\\textwidth]{figures/sample.pdf}\n"));
+  EXPECT_THAT(tex, Not(HasSubstr("rest")));
+}
+
+TEST(MarkdownPages, FoldTheAppendixAndLinkWhatIsDrawn) {
+  ReportDocument document = SampleDocument();
+  EXPECT_THAT(RenderMarkdown(document), HasSubstr("\n![Accuracy &lt;over&gt; size](figures/sample.svg)\n"));
+  EXPECT_THAT(RenderMarkdown(document), HasSubstr("\n<details>\n<summary>All</summary>\n\n## All\n\nrest\n\n</details>\n"));
+  document.sections[0].figures[0].is_drawn = false;
+  EXPECT_THAT(RenderMarkdown(document), Not(HasSubstr("![")));
+}
+
+TEST(DrawnFigures, AreNoneWithoutTheProgramAndSayWhatToInstall) {
+  const std::vector<Figure> figures = {Sample()};
+  const DrawnFigures drawn = DrawFigures(figures, "bitlaw-no-such-gnuplot");
+  EXPECT_TRUE(drawn.files.empty());
+  EXPECT_EQ(drawn.why_none,
+            "the program 'bitlaw-no-such-gnuplot' is not installed. Install it (Debian and Ubuntu: apt install gnuplot-nox) and "
+            "run 'bitlaw report' again");
+  EXPECT_THAT(DrawFigures(figures, "false").why_none, HasSubstr("the program 'false' ended with exit code 1"));
+  EXPECT_THAT(DrawFigures(figures, "true").why_none, HasSubstr("the program 'true' did not write sample.svg, sample.pdf"));
+}
+
+TEST(DrawnFigures, AreWellFormedAndTheSameEachTime) {
+  const std::vector<Figure> figures = {Sample()};
+  const DrawnFigures drawn = DrawFigures(figures);
+  if (drawn.why_none.find("is not installed") != std::string::npos) GTEST_SKIP() << drawn.why_none;
+  EXPECT_EQ(drawn.why_none, "");
+  for (const char* name : {"sample.svg", "sample.panel1.svg", "sample.legend.svg"}) {
+    ASSERT_TRUE(drawn.files.contains(name)) << name;
+    EXPECT_EQ(ExplainMarkup(drawn.files.at(name)), "") << name;
+    EXPECT_THAT(drawn.files.at(name), Not(HasSubstr("'black'")));
+  }
+  // Once a figure, and once its own legend; the texts are as they were given.
+  EXPECT_THAT(drawn.files.at("sample.svg"), HasSubstr("it's `date`"));
+  EXPECT_THAT(drawn.files.at("sample.panel1.svg"), HasSubstr("N [weights]"));
+  EXPECT_TRUE(drawn.files.at("sample.pdf").starts_with("%PDF"));
+  EXPECT_EQ(DrawFigures(figures).files, drawn.files);
+}
+
+}  // namespace
+}  // namespace bitlaw
