@@ -223,7 +223,7 @@ TEST_F(StudyRun, WritesOneObservationATaskAndMetric) {
   ASSERT_EQ(RunStudy(study, "out").exit_code, 0);
   const std::string csv = FilesOf("out").at("observations.csv");
   EXPECT_THAT(csv, testing::StartsWith("study,trial,label,model,family,hold_out,N,N_active,parameters_total,layers,hidden_size,"
-                                       "vocab_size,experts,experts_active,quantizer,B,bits_effective,size_bytes,B_a,"
+                                       "vocab_size,kv_values,experts,experts_active,quantizer,B,bits_effective,size_bytes,B_a,"
                                        "B_k,B_v,G,G_min,G_mean,Cb,T,corpus,dtype,"));
   // A header, and acc and acc_norm of two trials.
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 5);

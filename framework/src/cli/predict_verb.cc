@@ -60,20 +60,24 @@ int Predict(const PredictArguments& arguments, Session& session) {
     if (stratum.why_none().empty()) return 0;
     reasons += " " + stratum.stratum() + ": " + stratum.why_none() + ".";
   }
-  throw Error(ErrorKind::kNumerical, "predict: law '" + study.law().name() + "' could not be fitted to any stratum." + reasons);
+  throw Error(ErrorKind::kNumerical,
+              "predict: law '" + study.law().name() + "' could not be fitted to any stratum." + reasons);
 }
 
 }  // namespace
 
 void AddPredictVerb(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<PredictArguments>();
-  CLI::App* verb = app.add_subcommand("predict", "Say what a law expects of configurations, measured or not, and how sure");
+  CLI::App* verb =
+      app.add_subcommand("predict", "Say what a law expects of configurations, measured or not, and how sure");
   verb->add_option("study", arguments->source, "A study file, or the output folder of one");
   verb->add_option("--data", arguments->data, "A CSV table instead of a study");
-  verb->add_option("--law", arguments->law, "A law file, or the name of one in configs/laws. Default: the study's first");
-  verb->add_option("--at", arguments->points,
-                   "A point: 'N=1.7e9, B=3, G=64, Cb=128'. Lists 2|3|4 and ranges 2..8, 1..2..0.5, 32..128*2 make several; "
-                   "model=NAME gives what is known of that model. Repeatable")
+  verb->add_option("--law", arguments->law,
+                   "A law file, or the name of one in configs/laws. Default: the study's first");
+  verb->add_option(
+          "--at", arguments->points,
+          "A point: 'N=1.7e9, B=3, G=64, Cb=128'. Lists 2|3|4 and ranges 2..8, 1..2..0.5, 32..128*2 make several; "
+          "model=NAME gives what is known of that model. Repeatable")
       ->allow_extra_args(false);
   verb->add_option("--map", arguments->map, "Column names for the law, as of 'bitlaw fit'");
   verb->add_option("--where", arguments->where, "Fit the rows for which this holds: \"quantizer == 'gptq'\"");
@@ -85,9 +89,10 @@ void AddPredictVerb(CLI::App& app, Session& session) {
       "--unit", [arguments](const std::string& unit) { arguments->settings.Set("bootstrap_unit", unit); },
       "What counts as independent, as of 'bitlaw fit'. Default: model where there is such a column");
   verb->add_flag("--with-held-out", arguments->with_held_out, "Fit the rows that the study holds out, too");
-  verb->add_flag("--coverage", arguments->coverage,
-                 "Show how often the intervals hold what was measured: each configuration, bits of a model, and model is "
-                 "left out and predicted");
+  verb->add_flag(
+      "--coverage", arguments->coverage,
+      "Show how often the intervals hold what was measured: each configuration, bits of a model, and model is "
+      "left out and predicted");
   verb->add_option("--json", arguments->json, "Write everything to this file");
   verb->add_option("--format", arguments->format, "text, markdown or csv")
       ->capture_default_str()

@@ -61,6 +61,7 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
   bitlaw::AddPlanVerb(app, session);
   bitlaw::AddFitVerb(app, session);
   bitlaw::AddPredictVerb(app, session);
+  bitlaw::AddRecommendVerb(app, session);
   bitlaw::AddReportVerb(app, session);
   bitlaw::AddTasksVerb(app, session);
   bitlaw::AddSamplesVerb(app, session);

@@ -12,6 +12,7 @@ void AddRunVerb(CLI::App& app, Session& session);
 void AddWorkerVerb(CLI::App& app, Session& session);
 void AddFitVerb(CLI::App& app, Session& session);
 void AddPredictVerb(CLI::App& app, Session& session);
+void AddRecommendVerb(CLI::App& app, Session& session);
 void AddReportVerb(CLI::App& app, Session& session);
 void AddTasksVerb(CLI::App& app, Session& session);
 void AddSamplesVerb(CLI::App& app, Session& session);

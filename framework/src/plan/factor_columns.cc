@@ -91,6 +91,15 @@ std::vector<size_t> FactorColumns::Sort() {
   return place;
 }
 
+// Outputs of the projections of keys and values, by the names that checkpoints give them; null if none is so called.
+static Value CachedValues(const ModelSummary& summary) {
+  int64_t count = 0;
+  for (const LinearShape& linear : summary.linears) {
+    if (linear.name.ends_with(".k_proj") || linear.name.ends_with(".v_proj")) count += linear.out_features;
+  }
+  return count > 0 ? Value(count) : Value();
+}
+
 std::vector<Factor> OwnFactors(const ModelSummary& summary) {
   const int64_t active = summary.parameters_active > 0 ? summary.parameters_active : summary.parameters_total;
   return {StandardFactor("N", summary.parameters_non_embedding()),
@@ -98,7 +107,8 @@ std::vector<Factor> OwnFactors(const ModelSummary& summary) {
           StandardFactor("parameters_total", summary.parameters_total),
           StandardFactor("layers", summary.num_blocks),
           StandardFactor("hidden_size", summary.hidden_size),
-          StandardFactor("vocab_size", summary.vocab_size)};
+          StandardFactor("vocab_size", summary.vocab_size),
+          StandardFactor("kv_values", CachedValues(summary))};
 }
 
 std::vector<Factor> OwnFactors(const ModelSummary& summary, double bits_requested, double bits_per_weight,

@@ -26,14 +26,14 @@ ReportTable PredictionTable(const PredictedStudy& study, const std::vector<Point
   const bool of_accuracy = std::any_of(study.strata().begin(), study.strata().end(), [](const StratumPredictor& one) {
     return one.why_none().empty() && one.predictor().scale().of_accuracy();
   });
-  table.header = {"at", "model", "stratum", of_accuracy ? "acc_adj" : "response", interval, "law alone", "law response",
-                  "source", "warning"};
+  table.header = {"at",           "model",  "stratum", of_accuracy ? "acc_adj" : "response", interval, "law alone",
+                  "law response", "source", "warning"};
   bool any_new = false, any_known = false, any_measured = false;
   for (const PointAnswer& answer : answers) {
     for (const StratumAnswer& one : answer.strata) {
       const Interval bounds = one.interval();
-      const bool is_law = one.source == StratumAnswer::Source::kInterpolated ||
-                          one.source == StratumAnswer::Source::kExtrapolated;
+      const bool is_law =
+          one.source == StratumAnswer::Source::kInterpolated || one.source == StratumAnswer::Source::kExtrapolated;
       any_measured = any_measured || one.source == StratumAnswer::Source::kMeasured;
       any_known = any_known || (is_law && one.prediction.is_known_unit);
       any_new = any_new || (is_law && !one.prediction.is_known_unit);
@@ -44,15 +44,18 @@ ReportTable PredictionTable(const PredictedStudy& study, const std::vector<Point
     }
   }
   if (any_measured) {
-    table.notes.emplace_back("measured: the recorded value, with the interval of its items; the law's number beside it is no "
-                          "reason to doubt it");
+    table.notes.emplace_back(
+        "measured: the recorded value, with the interval of its items; the law's number beside it is no "
+        "reason to doubt it");
   }
   if (any_known) {
-    table.notes.emplace_back("interpolated or extrapolated, of a model that was fitted: the law, moved by how far it is off "
-                          "where that model was measured; the interval is of what these items would measure");
+    table.notes.emplace_back(
+        "interpolated or extrapolated, of a model that was fitted: the law, moved by how far it is off "
+        "where that model was measured; the interval is of what these items would measure");
   }
   if (any_new) {
-    table.notes.emplace_back("of a model that was not fitted: the law alone; the interval has how far models are off the law");
+    table.notes.emplace_back(
+        "of a model that was not fitted: the law alone; the interval has how far models are off the law");
   }
   for (const std::string& note : study.notes()) table.notes.push_back(note);
   return table;
@@ -61,8 +64,8 @@ ReportTable PredictionTable(const PredictedStudy& study, const std::vector<Point
 ReportTable CoverageTable(const PredictedStudy& study, double level) {
   ReportTable table;
   table.name = "coverage";
-  table.header = {"stratum", "left out", "predicted", "held by the interval", "mean width", "mean error", "of the law alone",
-                  "failed"};
+  table.header = {"stratum",    "left out",   "predicted",        "held by the interval",
+                  "mean width", "mean error", "of the law alone", "failed"};
   using LeftOut = Coverage::LeftOut;
   for (const StratumPredictor& stratum : study.strata()) {
     if (!stratum.why_none().empty()) {
@@ -72,13 +75,14 @@ ReportTable CoverageTable(const PredictedStudy& study, double level) {
     for (const LeftOut left_out : {LeftOut::kConfiguration, LeftOut::kPrecision, LeftOut::kUnit}) {
       const Coverage coverage = stratum.LeaveOut(left_out);
       if (!coverage.why_none.empty()) continue;
-      table.rows.push_back({stratum.stratum(), "one " + Name(left_out), Whole(static_cast<double>(coverage.rows.size())),
-                            Fixed(coverage.share(), 3), Fixed(coverage.mean_width(), 3), Fixed(coverage.mean_error(), 3),
+      table.rows.push_back({stratum.stratum(), "one " + Name(left_out),
+                            Whole(static_cast<double>(coverage.rows.size())), Fixed(coverage.share(), 3),
+                            Fixed(coverage.mean_width(), 3), Fixed(coverage.mean_error(), 3),
                             Fixed(coverage.mean_law_error(), 3), Whole(static_cast<double>(coverage.failed))});
     }
   }
-  table.notes.push_back(fmt::format("each is left out, the law fitted again, and predicted; intervals are to hold {:.0f} %",
-                                    100 * level));
+  table.notes.push_back(fmt::format(
+      "each is left out, the law fitted again, and predicted; intervals are to hold {:.0f} %", 100 * level));
   return table;
 }
 

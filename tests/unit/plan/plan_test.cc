@@ -404,7 +404,7 @@ TEST_F(Planning, CollectsFactorsOfModelsQuantizersCalibrationAndTheStudyInThatOr
       "  - {quantizer: fixture_free, bits: 4, group_size: [32, row]}\n"
       "  - {quantizer: fixture, bits: 4, group_size: 128, calibration: {sequences: 8, tokens: 256}}\n",
       "[{path: a.shapes.json, columns: {D: 36e12, vendor: acme}}, b.shapes.json]");
-  EXPECT_THAT(ColumnNames(plan), ElementsAre("N", "N_active", "parameters_total", "layers", "hidden_size", "vocab_size",
+  EXPECT_THAT(ColumnNames(plan), ElementsAre("N", "N_active", "parameters_total", "layers", "hidden_size", "vocab_size", "kv_values",
                                              "B", "bits_effective", "size_bytes", "B_a", "B_k", "B_v", "G", "G_min", "G_mean",
                                              "Cb", "T", "D",
                                              "vendor"));
@@ -428,9 +428,9 @@ TEST_F(Planning, CollectsFactorsOfModelsQuantizersCalibrationAndTheStudyInThatOr
   EXPECT_EQ(value(2, "D"), Value(36e12));
   EXPECT_EQ(value(2, "vendor"), Value("acme"));
   EXPECT_TRUE(value(7, "D").is_null());
-  EXPECT_EQ(plan.factors[17].factor.role, FactorRole::kScale);  // D is known.
-  EXPECT_EQ(plan.factors[18].factor.role, FactorRole::kOther);
-  EXPECT_FALSE(plan.factors[18].is_number);
+  EXPECT_EQ(plan.factors[18].factor.role, FactorRole::kScale);  // D is known.
+  EXPECT_EQ(plan.factors[19].factor.role, FactorRole::kOther);
+  EXPECT_FALSE(plan.factors[19].is_number);
 }
 
 TEST_F(Planning, TakesAFactorThatRepeatsItsOwnAxisForTheAxis) {

@@ -31,8 +31,7 @@ std::string Refused(auto&& call) {
 
 TEST(ParsePoints, ReadsNumbersListsAndRanges) {
   EXPECT_THAT(Texts(ParsePoints("N=1.7e9, B=3")), ElementsAre("N=1.7e+09, B=3"));
-  EXPECT_THAT(Texts(ParsePoints("B=2|4,G=32|64")),
-              ElementsAre("B=2, G=32", "B=2, G=64", "B=4, G=32", "B=4, G=64"));
+  EXPECT_THAT(Texts(ParsePoints("B=2|4,G=32|64")), ElementsAre("B=2, G=32", "B=2, G=64", "B=4, G=32", "B=4, G=64"));
   EXPECT_THAT(Texts(ParsePoints("B=2..4")), ElementsAre("B=2", "B=3", "B=4"));
   EXPECT_THAT(Texts(ParsePoints("B=1..2..0.5")), ElementsAre("B=1", "B=1.5", "B=2"));
   EXPECT_THAT(Texts(ParsePoints("G=32..130*2")), ElementsAre("G=32", "G=64", "G=128"));
@@ -57,7 +56,8 @@ Table Study() {
   std::vector<double> n, b, accuracy, error, items;
   std::vector<std::string> model;
   double off = 0.03;
-  for (const auto& [name, size] : {std::pair("a", 1e6), std::pair("b", 2e6), std::pair("c", 4e6), std::pair("d", 8e6)}) {
+  for (const auto& [name, size] :
+       {std::pair("a", 1e6), std::pair("b", 2e6), std::pair("c", 4e6), std::pair("d", 8e6)}) {
     for (const double bits : {2.0, 3.0, 4.0}) {
       if (std::string(name) == "d" && bits < 4) continue;
       model.emplace_back(name);
@@ -111,8 +111,7 @@ TEST(AnswerPoint, GivesTheMeasurementWhereThereIsOne) {
   EXPECT_EQ(measured.strata[0].value(), study.table().NumberAt("acc_adj", 4));
   EXPECT_NE(measured.strata[0].value(), measured.strata[0].prediction.value);
   // Wilson's, of as many items as have a standard error of 0.02.
-  EXPECT_EQ(measured.strata[0].interval().low,
-            MeasuredInterval(measured.strata[0].value(), 0, 0.02, 500, 0.9).low);
+  EXPECT_EQ(measured.strata[0].interval().low, MeasuredInterval(measured.strata[0].value(), 0, 0.02, 500, 0.9).low);
   const PointAnswer between = AnswerPoint(study, ParsePoints("model=b,B=3.5")[0]);
   EXPECT_EQ(Name(between.strata[0].source), "interpolated");
   EXPECT_TRUE(between.strata[0].prediction.is_known_unit);

@@ -45,11 +45,12 @@ void ExpectSolves(const NestedVariance& variance, size_t n) {
   }
 }
 
-// Of statsmodels 0.15.0, MixedLM(y ~ x, groups=u, vc={c: 0 + C(c)}), REML, bfgs: 4 units of 3 cells of 2 rows. Its three
-// optimizers differ by 6e-4 in the variance of the units.
+// Of statsmodels 0.15.0, MixedLM(y ~ x, groups=u, vc={c: 0 + C(c)}), REML, bfgs: 4 units of 3 cells of 2 rows. Its
+// three optimizers differ by 6e-4 in the variance of the units.
 TEST(NestedVariance, IsThatOfRestrictedLikelihood) {
-  const std::vector<double> y = {0.855, 0.531, 0.075, 0.117, -0.348, 0.032, -0.814, -0.972, 0.248, 0.374, 0.164, 0.579,
-                                 0.621, 0.863, -0.375, 0.018, 0.165, 0.085, 2.066, 2.262, 1.215, 1.136, 0.449, 0.048};
+  const std::vector<double> y = {0.855, 0.531, 0.075, 0.117, -0.348, 0.032, -0.814, -0.972,
+                                 0.248, 0.374, 0.164, 0.579, 0.621,  0.863, -0.375, 0.018,
+                                 0.165, 0.085, 2.066, 2.262, 1.215,  1.136, 0.449,  0.048};
   const std::vector<double> x = {0, 1, 2, 3, 4, 0};
   NestedGroups groups;
   groups.units = 4, groups.cells = 12;
@@ -120,8 +121,8 @@ Table Lab(int models, double between, double within, double noise, Rng& rng, con
       for (const Configuration& one : FullGrid({size}, {bits}, {8, 128}, {32, 64})) {
         rows.push_back(one);
         names.push_back("m" + std::to_string(m));
-        accuracy.push_back(scale.Inverse(scale(std::exp(-PredictAt(law, {200, -.45, -1.2, -.08, .05}, one))) + off + cell +
-                                         (bits == 2 ? 3 : 1) * noise * rng.Normal()));
+        accuracy.push_back(scale.Inverse(scale(std::exp(-PredictAt(law, {200, -.45, -1.2, -.08, .05}, one))) + off +
+                                         cell + (bits == 2 ? 3 : 1) * noise * rng.Normal()));
       }
     }
   }
@@ -177,8 +178,9 @@ TEST(LawPredictor, HasIntervalsThatHoldNineOfTen) {
     Rng rng(1000 + static_cast<uint64_t>(study));
     const Table all = Lab(9, 0.1, 0.06, 0.02, rng, *law);
     // Of the ninth model nothing is kept, of the first not its 2 bits, of the second not its first configuration.
-    const std::vector<size_t> kept = all.Where(Expression::Parse("model != 'm8' and not (model == 'm0' and B == 2) and "
-                                                                 "not (model == 'm1' and B == 4 and Cb == 8 and G == 32)"));
+    const std::vector<size_t> kept =
+        all.Where(Expression::Parse("model != 'm8' and not (model == 'm0' and B == 2) and "
+                                    "not (model == 'm1' and B == 4 and Cb == 8 and G == 32)"));
     const Table table = all.Rows(kept);
     const FitSettings settings = Quick();
     const LawFit fit = FitLaw(*law, table, settings);

@@ -74,7 +74,9 @@ StudyTable ReadStudyTable(const std::string& verb, const std::string& source, co
   if (source.empty() == data.empty()) {
     throw Error(ErrorKind::kSpec, verb + ": give either a study (its file or output folder) or --data TABLE.csv.");
   }
-  StudyTable input = !data.empty() ? ReadData(data) : fs::is_directory(source) ? ReadFolder(source) : ReadFile(source, session);
+  StudyTable input = !data.empty()              ? ReadData(data)
+                     : fs::is_directory(source) ? ReadFolder(source)
+                                                : ReadFile(source, session);
   input.verb = verb;
   return input;
 }

@@ -27,7 +27,7 @@ struct StudyTable {
   std::vector<std::pair<std::string, Value>> map;  ///< The study's.
   Value settings;                                  ///< Its `fit:`.
   std::vector<std::string> warnings;
-  std::filesystem::path output;  ///< With the records behind the table; empty if there are none.
+  std::filesystem::path output;      ///< With the records behind the table; empty if there are none.
   std::shared_ptr<const Plan> plan;  ///< Of a study's file; null for a folder and a CSV file.
 };
 
@@ -36,13 +36,13 @@ struct StudyTable {
 StudyTable ReadStudyTable(const std::string& verb, const std::string& source, const std::string& data,
                           Session& session);
 
-/// What is fitted: of `input` the rows for which `where` holds, with the study's and then `map`'s columns. What was left
-/// out is noted in input.warnings. Error(kIo) for a table without rows.
+/// What is fitted: of `input` the rows for which `where` holds, with the study's and then `map`'s columns. What was
+/// left out is noted in input.warnings. Error(kIo) for a table without rows.
 Table TableToFit(StudyTable& input, const std::string& map, const std::string& where);
 
 /// The law of a verb that needs one: `given` (a file or a name), else the first of the study. Values that the
 /// study's settings fix are held. Error(kSpec) if there is none.
-std::unique_ptr<Law> OneLaw(const StudyTable& input, const std::string& given,
-                            const FitSettings& settings, Session& session);
+std::unique_ptr<Law> OneLaw(const StudyTable& input, const std::string& given, const FitSettings& settings,
+                            Session& session);
 
 }  // namespace bitlaw

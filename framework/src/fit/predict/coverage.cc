@@ -55,8 +55,8 @@ Coverage MeasureCoverage(const FitProblem& problem, const Table& table, const Fi
   for (size_t place = 0; place < index.size(); ++place) {
     const size_t unit = units.unit_of_row[place], cell = whole.cell_of_row()[place];
     groups[left_out == Coverage::LeftOut::kConfiguration ? std::pair(place, size_t{0})
-           : left_out == Coverage::LeftOut::kPrecision  ? std::pair(unit, cell)
-                                                        : std::pair(unit, size_t{0})]
+           : left_out == Coverage::LeftOut::kPrecision   ? std::pair(unit, cell)
+                                                         : std::pair(unit, size_t{0})]
         .push_back(place);
   }
   if (left_out != Coverage::LeftOut::kConfiguration && groups.size() == index.size()) {

@@ -26,9 +26,9 @@ struct BITLAW_EXPORT Coverage {
   std::vector<Row> rows;  ///< Those with an interval.
   size_t failed = 0;      ///< Rows without one: the others do not determine the law, or not how it scatters.
   double level = kUnset;
-  double share() const;       ///< Of the rows that are covered.
-  double mean_width() const;  ///< Of the intervals, in acc_adj (or the response).
-  double mean_error() const;  ///< Mean |prediction - measured|, in the same.
+  double share() const;           ///< Of the rows that are covered.
+  double mean_width() const;      ///< Of the intervals, in acc_adj (or the response).
+  double mean_error() const;      ///< Mean |prediction - measured|, in the same.
   double mean_law_error() const;  ///< Of the law alone.
 };
 BITLAW_EXPORT std::string Name(Coverage::LeftOut left_out);

@@ -145,7 +145,8 @@ std::string LawPoint::Word(const std::string& name) const {
 std::string LawPoint::Text() const {
   std::string text;
   for (const auto& [name, word] : words) text += (text.empty() ? "" : ", ") + name + "=" + word;
-  for (const auto& [name, number] : numbers) text += (text.empty() ? "" : ", ") + name + "=" + fmt::format("{:.6g}", number);
+  for (const auto& [name, number] : numbers)
+    text += (text.empty() ? "" : ", ") + name + "=" + fmt::format("{:.6g}", number);
   return text;
 }
 
@@ -168,7 +169,8 @@ std::vector<LawPoint> ParsePoints(const std::string& text) {
       } else if (const auto range = ReadRange(value, std::string(Trim(part)))) {
         numbers.insert(numbers.end(), range->begin(), range->end());
       } else {
-        const bool is_quoted = value.size() >= 2 && value.front() == value.back() && (value[0] == '\'' || value[0] == '"');
+        const bool is_quoted =
+            value.size() >= 2 && value.front() == value.back() && (value[0] == '\'' || value[0] == '"');
         words.push_back(is_quoted ? value.substr(1, value.size() - 2) : value);
       }
     }
@@ -206,14 +208,15 @@ std::vector<double> CovariatesAt(const LawPoint& point, const Law& law, const Ta
     if (!value) value = OnlyValue(table, name, [](size_t) { return true; });
     if (!value) {
       const std::string known = KnownValues(table, name);
-      missing += fmt::format("{}{}{}", missing.empty() ? "" : ", ", name, known.empty() ? "" : " (recorded: " + known + ")");
+      missing +=
+          fmt::format("{}{}{}", missing.empty() ? "" : ", ", name, known.empty() ? "" : " (recorded: " + known + ")");
       continue;
     }
     x.push_back(*value);
   }
   if (!missing.empty()) {
-    throw Error(ErrorKind::kSpec, fmt::format("--at '{}': law '{}' needs {} too. Add NAME=VALUE for each.", point.Text(),
-                                              law.name(), missing));
+    throw Error(ErrorKind::kSpec, fmt::format("--at '{}': law '{}' needs {} too. Add NAME=VALUE for each.",
+                                              point.Text(), law.name(), missing));
   }
   return x;
 }

@@ -29,13 +29,14 @@ struct BITLAW_EXPORT LawPoint {
 BITLAW_EXPORT std::vector<LawPoint> ParsePoints(const std::string& text);
 
 /// The covariates of a law at a point. What is not given follows where only one value is possible: that of all rows of
-/// the point's model, or of all rows of the table. Error(kSpec) that names what is missing and the values recorded, or a
-/// name that is neither a column of the table nor one that the law needs.
+/// the point's model, or of all rows of the table. Error(kSpec) that names what is missing and the values recorded, or
+/// a name that is neither a column of the table nor one that the law needs.
 ///   `table`: what the law was fitted to.
 BITLAW_EXPORT std::vector<double> CovariatesAt(const LawPoint& point, const Law& law, const Table& table);
 
 /// The model (or other unit, a column of the table) that a point means: the one it names; else the only one with the
-/// point's values of every covariate that is constant within each of them and differs between some. "": none, or several.
+/// point's values of every covariate that is constant within each of them and differs between some. "": none, or
+/// several.
 ///   x: CovariatesAt(). Error(kSpec) for a name that the column lacks.
 BITLAW_EXPORT std::string UnitAt(const LawPoint& point, const Law& law, const Table& table, const std::string& unit,
                                  const std::vector<double>& x);

@@ -135,7 +135,7 @@ std::vector<double> LawPredictor::State::CellKey(std::span<const double> x) cons
 }
 
 void LawPredictor::State::Prepare(const Table& table, const FitSettings& settings, const MethodFit& method,
-                           std::span<const size_t> kept) {
+                                  std::span<const size_t> kept) {
   const FitRows& rows = problem.rows();
   const size_t c = law().covariates().size();
   for (size_t j = 0; j < theta.size(); ++j) {
@@ -166,7 +166,8 @@ void LawPredictor::State::Prepare(const Table& table, const FitSettings& setting
     const auto key = std::pair(groups.unit_of_row[static_cast<size_t>(i)], CellKey(x));
     const auto [at_cell, is_new] = cell_of_key.emplace(key, cell_of_key.size());
     groups.cell_of_row.push_back(at_cell->second);
-    if (is_new) groups.setting_of_cell.push_back(setting_of_key.emplace(key.second, setting_of_key.size()).first->second);
+    if (is_new)
+      groups.setting_of_cell.push_back(setting_of_key.emplace(key.second, setting_of_key.size()).first->second);
     const double predicted = Scaled(x, &row_slopes);
     slopes.row(i) = row_slopes.transpose();
     const double response = law().Predict(theta, x, gradient);
@@ -174,8 +175,7 @@ void LawPredictor::State::Prepare(const Table& table, const FitSettings& setting
       forms[0](i, j) = gradient[free[static_cast<size_t>(j)]];
       forms[1](i, j) = forms[0](i, j) / response;
     }
-    const double measured =
-        accuracy != nullptr ? accuracy->numbers[problem.index()[place]] : rows.y[place];
+    const double measured = accuracy != nullptr ? accuracy->numbers[problem.index()[place]] : rows.y[place];
     residuals[i] = scale(measured) - predicted;
     // The weight of the row's square on this scale: a share of n items has n, a logarithm or a response its own times
     // the square of its slope by z.
@@ -241,8 +241,9 @@ LawPrediction LawPredictor::State::At(std::span<const double> x, const std::stri
   Eigen::VectorXd shared = Eigen::VectorXd::Zero(static_cast<Eigen::Index>(n));
   for (size_t i = 0; i < n && out.is_known_unit; ++i) {
     if (groups.unit_of_row[i] != at_unit->second) continue;
-    shared[static_cast<Eigen::Index>(i)] = scatter->variance(NestedVariance::kUnit) +
-                                           (groups.cell_of_row[i] == cell ? scatter->variance(NestedVariance::kCell) : 0);
+    shared[static_cast<Eigen::Index>(i)] =
+        scatter->variance(NestedVariance::kUnit) +
+        (groups.cell_of_row[i] == cell ? scatter->variance(NestedVariance::kCell) : 0);
   }
   const Eigen::VectorXd u = scatter->Solve(shared);
   const Eigen::VectorXd lambda = estimator.transpose() * (there - slopes.transpose() * u) + u;

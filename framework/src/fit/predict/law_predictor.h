@@ -17,21 +17,21 @@ namespace bitlaw {
 
 /// What a fitted law says of one point, and how well.
 struct BITLAW_EXPORT LawPrediction {
-  double response = kUnset;  ///< f(x; theta): the law alone.
+  double response = kUnset;   ///< f(x; theta): the law alone.
   double law_value = kUnset;  ///< The same as acc_adj; the response again where no accuracy follows from it.
   /// law_value moved by how far the law is off for this model (and these bits of it) where they were measured: the same
   /// for a model that was not.
   double value = kUnset;
-  Interval interval;          ///< Of what would be measured, at the level that was asked for.
+  Interval interval;  ///< Of what would be measured, at the level that was asked for.
   double standard_error = kUnset, degrees_of_freedom = kUnset;  ///< On the scale of errors; see LawPredictor.
-  bool is_known_unit = false;  ///< Whether rows of the unit (the model) are in the fit.
+  bool is_known_unit = false;   ///< Whether rows of the unit (the model) are in the fit.
   std::string why_no_interval;  ///< Empty exactly when there is one.
 };
 
 /// Predicts what would be measured at points that were not, from one fit of a law, with prediction intervals.
 ///
-/// On the scale z of ErrorScale, a row of unit u (a model) and cell c (a setting of the law's factors of precision in u)
-/// is taken for
+/// On the scale z of ErrorScale, a row of unit u (a model) and cell c (a setting of the law's factors of precision in
+/// u) is taken for
 ///
 ///     z_i = z(f(x_i; theta)) + unit_u + cell_c + e_i
 ///
@@ -45,8 +45,9 @@ struct BITLAW_EXPORT LawPrediction {
 ///     variance = s_u + s_c + w_0 s_e - 2 lambda^T c_0 + lambda^T S lambda
 ///
 /// so that the law's misfit, its uncertain parameters (with rows of a model off together) and the scatter of single
-/// configurations are all in one number. Of a model that is in no row, c_0 = 0. The interval is z_0 -+ t sqrt(variance);
-/// degrees of freedom after Satterthwaite (1946, Biometrics Bulletin 2:110) from those of the three variances.
+/// configurations are all in one number. Of a model that is in no row, c_0 = 0. The interval is z_0 -+ t
+/// sqrt(variance); degrees of freedom after Satterthwaite (1946, Biometrics Bulletin 2:110) from those of the three
+/// variances.
 ///
 /// What is predicted is what these tasks would measure on these items: items are the same for all rows, so errors of
 /// their choice are in no interval.

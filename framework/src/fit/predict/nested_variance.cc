@@ -47,7 +47,8 @@ class Pattern {
   Pattern(const NestedGroups& groups, const std::vector<size_t>& rows_of_cell, const std::vector<size_t>& unit_of_cell,
           const std::vector<double>& w, double unit, double cell)
       : groups_(groups), w_(w), cell_factor_(groups.cells), unit_factor_(groups.units) {
-    // Of w + cell 1 1^T the inverse is (1 - f 1 1^T) / w, f = cell / (w + n cell); of a unit the same again with its cells'.
+    // Of w + cell 1 1^T the inverse is (1 - f 1 1^T) / w, f = cell / (w + n cell); of a unit the same again with its
+    // cells'.
     std::vector<double> ones(groups.units, 0);  // 1^T (cells)^-1 1 of a unit.
     for (size_t c = 0; c < groups.cells; ++c) {
       const double rows = static_cast<double>(rows_of_cell[c]);
@@ -104,7 +105,7 @@ NestedVariance::NestedVariance(NestedGroups groups, const Eigen::MatrixXd& slope
     unit_of_cell_[groups_.cell_of_row[i]] = groups_.unit_of_row[i];
   }
   const size_t n = groups_.rows();
-  has_ = {groups_.units > 1 && groups_.units < n, groups_.cells > groups_.units && groups_.cells < n, true};
+  has_ = {groups_.units > 1 && groups_.units<n, groups_.cells> groups_.units && groups_.cells < n, true};
   const Eigen::MatrixXd scaled = Scaled(slopes);
   CountFreedom(scaled, forms);
   double freedom = 0;
@@ -115,8 +116,7 @@ NestedVariance::NestedVariance(NestedGroups groups, const Eigen::MatrixXd& slope
   }
   Eigen::ColPivHouseholderQR<Eigen::MatrixXd> qr(scaled);
   qr.setThreshold(1e-9);
-  const Eigen::MatrixXd basis =
-      qr.householderQ() * Eigen::MatrixXd::Identity(static_cast<Eigen::Index>(n), qr.rank());
+  const Eigen::MatrixXd basis = qr.householderQ() * Eigen::MatrixXd::Identity(static_cast<Eigen::Index>(n), qr.rank());
   FindFactors(residuals);
   Minimize(basis, residuals);
 }
@@ -179,8 +179,8 @@ void NestedVariance::Minimize(const Eigen::MatrixXd& basis, const Eigen::VectorX
       log_slopes = gram.vectorD().array().log().sum();
     }
     row_variance = squares / freedom;
-    return freedom * std::log(std::max(row_variance, std::numeric_limits<double>::min())) +
-           pattern.log_determinant() + log_slopes;
+    return freedom * std::log(std::max(row_variance, std::numeric_limits<double>::min())) + pattern.log_determinant() +
+           log_slopes;
   };
   // A grid over the ratios, 0 among them, then ever finer steps around the best: the surface may have two valleys.
   std::vector<double> ratios = {0};

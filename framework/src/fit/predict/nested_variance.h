@@ -24,10 +24,10 @@ struct BITLAW_EXPORT NestedGroups {
 ///     r_i = u_unit(i) + c_cell(i) + e_i,    variances s_u, s_c, w_setting s_e
 ///
 /// where w says how much more the rows of a cell scatter at one setting of precision than on average (at 2 bits three
-/// times as far as at 8): with M_p the mean square within cells at setting p on d_p degrees of freedom and M that of all,
-/// w_p = (d_p M_p / M + 4) / (d_p + 4), drawn towards 1 where there are few rows (as variances of few replicates are by
-/// Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3:3, there with an estimated 4). The variances are found
-/// by restricted maximum likelihood (Patterson and Thompson 1971, Biometrika 58:545): with Q [n, q] an orthonormal basis
+/// times as far as at 8): with M_p the mean square within cells at setting p on d_p degrees of freedom and M that of
+/// all, w_p = (d_p M_p / M + 4) / (d_p + 4), drawn towards 1 where there are few rows (as variances of few replicates
+/// are by Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3:3, there with an estimated 4). The variances are found by
+/// restricted maximum likelihood (Patterson and Thompson 1971, Biometrika 58:545): with Q [n, q] an orthonormal basis
 /// of the law's slopes, what is minimized over s_u / s_e and s_c / s_e is
 ///
 ///     (n - q) ln(r^T P r) + ln |S| + ln |Q^T S^-1 Q|,    P = S^-1 - S^-1 Q (Q^T S^-1 Q)^-1 Q^T S^-1.
@@ -38,7 +38,8 @@ class BITLAW_EXPORT NestedVariance {
  public:
   enum Level { kUnit, kCell, kRow };
   /// `slopes` [n, k]; `residuals` [n]. `forms` [n, k] each: the slopes of other functions of what the law predicts (its
-  /// logarithm, say). A parameter that is constant within each unit in any of them is taken for one that only units tell.
+  /// logarithm, say). A parameter that is constant within each unit in any of them is taken for one that only units
+  /// tell.
   NestedVariance(NestedGroups groups, const Eigen::MatrixXd& slopes, const Eigen::VectorXd& residuals,
                  const std::vector<Eigen::MatrixXd>& forms = {});
 
@@ -51,7 +52,8 @@ class BITLAW_EXPORT NestedVariance {
   /// show how much the level scatters.
   double degrees_of_freedom(Level level) const { return freedom_[level]; }
   const NestedGroups& groups() const { return groups_; }
-  /// w of a cell's setting, and the degrees of freedom that it was found with; 1 and those of the rows where all are alike.
+  /// w of a cell's setting, and the degrees of freedom that it was found with; 1 and those of the rows where all are
+  /// alike.
   double row_factor(size_t cell) const { return factor_of_cell_[cell]; }
   double row_freedom(size_t cell) const { return freedom_of_cell_[cell]; }
 

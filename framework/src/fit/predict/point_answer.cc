@@ -52,7 +52,8 @@ PointAnswer AnswerPoint(const PredictedStudy& study, const LawPoint& point) {
     one.prediction = stratum.predictor().At(answer.x, answer.unit);
     one.place = stratum.Place(answer.x);
     if (one.source != StratumAnswer::Source::kMeasured)
-      one.source = one.place.extrapolates() ? StratumAnswer::Source::kExtrapolated : StratumAnswer::Source::kInterpolated;
+      one.source =
+          one.place.extrapolates() ? StratumAnswer::Source::kExtrapolated : StratumAnswer::Source::kInterpolated;
   }
   return answer;
 }

@@ -20,8 +20,8 @@ struct BITLAW_EXPORT StratumAnswer {
   /// The measurement (the first of several) where there is one, never the law's: a law is off where it was fitted, too.
   double value() const;
   Interval interval() const;
-  /// "N = 7e+09 is above 55520 to 984448; B == 2: gap": what a reader must know before using a law's number; "" for none
-  /// and for what was measured.
+  /// "N = 7e+09 is above 55520 to 984448; B == 2: gap": what a reader must know before using a law's number; "" for
+  /// none and for what was measured.
   std::string Warning() const;
 };
 BITLAW_EXPORT std::string Name(StratumAnswer::Source source);  ///< "measured", "interpolated", ...

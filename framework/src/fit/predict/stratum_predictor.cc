@@ -29,9 +29,9 @@ StratumPredictor::StratumPredictor(const Law& law, StratumData data, const FitSe
   settings_.nulls = false;
   fit_ = FitLaw(law, data_->table, settings_);
   if (fit_.Methods().empty()) {
-    why_none_ = !fit_.unusable.empty()                 ? fit_.unusable
-                : !fit_.why_no_least_squares.empty()   ? fit_.why_no_least_squares
-                                                       : fit_.why_no_ols;
+    why_none_ = !fit_.unusable.empty()               ? fit_.unusable
+                : !fit_.why_no_least_squares.empty() ? fit_.why_no_least_squares
+                                                     : fit_.why_no_ols;
     return;
   }
   problem_.emplace(law, data_->table, settings_, method().procedure);
@@ -160,7 +160,8 @@ PredictedStudy::PredictedStudy(std::unique_ptr<Law> law, Table table, const FitS
   controlled_ = std::make_unique<ControlledStudy>(laws_, *table_, std::vector<Control>());
   FitSettings plain = settings;
   plain.controls.clear();
-  if (!settings.controls.empty()) notes_.push_back("The study's controls are not used: predictions are of the law without them.");
+  if (!settings.controls.empty())
+    notes_.push_back("The study's controls are not used: predictions are of the law without them.");
   StrataData data = SplitStrata(controlled_->table(), settings.average_tasks);
   for (StratumData& stratum : data.strata) strata_.emplace_back(this->law(), std::move(stratum), plain);
 }

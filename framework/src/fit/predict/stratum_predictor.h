@@ -30,7 +30,7 @@ struct BITLAW_EXPORT PointPlace {
 
 /// What was measured at a point itself, in one stratum.
 struct BITLAW_EXPORT MeasuredValue {
-  std::string label;  ///< Of the trial.
+  std::string label;                               ///< Of the trial.
   double value = kUnset, standard_error = kUnset;  ///< Of the items.
   Interval interval;                               ///< Of other items like these.
 };
@@ -71,8 +71,8 @@ class BITLAW_EXPORT StratumPredictor {
   std::optional<FitProblem> problem_;
   std::unique_ptr<LawPredictor> predictor_;
   std::vector<Zone> zones_;
-  std::vector<double> low_, high_;               // Of each covariate, over the fitted rows.
-  std::vector<std::vector<double>> settings_of_; // Of each covariate, rising: its values, where they are few.
+  std::vector<double> low_, high_;                // Of each covariate, over the fitted rows.
+  std::vector<std::vector<double>> settings_of_;  // Of each covariate, rising: its values, where they are few.
 };
 
 /// A law on every stratum of a table. Parameters that settings hold must be held in the law already; settings.controls

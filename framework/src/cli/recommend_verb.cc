@@ -1,0 +1,177 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/files/durable_file.h"
+#include "bitlaw/base/error.h"
+#include "cli/common/recorded_items.h"
+#include "cli/common/study_table.h"
+#include "cli/verbs.h"
+#include "fit/study/study_results.h"
+#include "recommend/recommend.h"
+#include "recommend/recommend_output.h"
+#include "report/recommend_table.h"
+
+namespace bitlaw {
+namespace {
+
+struct RecommendArguments {
+  std::string source, data, law, map, json, format = "text";
+  std::string weights, cache, memory, need, stratum_weights, order;
+  std::vector<std::string> floors, models, points;
+  double bits = std::numeric_limits<double>::infinity(), context = 0, batch = 1;
+  double confidence = kUnset;
+  size_t top = 10;
+  bool sure = false, front = false, check = false;
+};
+
+Constraints ReadConstraints(const RecommendArguments& arguments) {
+  Constraints c;
+  if (!arguments.weights.empty()) c.most_weight_bytes = ParseSize(arguments.weights, "--max-weights");
+  if (!arguments.cache.empty()) c.most_cache_bytes = ParseSize(arguments.cache, "--max-cache");
+  if (!arguments.memory.empty()) c.most_memory_bytes = ParseSize(arguments.memory, "--max-memory");
+  c.most_bits = arguments.bits;
+  c.context_tokens = arguments.context;
+  c.batch = arguments.batch;
+  if (c.needs_cache() && !(c.context_tokens > 0)) {
+    throw Error(ErrorKind::kSpec,
+                "recommend: the size of the cache depends on the context. Give --context TOKENS (and --batch N).");
+  }
+  c.models = arguments.models;
+  c.need = arguments.need;
+  for (const std::string& text : arguments.floors) c.floors.push_back(ParseFloor(text));
+  if (!arguments.stratum_weights.empty()) c.weights = ParseStratumWeights(arguments.stratum_weights);
+  c.is_sure = arguments.sure;
+  // Who gives floors and no limit asks for the cheapest that keeps them.
+  const bool has_cap = std::isfinite(c.most_weight_bytes) || c.needs_cache() || std::isfinite(c.most_bits);
+  const std::string order = !arguments.order.empty()      ? arguments.order
+                            : c.floors.empty() || has_cap ? "accuracy"
+                            : arguments.context > 0       ? "memory"
+                                                          : "weights";
+  c.order = order == "weights"  ? Constraints::Order::kWeights
+            : order == "memory" ? Constraints::Order::kMemory
+                                : Constraints::Order::kAccuracy;
+  return c;
+}
+
+// The first choice as the law predicts it from all other rows: does what was measured lie in the interval?
+ReportTable CheckTable(const Recommendation& recommendation, const PredictedStudy& study) {
+  ReportTable table;
+  table.name = "check";
+  table.header = {"stratum", "measured", "predicted", "low", "high", "inside"};
+  const std::string& trial = recommendation.measured[0].trial;
+  for (const StratumPredictor& stratum : study.strata()) {
+    if (!stratum.why_none().empty()) continue;
+    const Coverage coverage = stratum.LeaveOut(Coverage::LeftOut::kConfiguration);
+    for (const Coverage::Row& row : coverage.rows) {
+      if (stratum.table().TextAt("trial", row.row) != trial) continue;
+      const LawPrediction& at = row.prediction;
+      table.rows.push_back({stratum.stratum(), Fixed(row.measured, 3), Fixed(at.value, 3), Fixed(at.interval.low, 3),
+                            Fixed(at.interval.high, 3), row.is_covered ? "yes" : "no"});
+    }
+  }
+  if (table.rows.empty())
+    table.notes.push_back("the law's fit does not have it (a factor is missing), so there is nothing to check");
+  return table;
+}
+
+int ShowRecommendation(const RecommendArguments& arguments, Session& session) {
+  const Constraints constraints = ReadConstraints(arguments);
+  std::vector<LawPoint> points;
+  for (const std::string& text : arguments.points) {
+    for (LawPoint& point : ParsePoints(text)) points.push_back(std::move(point));
+  }
+  StudyTable input = ReadStudyTable("recommend", arguments.source, arguments.data, session);
+  CandidateTable candidates = CollectCandidates(input.table, input.plan.get(), input.map, arguments.map);
+  AddPoints(points, candidates);
+  Value given = input.settings;
+  if (!std::isnan(arguments.confidence)) given.Set("confidence", arguments.confidence);
+  const FitSettings settings = StudyFitSettings(given, input.columns, input.map);
+  const Table table = TableToFit(input, arguments.map, "");
+  std::optional<PredictedStudy> study;
+  const bool needs_law = candidates.table.rows() > candidates.recorded || arguments.check;
+  if (needs_law && (!arguments.law.empty() || !input.laws.empty()))
+    study.emplace(OneLaw(input, arguments.law, settings, session), table, settings, true);
+  if (needs_law && !study && (!points.empty() || arguments.check))
+    throw Error(ErrorKind::kSpec, "recommend: what was not measured needs a law. Give --law FILE or --law NAME.");
+  ItemScores items;
+  const bool has_records = !input.output.empty();
+  if (has_records) items = ReadItemScores(input.table, RecordStore(input.output));
+  Recommendation recommendation = Recommend(
+      {candidates, table, study ? &*study : nullptr, has_records ? &items : nullptr, settings.confidence}, constraints);
+  for (const std::string& warning : input.warnings) recommendation.notes.push_back(warning);
+
+  if (arguments.format == "csv") {
+    PrintReportTable(RecommendTable(recommendation), arguments.format);
+  } else {
+    ReportDocument document = RecommendDocument(recommendation, arguments.top, arguments.front);
+    if (arguments.check && !recommendation.measured.empty()) {
+      ReportSection& section = document.sections.emplace_back();
+      section.title = "The first choice, left out and predicted by law '" + study->law().name() + "'";
+      section.tables.push_back(CheckTable(recommendation, *study));
+    }
+    std::fputs((arguments.format == "markdown" ? RenderMarkdown(document) : RenderText(document)).c_str(), stdout);
+  }
+  if (!arguments.json.empty()) WriteDurably(arguments.json, PrettyJson(RecommendationJson(recommendation)));
+  return 0;
+}
+
+}  // namespace
+
+void AddRecommendVerb(CLI::App& app, Session& session) {
+  auto arguments = std::make_shared<RecommendArguments>();
+  CLI::App* verb = app.add_subcommand(
+      "recommend", "Say which configuration to take, of those recorded and of those a law can predict");
+  verb->add_option("study", arguments->source,
+                   "A study file (its trials without a record are predicted), or the output folder of one");
+  verb->add_option("--data", arguments->data, "Its observations.csv instead");
+  verb->add_option("--max-weights", arguments->weights, "Bytes of weights: 400kB, 8GiB");
+  verb->add_option("--max-memory", arguments->memory, "Bytes of weights and cache of keys and values; needs --context");
+  verb->add_option("--max-cache", arguments->cache, "Bytes of the cache alone; needs --context");
+  verb->add_option("--context", arguments->context, "Tokens in the cache, of each sequence")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--batch", arguments->batch, "Sequences in the cache")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  verb->add_option("--max-bits", arguments->bits, "Bits a weight, with scales and zero points (bits_effective)")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--model", arguments->models, "A model; * and ? stand for any letters. Repeatable")
+      ->allow_extra_args(false);
+  verb->add_option("--need", arguments->need,
+                   "A condition over the columns of observations.csv: \"quantizer == 'gptq' and G >= 64\"");
+  verb->add_option("--floor", arguments->floors,
+                   "What a stratum must keep: 'KR >= 95% of 16-bit' (of the same model's), 'of best', 'of MODEL' (of "
+                   "that model's at "
+                   "16 bits), or an adjusted accuracy, 'KM >= 0.4'. Repeatable")
+      ->allow_extra_args(false);
+  verb->add_flag("--sure", arguments->sure, "Floors are met by the lower end of the interval");
+  verb->add_option("--weight", arguments->stratum_weights, "What strata count: 'KR=2, KM=1'. Default: all alike");
+  verb->add_option(
+          "--by", arguments->order,
+          "accuracy, weights or memory: what comes first. Default: accuracy; with floors and no limit, the smallest")
+      ->check(CLI::IsMember({"accuracy", "weights", "memory"}));
+  verb->add_option("--at", arguments->points,
+                   "Configurations that were not measured: 'model=NAME, B=3, G=32|64, Cb=128', as of 'bitlaw predict'. "
+                   "Repeatable")
+      ->allow_extra_args(false);
+  verb->add_option("--law", arguments->law, "The law for those, a file or a name. Default: the study's first");
+  verb->add_option("--map", arguments->map, "Column names for the law, as of 'bitlaw fit'");
+  verb->add_option("--confidence", arguments->confidence, "Level of the intervals. Default: 0.9, or the study's")
+      ->check(CLI::Range(0.5, 0.9999));
+  verb->add_option("--top", arguments->top, "How many are shown")->capture_default_str()->check(CLI::PositiveNumber);
+  verb->add_flag("--front", arguments->front, "Show the front of size against accuracy");
+  verb->add_flag("--check", arguments->check, "Leave the first choice out, predict it by the law, and compare");
+  verb->add_option("--json", arguments->json, "Write everything to this file");
+  verb->add_option("--format", arguments->format, "text, markdown or csv")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"text", "markdown", "csv"}));
+  verb->callback([arguments, &session] {
+    session.action = [arguments, &session] { return ShowRecommendation(*arguments, session); };
+  });
+}
+
+}  // namespace bitlaw

@@ -1,0 +1,298 @@
+#include "recommend/recommend.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "bitlaw/base/error.h"
+#include "laws_for_tests.h"
+#include "recommend/recommend_output.h"
+#include "report/recommend_table.h"
+
+namespace bitlaw {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+
+std::string Refused(auto&& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Constraints, AreReadFromWhatPeopleWrite) {
+  EXPECT_EQ(ParseFloor("KR >= 95% of 16-bit").Text(), "KR >= 95 % of 16-bit");
+  EXPECT_EQ(ParseFloor(" KR>=95 % of best ").Text(), "KR >= 95 % of best");
+  EXPECT_EQ(ParseFloor("KR >= 0.9 of my-model").reference, "my-model");
+  EXPECT_EQ(ParseFloor("KM >= 40%").least, 0.4);
+  EXPECT_FALSE(ParseFloor("KM >= 0.4").is_relative);
+  EXPECT_EQ(ParseSize("400kB", "--max-weights"), 400e3);
+  EXPECT_EQ(ParseSize("8 GiB", "--max-weights"), 8589934592.0);
+  EXPECT_EQ(ParseSize("400000", "--max-weights"), 400e3);
+  EXPECT_THAT(ParseStratumWeights("KR=2, KM=1"), ElementsAre(Pair("KR", 2.0), Pair("KM", 1.0)));
+  EXPECT_EQ(ShortSize(412345), "412 kB");
+  EXPECT_EQ(ShortSize(1.306e9), "1.31 GB");
+}
+
+TEST(Constraints, SayWhatCannotBeRead) {
+  const std::string advice =
+      " Write 'KR >= 95% of 16-bit' for a share of what the same model has unquantized, 'of best' or 'of "
+      "MODEL' for that of another one, or 'KR >= 0.4' for an adjusted accuracy.";
+  EXPECT_EQ(Refused([] { ParseFloor("KR > 0.4"); }), "--floor 'KR > 0.4': there is no '>='." + advice);
+  EXPECT_EQ(Refused([] { ParseFloor("KR >= 95"); }),
+            "--floor 'KR >= 95': an adjusted accuracy lies between 0 and 1." + advice);
+  EXPECT_EQ(Refused([] { ParseFloor("KR >= x"); }), "--floor 'KR >= x': no number follows '>='." + advice);
+  EXPECT_EQ(Refused([] { ParseFloor(">= 1"); }), "--floor '>= 1': no stratum stands before '>='." + advice);
+  EXPECT_EQ(Refused([] { ParseSize("8 gallons", "--max-weights"); }),
+            "--max-weights '8 gallons' is no size. Write a number and B, kB, MB, GB, KiB, MiB or GiB: 400kB, 8GiB.");
+  EXPECT_EQ(Refused([] { ParseStratumWeights("KR=-1"); }),
+            "--weight: KR = '-1' is no number of at least 0. Write 'KR=2, KM=1'.");
+  EXPECT_EQ(Refused([] { ParseStratumWeights("KR=0"); }), "--weight 'KR=0': no stratum counts. Write 'KR=2, KM=1'.");
+}
+
+// Agresti 2002, Categorical Data Analysis, section 10.1.1: of 1600 voters 794 approve twice, 150 first, 86 later, 570
+// never: a difference of -0.04 with a standard error of 0.0095. With half an item more of each outcome:
+// sqrt(237 - 64^2 / 1602) / 1602 = 0.00956.
+TEST(PairedDifferenceOf, HasTheErrorOfMatchedPairs) {
+  ItemScores scores;
+  ItemScores::Task& task = scores.tasks["t"];
+  for (const auto& [count, first, later] : {std::tuple(794, 1.0f, 1.0f), std::tuple(150, 1.0f, 0.0f),
+                                            std::tuple(86, 0.0f, 1.0f), std::tuple(570, 0.0f, 0.0f)}) {
+    for (int i = 0; i < count; ++i) {
+      task.ids.push_back(std::to_string(task.ids.size()));
+      task.chance.push_back(0);
+      task.of_trial["first"].push_back(first);
+      task.of_trial["later"].push_back(later);
+    }
+  }
+  const ItemEstimate less = PairedDifferenceOf(scores, {{"t", 1}}, "later", "first", 1);
+  EXPECT_NEAR(less.value, -0.04, 1e-12);
+  EXPECT_NEAR(less.error, 0.009558, 1e-6);
+  const ItemEstimate kept = KeptShare(scores, {{"t", 1}}, "later", "first");
+  EXPECT_DOUBLE_EQ(kept.value, 880.0 / 944);
+  // (794 (1 - r)^2 + 150 r^2 + 86) / 1600^2 at r = 0.9322, its root over 0.59.
+  EXPECT_NEAR(kept.error, 0.01571, 5e-5);
+  // No item tells a trial from itself, and yet other items might.
+  EXPECT_GT(PairedDifferenceOf(scores, {{"t", 1}}, "first", "first", 1).error, 0);
+  EXPECT_TRUE(std::isnan(PairedDifferenceOf(scores, {{"t", 1}}, "first", "none", 1).value));
+}
+
+// Observations of a world that is the law: models a to e, B of 2, 3, 4, 8 and 16 (none), one task in each of KM and KR.
+constexpr double kSizes[] = {1e6, 2e6, 4e6, 8e6, 16e6};
+double Truth(const std::string& stratum, double n, double bits) {
+  return stratum == "KM" ? std::exp(-600 * std::pow(n, -0.4) * std::pow(std::log2(bits), -0.3))
+                         : std::exp(-900 * std::pow(n, -0.45) * std::pow(std::log2(bits), -0.5));
+}
+double SizeOf(double n, double bits) { return n * (bits + (bits < 16 ? 0.25 : 0)) / 8 + 1000; }
+
+Table World(
+    const std::function<bool(const std::string&, double)>& is_recorded,
+    const std::function<double(const std::string&, double)>& off = [](const std::string&, double) { return 0.0; }) {
+  std::vector<std::string> trial, label, model, quantizer, task, stratum, kind;
+  std::vector<double> n, b, effective, size, kv, value, error, chance, items, primary, accuracy, baseline;
+  for (size_t m = 0; m < 5; ++m) {
+    const std::string name(1, static_cast<char>('a' + m));
+    for (const double bits : {16.0, 2.0, 3.0, 4.0, 8.0}) {
+      if (!is_recorded(name, bits)) continue;
+      for (const char* where : {"KM", "KR"}) {
+        trial.push_back(name + std::to_string(static_cast<int>(bits)));
+        label.push_back(name + " bits=" + std::to_string(static_cast<int>(bits)));
+        model.push_back(name);
+        quantizer.emplace_back(bits == 16 ? "none" : "rtn");
+        task.push_back(std::string("task_") + where);
+        stratum.emplace_back(where);
+        kind.emplace_back("accuracy");
+        n.push_back(kSizes[m]), b.push_back(bits), effective.push_back(bits < 16 ? bits + 0.25 : 16);
+        size.push_back(SizeOf(kSizes[m], bits)), kv.push_back(512);
+        value.push_back(Truth(where, kSizes[m], bits) + off(name, bits));
+        error.push_back(0.01), chance.push_back(0), items.push_back(1000), primary.push_back(1);
+        accuracy.push_back(value.back()), baseline.push_back(Truth(where, kSizes[m], 16));
+      }
+    }
+  }
+  Table table("world");
+  table.AddTexts("trial", trial), table.AddTexts("label", label), table.AddTexts("model", model);
+  table.AddTexts("quantizer", quantizer), table.AddTexts("task", task), table.AddTexts("stratum", stratum);
+  table.AddTexts("metric_kind", kind), table.AddNumbers("N", n), table.AddNumbers("B", b);
+  table.AddNumbers("bits_effective", effective), table.AddNumbers("size_bytes", size),
+      table.AddNumbers("kv_values", kv);
+  table.AddNumbers("value", value), table.AddNumbers("standard_error", error), table.AddNumbers("chance", chance);
+  table.AddNumbers("items", items), table.AddNumbers("primary", primary), table.AddNumbers("acc_adj", accuracy);
+  table.AddNumbers("baseline_value", baseline);
+  return table;
+}
+bool All(const std::string&, double) { return true; }
+
+std::unique_ptr<Law> TwoFactors() {
+  return MakeFormula("A * N^alpha * log2(B)^beta", {{"A", {0, 1e300}}, {"alpha", {0, 0}}, {"beta", {0, 0}}});
+}
+
+// The best of all configurations by the law itself.
+std::string BestByTruth(double most_bytes, double weight_km, double weight_kr) {
+  std::string best;
+  double most = -1;
+  for (size_t m = 0; m < 5; ++m) {
+    for (const double bits : {16.0, 2.0, 3.0, 4.0, 8.0}) {
+      const double score = weight_km * Truth("KM", kSizes[m], bits) + weight_kr * Truth("KR", kSizes[m], bits);
+      if (SizeOf(kSizes[m], bits) > most_bytes || score <= most) continue;
+      most = score;
+      best = std::string(1, static_cast<char>('a' + m)) + " bits=" + std::to_string(static_cast<int>(bits));
+    }
+  }
+  return best;
+}
+
+std::vector<std::string> Labels(const std::vector<Standing>& standings) {
+  std::vector<std::string> labels;
+  for (const Standing& one : standings) labels.push_back(one.label);
+  return labels;
+}
+
+TEST(Recommend, FindsTheOptimumOfAWorldThatIsTheLaw) {
+  const Table table = World(All);
+  const CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  for (const double most : {3e5, 1e6, 2.2e6, 4.3e6, 1e7}) {
+    Constraints constraints;
+    constraints.most_weight_bytes = most;
+    constraints.weights = {{"KM", 1}, {"KR", 3}};
+    const Recommendation found = Recommend({candidates, table}, constraints);
+    ASSERT_FALSE(found.measured.empty()) << most;
+    EXPECT_EQ(found.measured[0].label, BestByTruth(most, 0.25, 0.75)) << most;
+  }
+}
+
+// The configuration that is best is not recorded: the law finds it from the others.
+TEST(Recommend, FindsAnOptimumThatWasNotMeasured) {
+  const double most = 4.3e6;
+  const std::string best = BestByTruth(most, 0.5, 0.5);
+  ASSERT_EQ(best, "d bits=4");
+  const Table table = World([](const std::string& model, double bits) { return !(model == "d" && bits == 4); });
+  CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  AddPoints(ParsePoints("model=d,B=4|8"), candidates);
+  AddPoints(ParsePoints("model=c,B=6"), candidates);
+  const PredictedStudy study(TwoFactors(), table, {}, true);
+  Constraints constraints;
+  constraints.most_weight_bytes = most;
+  const Recommendation found = Recommend({candidates, table, &study}, constraints);
+  ASSERT_FALSE(found.predicted.empty());
+  EXPECT_EQ(found.predicted[0].label, "model=d, B=4");
+  EXPECT_FALSE(found.predicted[0].is_measured);
+  EXPECT_NEAR(found.predicted[0].score, (Truth("KM", 8e6, 4) + Truth("KR", 8e6, 4)) / 2, 1e-4);
+  EXPECT_TRUE(found.predicted[0].is_size_estimated);
+  EXPECT_NEAR(found.predicted[0].weight_bytes, SizeOf(8e6, 4), 1);
+  EXPECT_GT(found.predicted[0].score, found.measured[0].score);
+  EXPECT_THAT(RenderText(RecommendDocument(found, 10, true)),
+              HasSubstr("worth measuring, by law 'test' alone: model=d, B=4: weights ~4.25 MB"));
+}
+
+// What a law says of a model is never shown where the model was measured.
+TEST(Recommend, ShowsWhatWasMeasuredAndNotTheLaw) {
+  const Table table =
+      World(All, [](const std::string& model, double bits) { return model == "b" && bits == 4 ? 0.15 : 0.0; });
+  const CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  const PredictedStudy study(TwoFactors(), table, {}, true);
+  Constraints constraints;
+  constraints.need = "model == 'b' and B == 4";
+  const Recommendation found = Recommend({candidates, table, &study}, constraints);
+  ASSERT_EQ(found.measured.size(), 1u);
+  const StratumStanding& one = *found.measured[0].Of("KR");
+  EXPECT_EQ(one.source, StratumAnswer::Source::kMeasured);
+  EXPECT_DOUBLE_EQ(one.value, Truth("KR", 2e6, 4) + 0.15);
+  EXPECT_EQ(one.interval.low, MeasuredInterval(one.value, 0, 0.01, 1000, 0.9).low);
+  EXPECT_EQ(found.left_out, (std::vector<std::pair<std::string, size_t>>{{"--need is not met", 24}}));
+}
+
+TEST(Recommend, KeepsFloors) {
+  const Table table = World(All);
+  const CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  Constraints constraints;
+  constraints.floors = {ParseFloor("KR >= 70% of 16-bit")};
+  constraints.models = {"e"};
+  constraints.order = Constraints::Order::kWeights;
+  // exp(-900 * 16e6^-.45 (log2(B)^-.5 - 1/2)), with 900 * 16e6^-.45 = 0.5156: 0.773 at 2 bits, 0.859 at 3.
+  EXPECT_THAT(Labels(Recommend({candidates, table}, constraints).measured),
+              ElementsAre("e bits=2", "e bits=3", "e bits=4", "e bits=8", "e bits=16"));
+  constraints.floors = {ParseFloor("KR >= 80% of 16-bit")};
+  EXPECT_THAT(Labels(Recommend({candidates, table}, constraints).measured),
+              ElementsAre("e bits=3", "e bits=4", "e bits=8", "e bits=16"));
+  // Of the best model's is stricter for others: d has 900 * 8e6^-.45 = 0.7043, so 0.862 at 8 bits and 0.910 at 16.
+  constraints.models = {"d"};
+  constraints.floors = {ParseFloor("KR >= 85% of best")};
+  EXPECT_THAT(Labels(Recommend({candidates, table}, constraints).measured), ElementsAre("d bits=8", "d bits=16"));
+  // With unpaired errors of 0.017 the lower end at 8 bits is 0.834.
+  constraints.is_sure = true;
+  EXPECT_THAT(Labels(Recommend({candidates, table}, constraints).measured), ElementsAre("d bits=16"));
+  EXPECT_EQ(Refused([&] {
+              constraints.floors = {ParseFloor("KX >= 0.4")};
+              Recommend({candidates, table}, constraints);
+            }),
+            "--floor 'KX >= 0.4': 'KX' is no stratum. Did you mean 'KM'? Strata: KM, KR, general.");
+  EXPECT_EQ(Refused([&] {
+              constraints.floors = {ParseFloor("KR >= 90% of f")};
+              Recommend({candidates, table}, constraints);
+            }),
+            "--floor 'KR >= 90 % of f': no unquantized model 'f' is recorded. Write 'of 16-bit' for each "
+            "model's own, 'of best', or one of: a, b, c, d, e.");
+}
+
+TEST(Recommend, CountsTheCache) {
+  const Table table = World(All);
+  const CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  Constraints constraints;
+  constraints.context_tokens = 1000;
+  constraints.batch = 2;
+  constraints.most_memory_bytes = SizeOf(1e6, 4) + 1000 * 2 * 512 * 2;  // 512 numbers a token, 2 bytes each.
+  const Recommendation found = Recommend({candidates, table}, constraints);
+  EXPECT_THAT(Labels(found.measured), ElementsAre("a bits=4", "a bits=3", "a bits=2"));
+  EXPECT_EQ(found.measured[0].cache_bytes, 2048000);
+}
+
+TEST(Recommend, SaysWhatIsNearestWhereNothingMeets) {
+  const Table table = World(All);
+  const CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  Constraints constraints;
+  constraints.most_weight_bytes = 4e5;
+  constraints.floors = {ParseFloor("KR >= 0.5")};
+  const Recommendation found = Recommend({candidates, table}, constraints);
+  EXPECT_TRUE(found.measured.empty());
+  ASSERT_TRUE(found.smallest_without_caps && found.best_without_floors);
+  EXPECT_EQ(found.best_without_floors->label, "a bits=2");
+  EXPECT_LE(found.best_without_floors->weight_bytes, 4e5);
+  EXPECT_GE(found.smallest_without_caps->Of("KR")->value, 0.5);
+  EXPECT_THAT(RenderText(RecommendDocument(found, 10, false)), HasSubstr("Nothing that was measured meets this"));
+}
+
+TEST(Recommend, DrawsTheFront) {
+  const Table table = World(All);
+  const CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  const Recommendation found = Recommend({candidates, table}, {});
+  ASSERT_EQ(found.measured.size(), 25u);
+  for (const Standing& one : found.measured) {
+    bool is_dominated = false;
+    for (const Standing& other : found.measured)
+      is_dominated = is_dominated || (other.weight_bytes < one.weight_bytes && other.score > one.score);
+    EXPECT_EQ(one.is_on_front, !is_dominated) << one.label;
+  }
+  const Value json = RecommendationJson(found);
+  EXPECT_EQ(json.Find("measured")->AsList().size(), 25u);
+  EXPECT_EQ(json.Find("measured")->AsList()[0].Find("label")->AsString(), "e bits=16");
+}
+
+TEST(AddPoints, AsksForAModel) {
+  const Table table = World(All);
+  CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  EXPECT_EQ(Refused([&] { AddPoints(ParsePoints("B=3"), candidates); }),
+            "--at 'B=3': name the model, of which size and baseline are taken: model=NAME.");
+  EXPECT_EQ(Refused([&] { AddPoints(ParsePoints("model=z,B=3"), candidates); }),
+            "--at: no row has model = 'z'. Recorded: a, b, c, d, e.");
+}
+
+}  // namespace
+}  // namespace bitlaw
