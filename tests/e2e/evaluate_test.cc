@@ -114,6 +114,40 @@ TEST_F(Evaluation, ShowsTheModelsAnswerBesideTheRightOne) {
             "4 of 4 items shown.\n> the model's answer, = the right one.\n");
 }
 
+TEST_F(Evaluation, ShowsWhatTheHarnessLogged) {
+  std::ofstream(folder_ / "samples_sums_2026-01-31T10-00-00.123456.jsonl")
+      << R"({"doc_id":0,"doc":{"q":"x"},"target":"4","arguments":{"gen_args_0":{"arg_0":"2 + 2 =","arg_1":{"until":["."]}}},)"
+         R"("resps":[["#### 5, say"]],"filtered_resps":["5"],"filter":"strict-match","metrics":["exact_match"],"exact_match":0.0})"
+         "\n";
+  const std::string file = Path("samples_sums_2026-01-31T10-00-00.123456.jsonl");
+  const ProgramEnd shown = Run({"samples", file});
+  ASSERT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_EQ(shown.out,
+            "sums 0  exact_match_strict-match 0.0\n    2 + 2 =\n  >  '#### 5, say'\n  >> '5'\n   =  '4'\n"
+            "1 of 1 items shown.\n> the model's answer, = the right one.\n");
+  const ProgramEnd items = Run({"tasks", "fetch", "--from", file, "--out", Path("items.jsonl")});
+  ASSERT_EQ(items.exit_code, 0) << items.err;
+  EXPECT_EQ(ReadLines("items.jsonl").at(0), Json({{"q", "x"}}));
+}
+
+TEST_F(Evaluation, ImportsATaskOfTheHarnessWithItsItems) {
+  std::ofstream(folder_ / "theirs.yaml")
+      << "task: theirs\ndataset_path: a/theirs\ntest_split: test\noutput_type: multiple_choice\n"
+         "doc_to_text: \"Q: {{q}}\"\ndoc_to_target: label\ndoc_to_choice: [\"tea\", \"milk\"]\n";
+  std::filesystem::create_directories(folder_ / "sets" / "theirs");
+  std::ofstream(folder_ / "sets" / "theirs" / "test.json") << R"([{"q": "x", "label": 1}, {"q": "y", "label": "tea"}])";
+  const ProgramEnd made = Run({"tasks", "import", Path("theirs.yaml"), "--from", Path("sets"), "--out", Path("mine")});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_THAT(made.out, HasSubstr("1 of 1 files imported"));
+  const ProgramEnd end = Run({"evaluate", Path("tiny"), "--task", Path("mine/theirs.yaml"), "--threads", "1"});
+  EXPECT_EQ(end.exit_code, 0) << end.err;
+  // What is there is not written over.
+  std::ofstream(folder_ / "sets" / "theirs" / "test.json") << R"([{"q": "x", "label": 0}])";
+  const ProgramEnd again = Run({"tasks", "import", Path("theirs.yaml"), "--from", Path("sets"), "--out", Path("mine")});
+  EXPECT_EQ(again.exit_code, 3);
+  EXPECT_THAT(again.out, HasSubstr("is there and holds something else. Write elsewhere (--out), or over it (--replace)."));
+}
+
 TEST_F(Evaluation, OfAQuantizedModelStandsBesideTheUnquantizedOne) {
   const ProgramEnd made = Run({"quantize", Path("tiny"), "--quantizer", "rtn", "--option", "bits=2", "--option",
                                "group_size=16", "--output", Path("codes.safetensors"), "--threads", "1"});
@@ -188,6 +222,11 @@ TEST_F(Evaluation, RecordedItemsAreComparedAndGroupedWithoutARun) {
   EXPECT_EQ(std::count(samples.out.begin(), samples.out.end(), '\n'), 33);  // Two trials of 16 items, and the header.
   EXPECT_THAT(samples.out, HasSubstr(",uses,0,,acc,"));
   EXPECT_THAT(samples.out, HasSubstr(",value,weight,chance,right,chosen,loglikelihoods\n"));
+  // With the texts of the task, as `evaluate --samples` would have shown them.
+  const ProgramEnd texts = Run({"samples", out, "--task", "uses", "--count", "1", "--texts"});
+  ASSERT_EQ(texts.exit_code, 0) << texts.err;
+  EXPECT_THAT(texts.out, AllOf(HasSubstr(" uses 0  acc "), HasSubstr("\n    "), HasSubstr("\n  >"), HasSubstr("= "),
+                               HasSubstr("1 of 32 items shown.")));
   // Each metric's own choice, and the right answers as data/uses.jsonl has them: milk is kept in the fridge, number 1.
   const ProgramEnd by_letter = Run({"samples", out, "--task", "uses", "--count", "40", "--metric", "acc_norm", "--format",
                                     "csv"});

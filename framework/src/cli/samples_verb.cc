@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 
 #include "bitlaw/base/error.h"
@@ -10,13 +11,17 @@
 #include "bitlaw/sdk/text/unicode_text.h"
 #include "cli/common/recorded_items.h"
 #include "cli/verbs.h"
+#include "import/lm_eval_samples.h"
 #include "report/document.h"
+#include "spec/study_spec.h"
 
 namespace bitlaw {
 namespace {
 
 struct SamplesArguments {
   std::string source, trial, task, metric, show = "all", format = "text";
+  std::vector<std::string> data;
+  bool texts = false;
   int64_t count = 10;
   int64_t context_characters = 300;
 };
@@ -51,17 +56,18 @@ std::string ChosenOf(const Value* chosen, const Value::List& answers) {
   return answers.size() > 1 ? std::to_string(best) : "";
 }
 
-// Items that `bitlaw evaluate --samples` wrote, with their texts.
-int ShowFile(const SamplesArguments& arguments) {
-  int64_t shown = 0, found = 0;
-  for (const Value& row : ReadJsonl(arguments.source)) {
+// Counts and prints samples, each a line as `evaluate --samples` writes it.
+class SamplePrinter {
+ public:
+  explicit SamplePrinter(const SamplesArguments& arguments) : arguments_(arguments) {}
+
+  void Take(const Value& row) {
     const std::string task = Field(row, "task").AsString();
-    if (!arguments.task.empty() && task != arguments.task) continue;
     std::string scores;
     const Value *judged = nullptr, *chosen = nullptr;
     for (const Value& value : Field(row, "values").AsList()) {
       const std::string& name = Field(value, "metric").AsString();
-      if (judged == nullptr && (arguments.metric.empty() || name == arguments.metric)) {
+      if (judged == nullptr && (arguments_.metric.empty() || name == arguments_.metric)) {
         judged = value.Find("value");
         chosen = value.Find("chosen");
       }
@@ -69,12 +75,22 @@ int ShowFile(const SamplesArguments& arguments) {
     }
     if (judged == nullptr) {
       throw Error(ErrorKind::kSpec,
-                  row.mark().Text() + ": the item has no metric '" + arguments.metric + "' (--metric).");
+                  row.mark().Text() + ": the item has no metric '" + arguments_.metric + "' (--metric).");
     }
-    if (!Shown(arguments, judged->is_number() ? judged->AsReal() : std::nan(""))) continue;
-    if (++found > arguments.count) continue;
-    ++shown;
+    if (!Shown(arguments_, judged->is_number() ? judged->AsReal() : std::nan(""))) return;
+    if (++found_ > arguments_.count) return;
+    ++shown_;
     fmt::print("{} {}{}\n", task, Field(row, "item").AsString(), scores);
+    PrintAnswers(row, chosen);
+  }
+
+  void Finish() const {
+    fmt::print("{} of {} items shown.\n", shown_, found_);
+    if (shown_ > 0) fmt::print("> the model's answer, = the right one.\n");
+  }
+
+ private:
+  void PrintAnswers(const Value& row, const Value* chosen) const {
     const Value::List& answers = Field(row, "answers").AsList();
     const Value* right = row.Find("right");
     const std::string right_text = right != nullptr && right->is_string() ? right->AsString() : "";
@@ -84,12 +100,13 @@ int ShowFile(const SamplesArguments& arguments) {
       const Value &answer = answers[i], *context = answer.Find("context");
       const bool same = i > 0 && context != nullptr && *context == *answers[i - 1].Find("context");
       if (context != nullptr && !same) {
-        fmt::print("    {}\n", Indented(Tail(context->AsString(), arguments.context_characters)));
+        fmt::print("    {}\n", Indented(Tail(context->AsString(), arguments_.context_characters)));
       }
       if (const Value* nats = answer.Find("loglikelihood_nats")) {
         // Of choices both are numbers; a text that stands alone is the right one.
         const std::string text = Field(answer, "continuation").AsString(), number = std::to_string(i);
-        const bool is_right = !right_text.empty() && (answers.size() > 1 ? right_text == number : text.ends_with(right_text));
+        const bool is_right =
+            !right_text.empty() && (answers.size() > 1 ? right_text == number : text.ends_with(right_text));
         is_right_shown = is_right_shown || is_right;
         fmt::print("  {}{} {:10.4f} {}\n", number == chosen_number ? '>' : ' ', is_right ? '=' : ' ', nats->AsReal(),
                    Field(answer, "continuation").Text());
@@ -99,10 +116,79 @@ int ShowFile(const SamplesArguments& arguments) {
         fmt::print("     {} windows\n", windows->AsList().size());
       }
     }
+    if (const Value* extracted = row.Find("extracted")) fmt::print("  >> {}\n", extracted->Text());
     if (!is_right_shown) fmt::print("   =  {}\n", right->Text());
   }
-  fmt::print("{} of {} items shown.\n", shown, found);
-  if (shown > 0) fmt::print("> the model's answer, = the right one.\n");
+
+  const SamplesArguments& arguments_;
+  int64_t shown_ = 0, found_ = 0;
+};
+
+// Items that `bitlaw evaluate --samples` or lm-evaluation-harness wrote, with their texts.
+int ShowFile(const SamplesArguments& arguments) {
+  SamplePrinter printer(arguments);
+  const std::string theirs = TaskOfLmEvalSamples(arguments.source);
+  for (const Value& row : ReadJsonl(arguments.source)) {
+    const Value sample = IsLmEvalSample(row) ? SampleFromLmEval(row, theirs) : row;
+    if (arguments.task.empty() || Field(sample, "task").AsString() == arguments.task) printer.Take(sample);
+  }
+  printer.Finish();
+  return 0;
+}
+
+// A recorded item as `evaluate --samples` would have written it; a record holds no generated texts.
+Value SampleOf(const TaskRecord& record, const std::string& title, const TaskItem& item, const ItemScore& score) {
+  Value::List answers, values;
+  for (size_t i = 0; i < item.requests.size(); ++i) {
+    Value answer = Value::Map{};
+    if (const auto* pair = std::get_if<LoglikelihoodRequest>(&item.requests[i])) {
+      answer.Set("context", pair->context);
+      if (score.loglikelihoods_nats.size() == item.requests.size()) {
+        answer.Set("continuation", pair->continuation);
+        answer.Set("loglikelihood_nats", score.loglikelihoods_nats[i]);
+      }
+    } else if (const auto* generate = std::get_if<GenerateRequest>(&item.requests[i])) {
+      answer.Set("context", generate->context);
+    }
+    answers.push_back(std::move(answer));
+  }
+  for (size_t m = 0; m < score.values.size(); ++m) {
+    const double number = score.values[m].value;
+    Value value =
+        Value::Map{{"metric", record.card.metrics[m].name}, {"value", std::isfinite(number) ? Value(number) : Value()}};
+    if (m < score.chosen.size()) value.Set("chosen", score.chosen[m]);
+    values.emplace_back(std::move(value));
+  }
+  return Value::Map{{"task", title},
+                    {"item", score.id},
+                    {"answers", std::move(answers)},
+                    {"right", score.right.empty() ? Value() : Value(score.right)},
+                    {"values", std::move(values)}};
+}
+
+// Recorded items with the texts of their tasks, which must be those of the records.
+int ShowRecordedTexts(const SamplesArguments& arguments, Session& session) {
+  const RecordedItems recorded(arguments.source, session);
+  SamplePrinter printer(arguments);
+  for (const auto& entry : recorded.Select(arguments.trial, arguments.task)) {
+    const TaskRecord record = recorded.Record(entry);
+    const TaskSpec spec = ReadTask(entry.task, Value(), session.plugins(), session.SearchFolders(), arguments.data);
+    Value options = spec.options.map();
+    if (record.card.limit) options.Set("limit", *record.card.limit);
+    const auto task = session.plugins().MakeTask(spec.component, Options(options), spec.context);
+    const Value* digest = record.key.Find("task_digest");
+    if (digest == nullptr || *digest != Value(task->digest())) {
+      throw Error(ErrorKind::kSpec, "--texts: task '" + entry.task +
+                                        "' is not that of the record: its file or its data have changed, or the study "
+                                        "sets options of it. Leave out --texts.");
+    }
+    std::map<std::string, TaskItem> items;
+    for (TaskItem& item : task->Items()) items.emplace(item.id, std::move(item));
+    for (const ItemScore& score : recorded.Items(record)) {
+      printer.Take(SampleOf(record, entry.label + " " + entry.task, items.at(score.id), score));
+    }
+  }
+  printer.Finish();
   return 0;
 }
 
@@ -123,8 +209,8 @@ int ShowRecords(const SamplesArguments& arguments, Session& session) {
       std::string likelihoods;
       for (const double nats : item.loglikelihoods_nats) likelihoods += fmt::format(" {:.4f}", nats);
       table.rows.push_back({entry.label, entry.task, item.id, item.group, record.card.metrics[index].name,
-                            Significant(value.value, 6), Significant(value.weight, 6), Fixed(item.chance, 4), item.right,
-                            item.chosen.empty() ? "" : std::to_string(item.chosen.at(index)),
+                            Significant(value.value, 6), Significant(value.weight, 6), Fixed(item.chance, 4),
+                            item.right, item.chosen.empty() ? "" : std::to_string(item.chosen.at(index)),
                             likelihoods.empty() ? "" : likelihoods.substr(1)});
     }
   }
@@ -141,12 +227,17 @@ void AddSamplesVerb(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<SamplesArguments>();
   CLI::App* verb = app.add_subcommand("samples", "Look at single items: of a file of samples, or of a study's records");
   verb->footer(
-      "Of choices, 'right' and 'chosen' are the numbers, from 0, of the right one and of the one that the metric took for\n"
-      "the model's answer; elsewhere 'right' is the right text. A file of samples is shown with its texts: '>' marks the\n"
-      "model's answer, '=' the right one. Records hold no texts of the model, and those that an older bitlaw wrote, no\n"
+      "Of choices, 'right' and 'chosen' are the numbers, from 0, of the right one and of the one that the metric took "
+      "for\n"
+      "the model's answer; elsewhere 'right' is the right text. A file of samples is shown with its texts: '>' marks "
+      "the\n"
+      "model's answer, '=' the right one. Records hold no texts of the model, and those that an older bitlaw wrote, "
+      "no\n"
       "right answers.");
-  verb->add_option("source", arguments->source,
-                   "File that 'evaluate --samples' wrote; or a study file, or the output folder of one")
+  verb->add_option(
+          "source", arguments->source,
+          "File that 'evaluate --samples' or lm-evaluation-harness (log_samples) wrote; or a study file, or the output "
+          "folder of one")
       ->required();
   verb->add_option("--trial", arguments->trial, "Trials of the study by label or id; * and ? stand for any letters");
   verb->add_option("--task", arguments->task, "One task");
@@ -157,6 +248,9 @@ void AddSamplesVerb(CLI::App& app, Session& session) {
   verb->add_option("--count", arguments->count, "Show at most so many")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  verb->add_flag("--texts", arguments->texts, "Of a study: with the texts of its tasks, whose data must be at hand");
+  verb->add_option("--data", arguments->data, "Folder in which data files are looked for; may be repeated")
+      ->allow_extra_args(false);
   verb->add_option("--context", arguments->context_characters, "Characters of a context's end that are shown")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
@@ -165,7 +259,8 @@ void AddSamplesVerb(CLI::App& app, Session& session) {
       ->check(CLI::IsMember({"text", "markdown", "csv"}));
   verb->callback([arguments, &session] {
     session.action = [arguments, &session] {
-      return arguments->source.ends_with(".jsonl") ? ShowFile(*arguments) : ShowRecords(*arguments, session);
+      if (arguments->source.ends_with(".jsonl")) return ShowFile(*arguments);
+      return arguments->texts ? ShowRecordedTexts(*arguments, session) : ShowRecords(*arguments, session);
     };
   });
 }

@@ -7,6 +7,7 @@
 #include "cli/common/recorded_items.h"
 #include "cli/tasks/tasks_parts.h"
 #include "import/data_recipe.h"
+#include "import/lm_eval_samples.h"
 #include "report/document.h"
 #include "spec/study_spec.h"
 
@@ -109,7 +110,9 @@ int Convert(const FetchArguments& arguments) {
   std::string bytes;
   size_t rows = 0;
   for (const Value& row : ReadSplit(sources)) {
-    bytes += JsonLine(row);
+    // What lm-evaluation-harness logged holds each item as `doc`.
+    const Value* item = IsLmEvalSample(row) ? row.Find("doc") : nullptr;
+    bytes += JsonLine(item != nullptr && item->is_map() ? *item : row);
     ++rows;
   }
   const std::string state = WriteData(arguments.out, bytes, arguments.replace);
