@@ -16,7 +16,8 @@ Value StratumJson(const StratumStanding& one) {
                      {"kept_low", one.kept_interval.low},
                      {"kept_high", one.kept_interval.high},
                      {"is_paired", one.is_paired},
-                     {"warning", one.warning}});
+                     {"warning", one.warning},
+                     {"beside", one.beside}});
 }
 
 Value StandingJson(const Standing& one) {

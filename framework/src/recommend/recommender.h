@@ -22,6 +22,7 @@ class Recommender {
   void FindCovariates();
   Standing Stand(size_t row);
   StratumStanding InStratum(size_t stratum, size_t row, const Standing& standing) const;
+  std::string Beside(const StratumPredictor& predictor, size_t row, const Standing& standing) const;
   std::string BaselineOf(const std::string& model) const;
   std::string ReferenceOf(const Floor& floor, size_t stratum, const Standing& standing) const;
   void AddKept(size_t stratum, const std::string& reference, const Standing& standing, StratumStanding& one) const;

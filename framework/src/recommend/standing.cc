@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -61,10 +63,37 @@ StratumStanding Recommender::InStratum(size_t stratum, size_t row, const Standin
       one.value = answer.prediction.value;
       one.interval = answer.prediction.interval;
       one.warning = answer.Warning();
+      one.beside = Beside(predictor, row, standing);
     }
   }
   AddKept(stratum, BaselineOf(standing.model), standing, one);
   return one;
+}
+
+std::string Recommender::Beside(const StratumPredictor& predictor, size_t row, const Standing& standing) const {
+  const Law& law = input_.study->law();
+  const Table& table = predictor.table();
+  const std::vector<double>& x = covariates_[row];
+  const auto bits = std::find(law.covariates().begin(), law.covariates().end(), "B") - law.covariates().begin();
+  if (static_cast<size_t>(bits) == x.size() || table.Find("model") == nullptr) return "";
+  const double here = x[static_cast<size_t>(bits)];
+  double fewer = kUnset, more = kUnset, at_fewer = kUnset, at_more = kUnset;
+  for (size_t other = 0; other < table.rows(); ++other) {
+    if (table.TextAt("model", other) != standing.model) continue;
+    if (!standing.quantizer.empty() && table.TextAt("quantizer", other) != standing.quantizer) continue;
+    bool is_alike = true;
+    for (size_t j = 0; j < x.size() && is_alike; ++j) {
+      is_alike = j == static_cast<size_t>(bits) || IsSameFactor(table.NumberAt(law.covariates()[j], other), x[j]);
+    }
+    const double there = table.NumberAt("B", other), value = table.NumberAt("acc_adj", other);
+    if (!is_alike || std::isnan(value)) continue;
+    if (there < here && !(there <= fewer)) fewer = there, at_fewer = value;
+    if (there > here && !(there >= more)) more = there, at_more = value;
+  }
+  std::string text;
+  if (!std::isnan(fewer)) text = fmt::format("at B = {:.4g} {:.3f}", fewer, at_fewer);
+  if (!std::isnan(more)) text += fmt::format("{}at B = {:.4g} {:.3f}", text.empty() ? "" : ", ", more, at_more);
+  return text.empty() ? text : "measured " + text;
 }
 
 // one.value as a share of what the trial `reference` has in the stratum.

@@ -62,7 +62,9 @@ std::vector<std::string> Lines(const Recommendation& recommendation, const Stand
         std::none_of(recommendation.weights.begin(), recommendation.weights.end(), counts))
       continue;
     std::string line = StratumText(stratum, true);
-    if (!stratum.warning.empty()) line += "; " + stratum.warning;
+    for (const std::string& text : {stratum.warning, stratum.beside}) {
+      if (!text.empty()) line += "; " + text;
+    }
     lines.push_back(std::move(line));
   }
   for (size_t f = 0; f < floors.size(); ++f) lines.push_back(floors[f].Text() + ": " + Name(one.floors[f].verdict));
@@ -91,7 +93,7 @@ ReportTable StandingTable(const Recommendation& recommendation, const std::vecto
   if (compares) table.header.emplace_back("less the first");
   const bool warns =
       std::any_of(standings.begin(), standings.end(), [](const Standing& one) { return !one.is_measured; });
-  if (warns) table.header.emplace_back("warning");
+  if (warns) table.header.emplace_back("to know");
   for (size_t i = 0; i < std::min(most, standings.size()); ++i) {
     const Standing& one = standings[i];
     std::vector<ReportCell> row = {Whole(static_cast<double>(i + 1)), one.label, SizeOf(one)};
@@ -105,8 +107,10 @@ ReportTable StandingTable(const Recommendation& recommendation, const std::vecto
     for (const auto& [stratum, weight] : recommendation.weights) {
       const StratumStanding& part = *one.Of(stratum);
       row.push_back(WithBounds(part.value, part.interval, 3));
-      if (part.warning.empty() || warning.find(part.warning) != std::string::npos) continue;
-      warning += (warning.empty() ? "" : "; ") + stratum + ": " + part.warning;
+      for (const std::string& text : {part.warning, part.beside}) {
+        if (text.empty() || warning.find(text) != std::string::npos) continue;
+        warning += (warning.empty() ? "" : "; ") + stratum + ": " + text;
+      }
     }
     for (size_t f = 0; f < recommendation.constraints.floors.size(); ++f) {
       const FloorStanding& at = one.floors[f];

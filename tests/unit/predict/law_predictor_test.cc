@@ -158,14 +158,18 @@ TEST(LawPredictor, MovesTheLawByHowFarItIsOffForAKnownModel) {
   EXPECT_FALSE(unknown.is_known_unit);
   EXPECT_EQ(unknown.value, unknown.law_value);
   EXPECT_EQ(known.law_value, unknown.law_value);
-  // Between the four rows of the model and bits, which it was measured at.
-  double low = 1, high = 0;
-  for (size_t row = 4; row < 8; ++row) {
-    low = std::min(low, table.NumberAt("acc_adj", row));
-    high = std::max(high, table.NumberAt("acc_adj", row));
+  // Of every model between its four rows at these bits, which it was measured at.
+  for (size_t m = 0; m < 8; ++m) {
+    double low = 1, high = 0;
+    for (size_t row = 16 * m + 4; row < 16 * m + 8; ++row) {
+      low = std::min(low, table.NumberAt("acc_adj", row));
+      high = std::max(high, table.NumberAt("acc_adj", row));
+    }
+    const LawPrediction at =
+        predictor.At(std::vector<double>{table.NumberAt("N", 16 * m), 3, 32, 32}, "m" + std::to_string(m));
+    EXPECT_GT(at.value, low - 0.01) << m;
+    EXPECT_LT(at.value, high + 0.01) << m;
   }
-  EXPECT_GT(known.value, low - 0.01);
-  EXPECT_LT(known.value, high + 0.01);
   EXPECT_LT(known.interval.high - known.interval.low, 0.2 * (unknown.interval.high - unknown.interval.low));
 }
 

@@ -1,5 +1,6 @@
 #include "recommend/recommend.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -188,6 +189,8 @@ TEST(Recommend, FindsAnOptimumThatWasNotMeasured) {
   EXPECT_TRUE(found.predicted[0].is_size_estimated);
   EXPECT_NEAR(found.predicted[0].weight_bytes, SizeOf(8e6, 4), 1);
   EXPECT_GT(found.predicted[0].score, found.measured[0].score);
+  EXPECT_EQ(found.predicted[0].Of("KR")->beside,
+            fmt::format("measured at B = 3 {:.3f}, at B = 8 {:.3f}", Truth("KR", 8e6, 3), Truth("KR", 8e6, 8)));
   EXPECT_THAT(RenderText(RecommendDocument(found, 10, true)),
               HasSubstr("worth measuring, by law 'test' alone: model=d, B=4: weights ~4.25 MB"));
 }
