@@ -96,6 +96,8 @@ def table_seeds():
     put("data_rows", "jsonl", b"j" + head("tests/support/tasks/data/steps.jsonl", 2))
     put("data_rows", "json", 'J[{"q": "x", "a": 1},\n {"q": null, "a": [1.5]}]\n')
     put("data_rows", "gz", b"z" + gzip.compress(head("tests/support/tasks/data/steps.jsonl", 2), mtime=0))
+    for name in ("labels", "letters", "extracted", "last_word", "yes_no"):
+        put("lm_eval", name, read(f"tests/parity/lm_eval/tasks/{name}.yaml"))
     for name in ("arc", "kinds_v1", "nested_v2", "pages", "plain", "delta_pages", "duckdb", "empty"):
         put("parquet", name, read(f"tests/parity/parquet/{name}.parquet"))
 

@@ -1,10 +1,12 @@
 #include "import/lm_eval_file.h"
 
-#include <regex>
+#include <algorithm>
+#include <set>
 #include <string_view>
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/regular_file.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 #include "spec/study_spec.h"
 
 namespace bitlaw {
@@ -15,24 +17,40 @@ constexpr std::string_view kTag = "!function ";
 constexpr uint64_t kMaxBytes = 16 << 20;
 constexpr int kMaxIncludes = 20;
 
+const std::set<std::string_view> kBooleans = {"do_sample",          "higher_is_better",     "ignore_case",
+                                              "ignore_punctuation", "ignore_numbers",       "trust_remote_code",
+                                              "weight_by_size",     "should_decontaminate", "unsafe_code"};
+const std::set<std::string_view> kMayBeEmpty = {"dataset_kwargs",   "dataset_name", "training_split",
+                                                "validation_split", "test_split",   "fewshot_split"};
+
 // What PyYAML, which reads YAML 1.1, takes for null and booleans, in the words of the strict reader; of keys whose
 // values are never texts, so that a line of a prompt stays as it is.
 std::string WithPlainWords(const std::string& text) {
-  static const std::regex kBoolean(
-      "(^|\n)([ -]*(?:do_sample|higher_is_better|ignore_case|ignore_punctuation|ignore_numbers|should_decontaminate|"
-      "trust_remote_code|weight_by_size|unsafe_code|streaming): +)(?:(True|TRUE)|(False|FALSE))(?=[ "
-      "\r]*(?:#[^\n]*)?(?:\n|$))");
-  static const std::regex kEmpty(
-      "(^|\n)((?:dataset_kwargs|dataset_name|training_split|validation_split|test_split|fewshot_split|tag):)(?=[ "
-      "\r]*\n[^ \n-])");
   std::string out;
-  size_t at = 0;
-  for (std::sregex_iterator hit(text.begin(), text.end(), kBoolean), end; hit != end; ++hit) {
-    out += text.substr(at, static_cast<size_t>(hit->position()) - at) + hit->str(1) + hit->str(2) +
-           ((*hit)[3].matched ? "true" : "false");
-    at = static_cast<size_t>(hit->position() + hit->length());
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    std::string_view line = std::string_view(text).substr(at, end - at);
+    const std::string_view next =
+        end + 1 < text.size() ? std::string_view(text).substr(end + 1, 1) : std::string_view();
+    at = end + 1;
+    const size_t begin = std::min(line.find_first_not_of(" -"), line.size());
+    const size_t colon = line.find(':', begin);
+    std::string_view key, value;
+    if (colon != std::string_view::npos) {
+      key = line.substr(begin, colon - begin);
+      value = Trim(line.substr(colon + 1, line.find('#', colon) - colon - 1));
+    }
+    const bool is_true = value == "True" || value == "TRUE", is_false = value == "False" || value == "FALSE";
+    if (kBooleans.contains(key) && (is_true || is_false)) {
+      out += std::string(line.substr(0, colon)) + (is_true ? ": true" : ": false");
+    } else if (begin == 0 && kMayBeEmpty.contains(key) && value.empty() && next != " " && next != "-") {
+      out += std::string(key) + ": null";
+    } else {
+      out += line;
+    }
+    if (end < text.size()) out += '\n';
   }
-  return std::regex_replace(out + text.substr(at), kEmpty, "$1$2 null");
+  return out;
 }
 
 // The tag and its function in quotes, so that the strict reader takes both for a text.

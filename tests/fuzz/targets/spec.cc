@@ -8,6 +8,7 @@
 #include "bitlaw/base/value.h"
 #include "fuzz/plugins.h"
 #include "fuzz/target.h"
+#include "import/lm_eval_task.h"
 #include "plan/plan.h"
 #include "spec/study_spec.h"
 
@@ -67,10 +68,17 @@ void Law(std::string_view input) {
   Require(!law.name.empty(), "law: it has a name");
 }
 
+// Input: a task file of lm-evaluation-harness.
+void LmEvalTask(std::string_view input) {
+  const ImportedTask task = ReadLmEvalTask(WriteScratch("theirs.yaml", input));
+  Require(ParseYaml(task.Yaml("x"), "made.yaml").is_map(), "lm_eval: what is imported is YAML");
+}
+
 const Register kYaml("yaml", Yaml);
 const Register kStudy("study", Study);
 const Register kTask("task", Task);
 const Register kLaw("law", Law);
+const Register kLmEvalTask("lm_eval", LmEvalTask);
 
 }  // namespace
 }  // namespace bitlaw::fuzz
