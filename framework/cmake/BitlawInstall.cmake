@@ -6,7 +6,7 @@
 #   lib/bitlaw/plugins/*.so       plugins (always lib: the program looks there)
 #   include/bitlaw/               headers
 #   share/bitlaw/configs/         tasks, laws, studies
-#   share/bitlaw/examples/        models and texts of the studies
+#   share/bitlaw/examples/        models and texts of the studies, what `plugins new` writes
 #   <libdir>/cmake/bitlaw/        find_package(bitlaw)
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -39,6 +39,7 @@ function(bitlaw_install_package)
     # The models and texts that the installed studies name by paths relative to themselves.
     install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples/knowledge-lab/models ${CMAKE_SOURCE_DIR}/examples/knowledge-lab/text
             DESTINATION share/bitlaw/examples/knowledge-lab)
+    install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples/plugins DESTINATION share/bitlaw/examples)
     install(PROGRAMS ${CMAKE_SOURCE_DIR}/examples/smollm2/get.sh DESTINATION share/bitlaw/examples/smollm2)
   endif()
   install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION share/doc/bitlaw)

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kEpoch = 8;
 constexpr const char* kDigest =
-    "9adc77bf2fc57d43e822c510a9718a9f4d44dc57b7d963d06c48b12a9e3f9b27";
+    "017da014f658f75719df32aa21a44dd308f77a3d862cc3588e9cd522bc67e76a";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {

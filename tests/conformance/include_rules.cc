@@ -78,7 +78,8 @@ const std::map<std::string, std::vector<std::string>> kUses = {
     {kInternal + "report", {kInternal + "fit/study", kInternal + "recommend"}},
     {kInternal + "resolve", {kInternal + "fit/study"}},
     {kInternal + "import", {kInternal + "spec"}},
-    {kInternal + "cli", {kInternal + "run", kInternal + "report", kInternal + "resolve", kInternal + "import"}},
+    {kInternal + "cli",
+     {kInternal + "run", kInternal + "report", kInternal + "resolve", kInternal + "import", kPublic + "testing"}},
     // Every folder below these is a unit of its own and may include its own files and the public headers.
     {"plugins", {kPublic + "testing"}},
     {"examples", {kPublic + "testing"}},
@@ -144,7 +145,7 @@ const std::vector<Home> kHomes = {
 
 /// What builds without libtorch, and so may not reach it through a header either.
 bool BuildsWithoutTorch(const std::string& path) {
-  static const std::regex kCore(kInternal + "(base/.*|cli/(common|tasks)/.*|" +
+  static const std::regex kCore(kInternal + "(base/.*|cli/(common|plugins|tasks)/.*|" +
                                 "(api|plugin|import|spec|spec/[^/]*|plan|records|report|resolve|cli)/[^/]*|" +
                                 "sdk/[^/]*/[^/]*|sdk/data/parquet/[^/]*|fit/.*)|" +
                                 "plugins/(corpora|tasks|laws)/.*");

@@ -1,12 +1,12 @@
-# Writes the fenced blocks of a page whose first line is a comment "// name.cc: ..." or "# folder/name.yaml: ..." to files
-# of those names below the folder `out`.
-/^```(cpp|yaml)$/ { fenced = 1; next }
+# Writes the fenced blocks of a page whose first line is a comment "# name.yaml: ..." to files of those names below the
+# folder `out`.
+/^```yaml$/ { fenced = 1; next }
 /^```$/ { if (file != "") close(file); fenced = 0; file = ""; next }
 fenced == 1 {
   fenced = 2
-  if (match($0, /^(\/\/|#) [a-z_\/]+\.(cc|yaml):/)) {
+  if (match($0, /^# [a-z_\/]+\.yaml:/)) {
     name = substr($0, 1, RLENGTH - 1)
-    sub(/^(\/\/|#) /, "", name)
+    sub(/^# /, "", name)
     file = out "/" name
     printf "" > file
   }

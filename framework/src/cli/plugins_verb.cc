@@ -7,6 +7,7 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/fingerprint.h"
 #include "cli/common/output.h"
+#include "cli/plugins/plugin_verbs.h"
 #include "cli/verbs.h"
 
 namespace bitlaw {
@@ -144,7 +145,7 @@ int Describe(Session& session, const std::string& full_name, bool as_json) {
 
 void AddPluginsVerb(CLI::App& app, Session& session) {
   CLI::App* plugins =
-      app.add_subcommand("plugins", "List the loaded plugins, or describe one component and its options");
+      app.add_subcommand("plugins", "List the loaded plugins, describe a component, begin a plugin, or test one");
   plugins->require_subcommand(1);
 
   auto as_json = std::make_shared<bool>(false);
@@ -159,6 +160,8 @@ void AddPluginsVerb(CLI::App& app, Session& session) {
   describe->callback([&session, as_json, name] {
     session.action = [&session, as_json, name] { return Describe(session, *name, *as_json); };
   });
+  AddPluginsNewVerb(*plugins, session);
+  AddPluginsTestVerb(*plugins, session);
 }
 
 }  // namespace bitlaw

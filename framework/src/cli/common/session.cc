@@ -51,14 +51,16 @@ Machine Session::ThisMachine(int threads, int workers) {
   return machine;
 }
 
+std::filesystem::path Session::SharedFolder() {
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? std::filesystem::path() : program.parent_path().parent_path() / "share" / "bitlaw";
+}
+
 std::vector<std::filesystem::path> Session::SearchFolders() const {
   std::vector<std::filesystem::path> folders = config_paths;
-  std::error_code ignored;
-  const auto program = std::filesystem::read_symlink("/proc/self/exe", ignored);
-  if (!ignored) {
-    const auto shared = program.parent_path().parent_path() / "share" / "bitlaw" / "configs";
-    if (std::filesystem::is_directory(shared)) folders.push_back(shared);
-  }
+  const std::filesystem::path shared = SharedFolder() / "configs";
+  if (shared.is_absolute() && std::filesystem::is_directory(shared)) folders.push_back(shared);
   return folders;
 }
 

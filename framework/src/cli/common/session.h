@@ -26,6 +26,9 @@ class Session {
   /// The machine that the program runs on; `threads` and `workers` as the command line gives them (0: chosen).
   static Machine ThisMachine(int threads = 0, int workers = 0);
 
+  /// <program>/../share/bitlaw, where it should be; it need not be there. Empty where the system does not tell.
+  static std::filesystem::path SharedFolder();
+
   /// config_paths, then <program>/../share/bitlaw/configs if it exists. (In a build tree that is a link to the
   /// sources' configs folder.)
   std::vector<std::filesystem::path> SearchFolders() const;

@@ -10,7 +10,6 @@
 
 #include "bitlaw/base/error.h"
 #include "plan/model_headers.h"
-#include "spec/study_spec.h"
 
 namespace bitlaw {
 
@@ -56,25 +55,6 @@ void OpenedModel::CheckUnchanged() const {
     throw Error(ErrorKind::kIo, file.string() + ": the file was written to or replaced while the model was in use. Its "
                                                 "numbers are not given; run again.");
   }
-}
-
-Value OptionsFromArguments(const std::vector<std::string>& arguments, const std::string& flag) {
-  Value options(Value::Map{});
-  for (const std::string& argument : arguments) {
-    const size_t equals = argument.find('=');
-    if (equals == 0 || equals == std::string::npos) {
-      throw Error(ErrorKind::kSpec, flag + " " + argument + ": an option is given as KEY=VALUE, e.g. bits=3.");
-    }
-    const std::string key = argument.substr(0, equals);
-    if (options.Find(key) != nullptr) throw Error(ErrorKind::kSpec, flag + " " + key + ": given twice. Give it once.");
-    Value value = ParseYaml(argument.substr(equals + 1), flag + " " + key);
-    if (value.is_null()) {
-      throw Error(ErrorKind::kSpec, flag + " " + argument + ": '" + key + "' has no value. Write one, or leave the option out.");
-    }
-    value.set_mark({});
-    options.Set(key, std::move(value));
-  }
-  return options;
 }
 
 int64_t PeakMemoryBytes() {

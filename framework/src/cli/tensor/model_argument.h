@@ -8,6 +8,7 @@
 
 #include "base/files/file_watch.h"
 #include "bitlaw/api/model.h"
+#include "cli/plugins/option_arguments.h"
 #include "cli/common/session.h"
 
 namespace bitlaw {
@@ -30,10 +31,6 @@ std::string BackendFor(const PluginHost& host, const std::filesystem::path& path
 /// Opens `path`. Errors as BackendFor() and those of the backend; Error(kUnsupported) with its reason.
 OpenedModel OpenModelArgument(const PluginHost& host, const std::filesystem::path& path, const std::string& backend,
                               const ComputeSetting& compute);
-
-/// A map from KEY=VALUE arguments; values are read as YAML, so that 3 is a number and true a truth value.
-/// Error(kSpec) naming `flag` for an argument without '=' or a key given twice.
-Value OptionsFromArguments(const std::vector<std::string>& arguments, const std::string& flag);
 
 /// Peak resident memory of this process so far, in bytes.
 int64_t PeakMemoryBytes();
