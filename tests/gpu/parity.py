@@ -84,6 +84,14 @@ quantize:
   - transforms: [{{transform: rotation, keys: true, down_inputs: true}}]
     quantizer: rtn
     weights: {{bits: 8, group_size: 64}}
+  - transforms: [{{transform: rotation, keys: true, down_inputs: true}}]
+    quantizer: gptq
+    weights: {{bits: 4, group_size: 64}}
+    calibration: {{corpus: general, sequences: 64, tokens: 128}}
+  - quantizer: gptq
+    weights: {{grid: fp8, scale: site, group_size: row}}
+    kv_cache: {{key_format: fp8_e4m3, key_per: tensor, value_format: fp8_e4m3, value_per: tensor}}
+    calibration: {{corpus: general, sequences: 64, tokens: 128}}
   - quantizer: keep
     kv_cache: {{key_bits: 4, key_per: channel, value_bits: 4}}
     calibration: {{corpus: general, sequences: 64, tokens: 128}}

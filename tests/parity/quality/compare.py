@@ -2,25 +2,28 @@
 
 Usage: python compare.py SmolLM2-135M-Instruct.Q4_1.gguf --bitlaw BIN --text wikitext2_valid.txt --data DIR --work DIR
                          [--bits 4 3 2] [--group 64] [--sequences 32] [--tokens 512] [--windows 6] [--threads 2]
-                         [--draws 1] [--all] [--compressor PYTHON] [--gptqmodel PYTHON] [--hqq PYTHON]
+                         [--draws 1] [--all] [--device cpu] [--jobs 1] [--compressor PYTHON] [--gptqmodel PYTHON] [--hqq PYTHON]
 
 PYTHON is an interpreter (with PYTHONPATH before it, as in "PYTHONPATH=/x python") that has torch, transformers, gguf and
 the peer: llmcompressor 0.14, GPTQModel 7.7, hqq 0.2.8. A peer without one is left out. DIR of the data holds
 text/wikitext2_test.txt (docs/evaluation.md, section Data).
 
 The GGUF becomes a folder of float32 weights, which all begin with. Calibration is on the same windows of TEXT, of which
-each is --tokens long when it is cut anew from its text; every further draw takes the windows that follow. Grids are asymmetric, with groups of --group columns; damp is
-0.01. Every model is evaluated by bitlaw in float32, with the task wikitext2: bitlaw's own codes, checkpoints that
-llm-compressor and GPTQModel saved as they pack them, and what hqq dequantizes. Results are kept in --work and not
-computed again; the table is printed at the end: the geometric mean over draws, its range, and the seconds of the first.
+each is --tokens long when it is cut anew from its text; every further draw takes the windows that follow. Grids are
+asymmetric, with groups of --group columns; damp is 0.01. Every model is evaluated by bitlaw in float32, with the task wikitext2: bitlaw's own codes, checkpoints that
+llm-compressor and GPTQModel saved as they pack them, and what hqq dequantizes. With --device cuda all of them quantize and
+evaluate on a GPU, still in float32; --jobs cells are worked on at once, which makes their seconds worthless. Results are kept in
+--work and not computed again; the table is printed at the end: the geometric mean over draws, its range, and the seconds of the first.
 """
 
 import argparse
+import concurrent.futures
 import itertools
 import json
 import math
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import subprocess
@@ -83,7 +86,6 @@ def rows_of(given, tokenizer):
 
 def by_compressor(given, method, bits, out):
     import torch
-    from datasets import Dataset
     from llmcompressor import oneshot
     from llmcompressor.modifiers.gptq import GPTQModifier
     from llmcompressor.modifiers.transform.awq import AWQModifier
@@ -94,7 +96,8 @@ def by_compressor(given, method, bits, out):
     model = AutoModelForCausalLM.from_pretrained(given.work / "plain", dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(given.work / "plain")
     rows = rows_of(given, tokenizer)
-    data = Dataset.from_dict({"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]})
+    data = torch.utils.data.DataLoader(
+        [{"input_ids": torch.tensor(row), "attention_mask": torch.ones(len(row), dtype=torch.int64)} for row in rows])
     weights = {"num_bits": bits, "type": "int", "symmetric": False, "strategy": "group", "group_size": given.group}
     if not torch.cuda.is_available():  # Version 0.14 pins memory, which a torch built for CUDA refuses without a driver.
         IntermediatesCache.pin_memory = lambda *_, **__: None
@@ -120,7 +123,7 @@ def by_gptqmodel(given, method, bits, out):
     more = {"gptq": {}, "gptq as stored": {"act_group_aware": False, "desc_act": False},
             "gptq, desc_act": {"act_group_aware": False, "desc_act": True}}[method]
     config = QuantizeConfig(bits=bits, group_size=given.group, sym=False, damp_percent=0.01, format="gptq_v2",
-                            device="cpu", **more)
+                            device=given.device, **more)
     model = GPTQModel.load(str(given.work / "plain"), config)
     began = time.monotonic()
     model.quantize(data, batch_size=1, backend=BACKEND.TORCH)
@@ -135,12 +138,12 @@ def by_hqq(given, method, bits, out):
     from hqq.core.quantize import BaseQuantizeConfig, HQQLinear
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(given.work / "plain", dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(given.work / "plain", dtype=torch.float32).to(given.device)
     config = BaseQuantizeConfig(nbits=bits, group_size=given.group, axis=1)
     began = time.monotonic()
     for name, layer in model.named_modules():
         if isinstance(layer, torch.nn.Linear) and not name.endswith("lm_head"):
-            made = HQQLinear(layer, config, compute_dtype=torch.float32, device="cpu", del_orig=False)
+            made = HQQLinear(layer, config, compute_dtype=torch.float32, device=given.device, del_orig=False)
             layer.weight.data = made.dequantize().to(torch.float32)
     seconds = time.monotonic() - began
     model.save_pretrained(out)
@@ -170,18 +173,23 @@ MORE_CELLS = (  # With --all, after those.
 
 def perplexity(given, model, more=()):
     words = [given.bitlaw, "evaluate", model, "--task", "wikitext2", "--data", given.data, "--limit", given.windows,
-             "--threads", given.threads, "--json", "-", *more]
+             "--threads", given.threads, "--device", given.device, "--json", "-", *more]
     done = subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True)
     (task,) = json.loads(done.stdout)["tasks"]
     return next(metric["value"] for metric in task["metrics"] if metric["name"] == "perplexity")
 
 
+def place_of(given, *cell):
+    """A folder, or a file's name, that no other cell uses."""
+    return given.work / "made" / re.sub(r"\W+", "_", " ".join(str(word) for word in cell))
+
+
 def by_bitlaw(given, options, bits, draw):
-    codes = given.work / "codes.safetensors"
+    codes = place_of(given, "bitlaw", options, bits, draw).with_suffix(".safetensors")
     quantizer, *more = options
     words = [given.bitlaw, "quantize", given.work / "plain", "--quantizer", quantizer, "--corpus",
              windows_of(given, draw), "--corpus-option", "mode=documents", "--sequences", given.sequences,
-             "--tokens", given.tokens, "--threads", given.threads, "--json", "--output", codes]
+             "--tokens", given.tokens, "--threads", given.threads, "--device", given.device, "--json", "--output", codes]
     for option in (f"bits={bits}", f"group_size={given.group}", *more):
         words += ["--option", option]
     done = subprocess.run([str(word) for word in words], check=True, stdout=subprocess.PIPE, text=True)
@@ -191,11 +199,13 @@ def by_bitlaw(given, options, bits, draw):
 
 
 def by_peer(given, python, who, method, bits, draw):
-    out = given.work / "made"
+    out = place_of(given, who, method, bits, draw)
     shutil.rmtree(out, ignore_errors=True)
-    words = ["env", *shlex.split(python), str(pathlib.Path(__file__).resolve()), str(given.gguf), "--bitlaw", given.bitlaw,
+    words = ["env", *shlex.split(python), str(pathlib.Path(__file__).resolve()), str(given.gguf), "--bitlaw",
+             given.bitlaw,
              "--text", str(given.text), "--data", str(given.data), "--work", str(given.work), "--group", given.group,
-             "--tokens", given.tokens, "--threads", given.threads, "--draw", draw, "--one", who, method, bits, out]
+             "--tokens", given.tokens, "--threads", given.threads, "--device", given.device, "--draw", draw, "--one", who,
+             method, bits, out]
     subprocess.run([str(word) for word in words], check=True, cwd=given.work)  # llm-compressor writes logs where it is.
     seconds = json.loads((out / "seconds.json").read_text())
     value = perplexity(given, out)
@@ -209,11 +219,13 @@ def main():
     for name in ("--bitlaw", "--text", "--data", "--work"):
         parser.add_argument(name, type=pathlib.Path, required=True)
     parser.add_argument("--bits", type=int, nargs="+", default=[4, 3, 2])
-    for name, value in (("--group", 64), ("--sequences", 32), ("--tokens", 512), ("--windows", 6), ("--threads", 2), ("--draws", 1)):
+    for name, value in (("--group", 64), ("--sequences", 32), ("--tokens", 512), ("--windows", 6), ("--threads", 2),
+                        ("--draws", 1), ("--jobs", 1)):
         parser.add_argument(name, type=int, default=value)
     for name in ("--compressor", "--gptqmodel", "--hqq"):
         parser.add_argument(name)
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--draw", type=int, default=0, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -238,14 +250,23 @@ def main():
     results = json.loads(kept.read_text()) if kept.exists() else {}
     if "none" not in results:
         results["none"] = [perplexity(given, given.work / "plain"), 0]
-    for cells in (CELLS, MORE_CELLS)[:1 + given.all]:
-        for draw, bits, (who, method, options) in itertools.product(range(given.draws), given.bits, cells):
-            name = name_of(bits, who, method, draw)
-            if name in results or (options is None and not pythons[who]) or (draw > 0 and method in UNCALIBRATED):
-                continue
+    (given.work / "made").mkdir(exist_ok=True)
+    cells = [(bits, who, method, options, draw) for some in (CELLS, MORE_CELLS)[:1 + given.all]
+             for draw, bits, (who, method, options) in itertools.product(range(given.draws), given.bits, some)
+             if name_of(bits, who, method, draw) not in results and (options is not None or pythons[who])
+             and not (draw > 0 and method in UNCALIBRATED)]
+
+    def value_of(bits, who, method, options, draw):
+        if options:
+            return by_bitlaw(given, options, bits, draw)
+        return by_peer(given, pythons[who], who, method, bits, draw)
+
+    with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
+        jobs = {pool.submit(value_of, *cell): name_of(cell[0], cell[1], cell[2], cell[4]) for cell in cells}
+        for job in concurrent.futures.as_completed(jobs):
+            name = jobs[job]
             try:
-                results[name] = (by_bitlaw(given, options, bits, draw) if options
-                                 else by_peer(given, pythons[who], who, method, bits, draw))
+                results[name] = job.result()
             except subprocess.CalledProcessError as failed:
                 print(f"{name}: exit code {failed.returncode}\n{(failed.stderr or '')[-600:]}", file=sys.stderr)
                 continue
