@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -64,7 +65,14 @@ int Fit(const FitArguments& arguments, Session& session) {
   if (!arguments.laws.empty()) {
     input.laws.clear();
     for (const std::string& law : arguments.laws) {
-      input.laws.push_back(ReadLaw(law, session.plugins(), session.SearchFolders()));
+      LawSpec read = ReadLaw(law, session.plugins(), session.SearchFolders());
+      const auto taken = [&](const std::string& name) {
+        return std::any_of(input.laws.begin(), input.laws.end(), [&](const LawSpec& one) { return one.name == name; });
+      };
+      // Formulas of the same letters: A * N and A + N.
+      const std::string name = read.name;
+      for (int number = 2; taken(read.name); ++number) read.name = name + "-" + std::to_string(number);
+      input.laws.push_back(std::move(read));
     }
   }
   if (input.laws.empty()) throw Error(ErrorKind::kSpec, "fit: no law is named. Give --law FILE or --law NAME.");
@@ -163,7 +171,8 @@ void AddFitVerb(CLI::App& app, Session& session) {
   verb->add_option("study", arguments->source, "A study file, or the output folder of one");
   verb->add_option("--data", arguments->data, "A CSV table instead of a study");
   verb->add_option("--law", arguments->laws,
-                   "A law file, or the name of one in configs/laws; may be repeated. Default: the study's");
+                   "A law file, the name of one in configs/laws, or a formula: 'A * N^-alpha', 'acc_adj = A * N^alpha'; may be "
+                   "repeated. Default: the study's");
   verb->add_option("--map", arguments->map,
                    "Column names for the law: N=params_b*1e9,B=bits (name=column or name=expression), read from left "
                    "to right; names with spaces or commas in backquotes: 'acc=`acc,none`'");

@@ -106,19 +106,30 @@ int List(Session& session, bool as_json) {
   return faults.empty() ? 0 : kExitPluginFault;
 }
 
-int Describe(Session& session, const std::string& full_name, bool as_json) {
-  const PluginHost& host = session.plugins();
-  const size_t slash = full_name.find('/');
-  if (slash == std::string::npos) {
-    std::vector<std::string> candidates;
-    for (const Component* component : host.components()) {
-      if (component->info.name == full_name) candidates.push_back(component->full_name());
-    }
-    throw Error(ErrorKind::kSpec,
-                "'" + full_name + "' names no kind. Write KIND/NAME" +
-                    (candidates.empty() ? ", for example quantizer/rtn." : ": " + JoinNames(candidates) + "."));
+// By KIND/NAME, or by the name alone where only one kind has it.
+const Component& FindComponent(const PluginHost& host, const std::string& given) {
+  const size_t slash = given.find('/');
+  if (slash != std::string::npos) return host.Find(ParseComponentKind(given.substr(0, slash)), given.substr(slash + 1));
+  std::vector<const Component*> found;
+  std::vector<std::string> full_names, names;
+  for (const Component* component : host.components()) {
+    names.push_back(component->info.name);
+    if (component->info.name != given) continue;
+    found.push_back(component);
+    full_names.push_back(component->full_name());
   }
-  const Component& component = host.Find(ParseComponentKind(full_name.substr(0, slash)), full_name.substr(slash + 1));
+  if (found.size() == 1) return *found.front();
+  if (found.empty()) {
+    throw Error(ErrorKind::kSpec, "no component is called '" + given + "'." + DidYouMean(given, names) +
+                                      " 'bitlaw plugins list' lists them.");
+  }
+  throw Error(ErrorKind::kSpec,
+              "several kinds have a '" + given + "': " + JoinNames(full_names) + ". Write KIND/NAME.");
+}
+
+int Describe(Session& session, const std::string& name, bool as_json) {
+  const PluginHost& host = session.plugins();
+  const Component& component = FindComponent(host, name);
   const auto plugin = std::find_if(host.plugins().begin(), host.plugins().end(),
                                    [&](const LoadedPlugin& one) { return one.id == component.plugin_id; });
   if (as_json) {
@@ -155,7 +166,7 @@ void AddPluginsVerb(CLI::App& app, Session& session) {
 
   CLI::App* describe = plugins->add_subcommand("describe", "One component's options: name, type, unit, range, default");
   auto name = std::make_shared<std::string>();
-  describe->add_option("component", *name, "KIND/NAME, for example quantizer/gptq")->required();
+  describe->add_option("component", *name, "KIND/NAME, for example quantizer/gptq; NAME where only one kind has it")->required();
   describe->add_flag("--json", *as_json, "Print JSON");
   describe->callback([&session, as_json, name] {
     session.action = [&session, as_json, name] { return Describe(session, *name, *as_json); };

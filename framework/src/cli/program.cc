@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -7,6 +8,9 @@
 
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
+#include "cli/usage/exit_codes.h"
+#include "cli/usage/suggestions.h"
+#include "cli/usage/usage_verbs.h"
 #include "cli/verbs.h"
 
 namespace {
@@ -50,12 +54,17 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
   app.set_version_flag("--version", BITLAW_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
-  app.footer(
-      "Exit codes: 0 done; 1 bug in bitlaw or a plugin; 2 spec or command line; 3 unsupported; 4 plugin; 5 file; "
-      "6 numerical; 7 budget; 8 the study ended, but trials failed.");
+  app.footer(bitlaw::ExitCodesText());
   Session session;
   app.add_option("--plugin", session.plugin_paths, "Plugin library or folder to load beside the default folders");
   app.add_option("--configs", session.config_paths, "Folder with tasks/ and laws/ to search first");
+  app.add_flag("--quiet", session.quiet, "No progress: results, warnings and errors alone");
+  app.add_option_function<std::string>(
+         "--colour,--color", [](const std::string& when) { bitlaw::UseColour(when); },
+         "Colours of what is written to standard error: auto (where it is a terminal and NO_COLOR is not set), always or "
+         "never")
+      ->default_str("auto")
+      ->check(CLI::IsMember({"auto", "always", "never"}));
   bitlaw::AddPluginsVerb(app, session);
   bitlaw::AddCheckVerb(app, session);
   bitlaw::AddPlanVerb(app, session);
@@ -67,6 +76,7 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
   bitlaw::AddSamplesVerb(app, session);
   bitlaw::AddStrataVerb(app, session);
   bitlaw::AddPairedVerb(app, session);
+  bitlaw::AddInitVerb(app, session);
 #ifdef BITLAW_HAS_TENSOR
   bitlaw::AddRunVerb(app, session);
   bitlaw::AddWorkerVerb(app, session);
@@ -75,12 +85,15 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
   bitlaw::AddEvaluateVerb(app, session);
   bitlaw::AddExportVerb(app, session);
 #endif
+  bitlaw::AddUsageVerbs(app, session);
   const auto parse_and_run = [&] {
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-      // CLI11 returns 0 for --help and --version, which it reports this way too.
-      return app.exit(error) == 0 ? 0 : ExitCode(bitlaw::ErrorKind::kSpec);
+      // CLI11 reports --help and --version this way too, with 0.
+      if (error.get_exit_code() == 0) return app.exit(error);
+      bitlaw::Complain(bitlaw::ExplainRefusal(app, {argv + std::min(argc, 1), argv + argc}, error));
+      return ExitCode(bitlaw::ErrorKind::kSpec);
     }
     return session.action ? session.action() : 0;
   };

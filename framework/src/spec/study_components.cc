@@ -35,8 +35,8 @@ TaskSpec StudyReader::ReadTaskAlone(const Value& entry, std::vector<std::string>
   return std::move(spec_.tasks.front());
 }
 
-LawSpec StudyReader::ReadLawAlone(const std::string& name) {
-  ReadLaw(name, "the law");
+LawSpec StudyReader::ReadLawAlone(const Value& entry) {
+  ReadLaw(entry, "the law");
   faults_.ThrowIfAny();
   return std::move(spec_.laws.front());
 }

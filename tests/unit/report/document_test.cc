@@ -14,6 +14,13 @@ TEST(ReportCells, RoundForPeople) {
   EXPECT_EQ(Significant(1.0 / 3).text, "0.3333");
 }
 
+TEST(ReportCells, SayOfAnR2BelowZeroNoMoreThanThat) {
+  EXPECT_EQ(RSquared(0.98765).text, "0.9877");
+  EXPECT_EQ(RSquared(-23477.1).text, "below zero");
+  EXPECT_EQ(RSquared(-23477.1).number, -23477.1) << "CSV has it whole";
+  EXPECT_EQ(RSquared(kUnset).text, "-");
+}
+
 TEST(ReportCells, ShowAnEstimateToTheDigitsOfItsError) {
   EXPECT_EQ(Estimate(-0.35912, 0.0123).text, "-0.359 (0.012)");
   EXPECT_EQ(Estimate(1675.2, 397.9).text, "1675 (398)");

@@ -33,6 +33,12 @@ TEST(MachineProblems, AreNoneOnAHealthyMachine) {
   EXPECT_THAT(MachineProblems(OpenBlas(), TwoCores(), kHealthy), IsEmpty());
 }
 
+TEST(MachineProblems, LoadIsOneFromHalfOfTheCoresOn) {
+  EXPECT_EQ(LoadProblem(0.9, TwoCores()), "");
+  EXPECT_EQ(LoadProblem(std::numeric_limits<double>::quiet_NaN(), TwoCores()), "");
+  EXPECT_THAT(LoadProblem(1.5, TwoCores()), HasSubstr("other programs ask for 1.5 of 2 cores"));
+}
+
 TEST(MachineProblems, AreNeverNoneWhereNothingCouldBeMeasured) {
   BlasLibrary mkl;
   mkl.kind = "MKL";

@@ -17,6 +17,7 @@ class Session {
  public:
   std::vector<std::filesystem::path> plugin_paths;  ///< --plugin: files or folders beside the default ones.
   std::vector<std::filesystem::path> config_paths;  ///< --configs: folders with tasks/ and laws/.
+  bool quiet = false;  ///< --quiet: no progress.
 
   /// The default folders' plugins and those of --plugin. One Error(kPlugin) names every library that failed.
   PluginHost& plugins();

@@ -2,7 +2,9 @@
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
@@ -10,7 +12,9 @@
 #include "bitlaw/base/value.h"
 #include "bitlaw/sdk/machine/device_code.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
+#include "cli/common/output.h"
 #include "cli/verbs.h"
+#include "math/matrix_product.h"
 #include "run/machine/machine.h"
 #include "run/machine/machine_problems.h"
 
@@ -88,6 +92,8 @@ Value::List ExamineDevices(std::vector<std::string>& problems) {
 }
 
 Value Examine(const Session& session, const DoctorOptions& options) {
+  double load = 0;  // Before the measurements, which are load themselves.
+  if (::getloadavg(&load, 1) != 1) load = std::nan("");
   SetTorchThreads(options.threads);
   const Cpu cpu = DescribeCpu();
   const BlasLibrary blas = FindBlas();
@@ -97,6 +103,11 @@ Value Examine(const Session& session, const DoctorOptions& options) {
   rates.blas_float32 = MeasureBlasProduct(1024, 0.7);
   rates.cholesky = MeasureCholesky(576, 0.5);
   std::vector<std::string> problems = MachineProblems(blas, cpu, rates);
+  if (const std::string problem = LoadProblem(load, cpu); !problem.empty()) problems.push_back(problem);
+  if (!HasFloat32Products()) {
+    problems.emplace_back("this build has no oneDNN: float32 products go to the system's BLAS, and sums of bfloat16 products "
+                          "are rounded. Install libdnnl-dev and configure anew.");
+  }
   struct sysinfo memory {};
   ::sysinfo(&memory);
   struct statvfs disk {};
@@ -114,6 +125,7 @@ Value Examine(const Session& session, const DoctorOptions& options) {
   report.Set("hardware_threads", cpu.hardware_threads);
   report.Set("allowed_threads", cpu.allowed_threads);
   report.Set("torch_threads", cpu.torch_threads);
+  report.Set("load_1_min", NumberOrNull(std::isnan(load) ? load : rounded(load)));
   report.Set("omp_num_threads", cpu.omp_num_threads.empty() ? Value() : Value(cpu.omp_num_threads));
   report.Set("openblas_coretype", cpu.openblas_coretype.empty() ? Value() : Value(cpu.openblas_coretype));
   report.Set("blas", blas.kind);
@@ -121,11 +133,14 @@ Value Examine(const Session& session, const DoctorOptions& options) {
   report.Set("blas_configuration", blas.configuration);
   report.Set("blas_threading", blas.threading);
   report.Set("blas_libraries", ToList(blas.loaded));
+  report.Set("onednn", HasFloat32Products());
+  report.Set("onednn_bfloat16", HasBfloat16Products());
   report.Set("model_float32_gflops", rounded(rates.model_float32));
   report.Set("model_bfloat16_gflops", rounded(rates.model_bfloat16));
   report.Set("blas_float32_gflops", rounded(rates.blas_float32));
   report.Set("cholesky_576_gflops", rounded(rates.cholesky));
   report.Set("devices", ToList(Devices()));
+  report.Set("why_no_gpu", WhyNoCard().empty() ? Value() : Value(WhyNoCard()));
   report.Set("device_facts", ExamineDevices(problems));
   report.Set("memory_gib", rounded(GibiBytes(static_cast<double>(memory.totalram) * memory.mem_unit)));
   report.Set("memory_free_gib", rounded(GibiBytes(static_cast<double>(memory.freeram + memory.bufferram) * memory.mem_unit)));
@@ -148,15 +163,22 @@ void Print(const Value& report) {
   fmt::print("libtorch      {}\n", text("libtorch"));
   fmt::print("processor     {} ({})\n", text("cpu"), Words(*report.Find("instruction_sets")));
   fmt::print("threads       {} of {} cores\n", report.Find("torch_threads")->AsInt(), report.Find("allowed_threads")->AsInt());
+  const Value& load = *report.Find("load_1_min");
+  if (!load.is_null()) fmt::print("load          {:.1f} in the last minute\n", load.AsReal());
   fmt::print("memory        {:.1f} GiB, {:.1f} free; disk {:.1f} GiB free\n", number("memory_gib"), number("memory_free_gib"),
              number("disk_free_gib"));
   fmt::print("BLAS          {}, threads: {}\n", text("blas"), text("blas_threading"));
   if (!text("blas_file").empty()) fmt::print("              {}\n", text("blas_file"));
   if (!text("blas_configuration").empty()) fmt::print("              {}\n", text("blas_configuration"));
+  fmt::print("oneDNN        {}\n", !report.Find("onednn")->AsBool()           ? "not in this build"
+                                    : report.Find("onednn_bfloat16")->AsBool() ? "float32 and bfloat16 products"
+                                                                               : "float32 products; the processor has no "
+                                                                                 "fast bfloat16");
   fmt::print("products      of models: float32 {:.1f}, bfloat16 {:.1f} GFLOP/s; BLAS: float32 {:.1f}\n",
              number("model_float32_gflops"), number("model_bfloat16_gflops"), number("blas_float32_gflops"));
   fmt::print("Cholesky 576  {:.1f} GFLOP/s\n", number("cholesky_576_gflops"));
   fmt::print("devices       {}\n", Words(*report.Find("devices")));
+  if (const Value& why = *report.Find("why_no_gpu"); !why.is_null()) fmt::print("GPU           none: {}\n", why.AsString());
   for (const Value& device : report.Find("device_facts")->AsList()) {
     const auto of = [&](const char* key) { return device.Find(key)->AsReal(); };
     fmt::print("{:13} {}, {} GiB, {} free; driver {}; products: float32 {:.0f}, bfloat16 {:.0f} GFLOP/s\n",
@@ -179,7 +201,7 @@ void Print(const Value& report) {
 
 void AddDoctorVerb(CLI::App& app, Session& session) {
   auto options = std::make_shared<DoctorOptions>();
-  CLI::App* verb = app.add_subcommand("doctor", "Examine this machine: versions, BLAS and its speed, threads, plugins; say what to fix");
+  CLI::App* verb = app.add_subcommand("doctor", "Examine this machine: versions, load, oneDNN and BLAS and their speed, GPUs, plugins; say what to fix");
   verb->add_flag("--json", options->json, "Print the findings as JSON");
   verb->add_flag("--strict", options->strict, "Exit with 3 if there is a problem");
   verb->add_option("--threads", options->threads, "Threads for the measurements; 0: every core this process may use")

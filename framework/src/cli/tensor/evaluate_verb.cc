@@ -34,7 +34,7 @@ struct EvaluateArguments {
 // One line that is rewritten on a terminal, and nothing elsewhere: the table comes at the end.
 class RequestProgress {
  public:
-  RequestProgress() : is_terminal_(::isatty(STDERR_FILENO) == 1) {}
+  explicit RequestProgress(bool quiet) : is_terminal_(!quiet && ::isatty(STDERR_FILENO) == 1) {}
   ~RequestProgress() {
     if (is_shown_) std::fputs("\r\x1b[K", stderr);
   }
@@ -309,7 +309,7 @@ int EvaluateModel(Session& session, const EvaluateArguments& arguments) {
   EvaluateOptions options = arguments.evaluate;
   options.keep_samples = !arguments.samples.empty();
   {
-    RequestProgress line;
+    RequestProgress line(session.quiet);
     for (const LoadedTask& loaded : tasks) {
       const auto show = [&](const EvaluateProgress& progress) { line.Show(progress); };
       TaskResult result = Evaluate(*opened.model, *loaded.task, options, show);

@@ -42,12 +42,13 @@ struct QuantizeArguments {
 // One line that is rewritten on a terminal; elsewhere a plain line at most every ten seconds.
 class LayerProgress {
  public:
-  explicit LayerProgress(std::FILE* file) : file_(file), is_terminal_(::isatty(::fileno(file)) == 1) {}
+  LayerProgress(std::FILE* file, bool quiet) : file_(file), quiet_(quiet), is_terminal_(::isatty(::fileno(file)) == 1) {}
   ~LayerProgress() {
     if (is_terminal_ && is_shown_) std::fputs("\r\x1b[K", file_);
   }
 
   void Show(const QuantizeProgress& progress) {
+    if (quiet_) return;
     const bool is_last = progress.layers_done == progress.layers_total;
     if (!is_terminal_ && !is_last && progress.elapsed_s - last_s_ < 10) return;
     last_s_ = progress.elapsed_s;
@@ -62,7 +63,7 @@ class LayerProgress {
 
  private:
   std::FILE* file_;
-  bool is_terminal_, is_shown_ = false;
+  bool quiet_, is_terminal_, is_shown_ = false;
   double last_s_ = -10;
 };
 
@@ -334,7 +335,7 @@ int Quantize(Session& session, const QuantizeArguments& arguments) {
       .take_codes = [&file](QuantizedLayer& layer) { file ? file->Take(layer) : DropTensors(layer.linear); }};
   QuantizedModel quantized;
   {
-    LayerProgress line(stderr);
+    LayerProgress line(stderr, session.quiet);
     quantized = QuantizeModel(*opened.model, QuantizeRecipeOf(made, parts), sequences ? &*sequences : nullptr,
                               settings, [&line](const QuantizeProgress& progress) { line.Show(progress); });
   }

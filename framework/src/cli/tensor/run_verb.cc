@@ -31,7 +31,7 @@ struct RunVerb {
   fs::path output;
   int workers = 0, threads = 0;
   double trial_timeout_s = 0;
-  bool no_fit = false, dry_run = false, quiet = false, keep_codes = false;
+  bool no_fit = false, dry_run = false, keep_codes = false;
 };
 
 std::vector<std::string> WorkerCommand(const Session& session, const fs::path& output, int threads) {
@@ -90,7 +90,7 @@ int Run(Session& session, const RunVerb& given) {
   if (given.keep_codes) options.worker_command.push_back("--keep-codes");
   LaunchResult result;
   {
-    ProgressDisplay display(stderr, given.quiet);
+    ProgressDisplay display(stderr, session.quiet);
     result = Launch(plan, session.plugins(), options, display.sink());
   }
   std::vector<std::string> warnings;
@@ -146,7 +146,6 @@ void AddRunVerb(CLI::App& app, Session& session) {
                  "without it drops them");
   verb->add_flag("--no-fit", given->no_fit, "Stop once everything is recorded");
   verb->add_flag("--dry-run", given->dry_run, "Say what would be done");
-  verb->add_flag("--quiet", given->quiet, "No progress, only the summary");
   verb->footer(
       "Ctrl-C stops at once (exit code 130); a second run goes on where the first stopped. Exit code 8: the study "
       "ended, but trials failed.");

@@ -68,4 +68,11 @@ std::vector<std::string> MachineProblems(const BlasLibrary& blas, const Cpu& cpu
   return problems;
 }
 
+std::string LoadProblem(double load, const Cpu& cpu) {
+  if (!(load >= 0.5 * cpu.hardware_threads)) return "";
+  return fmt::format("other programs ask for {:.1f} of {} cores (load of the last minute): times measured now say little, and "
+                     "runs take longer. Wait until they end, or give bitlaw fewer --threads.",
+                     load, cpu.hardware_threads);
+}
+
 }  // namespace bitlaw

@@ -20,4 +20,8 @@ struct MeasuredRates {
 BITLAW_EXPORT std::vector<std::string> MachineProblems(const BlasLibrary& blas, const Cpu& cpu,
                                                        const MeasuredRates& rates);
 
+/// What is wrong with a load average (processes that run or wait, over the last minute) of a machine whose cores this
+/// process is to have to itself; "" for less than half of its cores and for NaN.
+BITLAW_EXPORT std::string LoadProblem(double load, const Cpu& cpu);
+
 }  // namespace bitlaw

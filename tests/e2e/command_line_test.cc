@@ -1,0 +1,206 @@
+// What the command line says of itself, and of words that it does not know.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <regex>
+
+#include "study_fixture.h"
+
+namespace bitlaw {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+class CommandLine : public StudyFolder {
+ protected:
+  CommandLine() { std::filesystem::current_path(folder_); }
+  ~CommandLine() override { std::filesystem::current_path(began_in_); }
+
+  ProgramEnd Run(const std::vector<std::string>& words) const { return StartedProgram(words, folder_).Wait(); }
+  void ExpectRefused(const std::vector<std::string>& words, const std::string& text) const {
+    const ProgramEnd end = Run(words);
+    EXPECT_EQ(end.exit_code, 2) << text;
+    EXPECT_EQ(end.err, text);
+    EXPECT_THAT(end.out, IsEmpty());
+  }
+
+ private:
+  const std::filesystem::path began_in_ = std::filesystem::current_path();
+};
+
+TEST_F(CommandLine, NamesTheVerbOrOptionThatWasMeant) {
+  ExpectRefused({"chek", "study.yaml"}, "bitlaw: 'chek' is no verb. Did you mean 'check'? 'bitlaw --help' lists them.\n");
+  ExpectRefused({"plan", "--jsno", "study.yaml"},
+                "bitlaw plan: '--jsno' is no option of it. Did you mean '--json'? 'bitlaw plan --help' lists them.\n");
+  ExpectRefused({"plugins", "desribe", "gptq"},
+                "bitlaw plugins: 'desribe' is no verb. Did you mean 'describe'? 'bitlaw plugins --help' lists them.\n");
+  // A missing argument hides no misspelt option, and neither does an option's value.
+  ExpectRefused({"--configs", "chek", "report", "--fromat=markdown"},
+                "bitlaw report: '--fromat' is no option of it. Did you mean '--format'? 'bitlaw report --help' lists them.\n");
+  ExpectRefused({"plan", "--plugni", "x", "study.yaml"},
+                "bitlaw plan: '--plugni' is no option of it. Did you mean '--plugin'? 'bitlaw plan --help' lists them.\n");
+}
+
+TEST_F(CommandLine, SaysWhatElseIsWrongInTheWordsOfTheParser) {
+  ExpectRefused({"check"}, "bitlaw check: spec is required. 'bitlaw check --help' says more.\n");
+  ExpectRefused({"plan", "--effect", "2", "study.yaml"},
+                "bitlaw plan: --effect: Value 2 not in range 0.000001 to 1.000000. 'bitlaw plan --help' says more.\n");
+  const ProgramEnd help = Run({"plan", "--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  EXPECT_THAT(help.out, HasSubstr("--effect"));
+}
+
+TEST_F(CommandLine, ListsTheExitCodesThatThePageLists) {
+  const ProgramEnd help = Run({"--help"});
+  const size_t begin = help.out.find("Exit codes:\n");
+  ASSERT_NE(begin, std::string::npos) << help.out;
+  std::istringstream lines(help.out.substr(begin));
+  std::string line;
+  std::getline(lines, line);
+  std::vector<std::string> shown;
+  static const std::regex kLine("  ([0-9]+) +(.+)");
+  for (std::smatch found; std::getline(lines, line) && std::regex_match(line, found, kLine);)
+    shown.push_back("| " + found[1].str() + " | " + found[2].str() + " |");
+  EXPECT_EQ(shown.size(), 10u);
+  std::vector<std::string> listed;
+  std::istringstream page(StartedProgram::Text(BITLAW_SOURCE_DIR "/docs/command-line.md"));
+  while (std::getline(page, line)) {
+    if (std::regex_match(line, std::regex("\\| [0-9]+ \\| .+ \\|"))) listed.push_back(line);
+  }
+  EXPECT_EQ(listed, shown);
+}
+
+// bash itself, with the script that the program prints.
+TEST_F(CommandLine, CompletesVerbsOptionsAndChoicesInBash) {
+  const ProgramEnd script = Run({"completion", "bash"});
+  ASSERT_EQ(script.exit_code, 0) << script.err;
+  std::ofstream(folder_ / "completion.bash") << script.out;
+  const auto complete = [&](const std::vector<std::string>& words) {
+    std::string list;
+    for (const std::string& word : words) list += " '" + word + "'";
+    const std::string command = "cd '" + folder_.string() + "' && bash --norc -c 'source completion.bash; COMP_WORDS=(\"$@\"); "
+                                "COMP_CWORD=$(($# - 1)); _bitlaw; echo \"${COMPREPLY[*]}\"' -" + list + " > completed";
+    EXPECT_EQ(std::system(command.c_str()), 0) << command;
+    return StartedProgram::Text(folder_ / "completed");
+  };
+  EXPECT_EQ(complete({"bitlaw", "pla"}), "plan\n");
+  EXPECT_EQ(complete({"bitlaw", "plugins", "desc"}), "describe\n");
+  EXPECT_EQ(complete({"bitlaw", "plan", "--eff"}), "--effect\n");
+  EXPECT_EQ(complete({"bitlaw", "plan", "study.yaml", "--qu"}), "--quiet\n");
+  EXPECT_EQ(complete({"bitlaw", "paired", "out", "--show", "t"}), "tasks\n");
+  EXPECT_EQ(complete({"bitlaw", "check", "stu"}), "\n") << "files are the shell's own";
+  EXPECT_EQ(complete({"bitlaw", "work"}), "\n") << "what the program calls itself is not offered";
+}
+
+TEST_F(CommandLine, HasAManualPageOfEveryVerbAndOption) {
+  const ProgramEnd manual = Run({"manual"});
+  ASSERT_EQ(manual.exit_code, 0);
+  EXPECT_THAT(manual.out, StartsWith(".TH BITLAW 1 "));
+  for (const char* part : {".SS bitlaw plan\n", ".SS bitlaw plugins describe\n", "\\fB\\-\\-effect\\fR", ".SH EXIT STATUS\n",
+                           ".B 130\n"}) {
+    EXPECT_THAT(manual.out, HasSubstr(part));
+  }
+  EXPECT_THAT(manual.out, Not(HasSubstr("bitlaw worker")));
+  EXPECT_THAT(Run({"completion", "fish"}).out, HasSubstr("complete -c bitlaw -f -n '__fish_use_subcommand' -a plan -d '"));
+  EXPECT_THAT(Run({"completion", "zsh"}).out, StartsWith("#compdef bitlaw\n"));
+}
+
+TEST_F(CommandLine, ColoursOnlyWhereItIsWanted) {
+  const std::string plain = "bitlaw: 'chek' is no verb.", red = "\x1b[1;31mbitlaw:\x1b[0m ";
+  EXPECT_THAT(Run({"chek"}).err, StartsWith(plain)) << "standard error is a file";
+  const ProgramEnd always = Run({"--colour", "always", "check", "no-such-file.yaml"});
+  EXPECT_THAT(always.err, StartsWith(red));
+  EXPECT_EQ(always.exit_code, 5);
+  EXPECT_THAT(Run({"--color", "never", "check", "no-such-file.yaml"}).err, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(Run({"--colour", "sometimes", "doctor"}).err, HasSubstr("not in {auto,always,never}"));
+}
+
+TEST_F(CommandLine, QuietRunsShowNoProgress) {
+  const auto study = WriteStudy("  - none\n", "[uses]");
+  const ProgramEnd loud = RunStudy(study, "loud"), quiet = RunStudy(study, "quiet", {"--quiet"});
+  ASSERT_EQ(quiet.exit_code, 0) << quiet.err;
+  EXPECT_THAT(loud.err, HasSubstr("tiny none done"));
+  EXPECT_THAT(quiet.err, IsEmpty());
+  EXPECT_THAT(quiet.out, HasSubstr("observations: "));
+}
+
+TEST_F(CommandLine, DescribesAComponentByItsNameAlone) {
+  const ProgramEnd by_name = Run({"plugins", "describe", "gptq"}), in_full = Run({"plugins", "describe", "quantizer/gptq"});
+  ASSERT_EQ(by_name.exit_code, 0) << by_name.err;
+  EXPECT_EQ(by_name.out, in_full.out);
+  // GGUF is read and written: two kinds have a component of that name.
+  ExpectRefused({"plugins", "describe", "gguf"},
+                "bitlaw: several kinds have a 'gguf': model/gguf, exporter/gguf. Write KIND/NAME.\n");
+  ExpectRefused({"plugins", "describe", "gptqq"},
+                "bitlaw: no component is called 'gptqq'. Did you mean 'gptq'? 'bitlaw plugins list' lists them.\n");
+}
+
+TEST_F(CommandLine, FitsALawThatItIsGiven) {
+  // acc_adj = 2 N^-0.5, exactly.
+  std::ofstream table(folder_ / "table.csv");
+  table << "N,acc_adj\n";
+  for (const double n : {16.0, 64.0, 256.0, 1024.0, 4096.0}) table << n << "," << 2 / std::sqrt(n) << "\n";
+  table.close();
+  const ProgramEnd fit = Run({"fit", "--data", "table.csv", "--law", "acc_adj = A * N^alpha", "--csv", "fit.csv"});
+  ASSERT_EQ(fit.exit_code, 0) << fit.err << fit.out;
+  EXPECT_THAT(fit.out, HasSubstr("Law A_N_alpha\n"));
+  int found = 0;
+  for (auto& row : RowsOf(StartedProgram::Text(folder_ / "fit.csv"))) {
+    if (row["parameter"] != "alpha" && row["parameter"] != "A") continue;
+    ++found;
+    EXPECT_NEAR(std::stod(row["value"]), row["parameter"] == "A" ? 2 : -0.5, 1e-5) << row["method"];
+  }
+  EXPECT_GE(found, 2);
+  // Two formulas of the same letters are two laws.
+  const ProgramEnd two = Run({"fit", "--data", "table.csv", "--law", "acc_adj = A * N^alpha", "--law", "acc_adj = A + N^alpha"});
+  EXPECT_THAT(two.out, HasSubstr("Law A_N_alpha-2\n"));
+  ExpectRefused({"fit", "--data", "table.csv", "--law", "A * N^^alpha"},
+                "bitlaw: '^' at character 7 of 'A * N^^alpha' stands where a value is needed. Values are numbers, names, "
+                "function calls and (...).\n");
+}
+
+TEST_F(CommandLine, InitWritesAStudyThatRuns) {
+  const std::vector<std::string> configs = {"--configs", BITLAW_SOURCE_DIR "/tests/support"};
+  const auto call = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), configs.begin(), configs.end());
+    return Run(words);
+  };
+  const ProgramEnd init = call({"init", "tiny", "--text", "corpus.txt"});
+  ASSERT_EQ(init.exit_code, 0) << init.err;
+  const std::string study = StartedProgram::Text(folder_ / "tiny.yaml");
+  EXPECT_THAT(study, HasSubstr("  - \"tiny\"\n"));
+  EXPECT_THAT(study, HasSubstr("group_size: 32"));  // Rows of 32 and 64 weights.
+  EXPECT_THAT(study, HasSubstr("\n  - quantizer: gptq"));
+  EXPECT_THAT(study, HasSubstr("  - uses  # KA\n"));
+  const ProgramEnd check = call({"check", "tiny.yaml"});
+  EXPECT_EQ(check.exit_code, 0) << check.err;
+  EXPECT_THAT(check.out, HasSubstr("9 trials (1 unquantized)"));
+  const ProgramEnd run = call({"run", "tiny.yaml", "--threads", "1", "--only", "rtn bits=4", "--quiet"});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "results/tiny/observations.csv"));
+
+  // Nothing is written over, and nothing is left behind of what failed.
+  EXPECT_EQ(call({"init", "tiny"}).err,
+            "bitlaw: " + (folder_ / "tiny.yaml").string() + ": it exists already. Give --output another name, or remove it.\n");
+  EXPECT_EQ(StartedProgram::Text(folder_ / "tiny.yaml"), study);
+  std::filesystem::create_directory(folder_ / "empty");
+  const ProgramEnd no_model = call({"init", "empty"});
+  EXPECT_EQ(no_model.exit_code, 2);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "empty.yaml"));
+  EXPECT_EQ(call({"init", "nowhere"}).exit_code, 5);
+
+  // Without a text GPTQ is a suggestion, and the study is right all the same; its folder need not be the model's.
+  std::filesystem::create_directory(folder_ / "studies");
+  ASSERT_EQ(call({"init", "tiny", "--output", "studies/first.yaml"}).exit_code, 0);
+  EXPECT_THAT(StartedProgram::Text(folder_ / "studies/first.yaml"), HasSubstr("\n#   - quantizer: gptq"));
+  EXPECT_THAT(StartedProgram::Text(folder_ / "studies/first.yaml"), HasSubstr("  - \"../tiny\"\n"));
+  EXPECT_EQ(call({"check", "studies/first.yaml"}).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace bitlaw
