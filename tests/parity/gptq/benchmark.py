@@ -2,9 +2,11 @@
 
 Usage: python benchmark.py SmolLM2-135M-Instruct.Q4_1.gguf TEXT path/to/bitlaw... [--rounds 2] [--sequences 32]
                            [--tokens 512] [--bits 4] [--group 64] [--threads 2]
+                           [--order stored]
 
 Needs torch, transformers, gguf and llmcompressor (0.14). Both compute in float32 on the CPU: asymmetric grids, damp
-0.01, columns as stored; llm-compressor with grids of the weights as they are, its only rule. Of llm-compressor the
+0.01, columns as stored (bitlaw's preset ist), or with --order default by falling diagonal of H with groups as stored, which both
+do by default; llm-compressor with grids of the weights as they are, its only rule. Of llm-compressor the
 clock runs in `oneshot` alone, the model being loaded and the text cut into tokens; of bitlaw it is `time.total_s`,
 beside which the whole process is given, whose processor time is counted. Several programs of bitlaw (before, after)
 take their turns too. Paths are absolute. Prints each time, then medians and ratios.
@@ -49,7 +51,7 @@ def compressor_seconds(given):
     data = Dataset.from_dict({"input_ids": rows, "attention_mask": [[1] * given.tokens] * given.sequences})
     weights = {"num_bits": given.bits, "type": "int", "symmetric": False, "strategy": "group", "group_size": given.group}
     recipe = GPTQModifier(config_groups={"all": {"targets": ["Linear"], "weights": weights}}, ignore=["lm_head"],
-                          dampening_frac=0.01, actorder=None)
+                          dampening_frac=0.01, **({"actorder": None} if given.order == "stored" else {}))
     began, began_cpu = time.monotonic(), time.process_time()
     oneshot(model=model, processor=tokenizer, dataset=data, recipe=recipe,
             num_calibration_samples=given.sequences, max_seq_length=given.tokens,
@@ -63,8 +65,9 @@ def children_cpu():
 
 
 def bitlaw_seconds(given, program):
-    words = [program, "quantize", given.gguf, "--quantizer", "gptq", "--option", "preset=ist", "--option", f"bits={given.bits}", "--option",
-             f"group_size={given.group}", "--corpus", given.text, "--sequences", str(given.sequences), "--tokens",
+    preset = ["--option", "preset=ist"] if given.order == "stored" else []
+    words = [program, "quantize", given.gguf, "--quantizer", "gptq", *preset, "--option", f"bits={given.bits}",
+             "--option", f"group_size={given.group}", "--corpus", given.text, "--sequences", str(given.sequences), "--tokens",
              str(given.tokens), "--threads", str(given.threads), "--json"]
     began, began_cpu = time.monotonic(), children_cpu()
     done = subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -82,6 +85,7 @@ def main():
     parser.add_argument("--bits", type=int, default=4)
     parser.add_argument("--group", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--order", choices=("stored", "default"), default="stored")
     parser.add_argument("--seconds-to", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     given = parser.parse_args()

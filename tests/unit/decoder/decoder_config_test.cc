@@ -120,7 +120,7 @@ TEST(DecoderConfig, ASharedExpertIsALayerThatEveryTokenVisits) {
     sites.push_back(site.name.substr(std::string("model.layers.1.mlp.").size()) + (site.is_expert ? " routed" : "") +
                     (site.rotates_online ? " turns" : "") + (site.producer.empty() ? "" : " folds"));
   }
-  EXPECT_THAT(sites, testing::ElementsAre("experts.0.in routed", "experts.1.in routed", "shared_expert.in",
+  EXPECT_THAT(sites, ::testing::ElementsAre("experts.0.in routed", "experts.1.in routed", "shared_expert.in",
                                           "experts.0.out routed turns folds", "experts.1.out routed turns folds",
                                           "shared_expert.out turns folds"));
 }

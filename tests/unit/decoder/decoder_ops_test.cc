@@ -30,7 +30,7 @@ double Difference(const at::Tensor& a, const at::Tensor& reference) {
   return LargestDifference(a.to(at::kDouble), reference) / reference.abs().max().item<double>();
 }
 
-class DecoderOps : public testing::TestWithParam<at::ScalarType> {
+class DecoderOps : public ::testing::TestWithParam<at::ScalarType> {
  protected:
   at::Tensor As(const at::Tensor& x) const { return x.to(GetParam()); }
   double tolerance() const { return GetParam() == at::kFloat ? kFloat32 : kBfloat16; }
@@ -276,7 +276,7 @@ TEST(Threads, ParallelForUsesThem) {
 #endif
 #endif
 
-INSTANTIATE_TEST_SUITE_P(, DecoderOps, testing::Values(at::kFloat, at::kBFloat16),
+INSTANTIATE_TEST_SUITE_P(, DecoderOps, ::testing::Values(at::kFloat, at::kBFloat16),
                          [](const auto& info) { return std::string(at::toString(info.param)); });
 
 }  // namespace

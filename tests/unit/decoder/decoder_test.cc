@@ -138,7 +138,7 @@ TEST(Decoder, StagesInTurnEqualForward) {
   for (int stage = 0; stage <= block.num_stages(); ++stage) block.Step(stage, state, {}, observe);
   EXPECT_TRUE(state.residual.equal(block.Forward(hidden, {})));
   EXPECT_TRUE(hidden.equal(untouched)) << "a walk must leave its input as it was";
-  EXPECT_THAT(seen, testing::ElementsAre("q_proj k_proj v_proj 20", "o_proj 20", "gate_proj up_proj 20",
+  EXPECT_THAT(seen, ::testing::ElementsAre("q_proj k_proj v_proj 20", "o_proj 20", "gate_proj up_proj 20",
                                          "down_proj 20"));
 }
 

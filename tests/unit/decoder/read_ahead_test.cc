@@ -79,7 +79,7 @@ DecoderConfig FourBlocks() {
 
 constexpr int kTensorsOfABlock = 9;
 
-class ReadAhead : public testing::Test {
+class ReadAhead : public ::testing::Test {
  protected:
   std::unique_ptr<Model> Open() const {
     const DecoderConfig config = FourBlocks();

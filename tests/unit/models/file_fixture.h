@@ -15,10 +15,10 @@
 namespace bitlaw {
 
 /// A folder of its own for each test, removed at its end.
-class FileTest : public testing::Test {
+class FileTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
     folder_ = std::filesystem::temp_directory_path() /
               ("bitlaw_" + std::string(test->test_suite_name()) + "_" + test->name() + "_" + std::to_string(getpid()));
     std::filesystem::remove_all(folder_);

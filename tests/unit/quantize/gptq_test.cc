@@ -407,7 +407,7 @@ struct Experts {
   std::vector<SiteInput> inputs;
 };
 
-class TwoThreads : public testing::Test {
+class TwoThreads : public ::testing::Test {
  protected:
   TwoThreads() { at::set_num_threads(2); }
   ~TwoThreads() override { at::set_num_threads(before_); }

@@ -87,7 +87,7 @@ std::map<std::string, at::Tensor> InputsOneByOne(const QuantizedModel& quantized
   return inputs;
 }
 
-class QuantizeModelInputs : public testing::TestWithParam<SequentialUnit> {};
+class QuantizeModelInputs : public ::testing::TestWithParam<SequentialUnit> {};
 
 TEST_P(QuantizeModelInputs, ComeFromTheQuantizedLayersBefore) {
   const TokenSequences sequences = SomeSequences(5, 12);
@@ -150,7 +150,8 @@ TEST_P(QuantizeModelInputs, AreComparedWithTheUnquantizedModels) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Units, QuantizeModelInputs, testing::Values(SequentialUnit::kStage, SequentialUnit::kBlock, SequentialUnit::kNone),
+INSTANTIATE_TEST_SUITE_P(Units, QuantizeModelInputs,
+                         ::testing::Values(SequentialUnit::kStage, SequentialUnit::kBlock, SequentialUnit::kNone),
                          [](const auto& info) {
                            return info.param == SequentialUnit::kStage   ? "Stage"
                                   : info.param == SequentialUnit::kBlock ? "Block"

@@ -23,11 +23,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class QuantizedFileTest : public testing::Test {
+class QuantizedFileTest : public ::testing::Test {
  protected:
   void SetUp() override {
     folder_ = fs::temp_directory_path() / ("bitlaw_quantized_" + std::to_string(::getpid()) + "_" +
-                                           testing::UnitTest::GetInstance()->current_test_info()->name());
+                                           ::testing::UnitTest::GetInstance()->current_test_info()->name());
     fs::create_directories(folder_);
     file_ = folder_ / "model.safetensors";
   }
