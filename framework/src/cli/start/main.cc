@@ -9,6 +9,8 @@
 #include <cstring>
 #include <string>
 
+#include "cli/start/openblas_core.h"
+
 namespace {
 
 constexpr int kPluginError = 4, kFileError = 5;  // ErrorKind::kPlugin and kIo, as in the footer of --help
@@ -43,6 +45,7 @@ int main(int argc, char** argv) {
     return kFileError;
   }
   LetThreadsWaitQuietly();
+  bitlaw::ChooseOpenBlasCore(argv);
   const std::string path = LibraryPath();
   if (path.empty()) {
     std::fprintf(stderr, "bitlaw: /proc/self/exe does not say where this program is. Mount /proc.\n");

@@ -60,25 +60,33 @@ Matrix InverseGram(const Eigen::ColPivHouseholderQR<Matrix>& qr, Eigen::Index k)
   return qr.colsPermutation() * permuted * qr.colsPermutation().transpose();
 }
 
-// "log(G) = 2 * log(N) + 3 * 1" for the first column that the others give.
+// "log(G) = 3 * 1 + 2 * log(N)": the last of the columns that depend on one another, by those before it. Which of them
+// the factorization leaves over is a matter of the last bits of their lengths.
 std::string ExplainDependence(const ScaledDesign& scaled, const Eigen::ColPivHouseholderQR<Matrix>& qr,
                               std::span<const std::string> names) {
   const Eigen::Index rank = qr.rank();
   const auto& order = qr.colsPermutation().indices();
-  const Vector weights = qr.matrixR()
-                             .topLeftCorner(rank, rank)
-                             .template triangularView<Eigen::Upper>()
-                             .solve(qr.matrixR().col(rank).head(rank));
-  const Eigen::Index dependent = order[rank];
-  std::string sum;
+  // sum over columns of weight * scaled column = 0
+  Vector weights = Vector::Zero(scaled.columns.cols());
+  weights[order[rank]] = -1;
+  const Vector solved = qr.matrixR()
+                            .topLeftCorner(rank, rank)
+                            .template triangularView<Eigen::Upper>()
+                            .solve(qr.matrixR().col(rank).head(rank));
   for (Eigen::Index i = 0; i < rank; ++i) {
-    if (std::fabs(weights[i]) < 1e-9L) continue;
-    const Real weight = weights[i] * scaled.lengths[dependent] / scaled.lengths[order[i]];
+    if (std::fabs(solved[i]) >= 1e-9L) weights[order[i]] = solved[i];
+  }
+  Eigen::Index last = weights.size() - 1;
+  while (weights[last] == 0) --last;
+  std::string sum;
+  for (Eigen::Index i = 0; i < last; ++i) {
+    if (weights[i] == 0) continue;
+    const Real weight = -weights[i] / weights[last] * scaled.lengths[last] / scaled.lengths[i];
     sum += fmt::format("{}{:.6g} * {}", sum.empty() ? "" : " + ", static_cast<double>(weight),
-                       names[static_cast<size_t>(order[i])]);
+                       names[static_cast<size_t>(i)]);
   }
   return fmt::format("the columns of the design are collinear: {} = {} in all {} rows",
-                     names[static_cast<size_t>(dependent)], sum, scaled.columns.rows());
+                     names[static_cast<size_t>(last)], sum, scaled.columns.rows());
 }
 
 }  // namespace

@@ -151,7 +151,9 @@ Cpu DescribeCpu() {
   cpu_set_t allowed;
   cpu.allowed_threads = ::sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : cpu.hardware_threads;
   cpu.torch_threads = at::get_num_threads();
-  if (const char* core = std::getenv("OPENBLAS_CORETYPE")) cpu.openblas_coretype = core;
+  // Not what bitlaw itself chose when it started (cli/start/openblas_core.h).
+  const char *core = std::getenv("OPENBLAS_CORETYPE"), *own = std::getenv("BITLAW_OPENBLAS_CORETYPE");
+  if (core != nullptr && (own == nullptr || std::string_view(core) != own)) cpu.openblas_coretype = core;
   if (const char* threads = std::getenv("OMP_NUM_THREADS")) cpu.omp_num_threads = threads;
   return cpu;
 }

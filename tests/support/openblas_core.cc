@@ -1,0 +1,8 @@
+// Linked into every test: starts it again with kernels of OpenBLAS that fit the processor, as bin/bitlaw does.
+#include "cli/start/openblas_core.h"
+
+namespace {
+
+__attribute__((constructor)) void ChooseCore(int, char** arguments, char**) { bitlaw::ChooseOpenBlasCore(arguments); }
+
+}  // namespace
