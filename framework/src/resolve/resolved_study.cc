@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/expression/expression.h"
 #include "fit/study/study_laws.h"
 #include "fit/study/study_results.h"
 #include "fit/table/column_map.h"
@@ -13,6 +14,7 @@
 #include "records/observations.h"
 #include "resolve/law_needs.h"
 #include "spec/decoder.h"
+#include "spec/figures/figure_options.h"
 
 namespace bitlaw {
 namespace {
@@ -115,8 +117,28 @@ class Resolver {
       for (StratumData& stratum : SplitStrata(planned, resolved_.fit.average_tasks).strata) {
         if (!stratum.tasks.empty()) resolved_.strata.push_back({stratum.name, stratum.is_pool, std::move(stratum.tasks)});
       }
+      CheckFigureColumns(planned);
       CheckLawNeeds(resolved_, planned, faults_);
     });
+  }
+
+  // Names in own figures that no column will have.
+  void CheckFigureColumns(const Table& planned) {
+    for (const FigureOptions& figure : ReadFigureOptions(study_.figures)) {
+      const std::pair<const char*, std::string> texts[] = {
+          {"x", figure.x}, {"y", figure.y}, {"colour", figure.colour}, {"facet", figure.facet}, {"where", figure.where}};
+      for (const auto& [key, text] : texts) {
+        if (text.empty() || planned.Find(text) != nullptr) continue;
+        for (const std::string& name : Expression::Parse(text).names()) {
+          // Means over a stratum have two columns more.
+          if (!figure.of_tasks && (name == "tasks" || name == "baseline_acc_adj")) continue;
+          if (planned.Find(name) != nullptr) continue;
+          faults_.Add(figure.mark, fmt::format("figure '{}', {}: '{}' is not a column of the observations.{} Columns: {}.",
+                                               figure.name, key, name, DidYouMean(name, planned.names()),
+                                               JoinNames(planned.names())));
+        }
+      }
+    }
   }
 
   const StudySpec& study_;

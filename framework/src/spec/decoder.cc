@@ -9,7 +9,7 @@ const std::vector<std::pair<std::string, std::vector<std::string>>>& SpecKeys() 
   static const std::vector<std::pair<std::string, std::vector<std::string>>> kKeys = {
       {"study",
        {"bitlaw", "study", "output", "compute", "data_paths", "models", "corpora", "quantize", "tasks", "strata", "laws",
-        "map", "fit", "evaluate", "allow_fallback"}},
+        "map", "figures", "fit", "evaluate", "allow_fallback"}},
       {"compute", {"dtype", "device", "devices"}},
       {"model", {"path", "name", "family", "backend", "backend_options", "hold_out", "original", "columns"}},
       {"corpus", {"type", "columns"}},

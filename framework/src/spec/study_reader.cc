@@ -7,6 +7,7 @@
 #include "api/option_checker.h"
 #include "bitlaw/api/model_backend.h"
 #include "fit/options/grouping.h"
+#include "spec/figures/figure_options.h"
 #include "spec/find_files.h"
 
 namespace bitlaw {
@@ -66,6 +67,14 @@ StudySpec StudyReader::Read() {
   ReadStrata(study.Map("strata"));
   ReadLaws(study.List("laws"));
   ReadMap(study.Map("map"));
+  if (const Value* figures = study.List("figures")) {
+    spec_.figures = *figures;
+    try {
+      ReadFigureOptions(spec_.figures);
+    } catch (const Error& error) {
+      faults_.AddError(error);
+    }
+  }
   if (const Value* fit = study.Map("fit")) spec_.fit = *fit;
   if (const Value* evaluate = study.Map("evaluate")) spec_.evaluate = *evaluate;
   spec_.allow_fallback = study.Bool("allow_fallback").value_or(false);

@@ -125,6 +125,7 @@ struct BITLAW_EXPORT StudySpec {
   std::vector<LawSpec> laws;
   /// Columns that fits see beside or in place of those of the observations: name -> column or expression, in this order.
   std::vector<std::pair<std::string, Value>> map;
+  Value figures;                               ///< Own figures, as written: ReadFigureOptions() has read them. Null: none.
   Value fit;                                   ///< Options of the fit stage; null: defaults.
   Value evaluate;                              ///< Options of the evaluation stage; null: defaults.
   bool allow_fallback = false;                 ///< Keep trials in which a quantizer fell back.

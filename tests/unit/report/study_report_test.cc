@@ -162,6 +162,42 @@ TEST(StudyFigures, AreThoseThatTheDataAllowAndASentenceForEachOther) {
   EXPECT_NEAR(kept.z[0], 3 * std::exp(-30 * std::pow(1e9, -0.15) / std::log2(3)), 1e-9);
 }
 
+// Eight trials: two models at 16, 3, 4 and 8 bits, each in two strata and their mean.
+TEST(OwnFigures, HaveTheRowsPanelsAndColoursThatTheStudyAsksFor) {
+  StudyResults report = SampleReport();
+  const auto entry = [](const std::string& name, const std::string& x, const std::string& y) {
+    return Value(Value::Map{{"name", name}, {"x", x}, {"y", y}});
+  };
+  Value strata = entry("strata", "N / 1e9", "acc_adj"), tasks = entry("tasks", "B", "value");
+  strata.Set("x_scale", "log10"), strata.Set("colour", "B"), strata.Set("facet", "stratum");
+  strata.Set("where", "B < 16");
+  tasks.Set("points", "tasks"), tasks.Set("colour", "model"), tasks.Set("title", "By task");
+  report.description.figures =
+      Value(Value::List{strata, tasks, entry("nothing", "B", "log(-N)"), entry("unknown", "B", "nowhere")});
+  StudyFigures figures;
+  AddOwnFigures(report, figures);
+  ASSERT_EQ(figures.figures.size(), 2u);
+  const Figure& of_strata = figures.figures[0];
+  CheckFigure(of_strata);
+  EXPECT_EQ(of_strata.name + ": " + of_strata.title, "own_strata: acc_adj over N / 1e9");
+  std::vector<std::string> panels, series;
+  for (const FigurePanel& panel : of_strata.panels) panels.push_back(panel.title);
+  EXPECT_THAT(panels, ElementsAre("KA", "KM", "general"));
+  for (const FigureSeries& one : of_strata.panels[0].series) series.push_back(one.name);
+  EXPECT_THAT(series, ElementsAre("B = 3", "B = 4", "B = 8"));
+  EXPECT_EQ(of_strata.panels[0].x.scale, FigureAxis::Scale::kLog10);
+  EXPECT_THAT(of_strata.panels[0].series[1].x, ElementsAre(1, 2));
+  EXPECT_NEAR(of_strata.panels[0].series[1].y[0], std::exp(-30 * std::pow(1e9, -0.15) / 2), 1e-9);
+  EXPECT_EQ(of_strata.caption, "18 points, each a trial in a stratum, where B < 16.");
+  const Figure& of_tasks = figures.figures[1];
+  EXPECT_EQ(of_tasks.title + ": " + of_tasks.caption, "By task: 16 points, each a trial on a task.");
+  ASSERT_EQ(of_tasks.panels.size(), 1u);
+  EXPECT_THAT(of_tasks.panels[0].series[0].x, ElementsAre(16, 16, 3, 3, 4, 4, 8, 8));
+  EXPECT_THAT(figures.left_out,
+              ElementsAre("figure 'nothing' of the study: no row has a value of both x and y.",
+                          HasSubstr("figure 'unknown' of the study: ")));
+}
+
 TEST(FrontPage, SaysWhatWasLeftOutAndWhatMayNotBeConcluded) {
   ReportDocument page;
   page.sections = FrontPage(SampleReport());

@@ -137,7 +137,7 @@ allow_fallback: 1
 tasks: [qq]
 )"),
             "s.yaml:3:1: 'modles' is not a key of a study. Did you mean 'models'? Keys: bitlaw, study, output, compute, "
-            "data_paths, models, corpora, quantize, tasks, strata, laws, map, fit, evaluate, allow_fallback.\n"
+            "data_paths, models, corpora, quantize, tasks, strata, laws, map, figures, fit, evaluate, allow_fallback.\n"
             "s.yaml:5:18: 'float16' is not a compute dtype. Use float32 or bfloat16.\n"
             "s.yaml:5:35: 'gpu' is not a device. Use cpu, cuda, or cuda:<number> for one of several.\n"
             "s.yaml:7:9: task 'qq': there is no 'qq.yaml'. Did you mean 'qa'? Known: qa, qb. Looked in: tasks.\n"

@@ -6,6 +6,7 @@
 
 #include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
+#include "spec/figures/figure_options.h"
 
 namespace bitlaw {
 
@@ -95,6 +96,7 @@ StudyDescription Describe(const Plan& plan) {
   for (const SkippedCell& cell : plan.skipped) description.skipped.push_back({cell.label, cell.reason});
   description.laws = plan.study.laws;
   description.map = plan.study.map;
+  description.figures = plan.study.figures;
   description.fit = plan.study.fit;
   return description;
 }
@@ -134,6 +136,7 @@ std::string WriteStudyDescription(const StudyDescription& description) {
   json.Set("skipped", Value(std::move(skipped)));
   json.Set("laws", Value(std::move(laws)));
   json.Set("map", Value(Value::Map(description.map.begin(), description.map.end())));
+  if (!description.figures.is_null()) json.Set("figures", description.figures);
   json.Set("fit", description.fit);
   return PrettyJson(json);
 }
@@ -191,6 +194,10 @@ StudyDescription ReadStudyDescription(const std::string& text, const std::string
   }
   // Files of before have none.
   if (const Value map = top.Any("map"); map.is_map()) description.map = map.AsMap();
+  if (const Value* figures = json.Find("figures"); figures != nullptr) {
+    ReadFigureOptions(*figures);
+    description.figures = *figures;
+  }
   description.fit = top.Any("fit");
   return description;
 }

@@ -36,6 +36,7 @@ struct BITLAW_EXPORT StudyDescription {
   std::vector<Skipped> skipped;
   std::vector<LawSpec> laws;
   std::vector<std::pair<std::string, Value>> map;  ///< StudySpec::map
+  Value figures;                                   ///< StudySpec::figures
   Value fit;
 };
 

@@ -207,6 +207,7 @@ StudyFigures MakeStudyFigures(const StudyResults& results) {
   if (results.observations.rows() == 0) return figures;
   AddLawFigures(results, figures);
   AddMeasuredFigures(results, figures);
+  AddOwnFigures(results, figures);
   return figures;
 }
 

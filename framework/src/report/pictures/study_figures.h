@@ -17,12 +17,14 @@ struct BITLAW_EXPORT StudyFigures {
 
 /// In order: accuracy over model size by bits, measured against predicted, exponents, residuals by factor, contours of
 /// equal accuracy over (precision, scale) and (granularity, calibration), exponents at few bits against all, share of the
-/// unquantized accuracy that is kept, size against accuracy, seconds. Laws are those of BestLaws().
+/// unquantized accuracy that is kept, size against accuracy, seconds; then the study's own. Laws are those of BestLaws().
 BITLAW_EXPORT StudyFigures MakeStudyFigures(const StudyResults& results);
 
 /// Roughly what each of MakeStudyFigures() calls; parts of one .cc each.
 BITLAW_EXPORT void AddLawFigures(const StudyResults& results, StudyFigures& figures);
 BITLAW_EXPORT void AddExponentFigures(const StudyResults& results, StudyFigures& figures);
+/// The study's own (`figures:`), named own_NAME; of one that cannot be made, a sentence.
+BITLAW_EXPORT void AddOwnFigures(const StudyResults& results, StudyFigures& figures);
 BITLAW_EXPORT void AddMeasuredFigures(const StudyResults& results, StudyFigures& figures);
 
 }  // namespace bitlaw
