@@ -43,7 +43,7 @@ class CalibrationStudy : public StudyFolder {
   }
   std::string ItemsOf(const std::string& output, const Row& row) const {
     for (const auto& [name, text] : FilesOf(output + "/records"))
-      if (name.ends_with(row.at("record") + ".items.csv")) return text;
+      if (name.find(row.at("record") + ".") != std::string::npos && name.ends_with(".items.csv")) return text;
     ADD_FAILURE() << "no items of record " << row.at("record");
     return "";
   }

@@ -242,7 +242,7 @@ def records_of(folder):
                       if "hessian_error" in layer["diagnostics"]]
             trial["hessian_error"] = sum(errors) / len(errors) if errors else None
         else:
-            with open(path.with_suffix(".items.csv"), encoding="utf-8", newline="") as lines:
+            with open(next(path.parent.glob(f"{path.stem}.*items.csv")), encoding="utf-8", newline="") as lines:
                 trial["items"].update({(record["task"]["name"], row["id"]): row for row in csv.DictReader(lines)})
     return found
 

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <system_error>
 
 #include "base/files/durable_file.h"
 #include "bitlaw/base/digest.h"
@@ -18,6 +20,9 @@ fs::path Filed(const fs::path& output, const char* folder, const std::string& di
   return output / folder / digest.substr(0, 2) / (digest + ending);
 }
 
+constexpr const char* kItemsEnding = ".items.csv";
+constexpr size_t kItemsDigits = 16;
+
 // The text of a record file, or nullopt if there is none.
 std::optional<std::string> TextOf(const fs::path& path) {
   std::error_code error;
@@ -28,8 +33,16 @@ std::optional<std::string> TextOf(const fs::path& path) {
 }  // namespace
 
 fs::path RecordStore::RecordPath(const std::string& digest) const { return Filed(output_, "records", digest, ".json"); }
-fs::path RecordStore::ItemsPath(const std::string& digest) const {
-  return Filed(output_, "records", digest, ".items.csv");
+fs::path RecordStore::ItemsPath(const std::string& digest, const std::string& items_digest) const {
+  return Filed(output_, "records", digest, ("." + items_digest.substr(0, kItemsDigits) + kItemsEnding).c_str());
+}
+fs::path RecordStore::ItemsPath(const TaskRecord& record) const {
+  const std::string digest = RecordDigest(record.key);
+  fs::path path = ItemsPath(digest, record.items.digest);
+  std::error_code error;
+  if (fs::exists(path, error)) return path;
+  fs::path old = Filed(output_, "records", digest, kItemsEnding);
+  return fs::exists(old, error) ? old : path;
 }
 fs::path RecordStore::TimingsPath(const std::string& digest) const { return Filed(output_, "timings", digest, ".json"); }
 fs::path RecordStore::FailurePath(const std::string& trial) const { return output_ / "failures" / (trial + ".json"); }
@@ -59,22 +72,47 @@ size_t RecordStore::CountOtherFormats() const {
   return count;
 }
 
-std::string RecordStore::Write(TaskRecord& record, const std::vector<ItemScore>& items) const {
+bool RecordStore::Place(const std::string& digest, const std::string& text, const std::function<bool()>& is_whole,
+                        const std::function<void()>& write_items) const {
+  constexpr int kTries = 3;
+  for (int tries = 0; tries < kTries; ++tries) {
+    write_items();
+    if (WriteNewDurably(RecordPath(digest), text, output_)) return true;
+    if (is_whole()) return false;
+    Quarantine(digest);
+  }
+  throw Error(ErrorKind::kIo, fmt::format("{}: what is there is no whole record, and comes back when it is moved away. End "
+                                          "the program that writes it.",
+                                          RecordPath(digest).string()));
+}
+
+std::string RecordStore::Write(TaskRecord& record, const std::vector<ItemScore>& items, bool* is_new) const {
   CheckFolder();
   const std::string digest = RecordDigest(record.key);
   const std::string text = WriteItems(record.card, items);
   record.items.rows = static_cast<int64_t>(items.size());
   record.items.size_bytes = static_cast<int64_t>(text.size());
   record.items.digest = DigestOf(text);
-  WriteDurably(ItemsPath(digest), text, output_);
-  WriteDurably(RecordPath(digest), WriteRecord(record), output_);
+  const fs::path items_path = ItemsPath(digest, record.items.digest);
+  std::vector<std::string> faults;
+  std::optional<TaskRecord> first;
+  const bool placed = Place(
+      digest, WriteRecord(record), [&] { return (first = FindTask(digest, faults)).has_value(); },
+      [&] { WriteDurably(items_path, text, output_); });
+  // Items that the record there does not name belong to nobody.
+  std::error_code ignored;
+  if (!placed && first->items.digest != record.items.digest) fs::remove(items_path, ignored);
+  if (is_new != nullptr) *is_new = placed;
   return digest;
 }
 
-std::string RecordStore::Write(const QuantizationRecord& record) const {
+std::string RecordStore::Write(const QuantizationRecord& record, bool* is_new) const {
   CheckFolder();
   const std::string digest = RecordDigest(record.key);
-  WriteDurably(RecordPath(digest), WriteRecord(record), output_);
+  std::vector<std::string> faults;
+  const bool placed = Place(
+      digest, WriteRecord(record), [&] { return FindQuantization(digest, faults).has_value(); }, [] {});
+  if (is_new != nullptr) *is_new = placed;
   return digest;
 }
 
@@ -106,7 +144,7 @@ std::optional<QuantizationRecord> RecordStore::FindQuantization(const std::strin
 }
 
 std::string RecordStore::ItemsText(const TaskRecord& record) const {
-  const fs::path path = ItemsPath(RecordDigest(record.key));
+  const fs::path path = ItemsPath(record);
   std::error_code error;
   const auto size = fs::file_size(path, error);
   if (error) throw Error(ErrorKind::kIo, fmt::format("{}: the items of a record are missing.", path.string()));
@@ -123,7 +161,7 @@ std::string RecordStore::ItemsText(const TaskRecord& record) const {
 }
 
 std::vector<ItemScore> RecordStore::Items(const TaskRecord& record) const {
-  const fs::path path = ItemsPath(RecordDigest(record.key));
+  const fs::path path = ItemsPath(record);
   const std::string text = ItemsText(record);
   std::vector<ItemScore> items = ReadItems(record.card, text, path.string());
   if (static_cast<int64_t>(items.size()) != record.items.rows) {
@@ -134,13 +172,18 @@ std::vector<ItemScore> RecordStore::Items(const TaskRecord& record) const {
 }
 
 void RecordStore::Quarantine(const std::string& digest) const {
-  for (const fs::path& path : {RecordPath(digest), ItemsPath(digest)}) {
-    if (!fs::exists(path)) continue;
+  std::vector<fs::path> moved;
+  std::error_code error;
+  for (fs::directory_iterator entry(RecordPath(digest).parent_path(), error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with(digest + ".") && !name.ends_with(".tmp")) moved.push_back(entry->path());
+  }
+  for (const fs::path& path : moved) {
     const fs::path folder = output_ / "quarantine";
-    std::error_code error;
     fs::create_directories(folder, error);
     fs::rename(path, folder / path.filename(), error);
-    if (error) {
+    if (error && error != std::errc::no_such_file_or_directory) {  // Somebody else moved it.
       throw Error(ErrorKind::kIo, fmt::format("{}: the file cannot be moved to {}: {}.", path.string(), folder.string(),
                                               error.message()));
     }
@@ -177,12 +220,20 @@ void RecordStore::ForgetFailure(const std::string& trial) const {
   fs::remove(FailurePath(trial), ignored);
 }
 
-void RecordStore::RemoveTemporaries() const {
+void RecordStore::RemoveTemporaries(const std::vector<std::string>& live_writers) const {
+  const auto lives = [&](const std::string& file) {
+    return std::any_of(live_writers.begin(), live_writers.end(), [&](const std::string& writer) {
+      return file.find("." + writer + ".") != std::string::npos;
+    });
+  };
   for (const char* folder : {"records", "timings", "failures", "artifacts"}) {
-    const fs::path root = output_ / folder;
-    if (!fs::is_directory(root)) continue;
-    for (const auto& entry : fs::recursive_directory_iterator(root)) {
-      if (entry.path().extension() == ".tmp") fs::remove(entry.path());
+    std::error_code error;  // What another process removes meanwhile is no fault.
+    for (fs::recursive_directory_iterator entry(output_ / folder, error), end; !error && entry != end;
+         entry.increment(error)) {
+      std::error_code ignored;
+      if (entry->path().extension() == ".tmp" && !lives(entry->path().filename().string())) {
+        fs::remove(entry->path(), ignored);
+      }
     }
   }
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,7 +24,8 @@ struct BITLAW_EXPORT FailureRecord {
 /// The records of one output folder. docs/records.md shows the layout.
 ///
 ///   records/<2 hex>/<digest>.json       task and quantization records, immutable
-///   records/<2 hex>/<digest>.items.csv  the items of a task record, written before it
+///   records/<2 hex>/<digest>.<items>.items.csv  the items of a task record, written before it; <items> are the first 16
+///                                       digits of their own digest, which the record names
 ///   timings/<2 hex>/<digest>.json       how long it took, where and when
 ///   failures/<trial>.json               why a trial did not finish; gone once it did
 ///   quarantine/                         files that were no records
@@ -35,7 +37,8 @@ class BITLAW_EXPORT RecordStore {
 
   const std::filesystem::path& output() const { return output_; }
   std::filesystem::path RecordPath(const std::string& digest) const;
-  std::filesystem::path ItemsPath(const std::string& digest) const;
+  /// Where the items of a record are: of that name, or of the one that older records' items have, <digest>.items.csv.
+  std::filesystem::path ItemsPath(const TaskRecord& record) const;
   std::filesystem::path TimingsPath(const std::string& digest) const;
   std::filesystem::path FailurePath(const std::string& trial) const;
 
@@ -43,9 +46,10 @@ class BITLAW_EXPORT RecordStore {
   /// with half of its records.
   void CheckFolder() const;
 
-  /// Puts items and then the record on the disk; fills record.items. Returns the record's digest.
-  std::string Write(TaskRecord& record, const std::vector<ItemScore>& items) const;
-  std::string Write(const QuantizationRecord& record) const;
+  /// Puts items and then the record on the disk; fills record.items. Returns the record's digest. A whole record that is
+  /// there already stays with its items, `is_new` is then false: of several writers on any machines the first one counts.
+  std::string Write(TaskRecord& record, const std::vector<ItemScore>& items, bool* is_new = nullptr) const;
+  std::string Write(const QuantizationRecord& record, bool* is_new = nullptr) const;
 
   /// The record, or nullopt if there is none. A file that is no whole record, or whose items file is missing or not the
   /// one that the record names by size and digest, counts as none; why is appended to `faults`.
@@ -67,11 +71,15 @@ class BITLAW_EXPORT RecordStore {
   void WriteFailure(const FailureRecord& failure) const;
   void ForgetFailure(const std::string& trial) const;
 
-  /// Removes what killed writers left half-written. Only for a process that holds the output folder's lock.
-  void RemoveTemporaries() const;
+  /// Removes what killed writers left half-written: not what belongs to a writer that lives (NameTemporaries()).
+  void RemoveTemporaries(const std::vector<std::string>& live_writers = {}) const;
 
  private:
   std::string ItemsText(const TaskRecord& record) const;
+  std::filesystem::path ItemsPath(const std::string& digest, const std::string& items_digest) const;
+  /// Puts a record's text where none is, its items before; false where a whole one is.
+  bool Place(const std::string& digest, const std::string& text, const std::function<bool()>& is_whole,
+             const std::function<void()>& write_items) const;
   std::filesystem::path output_;
 };
 

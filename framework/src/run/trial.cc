@@ -393,7 +393,9 @@ class TrialRun {
     }
     if (!quantized.skipped.empty()) record.skipped.emplace();
     for (const LinearShape& layer : quantized.skipped) record.skipped->push_back(layer.name);
-    store_.Write(record);
+    bool is_new = false;
+    store_.Write(record, &is_new);
+    if (!is_new) return;  // Its timings are there, too.
     const QuantizeTimes& times = quantized.times;
     Value timings = Circumstances({});
     timings.Set("open_s", Rounded(open_s_));
@@ -435,14 +437,15 @@ class TrialRun {
                      {"truncated_requests", result.cost.truncated_requests},
                      {"tokens_requested", result.cost.tokens_requested}};
     CountOverlap(index, record);
-    const std::string digest = store_.Write(record, result.scores);
+    bool is_new = false;
+    const std::string digest = store_.Write(record, result.scores, &is_new);
     const Component& task = contents_.host().Find(ComponentKind::kTask, study_.tasks[index].component);
     Value timings = Circumstances({task.plugin_id});
     timings.Set("elapsed_s", Rounded(result.cost.elapsed_s));
     timings.Set("tokens_computed", result.cost.tokens_computed);
     if (result.cost.budget_halvings > 0) timings.Set("budget_halvings", result.cost.budget_halvings);
     timings.Set("peak_memory_bytes", PeakMemoryBytes());
-    store_.WriteTimings(digest, timings);
+    if (is_new) store_.WriteTimings(digest, timings);
 
     WorkerMessage message;
     message.kind = WorkerMessage::Kind::kTask;

@@ -81,7 +81,8 @@ void File(const RecordStore& store, const std::string& key, std::string_view tex
   if (!record.is_map()) return;
   record.Set("key", key_value);
   if (items != nullptr) {
-    WriteFile(store.ItemsPath(digest), *items);
+    fs::path path = store.RecordPath(digest);
+    WriteFile(path.replace_extension("." + DigestOf(*items).substr(0, 16) + ".items.csv"), *items);
     const Value* file = record.Find("items");
     if (file != nullptr && file->is_map()) {
       Value described = *file;

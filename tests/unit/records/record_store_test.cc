@@ -73,6 +73,21 @@ TEST_F(DurableFileTest, IsThereOnceAllOfItIs) {
   EXPECT_EQ(ReadWholeFile(folder_ / "a"), "one, two");
 }
 
+TEST_F(DurableFileTest, LeavesWhatIsThereWhereItShallBeNew) {
+  EXPECT_TRUE(WriteNewDurably(folder_ / "a" / "b", "first"));
+  EXPECT_FALSE(WriteNewDurably(folder_ / "a" / "b", "second"));
+  EXPECT_EQ(ReadWholeFile(folder_ / "a" / "b"), "first");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / "a"), fs::directory_iterator()), 1);
+}
+
+TEST_F(DurableFileTest, TemporariesAreNamedAfterTheirWriter) {
+  NameTemporaries("node7-4711-0123abcd");
+  const DurableFile file(folder_ / "a");
+  NameTemporaries("");
+  EXPECT_THAT(fs::directory_iterator(folder_)->path().filename().string(),
+              testing::MatchesRegex("a\\.node7-4711-0123abcd\\.[0-9]+\\.[0-9]+\\.tmp"));
+}
+
 TEST_F(DurableFileTest, MayWaitInAFileWithoutAName) {
   WaitingBytes waiting(folder_ / "made");
   EXPECT_EQ(waiting.Append("12345"), 0u);
@@ -96,6 +111,50 @@ TEST_F(RecordStoreTest, FindsWhatItWrote) {
   EXPECT_EQ(store.Items(*found)[0].id, "Mercury, 1");
 }
 
+TEST_F(RecordStoreTest, ReadsItemsUnderTheNameThatOlderOnesHave) {
+  const RecordStore store(folder_);
+  TaskRecord record = SampleRecord();
+  const std::string digest = store.Write(record, SampleItems());
+  const fs::path path = store.ItemsPath(record);
+  EXPECT_EQ(path.filename(), digest + "." + record.items.digest.substr(0, 16) + ".items.csv");
+  fs::rename(path, path.parent_path() / (digest + ".items.csv"));
+  std::vector<std::string> faults;
+  EXPECT_TRUE(store.FindTask(digest, faults).has_value());
+  EXPECT_EQ(store.Items(record)[0].id, "Mercury, 1");
+}
+
+// Two machines whose scores differ in their last bits: the items are those of the record that stays.
+TEST_F(RecordStoreTest, TheFirstOfTwoWritersStaysWithItsItems) {
+  const RecordStore store(folder_);
+  TaskRecord first = SampleRecord(), second = SampleRecord();
+  std::vector<ItemScore> other = SampleItems();
+  other[0].chance += 1e-9;
+  bool is_new = false;
+  const std::string digest = store.Write(first, SampleItems(), &is_new);
+  EXPECT_TRUE(is_new);
+  const std::string text = ReadWholeFile(store.RecordPath(digest));
+  EXPECT_EQ(store.Write(second, other, &is_new), digest);
+  EXPECT_FALSE(is_new);
+  EXPECT_NE(second.items.digest, first.items.digest);
+  EXPECT_EQ(ReadWholeFile(store.RecordPath(digest)), text);
+  EXPECT_EQ(store.Items(first).size(), 2u);
+  EXPECT_EQ(std::distance(fs::directory_iterator(store.RecordPath(digest).parent_path()), fs::directory_iterator()), 2);
+}
+
+TEST_F(RecordStoreTest, ARecordThatIsNotWholeMakesRoomForTheNextWriter) {
+  const RecordStore store(folder_);
+  TaskRecord record = SampleRecord();
+  const std::string digest = store.Write(record, SampleItems());
+  const std::string text = ReadWholeFile(store.RecordPath(digest));
+  fs::resize_file(store.RecordPath(digest), 100);
+  bool is_new = false;
+  store.Write(record, SampleItems(), &is_new);
+  EXPECT_TRUE(is_new);
+  EXPECT_EQ(ReadWholeFile(store.RecordPath(digest)), text);
+  EXPECT_EQ(store.Items(record).size(), 2u);
+  EXPECT_TRUE(fs::exists(folder_ / "quarantine" / (digest + ".json")));
+}
+
 TEST_F(RecordStoreTest, HasNoFaultsWhereThereIsNoRecord) {
   std::vector<std::string> faults;
   EXPECT_FALSE(RecordStore(folder_).FindTask(std::string(64, '0'), faults).has_value());
@@ -116,24 +175,24 @@ TEST_F(RecordStoreTest, TakesARecordWithoutItsItemsForNone) {
   const RecordStore store(folder_);
   TaskRecord record = SampleRecord();
   const std::string digest = store.Write(record, SampleItems());
-  fs::remove(store.ItemsPath(digest));
+  fs::remove(store.ItemsPath(record));
   std::vector<std::string> faults;
   EXPECT_FALSE(store.FindTask(digest, faults).has_value());
-  EXPECT_THAT(faults, ElementsAre(store.ItemsPath(digest).string() + ": the items of a record are missing."));
+  EXPECT_THAT(faults, ElementsAre(store.ItemsPath(record).string() + ": the items of a record are missing."));
 }
 
 TEST_F(RecordStoreTest, RefusesItemsThatWereChanged) {
   const RecordStore store(folder_);
   TaskRecord record = SampleRecord();
   const std::string digest = store.Write(record, SampleItems());
-  std::string text = ReadWholeFile(store.ItemsPath(digest));
+  std::string text = ReadWholeFile(store.ItemsPath(record));
   text[text.size() - 2] = '9';
-  WriteDurably(store.ItemsPath(digest), text);
+  WriteDurably(store.ItemsPath(record), text);
   try {
     store.Items(record);
     FAIL() << "no error";
   } catch (const Error& error) {
-    EXPECT_EQ(std::string(error.what()), store.ItemsPath(digest).string() +
+    EXPECT_EQ(std::string(error.what()), store.ItemsPath(record).string() +
                                              ": the items are not those of their record: the file was changed.");
   }
 }
@@ -142,12 +201,12 @@ TEST_F(RecordStoreTest, TakesARecordWithEditedItemsOfTheSameSizeForNone) {
   const RecordStore store(folder_);
   TaskRecord record = SampleRecord();
   const std::string digest = store.Write(record, SampleItems());
-  std::string text = ReadWholeFile(store.ItemsPath(digest));
+  std::string text = ReadWholeFile(store.ItemsPath(record));
   text[text.find("1,2.5")] = '0';
-  WriteDurably(store.ItemsPath(digest), text);
+  WriteDurably(store.ItemsPath(record), text);
   std::vector<std::string> faults;
   EXPECT_FALSE(store.FindTask(digest, faults).has_value());
-  EXPECT_THAT(faults, ElementsAre(store.ItemsPath(digest).string() +
+  EXPECT_THAT(faults, ElementsAre(store.ItemsPath(record).string() +
                                   ": the items are not those of their record: the file was changed."));
 }
 
@@ -189,7 +248,8 @@ TEST_F(RecordStoreTest, MovesACorruptRecordToQuarantine) {
   store.Quarantine(digest);
   EXPECT_FALSE(fs::exists(store.RecordPath(digest)));
   EXPECT_TRUE(fs::exists(folder_ / "quarantine" / (digest + ".json")));
-  EXPECT_TRUE(fs::exists(folder_ / "quarantine" / (digest + ".items.csv")));
+  EXPECT_FALSE(fs::exists(store.ItemsPath(record)));
+  EXPECT_TRUE(fs::exists(folder_ / "quarantine" / store.ItemsPath(record).filename()));
 }
 
 TEST_F(RecordStoreTest, RemovesOnlyHalfWrittenFiles) {
@@ -199,8 +259,14 @@ TEST_F(RecordStoreTest, RemovesOnlyHalfWrittenFiles) {
   fs::path half = store.RecordPath(digest);
   half += ".17.0.tmp";
   std::ofstream(half) << "{";
-  store.RemoveTemporaries();
+  fs::path live = store.RecordPath(digest);
+  live += ".node7-4711-0123abcd.18.0.tmp";
+  std::ofstream(live) << "{";
+  store.RemoveTemporaries({"node7-4711-0123abcd"});
   EXPECT_FALSE(fs::exists(half));
+  EXPECT_TRUE(fs::exists(live));
+  store.RemoveTemporaries();
+  EXPECT_FALSE(fs::exists(live));
   EXPECT_TRUE(fs::exists(store.RecordPath(digest)));
 }
 

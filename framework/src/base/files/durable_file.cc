@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -61,12 +63,42 @@ void MakeFolder(const fs::path& folder, const fs::path& within) {
   SyncFolder(parent.empty() ? "." : parent);
 }
 
+std::string& WriterName() {
+  static std::string name;
+  return name;
+}
+
+enum class Placed { kYes, kTaken, kCannot };
+
+// A second name for a file that is there: exclusive on every file system that has links, NFS among them.
+Placed PlaceByLink(const char* temporary, const char* path) {
+  if (::link(temporary, path) == 0) return Placed::kYes;
+  const int reason = errno;
+  // A server that was asked twice, since its first answer was lost, says that the link is there: it is, to this file.
+  struct stat file{};
+  if (reason == EEXIST) return ::stat(temporary, &file) == 0 && file.st_nlink == 2 ? Placed::kYes : Placed::kTaken;
+  errno = reason;
+  return Placed::kCannot;
+}
+
+// Where there are no links: a rename that the kernel refuses if the name is taken; else one after a look.
+Placed PlaceByRename(const char* temporary, const char* path) {
+  if (::renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) == 0) return Placed::kYes;
+  if (errno == EEXIST) return Placed::kTaken;
+  if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) return Placed::kCannot;
+  if (::access(path, F_OK) == 0) return Placed::kTaken;
+  return ::rename(temporary, path) == 0 ? Placed::kYes : Placed::kCannot;
+}
+
 }  // namespace
+
+void NameTemporaries(const std::string& name) { WriterName() = name; }
 
 DurableFile::DurableFile(fs::path path, const fs::path& within) : path_(std::move(path)), temporary_(path_) {
   MakeFolder(path_.parent_path(), within);
   // Several processes may write the same record at once, with the same bytes: each needs its own temporary file.
   static std::atomic<unsigned> counter{0};
+  if (!WriterName().empty()) temporary_ += "." + WriterName();
   temporary_ += fmt::format(".{}.{}.tmp", ::getpid(), counter++);
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0) Fail(temporary_, "the file cannot be made");
@@ -79,13 +111,31 @@ DurableFile::~DurableFile() {
 
 void DurableFile::Write(std::string_view bytes) { WriteAll(descriptor_, bytes, temporary_); }
 
-void DurableFile::Commit() {
+void DurableFile::Sync() {
   if (::fsync(descriptor_) != 0) Fail(temporary_, "the file cannot be synced");
   const int descriptor = std::exchange(descriptor_, -1);
   if (::close(descriptor) != 0) Fail(temporary_, "the file cannot be closed");
+}
+
+void DurableFile::Commit() {
+  Sync();
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) Fail(path_, "the file cannot be renamed into place");
   temporary_.clear();
   SyncFolder(path_.has_parent_path() ? path_.parent_path() : ".");
+}
+
+bool DurableFile::CommitNew() {
+  Sync();
+  Placed placed = PlaceByLink(temporary_.c_str(), path_.c_str());
+  const bool has_links = placed != Placed::kCannot;
+  if (!has_links && (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK)) {
+    placed = PlaceByRename(temporary_.c_str(), path_.c_str());
+  }
+  if (placed == Placed::kCannot) Fail(path_, "the file cannot be put into place");
+  if (has_links || placed == Placed::kTaken) ::unlink(temporary_.c_str());
+  temporary_.clear();
+  if (placed == Placed::kYes) SyncFolder(path_.has_parent_path() ? path_.parent_path() : ".");
+  return placed == Placed::kYes;
 }
 
 WaitingBytes::WaitingBytes(fs::path folder) : folder_(folder.empty() ? "." : std::move(folder)) {
@@ -120,6 +170,12 @@ void WriteDurably(const fs::path& path, std::string_view bytes, const fs::path& 
   DurableFile file(path, within);
   file.Write(bytes);
   file.Commit();
+}
+
+bool WriteNewDurably(const fs::path& path, std::string_view bytes, const fs::path& within) {
+  DurableFile file(path, within);
+  file.Write(bytes);
+  return file.CommitNew();
 }
 
 std::string ReadWholeFile(const fs::path& path) { return ReadRegularFile(path, kMaxReadBytes); }

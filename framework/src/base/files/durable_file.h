@@ -21,8 +21,13 @@ class BITLAW_EXPORT DurableFile {
 
   void Write(std::string_view bytes);
   void Commit();
+  /// As Commit(), but what `path` holds already stays: false if there was something. Of several processes that commit the
+  /// same name, on whichever machines, one is told true.
+  bool CommitNew();
 
  private:
+  void Sync();
+
   std::filesystem::path path_, temporary_;
   int descriptor_ = -1;
 };
@@ -52,6 +57,14 @@ class BITLAW_EXPORT WaitingBytes {
 /// back. Error(kIo) with the system's reason.
 BITLAW_EXPORT void WriteDurably(const std::filesystem::path& path, std::string_view bytes,
                                 const std::filesystem::path& within = {});
+
+/// As WriteDurably(), but what `path` holds already stays: false if there was something.
+BITLAW_EXPORT bool WriteNewDurably(const std::filesystem::path& path, std::string_view bytes,
+                                   const std::filesystem::path& within = {});
+
+/// Names the process in its temporary files, "<file>.<name>.<pid>.<number>.tmp", so that whoever sweeps a folder that
+/// several machines share knows whose they are. "": no name. Letters, digits, '-' and '_'.
+BITLAW_EXPORT void NameTemporaries(const std::string& name);
 
 /// The bytes of a file, of 4 GiB at most; errors as ReadRegularFile().
 BITLAW_EXPORT std::string ReadWholeFile(const std::filesystem::path& path);
