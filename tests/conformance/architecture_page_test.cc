@@ -97,9 +97,10 @@ TEST(ArchitecturePage, NamesFilesAndFunctionsThatAreThere) {
   EXPECT_THAT(PageFaults(kRoot, page, {"bin/bitlaw", "lib/bitlaw/bitlaw_program.so"}), testing::IsEmpty());
 }
 
-TEST(ArchitecturePage, ListsEveryRoomOfFitAndOfTheSdk) {
+TEST(ArchitecturePage, ListsEveryRoomOfFitTheCommandLineAndTheSdk) {
   const std::string page = TextOf(kRoot / "docs/architecture.md");
   EXPECT_EQ(RoomsOf(page, "| `framework/src/fit/` |"), FoldersOf(kRoot / "framework/src/fit"));
+  EXPECT_EQ(RoomsOf(page, "| `framework/src/cli/` |"), FoldersOf(kRoot / "framework/src/cli"));
   EXPECT_EQ(RoomsOf(page, "| room | what is in it |"), FoldersOf(kRoot / "framework/include/bitlaw/sdk"));
 }
 

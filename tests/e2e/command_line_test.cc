@@ -44,15 +44,71 @@ TEST_F(CommandLine, NamesTheVerbOrOptionThatWasMeant) {
                 "bitlaw report: '--fromat' is no option of it. Did you mean '--format'? 'bitlaw report --help' lists them.\n");
   ExpectRefused({"plan", "--plugni", "x", "study.yaml"},
                 "bitlaw plan: '--plugni' is no option of it. Did you mean '--plugin'? 'bitlaw plan --help' lists them.\n");
+  // Habits of other programs.
+  ExpectRefused({"help"}, "bitlaw: 'help' is no verb. Did you mean '--help'? 'bitlaw --help' lists them.\n");
+  ExpectRefused({"-v"}, "bitlaw: '-v' is no option of it. Did you mean '--version'? 'bitlaw --help' lists them.\n");
+  ExpectRefused({"report", "out", "-output", "x"},
+                "bitlaw report: '-output' is no option of it. Did you mean '--output'? 'bitlaw report --help' lists them.\n");
 }
 
-TEST_F(CommandLine, SaysWhatElseIsWrongInTheWordsOfTheParser) {
-  ExpectRefused({"check"}, "bitlaw check: spec is required. 'bitlaw check --help' says more.\n");
-  ExpectRefused({"plan", "--effect", "2", "study.yaml"},
-                "bitlaw plan: --effect: Value 2 not in range 0.000001 to 1.000000. 'bitlaw plan --help' says more.\n");
+TEST_F(CommandLine, SaysWhichValueIsMissingOrWrong) {
+  const auto refused = [&](const std::vector<std::string>& words, const std::string& verb, const std::string& text) {
+    ExpectRefused(words, "bitlaw " + verb + ": " + text + " 'bitlaw " + verb + " --help' says more.\n");
+  };
+  refused({"plugins"}, "plugins", "no verb is given. Verbs: list, describe, new, test.");
+  refused({"check"}, "check", "spec is missing: Study file (docs/spec.md).");
+  refused({"plan", "--effect", "2", "s.yaml"}, "plan", "--effect = '2' is not a number from 1e-06 to 1.");
+  refused({"plan", "--effect", "nan", "s.yaml"}, "plan", "--effect = 'nan' is not a number from 1e-06 to 1.");
+  refused({"plan", "--effect", "0.1x", "s.yaml"}, "plan", "--effect = '0.1x' is not a number from 1e-06 to 1.");
+  refused({"recommend", "out", "--top", "0"}, "recommend", "--top = '0' is not a whole number, 1 or more.");
+  refused({"recommend", "out", "--top", "1.5"}, "recommend", "--top = '1.5' is not a whole number, 1 or more.");
+  refused({"recommend", "out", "--batch", "-1"}, "recommend", "--batch = '-1' is not a number above 0.");
+  refused({"recommend", "out", "--batch"}, "recommend", "--batch stands without its value.");
+  refused({"fit", "out", "--starts", "x"}, "fit", "--starts = 'x' is not a whole number.");
+  refused({"fit", "out", "--confidence", "x"}, "fit", "--confidence = 'x' is not a number.");
+  refused({"report", "out", "--format", "txt"}, "report",
+          "--format = 'txt' is none of its values. Did you mean 'text'? Values: all, text, markdown, html, latex, csv.");
+  refused({"check", "a.yaml", "b.yaml"}, "check", "'b.yaml' is more than it takes.");
+  refused({"doctor", "--threads", "1025"}, "doctor", "--threads = '1025' is not a whole number from 0 to 1024.");
   const ProgramEnd help = Run({"plan", "--help"});
   EXPECT_EQ(help.exit_code, 0);
   EXPECT_THAT(help.out, HasSubstr("--effect"));
+}
+
+TEST_F(CommandLine, SaysWhatIsThereInPlaceOfAFileThatIsMissing) {
+  const auto fails = [&](const std::vector<std::string>& words, const std::string& text, int code = 5) {
+    const ProgramEnd end = Run(words);
+    EXPECT_EQ(end.err, "bitlaw: " + text + "\n");
+    EXPECT_EQ(end.exit_code, code) << text;
+    EXPECT_THAT(end.out, IsEmpty());
+  };
+  std::filesystem::create_directories(folder_ / "results");
+  std::ofstream(folder_ / "results/observations.csv") << "N,acc_adj\n1,0.5\n";
+  std::ofstream(folder_ / "first.yaml") << "bitlaw: 1\n";
+  fails({"check", "frist.yaml"}, "frist.yaml: there is no such file or folder. Did you mean 'first.yaml'?");
+  fails({"report", "reslts"}, "reslts: there is no such file or folder. Did you mean 'results'?");
+  fails({"plan", "results/other.yaml"}, "results/other.yaml: there is no such file or folder. The folder " +
+                                            (folder_ / "results").string() + " has observations.csv.");
+  fails({"plan", "results"}, "results: is a folder, where a YAML file is needed.");
+  fails({"fit", "--data", "results", "--law", "power_n"},
+        "--data results: is a folder, where a CSV file is needed. Write results/observations.csv, or the folder without "
+        "--data.");
+  fails({"--configs", "nowhere", "check", "first.yaml"}, "--configs nowhere: there is no such folder.");
+  fails({"init", "tiny", "--text", "nowhere.txt"}, "--text nowhere.txt: there is no such file.");
+  // No study is written of what is no model.
+  const ProgramEnd init = Run({"init", "results"});
+  EXPECT_EQ(init.exit_code, 2);
+  EXPECT_THAT(init.err, StartsWith("bitlaw: results: no model backend knows this format. Backends: "));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "results.yaml"));
+}
+
+TEST_F(CommandLine, CheckSaysWhyACellIsSkipped) {
+  const auto study = WriteStudy("  - {quantizer: rtn, bits: [3, 4], group_size: 24}\n", "[uses]");
+  const ProgramEnd check = Run({"--configs", BITLAW_SOURCE_DIR "/tests/support", "check", study.string()});
+  EXPECT_EQ(check.exit_code, 0) << check.err;
+  EXPECT_THAT(check.out, HasSubstr("2 cells skipped"));
+  EXPECT_THAT(check.out, HasSubstr("skipped: tiny rtn bits=3: group_size = 24 does not divide "));
+  EXPECT_THAT(check.out, HasSubstr(" ('bitlaw plan' lists all)\n"));
 }
 
 TEST_F(CommandLine, ListsTheExitCodesThatThePageLists) {
@@ -106,8 +162,11 @@ TEST_F(CommandLine, HasAManualPageOfEveryVerbAndOption) {
     EXPECT_THAT(manual.out, HasSubstr(part));
   }
   EXPECT_THAT(manual.out, Not(HasSubstr("bitlaw worker")));
-  EXPECT_THAT(Run({"completion", "fish"}).out, HasSubstr("complete -c bitlaw -f -n '__fish_use_subcommand' -a plan -d '"));
-  EXPECT_THAT(Run({"completion", "zsh"}).out, StartsWith("#compdef bitlaw\n"));
+  const std::string fish = Run({"completion", "fish"}).out, zsh = Run({"completion", "zsh"}).out;
+  EXPECT_THAT(fish, HasSubstr("complete -c bitlaw -f -n '__fish_use_subcommand' -a plan -d '"));
+  EXPECT_THAT(fish, HasSubstr(" -l show -r -f -a 'verdicts tasks both' -d '"));
+  EXPECT_THAT(zsh, StartsWith("#compdef bitlaw\n"));
+  EXPECT_THAT(zsh, HasSubstr("\n_bitlaw_words() {\n"));
 }
 
 TEST_F(CommandLine, ColoursOnlyWhereItIsWanted) {
@@ -117,7 +176,22 @@ TEST_F(CommandLine, ColoursOnlyWhereItIsWanted) {
   EXPECT_THAT(always.err, StartsWith(red));
   EXPECT_EQ(always.exit_code, 5);
   EXPECT_THAT(Run({"--color", "never", "check", "no-such-file.yaml"}).err, Not(HasSubstr("\x1b")));
-  EXPECT_THAT(Run({"--colour", "sometimes", "doctor"}).err, HasSubstr("not in {auto,always,never}"));
+  EXPECT_THAT(Run({"--colour", "sometimes", "doctor"}).err, HasSubstr("Values: auto, always, never."));
+}
+
+// The program's standard error is a terminal, as script(1) makes one.
+TEST_F(CommandLine, ColoursATerminalUnlessNoColorIsSet) {
+  const auto on_terminal = [&](const std::string& environment) {
+    const std::string command = "cd '" + folder_.string() + "' && env -u NO_COLOR TERM=xterm " + environment +
+                                " script -qec '" BITLAW_PROGRAM " chek' /dev/null > shown 2>&1 < /dev/null";
+    EXPECT_NE(std::system(command.c_str()), -1);
+    return StartedProgram::Text(folder_ / "shown");
+  };
+  const std::string plain = "bitlaw: 'chek' is no verb.", red = "\x1b[1;31mbitlaw:\x1b[0m 'chek' is no verb.";
+  EXPECT_THAT(on_terminal(""), HasSubstr(red));
+  EXPECT_THAT(on_terminal("NO_COLOR="), HasSubstr(red)) << "no-color.org: set and not empty";
+  EXPECT_THAT(on_terminal("NO_COLOR=1"), HasSubstr(plain));
+  EXPECT_THAT(on_terminal("TERM=dumb"), HasSubstr(plain));
 }
 
 TEST_F(CommandLine, QuietRunsShowNoProgress) {
@@ -127,6 +201,14 @@ TEST_F(CommandLine, QuietRunsShowNoProgress) {
   EXPECT_THAT(loud.err, HasSubstr("tiny none done"));
   EXPECT_THAT(quiet.err, IsEmpty());
   EXPECT_THAT(quiet.out, HasSubstr("observations: "));
+  const std::vector<std::string> quantize = {"quantize", "tiny", "--quantizer", "rtn", "--option", "group_size=32"};
+  std::vector<std::string> quiet_quantize = quantize;
+  quiet_quantize.emplace_back("--quiet");
+  EXPECT_THAT(Run(quantize).err, HasSubstr("1/"));
+  const ProgramEnd codes = Run(quiet_quantize);
+  EXPECT_EQ(codes.exit_code, 0);
+  EXPECT_THAT(codes.err, IsEmpty());
+  EXPECT_THAT(codes.out, HasSubstr("bits a weight"));
 }
 
 TEST_F(CommandLine, DescribesAComponentByItsNameAlone) {

@@ -11,6 +11,7 @@
 #include "cli/usage/exit_codes.h"
 #include "cli/usage/suggestions.h"
 #include "cli/usage/usage_verbs.h"
+#include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 
 namespace {
@@ -64,7 +65,7 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
          "Colours of what is written to standard error: auto (where it is a terminal and NO_COLOR is not set), always or "
          "never")
       ->default_str("auto")
-      ->check(CLI::IsMember({"auto", "always", "never"}));
+      ->check(bitlaw::OneOf({"auto", "always", "never"}));
   bitlaw::AddPluginsVerb(app, session);
   bitlaw::AddCheckVerb(app, session);
   bitlaw::AddPlanVerb(app, session);

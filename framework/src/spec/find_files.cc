@@ -16,6 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr size_t kMostNames = 1000;
+
 // In name order, at most `limit` names, and how many there are.
 std::pair<std::vector<std::string>, size_t> Entries(const fs::path& folder, size_t limit) {
   std::set<std::string> names;
@@ -102,6 +104,17 @@ PathMatches MatchPaths(const std::string& pattern, const fs::path& first) {
     if (there.find(what) == std::string::npos) there += " " + what;
   }
   return {{}, "matches no file or folder." + there};
+}
+
+std::string ExplainMissing(const fs::path& path) {
+  const std::string none = "there is no such file or folder.";
+  const fs::path whole = fs::absolute(path).lexically_normal();
+  std::error_code status;
+  if (fs::is_directory(whole.parent_path(), status)) {
+    const std::vector<std::string> names = Entries(whole.parent_path(), kMostNames).first;
+    if (const std::string meant = DidYouMean(whole.filename().string(), names); !meant.empty()) return none + meant;
+  }
+  return none + " " + WhatIsThere(whole);
 }
 
 std::vector<fs::path> StudyFolders(const fs::path& home) {

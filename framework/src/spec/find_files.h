@@ -18,6 +18,10 @@ struct PathMatches {
 /// then against the working directory; the first that gives a match wins.
 PathMatches MatchPaths(const std::string& pattern, const std::filesystem::path& first);
 
+/// What to say of a path where nothing is: "there is no such file or folder.", with the closest name in its folder, or else
+/// the deepest folder of the path that is there and its first entries.
+std::string ExplainMissing(const std::filesystem::path& path);
+
 /// A file <folder>/<kind>/**/<name>.yaml found by name, or why not.
 struct NamedFile {
   std::filesystem::path path;

@@ -9,6 +9,7 @@
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/regular_file.h"
+#include "spec/find_files.h"
 #include "spec/study_spec.h"
 #include "spec/yaml_scalar.h"
 
@@ -363,6 +364,17 @@ std::string Cleaned(const std::string& raw, const std::string& origin) {
   return text;
 }
 
+// Counted from 1; only blanks stand before the tab.
+bool IsIndentedByTab(const std::string& text, int line) {
+  size_t at = 0;
+  for (int i = 1; i < line && at != std::string::npos; ++i) {
+    at = text.find('\n', at);
+    if (at != std::string::npos) ++at;
+  }
+  at = at == std::string::npos ? at : text.find_first_not_of(' ', at);
+  return at != std::string::npos && text[at] == '\t';
+}
+
 }  // namespace
 
 Value ParseYaml(const std::string& raw, const std::string& origin) {
@@ -380,11 +392,13 @@ Value ParseYaml(const std::string& raw, const std::string& origin) {
   } catch (const YAML::Exception& error) {
     // After a scan error yaml-cpp may report a line past the last.
     const bool is_surrogate = std::string_view(error.msg).starts_with("invalid unicode");
-    builder.faults.push_back(builder.Place(error.mark).Text() + ": not YAML: " +
+    const SourceMark place = builder.Place(error.mark);
+    builder.faults.push_back(place.Text() + ": not YAML: " +
                              (is_surrogate ? "the escape before this place is no character: half of a surrogate pair, or a "
                                              "number above 10FFFF. Write both halves, as in \"\\ud83d\\ude00\", or the "
                                              "character itself."
-                                           : error.msg + "."));
+                                           : error.msg + ".") +
+                             (IsIndentedByTab(text, place.line) ? " A tab indents the line; YAML wants spaces." : ""));
   }
   if (!builder.faults.empty()) Throw(builder.faults);
   if (builder.root.mark().line == 0) builder.root.set_mark({origin, 1, 1});
@@ -394,9 +408,9 @@ Value ParseYaml(const std::string& raw, const std::string& origin) {
 Value ReadYamlFile(const std::filesystem::path& path) {
   const std::string name = path.string();
   std::error_code status;
-  if (!std::filesystem::exists(path, status)) throw Error(ErrorKind::kIo, name + ": no such file.");
+  if (!std::filesystem::exists(path, status)) throw Error(ErrorKind::kIo, name + ": " + ExplainMissing(path));
   if (std::filesystem::is_directory(path, status)) {
-    throw Error(ErrorKind::kIo, name + ": is a folder. A YAML file is expected.");
+    throw Error(ErrorKind::kIo, name + ": is a folder, where a YAML file is needed.");
   }
   if (!std::filesystem::is_regular_file(path, status)) throw Error(ErrorKind::kIo, name + ": is not a regular file.");
   if (const uintmax_t size = std::filesystem::file_size(path, status); size > kMaxBytes) {

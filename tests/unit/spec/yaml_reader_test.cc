@@ -110,7 +110,7 @@ TEST(ParseYaml, RefusesSeveralDocuments) {
 
 TEST(ParseYaml, SaysWhereASyntaxErrorIs) {
   EXPECT_EQ(FaultOf("a: [1, 2\nb: 3\n"), "x.yaml:2:2: not YAML: end of sequence flow not found.");
-  EXPECT_EQ(FaultOf("a: 1\n\tb: 2\n"), "x.yaml:2:1: not YAML: illegal tab when looking for indentation.");
+  EXPECT_EQ(FaultOf("a: 1\n\tb: 2\n"), "x.yaml:2:1: not YAML: illegal tab when looking for indentation. A tab indents the line; YAML wants spaces.");
   EXPECT_EQ(FaultOf("a: *nowhere"), "x.yaml:1:4: not YAML: the referenced anchor is not defined.");
   EXPECT_EQ(FaultOf("a: b: c"), "x.yaml:1:5: not YAML: illegal map value.");
 }
@@ -156,14 +156,19 @@ TEST(ParseYaml, ReadsAnEmptyFileAsNull) {
 
 TEST(ReadYamlFile, SaysWhyAFileCannotBeRead) {
   try {
-    ReadYamlFile("no/such.yaml");
+    ReadYamlFile("/no/such.yaml");
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kIo);
-    EXPECT_STREQ(error.what(), "no/such.yaml: no such file.");
+    EXPECT_THAT(error.what(), ::testing::StartsWith("/no/such.yaml: there is no such file or folder. The folder / has "));
   }
   EXPECT_THROW(ReadYamlFile("/dev/zero"), Error);
   EXPECT_THROW(ReadYamlFile("/"), Error);
+}
+
+TEST(ParseYaml, TellsATabThatIndents) {
+  EXPECT_EQ(FaultOf("a:\n  \t- b\n"), "x.yaml:2:4: not YAML: illegal block entry. A tab indents the line; YAML wants spaces.");
+  EXPECT_EQ(FaultOf("a: [1, 2\nb: \"\t\"\n").find("tab"), std::string::npos);
 }
 
 TEST(ParseYaml, WantsAValueBehindEveryKeyAndDash) {

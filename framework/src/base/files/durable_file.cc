@@ -101,7 +101,7 @@ DurableFile::DurableFile(fs::path path, const fs::path& within) : path_(std::mov
   if (!WriterName().empty()) temporary_ += "." + WriterName();
   temporary_ += fmt::format(".{}.{}.tmp", ::getpid(), counter++);
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) Fail(temporary_, "the file cannot be made");
+  if (descriptor_ < 0) Fail(path_, "the file cannot be made");
 }
 
 DurableFile::~DurableFile() {

@@ -13,9 +13,15 @@
 #include <iostream>
 #include <string_view>
 
+#include "report/document.h"
+
 namespace bitlaw {
 
 void Say(const std::string& text) { std::fputs(text.c_str(), stdout); }
+
+void PrintReportTable(const ReportTable& table, const std::string& format) {
+  Say(format == "csv" ? RenderCsv(table) : format == "markdown" ? RenderMarkdown(table) : RenderText(table));
+}
 
 namespace {
 

@@ -17,6 +17,10 @@ inline Value NumberOrNull(double value) { return std::isfinite(value) ? Value(va
 /// Writes to standard output, never throws: what goes wrong is told at the end, by FinishOutput().
 void Say(const std::string& text);
 
+/// Writes a table as "text", "markdown" or "csv" to standard output.
+struct ReportTable;
+void PrintReportTable(const ReportTable& table, const std::string& format);
+
 /// Writes to standard error, never throws: a log that cannot be written is no reason to stop.
 void Complain(const std::string& text);
 

@@ -58,6 +58,10 @@ std::filesystem::path Session::SharedFolder() {
 }
 
 std::vector<std::filesystem::path> Session::SearchFolders() const {
+  for (const std::filesystem::path& folder : config_paths) {
+    if (std::filesystem::is_directory(folder)) continue;
+    throw Error(ErrorKind::kIo, "--configs " + folder.string() + ": there is no such folder.");
+  }
   std::vector<std::filesystem::path> folders = config_paths;
   const std::filesystem::path shared = SharedFolder() / "configs";
   if (shared.is_absolute() && std::filesystem::is_directory(shared)) folders.push_back(shared);

@@ -3,9 +3,11 @@
 
 #include "base/files/durable_file.h"
 #include "bitlaw/base/digest.h"
+#include "bitlaw/api/task.h"
 #include "bitlaw/base/error.h"
-#include "cli/common/recorded_items.h"
+#include "cli/common/output.h"
 #include "cli/tasks/tasks_parts.h"
+#include "cli/usage/value_checks.h"
 #include "import/data_recipe.h"
 #include "import/lm_eval_samples.h"
 #include "report/document.h"
@@ -152,7 +154,7 @@ void AddTasksFetch(CLI::App& verb, Session& session) {
   fetch->add_flag("--replace", arguments->replace, "Write over files that hold something else");
   fetch->add_option("--format", arguments->format, "text, markdown or csv")
       ->capture_default_str()
-      ->check(CLI::IsMember({"text", "markdown", "csv"}));
+      ->check(OneOf({"text", "markdown", "csv"}));
   fetch->callback(
       [arguments, &session] { session.action = [arguments, &session] { return Fetch(session, *arguments); }; });
 }

@@ -4,10 +4,11 @@
 
 #include "base/files/durable_file.h"
 #include "bitlaw/base/digest.h"
+#include "bitlaw/api/task.h"
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
-#include "cli/common/recorded_items.h"
 #include "cli/tasks/tasks_parts.h"
+#include "cli/usage/value_checks.h"
 #include "import/lm_eval_task.h"
 #include "report/document.h"
 #include "spec/study_spec.h"
@@ -135,7 +136,7 @@ void AddTasksImport(CLI::App& verb, Session& session) {
   import->add_flag("--replace", arguments->replace, "Write over files that hold something else");
   import->add_option("--format", arguments->format, "text, markdown or csv")
       ->capture_default_str()
-      ->check(CLI::IsMember({"text", "markdown", "csv"}));
+      ->check(OneOf({"text", "markdown", "csv"}));
   import->callback([arguments, &session] { session.action = [arguments, &session] { return Import(session, *arguments);
 };
 }  // namespace bitlaw

@@ -13,6 +13,7 @@
 #include "bitlaw/sdk/machine/device_code.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
 #include "cli/common/output.h"
+#include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "math/matrix_product.h"
 #include "run/machine/machine.h"
@@ -205,7 +206,7 @@ void AddDoctorVerb(CLI::App& app, Session& session) {
   verb->add_flag("--json", options->json, "Print the findings as JSON");
   verb->add_flag("--strict", options->strict, "Exit with 3 if there is a problem");
   verb->add_option("--threads", options->threads, "Threads for the measurements; 0: every core this process may use")
-      ->check(CLI::Range(0, 1024));
+      ->check(WholeNumber(0, 1024));
   verb->callback([&session, options] {
     session.action = [&session, options] {
       const Value report = Examine(session, *options);

@@ -11,6 +11,7 @@
 #include "cli/common/output.h"
 #include "cli/tensor/against_unquantized.h"
 #include "cli/tensor/model_argument.h"
+#include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "evaluate/evaluate.h"
 #include "fit/study/item_statistics.h"
@@ -370,7 +371,7 @@ void AddEvaluateVerb(CLI::App& app, Session& session) {
       ->delimiter(',');
   verb->add_option("--data", arguments->data, "Folder in which data files are looked for; may be repeated");
   verb->add_option("--limit", arguments->limit, "Score only so many items of each task, or windows of a long text")
-      ->check(CLI::PositiveNumber);
+      ->check(WholeNumber(1));
   verb->add_option("--option", arguments->options, "TASK.KEY=VALUE: an option of one task; may be repeated");
   verb->add_option("--quantized", arguments->quantized, "File of quantized weights to install (bitlaw quantize)");
   verb->add_flag("--against-unquantized", arguments->against_unquantized,
@@ -380,17 +381,17 @@ void AddEvaluateVerb(CLI::App& app, Session& session) {
   verb->add_option("--dtype", arguments->dtype, "float32 or bfloat16")->capture_default_str();
   verb->add_option("--device", arguments->device, "cpu, cuda, cuda:1")->capture_default_str();
   verb->add_option("--threads", arguments->threads, "Threads of the tensor library; 0: its own choice")
-      ->check(CLI::Range(0, 1024));
+      ->check(WholeNumber(0, 1024));
   verb->add_option("--batch-tokens", arguments->evaluate.batch_tokens, "Tokens of one forward pass; 0: 2048 on the CPU, from free memory elsewhere")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(WholeNumber(0));
   verb->add_option("--kv-bytes", arguments->evaluate.kv_budget_bytes, "Memory for keys and values; 0: 1 GiB on the CPU, a quarter of what is free elsewhere")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(WholeNumber(0));
   verb->add_option("--logits-bytes", arguments->evaluate.logits_budget_bytes,
                    "Memory for the logits of one step; 0: 128 MiB on the CPU, a sixteenth of what is free elsewhere")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(WholeNumber(0));
   verb->add_flag("--stream-blocks", arguments->evaluate.stream_blocks,
                  "Read one block of the model at a time and use it for all texts: for a model larger than memory");
   verb->add_flag("--no-overlap{false}", arguments->evaluate.reads_ahead,

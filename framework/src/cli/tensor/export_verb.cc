@@ -11,6 +11,7 @@
 #include "bitlaw/sdk/machine/torch_threads.h"
 #include "cli/common/select_trials.h"
 #include "cli/tensor/model_argument.h"
+#include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "quantize/calibration/draw.h"
 #include "quantize/quantized_file.h"
@@ -77,6 +78,11 @@ void RefuseTrial(const ExportArguments& arguments, const std::string& what_it_is
 
 // A checkpoint of which nothing is quantized.
 Source FromModel(const PluginHost& host, const ExportArguments& arguments) {
+  if (fs::exists(fs::path(arguments.what) / "study.json")) {
+    throw Error(ErrorKind::kSpec, arguments.what +
+                                      ": is the output folder of a study. Name the study's file (.yaml), and one of its "
+                                      "trials with --trial.");
+  }
   RefuseTrial(arguments, "a model");
   if (!arguments.model.empty()) {
     throw Error(ErrorKind::kSpec,
@@ -339,7 +345,7 @@ void AddExportVerb(CLI::App& app, Session& session) {
                    "folder that it is in");
   verb->add_option("--device", arguments->device, "With a study: cpu, cuda, cuda:1: where the trial is quantized again")
       ->capture_default_str();
-  verb->add_option("--threads", arguments->threads, "0: every core this process may use")->check(CLI::Range(0, 1024));
+  verb->add_option("--threads", arguments->threads, "0: every core this process may use")->check(WholeNumber(0, 1024));
   verb->callback(
       [&session, arguments] { session.action = [&session, arguments] { return Export(session, *arguments); }; });
 }

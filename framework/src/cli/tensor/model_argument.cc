@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <chrono>
 #include <fstream>
 #include <string>
 
-#include <chrono>
-
 #include "bitlaw/base/error.h"
+#include "cli/common/claiming_backends.h"
 #include "plan/model_headers.h"
 
 namespace bitlaw {
@@ -18,18 +18,13 @@ std::string BackendFor(const PluginHost& host, const std::filesystem::path& path
     throw Error(ErrorKind::kIo, path.string() + ": there is no such file or folder. Name a checkpoint.");
   }
   if (!backend.empty()) return host.Find(ComponentKind::kModel, backend, "--backend").info.name;
-  std::vector<std::string> claims;
-  const std::vector<std::string> names = host.Names(ComponentKind::kModel);
-  for (const std::string& name : names) {
-    const Options defaults = host.Find(ComponentKind::kModel, name).schema.Resolve(Value(), "model '" + name + "'");
-    if (host.MakeModelBackend(name, defaults)->Claims(path)) claims.push_back(name);
-  }
+  const std::vector<std::string> claims = ClaimingBackends(host, path);
   if (claims.size() == 1) return claims.front();
   throw Error(ErrorKind::kSpec,
               claims.empty()
                   ? fmt::format("{}: no model backend knows this format. Backends: {}. Name a checkpoint, or "
                                 "the backend with --backend.",
-                                path.string(), JoinNames(names))
+                                path.string(), JoinNames(host.Names(ComponentKind::kModel)))
                   : fmt::format("{}: several model backends claim it: {}. Name one with --backend.", path.string(),
                                 JoinNames(claims)));
 }

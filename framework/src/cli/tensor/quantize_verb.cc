@@ -14,6 +14,7 @@
 #include "bitlaw/sdk/machine/torch_threads.h"
 #include "cli/common/output.h"
 #include "cli/tensor/model_argument.h"
+#include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "quantize/calibration/draw.h"
 #include "quantize/expert_tokens.h"
@@ -387,8 +388,7 @@ void AddQuantizeVerb(CLI::App& app, Session& session) {
                    "plugins describe' lists its options");
   verb->add_option("--recipe", arguments->recipe,
                    "YAML file of what is done: an entry of a study's 'quantize' (docs/spec.md) with quantizer, "
-                   "options, transforms, weights, activations, kv_cache")
-      ->check(CLI::ExistingFile);
+                   "options, transforms, weights, activations, kv_cache");
   verb->add_option("--option", arguments->options,
                    "KEY=VALUE of the quantizer or another part of the recipe, e.g. bits=3, grid=nf4, "
                    "activations.bits=8, kv_cache.key_bits=8, 'transforms=[smooth_scale]'; counts more than the file; "
@@ -399,21 +399,21 @@ void AddQuantizeVerb(CLI::App& app, Session& session) {
   verb->add_option("--corpus-option", arguments->corpus_options, "KEY=VALUE of the corpus; repeatable")
       ->allow_extra_args(false);
   verb->add_option("--sequences", arguments->sequences, "Calibration sequences Cb")
-      ->check(CLI::PositiveNumber)
+      ->check(WholeNumber(1))
       ->capture_default_str();
-  verb->add_option("--tokens", arguments->tokens, "Tokens a sequence T")->check(CLI::PositiveNumber)->capture_default_str();
+  verb->add_option("--tokens", arguments->tokens, "Tokens a sequence T")->check(WholeNumber(1))->capture_default_str();
   verb->add_option("--seed", arguments->seed, "Seed of the draw")->capture_default_str();
   verb->add_option("--dtype", arguments->dtype, "Compute dtype: float32 or bfloat16")->capture_default_str();
   verb->add_option("--device", arguments->device, "cpu, cuda, cuda:1")->capture_default_str();
-  verb->add_option("--threads", arguments->threads, "0: every core this process may use")->check(CLI::Range(0, 1024));
+  verb->add_option("--threads", arguments->threads, "0: every core this process may use")->check(WholeNumber(0, 1024));
   verb->add_option("--sequential", arguments->sequential,
                    "Which layers before a layer are quantized when its inputs are observed: stage: those of its block "
                    "too, as without this and a recipe; block: those of earlier blocks; none: none")
-      ->check(CLI::IsMember({"stage", "block", "none"}));
+      ->check(OneOf({"stage", "block", "none"}));
   verb->add_option("--batch-tokens", arguments->batch_tokens,
                    "Calibration tokens that go through a block at once; at most, and with 0, 4096 on the CPU and 16384 "
                    "elsewhere. Codes do not depend on it")
-      ->check(CLI::NonNegativeNumber)
+      ->check(WholeNumber(0))
       ->capture_default_str();
   verb->add_flag("--allow-fallback", arguments->allow_fallback, "Keep layers for which the quantizer did other than asked");
   verb->add_flag("--no-overlap", arguments->no_overlap,

@@ -1,6 +1,8 @@
 #include "cli/usage/suggestions.h"
 
 #include <algorithm>
+#include <cctype>
+#include <string_view>
 
 #include "bitlaw/base/error.h"
 
@@ -49,6 +51,60 @@ std::string PathOf(const CLI::App* app) {
   return path;
 }
 
+std::string NoSuchOption(const CLI::App* verb, const std::string& name) {
+  // "-output" is looked up as "--output", "-v" as what begins with it.
+  const std::vector<std::string> options = OptionsOf(verb);
+  std::string meant = DidYouMean(name[1] == '-' ? name : "-" + name, options);
+  for (const std::string& option : options) {
+    if (meant.empty() && name.size() == 2 && option.starts_with("-" + name)) meant = " Did you mean '" + option + "'?";
+  }
+  return PathOf(verb) + ": '" + name + "' is no option of it." + meant + " '" + PathOf(verb) + " --help' lists them.\n";
+}
+
+// "help" and "version" are options.
+std::string NoSuchVerb(const CLI::App* verb, const std::string& word) {
+  std::string meant = DidYouMean(word, VerbsOf(*verb));
+  if (meant.empty()) meant = DidYouMean("--" + word, OptionsOf(verb));
+  return PathOf(verb) + ": '" + word + "' is no verb." + meant + " '" + PathOf(verb) + " --help' lists them.\n";
+}
+
+// What stands between a message's first `before` and its end.
+std::string After(const std::string& text, std::string_view before) {
+  const size_t at = text.find(before);
+  return at == std::string::npos ? text : text.substr(at + before.size());
+}
+
+std::string KindOfValue(const CLI::Option* option) {
+  const std::string type = option == nullptr ? "" : option->get_type_name();
+  if (type.starts_with("UINT")) return "a whole number, 0 or more";
+  if (type.starts_with("INT")) return "a whole number";
+  return type.starts_with("FLOAT") ? "a number" : "such a value";
+}
+
+// The parser's own refusal of words that are all known.
+std::string WrongValue(const CLI::App* verb, const CLI::ParseError& error) {
+  const std::string what = error.what(), name = error.get_name();
+  if (name == "RequiredError") {
+    if (what.starts_with("A subcommand")) return "no verb is given. Verbs: " + JoinNames(VerbsOf(*verb)) + ".";
+    const std::string missing = what.substr(0, what.find(" is required"));
+    const CLI::Option* option = FindOption(verb, missing);
+    return missing + " is missing" + (option == nullptr ? "." : ": " + option->get_description() + ".");
+  }
+  if (name == "ValidationError") {  // "--top: 'x' is not ..."
+    const size_t colon = what.find(": ");
+    return colon == std::string::npos ? what : what.substr(0, colon) + " = " + what.substr(colon + 2);
+  }
+  if (name == "ConversionError" && what.starts_with("Could not convert: ")) {  // "--top = x"
+    const std::string given = After(what, ": "), option = given.substr(0, given.find(" = "));
+    return option + " = '" + After(given, " = ") + "' is not " + KindOfValue(FindOption(verb, option)) + ".";
+  }
+  if (name == "ArgumentMismatch" && what.ends_with(" missing")) {  // "--top: 1 required INT missing"
+    return what.substr(0, what.find(": ")) + " stands without its value.";
+  }
+  if (what.starts_with("The following argument")) return "'" + After(what, ": ") + "' is more than it takes.";
+  return what + (what.ends_with(".") ? "" : ".");
+}
+
 }  // namespace
 
 std::string ExplainRefusal(const CLI::App& app, const std::vector<std::string>& arguments,
@@ -57,13 +113,11 @@ std::string ExplainRefusal(const CLI::App& app, const std::vector<std::string>& 
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
     if (word == "--") break;
-    if (word.size() > 1 && word[0] == '-' && word[1] == '-') {
+    // "-1" is a number.
+    if (word.size() > 1 && word[0] == '-' && std::isdigit(static_cast<unsigned char>(word[1])) == 0) {
       const std::string name = word.substr(0, word.find('='));
       const CLI::Option* option = FindOption(verb, name);
-      if (option == nullptr) {
-        return PathOf(verb) + ": '" + name + "' is no option of it." + DidYouMean(name, OptionsOf(verb)) + " '" +
-               PathOf(verb) + " --help' lists them.\n";
-      }
+      if (option == nullptr) return NoSuchOption(verb, name);
       if (option->get_items_expected_max() > 0 && name == word) ++i;  // Its value.
       continue;
     }
@@ -72,12 +126,10 @@ std::string ExplainRefusal(const CLI::App& app, const std::vector<std::string>& 
     if (const CLI::App* found = FindVerb(*verb, word)) {
       verb = found;
     } else if (!HasPositionals(*verb)) {
-      return PathOf(verb) + ": '" + word + "' is no verb." + DidYouMean(word, verbs) + " '" + PathOf(verb) +
-             " --help' lists them.\n";
+      return NoSuchVerb(verb, word);
     }
   }
-  return PathOf(verb) + ": " + error.what() + (std::string(error.what()).ends_with(".") ? "" : ".") + " '" +
-         PathOf(verb) + " --help' says more.\n";
+  return PathOf(verb) + ": " + WrongValue(verb, error) + " '" + PathOf(verb) + " --help' says more.\n";
 }
 
 }  // namespace bitlaw

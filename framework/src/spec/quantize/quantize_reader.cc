@@ -181,7 +181,8 @@ class EntryReader {
     auto check_corpus = [&](const Value& name) {
       if (!name.is_string() || std::find(known.begin(), known.end(), name.AsString()) != known.end()) return;
       faults_.Add(name.mark(), "there is no corpus '" + name.AsString() + "'." + DidYouMean(name.AsString(), known) +
-                                   " Corpora of the study: " + JoinNames(known) + ".");
+                                   " Corpora of the study: " + JoinNames(known) +
+                                   (known.empty() ? ". Describe it under 'corpora'." : "."));
     };
     bool has_corpus = false, has_axis = false;
     for (const auto& group : spec_.axes) {

@@ -1,4 +1,4 @@
-#include "cli/common/plan_power.h"
+#include "cli/study/plan_power.h"
 
 #include <fmt/format.h>
 

@@ -1,16 +1,14 @@
-#include "cli/common/recorded_items.h"
+#include "cli/results/recorded_items.h"
 
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
 #include "fit/study/study_results.h"
 #include "plan/plan.h"
 #include "records/observations.h"
-#include "report/document.h"
 
 namespace bitlaw {
 namespace {
@@ -123,13 +121,6 @@ size_t MetricIndex(const TaskCard& card, const std::string& name) {
                 "--metric " + name + ": task '" + card.name + "' has no such metric. It has " + JoinNames(names) + ".");
   }
   return static_cast<size_t>(found - names.begin());
-}
-
-void PrintReportTable(const ReportTable& table, const std::string& format) {
-  const std::string text = format == "csv"        ? RenderCsv(table)
-                           : format == "markdown" ? RenderMarkdown(table)
-                                                  : RenderText(table);
-  std::fputs(text.c_str(), stdout);
 }
 
 }  // namespace bitlaw

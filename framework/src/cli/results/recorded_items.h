@@ -43,8 +43,4 @@ class RecordedItems {
 /// The index of a metric of a card by name; "" is the first. Error(kSpec) with the metrics that there are.
 size_t MetricIndex(const TaskCard& card, const std::string& name);
 
-/// Writes a table as "text", "markdown" or "csv" to standard output.
-struct ReportTable;
-void PrintReportTable(const ReportTable& table, const std::string& format);
-
 }  // namespace bitlaw

@@ -8,9 +8,10 @@
 #include <memory>
 #include <optional>
 
-#include "cli/common/plan_power.h"
-#include "cli/common/recorded_items.h"
-#include "cli/common/study_text.h"
+#include "cli/study/plan_power.h"
+#include "cli/common/output.h"
+#include "cli/study/study_text.h"
+#include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "plan/plan.h"
 #include "records/plan_records.h"
@@ -241,18 +242,18 @@ void AddPlanVerb(CLI::App& app, Session& session) {
   verb->add_flag("--json", arguments->json, "Print every trial and skipped cell as one JSON document");
   verb->add_option("--effect", arguments->power.effect,
                    "A difference of accuracy that you want to find, 0.01 say: how many items it needs")
-      ->check(CLI::Range(1e-6, 1.0));
+      ->check(Number(1e-6, 1.0));
   verb->add_option("--discordance", arguments->power.discordance,
                    "Share of items on which quantized and unquantized model disagree, assumed; may be repeated. Default: "
                    "measured from recorded trials; without them 0.02, 0.1 and 0.3")
-      ->check(CLI::Range(1e-6, 1.0))
+      ->check(Number(1e-6, 1.0))
       ->allow_extra_args(false);
   verb->add_option("--confidence", arguments->power.paired.confidence, "Of the test: 1 - the chance of a false alarm")
       ->capture_default_str()
-      ->check(CLI::Range(0.5, 0.9999));
+      ->check(Number(0.5, 0.9999));
   verb->add_option("--power", arguments->power.paired.power, "Chance with which a detectable difference is found")
       ->capture_default_str()
-      ->check(CLI::Range(0.5, 0.9999));
+      ->check(Number(0.5, 0.9999));
   verb->add_flag("--all", arguments->all, "List every trial, however many there are");
   verb->callback([&session, arguments] { session.action = [&session, arguments] { return ShowPlan(session, *arguments); }; });
 }

@@ -9,7 +9,9 @@
 #include "bitlaw/sdk/data/jsonl.h"
 #include "bitlaw/sdk/text/template.h"
 #include "bitlaw/sdk/text/unicode_text.h"
-#include "cli/common/recorded_items.h"
+#include "cli/common/output.h"
+#include "cli/results/recorded_items.h"
+#include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "import/lm_eval_samples.h"
 #include "report/document.h"
@@ -244,19 +246,19 @@ void AddSamplesVerb(CLI::App& app, Session& session) {
   verb->add_option("--metric", arguments->metric, "The metric to show and to judge by; without it, the task's first");
   verb->add_option("--show", arguments->show, "all, right (value above 0) or wrong (value 0)")
       ->capture_default_str()
-      ->check(CLI::IsMember({"all", "right", "wrong"}));
+      ->check(OneOf({"all", "right", "wrong"}));
   verb->add_option("--count", arguments->count, "Show at most so many")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(WholeNumber(1));
   verb->add_flag("--texts", arguments->texts, "Of a study: with the texts of its tasks, whose data must be at hand");
   verb->add_option("--data", arguments->data, "Folder in which data files are looked for; may be repeated")
       ->allow_extra_args(false);
   verb->add_option("--context", arguments->context_characters, "Characters of a context's end that are shown")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(WholeNumber(0));
   verb->add_option("--format", arguments->format, "text, markdown or csv; of a study's records")
       ->capture_default_str()
-      ->check(CLI::IsMember({"text", "markdown", "csv"}));
+      ->check(OneOf({"text", "markdown", "csv"}));
   verb->callback([arguments, &session] {
     session.action = [arguments, &session] {
       if (arguments->source.ends_with(".jsonl")) return ShowFile(*arguments);

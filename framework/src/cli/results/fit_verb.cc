@@ -6,7 +6,7 @@
 
 #include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
-#include "cli/common/study_table.h"
+#include "cli/results/study_table.h"
 #include "cli/verbs.h"
 #include "fit/output/row_predictions.h"
 #include "fit/examine/analysis.h"

@@ -1,4 +1,4 @@
-#include "cli/common/study_text.h"
+#include "cli/study/study_text.h"
 
 #include <fmt/core.h>
 

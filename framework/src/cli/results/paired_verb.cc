@@ -4,7 +4,9 @@
 #include <memory>
 
 #include "bitlaw/base/error.h"
-#include "cli/common/recorded_items.h"
+#include "cli/common/output.h"
+#include "cli/results/recorded_items.h"
+#include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "report/paired_table.h"
 
@@ -96,29 +98,27 @@ void AddPairedVerb(CLI::App& app, Session& session) {
   verb->add_option("--metric", arguments->metric, "Another metric than the task's first");
   verb->add_option("--resamples", arguments->settings.resamples, "Of the bootstrap")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
-  verb->add_option("--seed", arguments->settings.seed, "Of the bootstrap")
-      ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(WholeNumber(0));
+  verb->add_option("--seed", arguments->settings.seed, "Of the bootstrap")->capture_default_str();
   verb->add_option("--confidence", arguments->settings.confidence, "Of the interval and of the test")
       ->capture_default_str()
-      ->check(CLI::Range(0.5, 0.9999));
+      ->check(Number(0.5, 0.9999));
   verb->add_option("--power", arguments->settings.power, "Chance with which a detectable difference is found")
       ->capture_default_str()
-      ->check(CLI::Range(0.5, 0.9999));
+      ->check(Number(0.5, 0.9999));
   verb->add_option("--items", arguments->items, "Show what so many items could detect, too")
-      ->check(CLI::PositiveNumber);
+      ->check(WholeNumber(1));
   verb->add_option("--show", arguments->show,
                    "verdicts (degraded or not, a row a trial), tasks (a row a trial and task), or both. Default: both; "
                    "of csv tasks")
-      ->check(CLI::IsMember({"verdicts", "tasks", "both"}));
+      ->check(OneOf({"verdicts", "tasks", "both"}));
   verb->add_option("--combine", arguments->combine,
                    "How a trial's benchmarks become one verdict: pooled, worst, fisher or any (docs/evaluation.md)")
       ->capture_default_str()
-      ->check(CLI::IsMember(CombineBenchmarksNames()));
+      ->check(OneOf(CombineBenchmarksNames()));
   verb->add_option("--format", arguments->format, "text, markdown or csv")
       ->capture_default_str()
-      ->check(CLI::IsMember({"text", "markdown", "csv"}));
+      ->check(OneOf({"text", "markdown", "csv"}));
   verb->callback(
       [arguments, &session] { session.action = [arguments, &session] { return ShowPaired(*arguments, session); }; });
 }

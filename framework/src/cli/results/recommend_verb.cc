@@ -8,8 +8,9 @@
 
 #include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
-#include "cli/common/recorded_items.h"
-#include "cli/common/study_table.h"
+#include "cli/common/output.h"
+#include "cli/results/study_table.h"
+#include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "fit/study/study_results.h"
 #include "recommend/recommend.h"
@@ -133,12 +134,12 @@ void AddRecommendVerb(CLI::App& app, Session& session) {
   verb->add_option("--max-memory", arguments->memory, "Bytes of weights and cache of keys and values; needs --context");
   verb->add_option("--max-cache", arguments->cache, "Bytes of the cache alone; needs --context");
   verb->add_option("--context", arguments->context, "Tokens in the cache, of each sequence")
-      ->check(CLI::PositiveNumber);
+      ->check(NumberAbove(0));
   verb->add_option("--batch", arguments->batch, "Sequences in the cache")
-      ->check(CLI::PositiveNumber)
+      ->check(NumberAbove(0))
       ->capture_default_str();
   verb->add_option("--max-bits", arguments->bits, "Bits a weight, with scales and zero points (bits_effective)")
-      ->check(CLI::PositiveNumber);
+      ->check(NumberAbove(0));
   verb->add_option("--model", arguments->models, "A model; * and ? stand for any letters. Repeatable")
       ->allow_extra_args(false);
   verb->add_option("--need", arguments->need,
@@ -153,7 +154,7 @@ void AddRecommendVerb(CLI::App& app, Session& session) {
   verb->add_option(
           "--by", arguments->order,
           "accuracy, weights or memory: what comes first. Default: accuracy; with floors and no limit, the smallest")
-      ->check(CLI::IsMember({"accuracy", "weights", "memory"}));
+      ->check(OneOf({"accuracy", "weights", "memory"}));
   verb->add_option("--at", arguments->points,
                    "Configurations that were not measured: 'model=NAME, B=3, G=32|64, Cb=128', as of 'bitlaw predict'. "
                    "Repeatable")
@@ -161,14 +162,14 @@ void AddRecommendVerb(CLI::App& app, Session& session) {
   verb->add_option("--law", arguments->law, "The law for those: a file, a name or a formula. Default: the study's first");
   verb->add_option("--map", arguments->map, "Column names for the law, as of 'bitlaw fit'");
   verb->add_option("--confidence", arguments->confidence, "Level of the intervals. Default: 0.9, or the study's")
-      ->check(CLI::Range(0.5, 0.9999));
-  verb->add_option("--top", arguments->top, "How many are shown")->capture_default_str()->check(CLI::PositiveNumber);
+      ->check(Number(0.5, 0.9999));
+  verb->add_option("--top", arguments->top, "How many are shown")->capture_default_str()->check(WholeNumber(1));
   verb->add_flag("--front", arguments->front, "Show the front of size against accuracy");
   verb->add_flag("--check", arguments->check, "Leave the first choice out, predict it by the law, and compare");
   verb->add_option("--json", arguments->json, "Write everything to this file");
   verb->add_option("--format", arguments->format, "text, markdown or csv")
       ->capture_default_str()
-      ->check(CLI::IsMember({"text", "markdown", "csv"}));
+      ->check(OneOf({"text", "markdown", "csv"}));
   verb->callback([arguments, &session] {
     session.action = [arguments, &session] { return ShowRecommendation(*arguments, session); };
   });

@@ -7,10 +7,12 @@
 #include <optional>
 
 #include "bitlaw/base/digest.h"
+#include "bitlaw/api/task.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/task/task_data.h"
-#include "cli/common/recorded_items.h"
+#include "cli/common/output.h"
 #include "cli/tasks/tasks_parts.h"
+#include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "report/document.h"
 #include "spec/study_spec.h"
@@ -160,7 +162,7 @@ int Check(Session& session, const TasksArguments& arguments) {
 void AddFormat(CLI::App* verb, TasksArguments& arguments) {
   verb->add_option("--format", arguments.format, "text, markdown or csv")
       ->capture_default_str()
-      ->check(CLI::IsMember({"text", "markdown", "csv"}));
+      ->check(OneOf({"text", "markdown", "csv"}));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
+#include "cli/common/claiming_backends.h"
 #include "cli/common/output.h"
 #include "cli/verbs.h"
 #include "plan/plan.h"
@@ -175,6 +176,9 @@ int Init(Session& session, const InitArguments& arguments) {
   for (const std::string& one : arguments.data) {
     if (!fs::is_directory(one)) throw Error(ErrorKind::kIo, "--data " + one + ": there is no such folder.");
   }
+  if (!arguments.text.empty() && !fs::is_regular_file(arguments.text)) {
+    throw Error(ErrorKind::kIo, "--text " + arguments.text + ": there is no such file.");
+  }
   fs::path model = fs::absolute(arguments.model).lexically_normal();
   if (model.filename().empty()) model = model.parent_path();
   std::string name = fs::is_directory(model) ? model.filename().string() : model.stem().string();
@@ -184,6 +188,13 @@ int Init(Session& session, const InitArguments& arguments) {
   const fs::path file = fs::absolute(arguments.output.empty() ? name + ".yaml" : arguments.output).lexically_normal();
   if (fs::exists(file)) {
     throw Error(ErrorKind::kIo, file.string() + ": it exists already. Give --output another name, or remove it.");
+  }
+  // Before a study is written of it.
+  const PluginHost& host = session.plugins();
+  if (ClaimingBackends(host, model).empty()) {
+    throw Error(ErrorKind::kSpec, arguments.model + ": no model backend knows this format. Backends: " +
+                                      JoinNames(host.Names(ComponentKind::kModel)) +
+                                      ". Name the folder with a model's config.json, or a .gguf file.");
   }
   std::vector<std::string> data;
   for (const std::string& one : arguments.data) data.push_back(fs::absolute(one).string());
@@ -222,8 +233,7 @@ void AddInitVerb(CLI::App& app, Session& session) {
   verb->add_option("model", arguments->model, "A model's folder, or a .gguf file")->required();
   verb->add_option("--output", arguments->output, "The study file. Default: the model's name with .yaml, here");
   verb->add_option("--data", arguments->data, "Folder with data of benchmarks; may be repeated")->allow_extra_args(false);
-  verb->add_option("--text", arguments->text, "Calibration text, .txt or .jsonl: with it the study has GPTQ, too")
-      ->check(CLI::ExistingFile);
+  verb->add_option("--text", arguments->text, "Calibration text, .txt or .jsonl: with it the study has GPTQ, too");
   verb->callback([&session, arguments] { session.action = [&session, arguments] { return Init(session, *arguments); }; });
 }
 

@@ -5,7 +5,9 @@
 #include <set>
 
 #include "bitlaw/base/error.h"
-#include "cli/common/recorded_items.h"
+#include "cli/common/output.h"
+#include "cli/results/recorded_items.h"
+#include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "fit/options/grouping.h"
 #include "fit/options/quoted_text.h"
@@ -170,11 +172,11 @@ void AddStrataVerb(CLI::App& app, Session& session) {
   verb->add_option("--aggregate", arguments->aggregate,
                    "adjusted (mean of chance-adjusted accuracies), accuracy, items or worst")
       ->capture_default_str()
-      ->check(CLI::IsMember(StratumAggregateNames()));
+      ->check(OneOf(StratumAggregateNames()));
   verb->add_option("--trial", arguments->trial, "Trials by label or id; * and ? stand for any letters");
   verb->add_option("--format", arguments->format, "text, markdown or csv")
       ->capture_default_str()
-      ->check(CLI::IsMember({"text", "markdown", "csv"}));
+      ->check(OneOf({"text", "markdown", "csv"}));
   verb->callback(
       [arguments, &session] { session.action = [arguments, &session] { return ShowStrata(*arguments, session); }; });
 }

@@ -5,6 +5,7 @@
 #include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
+#include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "fit/output/fit_output.h"
 #include "plan/plan.h"
@@ -107,7 +108,7 @@ void AddReportVerb(CLI::App& app, Session& session) {
   verb->add_option("--format", arguments->format,
                    "all (every form as files, figures drawn by gnuplot; the default), or one of text, markdown, html, latex "
                    "and csv, printed unless --output is given")
-      ->check(CLI::IsMember({"all", "text", "markdown", "html", "latex", "csv"}));
+      ->check(OneOf({"all", "text", "markdown", "html", "latex", "csv"}));
   verb->add_option("--output", arguments->output, "Folder for the files; of --format all the study's own by default");
   verb->add_flag("--all-methods", arguments->all_methods,
                  "Tables of every method by which a law was fitted, not the first of each stratum alone");

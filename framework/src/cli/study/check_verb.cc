@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "bitlaw/base/error.h"
-#include "cli/common/study_text.h"
+#include "cli/study/study_text.h"
 #include "cli/verbs.h"
 #include "resolve/resolved_study.h"
 
@@ -62,6 +62,11 @@ std::vector<std::string> TrialLines(const Plan& plan) {
     by_quantizer += fmt::format("{}{} {}", by_quantizer.empty() ? "" : ", ", quantizer, count);
   }
   lines.push_back(by_quantizer);
+  if (!plan.skipped.empty()) {
+    const SkippedCell& first = plan.skipped.front();
+    lines.push_back(fmt::format("skipped: {}: {}{}", first.label, first.reason,
+                                plan.skipped.size() == 1 ? "" : " ('bitlaw plan' lists all)"));
+  }
   for (const std::string& note : plan.notes) lines.push_back(note);
   return lines;
 }

@@ -1,4 +1,4 @@
-#include "cli/common/study_table.h"
+#include "cli/results/study_table.h"
 
 #include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
@@ -14,6 +14,12 @@ namespace fs = std::filesystem;
 namespace {
 
 StudyTable ReadData(const std::string& data) {
+  if (fs::is_directory(data)) {
+    const fs::path table = fs::path(data) / "observations.csv";
+    throw Error(ErrorKind::kIo, "--data " + data + ": is a folder, where a CSV file is needed. " +
+                                    (fs::exists(table) ? "Write " + table.string() + ", or the folder without --data."
+                                                       : "It has no observations.csv."));
+  }
   StudyTable input;
   input.name = fs::path(data).filename().string();
   // The identifiers of observations stay texts; a foreign table has no such columns.

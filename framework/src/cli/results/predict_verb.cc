@@ -4,8 +4,9 @@
 
 #include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
-#include "cli/common/recorded_items.h"
-#include "cli/common/study_table.h"
+#include "cli/common/output.h"
+#include "cli/results/study_table.h"
+#include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "fit/output/prediction_output.h"
 #include "fit/predict/point_answer.h"
@@ -84,7 +85,7 @@ void AddPredictVerb(CLI::App& app, Session& session) {
   verb->add_option_function<double>(
           "--confidence", [arguments](double level) { arguments->settings.Set("confidence", level); },
           "Level of the intervals. Default: 0.9, or the study's")
-      ->check(CLI::Range(0.5, 0.9999));
+      ->check(Number(0.5, 0.9999));
   verb->add_option_function<std::string>(
       "--unit", [arguments](const std::string& unit) { arguments->settings.Set("bootstrap_unit", unit); },
       "What counts as independent, as of 'bitlaw fit'. Default: model where there is such a column");
@@ -96,7 +97,7 @@ void AddPredictVerb(CLI::App& app, Session& session) {
   verb->add_option("--json", arguments->json, "Write everything to this file");
   verb->add_option("--format", arguments->format, "text, markdown or csv")
       ->capture_default_str()
-      ->check(CLI::IsMember({"text", "markdown", "csv"}));
+      ->check(OneOf({"text", "markdown", "csv"}));
   verb->callback(
       [arguments, &session] { session.action = [arguments, &session] { return Predict(*arguments, session); }; });
 }
