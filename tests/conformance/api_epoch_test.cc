@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kEpoch = 8;
 constexpr const char* kDigest =
-    "017da014f658f75719df32aa21a44dd308f77a3d862cc3588e9cd522bc67e76a";
+    "e98e22cc8de2f89b0cb8fd96293bc6b1be44a0d7b8a687a7cd48c82cd18e3643";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {

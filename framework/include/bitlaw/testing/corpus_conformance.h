@@ -9,6 +9,7 @@
 
 #include "bitlaw/api/corpus.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/testing/fault_list.h"
 
 namespace bitlaw::testing {
 
@@ -63,11 +64,7 @@ struct CorpusTrial {
 inline std::vector<std::string> CorpusFaults(const std::function<std::unique_ptr<Corpus>()>& make,
                                              const std::string& name, const Tokenizer& tokenizer,
                                              const CorpusTrial& trial = {}) {
-  std::vector<std::string> faults;
-  const auto fault = [&](const std::string& what) {
-    const std::string text = "corpus '" + name + "': " + what;
-    if (std::find(faults.begin(), faults.end(), text) == faults.end()) faults.push_back(text);
-  };
+  FaultList fault("corpus '" + name + "'");
   const std::unique_ptr<Corpus> corpus = make(), other = make();
   const std::string digest = corpus->digest();
   if (digest.empty()) fault("its digest is empty, so that records of different texts would have one name.");
@@ -89,7 +86,7 @@ inline std::vector<std::string> CorpusFaults(const std::function<std::unique_ptr
       fault("asked for " + std::to_string(count) + " sequences of " + std::to_string(length) + " tokens, it gave " +
             std::to_string(all.count) + " of " + std::to_string(all.length_tokens) + " with " +
             std::to_string(all.ids.size()) + " ids.");
-      return faults;
+      return fault.all();
     }
     for (const int32_t id : all.ids) {
       if (id >= 0 && id < tokenizer.vocab_size()) continue;
@@ -118,7 +115,7 @@ inline std::vector<std::string> CorpusFaults(const std::function<std::unique_ptr
   } catch (const std::exception& error) {
     fault("it throws '" + std::string(error.what()) + "', which is no bitlaw::Error.");
   }
-  return faults;
+  return fault.all();
 }
 
 }  // namespace bitlaw::testing

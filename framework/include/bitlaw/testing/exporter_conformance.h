@@ -18,6 +18,7 @@
 #include "bitlaw/api/kv_cache.h"
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/testing/fault_list.h"
 #include "bitlaw/sdk/grids/integer_grid.h"
 
 namespace bitlaw::testing {
@@ -65,11 +66,7 @@ inline std::vector<std::string> ExporterFaults(const Exporter& exporter, const s
                                                const ExporterTrial& trial) {
   namespace fs = std::filesystem;
   const at::NoGradGuard no_grad;
-  std::vector<std::string> faults;
-  const auto fault = [&](const std::string& what) {
-    const std::string text = "exporter '" + name + "': " + what;
-    if (std::find(faults.begin(), faults.end(), text) == faults.end()) faults.push_back(text);
-  };
+  FaultList fault("exporter '" + name + "'");
   // What it writes of a model; nullopt, with the reason, where it refuses.
   std::string refusal;
   const auto write =
@@ -194,7 +191,7 @@ inline std::vector<std::string> ExporterFaults(const Exporter& exporter, const s
     }
   }
   if (!writes_any) fault("it can write none of the grids that were tried: " + reasons);
-  return faults;
+  return fault.all();
 }
 
 }  // namespace bitlaw::testing

@@ -18,6 +18,7 @@
 #include "bitlaw/sdk/grids/float_format.h"
 #include "bitlaw/sdk/grids/grid_options.h"
 #include "bitlaw/sdk/grids/integer_grid.h"
+#include "bitlaw/testing/fault_list.h"
 
 namespace bitlaw::testing {
 
@@ -93,19 +94,15 @@ inline bool SiteDiffers(const WeightGrid& grid) {
 /// brute force; the code of each code's value; a group times a power of two; effective bits, at least those of code and
 /// scale.
 inline std::vector<std::string> GridFaults(const WeightGrid& given, const std::string& name) {
-  std::vector<std::string> faults;
-  const auto fault = [&](const std::string& what) {
-    const std::string text = "grid '" + name + "': " + what;
-    if (std::find(faults.begin(), faults.end(), text) == faults.end()) faults.push_back(text);
-  };
+  FaultList fault("grid '" + name + "'");
   if (given.bits() < 1 || given.bits() > 8) {
     fault("its codes have " + std::to_string(given.bits()) + " bits, not 1 to 8.");
-    return faults;
+    return fault.all();
   }
   const int codes = given.levels().empty() ? 1 << given.bits() : static_cast<int>(given.levels().size());
   if (codes < 2 || codes > 1 << given.bits()) {
     fault("it has " + std::to_string(codes) + " levels and codes of " + std::to_string(given.bits()) + " bits.");
-    return faults;
+    return fault.all();
   }
   for (size_t c = 0; c < given.levels().size(); ++c) {
     if (!std::isfinite(given.levels()[c]) || (c > 0 && !(given.levels()[c] > given.levels()[c - 1]))) {
@@ -114,12 +111,12 @@ inline std::vector<std::string> GridFaults(const WeightGrid& given, const std::s
   }
   if (!given.bounds().empty() && given.bounds().size() + 1 != given.levels().size()) {
     fault("it has " + std::to_string(given.bounds().size()) + " bounds between " + std::to_string(codes) + " levels.");
-    return faults;
+    return fault.all();
   }
   const bool is_half = given.scale_dtype() == "float16";
   if (!internal::IsScaleDtype(given.scale_dtype())) {
     fault("its scale_dtype is none of float16, float32, float8_e4m3fn and float8_e8m0fnu.");
-    return faults;
+    return fault.all();
   }
   if (given.scale_bits() < 0 || given.scale_bits() > 32 || given.tensor_bits() < 0 ||
       given.scale_bits() + given.tensor_bits() == 0) {
@@ -206,7 +203,7 @@ inline std::vector<std::string> GridFaults(const WeightGrid& given, const std::s
       fault("its effective bits are not those of codes, scales and zero points.");
     }
   }
-  return faults;
+  return fault.all();
 }
 
 }  // namespace bitlaw::testing

@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -16,15 +15,14 @@
 #include "bitlaw/api/model.h"
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/testing/fault_list.h"
 
 namespace bitlaw::testing {
 
 namespace internal {
 
-using TellFault = std::function<void(const std::string&)>;
-
 /// What is wrong with what a backend says of a checkpoint without reading a weight.
-inline void SummaryFaults(const ModelSummary& summary, const TellFault& fault) {
+inline void SummaryFaults(const ModelSummary& summary, FaultList& fault) {
   if (summary.name.empty() || summary.architecture.empty()) fault("its summary has no name or no architecture.");
   if (summary.num_blocks < 1 || summary.hidden_size < 1 || summary.vocab_size < 1 || summary.max_positions < 1) {
     fault("its summary has a size that is not positive: blocks " + std::to_string(summary.num_blocks) +
@@ -69,7 +67,7 @@ inline void SummaryFaults(const ModelSummary& summary, const TellFault& fault) {
 }
 
 inline void TokenizerFaults(const Tokenizer& tokenizer, const Tokenizer& other, int64_t model_vocabulary,
-                            const TellFault& fault) {
+                            FaultList& fault) {
   if (tokenizer.digest().empty() || tokenizer.digest() != other.digest()) {
     fault("its tokenizer's digest is empty, or another one the second time.");
   }
@@ -128,7 +126,7 @@ inline at::Tensor LogitsByToken(Model& model, const at::Tensor& text) {
 }
 
 /// What the blocks are against the summary: layers, shapes, sites, what observers see.
-inline void BlockFaults(Model& model, const ModelSummary& summary, const at::Tensor& tokens, const TellFault& fault) {
+inline void BlockFaults(Model& model, const ModelSummary& summary, const at::Tensor& tokens, FaultList& fault) {
   std::vector<std::string> planned, found, planned_sites, own_sites;
   for (const LinearShape& layer : summary.linears) planned.push_back(layer.name);
   for (const SiteShape& site : SitesOf(summary)) planned_sites.push_back(site.name + " from " + site.producer);
@@ -182,17 +180,13 @@ inline std::vector<std::string> ModelFaults(const ModelBackend& backend, const s
                                             const std::filesystem::path& path, double tolerance = 1e-4) {
   namespace fs = std::filesystem;
   const at::NoGradGuard no_grad;
-  std::vector<std::string> faults;
-  const internal::TellFault fault = [&](const std::string& what) {
-    const std::string text = "model '" + name + "': " + what;
-    if (faults.size() < 20 && std::find(faults.begin(), faults.end(), text) == faults.end()) faults.push_back(text);
-  };
-  try {
+  FaultList fault("model '" + name + "'");
+  fault.Try([&] {
     if (!backend.Claims(path)) fault("it does not claim its own checkpoint.");
     if (backend.Claims(path.parent_path() / "no_such_file.of_no_format")) fault("it claims a path that is not there.");
     if (const std::string why = backend.ExplainUnsupported(path); !why.empty()) {
       fault("it cannot open the checkpoint: " + why);
-      return faults;
+      return;
     }
     const ModelSummary summary = backend.Inspect(path);
     internal::SummaryFaults(summary, fault);
@@ -229,11 +223,11 @@ inline std::vector<std::string> ModelFaults(const ModelBackend& backend, const s
     const at::Tensor logits = internal::LogitsOf(*model, tokens);  // [2, T, V]
     if (logits.sizes() != at::IntArrayRef({2, length, summary.vocab_size})) {
       fault("its logits are not [B, T, vocab_size].");
-      return faults;
+      return;
     }
     if (!at::isfinite(logits).all().item<bool>()) {
       fault("its logits are not finite.");
-      return faults;
+      return;
     }
     const double size = logits.abs().max().item<double>();
     const auto differ = [&](const at::Tensor& a, const at::Tensor& b) {
@@ -304,12 +298,8 @@ inline std::vector<std::string> ModelFaults(const ModelBackend& backend, const s
       if (error.kind() != ErrorKind::kUnsupported)
         fault("opened in bfloat16 it throws '" + std::string(error.what()) + "'.");
     }
-  } catch (const Error& error) {
-    fault("it cannot be tried: " + std::string(error.what()));
-  } catch (const std::exception& error) {
-    fault("it throws '" + std::string(error.what()) + "', which is no bitlaw::Error.");
-  }
-  return faults;
+  });
+  return fault.all();
 }
 
 }  // namespace bitlaw::testing

@@ -13,6 +13,7 @@
 
 #include "bitlaw/api/task.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/testing/fault_list.h"
 
 namespace bitlaw::testing {
 
@@ -149,12 +150,8 @@ inline std::string ScoreFault(const TaskCard& card, const TaskItem& item, const 
 /// the windows' losses; and, with TaskTrial::knows, that who knows the answer is right.
 inline std::vector<std::string> TaskFaults(const std::function<std::unique_ptr<Task>()>& make, const std::string& name,
                                            const TaskTrial& trial = {}) {
-  std::vector<std::string> faults;
-  const auto fault = [&](const std::string& what) {
-    const std::string text = "task '" + name + "': " + what;
-    if (faults.size() < 20 && std::find(faults.begin(), faults.end(), text) == faults.end()) faults.push_back(text);
-  };
-  try {
+  FaultList fault("task '" + name + "'");
+  fault.Try([&] {
     const std::unique_ptr<Task> task = make(), other = make();
     const TaskCard& card = task->card();
     if (card.name.empty()) fault("its card has no name.");
@@ -162,7 +159,7 @@ inline std::vector<std::string> TaskFaults(const std::function<std::unique_ptr<T
       fault("its card has no version, so that records of other definitions would pass for its own.");
     if (card.metrics.empty()) {
       fault("its card has no metric.");
-      return faults;
+      return;
     }
     std::set<std::string> names;
     for (const MetricCard& metric : card.metrics) {
@@ -183,7 +180,7 @@ inline std::vector<std::string> TaskFaults(const std::function<std::unique_ptr<T
     const std::vector<TaskItem> items = task->Items();
     if (items.empty()) {
       fault("it has no items.");
-      return faults;
+      return;
     }
     if (card.limit && static_cast<int64_t>(items.size()) > *card.limit) {
       fault("it has " + std::to_string(items.size()) + " items, and its card's limit is " +
@@ -194,7 +191,7 @@ inline std::vector<std::string> TaskFaults(const std::function<std::unique_ptr<T
       if (item.id.empty() || !ids.insert(item.id).second) fault("item id '" + item.id + "' is empty or there twice.");
       if (item.requests.empty()) {
         fault("item '" + item.id + "' asks nothing.");
-        return faults;
+        return;
       }
       for (const Request& request : item.requests) {
         if (const std::string why = internal::RequestFault(request); !why.empty())
@@ -282,12 +279,8 @@ inline std::vector<std::string> TaskFaults(const std::function<std::unique_ptr<T
         fault(metric + " does not depend on the responses.");
       }
     }
-  } catch (const Error& error) {
-    fault("it cannot be tried: " + std::string(error.what()));
-  } catch (const std::exception& error) {
-    fault("it throws '" + std::string(error.what()) + "', which is no bitlaw::Error.");
-  }
-  return faults;
+  });
+  return fault.all();
 }
 
 }  // namespace bitlaw::testing
