@@ -12,7 +12,7 @@
 namespace bitlaw {
 namespace {
 
-constexpr int kEpoch = 8;
+constexpr int kEpoch = 9;
 constexpr const char* kDigest =
     "e98e22cc8de2f89b0cb8fd96293bc6b1be44a0d7b8a687a7cd48c82cd18e3643";
 

@@ -68,6 +68,10 @@ TEST_F(Evaluation, WritesEveryItemWithItsAnswers) {
     for (const Json& value : values) {
       const bool is_right = std::to_string(value.at("chosen").get<int>()) == lines[i].at("right");
       EXPECT_EQ(value.at("value").get<double>(), is_right ? 1 : 0);
+      const Json& taken = lines[i].at("answers").at(value.at("chosen").get<size_t>());
+      EXPECT_EQ(" " + value.at("extracted").get<std::string>(), taken.at("continuation"));
+      const Json& best = lines[i].at("answers").at(std::stoul(lines[i].at("right").get<std::string>()));
+      EXPECT_EQ(" " + lines[i].at("target").get<std::string>(), best.at("continuation"));
     }
   }
   EXPECT_GT(apart, 0) << "no item tells the two metrics' choices apart";
@@ -75,6 +79,8 @@ TEST_F(Evaluation, WritesEveryItemWithItsAnswers) {
   EXPECT_EQ(lines[1].at("right"), "1") << "milk is kept in the fridge";
   EXPECT_TRUE(lines[8].at("answers")[0].at("text").is_string());
   EXPECT_EQ(lines[8].at("right"), "Cairo") << "two examples stand before it";
+  EXPECT_EQ(lines[8].at("target"), "Cairo");
+  EXPECT_TRUE(lines[8].at("values")[0].at("extracted").is_string());
   const Json scores = ReadJson("scores.json");
   EXPECT_EQ(scores.at("tasks")[0].at("limit"), 8);
   EXPECT_DOUBLE_EQ(scores.at("tasks")[0].at("metrics")[0].at("value").get<double>(), right / 8);
@@ -92,7 +98,7 @@ TEST_F(Evaluation, ShowsTheModelsAnswerBesideTheRightOne) {
          R"({"context":"Q","continuation":" a","loglikelihood_nats":-1.5},)"
          R"({"context":"Q","continuation":" bbbb","loglikelihood_nats":-2},)"
          R"({"context":"Q","continuation":" c","loglikelihood_nats":-3}],)"
-         R"("values":[{"metric":"acc","value":0,"weight":1,"chosen":0},{"metric":"acc_norm","value":0,"weight":1,"chosen":1}]})"
+         R"("values":[{"metric":"acc","value":0,"weight":1,"chosen":0},{"metric":"acc_norm","value":0,"weight":1,"chosen":1,"extracted":"bb"}],"target":"cc"})"
          "\n"
          R"({"task":"t","item":"1","right":"Cairo","answers":[{"context":"R","text":"Rome"}],)"
          R"("values":[{"metric":"acc_norm","value":0,"weight":1}]})"
@@ -107,11 +113,12 @@ TEST_F(Evaluation, ShowsTheModelsAnswerBesideTheRightOne) {
   const ProgramEnd end = Run({"samples", Path("s.jsonl"), "--metric", "acc_norm"});
   ASSERT_EQ(end.exit_code, 0) << end.err;
   EXPECT_EQ(end.out,
-            "t 0  acc 0  acc_norm 0\n    Q\n        -1.5000 ' a'\n  >     -2.0000 ' bbbb'\n   =    -3.0000 ' c'\n"
+            "t 0  acc 0  acc_norm 0\n    Q\n        -1.5000 ' a'\n  >     -2.0000 ' bbbb'\n   =    -3.0000 ' c'\n    "
+            "right 2 'cc', chosen 1 'bb'\n"
             "t 1  acc_norm 0\n    R\n  >  'Rome'\n   =  'Cairo'\n"
             "t 2  acc_norm 0\n    S\n   =    -1.0000 ' tea'\n"
             "t 3  acc_norm 0\n    T\n        -2.0000 ' a'\n  >     -1.0000 ' b'\n"
-            "4 of 4 items shown.\n> the model's answer, = the right one.\n");
+            "4 of 4 items shown.\n> the model's answer, >> what was taken out of it, = the right one.\n");
 }
 
 TEST_F(Evaluation, ShowsWhatTheHarnessLogged) {
@@ -124,7 +131,7 @@ TEST_F(Evaluation, ShowsWhatTheHarnessLogged) {
   ASSERT_EQ(shown.exit_code, 0) << shown.err;
   EXPECT_EQ(shown.out,
             "sums 0  exact_match_strict-match 0.0\n    2 + 2 =\n  >  '#### 5, say'\n  >> '5'\n   =  '4'\n"
-            "1 of 1 items shown.\n> the model's answer, = the right one.\n");
+            "1 of 1 items shown.\n> the model's answer, >> what was taken out of it, = the right one.\n");
   const ProgramEnd items = Run({"tasks", "fetch", "--from", file, "--out", Path("items.jsonl")});
   ASSERT_EQ(items.exit_code, 0) << items.err;
   EXPECT_EQ(ReadLines("items.jsonl").at(0), Json({{"q", "x"}}));
@@ -221,7 +228,7 @@ TEST_F(Evaluation, RecordedItemsAreComparedAndGroupedWithoutARun) {
   ASSERT_EQ(samples.exit_code, 0) << samples.err;
   EXPECT_EQ(std::count(samples.out.begin(), samples.out.end(), '\n'), 33);  // Two trials of 16 items, and the header.
   EXPECT_THAT(samples.out, HasSubstr(",uses,0,,acc,"));
-  EXPECT_THAT(samples.out, HasSubstr(",value,weight,chance,right,chosen,loglikelihoods\n"));
+  EXPECT_THAT(samples.out, HasSubstr(",value,weight,chance,right,target,chosen,extracted,loglikelihoods\n"));
   // With the texts of the task, as `evaluate --samples` would have shown them.
   const ProgramEnd texts = Run({"samples", out, "--task", "uses", "--count", "1", "--texts"});
   ASSERT_EQ(texts.exit_code, 0) << texts.err;
@@ -244,14 +251,77 @@ TEST_F(Evaluation, RecordedItemsAreComparedAndGroupedWithoutARun) {
     EXPECT_EQ(row.at("value"), row.at("chosen") == row.at("right") ? "1" : "0");
     EXPECT_EQ(other.at("metric"), "acc_norm");
     EXPECT_EQ(other.at("value"), other.at("chosen") == other.at("right") ? "1" : "0");
+    EXPECT_EQ(row.at("extracted") == row.at("target"), row.at("value") == "1");
+    EXPECT_EQ(other.at("extracted") == other.at("target"), other.at("value") == "1");
+    EXPECT_EQ(row.at("extracted") == other.at("extracted"), row.at("chosen") == other.at("chosen"));
     if (row.at("item") == "1") {
       EXPECT_EQ(row.at("right"), "1");
+      EXPECT_EQ(row.at("target"), "a fridge");
     }
     wrong += row.at("value") == "0";
     apart += row.at("chosen") != other.at("chosen");
   }
   EXPECT_GT(wrong, 0);
   EXPECT_GT(apart, 0);
+}
+
+TEST_F(Evaluation, RecordedAnswersOfWordsAreShownWithWhatWasTakenForTheAnswer) {
+  const ProgramEnd run = RunStudy(WriteStudy("  - none\n", "[capitals]"), "out");
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const ProgramEnd scored =
+      Run({"evaluate", Path("tiny"), "--task", "capitals", "--samples", Path("s.jsonl"), "--threads", "1"});
+  ASSERT_EQ(scored.exit_code, 0) << scored.err;
+  const auto rows = RowsOf(Run({"samples", Path("out"), "--task", "capitals", "--count", "40", "--format", "csv"}).out);
+  const std::vector<Json> lines = ReadLines("s.jsonl");
+  ASSERT_EQ(rows.size(), 16u);
+  ASSERT_EQ(lines.size(), 16u);
+  int with_text = 0;
+  for (size_t i = 0; i < 16; ++i) {
+    const std::string extracted = lines[i].at("values")[0].at("extracted").get<std::string>();
+    EXPECT_EQ(rows[i].at("target"), lines[i].at("target").get<std::string>());
+    EXPECT_EQ(rows[i].at("extracted"), extracted);
+    EXPECT_THAT(lines[i].at("answers")[0].at("text").get<std::string>(), HasSubstr(extracted));
+    with_text += !extracted.empty();
+  }
+  EXPECT_GT(with_text, 8);
+  const ProgramEnd texts = Run({"samples", Path("out"), "--count", "1", "--texts"});
+  ASSERT_EQ(texts.exit_code, 0) << texts.err;
+  EXPECT_THAT(texts.out, AllOf(HasSubstr("Question: What is the capital of Egypt?\n    Answer:\n  >> '"),
+                               HasSubstr("'\n   =  'Cairo'\n")));
+}
+
+TEST_F(Evaluation, TextsOfOtherDataThanTheRecordsAreRefused) {
+  const std::filesystem::path own = folder_ / "own";
+  std::filesystem::copy(BITLAW_SOURCE_DIR "/tests/support/tasks", own / "tasks",
+                        std::filesystem::copy_options::recursive);
+  const auto samples = [&] {
+    return StartedProgram({"--configs", own.string(), "samples", BITLAW_SOURCE_DIR "/tests/support/records_epoch8",
+                           "--task", "capitals", "--texts"},
+                          folder_)
+        .Wait();
+  };
+  const ProgramEnd same = samples();
+  ASSERT_EQ(same.exit_code, 0) << same.err;
+  std::ofstream(own / "tasks/data/capitals.jsonl", std::ios::app) << "{\"question\": \"?\", \"answers\": [\"x\"]}\n";
+  const ProgramEnd other = samples();
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_EQ(other.err,
+            "bitlaw: --texts: task 'capitals' is not that of the record: its file or its data have changed, or the study "
+            "sets options of it. Leave out --texts.\n");
+  EXPECT_EQ(other.out, "");
+}
+
+TEST_F(Evaluation, RecordsWithoutTargetsSayThatTheseWereNotRecorded) {
+  const std::string old = BITLAW_SOURCE_DIR "/tests/support/records_epoch8";
+  const ProgramEnd shown = Run({"samples", old, "--format", "csv"});
+  ASSERT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_THAT(
+      shown.out,
+      HasSubstr(",uses,1,,acc,0,1,0.2500,1,not recorded,0,not recorded,-86.3335 -99.1745 -119.6290 -86.3352\n"));
+  EXPECT_THAT(shown.out, HasSubstr(",capitals,2,,exact_match,0,1,0.0000,Cairo,not recorded,,not recorded,\n"));
+  const ProgramEnd texts = Run({"samples", old, "--task", "capitals", "--count", "1", "--texts"});
+  ASSERT_EQ(texts.exit_code, 0) << texts.err;
+  EXPECT_THAT(texts.out, HasSubstr("\n  >> not recorded\n   =  'Cairo'\n"));
 }
 
 TEST_F(Evaluation, TasksAreListedAndTheirDataChecked) {

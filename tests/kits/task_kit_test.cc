@@ -69,6 +69,8 @@ class Pairs : public Task {
     ItemScore score{.id = item.id, .values = {{right > wrong ? 1.0 : 0.0}}, .chance = 0.5};
     score.right = "1";
     score.chosen = {right > wrong ? 1 : 0};
+    score.target = "c";
+    score.extracted = {right > wrong ? "c" : "b"};
     return {score};
   }
   std::string digest() const override { return DigestOf("pairs"); }
@@ -116,6 +118,19 @@ struct Changed : Pairs {
 };
 struct TakesTheOther {
   void operator()(ItemScore& score) const { score.chosen[0] = 1 - score.chosen[0]; }
+};
+struct ShowsTheOther {
+  void operator()(ItemScore& score) const { score.extracted[0] = score.extracted[0] == "b" ? "c" : "b"; }
+};
+struct TwoTexts {
+  void operator()(ItemScore& score) const { score.extracted.push_back("c"); }
+};
+struct TellsNoText {
+  void operator()(ItemScore& score) const { score.target = "", score.extracted = {}; }
+};
+struct OtherTextEachTime {
+  void operator()(ItemScore& score) const { score.chosen = {}, score.extracted[0] = std::to_string(++calls); }
+  inline static int calls = 0;
 };
 struct HalfRight {
   void operator()(ItemScore& score) const { score.values[0].value = 0.5; }
@@ -188,6 +203,16 @@ TEST(TaskKit, NamesWhatATaskGetsWrong) {
   EXPECT_THAT(
       faults(Changed<TakesTheOther>()),
       ::testing::Contains(where + "a score of item '0' is 1 for 'acc', where choice 0 was taken and 1 is right."));
+  EXPECT_THAT(
+      faults(Changed<ShowsTheOther>()),
+      ::testing::Contains(where + "a score of item '0' took 'b' for 'acc', which is choice 1, the right one, and its "
+                                  "target is 'c'."));
+  EXPECT_THAT(
+      faults(Changed<TwoTexts>()),
+      ::testing::Contains(where + "a score of item '0' says for 2 of 1 values which text was taken for the answer."));
+  EXPECT_THAT(faults(Changed<TellsNoText>()), ElementsAre());
+  EXPECT_THAT(faults(Changed<OtherTextEachTime>()),
+              ::testing::Contains(where + "item '0' gets another score for the same responses."));
   EXPECT_THAT(faults(Changed<HalfRight>()),
               ::testing::Contains(where + "a score of item '0' is 0.500000 for 'acc', an accuracy, which is 0 or 1."));
   EXPECT_THAT(faults(Changed<TwoValues>()),

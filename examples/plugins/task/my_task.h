@@ -49,8 +49,11 @@ class MyTask final : public bitlaw::Task {
     const double wrong = std::get<bitlaw::LoglikelihoodResponse>(responses[1]).loglikelihood_nats;
     bitlaw::ItemScore score{.id = item.id, .values = {{right > wrong ? 1.0 : 0.0}}, .chance = 0.5};
     score.loglikelihoods_nats = {right, wrong};  // Kept, so that other metrics need no new run.
+    // For whoever looks at the item (bitlaw samples): numbers of the right choice and of the chosen one, and their texts.
     score.right = "0";
     score.chosen = {right > wrong ? 0 : 1};
+    score.target = std::get<bitlaw::LoglikelihoodRequest>(item.requests[0]).continuation;
+    score.extracted = {std::get<bitlaw::LoglikelihoodRequest>(item.requests[right > wrong ? 0 : 1]).continuation};
     return {score};
   }
 

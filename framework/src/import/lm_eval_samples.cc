@@ -37,6 +37,25 @@ std::optional<double> Number(const Value& value) {
   return number;
 }
 
+// The number of the choice that a metric takes: the likeliest, by itself, a character or a byte of its text. -1:
+// unknown.
+int64_t ChosenBy(const std::string& metric, const Value::List& answers) {
+  if (metric != "acc" && metric != "acc_norm" && metric != "acc_bytes") return -1;
+  int64_t best = -1;
+  double best_value = 0;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    const Value *nats = answers[i].Find("loglikelihood_nats"), *continuation = answers[i].Find("continuation");
+    if (nats == nullptr || continuation == nullptr) return -1;
+    const std::string_view text = TrimLeft(continuation->AsString());
+    const double length = metric == "acc"        ? 1
+                          : metric == "acc_norm" ? static_cast<double>(CountCharacters(text))
+                                                 : static_cast<double>(text.size());
+    const double value = nats->AsReal() / length;
+    if (best < 0 || value > best_value) best = static_cast<int64_t>(i), best_value = value;
+  }
+  return answers.size() > 1 ? best : -1;
+}
+
 }  // namespace
 
 bool IsLmEvalSample(const Value& row) {
@@ -72,13 +91,15 @@ Value SampleFromLmEval(const Value& row, const std::string& task) {
       if (!nats) Fail(row, "the loglikelihood of request " + std::to_string(i) + " is " + given->Text());
       answer.Set("continuation", *continuation);
       answer.Set("loglikelihood_nats", *nats);
+    } else if (continuation == nullptr && nats) {
+      answer.Set("windows", Value::List{Value(Value::Map{{"loss_nats", -*nats}})});
     } else {
       answer.Set("text", *given);
     }
     answers.push_back(std::move(answer));
   }
   // Of choices the number of the right one, which the harness writes as a number or as the choice's text.
-  Value right = Part(row, "target");
+  Value right = Part(row, "target"), target;
   if (!right.is_string()) right = right.Text();
   if (answers.size() > 1 && !Number(right)) {
     for (size_t i = 0; i < answers.size(); ++i) {
@@ -89,6 +110,16 @@ Value SampleFromLmEval(const Value& row, const std::string& task) {
       }
     }
   }
+  if (answers.size() == 1) target = right;
+  const double place = answers.size() > 1 ? Number(right).value_or(-1) : -1;
+  if (place >= 0 && place < static_cast<double>(answers.size())) {
+    if (const Value* text = answers[static_cast<size_t>(place)].Find("continuation")) {
+      target = std::string(Trim(text->AsString()));
+    }
+  }
+  // What the filter took out of a generated text, of each sample alike.
+  const Value* extracted = First(row.Find("filtered_resps"));
+  if (answers.empty() || answers[0].Find("text") == nullptr) extracted = nullptr;
   const Value* filter = row.Find("filter");
   const std::string behind = filter == nullptr || *filter == Value("none")
                                  ? ""
@@ -100,15 +131,21 @@ Value SampleFromLmEval(const Value& row, const std::string& task) {
     const std::optional<double> number = Number(*value);
     values.emplace_back(Value::Map{
         {"metric", name.AsString() + behind}, {"value", number ? Value(*number) : Value()}, {"weight", 1.0}});
+    if (extracted != nullptr) values.back().Set("extracted", *extracted);
+    const int64_t chosen = ChosenBy(name.AsString(), answers);
+    // What stands before a choice is not logged apart from it: the value must agree with the choice.
+    if (chosen >= 0 && number && (*number == 1) == (std::to_string(chosen) == right.AsString())) {
+      values.back().Set("chosen", chosen);
+      values.back().Set("extracted",
+                        std::string(Trim(answers[static_cast<size_t>(chosen)].Find("continuation")->AsString())));
+    }
   }
   Value sample = Value::Map{{"task", task},
                             {"item", Part(row, "doc_id").Text()},
                             {"answers", std::move(answers)},
                             {"right", std::move(right)},
+                            {"target", std::move(target)},
                             {"values", std::move(values)}};
-  const Value* extracted = First(row.Find("filtered_resps"));
-  const Value::List& asked = sample.Find("answers")->AsList();
-  if (extracted != nullptr && !asked.empty() && asked[0].Find("text") != nullptr) sample.Set("extracted", *extracted);
   sample.set_mark(row.mark());
   return sample;
 }

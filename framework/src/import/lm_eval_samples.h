@@ -15,9 +15,10 @@ BITLAW_EXPORT bool IsLmEvalSample(const Value& row);
 BITLAW_EXPORT std::string TaskOfLmEvalSamples(const std::filesystem::path& path);
 
 /// Such a line as `bitlaw evaluate --samples` writes samples: task, item, answers, right, values; with the filter's
-/// name behind the metrics' where it is not "none", and `extracted`, the answer that it took out of a generated text.
+/// name behind the metrics' where it is not "none", and with `extracted`, the answer that it took out of a generated text.
 ///
-/// Of choices `right` is the number of the right one, and the one that `acc` chose is the likeliest. Error(kSpec) at
+/// Of choices `right` is the number of the right one, and acc, acc_norm and acc_bytes have `chosen`: the likeliest, by
+/// itself, a character or a byte, where the logged value agrees. Error(kSpec) at
 /// the line for a line that lacks what a sample needs. Source   lm_eval/evaluator.py and loggers/evaluation_tracker.py
 /// (save_results_samples) of lm_eval 0.4.13.
 BITLAW_EXPORT Value SampleFromLmEval(const Value& row, const std::string& task);

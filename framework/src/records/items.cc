@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 #include "records/csv_text.h"
 #include "records/record.h"
 #include "records/table.h"
@@ -37,13 +38,19 @@ struct ColumnNames {
         loglikelihoods(FreeName(card, "loglikelihoods")),
         lengths(FreeName(card, "lengths")),
         right(FreeName(card, "right")),
-        chosen(FreeName(card, "chosen")) {
+        chosen(FreeName(card, "chosen")),
+        target(FreeName(card, "target")) {
+    for (size_t m = 0; m < card.metrics.size(); ++m) {
+      extracted.push_back(FreeName(card, m == 0 ? "extracted" : card.metrics[m].name + "_extracted"));
+    }
     for (const Factor& factor : card.item_factors) factors.push_back(FreeName(card, factor.column));
   }
 
   std::string id, chance;
   std::vector<std::string> factors;  // One for each of card.item_factors.
-  std::string group, loglikelihoods, lengths, right, chosen;  // Each there only if some item has something in it.
+  std::string group, loglikelihoods, lengths, right, chosen,
+      target;                          // Each there only if some item has something in it.
+  std::vector<std::string> extracted;  // One for each metric: the first's, and those that differ from it in some item.
 };
 
 // "-12.5 -8.25": seven digits are what float32 sums hold.
@@ -70,6 +77,25 @@ std::vector<T> SplitNumbers(std::string_view text, const std::string& where) {
   return numbers;
 }
 
+std::string Cut(const std::string& text) {
+  if (CountCharacters(text) <= kRecordedCharacters) return text;
+  size_t end = 0;
+  for (int64_t i = 0; i < kRecordedCharacters; ++i) end += ClassifyCharacter(text, end).size_bytes;
+  return text.substr(0, end) + "...";
+}
+
+bool TookRightChoice(const ItemScore& item, size_t metric) {
+  return metric < item.chosen.size() && std::to_string(item.chosen[metric]) == item.right;
+}
+
+// What other columns say already is left empty: the target where it is `right`, a choice where it is the right one.
+std::string TargetCell(const ItemScore& item) {
+  return item.chosen.empty() && item.target == item.right ? "" : Cut(item.target);
+}
+std::string ExtractedCell(const ItemScore& item, size_t metric) {
+  return item.extracted.empty() || TookRightChoice(item, metric) ? "" : Cut(item.extracted[metric]);
+}
+
 }  // namespace
 
 std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items) {
@@ -81,6 +107,10 @@ std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items
     if (!item.chosen.empty() && item.chosen.size() != card.metrics.size()) {
       throw InternalError(fmt::format("task '{}': item '{}' has {} chosen answers for {} metrics", card.name, item.id,
                                       item.chosen.size(), card.metrics.size()));
+    }
+    if (!item.extracted.empty() && item.extracted.size() != card.metrics.size()) {
+      throw InternalError(fmt::format("task '{}': item '{}' has {} extracted answers for {} metrics", card.name,
+                                      item.id, item.extracted.size(), card.metrics.size()));
     }
   }
   for (const ItemScore& item : items) {
@@ -101,12 +131,21 @@ std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items
   const bool lengths = any([](const ItemScore& item) { return !item.lengths.empty(); });
   const bool rights = any([](const ItemScore& item) { return !item.right.empty(); });
   const bool chosen = any([](const ItemScore& item) { return !item.chosen.empty(); });
+  const bool targets = any([](const ItemScore& item) { return !item.target.empty(); });
+  std::vector<size_t> extracted;  // Metrics with a column.
+  if (any([](const ItemScore& item) { return !item.extracted.empty(); })) extracted = {0};
+  for (size_t m = 1; m < card.metrics.size() && !extracted.empty(); ++m) {
+    if (any([&](const ItemScore& item) { return ExtractedCell(item, m) != ExtractedCell(item, 0); }))
+      extracted.push_back(m);
+  }
   text += "," + names.chance;
   if (groups) text += "," + names.group;
   if (likelihoods) text += "," + names.loglikelihoods;
   if (lengths) text += "," + names.lengths;
   if (rights) text += "," + names.right;
   if (chosen) text += "," + names.chosen;
+  if (targets) text += "," + names.target;
+  for (const size_t m : extracted) text += "," + CsvField(names.extracted[m]);
   for (const std::string& factor : names.factors) text += "," + CsvField(factor);
   text += "\n";
   for (const ItemScore& item : items) {
@@ -121,6 +160,8 @@ std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items
     if (lengths) text += "," + JoinNumbers(item.lengths);
     if (rights) text += "," + CsvField(item.right);
     if (chosen) text += "," + JoinNumbers(item.chosen);
+    if (targets) text += "," + CsvField(TargetCell(item));
+    for (const size_t m : extracted) text += "," + CsvField(ExtractedCell(item, m));
     for (size_t f = 0; f < names.factors.size(); ++f) text += "," + (item.factors.empty() ? "" : ShortestText(item.factors[f]));
     text += "\n";
   }
@@ -129,8 +170,9 @@ std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items
 
 std::vector<ItemScore> ReadItems(const TaskCard& card, std::string_view text, const std::string& origin) {
   const ColumnNames names(card);
-  const std::vector<std::string> texts = {names.id,      names.group, names.loglikelihoods,
-                                          names.lengths, names.right, names.chosen};
+  std::vector<std::string> texts = {names.id,    names.group,  names.loglikelihoods, names.lengths,
+                                    names.right, names.chosen, names.target};
+  texts.insert(texts.end(), names.extracted.begin(), names.extracted.end());
   const Table table = ParseCsv(text, origin, {.text_columns = texts});
   // Every column is the id, a metric, a metric's weight, the chance or one of those that may follow, in that order.
   std::vector<std::string> expected = {names.id};
@@ -139,8 +181,8 @@ std::vector<ItemScore> ReadItems(const TaskCard& card, std::string_view text, co
     if (const std::string weight = WeightName(card, metric); table.Find(weight) != nullptr) expected.push_back(weight);
   }
   expected.push_back(names.chance);
-  for (const std::string& more : {names.group, names.loglikelihoods, names.lengths, names.right, names.chosen}) {
-    if (table.Find(more) != nullptr) expected.push_back(more);
+  for (size_t i = 1; i < texts.size(); ++i) {
+    if (table.Find(texts[i]) != nullptr) expected.push_back(texts[i]);
   }
   expected.insert(expected.end(), names.factors.begin(), names.factors.end());
   if (table.names() != expected) {
@@ -155,7 +197,9 @@ std::vector<ItemScore> ReadItems(const TaskCard& card, std::string_view text, co
   std::vector<ItemScore> items(table.rows());
   const TableColumn *groups = table.Find(names.group), *likelihoods = table.Find(names.loglikelihoods),
                     *lengths = table.Find(names.lengths), *rights = table.Find(names.right),
-                    *chosen = table.Find(names.chosen);
+                    *chosen = table.Find(names.chosen), *targets = table.Find(names.target);
+  std::vector<const TableColumn*> extracted;
+  for (const std::string& name : names.extracted) extracted.push_back(table.Find(name));
   const std::vector<double>& chances = table.Find(names.chance)->numbers;
   for (size_t row = 0; row < items.size(); ++row) {
     items[row].id = table.columns()[0].texts[row];
@@ -171,6 +215,14 @@ std::vector<ItemScore> ReadItems(const TaskCard& card, std::string_view text, co
     if (!items[row].chosen.empty() && items[row].chosen.size() != card.metrics.size()) {
       throw Error(ErrorKind::kIo, fmt::format("{}: '{}' holds {} choices, and the record has {} metrics.", where,
                                               names.chosen, items[row].chosen.size(), card.metrics.size()));
+    }
+    if (targets != nullptr) items[row].target = targets->texts[row];
+    if (targets != nullptr && items[row].target.empty() && items[row].chosen.empty())
+      items[row].target = items[row].right;
+    if (extracted.empty() || extracted[0] == nullptr) continue;
+    for (size_t m = 0; m < extracted.size(); ++m) {
+      const TableColumn& column = extracted[m] == nullptr ? *extracted[0] : *extracted[m];
+      items[row].extracted.push_back(TookRightChoice(items[row], m) ? items[row].target : column.texts[row]);
     }
   }
   for (const std::string& factor : names.factors) {

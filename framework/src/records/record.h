@@ -167,9 +167,13 @@ BITLAW_EXPORT TaskRecord ReadTaskRecord(std::string_view text, const std::string
 BITLAW_EXPORT QuantizationRecord ReadQuantizationRecord(std::string_view text, const std::string& digest,
                                                         const std::string& origin);
 
+/// Characters of ItemScore::target and ItemScore::extracted that a record keeps; "..." stands for what follows.
+inline constexpr int64_t kRecordedCharacters = 80;
+
 /// Item scores <-> CSV: id, a column a metric (and "<metric>_weight" where a weight is not 1), chance; then, where any
-/// item has them, group, loglikelihoods (nats, seven digits, spaces between), lengths (characters), right and chosen; last
-/// a column for each of card.item_factors.
+/// item has them, group, loglikelihoods (nats, seven digits, spaces between), lengths (characters), right, chosen,
+/// target, extracted and "<metric>_extracted" (docs/records.md); last a column for each of card.item_factors.
+/// Texts of target and extracted are read as they were written, cut to kRecordedCharacters.
 /// NaN is an empty field. Reals are in the shortest form that reads back to the same double.
 BITLAW_EXPORT std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items);
 BITLAW_EXPORT std::vector<ItemScore> ReadItems(const TaskCard& card, std::string_view text, const std::string& origin);

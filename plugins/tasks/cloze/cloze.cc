@@ -49,6 +49,7 @@ std::vector<ItemScore> Cloze::Score(const TaskItem& item, std::span<const Respon
   // The target without the delimiter before it.
   const std::string& text = std::get<LoglikelihoodRequest>(item.requests.at(0)).continuation;
   score.right = text.substr(options_.String("target_delimiter").size());
+  score.target = score.right;
   return {std::move(score)};
 }
 

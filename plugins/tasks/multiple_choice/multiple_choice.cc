@@ -271,6 +271,7 @@ void MultipleChoice::Load() const {
       item.requests.push_back(
           LoglikelihoodRequest{prompted.Context(source.row, locals), prompted.target_delimiter() + text});
     }
+    key.texts = texts;
     items.push_back(std::move(item));
     keys.emplace_back(source.id, std::move(key));
   }
@@ -297,6 +298,7 @@ std::vector<ItemScore> MultipleChoice::Score(const TaskItem& item, std::span<con
   score.group = key.group;
   score.lengths = key.characters;
   score.right = std::to_string(key.right);
+  score.target = key.texts.at(static_cast<size_t>(key.right));
   for (const Response& response : responses) {
     score.loglikelihoods_nats.push_back(std::get<LoglikelihoodResponse>(response).loglikelihood_nats);
   }
@@ -312,6 +314,7 @@ std::vector<ItemScore> MultipleChoice::Score(const TaskItem& item, std::span<con
       if (i == 0 || value > best_value) best = i, best_value = value;
     }
     score.chosen.push_back(static_cast<int64_t>(best));
+    score.extracted.push_back(key.texts[best]);
     score.values.push_back({score.chosen.back() == key.right ? 1.0 : 0.0, 1.0});
   }
   return {std::move(score)};

@@ -34,6 +34,7 @@ class MultipleChoice : public Task {
   struct Key {                       // What Score() needs beside the responses.
     int64_t right = 0;
     std::string group;
+    std::vector<std::string> texts;   // [choices]
     std::vector<int64_t> characters;  // [choices]
     std::vector<int64_t> bytes;       // [choices]
   };

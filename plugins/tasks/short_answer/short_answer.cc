@@ -136,15 +136,15 @@ std::vector<TaskItem> ShortAnswer::Items() const {
   return items_;
 }
 
-std::optional<std::string> ShortAnswer::Answer(const Way* way, const std::string& text) const {
-  if (way == nullptr) return Comparable(Trim(text));
+std::optional<std::string> ShortAnswer::Answer(const Way* way, const std::string& text) {
+  if (way == nullptr) return std::string(Trim(text));
   const auto match = way->pattern.FindOne(text, way->take_last ? TextPattern::Which::kLast : TextPattern::Which::kFirst);
-  if (!match) return way->otherwise_text ? std::optional(Comparable(text)) : std::nullopt;
+  if (!match) return way->otherwise_text ? std::optional(text) : std::nullopt;
   // Of several groups the first that has something in it, as the public harness takes it.
   for (const std::string& group : *match) {
-    if (!group.empty()) return Comparable(Trim(group));
+    if (!group.empty()) return std::string(Trim(group));
   }
-  return Comparable("");
+  return "";
 }
 
 std::vector<ItemScore> ShortAnswer::Score(const TaskItem& item, std::span<const Response> responses) const {
@@ -158,8 +158,11 @@ std::vector<ItemScore> ShortAnswer::Score(const TaskItem& item, std::span<const 
   ItemScore score{item.id, {}, 0.0};
   score.group = found->group;
   score.right = found->right;
+  score.target = found->right;
   for (size_t w = 0; w < std::max<size_t>(1, ways_.size()); ++w) {
-    const std::optional<std::string> given = Answer(ways_.empty() ? nullptr : &ways_[w], text);
+    const std::optional<std::string> answer = Answer(ways_.empty() ? nullptr : &ways_[w], text);
+    std::optional<std::string> given;
+    if (answer) given = Comparable(*answer);
     for (const std::string& kind : kinds_) {
       double best = 0;
       for (const std::string& accepted : found->answers) {
@@ -171,6 +174,7 @@ std::vector<ItemScore> ShortAnswer::Score(const TaskItem& item, std::span<const 
         best = std::max(best, value);
       }
       score.values.push_back({best, 1.0});
+      score.extracted.push_back(answer.value_or(""));
     }
   }
   return {std::move(score)};

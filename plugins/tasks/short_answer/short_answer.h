@@ -57,8 +57,8 @@ class ShortAnswer : public Task {
   };
   void Load() const;
   std::string Comparable(std::string_view text) const;
-  // Null way: the whole text. Nothing if the way finds nothing.
-  std::optional<std::string> Answer(const Way* way, const std::string& text) const;
+  // As the model wrote it. Null way: the whole text. Nothing if the way finds nothing.
+  static std::optional<std::string> Answer(const Way* way, const std::string& text);
 
   Options options_;
   TaskContext context_;

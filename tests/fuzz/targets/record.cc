@@ -107,6 +107,10 @@ std::vector<std::string> ItemsSamples() {
   items[0].group = "physics, hard";
   items[0].loglikelihoods_nats = {-12.5, -8.25};
   items[0].lengths = {3, 14};
+  items[0].right = "1";
+  items[0].chosen.assign(items[0].values.size(), 0);
+  items[0].target = "Tokyo";
+  items[0].extracted.assign(items[0].values.size(), "Cairo, \"the old\"\ncity");
   return {plain, WriteItems(SampleRecord().card, items)};
 }
 

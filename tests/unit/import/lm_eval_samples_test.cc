@@ -29,8 +29,10 @@ TEST(LmEvalSamples, OfChoicesHaveTextsLikelihoodsAndTheNumberOfTheRightOne) {
   EXPECT_EQ(
       SampleFromLmEval(Row(kChoice), "t").CanonicalJson(),
       R"({"answers":[{"context":"Q: x\nA:","continuation":" a","loglikelihood_nats":-3.25},)"
-      R"({"context":"Q: x\nA:","continuation":" b","loglikelihood_nats":-1.5}],"item":"7","right":"1","task":"t",)"
-      R"("values":[{"metric":"acc","value":1.0,"weight":1.0},{"metric":"acc_norm","value":0.0,"weight":1.0}]})");
+      R"({"context":"Q: x\nA:","continuation":" b","loglikelihood_nats":-1.5}],"item":"7","right":"1","target":"b","task":"t",)"
+      R"("values":[{"metric":"acc","value":1.0,"weight":1.0,"chosen":1,"extracted":"b"},)"
+      R"({"metric":"acc_norm","value":0.0,"weight":1.0}]})")
+      << "the likeliest a character is b, too, so that acc_norm = 0 is of another length than the texts'";
   Value by_text = Row(kChoice);
   by_text.Set("target", "b");
   EXPECT_EQ(SampleFromLmEval(by_text, "t").Find("right")->AsString(), "1");
@@ -39,8 +41,8 @@ TEST(LmEvalSamples, OfChoicesHaveTextsLikelihoodsAndTheNumberOfTheRightOne) {
 TEST(LmEvalSamples, OfGeneratedAnswersHaveTheTextAndWhatWasTakenOutOfIt) {
   EXPECT_EQ(
       SampleFromLmEval(Row(kGenerated), "t").CanonicalJson(),
-      R"({"answers":[{"context":"Q: 2 + 2\nA:","text":"It is #### 4."}],"extracted":"4","item":"0","right":"['4', 'four']",)"
-      R"("task":"t","values":[{"metric":"exact_match_strict-match","value":1.0,"weight":1.0}]})");
+      R"({"answers":[{"context":"Q: 2 + 2\nA:","text":"It is #### 4."}],"item":"0","right":"['4', 'four']","target":"['4', 'four']",)"
+      R"("task":"t","values":[{"metric":"exact_match_strict-match","value":1.0,"weight":1.0,"extracted":"4"}]})");
 }
 
 TEST(LmEvalSamples, NameTheLineThatIsNone) {

@@ -325,6 +325,63 @@ TEST(ItemsFile, KeepsTheRightAndTheChosenAnswerWhereThereAreAny) {
   }
 }
 
+TEST(ItemsFile, KeepsTargetsAndWhatWasTakenForTheAnswerWithoutSayingAnythingTwice) {
+  TaskCard card;
+  card.metrics = {{"acc", MetricKind::kAccuracy, true}, {"acc_norm", MetricKind::kAccuracy, true}};
+  std::vector<ItemScore> items = {{"0", {{1, 1}, {0, 1}}, 0.5}, {"1", {{0, 1}, {0, 1}}, 0.5}};
+  items[0].right = "1";
+  items[0].chosen = {1, 0};
+  items[0].target = "Tokyo";
+  items[0].extracted = {"Tokyo", "Cairo"};
+  items[1].right = "0";
+  items[1].chosen = {2, 2};
+  items[1].target = std::string(79, 'e') + "é!";  // 81 characters.
+  items[1].extracted = {"=Lima", "=Lima"};
+  const std::string text = WriteItems(card, items);
+  EXPECT_EQ(text,
+            "id,acc,acc_norm,chance,right,chosen,target,extracted,acc_norm_extracted\n"
+            "0,1,0,0.5,1,1 0,Tokyo,,Cairo\n"
+            "1,0,0,0.5,0,2 2," +
+                std::string(79, 'e') + "é...,'=Lima,'=Lima\n");
+  const auto read = ReadItems(card, text, "i.csv");
+  EXPECT_EQ(read[0].target, "Tokyo");
+  EXPECT_THAT(read[0].extracted, ::testing::ElementsAre("Tokyo", "Cairo"));
+  EXPECT_EQ(read[1].target, std::string(79, 'e') + "é...");
+  EXPECT_THAT(read[1].extracted, ::testing::ElementsAre("=Lima", "=Lima"));
+  items[0].extracted.pop_back();
+  EXPECT_THROW(WriteItems(card, items), InternalError);
+}
+
+TEST(ItemsFile, KeepsAnswersOfWordsInOneColumnWhereMetricsAgree) {
+  TaskCard card;
+  card.metrics = {{"exact_match", MetricKind::kAccuracy, true}, {"f1", MetricKind::kMean, true}};
+  std::vector<ItemScore> items = {{"0", {{1, 1}, {1, 1}}}, {"1", {{0, 1}, {0, 1}}}};
+  items[0].right = items[0].target = "Cairo";
+  items[0].extracted = {"Cairo", "Cairo"};
+  items[1].right = "4";
+  items[1].target = "four";
+  items[1].extracted = {"", ""};
+  const std::string text = WriteItems(card, items);
+  EXPECT_EQ(text,
+            "id,exact_match,f1,chance,right,target,extracted\n"
+            "0,1,1,0,Cairo,,Cairo\n"
+            "1,0,0,0,4,four,\n");
+  const auto read = ReadItems(card, text, "i.csv");
+  EXPECT_EQ(read[0].target, "Cairo");
+  EXPECT_THAT(read[0].extracted, ::testing::ElementsAre("Cairo", "Cairo"));
+  EXPECT_EQ(read[1].target, "four");
+  EXPECT_THAT(read[1].extracted, ::testing::ElementsAre("", ""));
+}
+
+TEST(ItemsFile, ReadsOneThatWasWrittenBeforeThereWereTargets) {
+  TaskCard card;
+  card.metrics = {{"acc", MetricKind::kAccuracy, true}};
+  const auto read = ReadItems(card, "id,acc,chance,right,chosen\n0,1,0.5,1,1\n", "i.csv");
+  EXPECT_EQ(read.at(0).right, "1");
+  EXPECT_EQ(read[0].target, "");
+  EXPECT_TRUE(read[0].extracted.empty());
+}
+
 TEST(ItemsFile, ReadsOneThatWasWrittenBeforeThereWereRightAnswers) {
   TaskCard card;
   card.metrics = {{"acc", MetricKind::kAccuracy, true}};

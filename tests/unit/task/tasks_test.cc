@@ -59,6 +59,8 @@ TEST_F(MultipleChoiceTask, NormalizesByCharactersOrBytesOfTheChoiceWithoutDelimi
   EXPECT_EQ(scores[0].chance, 0.5);
   EXPECT_EQ(scores[0].right, "1");
   EXPECT_THAT(scores[0].chosen, ElementsAre(1, 0, 1));
+  EXPECT_EQ(scores[0].target, "éé");
+  EXPECT_THAT(scores[0].extracted, ElementsAre("éé", "aaaa", "éé"));
 }
 
 TEST_F(MultipleChoiceTask, GivesATieToTheFirst) {
@@ -258,8 +260,11 @@ TEST_F(ShortAnswerTask, AsksForTextAndComparesIt) {
   EXPECT_EQ(score("  LA HABANA!"), 1.0);
   EXPECT_EQ(score("Havana \n"), 1.0);
   EXPECT_EQ(score("The Havana"), 0.0);
-  // The first that is accepted, as the data write it.
-  EXPECT_EQ(task.Score(items[0], std::vector<Response>{GenerateResponse{"x", 1, false}})[0].right, "Havana");
+  // The first that is accepted, as the data write it, and what the model wrote before it is normalized.
+  const ItemScore one = task.Score(items[0], std::vector<Response>{GenerateResponse{" La HABANA! ", 1, false}})[0];
+  EXPECT_EQ(one.right, "Havana");
+  EXPECT_EQ(one.target, "Havana");
+  EXPECT_THAT(one.extracted, ElementsAre("La HABANA!"));
 }
 
 TEST(NormalizeAnswer, FollowsTheNamedRule) {
@@ -299,6 +304,11 @@ TEST_F(ShortAnswerTask, ExtractsTheAnswerWithPatterns) {
   EXPECT_THAT(scores("It is $1,072"), ElementsAre(0, 0, 1, 1));
   EXPECT_THAT(scores("#### 1,072 and then 5 more"), ElementsAre(1, 1, 0, 0));
   EXPECT_THAT(scores("no number"), ElementsAre(0, 0, 0, 0));
+  const auto extracted = [&](const char* text) {
+    return task.Score(items[0], std::vector<Response>{GenerateResponse{text, 1, false}})[0].extracted;
+  };
+  EXPECT_THAT(extracted("#### 1,072 and then 5 more $10"), ElementsAre("1,072", "1,072", "$10", "$10"));
+  EXPECT_THAT(extracted("It is $1,072"), ElementsAre("", "", "$1,072", "$1,072"));
 }
 
 TEST_F(ShortAnswerTask, MayTakeTheWholeTextWherePatternsFindNothing) {
@@ -313,6 +323,8 @@ TEST_F(ShortAnswerTask, MayTakeTheWholeTextWherePatternsFindNothing) {
   EXPECT_EQ(score(" It is $\\dfrac12$."), 1);
   EXPECT_EQ(score(" 1/2"), 1);
   EXPECT_EQ(score("$1$ or $2$"), 0);
+  EXPECT_THAT(task.Score(items[0], std::vector<Response>{GenerateResponse{" 1/2", 1, false}})[0].extracted,
+              ElementsAre(" 1/2"));
 }
 
 TEST_F(ShortAnswerTask, ScoresWordsInCommon) {
@@ -396,6 +408,8 @@ TEST_F(ClozeTask, ScoresGreedyMatchAndPerplexityOfTheTarget) {
   EXPECT_EQ(score.values[1].value, 2.5);
   EXPECT_EQ(score.values[1].weight, 1.0);
   EXPECT_EQ(score.right, "tea");
+  EXPECT_EQ(score.target, "tea");
+  EXPECT_TRUE(score.extracted.empty()) << "a likelihood tells no other answer";
 }
 
 TEST_F(PerplexityTask, JoinsWikiTextLinesAsTheDatasetsLibraryDoes) {

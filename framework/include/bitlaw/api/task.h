@@ -101,6 +101,12 @@ struct BITLAW_EXPORT ItemScore {
   std::string right{};
   /// Of choices: the number, from 0, of the one that each of `values` took for the model's answer. Empty elsewhere.
   std::vector<int64_t> chosen{};
+  /// Text of the right answer: of choices that of the right one, elsewhere `right`. "" where there is none.
+  std::string target{};
+  /// The text that each of `values` took for the model's answer, before it is normalized to be compared: of choices that
+  /// of the chosen one; of a generated text what was taken out of it, "" where nothing was found. Empty where a task
+  /// sees no answer as text (a loss). Texts are whole: records cut them (docs/records.md).
+  std::vector<std::string> extracted{};
   std::vector<double> factors{};  ///< As TaskItem::factors; empty: those of the item.
 };
 

@@ -20,7 +20,7 @@
 /// torch is "none" in a plugin built without BITLAW_USES_TORCH, and such a plugin fits any host.
 
 /// Raised whenever a public header changes so that old binaries no longer fit (tests/conformance/api_epoch_test.cc watches).
-#define BITLAW_API_EPOCH 8
+#define BITLAW_API_EPOCH 9
 
 #ifdef BITLAW_USES_TORCH
 #include <torch/version.h>

@@ -54,7 +54,7 @@ inline bool SameItems(const std::vector<TaskItem>& a, const std::vector<TaskItem
 inline bool SameValues(const std::vector<ItemScore>& a, const std::vector<ItemScore>& b) {
   const auto same = [](double x, double y) { return x == y || (std::isnan(x) && std::isnan(y)); };
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](const ItemScore& x, const ItemScore& y) {
-    return x.id == y.id && x.chance == y.chance &&
+    return x.id == y.id && x.chance == y.chance && x.extracted == y.extracted &&
            std::equal(
                x.values.begin(), x.values.end(), y.values.begin(), y.values.end(),
                [&](const ItemValue& v, const ItemValue& w) { return same(v.value, w.value) && v.weight == w.weight; });
@@ -111,6 +111,10 @@ inline std::string ScoreFault(const TaskCard& card, const TaskItem& item, const 
     return "says for " + std::to_string(score.chosen.size()) + " of " + std::to_string(score.values.size()) +
            " values which choice was taken";
   }
+  if (!score.extracted.empty() && score.extracted.size() != score.values.size()) {
+    return "says for " + std::to_string(score.extracted.size()) + " of " + std::to_string(score.values.size()) +
+           " values which text was taken for the answer";
+  }
   if (score.lengths.size() > 0 && score.lengths.size() != score.loglikelihoods_nats.size()) {
     return "has lengths and log likelihoods of different numbers of texts";
   }
@@ -133,6 +137,11 @@ inline std::string ScoreFault(const TaskCard& card, const TaskItem& item, const 
         (value == 1) != (std::to_string(score.chosen[m]) == score.right)) {
       return "is " + std::to_string(static_cast<int>(value)) + of + ", where choice " +
              std::to_string(score.chosen[m]) + " was taken and " + score.right + " is right";
+    }
+    if (!score.chosen.empty() && !score.extracted.empty() && std::to_string(score.chosen[m]) == score.right &&
+        score.extracted[m] != score.target) {
+      return "took '" + score.extracted[m] + "'" + of + ", which is choice " + score.right +
+             ", the right one, and its target is '" + score.target + "'";
     }
   }
   return "";

@@ -28,6 +28,29 @@ struct SamplesArguments {
   int64_t context_characters = 300;
 };
 
+// In place of what a record of an older bitlaw lacks.
+constexpr const char* kNotRecorded = "not recorded";
+
+// Which answers a record has: records that an older bitlaw wrote lack some.
+struct Recorded {
+  explicit Recorded(const TaskRecord& record, const std::vector<ItemScore>& items) {
+    for (const MetricCard& metric : record.card.metrics) {
+      is_of_answers |= metric.kind == MetricKind::kAccuracy;
+    }
+    for (const ItemScore& item : items) {
+      right |= !item.right.empty();
+      target |= !item.target.empty();
+      extracted |= !item.extracted.empty();
+    }
+  }
+  // Of a task that scores answers, in a record from before they were kept.
+  std::string MissingRight() const { return is_of_answers && !right ? kNotRecorded : ""; }
+  std::string MissingTarget() const { return is_of_answers && !target ? kNotRecorded : ""; }
+  std::string MissingExtracted() const { return extracted ? "" : MissingTarget(); }
+
+  bool is_of_answers = false, right = false, target = false, extracted = false;
+};
+
 bool Shown(const SamplesArguments& arguments, double value) {
   if (arguments.show == "all") return true;
   return arguments.show == "right" ? value > 0 : value == 0;
@@ -66,12 +89,12 @@ class SamplePrinter {
   void Take(const Value& row) {
     const std::string task = Field(row, "task").AsString();
     std::string scores;
-    const Value *judged = nullptr, *chosen = nullptr;
+    const Value *judged = nullptr, *taken = nullptr;
     for (const Value& value : Field(row, "values").AsList()) {
       const std::string& name = Field(value, "metric").AsString();
       if (judged == nullptr && (arguments_.metric.empty() || name == arguments_.metric)) {
         judged = value.Find("value");
-        chosen = value.Find("chosen");
+        taken = &value;
       }
       scores += fmt::format("  {} {}", name, Field(value, "value").Text());
     }
@@ -83,20 +106,21 @@ class SamplePrinter {
     if (++found_ > arguments_.count) return;
     ++shown_;
     fmt::print("{} {}{}\n", task, Field(row, "item").AsString(), scores);
-    PrintAnswers(row, chosen);
+    PrintAnswers(row, *taken);
   }
 
   void Finish() const {
     fmt::print("{} of {} items shown.\n", shown_, found_);
-    if (shown_ > 0) fmt::print("> the model's answer, = the right one.\n");
+    if (shown_ > 0) fmt::print("> the model's answer, >> what was taken out of it, = the right one.\n");
   }
 
  private:
-  void PrintAnswers(const Value& row, const Value* chosen) const {
+  // `taken`: the metric's entry in `values`.
+  void PrintAnswers(const Value& row, const Value& taken) const {
     const Value::List& answers = Field(row, "answers").AsList();
-    const Value* right = row.Find("right");
+    const Value *right = row.Find("right"), *target = row.Find("target"), *extracted = taken.Find("extracted");
     const std::string right_text = right != nullptr && right->is_string() ? right->AsString() : "";
-    const std::string chosen_number = ChosenOf(chosen, answers);
+    const std::string chosen_number = ChosenOf(taken.Find("chosen"), answers);
     bool is_right_shown = right_text.empty();
     for (size_t i = 0; i < answers.size(); ++i) {
       const Value &answer = answers[i], *context = answer.Find("context");
@@ -118,7 +142,12 @@ class SamplePrinter {
         fmt::print("     {} windows\n", windows->AsList().size());
       }
     }
-    if (const Value* extracted = row.Find("extracted")) fmt::print("  >> {}\n", extracted->Text());
+    if (taken.Find("chosen") != nullptr) {
+      const auto text = [](const Value* one) { return one == nullptr || one->is_null() ? "" : " " + one->Text(); };
+      fmt::print("    right {}{}, chosen {}{}\n", right_text, text(target), chosen_number, text(extracted));
+      return;
+    }
+    if (extracted != nullptr) fmt::print("  >> {}\n", extracted->is_null() ? kNotRecorded : extracted->Text());
     if (!is_right_shown) fmt::print("   =  {}\n", right->Text());
   }
 
@@ -139,8 +168,10 @@ int ShowFile(const SamplesArguments& arguments) {
 }
 
 // A recorded item as `evaluate --samples` would have written it; a record holds no generated texts.
-Value SampleOf(const TaskRecord& record, const std::string& title, const TaskItem& item, const ItemScore& score) {
+Value SampleOf(const TaskRecord& record, const Recorded& has, const std::string& title, const TaskItem& item,
+               const ItemScore& score) {
   Value::List answers, values;
+  bool is_written = false;  // By the model.
   for (size_t i = 0; i < item.requests.size(); ++i) {
     Value answer = Value::Map{};
     if (const auto* pair = std::get_if<LoglikelihoodRequest>(&item.requests[i])) {
@@ -151,6 +182,7 @@ Value SampleOf(const TaskRecord& record, const std::string& title, const TaskIte
       }
     } else if (const auto* generate = std::get_if<GenerateRequest>(&item.requests[i])) {
       answer.Set("context", generate->context);
+      is_written = true;
     }
     answers.push_back(std::move(answer));
   }
@@ -159,12 +191,15 @@ Value SampleOf(const TaskRecord& record, const std::string& title, const TaskIte
     Value value =
         Value::Map{{"metric", record.card.metrics[m].name}, {"value", std::isfinite(number) ? Value(number) : Value()}};
     if (m < score.chosen.size()) value.Set("chosen", score.chosen[m]);
+    if (m < score.extracted.size()) value.Set("extracted", score.extracted[m]);
+    if (is_written && !has.MissingExtracted().empty()) value.Set("extracted", Value());
     values.emplace_back(std::move(value));
   }
   return Value::Map{{"task", title},
                     {"item", score.id},
                     {"answers", std::move(answers)},
                     {"right", score.right.empty() ? Value() : Value(score.right)},
+                    {"target", score.target.empty() ? Value() : Value(score.target)},
                     {"values", std::move(values)}};
 }
 
@@ -186,33 +221,47 @@ int ShowRecordedTexts(const SamplesArguments& arguments, Session& session) {
     }
     std::map<std::string, TaskItem> items;
     for (TaskItem& item : task->Items()) items.emplace(item.id, std::move(item));
-    for (const ItemScore& score : recorded.Items(record)) {
-      printer.Take(SampleOf(record, entry.label + " " + entry.task, items.at(score.id), score));
+    const std::vector<ItemScore> scores = recorded.Items(record);
+    const Recorded has(record, scores);
+    for (const ItemScore& score : scores) {
+      printer.Take(SampleOf(record, has, entry.label + " " + entry.task, items.at(score.id), score));
     }
   }
   printer.Finish();
   return 0;
 }
 
-// Items as records keep them: scores and likelihoods, no texts.
+// Items as records keep them: scores, likelihoods and answers, without what was asked.
 int ShowRecords(const SamplesArguments& arguments, Session& session) {
   const RecordedItems recorded(arguments.source, session);
   ReportTable table;
   table.name = "samples";
-  table.header = {"trial",  "task",   "item",  "part",   "metric",        "value",
-                  "weight", "chance", "right", "chosen", "loglikelihoods"};
+  table.header = {"trial",  "task",  "item",   "part",   "metric",    "value",         "weight",
+                  "chance", "right", "target", "chosen", "extracted", "loglikelihoods"};
+  // A text table has a line an item.
+  const auto line = [&](const std::string& text) {
+    return arguments.format == "csv" ? text : ReplaceAll(ReplaceAll(text, "\n", "\\n"), "\r", "\\r");
+  };
+  const auto or_else = [](const std::string& text, const std::string& missing) {
+    return text.empty() ? missing : text;
+  };
   int64_t found = 0;
   for (const auto& entry : recorded.Select(arguments.trial, arguments.task)) {
     const TaskRecord record = recorded.Record(entry);
     const size_t index = MetricIndex(record.card, arguments.metric);
-    for (const ItemScore& item : recorded.Items(record)) {
+    const std::vector<ItemScore> items = recorded.Items(record);
+    const Recorded has(record, items);
+    for (const ItemScore& item : items) {
       const ItemValue& value = item.values.at(index);
       if (!Shown(arguments, value.value) || ++found > arguments.count) continue;
       std::string likelihoods;
       for (const double nats : item.loglikelihoods_nats) likelihoods += fmt::format(" {:.4f}", nats);
       table.rows.push_back({entry.label, entry.task, item.id, item.group, record.card.metrics[index].name,
                             Significant(value.value, 6), Significant(value.weight, 6), Fixed(item.chance, 4),
-                            item.right, item.chosen.empty() ? "" : std::to_string(item.chosen.at(index)),
+                            or_else(line(item.right), has.MissingRight()),
+                            or_else(line(item.target), has.MissingTarget()),
+                            item.chosen.empty() ? "" : std::to_string(item.chosen.at(index)),
+                            or_else(item.extracted.empty() ? "" : line(item.extracted[index]), has.MissingExtracted()),
                             likelihoods.empty() ? "" : likelihoods.substr(1)});
     }
   }
@@ -231,11 +280,13 @@ void AddSamplesVerb(CLI::App& app, Session& session) {
   verb->footer(
       "Of choices, 'right' and 'chosen' are the numbers, from 0, of the right one and of the one that the metric took "
       "for\n"
-      "the model's answer; elsewhere 'right' is the right text. A file of samples is shown with its texts: '>' marks "
+      "the model's answer; elsewhere 'right' is the right text. 'target' is the text of the right answer, 'extracted' "
       "the\n"
-      "model's answer, '=' the right one. Records hold no texts of the model, and those that an older bitlaw wrote, "
-      "no\n"
-      "right answers.");
+      "text of the one that was taken for the model's: of the choice, or out of what it wrote. Records keep 80 "
+      "characters\n"
+      "of each; 'not recorded' stands where an older bitlaw wrote the record. A file of samples is shown with its "
+      "texts:\n"
+      "'>' marks the model's answer, '>>' what was taken out of it, '=' the right one.");
   verb->add_option(
           "source", arguments->source,
           "File that 'evaluate --samples' or lm-evaluation-harness (log_samples) wrote; or a study file, or the output "

@@ -164,14 +164,15 @@ void AppendSamples(const Task& task, const TaskResult& result, std::string& line
     for (size_t r = 0; r < result.items[i].requests.size(); ++r) {
       answers.AsList().push_back(ResponseJson(result.items[i].requests[r], result.responses[i][r]));
     }
-    std::string right;
+    std::string right, target;
     for (const ItemScore& score : task.Score(result.items[i], result.responses[i])) {
-      if (right.empty()) right = score.right;
+      if (right.empty()) right = score.right, target = score.target;
       for (size_t m = 0; m < score.values.size(); ++m) {
         Value value = Value::Map{{"metric", result.card.metrics[m].name},
                                  {"value", NumberOrNull(score.values[m].value)},
                                  {"weight", score.values[m].weight}};
         if (m < score.chosen.size()) value.Set("chosen", score.chosen[m]);
+        if (m < score.extracted.size()) value.Set("extracted", score.extracted[m]);
         values.AsList().push_back(std::move(value));
       }
     }
@@ -179,6 +180,7 @@ void AppendSamples(const Task& task, const TaskResult& result, std::string& line
                                   {"item", result.items[i].id},
                                   {"answers", std::move(answers)},
                                   {"right", right.empty() ? Value() : Value(right)},
+                                  {"target", target.empty() ? Value() : Value(target)},
                                   {"values", std::move(values)}};
     lines += line.CanonicalJson() + "\n";
   }
