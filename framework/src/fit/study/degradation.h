@@ -41,20 +41,20 @@ BITLAW_EXPORT StudyFlips ReadStudyFlips(const Table& observations, const RecordS
 /// How the benchmarks of a trial become one p-value. In each, the hypothesis is that quantization changed no benchmark:
 /// an item on which the two models disagree is as likely lost as gained, so that lost ~ Binomial(lost + gained, 1/2),
 /// and the alternative is one-sided: more is lost.
-/// Source: Kübler et al. 2026, arXiv:2602.10144, who test each sample's pair of scores (McNemar 1947, exact) and
-/// combine benchmarks by pooling, by the largest drop, and by Fisher's method; differences are said with each.
+/// Source: McNemar 1947, exact; Fisher's method for kFisher; Holm 1979 over trials. That each sample's pair of scores is
+/// tested, and benchmarks combined into one decision, is the proposal of Kübler et al. 2026 (arXiv:2602.10144, abstract);
+/// the combinations below are defined here.
 enum class CombineBenchmarks {
   /// Of all items together: P(X >= sum lost), X ~ Binomial(sum lost + sum gained, 1/2).
   kPooled,
   /// Of the benchmark with the smallest p: the exact chance that the smallest of that many exact p-values is so small,
   ///   1 - prod_t (1 - F_t(min p)),  F_t(x) = the largest p-value not above x that benchmark t can have.
-  /// (The paper takes the largest drop of accuracy; the smallest p weighs benchmarks by what they can show.)
   kWorst,
   /// Fisher's: -2 sum ln p_t against chi squared with 2 k degrees of freedom. p-values of counts are coarse, which makes
-  /// it conservative; the paper draws its distribution instead.
+  /// it conservative.
   kFisher,
   /// The smaller of kPooled and kWorst, times two (Bonferroni): finds a loss that all benchmarks share and one that a
-  /// single benchmark has. The default; not of the paper.
+  /// single benchmark has. The default.
   kAny,
 };
 BITLAW_EXPORT std::vector<std::string> CombineBenchmarksNames();  ///< "pooled", "worst", "fisher", "any"
