@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kEpoch = 9;
 constexpr const char* kDigest =
-    "e98e22cc8de2f89b0cb8fd96293bc6b1be44a0d7b8a687a7cd48c82cd18e3643";
+    "edb1b887ae7faa4d833a01e7d1bb74e1c3ea9c7d72f2e75a0db68232556fbc37";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {

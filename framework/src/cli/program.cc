@@ -77,6 +77,7 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
   bitlaw::AddSamplesVerb(app, session);
   bitlaw::AddStrataVerb(app, session);
   bitlaw::AddPairedVerb(app, session);
+  bitlaw::AddImportVerb(app, session);
   bitlaw::AddInitVerb(app, session);
 #ifdef BITLAW_HAS_TENSOR
   bitlaw::AddRunVerb(app, session);

@@ -18,6 +18,7 @@ void AddTasksVerb(CLI::App& app, Session& session);
 void AddSamplesVerb(CLI::App& app, Session& session);
 void AddStrataVerb(CLI::App& app, Session& session);
 void AddPairedVerb(CLI::App& app, Session& session);
+void AddImportVerb(CLI::App& app, Session& session);
 void AddInitVerb(CLI::App& app, Session& session);
 void AddQuantizeVerb(CLI::App& app, Session& session);
 void AddEvaluateVerb(CLI::App& app, Session& session);

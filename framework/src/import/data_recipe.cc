@@ -181,9 +181,12 @@ DataRecipe ReadRecipe(const std::string& file, const Value& entry) {
       recipe.fields = value;
     } else if (key == "lines" && value.is_string()) {
       recipe.lines = value;
+    } else if (key == "quoted" && value.is_bool()) {
+      recipe.quoted = value.AsBool();
     } else {
       Fail(value,
-           "'" + key + "' is no part of a source, or not of its type. Parts: dataset, config, split, fields or lines.");
+           "'" + key +
+               "' is no part of a source, or not of its type. Parts: dataset, config, split, quoted, fields or lines.");
     }
   }
   if (recipe.source.dataset.empty() || recipe.source.split.empty())
@@ -195,6 +198,22 @@ DataRecipe ReadRecipe(const std::string& file, const Value& entry) {
     Template(recipe.lines.AsString(), recipe.lines.mark());
   }
   return recipe;
+}
+
+// A row of a .tsv file with its cells as a reader of quoted fields takes them.
+Value Unquoted(const Value& row) {
+  if (!row.mark().file.ends_with(".tsv") && !row.mark().file.ends_with(".tsv.gz")) return row;
+  Value::Map cells;
+  for (const auto& [name, cell] : row.AsMap()) {
+    const bool is_quoted = cell.is_string() && cell.AsString().size() >= 2 && cell.AsString().starts_with('"') &&
+                           cell.AsString().ends_with('"');
+    const std::string& text = is_quoted ? cell.AsString() : name;
+    cells.emplace_back(
+        name, is_quoted ? Value(ReplaceAll(std::string_view(text).substr(1, text.size() - 2), "\"\"", "\"")) : cell);
+  }
+  Value made(std::move(cells));
+  made.set_mark(row.mark());
+  return made;
 }
 
 }  // namespace
@@ -220,7 +239,8 @@ std::string MakeDataFile(const DataRecipe& recipe, const std::vector<Value>& row
   const std::vector<FieldRecipe> fields = FieldsOf(recipe);
   for (const Value& row : rows) {
     Value::Map made;
-    for (const FieldRecipe& field : fields) made.emplace_back(field.name(), field.Of(row));
+    const Value source = recipe.quoted ? Unquoted(row) : row;
+    for (const FieldRecipe& field : fields) made.emplace_back(field.name(), field.Of(source));
     bytes += JsonLine(made);
   }
   return bytes;

@@ -25,10 +25,12 @@ namespace bitlaw {
 /// of the only 1 or true of a list; {each: path} the texts of a list; {json: template} what a text holds as JSON. With
 /// `clean`, a text or each text is trimmed, and then a pattern (a string) is taken out or, of a pair, the first text
 /// replaced by the second, in this order. `lines: template` instead of `fields` makes lines of a text file.
+/// `quoted: true`: cells of a .tsv file are quoted as those of CSV, which pandas writes ("[""a""]" is ["a"]).
 struct BITLAW_EXPORT DataRecipe {
   std::string file;  ///< As tasks name it: "eval/arc_easy.jsonl".
   DatasetSplit source;
   Value fields, lines;
+  bool quoted = false;
 };
 
 /// Error(kSpec) with the place of every entry that is no recipe.

@@ -20,8 +20,13 @@ constexpr size_t kMaxFiles = 100'000;
 
 const std::vector<std::string> kEndings = {".parquet", ".jsonl", ".json", ".csv", ".tsv"};
 
+// What `datasets` writes beside data, about them.
+const std::vector<std::string> kDescriptions = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json",
+                                                "state.json"};
+
 // ".json" of "a.json.gz"; "" if it is no data file.
 std::string EndingOf(const fs::path& file) {
+  if (std::find(kDescriptions.begin(), kDescriptions.end(), file.filename().string()) != kDescriptions.end()) return "";
   const std::string ending = file.extension() == ".gz" ? file.stem().extension().string() : file.extension().string();
   return std::find(kEndings.begin(), kEndings.end(), ending) == kEndings.end() ? "" : ending;
 }
@@ -99,6 +104,25 @@ fs::path FolderOf(const std::string& dataset, const fs::path& place) {
   return place;
 }
 
+// What to do with a folder of save_to_disk(), or of the cache of `datasets`: "" where there is no Arrow file.
+std::string SavedToDisk(const fs::path& folder, const std::string& split) {
+  std::error_code status;
+  std::vector<fs::path> files;
+  for (fs::recursive_directory_iterator entry(folder, status), end; !status && entry != end; entry.increment(status)) {
+    if (entry->path().extension() == ".arrow") files.push_back(entry->path());
+  }
+  if (files.empty()) return "";
+  std::sort(files.begin(), files.end());
+  const std::string name = split.empty() ? "test" : split;
+  const std::string load = fs::exists(folder / "dataset_dict.json")
+                               ? "load_from_disk('" + folder.string() + "')['" + name + "']"
+                           : fs::exists(folder / "state.json") ? "load_from_disk('" + folder.string() + "')"
+                                                               : "Dataset.from_file('" + files.front().string() + "')";
+  return "There are Arrow files (" + fs::relative(files.front(), folder).string() +
+         "), which are not read. Write Parquet of them: python3 -c \"from datasets import *; " + load +
+         ".to_parquet('" + name + ".parquet')\"";
+}
+
 void AppendJson(const Value& value, std::string& out) {
   if (value.is_list()) {
     out += '[';
@@ -150,8 +174,9 @@ std::vector<fs::path> FindSplit(const DatasetSplit& split, const fs::path& place
   const std::vector<fs::path> all = DataFilesUnder(folder);
   const std::string looked = folder.string() + ": no data file of " + split.Text() + ". ";
   if (all.empty()) {
-    throw Error(ErrorKind::kIo, looked + "There is none at all (" + JoinNames(kEndings) +
-                                    "). What `datasets` saved as Arrow is written anew with to_parquet().");
+    const std::string saved = SavedToDisk(folder, split.split);
+    throw Error(ErrorKind::kIo,
+                looked + (saved.empty() ? "There is none at all (" + JoinNames(kEndings) + ")." : saved));
   }
   std::vector<fs::path> files;
   for (const fs::path& file : all) {

@@ -301,10 +301,27 @@ std::optional<std::string> JinjaTemplate::Path(const JinjaNode& node) const {
   return of ? std::optional(*of + "[" + node.text + "]") : std::nullopt;
 }
 
+// ['A', 'B'][x] and ['A', 'B'][x - 1].
+std::string JinjaTemplate::Picked(const JinjaNode& node) const {
+  const JinjaNode* index = &node.parts[1];
+  const bool is_from_1 = index->kind == Kind::kSum && index->text == "-" && index->parts[1].text == "1";
+  if (is_from_1) index = &index->parts[0];
+  const auto path = Path(*index);
+  if (!path) Refuse("a list of texts at something other than a field, or a field - 1,");
+  std::string texts;
+  for (const JinjaNode& entry : node.parts[0].parts) {
+    if (!IsText(entry)) Refuse("a list of other things than texts, of which one is taken,");
+    texts += (texts.empty() ? "" : ",") + QuotedText(entry.text);
+  }
+  if (texts.empty()) Refuse("an entry of an empty list");
+  return *path + (is_from_1 ? "|pick_from_1:" : "|pick:") + texts;
+}
+
 std::string JinjaTemplate::Pipe(const JinjaNode& node) const {
   if (const auto path = Path(node)) return *path;
   if (node.kind == Kind::kText) return QuotedText(node.text);
   const std::string what = "'" + node.text + "'";
+  if (node.kind == Kind::kLookup) return Picked(node);
   if (node.kind == Kind::kItem) {
     const JinjaNode& of = node.parts[0];
     if (IsSplit(of) && (node.text == "0" || node.text == "-1")) {

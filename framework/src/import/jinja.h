@@ -46,6 +46,7 @@ class BITLAW_EXPORT JinjaTemplate {
  private:
   [[noreturn]] void Refuse(const std::string& what) const;
   std::string Pipe(const JinjaNode& node) const;
+  std::string Picked(const JinjaNode& lookup) const;
 
   struct Piece {
     std::string text;

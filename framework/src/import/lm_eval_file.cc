@@ -23,6 +23,18 @@ const std::set<std::string_view> kBooleans = {"do_sample",          "higher_is_b
 const std::set<std::string_view> kMayBeEmpty = {"dataset_kwargs",   "dataset_name", "training_split",
                                                 "validation_split", "test_split",   "fewshot_split"};
 
+// The first character of the next line that is neither empty nor a comment.
+std::string_view BeginAfter(std::string_view text, size_t line_end) {
+  while (line_end < text.size()) {
+    const size_t begin = line_end + 1;
+    line_end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = text.substr(std::min(begin, text.size()), line_end - std::min(begin, line_end));
+    const std::string_view inner = Trim(line);
+    if (!inner.empty() && !inner.starts_with('#')) return line.substr(0, 1);
+  }
+  return {};
+}
+
 // What PyYAML, which reads YAML 1.1, takes for null and booleans, in the words of the strict reader; of keys whose
 // values are never texts, so that a line of a prompt stays as it is.
 std::string WithPlainWords(const std::string& text) {
@@ -30,8 +42,7 @@ std::string WithPlainWords(const std::string& text) {
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());
     std::string_view line = std::string_view(text).substr(at, end - at);
-    const std::string_view next =
-        end + 1 < text.size() ? std::string_view(text).substr(end + 1, 1) : std::string_view();
+    const std::string_view next = BeginAfter(text, end);
     at = end + 1;
     const size_t begin = std::min(line.find_first_not_of(" -"), line.size());
     const size_t colon = line.find(':', begin);
@@ -45,6 +56,9 @@ std::string WithPlainWords(const std::string& text) {
       out += std::string(line.substr(0, colon)) + (is_true ? ": true" : ": false");
     } else if (begin == 0 && kMayBeEmpty.contains(key) && value.empty() && next != " " && next != "-") {
       out += std::string(key) + ": null";
+    } else if (line.starts_with("dataset_kwargs:") || line.ends_with(": !!null \"null\"")) {
+      out +=
+          ReplaceAll(ReplaceAll(line, "trust_remote_code: True", "trust_remote_code: true"), "!!null \"null\"", "null");
     } else {
       out += line;
     }

@@ -38,8 +38,8 @@ class LmEvalReader {
   void Choices();
   // answer, labels_field and answer_form.
   void RightChoice();
-  // ['A', 'B'][x] and ['A', 'B'][x - 1]: the number of the choice, if the list is that of the choices.
-  void LookUp(const JinjaTemplate& jinja, const JinjaNode& node, const Value& value);
+  // ['A', 'B'][x] and ['A', 'B'][x - 1]: the number of the choice, if the list is that of the choices; otherwise its text.
+  void LookUp(const JinjaTemplate& jinja, const JinjaNode& node);
   // list.index(x): the labels are a field, or letters, numbers or the choices themselves.
   void IndexIn(const JinjaTemplate& jinja, const JinjaNode& call, const Value& value);
   std::string Target();

@@ -15,16 +15,18 @@ void LmEvalReader::Metrics(const std::vector<std::string>& known, const std::vec
 }
 
 std::vector<std::string> LmEvalReader::ListedMetrics(const std::vector<std::string>& known) {
-  std::vector<std::string> names;
+  std::vector<std::string> names, others;
+  std::vector<ImportFault> faults;
   const Value* list = Given("metric_list");
   if (list == nullptr || !list->is_list()) return names;
   for (const Value& entry : list->AsList()) {
     const Value* name = entry.Find("metric");
     if (name == nullptr || !name->is_string() || IsLmEvalFunction(*name) ||
         std::find(known.begin(), known.end(), name->AsString()) == known.end()) {
-      Add(name == nullptr ? entry : *name, "metric",
-          "the metric " + (name == nullptr ? entry : *name).Text() + " has no counterpart here. There are " +
-              JoinNames(known) + ".");
+      const Value& text = name == nullptr ? entry : *name;
+      faults.push_back({"metric", text.mark().Text() + ": the metric " + text.Text() +
+                                      " has no counterpart here. There are " + JoinNames(known) + "."});
+      others.push_back(text.Text());
       continue;
     }
     const Value* aggregation = entry.Find("aggregation");
@@ -33,11 +35,18 @@ std::vector<std::string> LmEvalReader::ListedMetrics(const std::vector<std::stri
     }
     names.push_back(name->AsString());
   }
+  // What is asked does not depend on metrics, so that one of them is enough; a task without any has no score.
+  if (names.empty()) {
+    for (ImportFault& fault : faults) AddFault(std::move(fault));
+  } else if (!others.empty()) {
+    matches_ += "; without its metrics " + JoinNames(others);
+  }
   return names;
 }
 
 void LmEvalReader::Generation() {
   Value::List until;
+  bool has_until = false;  // An empty list is one: nothing but the end of the text then ends an answer.
   int64_t tokens = 256;
   const Value* delimiter = Given("fewshot_delimiter");
   const Value* given = Given("generation_kwargs");
@@ -45,8 +54,10 @@ void LmEvalReader::Generation() {
     for (const auto& [key, value] : given->AsMap()) {
       if (key == "until" && value.is_list()) {
         until = value.AsList();
+        has_until = true;
       } else if (key == "until" && value.is_string()) {
         until.push_back(value);
+        has_until = true;
       } else if ((key == "max_gen_toks" || key == "max_new_tokens" || key == "max_tokens") && value.is_int()) {
         tokens = value.AsInt();
       } else if (!(key == "do_sample" && value == Value(false)) &&
@@ -56,8 +67,7 @@ void LmEvalReader::Generation() {
       }
     }
   }
-  if (until.empty())
-    until.emplace_back(delimiter != nullptr && delimiter->is_string() ? delimiter->AsString() : "\n\n");
+  if (!has_until) until.emplace_back(delimiter != nullptr && delimiter->is_string() ? delimiter->AsString() : "\n\n");
   Set("until", until);
   Set("max_new_tokens", tokens);
 }
@@ -77,9 +87,9 @@ void LmEvalReader::Filters() {
     }
     Value way;
     for (const Value& step : steps->AsList()) TakeFilter(step, way);
+    // Beside other chains one without a pattern is a way of its own: the whole text.
+    if (!way.is_map() && list->AsList().size() > 1) way.Set("pattern", "(?s).*");
     if (way.is_map()) extract.Set(ReplaceAll(name->Text(), "'", ""), way);
-    if (!way.is_map() && list->AsList().size() > 1)
-      Add(chain, "filter", "a chain without a pattern beside others has no counterpart here.");
   }
   if (extract.is_map()) {
     Set("extract", extract);
@@ -115,8 +125,15 @@ void LmEvalReader::ExactMatch() {
   bool lower = false, punctuation = false;
   Value::List ignored;
   const Value* list = Given("metric_list");
-  if (list != nullptr && list->is_list() && !list->AsList().empty() && list->AsList()[0].is_map()) {
-    for (const auto& [key, value] : list->AsList()[0].AsMap()) {
+  const Value* metric = nullptr;
+  if (list != nullptr && list->is_list()) {
+    for (const Value& entry : list->AsList()) {
+      const Value* name = entry.Find("metric");
+      if (metric == nullptr && name != nullptr && *name == Value("exact_match")) metric = &entry;
+    }
+  }
+  if (metric != nullptr) {
+    for (const auto& [key, value] : metric->AsMap()) {
       if (key == "ignore_case") {
         lower = value == Value(true);
       } else if (key == "ignore_punctuation") {
@@ -128,9 +145,7 @@ void LmEvalReader::ExactMatch() {
       }
     }
   }
-  if (punctuation && !lower)
-    Add(*list, "metric", "exact_match that ignores punctuation but not case has no counterpart here.");
-  Set("normalization", punctuation ? "harness" : lower ? "lower" : "none");
+  Set("normalization", punctuation && lower ? "harness" : punctuation ? "punctuation" : lower ? "lower" : "none");
   if (!ignored.empty()) Set("ignore", ignored);
 }
 

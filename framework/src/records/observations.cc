@@ -30,16 +30,6 @@ struct Row {
   bool is_accuracy() const { return metric_card().kind == MetricKind::kAccuracy; }
 };
 
-const char* KindName(MetricKind kind) {
-  switch (kind) {
-    case MetricKind::kAccuracy: return "accuracy";
-    case MetricKind::kPerplexity: return "perplexity";
-    case MetricKind::kMean: return "mean";
-    case MetricKind::kRatio: return "ratio";
-  }
-  return "";
-}
-
 const Value* AxisValue(const Trial& trial, const std::string& axis) {
   for (const auto& [name, value] : trial.axes)
     if (name == axis) return &value;
@@ -165,7 +155,7 @@ std::vector<Column> ColumnsOf(const Plan& plan) {
     }
   }
   text("metric", [](const Row& row) { return row.metric_card().name; });
-  text("metric_kind", [](const Row& row) { return KindName(row.metric_card().kind); });
+  text("metric_kind", [](const Row& row) { return MetricKindName(row.metric_card().kind); });
   number("primary", [](const Row& row) { return row.metric == 0 ? 1 : 0; });
   number("value", [](const Row& row) { return SummaryOf(row).value; });
   number("standard_error", [](const Row& row) { return SummaryOf(row).standard_error; });
@@ -237,6 +227,16 @@ std::string StratumOf(const StudySpec& study, const TaskCard& card) {
   if (study.strata.empty()) return card.stratum;
   for (const auto& [stratum, tasks] : study.strata) {
     if (std::find(tasks.begin(), tasks.end(), card.name) != tasks.end()) return stratum;
+  }
+  return "";
+}
+
+const char* MetricKindName(MetricKind kind) {
+  switch (kind) {
+    case MetricKind::kAccuracy: return "accuracy";
+    case MetricKind::kPerplexity: return "perplexity";
+    case MetricKind::kMean: return "mean";
+    case MetricKind::kRatio: return "ratio";
   }
   return "";
 }

@@ -21,6 +21,9 @@ namespace bitlaw {
 BITLAW_EXPORT Table Observations(const Plan& plan, const PluginHost& host, const std::filesystem::path& output = {},
                                  std::vector<std::string>* warnings = nullptr);
 
+/// As the column metric_kind has it: "accuracy", "perplexity", "mean", "ratio".
+BITLAW_EXPORT const char* MetricKindName(MetricKind kind);
+
 /// A column of observations.csv.
 struct BITLAW_EXPORT ObservationColumn {
   std::string name;

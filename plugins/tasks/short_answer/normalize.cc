@@ -194,6 +194,7 @@ std::optional<double> NumberIn(std::string_view text) {
 std::string NormalizeAnswer(std::string_view text, std::string_view normalization) {
   if (normalization == "none") return std::string(text);
   if (normalization == "lower") return ToLower(text);
+  if (normalization == "punctuation") return WithoutPunctuation(text);
   if (normalization == "harness") return WithoutPunctuation(ToLower(text));
   if (normalization == "harness_articles") return WithoutPunctuation(ToLower(WithoutLeadingArticles(text)));
   if (normalization == "squad") return CollapseSpace(WithoutArticleWords(WithoutPunctuation(ToLower(text))));

@@ -41,7 +41,7 @@ OptionSchema ShortAnswer::Schema() {
   stop.type = OptionType::kString;
   schema.List("until", stop).Default(Value::List{"\n"}).Doc("Strings that end the answer; it is cut before them.");
   schema.Int("max_new_tokens").Range(1, 4096).Default(32).Unit("tokens").Doc("The longest answer.");
-  schema.Choice("normalization", {"none", "lower", "harness", "harness_articles", "squad", "math"})
+  schema.Choice("normalization", {"none", "lower", "punctuation", "harness", "harness_articles", "squad", "math"})
       .Default("harness")
       .Doc("What is done to both sides before they are compared; the plugin's README defines each.");
   OptionSchema extract;

@@ -25,6 +25,7 @@ namespace bitlaw {
 /// With extraction a metric's name ends in "_" and the extraction's name. Normalizations (option `normalization`):
 ///   none              nothing
 ///   lower             lower case                                        (lm-evaluation-harness, gsm8k)
+///   punctuation       ASCII punctuation removed                         (lm-evaluation-harness, bigbench)
 ///   harness           lower case, ASCII punctuation removed             (lm-evaluation-harness, triviaqa)
 ///   harness_articles  "The ", "the ", "An ", "A ", "a ", "an " at a word's start removed, then `harness`
 ///                                                                       (lm-evaluation-harness, nq_open)

@@ -113,7 +113,7 @@ void UnicodeText(std::string_view input) {
 // Input: an answer, %%%%, an accepted answer.
 void Answers(std::string_view input) {
   const auto parts = Parts(input, 2);
-  for (const char* way : {"none", "lower", "harness", "harness_articles", "squad", "math"}) {
+  for (const char* way : {"none", "lower", "punctuation", "harness", "harness_articles", "squad", "math"}) {
     const std::string answer = NormalizeAnswer(parts[0], way);
     const double f1 = TokenF1(answer, NormalizeAnswer(parts[1], way));
     Require(f1 >= 0 && f1 <= 1, "answers: f1 is between 0 and 1");

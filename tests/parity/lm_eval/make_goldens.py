@@ -65,6 +65,16 @@ THEIRS = {
 ROWS["five"] = [{**row, "choices": {"text": [words(1, 2) for _ in range(5)], "label": list("ABCDE")}, "answerKey": "ABCDE"[i % 5]}
                 for i, row in enumerate(ROWS["labels"])]
 THEIRS["commonsense_qa/default.yaml"] = "five"
+ROWS["looked_up"] = ROWS["mmlu"]
+ROWS["looked_up_from_1"] = rows(lambda i: {"sentence": words(), "label": 1 + i % 3})
+ROWS["kmmlu"] = rows(lambda i: {"question": " " + words(), **{letter: words(1, 3) for letter in "ABCD"}, "answer": 1 + i % 4})
+ROWS["bigbench"] = rows(lambda i: {"inputs": words() + "\n", "targets": [words(1, 3), words(1, 3)], "idx": i})
+ROWS["xnli"] = rows(lambda i: {"premise": words(), "hypothesis": words(), "label": i % 3})
+THEIRS.update({
+    "kmmlu/direct/kmmlu_direct_accounting.yaml": "kmmlu", "mmlu-redux/generative/mmlu_anatomy.yaml": "mmlu",
+    "llama3/instruct/mmlu_cot/mmlu_anatomy.yaml": "mmlu", "bigbench/generate_until/word_unscrambling.yaml": "bigbench",
+    "afrixnli/anli prompt/native-direct/afrixnli_native_direct_amh.yaml": "xnli",
+})
 
 
 class Local(ConfigurableTask):

@@ -36,6 +36,24 @@ std::string ErrorOf(Body&& body) {
   return "(no error)";
 }
 
+TEST(DataRecipe, TakesQuotedCellsOfTsvAsPandasWritesThem) {
+  // The first row of PopQA as the README of AlexTMallen/adaptive-retrieval (955749a) shows it, less some columns.
+  const auto recipes = Recipes(
+      "f.jsonl:\n  dataset: a/b\n  split: test\n  quoted: true\n  fields: {q: \"{{question}}\", a: {json: "
+      "\"{{possible_answers}}\"}}\n");
+  Value row = Value::Map{{"question", "What is George Rankin's occupation?"},
+                         {"possible_answers", R"("[""politician"", ""political leader"", ""pol""]")"}};
+  row.set_mark({"popQA/test.tsv", 2, 1});
+  EXPECT_EQ(
+      MakeDataFile(recipes.at(0), {row}),
+      "{\"q\": \"What is George Rankin's occupation?\", \"a\": [\"politician\", \"political leader\", \"pol\"]}\n");
+  row.Set("possible_answers", R"(["pol"])");
+  row.Set("question", "\"Who?\"");
+  EXPECT_EQ(MakeDataFile(recipes.at(0), {row}), "{\"q\": \"Who?\", \"a\": [\"pol\"]}\n");
+  row.set_mark({"popQA/test.parquet", 2, 1});
+  EXPECT_EQ(MakeDataFile(recipes.at(0), {row}), "{\"q\": \"\\\"Who?\\\"\", \"a\": [\"pol\"]}\n") << "there it is text";
+}
+
 TEST(DataRecipe, MakesEveryFormOfField) {
   EXPECT_EQ(
       Made("{q: \"{{a}}?\", c: {copy: d.e}, l: {list: [\"{{a}}\", \"no\"]}}", R"({"a": "x", "d": {"e": [1, null]}})"),

@@ -62,6 +62,34 @@ TEST_F(DatasetFiles, AreFoundByConfigurationAndSplit) {
       "ARC-Easy/test-00000-of-00001.parquet. Name the folder or file that is meant.");
 }
 
+TEST_F(DatasetFiles, OfSaveToDiskAreRefusedWithTheConversion) {
+  for (const char* name :
+       {"one/state.json", "one/dataset_info.json", "one/data-00000-of-00001.arrow", "dict/dataset_dict.json",
+        "dict/test/state.json", "dict/test/data-00000-of-00001.arrow", "cache/dataset_info.json",
+        "cache/arc-test.arrow", "none/README.md", "hub/dataset_infos.json", "hub/test.jsonl"}) {
+    Put(name);
+  }
+  const std::string here = folder_.string();
+  EXPECT_EQ(
+      ErrorOf({}, "one"),
+      "/one: no data file of one dataset. There are Arrow files (data-00000-of-00001.arrow), which are not read. Write "
+      "Parquet of them: python3 -c \"from datasets import *; load_from_disk('" +
+          here + "/one').to_parquet('test.parquet')\"");
+  EXPECT_EQ(
+      ErrorOf({"", "", "dev"}, "dict"),
+      "/dict: no data file of dev. There are Arrow files (test/data-00000-of-00001.arrow), which are not read. Write "
+      "Parquet of them: python3 -c \"from datasets import *; load_from_disk('" +
+          here + "/dict')['dev'].to_parquet('dev.parquet')\"");
+  EXPECT_EQ(ErrorOf({}, "cache"),
+            "/cache: no data file of one dataset. There are Arrow files (arc-test.arrow), which are not read. Write "
+            "Parquet of "
+            "them: python3 -c \"from datasets import *; Dataset.from_file('" +
+                here + "/cache/arc-test.arrow').to_parquet('test.parquet')\"");
+  EXPECT_EQ(ErrorOf({}, "none"),
+            "/none: no data file of one dataset. There is none at all (.parquet, .jsonl, .json, .csv, .tsv).");
+  EXPECT_THAT(Found({}, "hub"), ElementsAre("hub/test.jsonl")) << "what describes data is none";
+}
+
 TEST_F(DatasetFiles, AreNeverThoseOfAnotherConfiguration) {
   Put("ai2_arc/ARC-Challenge/test-00000-of-00001.parquet");
   EXPECT_EQ(ErrorOf({"allenai/ai2_arc", "ARC-Easy", "test"}),
@@ -99,9 +127,7 @@ TEST_F(DatasetFiles, SayWhereToGetWhatIsNotThere) {
             "--repo-type "
             "dataset --local-dir d");
   EXPECT_EQ(ErrorOf({"a/d", "", "test"}),
-            ": no data file of a/d, test. There is none at all (.parquet, .jsonl, .json, .csv, .tsv). What `datasets` "
-            "saved as "
-            "Arrow is written anew with to_parquet().");
+            ": no data file of a/d, test. There is none at all (.parquet, .jsonl, .json, .csv, .tsv).");
 }
 
 TEST(JsonLine, KeepsTheOrderOfKeys) {

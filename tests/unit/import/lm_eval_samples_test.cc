@@ -30,7 +30,7 @@ TEST(LmEvalSamples, OfChoicesHaveTextsLikelihoodsAndTheNumberOfTheRightOne) {
       SampleFromLmEval(Row(kChoice), "t").CanonicalJson(),
       R"({"answers":[{"context":"Q: x\nA:","continuation":" a","loglikelihood_nats":-3.25},)"
       R"({"context":"Q: x\nA:","continuation":" b","loglikelihood_nats":-1.5}],"item":"7","right":"1","target":"b","task":"t",)"
-      R"("values":[{"metric":"acc","value":1.0,"weight":1.0,"chosen":1,"extracted":"b"},)"
+      R"("values":[{"chosen":1,"extracted":"b","metric":"acc","value":1.0,"weight":1.0},)"
       R"({"metric":"acc_norm","value":0.0,"weight":1.0}]})")
       << "the likeliest a character is b, too, so that acc_norm = 0 is of another length than the texts'";
   Value by_text = Row(kChoice);
@@ -42,7 +42,7 @@ TEST(LmEvalSamples, OfGeneratedAnswersHaveTheTextAndWhatWasTakenOutOfIt) {
   EXPECT_EQ(
       SampleFromLmEval(Row(kGenerated), "t").CanonicalJson(),
       R"({"answers":[{"context":"Q: 2 + 2\nA:","text":"It is #### 4."}],"item":"0","right":"['4', 'four']","target":"['4', 'four']",)"
-      R"("task":"t","values":[{"metric":"exact_match_strict-match","value":1.0,"weight":1.0,"extracted":"4"}]})");
+      R"("task":"t","values":[{"extracted":"4","metric":"exact_match_strict-match","value":1.0,"weight":1.0}]})");
 }
 
 TEST(LmEvalSamples, NameTheLineThatIsNone) {

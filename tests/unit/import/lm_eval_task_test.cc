@@ -32,6 +32,8 @@ TEST(Jinja, BecomesATemplateOfTaskFiles) {
   EXPECT_EQ(Translated("x \n{{- a -}}\n y"), "x{{a}}y");
   EXPECT_EQ(Translated("{{ '{{' }}{{\"}}\"}}"), "{{'{{'}}}}");
   EXPECT_EQ(Translated("a {b} {"), "{{'a {b} {'}}");
+  EXPECT_EQ(Translated("{{['A', 'B'][answer]}} {{[\"x\", 'y'][a.b - 1]|lower}}"),
+            "{{answer|pick:'A','B'}} {{a.b|pick_from_1:'x','y'|lower}}");
 }
 
 TEST(Jinja, RefusesWhatHasNoCounterpartByPlace) {
@@ -50,6 +52,13 @@ TEST(Jinja, RefusesWhatHasNoCounterpartByPlace) {
             "t.yaml:3:5: Jinja: '+' of numbers or lists has no counterpart in templates of task files.");
   EXPECT_EQ(Translated("{{range(3)}}"),
             "t.yaml:3:5: Jinja: 'range(3)' in {{range(3)}} has no counterpart in templates of task files.");
+  EXPECT_EQ(Translated("{{['A', 'B'][a|int]}}"),
+            "t.yaml:3:5: Jinja: a list of texts at something other than a field, or a field - 1, has no counterpart in "
+            "templates of task files.");
+  EXPECT_EQ(
+      Translated("{{['A', b][n]}}"),
+      "t.yaml:3:5: Jinja: a list of other things than texts, of which one is taken, has no counterpart in templates of "
+      "task files.");
   EXPECT_EQ(Translated("{{a"), "t.yaml:3:5: Jinja: '{{' is not closed.");
   EXPECT_EQ(Translated("{{a[0}}"), "t.yaml:3:5: Jinja: 'a[0' ends too early.");
 }
@@ -116,8 +125,65 @@ TEST_F(LmEvalTask, KeepsExamplesThatStandInTheFile) {
   EXPECT_EQ(task.options.Find("few_shot")->CanonicalJson(), "{\"count\":1,\"data\":\"t.fewshot.jsonl\"}");
 }
 
+TEST_F(LmEvalTask, LeavesOutMetricsBesideOneThatThereIs) {
+  const ImportedTask task = ReadLmEvalTask(Put(
+      "t.yaml",
+      kChoices +
+          "metric_list:\n  - metric: f1\n    aggregation: !function utils.f1\n  - {metric: acc}\n  - {metric: mcc}\n"));
+  EXPECT_EQ(task.options.Find("metrics")->CanonicalJson(), "[\"acc\"]");
+  EXPECT_EQ(task.options.Find("matches")->AsString(),
+            "lm-evaluation-harness 0.4.13, t; without its metrics 'f1', 'mcc'");
+  EXPECT_EQ(FaultsOf(kChoices + "metric_list:\n  - {metric: acc, aggregation: !function utils.mean}\n"),
+            "t.yaml:9:32: the aggregation of 'acc' is Python, which is not run.");
+}
+
+const std::string kWritten = "task: t\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n";
+
+TEST_F(LmEvalTask, TakesTheFlagsOfExactMatchWhereverItStands) {
+  const ImportedTask task = ReadLmEvalTask(
+      Put("t.yaml",
+          kWritten +
+              "metric_list:\n  - {metric: bleu, ignore_case: false}\n  - {metric: exact_match, ignore_case: true}\n"));
+  EXPECT_EQ(task.options.Find("normalization")->AsString(), "lower");
+}
+
+TEST_F(LmEvalTask, NormalizesAsExactMatchDoes) {
+  const auto normalization = [&](const std::string& flags) {
+    return ReadLmEvalTask(Put("t.yaml", kWritten + "metric_list:\n  - {metric: exact_match" + flags + "}\n"))
+        .options.Find("normalization")
+        ->AsString();
+  };
+  EXPECT_EQ(normalization(""), "none");
+  EXPECT_EQ(normalization(", ignore_case: true"), "lower");
+  EXPECT_EQ(normalization(", ignore_punctuation: true"), "punctuation");
+  EXPECT_EQ(normalization(", ignore_punctuation: true, ignore_case: true"), "harness");
+}
+
+TEST_F(LmEvalTask, EndsAnswersWhereTheHarnessDoes) {
+  const auto until = [&](const std::string& more) {
+    return ReadLmEvalTask(Put("t.yaml", kWritten + more)).options.Find("until")->CanonicalJson();
+  };
+  EXPECT_EQ(until(""), "[\"\\n\\n\"]");
+  EXPECT_EQ(until("fewshot_delimiter: \"#\"\ngeneration_kwargs: {temperature: 0}\n"), "[\"#\"]");
+  EXPECT_EQ(until("generation_kwargs: {until: []}\n"), "[]") << "nothing but the end of the text";
+  EXPECT_EQ(until("generation_kwargs: {until: \".\"}\n"), "[\".\"]");
+}
+
+TEST_F(LmEvalTask, AChainWithoutAPatternBesideOthersTakesTheWholeText) {
+  const ImportedTask task = ReadLmEvalTask(
+      Put("t.yaml",
+          kWritten +
+              "filter_list:\n  - {name: all, filter: [{function: remove_whitespace}, {function: take_first}]}\n"
+              "  - {name: number, filter: [{function: regex, regex_pattern: '([0-9]+)'}, {function: take_first}]}\n"));
+  EXPECT_EQ(task.options.Find("extract")->CanonicalJson(),
+            R"x({"all":{"pattern":"(?s).*"},"number":{"pattern":"([0-9]+)","take":"first"}})x");
+}
+
 TEST_F(LmEvalTask, ReadsBooleansAndEmptyKeysAsPyYamlDoes) {
   EXPECT_EQ(FaultsOf(kChoices + "dataset_kwargs:\nmetric_list:\n  - metric: acc\n    higher_is_better: True\n"),
+            "(no error)");
+  EXPECT_EQ(FaultsOf("dataset_kwargs:\n\n  # none\n" + kChoices), "(no error)");
+  EXPECT_EQ(FaultsOf(kChoices + "dataset_kwargs: {trust_remote_code: True}\n\"training_split\": !!null \"null\"\n"),
             "(no error)");
   EXPECT_THAT(FaultsOf("task: t\ndescription: True\n"), ::testing::HasSubstr("'True' is true in some YAML readers"));
 }

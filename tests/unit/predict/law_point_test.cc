@@ -103,6 +103,25 @@ TEST(UnitAt, IsTheModelOfThatSize) {
   EXPECT_EQ(UnitAt(ParsePoints("N=3e6,B=3")[0], *law, table, "model", {3e6, 3}), "");
 }
 
+TEST(UnitAt, IsTakenFromWhatIsOneNumberOfEachModelAlone) {
+  // B is measured in another order of b: its first value tells nothing of the model.
+  const auto law = TwoFactors();
+  Table table;
+  table.AddTexts("model", {"a", "a", "b", "b"});
+  table.AddNumbers("N", {1e6, 1e6, 2e6, 2e6});
+  table.AddNumbers("B", {2, 3, 3, 2});
+  EXPECT_EQ(UnitAt(ParsePoints("N=2e6,B=2")[0], *law, table, "model", {2e6, 2}), "b");
+  // Two models of one size: neither.
+  Table same;
+  same.AddTexts("model", {"a", "b", "c"});
+  same.AddNumbers("N", {1e6, 2e6, 2e6});
+  same.AddNumbers("B", {2, 2, 2});
+  EXPECT_EQ(UnitAt(ParsePoints("N=2e6,B=2")[0], *law, same, "model", {2e6, 2}), "");
+  EXPECT_EQ(UnitAt(ParsePoints("model=c,B=2")[0], *law, same, "model", {2e6, 2}), "c") << "named";
+  EXPECT_EQ(UnitAt(ParsePoints("N=1e6,B=2")[0], *law, same, "model", {1e6, 2}), "a");
+  EXPECT_EQ(UnitAt(ParsePoints("N=1e6,B=2")[0], *law, same, "family", {1e6, 2}), "") << "no such column";
+}
+
 TEST(AnswerPoint, GivesTheMeasurementWhereThereIsOne) {
   const PredictedStudy study(TwoFactors(), Study(), {});
   ASSERT_EQ(study.strata().size(), 1u);

@@ -269,6 +269,7 @@ TEST_F(ShortAnswerTask, AsksForTextAndComparesIt) {
 
 TEST(NormalizeAnswer, FollowsTheNamedRule) {
   EXPECT_EQ(NormalizeAnswer("The Beatles' “Help!”", "none"), "The Beatles' “Help!”");
+  EXPECT_EQ(NormalizeAnswer("The Beatles' “Help!”", "punctuation"), "The Beatles “Help”");
   EXPECT_EQ(NormalizeAnswer("The Beatles' “Help!”", "harness"), "the beatles “help”");
   EXPECT_EQ(NormalizeAnswer("The cat and a dog", "harness_articles"), "cat and dog");
   EXPECT_EQ(NormalizeAnswer("“The Cat”, Panama the", "harness_articles"), "“cat” panama the");

@@ -37,12 +37,25 @@ TEST(Template, AppliesFiltersFromLeftToRight) {
   EXPECT_EQ(Rendered("{{question|trim_left}}|{{question|trim_right}}"), "Who? | Who?");
   EXPECT_EQ(Rendered("{{choices[1]|lower}} {{choices|last|upper}} {{choices|first|capitalize}}"), "bee BEE Ant");
   EXPECT_EQ(Rendered("{{answer|letter}}"), "B");
+  EXPECT_EQ(Rendered("{{answer|pick:'no','yes'}} {{answer|pick_from_1:'one'}}"), "yes one");
   EXPECT_EQ(Rendered("{{of.subject|replace:'_',' '}}"), "high school");
   EXPECT_EQ(Rendered("{{gap|before:'_'}}cat{{gap|after:'_'|trim_right}}"), "The cat ran to _.");
   EXPECT_EQ(Rendered("{{gap|before_last:' '}}|{{gap|after_last:' '}}|{{gap|after:' '}}"), "The _ ran to|_.|_ ran to _.");
   EXPECT_EQ(Rendered("{{choices|join:\", \"}}"), "ant, Bee");
   EXPECT_EQ(Rendered("{{choices|lettered}}"), "A. ant\nB. Bee");
   EXPECT_EQ(Rendered("{{choices|join:'\\n\\''}}"), "ant\n'Bee");
+}
+
+TEST(Template, PicksNoTextThatIsNotThere) {
+  EXPECT_EQ(RenderFault("{{answer|pick:'a'}}"),
+            "items.jsonl:12:1: filter 'pick' has 1 texts, and none with number 1 (template {{answer|pick:'a'}}).");
+  EXPECT_EQ(Template("{{n|pick:'a'}}", {}).Render(ParseJson(R"({"n": 0})", "t")), "a");
+  EXPECT_EQ(ErrorOf([&] { Template("{{n|pick_from_1:'a'}}", {}).Render(ParseJson(R"({"n": 0})", "t")); }),
+            "filter 'pick_from_1' has 1 texts, and none with number 0 (template {{n|pick_from_1:'a'}}).");
+  EXPECT_EQ(
+      RenderFault("{{choices[0]|pick:'a'}}"),
+      "items.jsonl:12:1: filter 'pick' got a string, where an integer is needed (template {{choices[0]|pick:'a'}}).");
+  EXPECT_EQ(ParseFault("{{answer|pick}}"), "task.yaml:9:9: filter 'pick' has 0 texts after it. It takes 1 or more.");
 }
 
 TEST(Template, HasAtMostSixtyFourFiltersInARow) {
@@ -117,7 +130,7 @@ TEST(Template, PointsToItselfWhenItIsMalformed) {
             "task.yaml:9:9: a field name is missing before '}}'. Write {{field}} or {{field|filter}}.");
   EXPECT_EQ(ParseFault("{{a|tirm}}"),
             "task.yaml:9:9: 'tirm' is no filter. Did you mean 'trim'? Filters: trim, trim_left, trim_right, lower, upper, "
-            "capitalize, before, after, before_last, after_last, replace, letter, first, last, join, lettered.");
+            "capitalize, before, after, before_last, after_last, replace, letter, pick, pick_from_1, first, last, join, lettered.");
   EXPECT_EQ(ParseFault("{{a|replace:'x'}}"), "task.yaml:9:9: filter 'replace' has 1 texts after it. It takes 2.");
   EXPECT_EQ(ParseFault("{{a[x]}}"),
             "task.yaml:9:9: a list index is missing after '[' before 'x]}}'. Write {{choices[0]}}: a number from 0.");

@@ -137,10 +137,8 @@ void AddTasksImport(CLI::App& verb, Session& session) {
   import->add_option("--format", arguments->format, "text, markdown or csv")
       ->capture_default_str()
       ->check(OneOf({"text", "markdown", "csv"}));
-  import->callback([arguments, &session] { session.action = [arguments, &session] { return Import(session, *arguments);
-};
-}  // namespace bitlaw
-);
+  import->callback(
+      [arguments, &session] { session.action = [arguments, &session] { return Import(session, *arguments); }; });
 }
 
 }  // namespace bitlaw

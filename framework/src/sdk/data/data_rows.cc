@@ -81,6 +81,12 @@ std::vector<Value> ReadJsonFile(const std::filesystem::path& path) {
 std::vector<Value> ReadRows(const std::filesystem::path& path) {
   const std::string ending = EndingOf(path);
   if (ending == ".parquet") return ReadParquet(path);
+  if (ending == ".arrow") {
+    throw Error(ErrorKind::kIo, path.string() +
+                                    ": Arrow files are not read. Write Parquet of it: python3 -c \"from datasets "
+                                    "import Dataset; Dataset.from_file('" +
+                                    path.string() + "').to_parquet('" + path.stem().string() + ".parquet')\"");
+  }
   if (ending == ".json") return ReadJsonFile(path);
   if (ending != ".csv" && ending != ".tsv") return ReadJsonl(path);
   const std::string text = ReadTextFile(path);

@@ -38,11 +38,13 @@ struct Piece {
 struct FilterRule {
   const char* name;
   size_t arguments;
+  bool takes_more = false;
 };
-constexpr FilterRule kFilters[] = {{"trim", 0},    {"trim_left", 0}, {"trim_right", 0}, {"lower", 0}, {"upper", 0},
-                                   {"capitalize", 0}, {"before", 1},  {"after", 1},
-                                   {"before_last", 1}, {"after_last", 1}, {"replace", 2}, {"letter", 0},
-                                   {"first", 0},   {"last", 0},      {"join", 1},       {"lettered", 0}};
+constexpr FilterRule kFilters[] = {{"trim", 0},        {"trim_left", 0},         {"trim_right", 0}, {"lower", 0},
+                                   {"upper", 0},       {"capitalize", 0},        {"before", 1},     {"after", 1},
+                                   {"before_last", 1}, {"after_last", 1},        {"replace", 2},    {"letter", 0},
+                                   {"pick", 1, true},  {"pick_from_1", 1, true}, {"first", 0},      {"last", 0},
+                                   {"join", 1},        {"lettered", 0}};
 
 std::vector<std::string> FilterNames() {
   std::vector<std::string> names;
@@ -184,9 +186,9 @@ class ExpressionParser {
         SkipSpace();
       } while (Peek() == ',');
     }
-    if (filter.arguments.size() != rule->arguments) {
-      Fail("filter '" + filter.name + "' has " + std::to_string(filter.arguments.size()) + " texts after it. It takes " +
-           std::to_string(rule->arguments) + ".");
+    if (filter.arguments.size() < rule->arguments || (filter.arguments.size() > rule->arguments && !rule->takes_more)) {
+      Fail("filter '" + filter.name + "' has " + std::to_string(filter.arguments.size()) +
+           " texts after it. It takes " + std::to_string(rule->arguments) + (rule->takes_more ? " or more." : "."));
     }
     return filter;
   }
@@ -305,6 +307,15 @@ class Evaluation {
     if (name == "letter") {
       if (!value.is_int()) Fail("filter 'letter' got " + std::string(Article(value.type())) + ", where an integer is needed");
       return Letter(value.AsInt());
+    }
+    if (name == "pick" || name == "pick_from_1") {
+      const int64_t first = name == "pick" ? 0 : 1, count = static_cast<int64_t>(filter.arguments.size());
+      if (!value.is_int())
+        Fail("filter '" + name + "' got " + std::string(Article(value.type())) + ", where an integer is needed");
+      if (value.AsInt() < first || value.AsInt() - first >= count) {
+        Fail("filter '" + name + "' has " + std::to_string(count) + " texts, and none with number " + value.Text());
+      }
+      return filter.arguments[static_cast<size_t>(value.AsInt() - first)];
     }
     if (name.starts_with("before") || name.starts_with("after")) {
       const std::string text = Text(value);

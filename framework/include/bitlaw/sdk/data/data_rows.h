@@ -15,6 +15,7 @@ namespace bitlaw {
 ///   .parquet  what `datasets`, pandas and pyarrow write: lists, structs and null as JSON has them, moments in
 ///             milliseconds since 1970; the mark's line is the number of the row
 ///   .json     a list of JSON objects, whose marks have the number of the row, or JSON lines
+///   .arrow    is refused with how to make Parquet of it
 ///   else      JSON lines (jsonl.h)
 ///
 /// All but .parquet may end in .gz in addition, and is then unpacked as it is read.

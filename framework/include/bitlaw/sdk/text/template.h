@@ -24,6 +24,7 @@ namespace bitlaw {
 ///              before_last:'x'  after_last:'x'  the same of the last x
 ///              replace:'x','y'                every x by y
 ///              letter                         0 -> A, 1 -> B, ...
+///              pick:'x','y'  pick_from_1:'x','y'   the text with this number, a whole one from 0 or from 1
 ///              first  last                    of a list
 ///              join:'x'                       the texts of a list with x between them
 ///              lettered                       a list as lines "A. text"
