@@ -1,6 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <regex>
+
 #include "e2e/study_fixture.h"
 #include "support/markup_check.h"
 
@@ -8,6 +12,7 @@ namespace bitlaw {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -62,6 +67,43 @@ TEST_F(StudyReport, IsOnePageWithFiguresBesideTables) {
   EXPECT_EQ(StartedProgram::Text(folder_ / "out" / "report.html"), page);
   const ProgramEnd latex = Report({"--format", "latex"});
   EXPECT_THAT(latex.out, HasSubstr("\\begin{tabular}"));
+}
+
+// The verdicts are those of `bitlaw paired`.
+TEST_F(StudyReport, SaysWhichTrialsGotWorse) {
+  Record();
+  const auto files = FilesOf("out");
+  ASSERT_TRUE(files.contains("tables/degraded.csv"));
+  const ProgramEnd paired =
+      StartedProgram({"paired", (folder_ / "out").string(), "--show", "verdicts", "--format", "csv"}, folder_).Wait();
+  EXPECT_EQ(files.at("tables/degraded.csv"), paired.out);
+  const auto rows = RowsOf(paired.out);
+  ASSERT_EQ(rows.size(), 3u);
+  const auto degraded =
+      std::count_if(rows.begin(), rows.end(), [](const auto& row) { return row.at("verdict") == "degraded"; });
+  const std::string sentence = std::to_string(degraded) + " of 3 quantized trials " + (degraded == 1 ? "has" : "have") +
+                               " got worse than the unquantized model by more than chance";
+  for (const char* name : {"report.html", "report.md", "report.tex", "report.txt"})
+    EXPECT_THAT(files.at(name),
+                AllOf(HasSubstr(sentence), HasSubstr("Degraded or not, over all benchmarks of a trial")))
+        << name;
+  EXPECT_THAT(run_.out, HasSubstr(std::to_string(degraded) + " of 3 quantized trials got worse by more than chance\n"));
+}
+
+// With the packages that the page of the report names: texlive-latex-recommended.
+TEST_F(StudyReport, IsSetByLatex) {
+  if (std::system("command -v pdflatex > /dev/null 2>&1") != 0) GTEST_SKIP() << "pdflatex is not installed";
+  Record();
+  const std::string out = (folder_ / "out").string();
+  const std::string command =
+      "cd '" + out + "' && pdflatex -interaction=nonstopmode -halt-on-error report.tex > set.txt 2>&1";
+  EXPECT_EQ(std::system((command + " && " + command).c_str()), 0) << StartedProgram::Text(folder_ / "out" / "set.txt");
+  EXPECT_TRUE(StartedProgram::Text(folder_ / "out" / "report.pdf").starts_with("%PDF"));
+  // A line that is wider than the page by more than a letter or two.
+  const std::string log = StartedProgram::Text(folder_ / "out" / "set.txt");
+  const std::regex wide(R"(Overfull \\hbox \((\d+)\.\d+pt too wide\))");
+  for (auto at = std::sregex_iterator(log.begin(), log.end(), wide); at != std::sregex_iterator(); ++at)
+    EXPECT_LT(std::stoi((*at)[1]), 20) << at->str();
 }
 
 // Without gnuplot everything else is written, and what to install is said.

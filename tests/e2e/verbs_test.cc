@@ -94,9 +94,16 @@ TEST_F(Verbs, PlanSaysWhichDifferencesTheItemsCanShow) {
   const ProgramEnd assumed = Call("plan", study, {"--output", out, "--discordance", "0.5", "--effect", "0.1"});
   EXPECT_THAT(assumed.out, AllOf(HasSubstr("at 50 %"), HasSubstr("items for 0.1 at 50 %"), HasSubstr("verdict, 2 trials")));
 
+  // It is said where it is asked for.
+  const ProgramEnd plain = Call("plan", study, {"--output", out});
+  EXPECT_THAT(plain.out, AllOf(HasSubstr("(--detect: which differences of accuracy these items can show)\n"),
+                               Not(HasSubstr("verdict, 2 trials"))));
+  EXPECT_TRUE(Json::parse(Call("plan", study, {"--output", out, "--json"}).out).at("power").is_null());
+  EXPECT_THAT(Call("plan", study, {"--output", out, "--detect"}).out, HasSubstr("verdict, 2 trials"));
+
   // Once there are records, how often the models disagree is measured.
   ASSERT_EQ(RunStudy(study, "out").exit_code, 0);
-  const Json measured = Json::parse(Call("plan", study, {"--output", out, "--json"}).out).at("power");
+  const Json measured = Json::parse(Call("plan", study, {"--output", out, "--detect", "--json"}).out).at("power");
   EXPECT_EQ(measured.at("measured_trials"), 2);
   const ProgramEnd paired = Call("paired", out, {"--task", "uses", "--format", "csv"});
   ASSERT_EQ(paired.exit_code, 0) << paired.err;

@@ -51,6 +51,7 @@ struct BITLAW_EXPORT ReportSection {
   std::vector<std::string> bullets;
   std::vector<ReportTable> tables;
   std::vector<Figure> figures{};
+  bool is_in_paper = false;  ///< Of the appendix: LaTeX has it too.
 };
 
 /// A report before it takes a form: the same content as text, Markdown, HTML, LaTeX and CSV.

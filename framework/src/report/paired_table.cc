@@ -100,4 +100,14 @@ ReportTable VerdictTable(const std::vector<DegradationVerdict>& verdicts, const 
   return table;
 }
 
+ReportSection VerdictSection(const std::vector<DegradationVerdict>& verdicts, const std::vector<std::string>& notes,
+                             const DegradationSettings& settings) {
+  ReportSection section;
+  section.title = "Degraded or not";
+  section.is_in_paper = true;
+  if (!verdicts.empty()) section.tables.push_back(VerdictTable(verdicts, settings));
+  for (const std::string& note : notes) section.bullets.push_back("No part of the verdicts: " + note + ".");
+  return section;
+}
+
 }  // namespace bitlaw

@@ -25,4 +25,10 @@ BITLAW_EXPORT std::vector<ReportCell> PairedRow(std::vector<ReportCell> leading_
 BITLAW_EXPORT ReportTable VerdictTable(const std::vector<DegradationVerdict>& verdicts,
                                        const DegradationSettings& settings);
 
+/// That table as a section of a report, for papers too. Without verdicts it has no table, and says why where `notes`
+/// do.
+BITLAW_EXPORT ReportSection VerdictSection(const std::vector<DegradationVerdict>& verdicts,
+                                           const std::vector<std::string>& notes,
+                                           const DegradationSettings& settings = {});
+
 }  // namespace bitlaw

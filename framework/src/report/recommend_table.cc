@@ -7,17 +7,6 @@
 
 namespace bitlaw {
 
-namespace {
-
-ReportCell WithBounds(double value, const Interval& interval, int places) {
-  ReportCell cell = Fixed(value, places);
-  if (std::isnan(value)) return cell;
-  cell.parts = {{"low", interval.low}, {"high", interval.high}};
-  if (std::isfinite(interval.low))
-    cell.text += fmt::format(" [{:.{}f}, {:.{}f}]", interval.low, places, interval.high, places);
-  return cell;
-}
-
 std::string ScoreName(const Recommendation& recommendation) {
   if (recommendation.weights.size() == 1) return recommendation.weights[0].first;
   const double first = recommendation.weights[0].second;
@@ -27,6 +16,17 @@ std::string ScoreName(const Recommendation& recommendation) {
   for (const auto& [name, weight] : recommendation.weights)
     names += (names.empty() ? "" : ", ") + name + (is_equal ? std::string() : fmt::format(" x {:.3g}", weight));
   return "mean of " + names;
+}
+
+namespace {
+
+ReportCell WithBounds(double value, const Interval& interval, int places) {
+  ReportCell cell = Fixed(value, places);
+  if (std::isnan(value)) return cell;
+  cell.parts = {{"low", interval.low}, {"high", interval.high}};
+  if (std::isfinite(interval.low))
+    cell.text += fmt::format(" [{:.{}f}, {:.{}f}]", interval.low, places, interval.high, places);
+  return cell;
 }
 
 std::string SizeOf(const Standing& one) { return (one.is_size_estimated ? "~" : "") + ShortSize(one.weight_bytes); }

@@ -16,6 +16,7 @@
 #include "report/law_tables.h"
 #include "report/page/front_page.h"
 #include "report/page/study_page.h"
+#include "report/paired_table.h"
 #include "report/pictures/best_laws.h"
 
 namespace bitlaw {
@@ -317,6 +318,8 @@ ReportDocument StudyDocument(const StudyResults& report, bool all_methods) {
   } else {
     document.sections.push_back(TaskSection(report, index));
     document.sections.push_back(ScoreSection(report, index));
+    ReportSection verdicts = VerdictSection(report.verdicts, report.verdict_notes);
+    if (!verdicts.tables.empty() || !verdicts.bullets.empty()) document.sections.push_back(std::move(verdicts));
     for (const std::string& law : LawNames(report.fits)) {
       document.sections.push_back(LawSection(report.fits, law, all_methods));
       AddAnalysis(report.analysis, law, document.sections.back());
@@ -339,7 +342,13 @@ std::vector<std::string> SummaryLines(const StudyResults& report) {
   std::vector<std::string> lines;
   if (index.row.empty()) return {"Nothing is recorded yet."};
   const std::vector<BestLaw> best = BestLaws(report);
-  for (size_t i = 0; i < std::min(kMostStrata, best.size()); ++i) lines.push_back(SummaryLine(best[i]));
+  if (!report.verdicts.empty()) {
+    const auto degraded = std::count_if(report.verdicts.begin(), report.verdicts.end(),
+                                        [](const DegradationVerdict& one) { return one.degraded; });
+    lines.push_back(
+        fmt::format("{} of {} quantized trials got worse by more than chance", degraded, report.verdicts.size()));
+  }
+  for (size_t i = 0; i < std::min(kMostStrata, best.size()); ++i) lines.push_back(SummaryLine(report, best[i]));
   if (best.size() > kMostStrata) lines.push_back(fmt::format("... and {} more strata", best.size() - kMostStrata));
   std::vector<std::string> zones = LostZones(report, HeadlineLaw(best));
   if (zones.size() > kMostZones) {

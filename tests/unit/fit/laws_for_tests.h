@@ -30,6 +30,10 @@ inline std::unique_ptr<FormulaLaw> MakeFormula(
   return std::make_unique<FormulaLaw>("test", FormulaLaw::Schema().Resolve(given, "law 'formula'"));
 }
 
+inline std::unique_ptr<FormulaLaw> TwoFactors() {
+  return MakeFormula("A * N^alpha * log2(B)^beta", {{"A", {0, 1e300}}, {"alpha", {0, 0}}, {"beta", {0, 0}}});
+}
+
 inline std::unique_ptr<FormulaLaw> FourFactorLaw() {
   return MakeFormula("A * N^alpha * log2(B)^beta * log2(Cb)^gamma * G^delta",
                      {{"A", {0, 1e300}}, {"alpha", {0, 0}}, {"beta", {0, 0}}, {"gamma", {0, 0}}, {"delta", {0, 0}}});

@@ -7,6 +7,7 @@
 #include "fit/predict/point_answer.h"
 #include "laws_for_tests.h"
 #include "report/prediction_table.h"
+#include "support/law_world.h"
 
 namespace bitlaw {
 namespace {
@@ -52,35 +53,19 @@ TEST(ParsePoints, ShowsThePartThatCannotBeRead) {
 
 // Four models x 2, 3, 4 bits; of d nothing but 4 bits.
 Table Study() {
-  Table table("t");
-  std::vector<double> n, b, accuracy, error, items;
-  std::vector<std::string> model;
+  std::vector<LawRow> rows;
   double off = 0.03;
   for (const auto& [name, size] :
        {std::pair("a", 1e6), std::pair("b", 2e6), std::pair("c", 4e6), std::pair("d", 8e6)}) {
     for (const double bits : {2.0, 3.0, 4.0}) {
       if (std::string(name) == "d" && bits < 4) continue;
-      model.emplace_back(name);
-      n.push_back(size);
-      b.push_back(bits);
-      accuracy.push_back(std::exp(-200 * std::pow(size, -0.4) / std::log2(bits)) + off);
-      error.push_back(0.02);
-      items.push_back(500);
+      rows.push_back({name, size, bits, std::exp(-200 * std::pow(size, -0.4) / std::log2(bits)) + off, 0.02, 500});
       off = -off;
     }
   }
-  table.AddTexts("model", model);
-  table.AddNumbers("N", n);
-  table.AddNumbers("B", b);
-  table.AddNumbers("acc_adj", accuracy);
-  table.AddNumbers("standard_error", error);
-  table.AddNumbers("chance", std::vector<double>(n.size(), 0.0));
-  table.AddNumbers("items", items);
+  Table table("t");
+  AddLawRows(rows, table);
   return table;
-}
-
-std::unique_ptr<Law> TwoFactors() {
-  return MakeFormula("A * N^alpha * log2(B)^beta", {{"A", {0, 1e300}}, {"alpha", {0, 0}}, {"beta", {0, 0}}});
 }
 
 TEST(CovariatesAt, FollowFromTheModel) {

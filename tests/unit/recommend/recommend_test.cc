@@ -11,6 +11,7 @@
 #include "laws_for_tests.h"
 #include "recommend/recommend_output.h"
 #include "report/recommend_table.h"
+#include "support/law_world.h"
 
 namespace bitlaw {
 namespace {
@@ -83,71 +84,6 @@ TEST(PairedDifferenceOf, HasTheErrorOfMatchedPairs) {
   // No item tells a trial from itself, and yet other items might.
   EXPECT_GT(PairedDifferenceOf(scores, {{"t", 1}}, "first", "first", 1).error, 0);
   EXPECT_TRUE(std::isnan(PairedDifferenceOf(scores, {{"t", 1}}, "first", "none", 1).value));
-}
-
-// Observations of a world that is the law: models a to e, B of 2, 3, 4, 8 and 16 (none), one task in each of KM and KR.
-constexpr double kSizes[] = {1e6, 2e6, 4e6, 8e6, 16e6};
-double Truth(const std::string& stratum, double n, double bits) {
-  return stratum == "KM" ? std::exp(-600 * std::pow(n, -0.4) * std::pow(std::log2(bits), -0.3))
-                         : std::exp(-900 * std::pow(n, -0.45) * std::pow(std::log2(bits), -0.5));
-}
-double SizeOf(double n, double bits) { return n * (bits + (bits < 16 ? 0.25 : 0)) / 8 + 1000; }
-
-Table World(
-    const std::function<bool(const std::string&, double)>& is_recorded,
-    const std::function<double(const std::string&, double)>& off = [](const std::string&, double) { return 0.0; }) {
-  std::vector<std::string> trial, label, model, quantizer, task, stratum, kind;
-  std::vector<double> n, b, effective, size, kv, value, error, chance, items, primary, accuracy, baseline;
-  for (size_t m = 0; m < 5; ++m) {
-    const std::string name(1, static_cast<char>('a' + m));
-    for (const double bits : {16.0, 2.0, 3.0, 4.0, 8.0}) {
-      if (!is_recorded(name, bits)) continue;
-      for (const char* where : {"KM", "KR"}) {
-        trial.push_back(name + std::to_string(static_cast<int>(bits)));
-        label.push_back(name + " bits=" + std::to_string(static_cast<int>(bits)));
-        model.push_back(name);
-        quantizer.emplace_back(bits == 16 ? "none" : "rtn");
-        task.push_back(std::string("task_") + where);
-        stratum.emplace_back(where);
-        kind.emplace_back("accuracy");
-        n.push_back(kSizes[m]), b.push_back(bits), effective.push_back(bits < 16 ? bits + 0.25 : 16);
-        size.push_back(SizeOf(kSizes[m], bits)), kv.push_back(512);
-        value.push_back(Truth(where, kSizes[m], bits) + off(name, bits));
-        error.push_back(0.01), chance.push_back(0), items.push_back(1000), primary.push_back(1);
-        accuracy.push_back(value.back()), baseline.push_back(Truth(where, kSizes[m], 16));
-      }
-    }
-  }
-  Table table("world");
-  table.AddTexts("trial", trial), table.AddTexts("label", label), table.AddTexts("model", model);
-  table.AddTexts("quantizer", quantizer), table.AddTexts("task", task), table.AddTexts("stratum", stratum);
-  table.AddTexts("metric_kind", kind), table.AddNumbers("N", n), table.AddNumbers("B", b);
-  table.AddNumbers("bits_effective", effective), table.AddNumbers("size_bytes", size),
-      table.AddNumbers("kv_values", kv);
-  table.AddNumbers("value", value), table.AddNumbers("standard_error", error), table.AddNumbers("chance", chance);
-  table.AddNumbers("items", items), table.AddNumbers("primary", primary), table.AddNumbers("acc_adj", accuracy);
-  table.AddNumbers("baseline_value", baseline);
-  return table;
-}
-bool All(const std::string&, double) { return true; }
-
-std::unique_ptr<Law> TwoFactors() {
-  return MakeFormula("A * N^alpha * log2(B)^beta", {{"A", {0, 1e300}}, {"alpha", {0, 0}}, {"beta", {0, 0}}});
-}
-
-// The best of all configurations by the law itself.
-std::string BestByTruth(double most_bytes, double weight_km, double weight_kr) {
-  std::string best;
-  double most = -1;
-  for (size_t m = 0; m < 5; ++m) {
-    for (const double bits : {16.0, 2.0, 3.0, 4.0, 8.0}) {
-      const double score = weight_km * Truth("KM", kSizes[m], bits) + weight_kr * Truth("KR", kSizes[m], bits);
-      if (SizeOf(kSizes[m], bits) > most_bytes || score <= most) continue;
-      most = score;
-      best = std::string(1, static_cast<char>('a' + m)) + " bits=" + std::to_string(static_cast<int>(bits));
-    }
-  }
-  return best;
 }
 
 std::vector<std::string> Labels(const std::vector<Standing>& standings) {

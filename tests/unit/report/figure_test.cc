@@ -91,6 +91,14 @@ TEST(GnuplotScripts, SayWhatIsDrawn) {
   EXPECT_THAT(script, HasSubstr("title 'it''s `date`'"));
   for (const char* output : {"sample.svg", "sample.pdf", "sample.panel1.svg", "sample.legend.svg"})
     EXPECT_THAT(script, HasSubstr(std::string("set output '") + output + "'\n"));
+  Figure larger = Sample();
+  larger.panel_size = 2;
+  EXPECT_THAT(
+      script,
+      HasSubstr("set terminal svg size 420,330 dynamic font 'sans-serif,14'\nset output 'sample.panel1.svg'\n"));
+  EXPECT_THAT(
+      GnuplotScript(larger),
+      HasSubstr("set terminal svg size 840,660 dynamic font 'sans-serif,14'\nset output 'sample.panel1.svg'\n"));
   Figure lines = Sample();
   lines.panels[0].title = "a\nsystem 'x'";
   EXPECT_THAT(GnuplotScript(lines), HasSubstr("set title 'a system ''x''' noenhanced\n"));
@@ -110,6 +118,30 @@ TEST(SvgThemes, TakeTheTextsColourForBlackAndKeepIdsApart) {
             "<svg role=\"img\" \n viewBox=\"0 0 4 4\">\n<title>T &amp; t</title>\n\n"
             "<circle id='a-panel1-gpDot' stroke='currentColor'/><use xlink:href='#a-panel1-gpDot' "
             "color='var(--c0,#0072b2)'/><text fill='rgb(  1,   1,   1)'>1</text></svg>");
+}
+
+// Gradients, clips and filters are named by url(#...): in a page of several pictures each must mean its own.
+TEST(SvgThemes, KeepWhatIsMeantByUrlApart) {
+  const std::string svg =
+      "<svg><title>Gnuplot</title><defs><filter id='textbox'/></defs><clipPath id=\"c\"/>"
+      "<g filter=\"url(#textbox)\" clip-path='url(#c)'>x</g></svg>";
+  const std::string first = SvgForThemes(svg, "a.panel1", "T"), second = SvgForThemes(svg, "b", "T");
+  EXPECT_THAT(first, HasSubstr("<filter id='a-panel1-textbox'/>"));
+  EXPECT_THAT(
+      first,
+      HasSubstr("<clipPath id=\"a-panel1-c\"/><g filter=\"url(#a-panel1-textbox)\" clip-path='url(#a-panel1-c)'>"));
+  EXPECT_THAT(second, HasSubstr("<g filter=\"url(#b-textbox)\" clip-path='url(#b-c)'>"));
+  EXPECT_THAT(second, Not(HasSubstr("url(#textbox)")));
+}
+
+// gnuplot draws a disc of the paper's colour below a point that has error bars, which would be bright on a dark page.
+TEST(SvgThemes, HaveNoWhiteDiscs) {
+  const std::string themed = SvgForThemes(
+      "<svg><title>Gnuplot</title>\n\t<use xlink:href='#p' transform='translate(1,2)' color='white'/>"
+      "<use xlink:href='#p' color='rgb(  0, 114, 178)'/></svg>",
+      "a", "T");
+  EXPECT_THAT(themed, Not(HasSubstr("white")));
+  EXPECT_THAT(themed, HasSubstr("<use xlink:href='#a-p' color='rgb(  0, 114, 178)'/>"));
 }
 
 ReportDocument SampleDocument() {
@@ -150,6 +182,28 @@ TEST(LatexPages, SetTextsAsTheyAre) {
   EXPECT_THAT(tex, HasSubstr("\\begin{tabular}{lr}\n\\toprule\nlaw & R2 \\\\\n\\midrule\np\\_n & below zero \\\\\n\\bottomrule\n"));
   EXPECT_THAT(tex, HasSubstr("\\includegraphics[width=\\textwidth]{figures/sample.pdf}\n"));
   EXPECT_THAT(tex, Not(HasSubstr("rest")));
+  EXPECT_THAT(tex, Not(HasSubstr("adjustbox"))) << "it is not in texlive-latex-recommended";
+}
+
+// Of the appendix what a paper needs, over as many pages as it takes, long names broken.
+TEST(LatexPages, HaveTheLongTablesOfTheAppendixThatAPaperNeeds) {
+  ReportDocument document = SampleDocument();
+  ReportSection section;
+  section.title = "Verdicts";
+  section.tables = {
+      {"v", "V", {"trial", "items"}, {{"a name of more than twenty-four letters", Whole(1200)}}, {"n & 1"}}};
+  document.appendix.push_back(section);
+  EXPECT_THAT(RenderLatex(document, {}), Not(HasSubstr("Verdicts")));
+  document.appendix.back().is_in_paper = true;
+  const std::string tex = RenderLatex(document, {});
+  EXPECT_THAT(
+      tex,
+      HasSubstr(
+          "\\section*{Verdicts}\n{\\scriptsize\\raggedright\\setlength{\\tabcolsep}{3pt}\n"
+          "\\begin{longtable}{p{0.36\\textwidth}r}\n\\caption{V} \\\\\n\\toprule\ntrial & items \\\\\n\\midrule\n"
+          "\\endfirsthead\n\\toprule\ntrial & items \\\\\n\\midrule\n\\endhead\n\\bottomrule\n\\endfoot\n"
+          "a name of more than twenty-four letters & 1,200 \\\\\n\\end{longtable}\n\\par\\noindent n \\& 1\n\\par}\n"));
+  EXPECT_THAT(tex, Not(HasSubstr("rest")));
 }
 
 TEST(MarkdownPages, FoldTheAppendixAndLinkWhatIsDrawn) {
@@ -180,6 +234,7 @@ TEST(DrawnFigures, AreWellFormedAndTheSameEachTime) {
     ASSERT_TRUE(drawn.files.contains(name)) << name;
     EXPECT_EQ(ExplainMarkup(drawn.files.at(name)), "") << name;
     EXPECT_THAT(drawn.files.at(name), Not(HasSubstr("'black'")));
+    EXPECT_THAT(drawn.files.at(name), Not(HasSubstr(" color='white'")));
   }
   // Once a figure, and once its own legend; the texts are as they were given.
   EXPECT_THAT(drawn.files.at("sample.svg"), HasSubstr("it's `date`"));

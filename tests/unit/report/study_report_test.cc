@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/expression/expression.h"
 #include "fit/output/row_predictions.h"
 #include "fit/table/column_map.h"
 #include "formula_law.h"
@@ -202,11 +203,82 @@ TEST(FrontPage, SaysWhatWasLeftOutAndWhatMayNotBeConcluded) {
   ReportDocument page;
   page.sections = FrontPage(SampleReport());
   const std::string text = RenderText(page);
-  EXPECT_THAT(text, HasSubstr("- KA (knowledge application): the law is power_n_b.\n"));
-  EXPECT_THAT(text, HasSubstr("- power_n_b says -log(acc_adj) = A * N^alpha * log2(B)^beta.\n"));
-  EXPECT_THAT(text, HasSubstr("- Rows not fitted, accuracy at or below chance (acc_adj <= 0): KM 1.\n- 1 trial failed.\n"));
+  EXPECT_THAT(text, HasSubstr("- KA (knowledge application): power_n_b is the law (adjusted R2 1.00 over 8 rows).\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("- power_n_b says -log(acc_adj) = A * N^alpha * log2(B)^beta. N: Parameters without input embedding"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("- Not fitted, accuracy at or below chance (acc_adj <= 0): 1 row in KM (the first: b gptq bits=3: "
+                "acc_adj = 0).\n- 1 trial failed.\n"));
   EXPECT_THAT(text, HasSubstr("- Anything outside of what the laws were fitted to: N 1G to 2G weights, B 3 to 16 bits.\n"));
-  EXPECT_THAT(text, HasSubstr("- Other families of models: all of these are toy.\n- Other quantizers: these are gptq.\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr(
+          "- Other families of models: all of these are toy.\n- Other quantizers: the laws were fitted to gptq.\n"));
+}
+
+// The quantizer of rows that no law was fitted to is not among them.
+TEST(FrontPage, NamesTheQuantizersThatLawsSaw) {
+  StudyResults report = SampleReport();
+  Table observations("observations");
+  for (TableColumn column : report.observations.columns()) {
+    for (size_t row = 0; column.name == "quantizer" && row < column.size(); ++row) {
+      if (report.observations.TextAt("label", row) == "b gptq bits=3") column.texts[row] = "rtn";
+    }
+    observations.Add(std::move(column));
+  }
+  report.observations = observations;
+  for (size_t row = 0; row < report.predictions.rows(); ++row)
+    ASSERT_FALSE(report.predictions.TextAt("name", row).empty());
+  ReportDocument page;
+  page.sections = FrontPage(report);
+  // In KA the row was fitted.
+  EXPECT_THAT(RenderText(page), HasSubstr("the laws were fitted to gptq, rtn.\n"));
+  report.predictions = report.predictions.Rows(report.predictions.Where(Expression::Parse("name != 'b gptq bits=3'")));
+  page.sections = FrontPage(report);
+  EXPECT_THAT(RenderText(page), HasSubstr("the laws were fitted to gptq.\n"));
+}
+
+TEST(FrontPage, SaysWhyThereIsNoLaw) {
+  StudyResults report = SampleReport(1e9);
+  ReportDocument page;
+  page.sections = FrontPage(report);
+  EXPECT_THAT(RenderText(page),
+              HasSubstr("- KA (knowledge application): no law could be fitted. power_n_b: N does not vary: it is "
+                        "1e+09 in all 8 rows"));
+  report.fits = FitReport();
+  report.fits.strata.resize(1);
+  page.sections = FrontPage(report);
+  EXPECT_THAT(RenderText(page), HasSubstr("The study names no law, so none was fitted: scores are in the appendix.\n"));
+  EXPECT_EQ(SummaryLines(report).front(), "4 warnings, listed in the report");
+}
+
+// Trials 1 and 2 are a at 3 and 4 bits, 5 and 6 those of b.
+TEST(FrontPage, BeginsWithTheVerdicts) {
+  StudyResults report = SampleReport();
+  const auto flips = [](const char* trial, int64_t lost, int64_t gained) {
+    return TrialFlips{trial, trial, "a", "gptq", {{"arc", "KA", 500, lost, gained}}};
+  };
+  const std::vector<TrialFlips> trials = {flips("000000000001", 90, 10), flips("000000000002", 12, 8),
+                                          flips("000000000005", 80, 10), flips("000000000006", 60, 5)};
+  report.verdicts = JudgeDegradation(trials);
+  report.verdict_notes = {"2 results have no unquantized model to compare with"};
+  EXPECT_THAT(
+      FindingsSection(report).bullets.front(),
+      HasSubstr(
+          "3 of 4 quantized trials have got worse than the unquantized model by more than chance, over all benchmarks "
+          "together: 2 of 2 at B = 3, 1 of 2 at B = 4. The chance that one or more of these verdicts is a false alarm "
+          "is at most 5 % (exact McNemar tests, Holm over trials). Of the other 1 no loss is shown, which is no proof "
+          "that there is none: up to 2.3 % of the items may be lost (one-sided, 95 %, each trial by itself)."));
+  EXPECT_NEAR(LossAtMost(500, 12, 8, 0.95), 0.0231, 0.0005);
+  EXPECT_EQ(SummaryLines(report).front(), "3 of 4 quantized trials got worse by more than chance");
+  const std::string text = RenderText(StudyDocument(report));
+  EXPECT_THAT(
+      text,
+      HasSubstr("\nDegraded or not\n---------------\n- No part of the verdicts: 2 results have no unquantized model to "
+                "compare with.\n"));
+  EXPECT_THAT(text, HasSubstr("3 of 4 trials degraded"));
 }
 
 TEST(RSquares, FarBelowZeroAreCalledThat) {

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,13 +17,15 @@
 #include "fit/study/study_results.h"
 #include "recommend/recommend.h"
 #include "recommend/recommend_output.h"
+#include "report/figure/draw_figures.h"
+#include "report/pictures/recommend_figure.h"
 #include "report/recommend_table.h"
 
 namespace bitlaw {
 namespace {
 
 struct RecommendArguments {
-  std::string source, data, law, map, json, format = "text";
+  std::string source, data, law, map, json, figure, format = "text";
   std::string weights, cache, memory, need, stratum_weights, order;
   std::vector<std::string> floors, models, points;
   double bits = std::numeric_limits<double>::infinity(), context = 0, batch = 1;
@@ -80,8 +84,35 @@ ReportTable CheckTable(const Recommendation& recommendation, const PredictedStud
   return table;
 }
 
+// By the ending of its name; asked before anything is computed.
+std::string FigureForm(const std::string& file) {
+  const std::string ending = std::filesystem::path(file).extension();
+  if (ending != ".svg" && ending != ".pdf" && ending != ".csv")
+    throw Error(ErrorKind::kSpec,
+                "recommend: --figure " + file + ": its name ends with .svg, .pdf or .csv (the points).");
+  return ending;
+}
+
+void WriteFigure(const Recommendation& recommendation, const std::string& file) {
+  const Figure figure = RecommendFigure(recommendation);
+  if (figure.panels.empty())
+    throw Error(ErrorKind::kSpec, "recommend: --figure " + file + ": no configuration has a size and an accuracy.");
+  const std::string form = FigureForm(file);
+  if (form == ".csv") {
+    WriteDurably(file, WriteCsv(FigureTable(figure)));
+    return;
+  }
+  const DrawnFigures drawn = DrawFigures(std::span(&figure, 1));
+  const auto at = drawn.files.find(figure.name + form);
+  if (at == drawn.files.end())
+    throw Error(ErrorKind::kUnsupported, "recommend: --figure " + file + " is not drawn: " + drawn.why_none +
+                                             ". --figure FILE.csv writes its points.");
+  WriteDurably(file, at->second);
+}
+
 int ShowRecommendation(const RecommendArguments& arguments, Session& session) {
   const Constraints constraints = ReadConstraints(arguments);
+  if (!arguments.figure.empty()) FigureForm(arguments.figure);
   std::vector<LawPoint> points;
   for (const std::string& text : arguments.points) {
     for (LawPoint& point : ParsePoints(text)) points.push_back(std::move(point));
@@ -118,6 +149,7 @@ int ShowRecommendation(const RecommendArguments& arguments, Session& session) {
     std::fputs((arguments.format == "markdown" ? RenderMarkdown(document) : RenderText(document)).c_str(), stdout);
   }
   if (!arguments.json.empty()) WriteDurably(arguments.json, PrettyJson(RecommendationJson(recommendation)));
+  if (!arguments.figure.empty()) WriteFigure(recommendation, arguments.figure);
   return 0;
 }
 
@@ -166,6 +198,8 @@ void AddRecommendVerb(CLI::App& app, Session& session) {
   verb->add_option("--top", arguments->top, "How many are shown")->capture_default_str()->check(WholeNumber(1));
   verb->add_flag("--front", arguments->front, "Show the front of size against accuracy");
   verb->add_flag("--check", arguments->check, "Leave the first choice out, predict it by the law, and compare");
+  verb->add_option("--figure", arguments->figure,
+                   "Draw size against accuracy into this file: .svg or .pdf (by gnuplot), or .csv (the points)");
   verb->add_option("--json", arguments->json, "Write everything to this file");
   verb->add_option("--format", arguments->format, "text, markdown or csv")
       ->capture_default_str()

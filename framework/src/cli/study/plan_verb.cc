@@ -27,6 +27,7 @@ struct PlanArguments {
   std::filesystem::path output;
   bool json = false;
   bool all = false;
+  bool with_power = false;  ///< It opens every task and reads records: seconds of a large study.
   PowerArguments power;
 };
 
@@ -205,9 +206,10 @@ int ShowPlan(Session& session, const PlanArguments& arguments) {
   const Plan& plan = resolved.plan;
   std::optional<RecordedPairs> recorded;
   if (std::filesystem::is_directory(plan.study.output)) recorded = RecordedTasks(plan, host, plan.study.output);
-  const PlanPower power = PowerOf(plan, host, plan.study.output, arguments.power);
+  PlanPower power;
+  if (arguments.with_power) power = PowerOf(plan, host, plan.study.output, arguments.power);
   if (arguments.json) {
-    PrintJson(plan, recorded, PowerJson(power, arguments.power));
+    PrintJson(plan, recorded, arguments.with_power ? PowerJson(power, arguments.power) : Value());
     return 0;
   }
   fmt::print("study '{}': {}\n", plan.study.name, TotalsText(plan));
@@ -228,6 +230,10 @@ int ShowPlan(Session& session, const PlanArguments& arguments) {
   if (!power.rows.empty()) {
     fmt::print("\n");
     PrintReportTable(PowerTable(power, arguments.power), "text");
+  } else if (!arguments.with_power) {
+    fmt::print("(--detect: which differences of accuracy these items can show)\n");
+  } else {
+    fmt::print("no difference can be shown: no quantized trial, or no task whose first metric is an accuracy\n");
   }
   return 0;
 }
@@ -236,26 +242,41 @@ int ShowPlan(Session& session, const PlanArguments& arguments) {
 
 void AddPlanVerb(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<PlanArguments>();
-  CLI::App* verb = app.add_subcommand("plan", "List the trials of a study, what is skipped and why, what is recorded, and what differences its items can show");
+  CLI::App* verb = app.add_subcommand("plan",
+                                      "List the trials of a study, what is skipped and why, what is recorded, and "
+                                      "(--detect) what differences its items can show");
   verb->add_option("spec", arguments->file, "Study file (docs/spec.md)")->required();
   verb->add_option("--output", arguments->output, "Folder of records, in place of the study's own");
   verb->add_flag("--json", arguments->json, "Print every trial and skipped cell as one JSON document");
-  verb->add_option("--effect", arguments->power.effect,
-                   "A difference of accuracy that you want to find, 0.01 say: how many items it needs")
-      ->check(Number(1e-6, 1.0));
-  verb->add_option("--discordance", arguments->power.discordance,
-                   "Share of items on which quantized and unquantized model disagree, assumed; may be repeated. Default: "
-                   "measured from recorded trials; without them 0.02, 0.1 and 0.3")
-      ->check(Number(1e-6, 1.0))
-      ->allow_extra_args(false);
-  verb->add_option("--confidence", arguments->power.paired.confidence, "Of the test: 1 - the chance of a false alarm")
-      ->capture_default_str()
-      ->check(Number(0.5, 0.9999));
-  verb->add_option("--power", arguments->power.paired.power, "Chance with which a detectable difference is found")
-      ->capture_default_str()
-      ->check(Number(0.5, 0.9999));
+  CLI::Option* detect =
+      verb->add_flag("--detect", arguments->with_power,
+                     "Say which differences of accuracy the items can show; opens the tasks and reads records. The "
+                     "four options below imply it");
+  CLI::Option* power =
+      verb->add_option("--power", arguments->power.paired.power, "Chance with which a detectable difference is found")
+          ->capture_default_str()
+          ->check(Number(0.5, 0.9999));
+  CLI::Option* effect =
+      verb->add_option("--effect", arguments->power.effect,
+                       "A difference of accuracy that you want to find, 0.01 say: how many items it needs")
+          ->check(Number(1e-6, 1.0));
+  CLI::Option* discordance =
+      verb->add_option(
+              "--discordance", arguments->power.discordance,
+              "Share of items on which quantized and unquantized model disagree, assumed; may be repeated. Default: "
+              "measured from recorded trials; without them 0.02, 0.1 and 0.3")
+          ->check(Number(1e-6, 1.0))
+          ->allow_extra_args(false);
+  CLI::Option* confidence = verb->add_option("--confidence", arguments->power.paired.confidence,
+                                             "Of the test: 1 - the chance of a false alarm")
+                                ->capture_default_str()
+                                ->check(Number(0.5, 0.9999));
   verb->add_flag("--all", arguments->all, "List every trial, however many there are");
-  verb->callback([&session, arguments] { session.action = [&session, arguments] { return ShowPlan(session, *arguments); }; });
+  verb->callback([&session, arguments, detect, power, effect, discordance, confidence] {
+    for (const CLI::Option* option : {detect, power, effect, discordance, confidence})
+      arguments->with_power = arguments->with_power || option->count() > 0;
+    session.action = [&session, arguments] { return ShowPlan(session, *arguments); };
+  });
 }
 
 }  // namespace bitlaw

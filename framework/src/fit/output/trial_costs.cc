@@ -14,8 +14,9 @@ namespace {
 
 constexpr double kUnset = std::numeric_limits<double>::quiet_NaN();
 
-double Seconds(const Value& timings) {
-  const Value* elapsed = timings.is_map() ? timings.Find("elapsed_s") : nullptr;
+// `key`: elapsed_s of a task, total_s of a quantization.
+double Seconds(const Value& timings, const char* key) {
+  const Value* elapsed = timings.is_map() ? timings.Find(key) : nullptr;
   return elapsed != nullptr && elapsed->is_number() ? elapsed->AsReal() : kUnset;
 }
 
@@ -35,13 +36,14 @@ Table TrialCosts(const Table& observations, const std::filesystem::path& output)
     const auto [at, is_new] = costs.emplace(trial, Cost());
     if (is_new) trials.push_back(trial);
     if (record.empty() || !at->second.records.insert(record).second) continue;
-    const double seconds = Seconds(store.Timings(record));
+    const double seconds = Seconds(store.Timings(record), "elapsed_s");
     at->second.evaluate_s += seconds;
     any = any || !std::isnan(seconds);
     if (std::isnan(seconds) || at->second.records.size() > 1) continue;
     std::vector<std::string> faults;
     const auto read = store.FindTask(record, faults);
-    if (read && read->quantization) at->second.quantize_s = Seconds(store.Timings(read->quantization->record));
+    if (read && read->quantization)
+      at->second.quantize_s = Seconds(store.Timings(read->quantization->record), "total_s");
   }
   Table table("costs");
   if (!any) return table;

@@ -64,6 +64,16 @@ void AddUnusableLaws(StudyResults& report) {
   }
 }
 
+// Which trials have got worse, item by item.
+void Judge(const std::filesystem::path& output, StudyResults& report) {
+  if (report.observations.rows() == 0) return;
+  Try(report, "which trials have got worse was not judged", [&] {
+    StudyFlips flips = ReadStudyFlips(report.observations, RecordStore(output));
+    report.verdicts = JudgeDegradation(flips.trials);
+    report.verdict_notes = std::move(flips.notes);
+  });
+}
+
 void Fit(const std::filesystem::path& output, const FitSettings& settings, std::vector<std::unique_ptr<Law>> laws,
          StudyResults& report) {
   Table table;  // As fits see it.
@@ -120,6 +130,7 @@ StudyResults Recorded(const Plan& plan, const PluginHost& host, const std::files
   report.columns = ObservationColumns(plan);
   report.failures = ReadFailures(output);
   report.costs = TrialCosts(report.observations, output);
+  Judge(output, report);
   return report;
 }
 
@@ -151,6 +162,7 @@ StudyResults FitStudy(const std::filesystem::path& output, const PluginHost& hos
   report.description = ReadStudyDescription(ReadWholeFile(description), description.string());
   report.columns = ReadColumnsBeside(observations);
   report.observations = ReadCsv(observations, {ObservationTextColumns(report.columns)});
+  Judge(output, report);
   Fit(host, output, report);
   report.failures = ReadFailures(output);
   report.costs = TrialCosts(report.observations, output);

@@ -10,6 +10,7 @@
 #include "bitlaw/base/export.h"
 #include "fit/estimate/fit_laws.h"
 #include "fit/examine/analysis.h"
+#include "fit/study/degradation.h"
 #include "fit/study/law_pictures.h"
 #include "fit/study/study_description.h"
 #include "plan/plan.h"
@@ -35,6 +36,9 @@ struct BITLAW_EXPORT StudyResults {
   Table predictions;                  ///< RowPredictions(); empty where no law was fitted.
   std::vector<LawPicture> pictures;   ///< PictureLaws()
   Table costs;                        ///< TrialCosts()
+  /// JudgeDegradation() of the quantized trials whose records are here, by its defaults; empty where there are none.
+  std::vector<DegradationVerdict> verdicts;
+  std::vector<std::string> verdict_notes;  ///< Results that are no part of them, and why.
   std::vector<FailureLine> failures;
   std::vector<FitFault> fit_faults;  ///< The other laws are fitted all the same.
   std::vector<std::string> warnings;

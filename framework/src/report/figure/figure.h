@@ -60,6 +60,7 @@ struct BITLAW_EXPORT Figure {
   std::string title;
   std::string caption;  ///< What is shown, of which rows, and what its bars and bands are.
   std::vector<FigurePanel> panels;
+  double panel_size = 1;  ///< Of its panels, times the usual.
   bool is_drawn = true;  ///< Whether pictures of it will be beside the report.
 };
 

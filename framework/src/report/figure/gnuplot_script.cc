@@ -172,8 +172,12 @@ std::string Blocks(const Figure& figure) {
   return out;
 }
 
-std::string PanelPlot(const FigurePanel& panel, size_t p) {
-  std::string out = "reset\nset datafile missing 'NaN'\nset key off\nset pointintervalbox 0\nset border 3 lw 1\nset tics nomirror out scale 0.5\n";
+// `small_font`: points of the numbers on contours. Points with error bars stand on a disc of the paper's colour,
+// pointintervalbox times as wide; 0 would be taken as 1.
+std::string PanelPlot(const FigurePanel& panel, size_t p, int small_font) {
+  std::string out =
+      "reset\nset datafile missing 'NaN'\nset key off\nset pointintervalbox 0.001\nset border 3 lw 1\nset tics "
+      "nomirror out scale 0.5\n";
   out += "set grid lc rgb '#808080' lw 0.4 dt 3\n";
   if (!panel.title.empty()) out += "set title " + Quoted(panel.title) + " noenhanced\n";
   out += AxisLines('x', panel.x) + AxisLines('y', panel.y);
@@ -184,7 +188,8 @@ std::string PanelPlot(const FigurePanel& panel, size_t p) {
     out += ContourLines(*panel.grid, grid);
     add("$" + grid + "lines using 1:2 with lines lc rgb '" + PaletteColour(0) + "' lw 1.4");
     // One number a line, at its fourth point.
-    add("$" + grid + "lines using 1:2:(sprintf('%.3g', $3)) every 1000::3 with labels left offset 0.2,0.5 font ',11'");
+    add("$" + grid + "lines using 1:2:(sprintf('%.3g', $3)) every 1000::3 with labels left offset 0.2,0.5 font '," +
+        std::to_string(small_font) + "'");
   } else if (panel.grid && !panel.grid->is_contour) {
     out += "unset grid\n" + CellLines(*panel.grid);
   }
@@ -216,35 +221,37 @@ std::string GnuplotScript(const Figure& figure) {
   std::string out = Blocks(figure);
   const size_t panels = std::max<size_t>(1, figure.panels.size());
   const size_t columns = panels == 1 ? 1 : panels <= 4 ? 2 : 3, rows = (panels + columns - 1) / columns;
-  const double width = kPanelWidth * static_cast<double>(columns);
+  const double panel_width = kPanelWidth * figure.panel_size, panel_height = kPanelHeight * figure.panel_size;
+  const double width = panel_width * static_cast<double>(columns);
   const double legend_height = legend.empty() ? 0 : 14 + kLine * static_cast<double>(LegendRows(legend, width));
-  const double height = kPanelHeight * static_cast<double>(rows) + legend_height;
+  const double height = panel_height * static_cast<double>(rows) + legend_height;
   for (const bool is_pdf : {false, true}) {
     out += is_pdf ? fmt::format("set terminal pdfcairo size {:.4g},{:.4g} font 'sans,9' fontscale 1\n", width / 96, height / 96)
                   : fmt::format("set terminal svg size {:.0f},{:.0f} dynamic font 'sans-serif,13'\n", width, height);
     out += fmt::format("set output '{}.{}'\nset multiplot\n", figure.name, is_pdf ? "pdf" : "svg");
     for (size_t p = 0; p < figure.panels.size(); ++p) {
-      const double left = static_cast<double>(p % columns) * kPanelWidth / width;
-      const double top = 1 - static_cast<double>(p / columns) * kPanelHeight / height;
-      std::string panel = PanelPlot(figure.panels[p], p);
+      const double left = static_cast<double>(p % columns) * panel_width / width;
+      const double top = 1 - static_cast<double>(p / columns) * panel_height / height;
+      std::string panel = PanelPlot(figure.panels[p], p, is_pdf ? 7 : 11);
       // `reset`, its first line, forgets the place.
-      panel.insert(panel.find('\n') + 1, fmt::format("set origin {:.5f},{:.5f}\nset size {:.5f},{:.5f}\n", left,
-                                                     top - kPanelHeight / height, kPanelWidth / width,
-                                                     kPanelHeight / height));
+      panel.insert(panel.find('\n') + 1,
+                   fmt::format("set origin {:.5f},{:.5f}\nset size {:.5f},{:.5f}\n", left, top - panel_height / height,
+                               panel_width / width, panel_height / height));
       out += panel;
     }
     if (!legend.empty()) out += LegendPlot(legend, width, (legend_height - 4) / height);
     out += "unset multiplot\nset output\n";
   }
   for (size_t p = 0; p < figure.panels.size(); ++p) {
-    out += fmt::format("set terminal svg size {:.0f},{:.0f} dynamic font 'sans-serif,14'\nset output '{}.panel{}.svg'\n",
-                       kPanelWidth, kPanelHeight, figure.name, p + 1);
-    out += PanelPlot(figure.panels[p], p) + "set output\n";
+    out +=
+        fmt::format("set terminal svg size {:.0f},{:.0f} dynamic font 'sans-serif,14'\nset output '{}.panel{}.svg'\n",
+                    panel_width, panel_height, figure.name, p + 1);
+    out += PanelPlot(figure.panels[p], p, 11) + "set output\n";
   }
   if (!legend.empty()) {
     out += fmt::format("set terminal svg size {:.0f},{:.0f} dynamic font 'sans-serif,14'\nset output '{}.legend.svg'\n",
-                       kPanelWidth, 14 + kLine * static_cast<double>(LegendRows(legend, kPanelWidth)), figure.name);
-    out += LegendPlot(legend, kPanelWidth, 0.98) + "set output\n";
+                       panel_width, 14 + kLine * static_cast<double>(LegendRows(legend, panel_width)), figure.name);
+    out += LegendPlot(legend, panel_width, 0.98) + "set output\n";
   }
   return out;
 }

@@ -67,6 +67,9 @@ std::string SvgForThemes(const std::string& svg, const std::string& id, const st
   ReplaceAll(out, "<title>Gnuplot</title>", "<title>" + EscapedMarkup(title) + "</title>\n" + kStyle);
   // A drawing of three lines comes with dozens of groups that hold nothing.
   static const std::regex empty(R"(<g [^>]*>\s*</g>\s*)"), plot_title(R"(<title>[^<]*gnuplot_plot[^<]*</title>)");
+  // Discs of the paper's colour below points that have error bars: on a dark page they would be bright.
+  static const std::regex disc(R"(\s*<use [^>]*color='white'/>)");
+  out = std::regex_replace(out, disc, "");
   for (std::string before; before != out;) before = out, out = std::regex_replace(out, empty, "");
   return std::regex_replace(out, plot_title, "");
 }

@@ -4,101 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <set>
 
 #include "bitlaw/base/error.h"
-#include "report/pictures/best_laws.h"
+#include "report/page/sentences.h"
 
 namespace bitlaw {
 
 namespace {
-
-std::string Named(const std::string& stratum) {
-  const std::string spelled = SpelledStratum(stratum);
-  return spelled.empty() ? stratum : fmt::format("{} ({})", stratum, spelled);
-}
-
-std::string Counted(size_t count, const std::string& what) { return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"); }
-
-// An error on rows that were not fitted, in points of accuracy where it can be; NaN if there is none.
-struct HeldOutError {
-  double value = kUnset;
-  bool of_accuracy = false;
-};
-HeldOutError ErrorOf(double accuracy_mae, size_t accuracy_rows, double mae) {
-  if (accuracy_rows > 0 && std::isfinite(accuracy_mae)) return {100 * accuracy_mae, true};
-  return {mae, false};
-}
-
-double R2Of(const ValidationResult& held_out) { return held_out.accuracy_rows > 0 ? held_out.accuracy_r2 : held_out.r2; }
-
-// "N == 984448" of "hold out N == 984448".
-std::string ConditionOf(const std::string& scheme) {
-  constexpr std::string_view kBegin = "hold out ";
-  return scheme.starts_with(kBegin) ? scheme.substr(kBegin.size()) : scheme;
-}
-
-// "off by 6.5 points of accuracy on the largest size, 14.8 on the fewest bits"; "" if nothing was held out.
-std::string ErrorsText(const BestLaw& best) {
-  std::string errors, unit;
-  const auto add = [&](const HeldOutError& error, const std::string& on) {
-    if (!std::isfinite(error.value)) return;
-    const std::string own = error.of_accuracy ? " points of accuracy" : " in its response";
-    errors += errors.empty() ? "off by " : ", ";
-    errors += error.of_accuracy ? fmt::format("{:.1f}", error.value) : fmt::format("{:.3g}", error.value);
-    errors += (own == unit ? "" : own) + " on " + on;
-    unit = own;
-  };
-  for (const auto& [held_out, on] : {std::pair{best.sizes, "the largest size"}, std::pair{best.bits, "the fewest bits"}}) {
-    if (held_out != nullptr) add(ErrorOf(held_out->accuracy_mae, held_out->accuracy_rows, held_out->mae), on);
-  }
-  const PredictionErrors declared = best.declared();
-  if (declared.rows + declared.accuracy_rows > 0)
-    add(ErrorOf(declared.accuracy_mae, declared.accuracy_rows, declared.mae), "what is kept out of all fits");
-  return errors;
-}
-
-std::string StratumSentence(const BestLaw& best) {
-  if (best.fit == nullptr) return Named(best.stratum) + ": no law could be fitted; the appendix says why for each.";
-  const std::string errors = ErrorsText(best);
-  return fmt::format("{}: {} is {}.{}", Named(best.stratum),
-                     best.compared > 1 ? fmt::format("the best of {} laws", best.compared) : "the law", best.fit->law,
-                     errors.empty() ? "" : " Fitted without them, it is " + errors + ".");
-}
-
-// What the best laws are, each once.
-std::vector<std::string> Formulas(const std::vector<BestLaw>& best) {
-  std::vector<std::string> formulas;
-  for (const BestLaw& one : best) {
-    if (one.fit == nullptr) continue;
-    std::string text = fmt::format("{} says {} = {}.", one.fit->law, one.fit->response, one.fit->formula);
-    if (std::find(formulas.begin(), formulas.end(), text) == formulas.end()) formulas.push_back(std::move(text));
-  }
-  return formulas;
-}
-
-// Which stratum an exponent is largest in, and whether it differs from the one where it is smallest.
-void AddRankings(const StudyResults& results, const std::string& law, std::vector<std::string>& bullets) {
-  for (const StrataTests& tests : results.analysis.strata) {
-    if (tests.law != law) continue;
-    for (const SensitivityRanking& ranking : tests.rankings) {
-      if (ranking.places.size() < 2) continue;
-      const auto& first = ranking.places.front();
-      const auto& last = ranking.places.back();
-      double p = kUnset;
-      for (const SensitivityRanking::Pair& pair : ranking.pairs) {
-        if ((pair.a == first.stratum && pair.b == last.stratum) || (pair.b == first.stratum && pair.a == last.stratum))
-          p = pair.p_holm;
-      }
-      const std::string verdict = std::isnan(p)   ? "whether they differ was not tested"
-                                  : p < 0.05      ? fmt::format("the two differ (p = {:.2g} after Holm)", p)
-                                                  : fmt::format("the two cannot be told apart (p = {:.2g} after Holm)", p);
-      bullets.push_back(fmt::format("The exponent {} is furthest from zero in {} ({:.3g}) and nearest in {} ({:.3g}); {}.",
-                                    ranking.parameter, first.stratum, first.value, last.stratum, last.value, verdict));
-    }
-  }
-}
 
 std::string Sentence(std::string text) {
   if (!text.empty() && text.back() != '.') text += '.';
@@ -118,12 +31,14 @@ ReportSection SureSection(const StudyResults& results, const std::vector<BestLaw
     const UncertaintyReport& of = one.analysis->uncertainty;
     if (!of.independent.empty()) {
       const std::string unit = of.independent == "trials" ? "trial" : of.independent;
-      say(fmt::format("Intervals are at {:.3g} %. What counts as independent is a {}: there are {}{}", 100 * of.level, unit,
-                      of.independent_units,
-                      of.is_clustered && of.independent_units < kFewUnits
-                          ? ", which is few, whatever the number of rows: errors of what varies only between them are themselves "
-                            "uncertain"
-                          : ""));
+      say(fmt::format(
+          "Intervals of exponents are at {:.3g} % and count each {} as one independent observation, of which there are "
+          "{}{}",
+          100 * of.level, unit, of.independent_units,
+          of.is_clustered && of.independent_units < kFewUnits
+              ? ". That is few, whatever the number of rows: errors of what differs only between them are themselves "
+                "uncertain"
+              : ""));
     }
   }
   std::string scatter;
@@ -132,7 +47,10 @@ ReportSection SureSection(const StudyResults& results, const std::vector<BestLaw
       scatter += fmt::format("{}{:.2g} times in {}", scatter.empty() ? "" : ", ", comparison.dispersion, comparison.stratum);
   }
   if (!scatter.empty())
-    say("Counts scatter more than items alone would make them, so the laws miss something that differs between trials: " + scatter);
+    say("The variance around the laws is larger than the choice of items makes it, so they miss something that differs "
+        "between "
+        "trials: " +
+        scatter);
   section.bullets = std::move(said);
   return section;
 }
@@ -140,16 +58,36 @@ ReportSection SureSection(const StudyResults& results, const std::vector<BestLaw
 ReportSection LeftOutSection(const StudyResults& results, const std::vector<BestLaw>& best) {
   ReportSection section;
   section.title = "What was left out";
-  std::vector<std::pair<std::string, std::string>> reasons;  // Reason, strata with counts.
+  std::vector<std::pair<std::string, std::vector<std::pair<size_t, std::string>>>> reasons;  // With rows by stratum.
+  std::vector<std::string> examples;
   for (const BestLaw& one : best) {
     if (one.fit == nullptr) continue;
     for (const Exclusion& exclusion : one.fit->excluded) {
       auto at = std::find_if(reasons.begin(), reasons.end(), [&](const auto& each) { return each.first == exclusion.reason; });
-      if (at == reasons.end()) at = reasons.insert(reasons.end(), {exclusion.reason, ""});
-      at->second += fmt::format("{}{} {}", at->second.empty() ? "" : ", ", one.stratum, exclusion.rows);
+      if (at == reasons.end()) {
+        at = reasons.insert(reasons.end(), {exclusion.reason, {}});
+        examples.push_back(exclusion.example);
+      }
+      at->second.emplace_back(exclusion.rows, one.stratum);
     }
   }
-  for (const auto& [reason, counts] : reasons) section.bullets.push_back(fmt::format("Rows not fitted, {}: {}.", reason, counts));
+  for (size_t i = 0; i < reasons.size(); ++i) {
+    const auto& [reason, counts] = reasons[i];
+    std::string text;
+    const bool is_alike = counts.size() > 1 && std::all_of(counts.begin(), counts.end(), [&](const auto& one) {
+                            return one.first == counts.front().first;
+                          });
+    if (is_alike) {
+      std::vector<std::string> strata;
+      for (const auto& one : counts) strata.push_back(one.second);
+      text = Counted(counts.front().first, "row") + " in each of " + JoinNames(strata);
+    } else {
+      for (const auto& [rows, stratum] : counts)
+        text += fmt::format("{}{} in {}", text.empty() ? "" : ", ", Counted(rows, "row"), stratum);
+    }
+    section.bullets.push_back(fmt::format("Not fitted, {}: {}{}.", reason, text,
+                                          examples[i].empty() ? "" : " (the first: " + examples[i] + ")"));
+  }
   std::vector<std::string> held_out;
   for (const StudyDescription::Model& model : results.description.models) {
     if (model.hold_out) held_out.push_back(model.name);
@@ -172,10 +110,8 @@ ReportSection LeftOutSection(const StudyResults& results, const std::vector<Best
 std::string RangesText(const StudyResults& results, const BestLaw& best) {
   std::string text;
   if (best.picture == nullptr) return text;
-  std::vector<std::string> columns = {best.picture->scale, best.picture->precision};
-  for (const auto& [column, value] : best.picture->reference) columns.push_back(column);
-  for (const std::string& column : columns) {
-    const TableColumn* found = column.empty() ? nullptr : results.predictions.Find(column);
+  for (const std::string& column : ColumnsOf(best)) {
+    const TableColumn* found = results.predictions.Find(column);
     double low = INFINITY, high = -INFINITY;
     for (size_t row = 0; found != nullptr && !found->is_text && row < found->size(); ++row) {
       if (results.predictions.TextAt("law", row) != best.fit->law || results.predictions.TextAt("set", row) == "held out") continue;
@@ -205,27 +141,41 @@ ReportSection NotConcludedSection(const StudyResults& results, const std::vector
   }
   const auto condition_of = [&](const ValidationResult* BestLaw::* member) {
     for (const BestLaw& one : best) {
-      if (one.*member != nullptr) return ConditionOf((one.*member)->scheme);
+      if (one.*member != nullptr) return ConditionText(results, (one.*member)->scheme);
     }
     return std::string();
   };
   if (!bits.empty())
-    section.bullets.push_back(fmt::format("How accurate fewer bits than those fitted are ({}): without {} the laws predict it worse "
-                                          "than its mean would.", JoinNames(bits), condition_of(&BestLaw::bits)));
+    section.bullets.push_back(
+        fmt::format("How accurate models are at fewer bits than were fitted ({}): laws fitted without {} are "
+                    "further off there than the mean accuracy of those rows is.",
+                    JoinNames(bits), condition_of(&BestLaw::bits)));
   if (!sizes.empty())
-    section.bullets.push_back(fmt::format("How accurate larger models are ({}): without {} the laws predict it worse than its mean "
-                                          "would.", JoinNames(sizes), condition_of(&BestLaw::sizes)));
+    section.bullets.push_back(
+        fmt::format("How accurate larger models are ({}): laws fitted without {} are further off there than the "
+                    "mean accuracy of those rows is.",
+                    JoinNames(sizes), condition_of(&BestLaw::sizes)));
   std::set<std::string> families, quantizers;
   for (const StudyDescription::Model& model : results.description.models) families.insert(model.family);
   families.erase("");
+  // Of those that were measured the ones that the laws saw, if there are laws: by the names of rows, RowLabel().
+  std::set<std::string> fitted;
+  for (size_t row = 0; row < results.predictions.rows(); ++row) {
+    if (results.predictions.TextAt("set", row) == "fit") fitted.insert(results.predictions.TextAt("name", row));
+  }
   for (size_t row = 0; row < results.observations.rows(); ++row) {
     const std::string quantizer = results.observations.TextAt("quantizer", row);
+    if (!fitted.empty() && !fitted.contains(results.observations.TextAt("label", row)) &&
+        !fitted.contains(results.observations.TextAt("trial", row)))
+      continue;
     if (IsQuantizer(quantizer)) quantizers.insert(quantizer);
   }
   if (families.size() == 1) section.bullets.push_back("Other families of models: all of these are " + *families.begin() + ".");
   if (!quantizers.empty())
-    section.bullets.push_back("Other quantizers: these are " + JoinNames({quantizers.begin(), quantizers.end()}) + ".");
-  if (HeadlineLaw(best).empty() && section.bullets.empty()) return section;
+    section.bullets.push_back(
+        "Other quantizers: " + std::string(fitted.empty() ? "these are " : "the laws were fitted to ") +
+        JoinNames({quantizers.begin(), quantizers.end()}) + ".");
+  if (HeadlineLaw(best).empty()) return section;
   section.bullets.emplace_back(
       "That a factor causes what an exponent says of it, where settings were not varied one by one: an exponent sums up these "
       "trials.");
@@ -233,30 +183,6 @@ ReportSection NotConcludedSection(const StudyResults& results, const std::vector
 }
 
 }  // namespace
-
-std::vector<std::string> LostZones(const StudyResults& results, const std::string& law) {
-  std::vector<std::string> bullets;
-  std::vector<std::pair<std::string, std::string>> flagged;
-  for (const LawAnalysis& analysis : results.analysis.laws) {
-    if (analysis.law != law) continue;
-    for (const Zone& zone : analysis.zones) {
-      if (zone.flags.empty()) continue;
-      auto at = std::find_if(flagged.begin(), flagged.end(), [&](const auto& one) { return one.first == zone.name; });
-      if (at == flagged.end()) at = flagged.insert(flagged.end(), {zone.name, ""});
-      const std::string kept = std::isfinite(zone.kept) ? fmt::format("{:.0f} % kept, ", 100 * zone.kept) : "";
-      at->second += fmt::format("{}{} ({}{})", at->second.empty() ? "" : ", ", analysis.stratum, kept, JoinNames(zone.flags));
-    }
-  }
-  for (const auto& [zone, strata] : flagged)
-    bullets.push_back(fmt::format("Where {} accuracy is lost beyond what the law explains: {}.", zone, strata));
-  return bullets;
-}
-
-std::string SummaryLine(const BestLaw& best) {
-  if (best.fit == nullptr) return best.stratum + ": no law could be fitted";
-  const std::string errors = ErrorsText(best);
-  return fmt::format("{}: {}{}", best.stratum, best.fit->law, errors.empty() ? "" : ", " + errors);
-}
 
 ReportTable BestLawTable(const StudyResults& results) {
   const std::vector<BestLaw> best = BestLaws(results);
@@ -285,8 +211,8 @@ ReportTable BestLawTable(const StudyResults& results) {
                                    Whole(static_cast<double>(method.rows)), RSquared(method.quality.adjusted_r2, 3)};
     for (const ValidationResult* held_out : {one.sizes, one.bits}) {
       for (ReportCell& cell : cells(held_out)) row.push_back(std::move(cell));
-      if (held_out != nullptr && schemes.find(ConditionOf(held_out->scheme)) == std::string::npos)
-        schemes += (schemes.empty() ? "" : " and ") + ConditionOf(held_out->scheme);
+      if (held_out != nullptr && schemes.find(ConditionText(results, held_out->scheme)) == std::string::npos)
+        schemes += (schemes.empty() ? "" : ", ") + ConditionText(results, held_out->scheme);
     }
     const PredictionErrors declared = one.declared();
     row.push_back(Fixed(of_accuracy ? declared.accuracy_mae : declared.mae, 4));
@@ -297,27 +223,10 @@ ReportTable BestLawTable(const StudyResults& results) {
     if (!stratum.tasks.empty() && SpelledStratum(stratum.name) != SpelledStratum(kGeneralStratum))
       table.notes.push_back(fmt::format("{}: {}.", Named(stratum.name), JoinNames(stratum.tasks)));
   }
-  if (!schemes.empty()) table.notes.push_back("Fitted without, then predicted: " + schemes + ".");
+  if (!schemes.empty()) table.notes.push_back("Each left out of a fit and then predicted by it: " + schemes + ".");
   if (of_accuracy)
-    table.notes.emplace_back("MAE: mean absolute error of acc_adj = (acc - chance) / (1 - chance), where 0.01 is a point of accuracy.");
+    table.notes.emplace_back("MAE acc_adj: mean absolute error of the adjusted accuracy, where 0.01 is a point.");
   return table;
-}
-
-ReportSection FindingsSection(const StudyResults& results) {
-  ReportSection section;
-  section.title = "What was found";
-  if (results.observations.rows() == 0) {
-    section.paragraphs.emplace_back("Nothing is recorded yet.");
-    return section;
-  }
-  const std::vector<BestLaw> best = BestLaws(results);
-  for (const BestLaw& one : best) section.bullets.push_back(StratumSentence(one));
-  for (std::string& formula : Formulas(best)) section.bullets.push_back(std::move(formula));
-  const std::string headline = HeadlineLaw(best);
-  AddRankings(results, headline, section.bullets);
-  for (std::string& zone : LostZones(results, headline)) section.bullets.push_back(std::move(zone));
-  if (section.bullets.empty()) section.paragraphs.emplace_back("The study names no law: scores are in the appendix.");
-  return section;
 }
 
 std::vector<ReportSection> FrontPage(const StudyResults& results) {

@@ -22,9 +22,10 @@ BITLAW_EXPORT ReportSection FindingsSection(const StudyResults& results);
 BITLAW_EXPORT ReportTable BestLawTable(const StudyResults& results);
 
 /// A stratum in a line: "KM: stratified_power, off by 6.5 points of accuracy on the largest size, ...".
-BITLAW_EXPORT std::string SummaryLine(const BestLaw& best);
+BITLAW_EXPORT std::string SummaryLine(const StudyResults& results, const BestLaw& best);
 
-/// "Where B == 2 accuracy is lost beyond what the law explains: KM (45 % kept, gap).", a zone each, by one law.
+/// "At B = 2 bits accuracy is lost beyond what stratified_power explains: KM keeps 45 % of the unquantized accuracy.",
+/// a zone with a flag each (Regimes()), by one law.
 BITLAW_EXPORT std::vector<std::string> LostZones(const StudyResults& results, const std::string& law);
 
 }  // namespace bitlaw

@@ -22,8 +22,8 @@ h1{font-size:1.6rem;line-height:1.2;margin:.5rem 0 1rem}h2{font-size:1.2rem;marg
 p,li{overflow-wrap:anywhere}ul{padding-left:1.2rem}li{margin:.3rem 0}
 .table{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;font-weight:600;padding:.3rem 0}
-th,td{padding:.2rem .6rem;text-align:left;white-space:nowrap;border-bottom:1px solid var(--line)}
-thead th{white-space:normal;vertical-align:bottom;min-width:4.5rem;border-bottom:2px solid var(--text)}td.n,th.n{text-align:right}tbody tr:hover{background:var(--shade)}
+th,td{padding:.2rem .45rem;text-align:left;white-space:nowrap;border-bottom:1px solid var(--line)}
+thead th{white-space:normal;vertical-align:bottom;min-width:3.2rem;border-bottom:2px solid var(--text)}td.n,th.n{text-align:right}tbody tr:hover{background:var(--shade)}
 .note{color:var(--quiet);font-size:.85rem;margin:.15rem 0}
 figure{margin:1.5rem 0;border-top:1px solid var(--line);padding-top:.5rem}figcaption{font-size:.9rem}
 .panels{display:flex;flex-wrap:wrap;gap:.5rem;justify-content:center}.panels>div{flex:1 1 20rem;min-width:0;max-width:30rem}

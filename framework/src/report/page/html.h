@@ -13,7 +13,8 @@ namespace bitlaw {
 /// there the caption stands with drawn.why_none.
 BITLAW_EXPORT std::string RenderHtml(const ReportDocument& document, const DrawnFigures& drawn);
 
-/// For a paper: a LaTeX document with booktabs tables and figures/NAME.pdf, without the appendix.
+/// For a paper: a LaTeX document with booktabs tables and figures/NAME.pdf; of the appendix only what is_in_paper. Its
+/// packages are those of Debian's texlive-latex-recommended.
 BITLAW_EXPORT std::string RenderLatex(const ReportDocument& document, const DrawnFigures& drawn);
 
 }  // namespace bitlaw

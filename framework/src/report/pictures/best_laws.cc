@@ -29,6 +29,7 @@ std::string FirstOf(const LawComparison& comparison) {
 
 std::vector<BestLaw> BestLaws(const StudyResults& results) {
   std::vector<BestLaw> best;
+  if (results.description.laws.empty() && results.fits.fits.empty()) return best;
   for (const FitReport::Stratum& stratum : results.fits.strata) {
     BestLaw one;
     one.stratum = stratum.name;

@@ -25,7 +25,7 @@ struct BITLAW_EXPORT BestLaw {
 
 /// Stratum by stratum: the first of the comparison, which is the lowest AICc (QAICc) of laws of one response and the
 /// lowest held-out error in acc_adj of laws of several; the only law where nothing was compared.
-///   `results` must outlive it.
+/// None where the study names no law. `results` must outlive it.
 BITLAW_EXPORT std::vector<BestLaw> BestLaws(const StudyResults& results);
 
 /// The law that is best in most strata, the earlier of equals; "" where none was fitted.

@@ -55,7 +55,7 @@ void AddForest(const StudyResults& results, const std::string& law, StudyFigures
   for (const std::string& parameter : parameters) {
     FigurePanel panel;
     panel.title = parameter;
-    panel.x.label = parameter;
+    panel.x.label = "estimate";
     FigureSeries estimates, zero;
     estimates.name = fmt::format("estimate and {:.3g} % interval", 100 * results.fits.settings.confidence);
     for (size_t i = 0; i < fits.size(); ++i) {
@@ -70,6 +70,10 @@ void AddForest(const StudyResults& results, const std::string& law, StudyFigures
       }
     }
     if (estimates.x.empty()) continue;
+    double low = 0, high = 0;  // The dashed line is there.
+    for (const double x : estimates.x_low) low = std::min(low, x);
+    for (const double x : estimates.x_high) high = std::max(high, x);
+    if (low < high) SetLinearTicks(low, high, panel.x);
     zero.kind = FigureSeries::Kind::kLine, zero.colour = FigureSeries::kTextColour, zero.dashed = true;
     zero.x = {0, 0}, zero.y = {0.5, static_cast<double>(fits.size()) + 0.5};
     panel.series = {std::move(zero), std::move(estimates)};
@@ -80,8 +84,13 @@ void AddForest(const StudyResults& results, const std::string& law, StudyFigures
     return;
   }
   const UncertaintyReport& of = fits.front().second->uncertainty;
-  figure.caption = fmt::format("Errors are over {} ({} units). The dashed line is no effect.",
-                               of.independent.empty() ? "rows" : of.independent, of.independent_units);
+  figure.caption =
+      fmt::format("{} = {}. Errors count each {} as one observation ({} of them). The dashed line is no effect.",
+                  fits.front().first->response, fits.front().first->formula,
+                  of.independent.empty()       ? "row"
+                  : of.independent == "trials" ? "trial"
+                                               : of.independent,
+                  of.independent_units);
   out.figures.push_back(std::move(figure));
 }
 

@@ -51,6 +51,16 @@ std::string MainQuantizer(const Table& table, const LawPicture& picture) {
   return most;
 }
 
+// From size to size, the mean where several models have one.
+FigureSeries BaselineLine(const FigureSeries& points) {
+  std::map<double, std::pair<double, size_t>> sums;
+  for (size_t i = 0; i < points.x.size(); ++i) sums[points.x[i]].first += points.y[i], sums[points.x[i]].second += 1;
+  FigureSeries line;
+  line.kind = FigureSeries::Kind::kLine, line.colour = points.colour, line.dashed = line.subdued = true;
+  for (const auto& [x, sum] : sums) line.x.push_back(x), line.y.push_back(sum.first / static_cast<double>(sum.second));
+  return line;
+}
+
 FigurePanel AccuracyPanel(const StudyResults& results, const BestLaw& best, const Table& table,
                           const std::map<double, int>& place_of, const std::string& quantizer) {
   const LawPicture& picture = *best.picture;
@@ -59,8 +69,11 @@ FigurePanel AccuracyPanel(const StudyResults& results, const BestLaw& best, cons
   const std::vector<double> measured = MeasuredOf(table, picture, best.fit->response);
   std::set<double> sizes;
   std::map<std::pair<double, bool>, FigureSeries> points;  // By precision and whether it is held out.
-  FigureSeries baseline;
-  baseline.name = "unquantized", baseline.colour = FigureSeries::kTextColour, baseline.mark = 3;
+  FigureSeries baseline, held_out_name;
+  baseline.name = "unquantized", baseline.colour = FigureSeries::kTextColour, baseline.mark = 4,
+  baseline.subdued = true;
+  held_out_name.name = "hollow: held out of the fit", held_out_name.colour = FigureSeries::kTextColour,
+  held_out_name.hollow = true;
   const TableColumn* hold_out = table.Find("hold_out");
   const auto add = [&](FigureSeries& to, size_t row) {
     const double error = picture.of_accuracy ? table.NumberAt("standard_error", row) : kUnset;
@@ -103,8 +116,14 @@ FigurePanel AccuracyPanel(const StudyResults& results, const BestLaw& best, cons
     }
     panel.series.push_back(std::move(line));
   }
+  // The unquantized models below all others: at many bits both are at one place, and the dashed line shows them.
+  if (!baseline.x.empty()) {
+    panel.series.push_back(BaselineLine(baseline));
+    panel.series.push_back(std::move(baseline));
+  }
+  const bool any_held_out = std::any_of(points.begin(), points.end(), [](const auto& one) { return one.first.second; });
   for (auto& [key, series] : points) panel.series.push_back(std::move(series));
-  if (!baseline.x.empty()) panel.series.push_back(std::move(baseline));
+  if (any_held_out) panel.series.push_back(std::move(held_out_name));
   panel.x = AxisOf(results, picture.scale, sizes);
   panel.y.label = picture.of_accuracy ? kAccuracy : best.fit->response;
   return panel;
@@ -137,8 +156,9 @@ void AddAccuracy(const StudyResults& results, const std::vector<BestLaw>& best, 
     return;
   }
   figure.caption = fmt::format(
-      "Points are measured, with one standard error over items either way; curves are the law's{}. {}Hollow points were "
-      "held out of the fit.",
+      "Points are measured, with one standard error over items either way; curves are the law's{}. {}The dashed line "
+      "joins the "
+      "unquantized models.",
       reference.empty() ? "" : " at " + reference,
       quantizer.empty() ? "" : "Quantized points are those of " + quantizer + " at the same settings. ");
   out.figures.push_back(std::move(figure));
@@ -175,6 +195,7 @@ void AddPredicted(const StudyResults& results, const std::vector<BestLaw>& best,
       if (&to == &held_out) {
         const double from = results.predictions.NumberAt("low", row), until = results.predictions.NumberAt("high", row);
         to.x_low.push_back(std::isnan(from) ? x : from), to.x_high.push_back(std::isnan(until) ? x : until);
+        low = std::min(low, to.x_low.back()), high = std::max(high, to.x_high.back());
       }
       low = std::min({low, x, y}), high = std::max({high, x, y});
     }
@@ -186,6 +207,9 @@ void AddPredicted(const StudyResults& results, const std::vector<BestLaw>& best,
     for (FigureSeries* series : {&fitted, &others, &held_out}) {
       if (!series->x.empty()) panel.series.push_back(std::move(*series));
     }
+    // Both axes alike, so that the diagonal is one.
+    const double margin = 0.03 * (high - low);
+    panel.x.low = panel.y.low = low - margin, panel.x.high = panel.y.high = high + margin;
     panel.x.label = of_accuracy ? "predicted accuracy, chance-adjusted" : "predicted " + one.fit->response;
     panel.y.label = of_accuracy ? "measured accuracy, chance-adjusted" : "measured " + one.fit->response;
     figure.panels.push_back(std::move(panel));

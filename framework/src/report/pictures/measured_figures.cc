@@ -23,11 +23,15 @@ void AddCollapse(const StrataData& strata, StudyFigures& out) {
   Figure figure;
   figure.name = "kept_accuracy";
   figure.title = "What is kept of the unquantized accuracy";
+  struct {
+    double least = 0, most = 0;
+    std::string where;
+  } widest;
   for (const StratumData& stratum : strata.strata) {
     const Table& table = stratum.table;
     if (table.Find("B") == nullptr || table.Find("model") == nullptr || table.Find("baseline_acc_adj") == nullptr) continue;
     struct Cell {
-      double kept = 0, count = 0;
+      double kept = 0, count = 0, least = INFINITY, most = -INFINITY;
     };
     std::map<std::pair<std::string, double>, Cell> cells;
     std::set<double> bits;
@@ -41,7 +45,12 @@ void AddCollapse(const StrataData& strata, StudyFigures& out) {
       if (std::find(models.begin(), models.end(), sized) == models.end()) models.push_back(sized);
       bits.insert(precision);
       Cell& cell = cells[{model, precision}];
-      cell.kept += value / baseline, cell.count += 1;
+      const double share = value / baseline;
+      cell.kept += share, cell.count += 1, cell.least = std::min(cell.least, share),
+                                           cell.most = std::max(cell.most, share);
+      if (cell.most - cell.least > widest.most - widest.least) {
+        widest = {cell.least, cell.most, fmt::format("{} of {} at B = {}", model, stratum.name, AxisNumber(precision))};
+      }
     }
     constexpr size_t kMost = 12;
     if (bits.size() < 2 || bits.size() > kMost || models.size() > kMost) continue;
@@ -74,30 +83,17 @@ void AddCollapse(const StrataData& strata, StudyFigures& out) {
   figure.caption =
       "Chance-adjusted accuracy over that of the same model unquantized, the mean over all settings of these bits: 1 is no "
       "loss, 0 is guessing. Small models that know little unquantized have noisy cells.";
+  constexpr double kWide = 0.2;
+  if (widest.most - widest.least > kWide)
+    figure.caption += fmt::format(" A mean hides settings that differ: of {} they keep from {:.2f} to {:.2f}.",
+                                  widest.where, widest.least, widest.most);
   out.figures.push_back(std::move(figure));
-}
-
-FigureAxis SizeAxis(const std::set<double>& sizes) {
-  FigureAxis axis;
-  axis.label = "weights", axis.unit = "MB";
-  axis.scale = FigureAxis::Scale::kLog10;
-  const double margin = std::pow(*sizes.rbegin() / *sizes.begin(), 0.05);
-  axis.low = *sizes.begin() / margin, axis.high = *sizes.rbegin() * margin;
-  constexpr double kSteps[] = {1, 2, 5};
-  for (double decade = std::pow(10, std::floor(std::log10(axis.low))); decade <= axis.high; decade *= 10) {
-    for (const double step : kSteps) {
-      const double tick = step * decade;
-      if (tick >= axis.low && tick <= axis.high) axis.ticks.push_back(tick);
-    }
-  }
-  return axis;
 }
 
 void AddPareto(const StrataData& strata, StudyFigures& out) {
   Figure figure;
   figure.name = "size_accuracy";
   figure.title = "Size against accuracy";
-  constexpr double kMegabyte = 1e6;
   std::set<std::string> names;
   for (const StratumData& stratum : strata.strata) {
     for (size_t row = 0; row < stratum.table.rows(); ++row) names.insert(stratum.table.TextAt("quantizer", row));
@@ -105,38 +101,47 @@ void AddPareto(const StrataData& strata, StudyFigures& out) {
   for (const StratumData& stratum : strata.strata) {
     const Table& table = stratum.table;
     std::map<std::string, FigureSeries> by_quantizer;
-    std::vector<std::pair<double, double>> all;
+    std::vector<size_t> rows;
     std::set<double> sizes;
+    const auto size_of = [&](size_t row) { return table.NumberAt("size_bytes", row); };
+    const auto value_of = [&](size_t row) { return table.NumberAt("acc_adj", row); };
     for (size_t row = 0; row < table.rows(); ++row) {
-      const double size = table.NumberAt("size_bytes", row) / kMegabyte, value = table.NumberAt("acc_adj", row);
-      if (!(size > 0) || std::isnan(value)) continue;
+      if (!(size_of(row) > 0) || std::isnan(value_of(row))) continue;
+      rows.push_back(row), sizes.insert(size_of(row));
+    }
+    if (sizes.size() < 2) continue;
+    const auto [unit, axis] = BytesAxis("weights", sizes);
+    for (const size_t row : rows) {
       const std::string quantizer = table.TextAt("quantizer", row);
       FigureSeries& series = by_quantizer[quantizer];
       const int place = static_cast<int>(std::distance(names.begin(), names.find(quantizer)));
       series.name = IsQuantizer(quantizer) ? quantizer : "unquantized";
       series.colour = IsQuantizer(quantizer) ? place : FigureSeries::kTextColour;
-      series.mark = place;
-      series.x.push_back(size), series.y.push_back(value);
-      all.emplace_back(size, value), sizes.insert(size);
+      series.mark = place, series.subdued = true;
+      series.x.push_back(size_of(row) / unit), series.y.push_back(value_of(row));
     }
-    if (sizes.size() < 2) continue;
     // From the smallest on: what no smaller one reaches.
-    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
-      return a.first != b.first ? a.first < b.first : a.second > b.second;
+    std::sort(rows.begin(), rows.end(), [&](size_t a, size_t b) {
+      return size_of(a) != size_of(b) ? size_of(a) < size_of(b) : value_of(a) > value_of(b);
     });
-    FigureSeries front;
+    FigureSeries front, errors;
     front.kind = FigureSeries::Kind::kLine, front.name = "no smaller one does better", front.colour = 1;
-    for (const auto& [size, value] : all) {
+    errors.name = "on that line, one standard error either way", errors.colour = 1, errors.hollow = true;
+    for (const size_t row : rows) {
+      const double x = size_of(row) / unit, value = value_of(row), error = table.NumberAt("standard_error", row);
       if (!front.y.empty() && value <= front.y.back()) continue;
-      if (!front.y.empty()) front.x.push_back(size), front.y.push_back(front.y.back());
-      front.x.push_back(size), front.y.push_back(value);
+      if (!front.y.empty()) front.x.push_back(x), front.y.push_back(front.y.back());
+      front.x.push_back(x), front.y.push_back(value);
+      errors.x.push_back(x), errors.y.push_back(value);
+      errors.y_low.push_back(value - (std::isnan(error) ? 0 : error));
+      errors.y_high.push_back(value + (std::isnan(error) ? 0 : error));
     }
-    front.x.push_back(*sizes.rbegin()), front.y.push_back(front.y.back());
+    front.x.push_back(*sizes.rbegin() / unit), front.y.push_back(front.y.back());
     FigurePanel panel;
     panel.title = stratum.name;
-    panel.x = SizeAxis(sizes);
+    panel.x = axis;
     panel.y.label = "accuracy, chance-adjusted";
-    panel.series.push_back(std::move(front));
+    panel.series = {std::move(front), std::move(errors)};
     for (auto& [name, series] : by_quantizer) panel.series.push_back(std::move(series));
     figure.panels.push_back(std::move(panel));
   }
@@ -144,8 +149,10 @@ void AddPareto(const StrataData& strata, StudyFigures& out) {
     out.left_out.emplace_back("Size against accuracy: it needs accuracies and the column size_bytes.");
     return;
   }
-  figure.caption = "One point a trial; size is that of all weights as stored, scales included. The best of many noisy points is "
-                   "flattered: the line is an upper edge, not a forecast.";
+  figure.caption =
+      "One point a trial; size is that of all weights as stored, scales included (kB, MB and GB are powers of 1000). "
+      "Errors are "
+      "over items. The best of many noisy points is flattered: the line is an upper edge, not a forecast.";
   out.figures.push_back(std::move(figure));
 }
 
