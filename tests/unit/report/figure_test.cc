@@ -10,11 +10,14 @@
 #include "report/figure/gnuplot_script.h"
 #include "report/figure/svg_themes.h"
 #include "report/page/html.h"
+#include "report/pictures/axes.h"
 #include "support/markup_check.h"
 
 namespace bitlaw {
 namespace {
 
+using ::testing::DoubleEq;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -75,6 +78,31 @@ TEST(AxisNumbers, AreShort) {
   EXPECT_EQ(AxisNumber(0.05), "0.05");
   EXPECT_EQ(AxisNumber(-2000), "-2k");
   EXPECT_EQ(AxisNumber(0), "0");
+}
+
+TEST(Axes, HaveFewRoundTicksAroundTheirNumbers) {
+  FigureAxis axis;
+  SetLinearTicks(-1.46, 0, axis);
+  EXPECT_THAT(axis.ticks, ElementsAre(-1.5, -1, -0.5, 0));
+  EXPECT_EQ(axis.low, -1.5);
+  EXPECT_EQ(axis.high, 0);
+  FigureAxis both;
+  SetLinearTicks(-0.09, 0.16, both);
+  EXPECT_THAT(both.ticks, ElementsAre(DoubleEq(-0.1), DoubleEq(-0.05), 0, DoubleEq(0.05), DoubleEq(0.1), DoubleEq(0.15),
+                                      DoubleEq(0.2)));
+}
+
+TEST(Axes, OfSizesAreInTheUnitOfTheLargest) {
+  const auto [unit, axis] = BytesAxis("weights", {4e8, 2.5e9});
+  EXPECT_EQ(unit, 1e9);
+  EXPECT_EQ(AxisText(axis), "weights [GB]");
+  EXPECT_THAT(axis.ticks, ElementsAre(DoubleEq(0.5), 1, 2));
+  EXPECT_LT(axis.low, 0.4);
+  EXPECT_GT(axis.high, 2.5);
+  const auto [one_unit, one] = BytesAxis("weights", {5e5});
+  EXPECT_EQ(one_unit, 1e3);
+  EXPECT_LT(one.low, 500);
+  EXPECT_GT(one.high, 500);
 }
 
 // Data are numbers; texts stand in single quotes with quotes doubled, where gnuplot runs nothing.
