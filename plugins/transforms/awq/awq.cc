@@ -23,11 +23,12 @@ at::Tensor MeanOfChannels(const at::Tensor& values, const at::Tensor& channels, 
   return zeros.index_add(0, channels, values).div_(zeros.index_add(0, channels, at::ones_like(values)));
 }
 
-// mean |w| / max |w of its group| over all rows of all readers: [C_in].
+// mean |w| / max |w of its group| over all rows of all readers that are rounded (a group size of 0: is not): [C_in].
 at::Tensor RelativeWeights(const std::vector<at::Tensor>& weights, const std::vector<int64_t>& group_sizes) {
   at::Tensor sum;
   int64_t rows = 0;
   for (size_t i = 0; i < weights.size(); ++i) {
+    if (group_sizes[i] == 0) continue;
     const at::Tensor size = weights[i].abs();  // [C_out, C_in]
     at::Tensor relative = at::empty_like(size);
     for (int64_t first = 0; first < size.size(1); first += group_sizes[i]) {
@@ -97,7 +98,7 @@ at::Tensor AwqScale::BestScale(const Site& site, const LayerCalibration& calibra
   std::vector<QuantizedLinear> rounded(weights.size());
   if (settings_.scaling != Scaling::kInputs) {
     quantizer_->RoundToNearest(site.shape, weights, rounded);
-    for (const QuantizedLinear& layer : rounded) group_sizes.push_back(layer.group_size);
+    for (const QuantizedLinear& layer : rounded) group_sizes.push_back(layer.codes.defined() ? layer.group_size : 0);
   }
   const at::Device device = weights.front().device();
   const at::Tensor hessian = calibration.second_moment.to(device);                    // [C_in, C_in]
@@ -127,6 +128,7 @@ at::Tensor AwqScale::BestScale(const Site& site, const LayerCalibration& calibra
     scaled.clear();
     double loss = 0;
     for (size_t r = 0; r < weights.size(); ++r) {
+      if (!rounded[r].codes.defined()) continue;  // It stays as it is.
       loss += HessianError(weights[r] - rounded[r].Dequantize().to(device).div_(columns), hessian);
     }
     if (!(loss < least)) continue;

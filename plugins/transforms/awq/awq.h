@@ -20,8 +20,9 @@ namespace bitlaw {
 ///   s is at least 1e-4, then divided by sqrt(max s min s)
 ///   loss(a) = sum over readers of tr(D H D^T),             D = W - Q(W diag(s)) diag(s)^-1,  H = (2 / n) sum x x^T
 ///
-/// Q is the recipe's own rounding: Quantizer::RoundToNearest() of its bits, groups and grid. The least loss wins, the
-/// first one where several have it. Means are over all calibration tokens, over all rows of all readers, and over all inputs
+/// Q is the recipe's own rounding: Quantizer::RoundToNearest() of its bits, groups and grid, a layer's own where it has
+/// others; readers that stay as they are count in neither sum nor mean. The least loss wins, the first one where several
+/// have it. Means are over all calibration tokens, over all rows of all readers, and over all inputs
 /// that share channel c of the producer (one, but for grouped-query attention). Statistics: abs_mean, second_moment.
 ///
 /// Errors   Error(kNumerical) with the site's name for a second moment that is not finite; those of the quantizer.

@@ -16,4 +16,4 @@ void RegisterAwq(bitlaw::Registrar& registrar) {
 
 }  // namespace
 
-BITLAW_PLUGIN("bitlaw.awq", "1.0.0", "Apache-2.0", "AWQ's scales.", RegisterAwq)
+BITLAW_PLUGIN("bitlaw.awq", "1.1.0", "Apache-2.0", "AWQ's scales.", RegisterAwq)

@@ -28,7 +28,8 @@ class BITLAW_EXPORT Transform {
   virtual ~Transform() = default;
 
   /// What will quantize the weights afterwards, null for nothing: for transforms that search for what its rounding hurts
-  /// least. Called at most once, before anything else; it outlives the transform.
+  /// least. It is kept until another one is given. Where layers have options of their own, Apply() sees one that rounds
+  /// each layer by its own: its RoundToNearest() leaves the entry of a layer that stays as it is as it was given.
   virtual void TakeQuantizer(const Quantizer* /*quantizer*/) {}
 
   /// Why this site is left as it is. Empty exactly when Apply() can change it.

@@ -11,7 +11,7 @@
 namespace bitlaw {
 namespace {
 
-// Those readers of a site that have one quantizer.
+// Those readers of a site that have one quantizer; skipped ones have none.
 struct Readers {
   const Quantizer* quantizer = nullptr;
   SiteShape site;
@@ -22,6 +22,7 @@ struct Readers {
 std::vector<Readers> ByQuantizer(const MadeRecipe& made, const SiteShape& site, std::span<const at::Tensor> weights) {
   std::vector<Readers> all;
   for (size_t i = 0; i < weights.size(); ++i) {
+    if (made.Skips(site.readers[i].name)) continue;
     const Quantizer* const quantizer = &made.QuantizerOf(site.readers[i].name);
     auto own = std::find_if(all.begin(), all.end(), [&](const Readers& one) { return one.quantizer == quantizer; });
     if (own == all.end()) {

@@ -10,7 +10,7 @@
 namespace bitlaw {
 
 /// A recipe's quantizer whose layers may have options of their own: each layer goes to the quantizer that
-/// MadeRecipe::QuantizerOf() names; it is not asked about those that are skipped. Those readers of a site that have one
+/// MadeRecipe::QuantizerOf() names; it is not asked to quantize those that are skipped. Those readers of a site that have one
 /// quantizer are given to it together.
 class QuantizerByLayer final : public Quantizer {
  public:
@@ -25,6 +25,7 @@ class QuantizerByLayer final : public Quantizer {
   CalibrationNeeds needs() const override;
   /// Whether all of them do.
   bool rounds_to_nearest() const override;
+  /// Here skipped layers may be among the readers: their entries of `rounded` stay as they are.
   void RoundToNearest(const SiteShape& site, std::span<const at::Tensor> weights,
                       std::vector<QuantizedLinear>& rounded) const override;
   QuantizedLinear Quantize(const LinearShape& layer, const at::Tensor& weight,

@@ -55,8 +55,15 @@ QuantizeRecipe QuantizeRecipeOf(const MadeRecipe& made, const Value& recipe) {
   QuantizeRecipe result;
   result.quantizer = made.quantizer.get();
   if (!made.rules.empty()) {
-    result.by_layer = std::make_shared<QuantizerByLayer>(made);
+    const auto give_all = [&made](const Quantizer* quantizer) {
+      for (const auto& transform : made.transforms) transform->TakeQuantizer(quantizer);
+    };
+    result.by_layer = {new QuantizerByLayer(made), [&made, give_all](const Quantizer* by_layer) {
+                         give_all(made.quantizer.get());
+                         delete by_layer;
+                       }};
     result.quantizer = result.by_layer.get();
+    give_all(result.quantizer);
   }
   if (made.quantizer != nullptr) result.skips = [&made](std::string_view layer) { return made.Skips(layer); };
   for (const auto& transform : made.transforms) result.transforms.push_back(transform.get());
