@@ -140,7 +140,7 @@ OptionSchema CompressedTensorsExporter::Schema() {
 }
 
 std::string CompressedTensorsExporter::ExplainUnsupported(const ExportModel& model) const {
-  if (model.layers.empty()) return "no weight is quantized.";
+  if (model.layers.empty() && model.kv_cache == nullptr) return "no weight is quantized.";
   if (model.kv_cache != nullptr) {
     if (std::string why = ExplainNoKvScheme(*model.kv_cache, model.summary); !why.empty()) return why;
   }
@@ -182,7 +182,7 @@ void CompressedTensorsExporter::Export(const std::filesystem::path& checkpoint, 
   }
   if (model.kv_cache != nullptr) AddKvScales(*model.kv_cache, model.summary, out);
   const Value kv_cache = model.kv_cache == nullptr ? Value() : KvSchemeJson(*model.kv_cache);
-  const std::string& format = groups.front().first.format();
+  const std::string format = groups.empty() ? "dense" : groups.front().first.format();
   const bool is_mixed =
       std::any_of(groups.begin(), groups.end(), [&](const auto& one) { return one.first.format() != format; });
   out.SetConfig("quantization_config", Value::Map{{"quant_method", "compressed-tensors"},

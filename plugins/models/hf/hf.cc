@@ -1,5 +1,8 @@
 #include "hf.h"
 
+#include <ATen/ATen.h>
+
+#include "bitlaw/api/kv_cache.h"
 #include "bitlaw/api/model.h"
 #include "bitlaw/base/error.h"
 #include "checkpoint.h"
@@ -64,7 +67,14 @@ std::unique_ptr<Model> HfBackend::Open(const fs::path& path, const ComputeSettin
   auto checkpoint = std::make_unique<HfCheckpoint>(path, weights_only_);
   ModelSummary summary = Summary(*checkpoint, path);
   const DecoderConfig config = checkpoint->config();
-  return OpenDecoder(config, std::move(summary), std::move(checkpoint), OpenHfTokenizer(path), compute);
+  KvCacheGrid cache = checkpoint->quantized() == nullptr ? KvCacheGrid() : checkpoint->quantized()->Cache();
+  std::unique_ptr<Model> model = OpenDecoder(config, std::move(summary), std::move(checkpoint), OpenHfTokenizer(path), compute);
+  if (!cache.any()) return model;
+  for (KvGrid* grid : {&*cache.keys, &*cache.values}) {
+    for (KvBlockScales& block : grid->blocks) block.scales = block.scales.to(at::Device(compute.device));
+  }
+  model->RoundKvCache(cache);
+  return model;
 }
 
 }  // namespace bitlaw

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 
 #include "bitlaw/api/kv_cache.h"
 #include "quantize/quantize_model.h"
@@ -45,16 +46,30 @@ class KvScheme : public FileTest {
     return {.keys = Grid(numbers, of, 1), .values = Grid(numbers, of, 2)};
   }
 
-  StoredTensors Export(const KvCacheGrid& cache) {
+  std::filesystem::path Emptied() const {
     std::filesystem::remove_all(folder_ / "to");
     std::filesystem::create_directories(folder_ / "to");
-    MakeExporter("compressed_tensors")->Export(folder_ / "from", {model_->summary(), layers_, {}, &cache}, folder_ / "to");
+    return folder_ / "to";
+  }
+  StoredTensors Export(const KvCacheGrid& cache) {
+    MakeExporter("compressed_tensors")->Export(folder_ / "from", {model_->summary(), layers_, {}, &cache}, Emptied());
     return StoredTensors(folder_ / "to" / "model.safetensors");
   }
   std::string Scheme() const {
     const Value config = ParseJson(Read(folder_ / "to" / "config.json"), "config.json");
     return config.Find("quantization_config")->Find("kv_cache_scheme")->Text();
   }
+  // The first `text` behind `after` in config.json.
+  void Replace(const std::string& after, const std::string& text, const std::string& by) const {
+    std::string config = Read(folder_ / "to" / "config.json");
+    const size_t from = config.find(after), at = config.find(text, from == std::string::npos ? 0 : from);
+    ASSERT_NE(at, std::string::npos) << config;
+    Write("to/config.json", config.replace(at, text.size(), by));
+  }
+  std::string OpenError() const {
+    return ErrorText([&] { MakeModelBackend("hf")->Open(folder_ / "to", {}); });
+  }
+  static at::Tensor LogitsOf(Model& model, const at::Tensor& tokens) { return model.Logits(model.Forward(tokens, {})); }
   std::string Refusal(const KvCacheGrid& cache) const {
     return MakeExporter("compressed_tensors")->ExplainUnsupported({model_->summary(), layers_, {}, &cache});
   }
@@ -112,16 +127,68 @@ TEST_F(KvScheme, SaysWhichCachesItIsNotOf) {
             "keys are rounded and values are not, and kv_cache_scheme is of both. Round both, or leave kv_cache out.");
 }
 
+TEST_F(KvScheme, IsReadBackBitForBit) {
+  const at::Tensor tokens = at::arange(20, at::kLong).view({1, 20});
+  const at::Tensor plain = LogitsOf(*model_, tokens);
+  for (const auto& [numbers, of] : {std::pair(kFp8, KvScaleOf::kTensor), std::pair(kFp8, KvScaleOf::kHead),
+                                    std::pair(kInt8, KvScaleOf::kTensor), std::pair(kInt8, KvScaleOf::kHead)}) {
+    SCOPED_TRACE(std::string(Name(numbers.format)) + " " + std::string(Name(of)));
+    const KvCacheGrid cache = Cache(numbers, of);
+    Export(cache);
+    const auto read = MakeModelBackend("hf")->Open(folder_ / "to", {});
+    model_->RoundKvCache(cache);
+    EXPECT_TRUE(LogitsOf(*read, tokens).equal(LogitsOf(*model_, tokens)));
+    EXPECT_FALSE(LogitsOf(*read, tokens).equal(plain));
+    std::map<std::string, Value> factors;
+    for (const Factor& factor : read->summary().stored_quantization->factors) factors[factor.column] = factor.value;
+    EXPECT_EQ(factors["B_k"], Value(8));
+    EXPECT_EQ(factors["B_v"], Value(8));
+  }
+}
+
+TEST_F(KvScheme, MayBeAllThatIsRounded) {
+  const auto original = MakeModelBackend("hf")->Open(folder_ / "from", {});
+  const KvCacheGrid cache = Cache(kFp8, KvScaleOf::kHead);
+  layers_.clear();
+  Export(cache);
+  const auto read = MakeModelBackend("hf")->Open(folder_ / "to", {});
+  original->RoundKvCache(cache);
+  const at::Tensor tokens = at::arange(20, at::kLong).view({1, 20});
+  EXPECT_TRUE(LogitsOf(*read, tokens).equal(LogitsOf(*original, tokens)));
+  EXPECT_EQ(read->summary().stored_quantization->bits, 16);
+  EXPECT_EQ(read->summary().baseline_note, "keys and values are rounded as another program's file says (compressed-tensors)");
+}
+
+TEST_F(KvScheme, NamesScalesThatAreNotAsItSays) {
+  const KvCacheGrid cache = Cache(kFp8, KvScaleOf::kTensor);
+  Export(cache);
+  Replace("kv_cache_scheme", "\"tensor\"", "\"attn_head\"");
+  EXPECT_THAT(OpenError(),
+              HasSubstr("DIR/to: 'model.layers.0.self_attn.k_scale' holds 1 numbers, and kv_cache_scheme says 2."));
+  KvCacheGrid wrong = cache;
+  wrong.values->blocks[1].scales = at::zeros({1, 1});
+  Export(wrong);
+  EXPECT_EQ(OpenError(), "DIR/to: block 1 has for its values a scale that is not a positive number.");
+  // Where nothing is stored of it.
+  MakeExporter("compressed_tensors")->Export(folder_ / "from", {model_->summary(), layers_, {}, nullptr}, Emptied());
+  Replace("quantization_config", "\"kv_cache_scheme\": null",
+          "\"kv_cache_scheme\": {\"num_bits\": 8, \"type\": \"float\", \"strategy\": \"tensor\", \"dynamic\": false}");
+  EXPECT_THAT(OpenError(), HasSubstr("DIR/to: 'model.layers.1.self_attn.v_scale' is missing, and kv_cache_scheme says that "
+                                     "a scale is stored."));
+}
+
 // Weights are read; that keys and values would be rounded is not left out silently.
 TEST_F(KvScheme, IsReadWhereItIsLeftOut) {
   Export(Cache(kFp8, KvScaleOf::kTensor));
-  EXPECT_THAT(ErrorText([&] { MakeModelBackend("hf")->Open(folder_ / "to", {}); }),
-              HasSubstr("keys and values are quantized, which is not computed here. Set backend_options: {weights_only: "
-                        "true} to leave that out."));
-  const auto read = MakeModelBackend("hf", {{"weights_only", true}})->Open(folder_ / "to", {});
-  EXPECT_THAT(read->summary().baseline_note, HasSubstr("keys and values are quantized"));
   const at::Tensor tokens = at::arange(20, at::kLong).view({1, 20});
-  EXPECT_TRUE(read->Logits(read->Forward(tokens, {})).equal(model_->Logits(model_->Forward(tokens, {}))));
+  const auto weights = [&] { return MakeModelBackend("hf", {{"weights_only", true}})->Open(folder_ / "to", {}); };
+  EXPECT_THAT(weights()->summary().baseline_note, HasSubstr("keys and values are quantized to float of 8 bits"));
+  EXPECT_TRUE(LogitsOf(*weights(), tokens).equal(LogitsOf(*model_, tokens)));
+  Replace("kv_cache_scheme", "\"dynamic\": false", "\"dynamic\": true");
+  EXPECT_THAT(OpenError(),
+              HasSubstr("keys and values are quantized to float of 8 bits with strategy 'tensor', dynamic, which is not "
+                        "computed here. Set backend_options: {weights_only: true} to leave that out."));
+  EXPECT_TRUE(LogitsOf(*weights(), tokens).equal(LogitsOf(*model_, tokens)));
 }
 
 }  // namespace

@@ -73,9 +73,10 @@ QuantizedWeights::QuantizedWeights(const HfFolder& folder, const DecoderConfig& 
                                         (folder.path() / "config.json").string(), weights_only);
   method_ = quantization.method();
   left_out_ = quantization.left_out();
-  const bool leaves_cache = left_out_.find("keys and values") != std::string::npos;
+  cache_ = quantization.cache();
+  const bool says_cache = cache_ || left_out_.find("keys and values") != std::string::npos;
   for (const auto& [name, tensor] : folder.tensors()) {
-    if (leaves_cache && IsCacheScale(name)) parts_[name] = true;
+    if (says_cache && IsCacheScale(name)) parts_[name] = true;
   }
   std::set<std::string> expected;
   const std::vector<StoredTensor> tensors = ExpectedTensors(config);
@@ -86,8 +87,9 @@ QuantizedWeights::QuantizedWeights(const HfFolder& folder, const DecoderConfig& 
       AddLayer(folder, quantization, tensor.name, tensor.shape, faults);
     }
   }
+  if (cache_) FindCache(folder, config, faults);
   if (!faults.empty()) throw Error(ErrorKind::kIo, faults);
-  if (layers_.empty()) {
+  if (layers_.empty() && !cache_) {
     throw Error(ErrorKind::kIo, where_ + ": quantization_config says that weights are quantized with " + method_ +
                                     ", and no layer has their tensors. The files belong to different checkpoints.");
   }
@@ -98,6 +100,58 @@ QuantizedWeights::QuantizedWeights(const HfFolder& folder, const DecoderConfig& 
     layer.stray_bias = &stored->second;
     parts_[bias] = true;
   }
+}
+
+void QuantizedWeights::FindCache(const HfFolder& folder, const DecoderConfig& config, std::string& faults) {
+  const int64_t scales = cache_->scale_of == KvScaleOf::kHead ? config.num_kv_heads : 1;
+  for (int64_t b = 0; b < config.num_blocks; ++b) {
+    const std::string attention = fmt::format("model.layers.{}.self_attn.", b);
+    const auto find = [&](const std::string& leaf, bool is_required) -> const HfFolder::Tensor* {
+      const auto found = folder.tensors().find(attention + leaf);
+      const auto is_float = [](const std::string& dtype) {
+        return std::find(kScaleTypes.begin(), kScaleTypes.end(), dtype) != kScaleTypes.end();
+      };
+      std::string why;
+      if (found == folder.tensors().end()) {
+        if (!is_required) return nullptr;
+        why = fmt::format("is missing, and kv_cache_scheme says that {} stored", scales == 1 ? "a scale is" : "scales are");
+      } else if (Elements(found->second) != scales) {
+        why = fmt::format("holds {} numbers, and kv_cache_scheme says {}", Elements(found->second), scales);
+      } else if (is_required && !is_float(found->second.entry.dtype)) {
+        why = "has dtype " + found->second.entry.dtype + ". A scale must be F32, F16 or BF16";
+      }
+      if (!why.empty()) {
+        faults += fmt::format("{}{}: '{}{}' {}.", faults.empty() ? "" : "\n", where_, attention, leaf, why);
+        return nullptr;
+      }
+      return &found->second;
+    };
+    if (std::count(faults.begin(), faults.end(), '\n') + 1 >= static_cast<int64_t>(kFaultsShown)) return;
+    cache_scales_.push_back({find("k_scale", true), find("v_scale", true), find("k_zero_point", false),
+                             find("v_zero_point", false)});
+  }
+}
+
+KvCacheGrid QuantizedWeights::Cache() const {
+  if (!cache_) return {};
+  const auto grid_of = [&](const char* of, const HfFolder::Tensor* CacheScales::*scale,
+                           const HfFolder::Tensor* CacheScales::*zero) {
+    KvGrid grid{.numbers = cache_->numbers, .scale_of = cache_->scale_of};
+    for (size_t b = 0; b < cache_scales_.size(); ++b) {
+      const at::Tensor scales = Mapped(*(cache_scales_[b].*scale)).to(at::kFloat, false, /*copy=*/true).view({-1, 1});  // [1 or K, 1]
+      const HfFolder::Tensor* const zeros = cache_scales_[b].*zero;
+      const char* wrong = !scales.isfinite().logical_and(scales > 0).all().item<bool>() ? "scale that is not a positive number"
+                          : zeros != nullptr && Mapped(*zeros).ne(0).any().item<bool>() ? "zero point that is not 0"
+                                                                                        : nullptr;
+      if (wrong != nullptr) {
+        throw Error(ErrorKind::kIo, fmt::format("{}: block {} has for its {} a {}.", where_, b, of, wrong));
+      }
+      grid.blocks.push_back({scales, {}});
+    }
+    return grid;
+  };
+  return {.keys = grid_of("keys", &CacheScales::keys, &CacheScales::key_zero),
+          .values = grid_of("values", &CacheScales::values, &CacheScales::value_zero)};
 }
 
 void QuantizedWeights::AddLayer(const HfFolder& folder, const QuantizationConfig& config, const std::string& weight,
@@ -452,10 +506,14 @@ StoredQuantization QuantizedWeights::Describe(const ModelSummary& model) const {
   all.bits_per_weight = stored / weights;
   if (groups.size() == 1 && *groups.begin() >= 0) all.factors = GroupFactors(*groups.begin() == 0 ? -1 : *groups.begin(), model);
   if (inputs.size() == 1 && *inputs.begin() > 0) all.factors.push_back(StandardFactor("B_a", *inputs.begin()));
+  for (const char* column : {"B_k", "B_v"}) {
+    if (cache_) all.factors.push_back(StandardFactor(column, cache_->numbers.bits));
+  }
   return all;
 }
 
 std::string QuantizedWeights::Note() const {
+  if (layers_.empty()) return fmt::format("keys and values are rounded as another program's file says ({})", method_);
   std::set<std::string> schemes;
   for (const auto& [name, layer] : layers_) schemes.insert(layer.scheme.Text());
   const std::string of = schemes.size() == 1 ? *schemes.begin() : fmt::format("{} schemes", schemes.size());

@@ -36,6 +36,9 @@ class QuantizedWeights {
   at::Tensor Load(const std::string& name) const;
   /// What the inputs of the linear layer are rounded to; nullopt: nothing.
   std::optional<ActivationGrid> InputGrid(const std::string& layer) const;
+  /// What keys and values are rounded to, with the scales of each block on the host. Error(kIo) for a scale that is not a
+  /// positive number, and for a zero point that is not 0.
+  KvCacheGrid Cache() const;
 
   /// For ModelSummary, of a model with these linear layers.
   StoredQuantization Describe(const ModelSummary& model) const;
@@ -60,6 +63,7 @@ class QuantizedWeights {
   };
   void AddLayer(const HfFolder& folder, const QuantizationConfig& config, const std::string& weight,
                 const std::vector<int64_t>& shape, std::string& faults);
+  void FindCache(const HfFolder& folder, const DecoderConfig& config, std::string& faults);
   static std::vector<Rule> RulesOf(const Layer& layer);
   static std::string Explain(Layer& layer);
   static void FindBits(Layer& layer);
@@ -74,6 +78,12 @@ class QuantizedWeights {
   std::string where_, method_, left_out_;
   std::map<std::string, Layer> layers_;  // By the name of the weight.
   std::map<std::string, bool> parts_;
+  std::optional<StoredCache> cache_;
+  /// Of each block: k_scale and v_scale, and their zero points or null.
+  struct CacheScales {
+    const HfFolder::Tensor *keys = nullptr, *values = nullptr, *key_zero = nullptr, *value_zero = nullptr;
+  };
+  std::vector<CacheScales> cache_scales_;
 };
 
 }  // namespace bitlaw

@@ -168,9 +168,11 @@ void QuantizationConfig::ReadCompressedTensors(const Reader& reader, bool weight
       reader.Unsupported("transform_config says that inputs are rotated, which is not computed here.");
     }
   }
-  if (reader.Find("kv_cache_scheme") != nullptr) LeaveOut(reader, "keys and values are quantized", weights_only);
+  ReadCache(reader, weights_only);
   const Value* groups = reader.Find("config_groups");
-  if (groups == nullptr || !groups->is_map() || groups->AsMap().empty()) {
+  const bool has_groups = groups != nullptr && groups->is_map() && !groups->AsMap().empty();
+  if (!has_groups && cache_) return;  // Keys and values alone.
+  if (!has_groups) {
     throw Error(ErrorKind::kIo, where_ + ": 'config_groups' is missing or empty.");
   }
   for (const auto& [name, group] : groups->AsMap()) {
@@ -180,6 +182,18 @@ void QuantizationConfig::ReadCompressedTensors(const Reader& reader, bool weight
 }
 
 namespace {
+
+// Keys and values on static grids, as vLLM has them: a scale a layer or a head.
+std::optional<StoredCache> CacheOf(const std::string& type, int64_t bits, const std::string& strategy, bool is_plain) {
+  const bool is_float = type == "float";
+  if (!is_plain || (type != "int" && !is_float) || bits < 2 || (is_float && bits != 8)) return std::nullopt;
+  if (strategy != "tensor" && strategy != "attn_head") return std::nullopt;
+  StoredCache cache;
+  cache.numbers.bits = static_cast<int>(bits);
+  if (is_float) cache.numbers.format = InputFormat::kFp8E4m3;
+  cache.scale_of = strategy == "tensor" ? KvScaleOf::kTensor : KvScaleOf::kHead;
+  return cache;
+}
 
 // What a format and the numbers of its weights say of the tensors; nullopt for what is not read.
 std::optional<StoredForm> FormOf(const std::string& format, const std::string& type, int64_t bits) {
@@ -197,6 +211,26 @@ std::optional<StoredForm> FormOf(const std::string& format, const std::string& t
 }
 
 }  // namespace
+
+void QuantizationConfig::ReadCache(const Reader& reader, bool weights_only) {
+  const Value* given = reader.Find("kv_cache_scheme");
+  if (given == nullptr) return;
+  const Reader scheme(*given, reader.where() + ": kv_cache_scheme");
+  const Value* dynamic = scheme.Find("dynamic");
+  const bool is_static = dynamic == nullptr || *dynamic == Value(false);
+  const std::string type = LowerCase(scheme.String("type", "int")), strategy = LowerCase(scheme.String("strategy", "tensor"));
+  const int64_t bits = scheme.Int("num_bits", 8, 1, 8);
+  const std::optional<StoredCache> cache = CacheOf(type, bits, strategy, is_static && scheme.Bool("symmetric", true));
+  if (cache && !weights_only) {
+    cache_ = cache;
+    return;
+  }
+  LeaveOut(reader,
+           fmt::format("keys and values are quantized to {} of {} bits{}", type, bits,
+                       cache ? "" : fmt::format(" with strategy '{}'{}{}", strategy, is_static ? "" : ", dynamic",
+                                                scheme.Bool("symmetric", true) ? "" : ", asymmetric")),
+           weights_only);
+}
 
 QuantizationConfig::Group QuantizationConfig::ReadGroup(const Reader& reader, const std::string& format,
                                                         bool weights_only) {

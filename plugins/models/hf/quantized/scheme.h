@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "bitlaw/api/kv_cache.h"
 #include "bitlaw/api/quantized_linear.h"
 #include "bitlaw/base/value.h"
 #include "bitlaw/sdk/text/text_pattern.h"
@@ -46,6 +47,12 @@ struct StoredScheme {
   std::string Text() const;
 };
 
+/// What keys and values are rounded to on one static symmetric grid, whose scales each attention stores.
+struct StoredCache {
+  ActivationGrid numbers{};
+  KvScaleOf scale_of = KvScaleOf::kTensor;  ///< Or kHead.
+};
+
 /// `quantization_config` of config.json.
 ///
 /// Errors   Error(kUnsupported) for a method, format or setting that is not read here; Error(kIo) for values of another
@@ -55,6 +62,8 @@ class QuantizationConfig {
   QuantizationConfig(const Value& config, const std::string& where, bool weights_only);
 
   const std::string& method() const { return method_; }  ///< "gptq", "awq" or "compressed-tensors".
+  /// Of compressed-tensors' kv_cache_scheme; nullopt where nothing is rounded, or it is left out.
+  const std::optional<StoredCache>& cache() const { return cache_; }
   /// What is said of rounded inputs, keys or values that were left out; "" for nothing.
   const std::string& left_out() const { return left_out_; }
 
@@ -75,10 +84,12 @@ class QuantizationConfig {
   Group ReadGroup(const Reader& group, const std::string& format, bool weights_only);
   static std::optional<ActivationGrid> InputsOf(const Reader& inputs);
   void ReadInputs(const Reader& group, bool weights_only, StoredScheme& scheme);
+  void ReadCache(const Reader& reader, bool weights_only);
   void LeaveOut(const Reader& reader, const std::string& what, bool weights_only);
 
   std::string where_, method_, left_out_;
   std::vector<Group> groups_;
+  std::optional<StoredCache> cache_;
 };
 
 }  // namespace bitlaw
