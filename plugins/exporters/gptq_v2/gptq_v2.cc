@@ -28,8 +28,8 @@ const QuantizedLinear* FirstOf(const ExportModel& model) {
   return nullptr;
 }
 
-// Why this layer cannot be in such a file, of whose layers `first` is one.
-std::string ExplainLayer(const ExportLayer& layer, const QuantizedLinear& first) {
+// Why this layer cannot be in such a file.
+std::string ExplainLayer(const ExportLayer& layer) {
   const QuantizedLinear& q = layer.linear;
   const int64_t columns = layer.shape.in_features, rows = layer.shape.out_features;
   if (q.levels.defined()) return "its grid has levels of its own; the format holds integers. Use grid uniform.";
@@ -40,8 +40,6 @@ std::string ExplainLayer(const ExportLayer& layer, const QuantizedLinear& first)
   if (q.bits != 2 && q.bits != 3 && q.bits != 4 && q.bits != 8) {
     return fmt::format("its codes have {} bits. The format has 2, 3, 4 and 8.", q.bits);
   }
-  if (!IsHead(layer) && (q.bits != first.bits || q.symmetric != first.symmetric))
-    return "it has other bits than the first layer; the format has one.";
   if (q.scale_dtype != "float16") {
     return "its scales are exact in float32 only, and the format holds float16. Quantize with scale_dtype: float16.";
   }
@@ -56,21 +54,19 @@ std::string ExplainLayer(const ExportLayer& layer, const QuantizedLinear& first)
 
 bool IsWholeRow(const ExportLayer& layer) { return layer.linear.group_size == layer.shape.in_features; }
 
-// The one group size of the layers in blocks, -1 for rows; nullopt if there are several.
-std::optional<int64_t> GroupSize(const ExportModel& model) {
-  std::optional<int64_t> size;
+// The group size that the file has for all layers, -1 for rows: the first one of layers in blocks that is none.
+int64_t GroupSize(const ExportModel& model) {
   for (const ExportLayer& layer : model.layers) {
-    if (!IsHead(layer) && !IsWholeRow(layer)) {
-      if (size && *size != layer.linear.group_size) return std::nullopt;
-      size = layer.linear.group_size;
-    }
+    if (!IsHead(layer) && !IsWholeRow(layer)) return layer.linear.group_size;
   }
-  if (!size) return -1;
-  // Rows that are as short as a group are groups.
-  for (const ExportLayer& layer : model.layers) {
-    if (!IsHead(layer) && layer.linear.group_size != *size) return std::nullopt;
-  }
-  return size;
+  return -1;
+}
+
+// A regular expression of this name alone.
+std::string PatternOf(const std::string& module) {
+  std::string pattern = "^";
+  for (const char c : module) pattern += c == '.' ? "\\." : std::string(1, c);
+  return pattern + "$";
 }
 
 // Linear layers that are not quantized, as GPTQModel's `dynamic` leaves modules out: "-:" and a regular expression.
@@ -85,11 +81,7 @@ Value Left(const HfExport& out, const ExportModel& model, const StoredLayers& st
     if (quantized.count(module) == 0) left.insert(module);
   }
   Value patterns(Value::Map{});
-  for (const std::string& module : left) {
-    std::string pattern = "-:^";
-    for (const char c : module) pattern += c == '.' ? "\\." : std::string(1, c);
-    patterns.Set(pattern + "$", Value(Value::Map{}));
-  }
+  for (const std::string& module : left) patterns.Set("-:" + PatternOf(module), Value(Value::Map{}));
   return patterns;
 }
 
@@ -114,19 +106,17 @@ std::string GptqV2Exporter::ExplainUnsupported(const ExportModel& model) const {
       return layer.shape.name + ": the input embedding is quantized, which the format cannot say. Use exporter dense, or "
                                 "leave embeddings out.";
     }
-    const QuantizedLinear* const first = FirstOf(model);
-    if (first == nullptr) return "no layer within a block is quantized.";
-    const std::string why = ExplainLayer(layer, *first);
+    if (FirstOf(model) == nullptr) return "no layer within a block is quantized.";
+    const std::string why = ExplainLayer(layer);
     if (!why.empty()) return layer.shape.name + ": " + why;
   }
-  return GroupSize(model) ? "" : "its layers have several group sizes; the format has one.";
+  return "";
 }
 
 void GptqV2Exporter::Export(const std::filesystem::path& checkpoint, const ExportModel& model,
                             const std::filesystem::path& folder) const {
   HfExport out = BeginHfExport(*this, "gptq_v2", checkpoint, model);
-  bool is_ordered = true;
-  const QuantizedLinear* head = nullptr;
+  bool is_ordered = true, has_head = false;
   const StoredLayers stored(out.from(), model);
   for (const auto& [shape, linear] : stored.layers()) {
     const QuantizedLinear& q = linear;
@@ -137,7 +127,7 @@ void GptqV2Exporter::Export(const std::filesystem::path& checkpoint, const Expor
                                                "neighbour's bits. Use gptq_v2.");
     }
     is_ordered = is_ordered && q.GroupsAreRuns();
-    if (shape.name == kHead) head = &linear;
+    has_head = has_head || shape.name == kHead;
     const int less = format_ == "gptq" ? 1 : 0;
     out.Replace(shape.name + ".weight",
                 {WriteLater("qweight", at::kInt, {columns * q.bits / 32, rows},
@@ -148,18 +138,19 @@ void GptqV2Exporter::Export(const std::filesystem::path& checkpoint, const Expor
                  WriteTensor("g_idx", q.group_index)});
   }
   const QuantizedLinear& first = *FirstOf(model);
-  const int64_t group_size = *GroupSize(model);
+  const int64_t group_size = GroupSize(model);
   Value about = Value::Map{{"quant_method", "gptq"},  {"checkpoint_format", format_},
                                  {"bits", first.bits},      {"group_size", group_size},
                                  {"desc_act", !is_ordered}, {"sym", first.symmetric},
-                                 {"true_sequential", true}, {"lm_head", head != nullptr},
+                                 {"true_sequential", true}, {"lm_head", has_head},
                                  {"pack_dtype", "int32"},   {"meta", Value::Map{{"quantizer", Value::List{"bitlaw"}}}}};
   Value dynamic = Left(out, model, stored);
-  if (head != nullptr) {
-    const int64_t own = head->scales.size(1) == 1 ? -1 : head->group_size;  // A scale a row.
-    if (head->bits != first.bits || head->symmetric != first.symmetric || own != group_size) {
-      dynamic.Set("+:^lm_head$", Value::Map{{"bits", head->bits}, {"group_size", own}, {"sym", head->symmetric}});
-    }
+  for (const auto& [shape, q] : stored.layers()) {
+    const bool is_whole_row = q.scales.size(1) == 1;
+    const bool is_as_all = q.group_size == group_size || (is_whole_row && group_size == -1);
+    if (q.bits == first.bits && q.symmetric == first.symmetric && is_as_all) continue;
+    dynamic.Set("+:" + PatternOf(out.ModuleOf(shape.name + ".weight")),
+                Value::Map{{"bits", q.bits}, {"group_size", is_whole_row ? -1 : q.group_size}, {"sym", q.symmetric}});
   }
   if (!dynamic.AsMap().empty()) about.Set("dynamic", dynamic);
   out.SetConfig("quantization_config", about);

@@ -320,10 +320,6 @@ TEST_F(ExportTest, WhatAFormatCannotSayIsRefusedByLayer) {
   AddGate(5);
   EXPECT_THAT(Refusal("gptq_v2"), HasSubstr("its codes have 5 bits. The format has 2, 3, 4 and 8."));
   layers_.clear();
-  AddGate(4, true, 16);
-  Add(kDown, PlacedLayer(32, 64, 32, 4, true));
-  EXPECT_THAT(Refusal("gptq_v2"), HasSubstr("several group sizes"));
-  layers_.clear();
   AddGate(4, true, 24);
   for (const char* format : {"gptq_v2", "compressed_tensors"}) {
     EXPECT_THAT(Refusal(format), HasSubstr("its last group is shorter than 24")) << format;

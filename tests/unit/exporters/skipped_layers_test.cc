@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "quantize/quantize_model.h"
+#include "quantize/recipe/recipe_settings.h"
 #include "support/exporters.h"
 #include "support/models.h"
 #include "support/quantizers.h"
@@ -76,6 +77,33 @@ TEST_F(SkippedLayers, AreNamedByEachFormatsConfiguration) {
   recipe_.skips = {};
   Export("gptq_v2");
   EXPECT_EQ(Config().Find("dynamic"), nullptr);
+}
+
+// GPTQModel's `dynamic` has what differs from the first layer.
+TEST_F(SkippedLayers, StandBesideLayersOfOtherBitsAndGroups) {
+  const Value parts = Value::Map{
+      {"overrides",
+       Value::List{Value::Map{{"match", "*.0.mlp.gate_proj"}, {"options", Value::Map{}}, {"skip", true}},
+                   Value::Map{{"match", "*.1.mlp.down_proj"}, {"options", Value::Map{{"bits", 8}, {"group_size", 32}}}},
+                   Value::Map{{"match", "*.1.*.o_proj"}, {"options", Value::Map{{"group_size", -1}}}}}}};
+  const Component& rtn = QuantizerHost().Find(ComponentKind::kQuantizer, "rtn");
+  const Options options = rtn.schema.Resolve(Value(Value::Map{{"bits", 4}, {"group_size", 16}}), "rtn");
+  const MadeRecipe made = MakeRecipe(QuantizerHost(), "rtn", options, parts);
+  recipe_ = QuantizeRecipeOf(made, parts);
+  for (const char* exporter : {"gptq_v2", "compressed_tensors"}) {
+    Export(exporter);
+    EXPECT_TRUE(Logits(*read_).equal(Logits(*model_))) << exporter;
+    const StoredQuantization& stored = read_->summary().stored_quantization.value();
+    EXPECT_DOUBLE_EQ(stored.bits, quantized_.bits_requested) << exporter;
+    EXPECT_DOUBLE_EQ(stored.bits_per_weight, quantized_.bits_effective) << exporter;
+  }
+  Export("gptq_v2");
+  EXPECT_EQ(Config().Find("bits")->AsInt(), 4);
+  EXPECT_EQ(Config().Find("group_size")->AsInt(), 16);
+  const Value::Map eight = {{"bits", 8}, {"group_size", 32}, {"sym", false}}, row = {{"bits", 4}, {"group_size", -1}, {"sym", false}};
+  EXPECT_EQ(*Config().Find("dynamic"), Value(Value::Map{{"-:^model\\.layers\\.0\\.mlp\\.gate_proj$", Value::Map{}},
+                                                        {"+:^model\\.layers\\.1\\.self_attn\\.o_proj$", row},
+                                                        {"+:^model\\.layers\\.1\\.mlp\\.down_proj$", eight}}));
 }
 
 TEST_F(SkippedLayers, RoundedEmbeddingsAreWrittenAsPlainWeightsAlone) {
