@@ -34,21 +34,25 @@ class CommandLine : public StudyFolder {
 };
 
 TEST_F(CommandLine, NamesTheVerbOrOptionThatWasMeant) {
-  ExpectRefused({"chek", "study.yaml"}, "bitlaw: 'chek' is no verb. Did you mean 'check'? 'bitlaw --help' lists them.\n");
+  ExpectRefused({"chek", "study.yaml"},
+                "bitlaw: 'chek' is no verb. Did you mean 'check'? 'bitlaw --help' lists them.\n");
   ExpectRefused({"plan", "--jsno", "study.yaml"},
                 "bitlaw plan: '--jsno' is no option of it. Did you mean '--json'? 'bitlaw plan --help' lists them.\n");
   ExpectRefused({"plugins", "desribe", "gptq"},
                 "bitlaw plugins: 'desribe' is no verb. Did you mean 'describe'? 'bitlaw plugins --help' lists them.\n");
   // A missing argument hides no misspelt option, and neither does an option's value.
-  ExpectRefused({"--configs", "chek", "report", "--fromat=markdown"},
-                "bitlaw report: '--fromat' is no option of it. Did you mean '--format'? 'bitlaw report --help' lists them.\n");
-  ExpectRefused({"plan", "--plugni", "x", "study.yaml"},
-                "bitlaw plan: '--plugni' is no option of it. Did you mean '--plugin'? 'bitlaw plan --help' lists them.\n");
+  ExpectRefused(
+      {"--configs", "chek", "report", "--fromat=markdown"},
+      "bitlaw report: '--fromat' is no option of it. Did you mean '--format'? 'bitlaw report --help' lists them.\n");
+  ExpectRefused(
+      {"plan", "--plugni", "x", "study.yaml"},
+      "bitlaw plan: '--plugni' is no option of it. Did you mean '--plugin'? 'bitlaw plan --help' lists them.\n");
   // Habits of other programs.
   ExpectRefused({"help"}, "bitlaw: 'help' is no verb. Did you mean '--help'? 'bitlaw --help' lists them.\n");
   ExpectRefused({"-v"}, "bitlaw: '-v' is no option of it. Did you mean '--version'? 'bitlaw --help' lists them.\n");
-  ExpectRefused({"report", "out", "-output", "x"},
-                "bitlaw report: '-output' is no option of it. Did you mean '--output'? 'bitlaw report --help' lists them.\n");
+  ExpectRefused(
+      {"report", "out", "-output", "x"},
+      "bitlaw report: '-output' is no option of it. Did you mean '--output'? 'bitlaw report --help' lists them.\n");
 }
 
 TEST_F(CommandLine, SaysWhichValueIsMissingOrWrong) {
@@ -66,8 +70,9 @@ TEST_F(CommandLine, SaysWhichValueIsMissingOrWrong) {
   refused({"recommend", "out", "--batch"}, "recommend", "--batch stands without its value.");
   refused({"fit", "out", "--starts", "x"}, "fit", "--starts = 'x' is not a whole number.");
   refused({"fit", "out", "--confidence", "x"}, "fit", "--confidence = 'x' is not a number.");
-  refused({"report", "out", "--format", "txt"}, "report",
-          "--format = 'txt' is none of its values. Did you mean 'text'? Values: all, text, markdown, html, latex, csv.");
+  refused(
+      {"report", "out", "--format", "txt"}, "report",
+      "--format = 'txt' is none of its values. Did you mean 'text'? Values: all, text, markdown, html, latex, csv.");
   refused({"check", "a.yaml", "b.yaml"}, "check", "'b.yaml' is more than it takes.");
   refused({"doctor", "--threads", "1025"}, "doctor", "--threads = '1025' is not a whole number from 0 to 1024.");
   const ProgramEnd help = Run({"plan", "--help"});
@@ -90,9 +95,10 @@ TEST_F(CommandLine, SaysWhatIsThereInPlaceOfAFileThatIsMissing) {
   fails({"plan", "results/other.yaml"}, "results/other.yaml: there is no such file or folder. The folder " +
                                             (folder_ / "results").string() + " has observations.csv.");
   fails({"plan", "results"}, "results: is a folder, where a YAML file is needed.");
-  fails({"fit", "--data", "results", "--law", "power_n"},
-        "--data results: is a folder, where a CSV file is needed. Write results/observations.csv, or the folder without "
-        "--data.");
+  fails(
+      {"fit", "--data", "results", "--law", "power_n"},
+      "--data results: is a folder, where a CSV file is needed. Write results/observations.csv, or the folder without "
+      "--data.");
   fails({"--configs", "nowhere", "check", "first.yaml"}, "--configs nowhere: there is no such folder.");
   fails({"init", "tiny", "--text", "nowhere.txt"}, "--text nowhere.txt: there is no such file.");
   // No study is written of what is no model.
@@ -139,8 +145,10 @@ TEST_F(CommandLine, CompletesVerbsOptionsAndChoicesInBash) {
   const auto complete = [&](const std::vector<std::string>& words) {
     std::string list;
     for (const std::string& word : words) list += " '" + word + "'";
-    const std::string command = "cd '" + folder_.string() + "' && bash --norc -c 'source completion.bash; COMP_WORDS=(\"$@\"); "
-                                "COMP_CWORD=$(($# - 1)); _bitlaw; echo \"${COMPREPLY[*]}\"' -" + list + " > completed";
+    const std::string command = "cd '" + folder_.string() +
+                                "' && bash --norc -c 'source completion.bash; COMP_WORDS=(\"$@\"); "
+                                "COMP_CWORD=$(($# - 1)); _bitlaw; echo \"${COMPREPLY[*]}\"' -" +
+                                list + " > completed";
     EXPECT_EQ(std::system(command.c_str()), 0) << command;
     return StartedProgram::Text(folder_ / "completed");
   };
@@ -157,8 +165,8 @@ TEST_F(CommandLine, HasAManualPageOfEveryVerbAndOption) {
   const ProgramEnd manual = Run({"manual"});
   ASSERT_EQ(manual.exit_code, 0);
   EXPECT_THAT(manual.out, StartsWith(".TH BITLAW 1 "));
-  for (const char* part : {".SS bitlaw plan\n", ".SS bitlaw plugins describe\n", "\\fB\\-\\-effect\\fR", ".SH EXIT STATUS\n",
-                           ".B 130\n"}) {
+  for (const char* part : {".SS bitlaw plan\n", ".SS bitlaw plugins describe\n", "\\fB\\-\\-effect\\fR",
+                           ".SH EXIT STATUS\n", ".B 130\n"}) {
     EXPECT_THAT(manual.out, HasSubstr(part));
   }
   EXPECT_THAT(manual.out, Not(HasSubstr("bitlaw worker")));
@@ -212,7 +220,8 @@ TEST_F(CommandLine, QuietRunsShowNoProgress) {
 }
 
 TEST_F(CommandLine, DescribesAComponentByItsNameAlone) {
-  const ProgramEnd by_name = Run({"plugins", "describe", "gptq"}), in_full = Run({"plugins", "describe", "quantizer/gptq"});
+  const ProgramEnd by_name = Run({"plugins", "describe", "gptq"}),
+                   in_full = Run({"plugins", "describe", "quantizer/gptq"});
   ASSERT_EQ(by_name.exit_code, 0) << by_name.err;
   EXPECT_EQ(by_name.out, in_full.out);
   // GGUF is read and written: two kinds have a component of that name.
@@ -239,11 +248,13 @@ TEST_F(CommandLine, FitsALawThatItIsGiven) {
   }
   EXPECT_GE(found, 2);
   // Two formulas of the same letters are two laws.
-  const ProgramEnd two = Run({"fit", "--data", "table.csv", "--law", "acc_adj = A * N^alpha", "--law", "acc_adj = A + N^alpha"});
+  const ProgramEnd two =
+      Run({"fit", "--data", "table.csv", "--law", "acc_adj = A * N^alpha", "--law", "acc_adj = A + N^alpha"});
   EXPECT_THAT(two.out, HasSubstr("Law A_N_alpha-2\n"));
-  ExpectRefused({"fit", "--data", "table.csv", "--law", "A * N^^alpha"},
-                "bitlaw: '^' at character 7 of 'A * N^^alpha' stands where a value is needed. Values are numbers, names, "
-                "function calls and (...).\n");
+  ExpectRefused(
+      {"fit", "--data", "table.csv", "--law", "A * N^^alpha"},
+      "bitlaw: '^' at character 7 of 'A * N^^alpha' stands where a value is needed. Values are numbers, names, "
+      "function calls and (...).\n");
 }
 
 TEST_F(CommandLine, InitWritesAStudyThatRuns) {
@@ -267,8 +278,8 @@ TEST_F(CommandLine, InitWritesAStudyThatRuns) {
   EXPECT_TRUE(std::filesystem::exists(folder_ / "results/tiny/observations.csv"));
 
   // Nothing is written over, and nothing is left behind of what failed.
-  EXPECT_EQ(call({"init", "tiny"}).err,
-            "bitlaw: " + (folder_ / "tiny.yaml").string() + ": it exists already. Give --output another name, or remove it.\n");
+  EXPECT_EQ(call({"init", "tiny"}).err, "bitlaw: " + (folder_ / "tiny.yaml").string() +
+                                            ": it exists already. Give --output another name, or remove it.\n");
   EXPECT_EQ(StartedProgram::Text(folder_ / "tiny.yaml"), study);
   std::filesystem::create_directory(folder_ / "empty");
   const ProgramEnd no_model = call({"init", "empty"});

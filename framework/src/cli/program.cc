@@ -62,7 +62,8 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
   app.add_flag("--quiet", session.quiet, "No progress: results, warnings and errors alone");
   app.add_option_function<std::string>(
          "--colour,--color", [](const std::string& when) { bitlaw::UseColour(when); },
-         "Colours of what is written to standard error: auto (where it is a terminal and NO_COLOR is not set), always or "
+         "Colours of what is written to standard error: auto (where it is a terminal and NO_COLOR is not set), always "
+         "or "
          "never")
       ->default_str("auto")
       ->check(bitlaw::OneOf({"auto", "always", "never"}));

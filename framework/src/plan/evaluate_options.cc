@@ -12,14 +12,23 @@ OptionSchema EvaluateOptions::Schema() {
       "elsewhere.");
   schema.Int("logits_budget_bytes").Min(1).Word("auto", 0).Default(defaults.logits_budget_bytes).Unit("bytes").Doc(
       "Memory for the logits of one step. auto: 128 MiB on the CPU, a sixteenth of what is free elsewhere.");
-  schema.Bool("stream_blocks").Default(defaults.stream_blocks).Doc(
-      "Read one block of the model at a time and use it for all texts, for a model larger than memory. Not for tasks that "
-      "generate.");
+  schema.Bool("stream_blocks")
+      .Default(defaults.stream_blocks)
+      .Doc(
+          "Read one block of the model at a time and use it for all texts, for a model larger than memory. Not for "
+          "tasks that "
+          "generate.");
   schema.Bool("share_prefixes").Default(defaults.share_prefixes).Doc(
       "Compute common prefixes once; false reads every request whole, for comparison.");
-  schema.Int("overlap_words").Range(0, 100).Word("none", 0).Default(defaults.overlap_words).Unit("words").Doc(
-      "Items that share so many words in a row with the trial's calibration text are counted in the record, and warned of. "
-      "none: not looked for.");
+  schema.Int("overlap_words")
+      .Range(0, 100)
+      .Word("none", 0)
+      .Default(defaults.overlap_words)
+      .Unit("words")
+      .Doc(
+          "Items that share so many words in a row with the trial's calibration text are counted in the record, and "
+          "warned of. "
+          "none: not looked for.");
   return schema;
 }
 

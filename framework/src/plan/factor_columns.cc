@@ -25,8 +25,8 @@ const std::vector<std::string>& ReservedColumns() {
 }
 
 const FactorColumn* FactorColumns::Find(std::string_view column) const {
-  const auto found =
-      std::find_if(columns_.begin(), columns_.end(), [&](const FactorColumn& one) { return one.factor.column == column; });
+  const auto found = std::find_if(columns_.begin(), columns_.end(),
+                                  [&](const FactorColumn& one) { return one.factor.column == column; });
   return found == columns_.end() ? nullptr : &*found;
 }
 

@@ -10,7 +10,8 @@
 namespace bitlaw {
 namespace {
 
-// A spec with more cells is a slip of the pen; the largest published sweep has a few hundred. A cell takes about 1.5 kB.
+// A spec with more cells is a slip of the pen; the largest published sweep has a few hundred. A cell takes about 1.5
+// kB.
 constexpr size_t kMaxCells = 100'000;
 
 size_t FieldIndex(const OptionSchema& schema, std::string_view name) {

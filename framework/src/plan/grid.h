@@ -63,4 +63,13 @@ class Grid {
 /// A calibration map whose every field is resolved.
 CalibrationSpec CalibrationFrom(const Value& resolved);
 
+/// "lab-56k gptq bits=4 sequences=128": a cell's model, its quantizer and those options that differ between the quantizer's
+/// trials. `varying`: their names. `options`: the cell's, as they are shown; those that do not count in it are left out.
+/// `calibration` is null where the cell uses none.
+std::string TrialLabel(const std::string& model, const QuantizeSpec& spec, const std::vector<std::string>& varying,
+                       const Value& options, const CalibrationSpec* calibration);
+
+/// What the column of an option or of a calibration setting holds for such a cell; null where it has none.
+Value AxisValue(const std::string& name, const Value& options, const CalibrationSpec* calibration);
+
 }  // namespace bitlaw

@@ -24,28 +24,6 @@ namespace {
 // A trial takes about 9 kB of a plan.
 constexpr size_t kMaxTrials = 100'000;
 
-// A value as labels show it: words for numbers, texts without quotes.
-std::string LabelText(const Value& value, const OptionField* field) {
-  if (field != nullptr) {
-    for (const auto& [word, number] : field->named_ints)
-      if (value == Value(number)) return word;
-  }
-  return value.is_string() ? value.AsString() : value.Text();
-}
-
-Value WithoutMark(Value value) {
-  value.set_mark({});
-  return value;
-}
-
-Value CalibrationValue(const CalibrationSpec& calibration, std::string_view name) {
-  if (name == "corpus") return calibration.corpus;
-  if (name == "sequences") return calibration.sequences;
-  if (name == "tokens") return calibration.tokens;
-  if (name == "seed") return static_cast<int64_t>(calibration.seed);
-  throw InternalError("a calibration has no '" + std::string(name) + "'");
-}
-
 /// Builds one Plan.
 class Planner {
  public:
@@ -54,7 +32,8 @@ class Planner {
     // Every plan has the framework's own columns, those that no trial fills in too.
     columns_.Add(FactorSource::kModel, OwnFactors(ModelSummary()), std::string(kOwnOrigin));
     columns_.Add(FactorSource::kQuantizer, OwnFactors(ModelSummary(), 0, 0), std::string(kOwnOrigin));
-    columns_.Add(FactorSource::kCalibration, {StandardFactor("Cb", {}), StandardFactor("T", {})}, std::string(kOwnOrigin));
+    columns_.Add(FactorSource::kCalibration, {StandardFactor("Cb", {}), StandardFactor("T", {})},
+                 std::string(kOwnOrigin));
   }
 
   Plan Make() {
@@ -71,7 +50,8 @@ class Planner {
     const bool asks_for_baseline = std::any_of(study_.quantize.begin(), study_.quantize.end(),
                                                [](const QuantizeSpec& entry) { return entry.component == "none"; });
     if (!asks_for_baseline && !study_.quantize.empty()) {
-      plan_.notes.push_back("The study does not list 'none'. The unquantized model is added: losses are measured against it.");
+      plan_.notes.push_back(
+          "The study does not list 'none'. The unquantized model is added: losses are measured against it.");
     }
     for (size_t model = 0; model < plan_.models.size(); ++model) {
       for (const Entry& entry : entries_) AddTrials(model, entry);
@@ -121,23 +101,27 @@ class Planner {
     FindIdentities();
   }
 
-  // Headers and file sizes tell models apart without a weight read. They say the same of a base model and what was trained
-  // on from it, or of two snapshots of one training: then names tell them apart. Records go by the weights themselves.
+  // Headers and file sizes tell models apart without a weight read. They say the same of a base model and what was
+  // trained on from it, or of two snapshots of one training: then names tell them apart. Records go by the weights
+  // themselves.
   void FindIdentities() {
     std::map<std::string, int> count;
     for (const PlannedModel& model : plan_.models) ++count[model.headers_digest];
     for (const PlannedModel& model : plan_.models) {
       const std::string& digest = model.headers_digest;
       const bool is_alone = count[digest] == 1;
-      model_identities_.push_back(is_alone ? Value(digest) : Value::Map{{"headers", digest}, {"name", model.spec.name}});
+      model_identities_.push_back(is_alone ? Value(digest)
+                                           : Value::Map{{"headers", digest}, {"name", model.spec.name}});
     }
   }
 
   FactorColumns::Values ModelFactors(const PlannedModel& model) {
     const ModelSpec& spec = model.spec;
-    FactorColumns::Values values = columns_.Add(FactorSource::kModel, OwnFactors(model.summary), std::string(kOwnOrigin));
+    FactorColumns::Values values =
+        columns_.Add(FactorSource::kModel, OwnFactors(model.summary), std::string(kOwnOrigin));
     const auto append = [&](FactorColumns::Values more) { values.insert(values.end(), more.begin(), more.end()); };
-    append(columns_.Add(FactorSource::kModel, model.summary.factors, "model backend '" + spec.backend + "'", spec.mark));
+    append(
+        columns_.Add(FactorSource::kModel, model.summary.factors, "model backend '" + spec.backend + "'", spec.mark));
     for (const auto& [column, value] : spec.columns) {
       append(columns_.Add(FactorSource::kStudy, {StudyFactor(column, value)}, "'columns' of model '" + spec.name + "'",
                           value.key_mark()));
@@ -145,7 +129,8 @@ class Planner {
     if (const auto& stored = model.summary.stored_quantization) {
       append(columns_.Add(FactorSource::kQuantizer, OwnFactors(model.summary, stored->bits, stored->bits_per_weight),
                           std::string(kOwnOrigin)));
-      append(columns_.Add(FactorSource::kQuantizer, stored->factors, "the weights of model '" + spec.name + "'", spec.mark));
+      append(columns_.Add(FactorSource::kQuantizer, stored->factors, "the weights of model '" + spec.name + "'",
+                          spec.mark));
     }
     return values;
   }
@@ -163,19 +148,22 @@ class Planner {
     }
   }
 
-  // An axis is a column too. Of a quantizer's option that its own factor of that name repeats, the factor is the column.
+  // An axis is a column too. Of a quantizer's option that its own factor of that name repeats, the factor is the
+  // column.
   void CheckAxes() {
     for (const Entry& entry : entries_) {
       for (const std::string& name : entry.grid->axis_names()) {
         const std::string origin = "an axis of quantizer '" + entry.spec->component + "'";
         const auto& reserved = ReservedColumns();
         if (std::find(reserved.begin(), reserved.end(), name) != reserved.end()) {
-          faults_.Add(entry.spec->mark, "column '" + name + "' of " + origin + " has the name of a column that observations and " +
-                                      "fits fill in themselves. Give the option one value a study.");
+          faults_.Add(entry.spec->mark, "column '" + name + "' of " + origin +
+                                            " has the name of a column that observations and " +
+                                            "fits fill in themselves. Give the option one value a study.");
           continue;
         }
         const FactorColumn* column = columns_.Find(name);
-        if (column == nullptr || (column->source == FactorSource::kQuantizer && RepeatsOption(entry, *column))) continue;
+        if (column == nullptr || (column->source == FactorSource::kQuantizer && RepeatsOption(entry, *column)))
+          continue;
         faults_.Add(entry.spec->mark, "column '" + name + "' comes from " + column->origin + " and from " + origin +
                                     ", with other values. Call one of them otherwise.");
       }
@@ -219,8 +207,9 @@ class Planner {
       for (auto& [index, value] : columns_.Add(FactorSource::kQuantizer, factors, origin, spec.mark)) {
         const auto same = [&, at = index](const auto& other) { return other.first == at; };
         if (std::any_of(values.begin(), values.end(), same)) {
-          faults_.Add(spec.mark, "column '" + columns_.columns()[index].factor.column + "' comes from the parts of a recipe " +
-                                     "and from " + origin + ". Call one of them otherwise.");
+          faults_.Add(spec.mark, "column '" + columns_.columns()[index].factor.column +
+                                     "' comes from the parts of a recipe " + "and from " + origin +
+                                     ". Call one of them otherwise.");
         }
         values.emplace_back(index, std::move(value));
       }
@@ -233,8 +222,9 @@ class Planner {
   void PrepareEntry(const QuantizeSpec& spec) {
     Entry entry;
     static const OptionSchema kNoOptions;
-    const Component* component =
-        spec.component == kKeepWeights ? nullptr : &host_.Find(ComponentKind::kQuantizer, spec.component, spec.mark.Text());
+    const Component* component = spec.component == kKeepWeights
+                                     ? nullptr
+                                     : &host_.Find(ComponentKind::kQuantizer, spec.component, spec.mark.Text());
     entry.spec = &spec;
     if (component != nullptr) entry.version = component->plugin_version;
     entry.grid = std::make_unique<Grid>(spec, spec.schema);
@@ -311,8 +301,8 @@ class Planner {
     return names;
   }
 
-  // A label names those options of a quantizer that differ between its trials, in one entry or from entry to entry. They
-  // are columns too, unless a factor's column has the name.
+  // A label names those options of a quantizer that differ between its trials, in one entry or from entry to entry.
+  // They are columns too, unless a factor's column has the name.
   void FindVaryingOptions() {
     std::map<std::string, std::map<std::string, std::set<std::string>>> seen;
     std::map<std::string, std::map<std::string, int>> entries_with;
@@ -336,8 +326,9 @@ class Planner {
         }
         if (is_listed || seen[entry.spec->component][name].size() < 2) continue;
         names.push_back(name);
-        const bool is_taken = columns_.Find(name) != nullptr ||
-                              std::find(ReservedColumns().begin(), ReservedColumns().end(), name) != ReservedColumns().end();
+        const bool is_taken =
+            columns_.Find(name) != nullptr ||
+            std::find(ReservedColumns().begin(), ReservedColumns().end(), name) != ReservedColumns().end();
         const bool is_axis = std::find(axis_names_.begin(), axis_names_.end(), name) != axis_names_.end();
         if (!is_taken && !is_axis) axis_names_.push_back(name);
       }
@@ -371,7 +362,8 @@ class Planner {
     for (const Grid::Cell& cell : entry.cells) {
       const SplitOptions& split = entry.split[cell.combination];
       const CalibrationSpec* calibration = entry.needs_calibration[cell.combination] ? &*cell.calibration : nullptr;
-      std::string label = Label(planned, *entry.spec, split.shown, calibration);
+      std::string label =
+          TrialLabel(planned.spec.name, *entry.spec, varying_[entry.spec->component], split.shown, calibration);
       const LayerVerdict& verdict = entry.verdicts[model][cell.combination];
       std::string reason = entry.refusals[cell.combination];
       if (reason.empty()) reason = verdict.reason;
@@ -392,7 +384,9 @@ class Planner {
       trial.quantizer_options = split.quantizer;
       trial.recipe = split.recipe;
       if (calibration != nullptr) trial.calibration = *calibration;
-      for (const std::string& name : axis_names_) trial.axes.emplace_back(name, AxisValue(name, split.shown, calibration));
+      for (const std::string& name : axis_names_) {
+        trial.axes.emplace_back(name, AxisValue(name, split.shown, calibration));
+      }
       trial.bits_requested = verdict.bits_requested;
       trial.bits_per_weight = verdict.bits_per_weight;
       Fill(model_factors_[model], trial);
@@ -405,32 +399,6 @@ class Planner {
       }
       Add(std::move(trial));
     }
-  }
-
-  static Value AxisValue(const std::string& name, const Value& options, const CalibrationSpec* calibration) {
-    if (name.starts_with(kCalibrationPrefix)) {
-      return calibration == nullptr ? Value() : CalibrationValue(*calibration, name.substr(kCalibrationPrefix.size()));
-    }
-    const Value* value = options.is_null() ? nullptr : options.Find(name);
-    return value == nullptr ? Value() : WithoutMark(*value);
-  }
-
-  std::string Label(const PlannedModel& model, const QuantizeSpec& spec, const Value& options,
-                    const CalibrationSpec* calibration) {
-    std::string label = model.spec.name + " " + spec.component;
-    for (const std::string& name : varying_[spec.component]) {
-      if (name.starts_with(kCalibrationPrefix)) {
-        if (calibration == nullptr) continue;
-        const std::string short_name = name.substr(kCalibrationPrefix.size());
-        label += " " + short_name + "=" + LabelText(CalibrationValue(*calibration, short_name), nullptr);
-      } else {
-        const Value* value = options.Find(name);
-        const OptionField* field = spec.schema.Find(name);
-        if (value == nullptr) continue;  // Of another entry's recipe, or it does not count in this cell.
-        label += " " + name + "=" + LabelText(*value, field);
-      }
-    }
-    return label;
   }
 
   void OpenCorpus(const std::string& name) {

@@ -20,7 +20,8 @@ constexpr int64_t kFormat = 1;
 constexpr const char* kBytes = "$bytes";
 constexpr const char* kReal = "$real";
 constexpr const char* kMap = "$map";
-constexpr const char* kAt = "$at";  // Where a value stands in its file: plugins name the place, and look for data beside it.
+constexpr const char* kAt =
+    "$at";  // Where a value stands in its file: plugins name the place, and look for data beside it.
 constexpr const char* kValue = "$value";
 
 std::string HexOf(const std::string& bytes) {

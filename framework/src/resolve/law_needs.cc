@@ -146,12 +146,14 @@ class NeedsChecker {
     if (column == nullptr) {
       const std::vector<std::string> known = NumberColumns(table());
       const std::string advice =
-          is_response ? fmt::format("Make it under 'map' of the study, or fit the law to another response: {{law: {}, "
-                                    "response: -log(acc_adj)}}.",
-                                    law.name())
-                      : fmt::format("If it is a number of each model, give it there: {{path: ..., columns: {{{}: 1e12}}}}. "
-                                    "If it is a parameter, name it under 'parameters' of the law.",
-                                    name);
+          is_response ? fmt::format(
+                            "Make it under 'map' of the study, or fit the law to another response: {{law: {}, "
+                            "response: -log(acc_adj)}}.",
+                            law.name())
+                      : fmt::format(
+                            "If it is a number of each model, give it there: {{path: ..., columns: {{{}: 1e12}}}}. "
+                            "If it is a parameter, name it under 'parameters' of the law.",
+                            name);
       faults_.Add(mark, fmt::format("law '{}' needs the column '{}', which the observations of this study will not "
                                     "have.{} {} Columns: {}.",
                                     law.name(), name, DidYouMean(name, known), advice, JoinNames(known)));
@@ -170,9 +172,10 @@ class NeedsChecker {
       return own != nullptr && !own->is_text && HasValue(*own);
     });
     if (has_value) return true;
-    faults_.Add(mark, fmt::format("law '{}' needs the column '{}', of which no planned trial has a value: nothing could "
-                                  "be fitted. Plan trials that have one, or take the law out.",
-                                  law.name(), name));
+    faults_.Add(mark,
+                fmt::format("law '{}' needs the column '{}', of which no planned trial has a value: nothing could "
+                            "be fitted. Plan trials that have one, or take the law out.",
+                            law.name(), name));
     return false;
   }
 

@@ -37,10 +37,11 @@ void CheckDevices(const StudySpec& study, const Machine& machine, Faults& faults
       return one == device.name || (device.name == "cuda" && one.starts_with("cuda:"));
     });
     if (is_there) continue;
-    faults.Add(device.mark, fmt::format("the device '{}' is not on this machine. Devices here: {}.{} Name one of them, or "
-                                        "run the study where it is.",
-                                        device.name, JoinNames(devices),
-                                        machine.why_no_card.empty() ? "" : " " + machine.why_no_card));
+    faults.Add(
+        device.mark,
+        fmt::format("the device '{}' is not on this machine. Devices here: {}.{} Name one of them, or "
+                    "run the study where it is.",
+                    device.name, JoinNames(devices), machine.why_no_card.empty() ? "" : " " + machine.why_no_card));
   }
 }
 

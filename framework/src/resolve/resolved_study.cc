@@ -79,10 +79,11 @@ class Resolver {
     for (const TaskItem& item : items)
       for (const Request& request : item.requests) resolved.requests.insert(kRequests[request.index()]);
     if (resolved_.evaluate.stream_blocks && resolved.requests.contains(kRequests[2])) {
-      faults_.Add(StreamMark(),
-                  fmt::format("stream_blocks: true and task '{}', which generates: every token would read the whole model "
-                              "again. Leave stream_blocks out, or the task.",
-                              spec.name));
+      faults_.Add(
+          StreamMark(),
+          fmt::format("stream_blocks: true and task '{}', which generates: every token would read the whole model "
+                      "again. Leave stream_blocks out, or the task.",
+                      spec.name));
     }
     resolved_.tasks.push_back(std::move(resolved));
   }
@@ -90,9 +91,10 @@ class Resolver {
   void CheckStratum(const TaskSpec& spec, const std::string& stratum) {
     const std::string why = ExplainReservedStratum(stratum);
     if (why.empty()) return;
-    faults_.Add(spec.mark, fmt::format("task '{}' ({}) is of the stratum '{}', which {}. Call its stratum otherwise, or "
-                                       "group the tasks under 'strata'.",
-                                       spec.name, spec.file.string(), stratum, why));
+    faults_.Add(spec.mark,
+                fmt::format("task '{}' ({}) is of the stratum '{}', which {}. Call its stratum otherwise, or "
+                            "group the tasks under 'strata'.",
+                            spec.name, spec.file.string(), stratum, why));
   }
 
   SourceMark StreamMark() const { return study_.evaluate.Find("stream_blocks")->mark(); }
@@ -101,10 +103,11 @@ class Resolver {
   void CheckStreamedPlan() {
     for (const Trial& trial : resolved_.plan.trials) {
       if (trial.quantizer != kKeepWeights || trial.recipe.Find("transforms") == nullptr) continue;
-      faults_.Add(StreamMark(),
-                  fmt::format("stream_blocks: true and the trial '{}', whose transforms change weights that nothing "
-                              "quantizes: they would be read again as they were. Leave stream_blocks out, or the trial.",
-                              trial.label));
+      faults_.Add(
+          StreamMark(),
+          fmt::format("stream_blocks: true and the trial '{}', whose transforms change weights that nothing "
+                      "quantizes: they would be read again as they were. Leave stream_blocks out, or the trial.",
+                      trial.label));
     }
   }
 
@@ -115,7 +118,8 @@ class Resolver {
     Try([&] {
       const Table planned = MapColumns(PlannedObservations(resolved_.plan, cards), study_.map);
       for (StratumData& stratum : SplitStrata(planned, resolved_.fit.average_tasks).strata) {
-        if (!stratum.tasks.empty()) resolved_.strata.push_back({stratum.name, stratum.is_pool, std::move(stratum.tasks)});
+        if (!stratum.tasks.empty())
+          resolved_.strata.push_back({stratum.name, stratum.is_pool, std::move(stratum.tasks)});
       }
       CheckFigureColumns(planned);
       CheckLawNeeds(resolved_, planned, faults_);
@@ -125,17 +129,21 @@ class Resolver {
   // Names in own figures that no column will have.
   void CheckFigureColumns(const Table& planned) {
     for (const FigureOptions& figure : ReadFigureOptions(study_.figures)) {
-      const std::pair<const char*, std::string> texts[] = {
-          {"x", figure.x}, {"y", figure.y}, {"colour", figure.colour}, {"facet", figure.facet}, {"where", figure.where}};
+      const std::pair<const char*, std::string> texts[] = {{"x", figure.x},
+                                                           {"y", figure.y},
+                                                           {"colour", figure.colour},
+                                                           {"facet", figure.facet},
+                                                           {"where", figure.where}};
       for (const auto& [key, text] : texts) {
         if (text.empty() || planned.Find(text) != nullptr) continue;
         for (const std::string& name : Expression::Parse(text).names()) {
           // Means over a stratum have two columns more.
           if (!figure.of_tasks && (name == "tasks" || name == "baseline_acc_adj")) continue;
           if (planned.Find(name) != nullptr) continue;
-          faults_.Add(figure.mark, fmt::format("figure '{}', {}: '{}' is not a column of the observations.{} Columns: {}.",
-                                               figure.name, key, name, DidYouMean(name, planned.names()),
-                                               JoinNames(planned.names())));
+          faults_.Add(
+              figure.mark,
+              fmt::format("figure '{}', {}: '{}' is not a column of the observations.{} Columns: {}.", figure.name, key,
+                          name, DidYouMean(name, planned.names()), JoinNames(planned.names())));
         }
       }
     }

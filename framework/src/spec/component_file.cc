@@ -23,7 +23,8 @@ ComponentFile Read(const std::filesystem::path& file, const std::string& kind, c
     return result;
   }
   if (!map.is_map()) {
-    faults.Add(map.mark(), "the " + kind + " is " + std::string(Article(map.type())) + ". It must be a map. (" + chain + ")");
+    faults.Add(map.mark(),
+               "the " + kind + " is " + std::string(Article(map.type())) + ". It must be a map. (" + chain + ")");
     return result;
   }
   const Value* include = map.Find("include");

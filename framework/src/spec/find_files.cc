@@ -92,7 +92,8 @@ PathMatches MatchPaths(const std::string& pattern, const fs::path& first) {
   for (const fs::path& candidate : candidates) {
     std::optional<std::vector<fs::path>> matches = Glob(candidate);
     if (!matches) {
-      return {{}, "looks at more than " + std::to_string(kMaxEntriesRead) + " files and folders. Write more of the path."};
+      return {{},
+              "looks at more than " + std::to_string(kMaxEntriesRead) + " files and folders. Write more of the path."};
     }
     std::vector<fs::path> found = std::move(*matches);
     for (fs::path& path : found) {

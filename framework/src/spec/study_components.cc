@@ -80,9 +80,9 @@ void StudyReader::ReadTask(const Value& entry, const std::string& place) {
   if (task.name.empty()) task.name = found.path.stem().string();
   task.file = found.path;
   task.context = {task.name, spec_.data_paths};
-  const ComponentFile file =
-      ReadComponentFile(found.path, "task file",
-                        "task '" + wanted + "'" + (entry.mark().line == 0 ? "" : " of " + entry.mark().Text()), faults_);
+  const ComponentFile file = ReadComponentFile(
+      found.path, "task file", "task '" + wanted + "'" + (entry.mark().line == 0 ? "" : " of " + entry.mark().Text()),
+      faults_);
   if (!file.is_read) return;
   const Value merged = Overlay(file.map, overrides);
   Faults of_file;
@@ -143,9 +143,9 @@ void StudyReader::ReadLaw(const Value& entry, const std::string& place) {
       faults_.Add(entry.mark(), "law '" + wanted + "': " + found.problem);
       return;
     }
-    const ComponentFile file =
-        ReadComponentFile(found.path, "law file",
-                          "law '" + wanted + "'" + (entry.mark().line == 0 ? "" : " of " + entry.mark().Text()), faults_);
+    const ComponentFile file = ReadComponentFile(
+        found.path, "law file", "law '" + wanted + "'" + (entry.mark().line == 0 ? "" : " of " + entry.mark().Text()),
+        faults_);
     if (!file.is_read) return;
     if (law.mark.line == 0) law.mark = file.map.mark();
     chain = file.chain;

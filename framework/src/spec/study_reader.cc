@@ -54,7 +54,8 @@ StudySpec StudyReader::Read() {
   if (format == nullptr) {
     faults_.Add(root.mark(), "'bitlaw' is missing. A study file begins with 'bitlaw: 1', the version of its format.");
   } else if (!(*format == Value(kFormat))) {
-    faults_.Add(format->mark(), "the study has format " + format->Text() + ". This bitlaw reads format 1: 'bitlaw: 1'.");
+    faults_.Add(format->mark(),
+                "the study has format " + format->Text() + ". This bitlaw reads format 1: 'bitlaw: 1'.");
     faults_.ThrowIfAny();
   }
   MapReader study(root, "study", "a study", faults_);
@@ -136,11 +137,13 @@ void StudyReader::ReadDevice(const Value& given) {
   }
   for (const DeviceSpec& other : spec_.devices) {
     if (other.name == name) {
-      faults_.Add(given.mark(), "the device '" + name + "' is listed twice. `bitlaw run --workers` lets several workers "
-                                "share the devices.");
+      faults_.Add(given.mark(), "the device '" + name +
+                                    "' is listed twice. `bitlaw run --workers` lets several workers "
+                                    "share the devices.");
     } else if (DeviceKind(other.name) != DeviceKind(name)) {
-      faults_.Add(given.mark(), "the devices '" + other.name + "' and '" + name + "' are of two kinds, which give other "
-                                "numbers. Make a study of each.");
+      faults_.Add(given.mark(), "the devices '" + other.name + "' and '" + name +
+                                    "' are of two kinds, which give other "
+                                    "numbers. Make a study of each.");
     } else if (other.name == "cuda" || name == "cuda") {
       faults_.Add(given.mark(), "the device 'cuda' stands beside '" + (name == "cuda" ? other.name : name) +
                                     "': it may be the same card. Name each by its number, cuda:0.");
@@ -179,7 +182,8 @@ void StudyReader::AddDataPathsOfEnvironment() {
 void StudyReader::ReadModels(const Value* models) {
   if (models == nullptr) return;
   if (!models->is_list() || models->AsList().empty()) {
-    faults_.Add(models->mark(), "'models' is " + (models->is_list() ? "an empty list" : std::string(Article(models->type()))) +
+    faults_.Add(models->mark(), "'models' is " +
+                                    (models->is_list() ? "an empty list" : std::string(Article(models->type()))) +
                                     ". It must be a list of paths, or of maps with the key 'path'.");
     return;
   }
@@ -246,7 +250,8 @@ void StudyReader::ReadModel(const Value& entry, const std::string& place) {
   }
   if (!model.backend.empty()) {
     try {
-      const Component& backend = host_.Find(ComponentKind::kModel, model.backend, reader.Find("backend")->mark().Text());
+      const Component& backend =
+          host_.Find(ComponentKind::kModel, model.backend, reader.Find("backend")->mark().Text());
       model.backend_options =
           backend.schema.Resolve(options == nullptr ? Value() : *options, "model '" + backend.info.name + "'");
       model.backend = backend.info.name;
@@ -322,7 +327,8 @@ void StudyReader::SetBackendOf(const fs::path& path, const SourceMark& mark, Mod
                           ". Backends: " + JoinNames(host_.Names(ComponentKind::kModel)) +
                           ". Narrow the pattern, or name the 'backend'.");
   } else {
-    faults_.Add(mark, "several model backends claim " + path.string() + ": " + JoinNames(claims) + ". Name the 'backend'.");
+    faults_.Add(mark,
+                "several model backends claim " + path.string() + ": " + JoinNames(claims) + ". Name the 'backend'.");
   }
 }
 
@@ -366,7 +372,8 @@ Value StudyReader::FindCorpusFiles(const OptionSchema& schema, const Value& opti
     if (field == nullptr || field->type != OptionType::kPath || !value.is_string()) continue;
     std::error_code status;
     const fs::path path(value.AsString());
-    if (path.is_absolute() || value.AsString().find("${") != std::string::npos || fs::exists(home_ / path, status)) continue;
+    if (path.is_absolute() || value.AsString().find("${") != std::string::npos || fs::exists(home_ / path, status))
+      continue;
     for (const std::string& folder : spec_.data_paths) {
       if (!fs::exists(fs::path(folder) / path, status)) continue;
       const SourceMark mark = value.mark();
@@ -381,8 +388,8 @@ Value StudyReader::FindCorpusFiles(const OptionSchema& schema, const Value& opti
 void StudyReader::ReadQuantize(const Value* entries) {
   if (entries == nullptr || IsTooLong(*entries, "quantize")) return;
   for (size_t i = 0; i < entries->AsList().size(); ++i) {
-    spec_.quantize.push_back(ReadQuantizeSpec(entries->AsList()[i], "quantize[" + std::to_string(i) + "]", spec_.corpora,
-                                              host_, faults_));
+    spec_.quantize.push_back(
+        ReadQuantizeSpec(entries->AsList()[i], "quantize[" + std::to_string(i) + "]", spec_.corpora, host_, faults_));
   }
 }
 
@@ -406,8 +413,9 @@ void StudyReader::ReadStrata(const Value* strata) {
     for (const Value& task : tasks.AsList()) {
       const std::string name = task.is_string() ? task.AsString() : task.Text();
       if (std::find(known.begin(), known.end(), name) == known.end()) {
-        faults_.Add(task.mark(), "stratum '" + stratum + "' names the task '" + name + "', which the study does not list." +
-                                     DidYouMean(name, known) + " Tasks: " + JoinNames(known) + ".");
+        faults_.Add(task.mark(), "stratum '" + stratum + "' names the task '" + name +
+                                     "', which the study does not list." + DidYouMean(name, known) +
+                                     " Tasks: " + JoinNames(known) + ".");
       } else if (std::find(members.begin(), members.end(), name) != members.end()) {
         faults_.Add(task.mark(), "stratum '" + stratum + "' names the task '" + name + "' twice.");
       } else if (const auto [first, is_new] = stratum_of.emplace(name, stratum); !is_new) {

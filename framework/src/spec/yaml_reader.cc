@@ -29,11 +29,11 @@ constexpr size_t kMaxFaults = 50;
   throw Error(ErrorKind::kSpec, text);
 }
 
-// YAML's own escape for characters beyond \uFFFF is \U0001F600; JSON, which is YAML, writes two halves, \ud83d\ude00, and
-// yaml-cpp refuses these. In the whole text each such pair becomes the long escape and two marks, of the same length
-// together, so that places stay right. In a double-quoted text the parser then makes the character of it, and
-// WithoutPairMarks() takes the marks out; everywhere else it puts back what was written. The marks are control characters,
-// which no YAML file may hold; they tell which of the pair's digits were capitals.
+// YAML's own escape for characters beyond \uFFFF is \U0001F600; JSON, which is YAML, writes two halves, \ud83d\ude00,
+// and yaml-cpp refuses these. In the whole text each such pair becomes the long escape and two marks, of the same
+// length together, so that places stay right. In a double-quoted text the parser then makes the character of it, and
+// WithoutPairMarks() takes the marks out; everywhere else it puts back what was written. The marks are control
+// characters, which no YAML file may hold; they tell which of the pair's digits were capitals.
 constexpr char kPairMark = 0x0E;
 
 bool IsHexDigit(char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; }
@@ -253,7 +253,8 @@ class TreeBuilder : public YAML::EventHandler {
   void TakeKey(const SourceMark& place, const std::string& key, bool is_plain) {
     OpenNode& map = open_.back();
     if (is_plain && key == "<<") {
-      Stop(place, "merge keys ('<<') are not part of YAML 1.2. Write the keys out, or use 'include' in a task or law file.");
+      Stop(place,
+           "merge keys ('<<') are not part of YAML 1.2. Write the keys out, or use 'include' in a task or law file.");
     }
     const std::string ambiguous = is_plain ? ExplainAmbiguousKey(key) : "";
     if (!ambiguous.empty()) AddFault(place, ambiguous);
@@ -394,10 +395,11 @@ Value ParseYaml(const std::string& raw, const std::string& origin) {
     const bool is_surrogate = std::string_view(error.msg).starts_with("invalid unicode");
     const SourceMark place = builder.Place(error.mark);
     builder.faults.push_back(place.Text() + ": not YAML: " +
-                             (is_surrogate ? "the escape before this place is no character: half of a surrogate pair, or a "
-                                             "number above 10FFFF. Write both halves, as in \"\\ud83d\\ude00\", or the "
-                                             "character itself."
-                                           : error.msg + ".") +
+                             (is_surrogate
+                                  ? "the escape before this place is no character: half of a surrogate pair, or a "
+                                    "number above 10FFFF. Write both halves, as in \"\\ud83d\\ude00\", or the "
+                                    "character itself."
+                                  : error.msg + ".") +
                              (IsIndentedByTab(text, place.line) ? " A tab indents the line; YAML wants spaces." : ""));
   }
   if (!builder.faults.empty()) Throw(builder.faults);

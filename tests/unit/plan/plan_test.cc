@@ -25,8 +25,9 @@ class Planning : public ::testing::Test {
 
   Plan Make(const std::string& quantize, const std::string& models = "[a.shapes.json]",
             const std::string& more = "") const {
-    const auto file = folder_.Write("s.yaml", "bitlaw: 1\nstudy: demo\nmodels: " + models +
-                                                  "\ncorpora: {c4: {type: fixture, path: c4.txt}}\nquantize:\n" + quantize + more);
+    const auto file =
+        folder_.Write("s.yaml", "bitlaw: 1\nstudy: demo\nmodels: " + models +
+                                    "\ncorpora: {c4: {type: fixture, path: c4.txt}}\nquantize:\n" + quantize + more);
     return MakePlan(ReadStudy(file, FixtureHost(), {}), FixtureHost());
   }
 
@@ -41,7 +42,8 @@ class Planning : public ::testing::Test {
 
 TEST_F(Planning, PutsBaselinesFirstThenTheGridWithItsLastAxisFastest) {
   folder_.Write("b.shapes.json", ShapesOfModel(64, 1));
-  const Plan plan = Make("  - none\n  - {quantizer: fixture_free, bits: [2, 4], group_size: [32, row]}\n", "['*.shapes.json']");
+  const Plan plan =
+      Make("  - none\n  - {quantizer: fixture_free, bits: [2, 4], group_size: [32, row]}\n", "['*.shapes.json']");
   EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "b.shapes none",  //
                                         "a.shapes fixture_free bits=2 group_size=32",
                                         "a.shapes fixture_free bits=2 group_size=row",
@@ -177,7 +179,8 @@ TEST_F(Planning, WeighsBitsOverTheWeightsOfAllLayers) {
     EXPECT_EQ(uniform.FactorValue(uniform.trials[1], width), Value(16)) << width;
   }
   // blocks.0.q keeps 8 bits: 128^2 of 2 * 4 * 128^2 weights, one eighth.
-  const Plan mixed = Make("  - {quantizer: fixture, bits: 4, group_size: row, layers: [blocks.0.q], calibration: {}}\n");
+  const Plan mixed =
+      Make("  - {quantizer: fixture, bits: 4, group_size: row, layers: [blocks.0.q], calibration: {}}\n");
   EXPECT_DOUBLE_EQ(mixed.trials[1].bits_requested, (7 * 4 + 8) / 8.0);
   EXPECT_DOUBLE_EQ(mixed.trials[1].bits_per_weight, (7 * (4 + 20.0 / 128) + (8 + 24.0 / 128)) / 8);
   EXPECT_EQ(mixed.FactorValue(mixed.trials[1], "B"), Value((7 * 4 + 8) / 8.0));
@@ -231,7 +234,8 @@ TEST_F(Planning, ComparesTextsAndAsksForWordsInWhere) {
 
 TEST_F(Planning, LeavesOutWhatSkipNames) {
   const Plan plan = Make(
-      "  - {quantizer: fixture_free, bits: [2, 3, 4], group_size: [32, row], skip: [{bits: [2, 3], group_size: row}]}\n");
+      "  - {quantizer: fixture_free, bits: [2, 3, 4], group_size: [32, row], skip: [{bits: [2, 3], group_size: "
+      "row}]}\n");
   EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "a.shapes fixture_free bits=2 group_size=32",
                                         "a.shapes fixture_free bits=3 group_size=32",
                                         "a.shapes fixture_free bits=4 group_size=32",
@@ -242,7 +246,8 @@ TEST_F(Planning, LeavesOutWhatSkipNames) {
 TEST_F(Planning, AdvancesZippedAxesTogether) {
   const Plan plan = Make(
       "  - {quantizer: fixture, calibration: {},\n"
-      "     zip: [{bits: [2, 3], group_size: [32, 64]}, {calibration.sequences: [8, 16], calibration.seed: [1, 2]}]}\n");
+      "     zip: [{bits: [2, 3], group_size: [32, 64]}, {calibration.sequences: [8, 16], calibration.seed: [1, "
+      "2]}]}\n");
   EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none",  //
                                         "a.shapes fixture bits=2 group_size=32 sequences=8 seed=1",
                                         "a.shapes fixture bits=2 group_size=32 sequences=16 seed=2",
@@ -255,12 +260,14 @@ TEST_F(Planning, CollapsesCalibrationOfAQuantizerThatNeedsNone) {
   EXPECT_EQ(plan.trials.size(), 3u);
   EXPECT_EQ(plan.merged, 2u);
   EXPECT_FALSE(plan.trials[1].calibration.has_value());
-  EXPECT_EQ(plan.notes[0], "quantizer 'fixture_free' uses no calibration text: its axis 'calibration.sequences' is not swept.");
+  EXPECT_EQ(plan.notes[0],
+            "quantizer 'fixture_free' uses no calibration text: its axis 'calibration.sequences' is not swept.");
 }
 
 TEST_F(Planning, MergesCellsThatSayTheSame) {
   const Plan plan = Make(
-      "  - none\n  - none\n  - {quantizer: fixture_free, bits: [2, 3]}\n  - {quantizer: fixture_free, bits: [3, 4], group_size: 128}\n");
+      "  - none\n  - none\n  - {quantizer: fixture_free, bits: [2, 3]}\n  - {quantizer: fixture_free, bits: [3, 4], "
+      "group_size: 128}\n");
   EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "a.shapes fixture_free bits=2", "a.shapes fixture_free bits=3",
                                         "a.shapes fixture_free bits=4"));
   EXPECT_EQ(plan.merged, 1u);
@@ -271,7 +278,8 @@ TEST_F(Planning, KeepsModelsApartThatOnlyTheirWeightsTellApart) {
   folder_.Write("b.shapes.json", ShapesOfModel(128, 2));
   const std::string grid = "  - {quantizer: fixture_free, bits: 2}\n";
   const Plan plan = Make(grid, "[a.shapes.json, b.shapes.json]");
-  EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "b.shapes none", "a.shapes fixture_free", "b.shapes fixture_free"));
+  EXPECT_THAT(Labels(plan),
+              ElementsAre("a.shapes none", "b.shapes none", "a.shapes fixture_free", "b.shapes fixture_free"));
   EXPECT_EQ(plan.merged, 0u);
   // In any order of the models, and not by the names of those that differ anyway.
   const Plan reversed = Make(grid, "[b.shapes.json, a.shapes.json]");
@@ -302,7 +310,8 @@ TEST_F(Planning, NamesTrialsByWhatDeterminesThem) {
   EXPECT_EQ(trial.id, ShortDigest(DigestOf(trial.identity.CanonicalJson())));
   // The model's name, the study's folder and the order of options do not count.
   folder_.Write("elsewhere/other.shapes.json", ShapesOfModel(128, 2));
-  const Plan renamed = Make("  - {calibration: {sequences: 8}, bits: [3, 2], quantizer: fixture}\n", "[elsewhere/other.shapes.json]");
+  const Plan renamed =
+      Make("  - {calibration: {sequences: 8}, bits: [3, 2], quantizer: fixture}\n", "[elsewhere/other.shapes.json]");
   EXPECT_EQ(renamed.trials[2].id, trial.id);
   // The text of the corpus, the shapes of the model and every option do.
   std::set<std::string> ids = {trial.id};
@@ -320,9 +329,10 @@ TEST_F(Planning, RefusesAQuantizerWithoutTheCalibrationItNeeds) {
     Make("  - {quantizer: fixture, bits: 2}\n");
     FAIL();
   } catch (const Error& error) {
-    EXPECT_EQ(error.what(), (folder_.path() / "s.yaml").string() +
-                                ":6:5: quantizer 'fixture' needs calibration text. Add 'calibration: {corpus: ...}', with "
-                                "one of: c4.");
+    EXPECT_EQ(error.what(),
+              (folder_.path() / "s.yaml").string() +
+                  ":6:5: quantizer 'fixture' needs calibration text. Add 'calibration: {corpus: ...}', with "
+                  "one of: c4.");
   }
 }
 
@@ -358,15 +368,20 @@ TEST_F(Planning, RefusesMoreTrialsThanMemoryShouldHold) {
       return text.substr(text.find("s.yaml"));
     }
   };
-  EXPECT_EQ(fault("  - {quantizer: fixture_free, group_size: " + numbers + ", bits: [2, 3, 4, 5, 6, 7, 8],\n     calibration: "
-                  "{sequences: " + numbers + "}}\n", "[a.shapes.json]"),
+  EXPECT_EQ(fault("  - {quantizer: fixture_free, group_size: " + numbers +
+                      ", bits: [2, 3, 4, 5, 6, 7, 8],\n     calibration: "
+                      "{sequences: " +
+                      numbers + "}}\n",
+                  "[a.shapes.json]"),
             "s.yaml:6:5: this entry stands for more than 100000 cells. Shorten its lists.");
   folder_.Write("b.shapes.json", ShapesOfModel(64, 1));
   std::string entries;
-  for (int i = 0; i < 9; ++i) entries += "  - {quantizer: fixture_free, group_size: " + numbers + ", bits: [2, 3, 4, 5, 6, 7, 8]}\n";
-  EXPECT_EQ(fault(entries, "['*.shapes.json']"),
-            "s.yaml:13:5: up to this entry the study stands for 112000 trials (cells x models). At most 100000 are planned. "
-            "Shorten lists, add a 'where', or make several studies.");
+  for (int i = 0; i < 9; ++i)
+    entries += "  - {quantizer: fixture_free, group_size: " + numbers + ", bits: [2, 3, 4, 5, 6, 7, 8]}\n";
+  EXPECT_EQ(
+      fault(entries, "['*.shapes.json']"),
+      "s.yaml:13:5: up to this entry the study stands for 112000 trials (cells x models). At most 100000 are planned. "
+      "Shorten lists, add a 'where', or make several studies.");
 }
 
 TEST_F(Planning, PlansAHundredThousandCellsInSeconds) {
@@ -378,11 +393,12 @@ TEST_F(Planning, PlansAHundredThousandCellsInSeconds) {
   folder_.Write("b.shapes.json", ShapesOfModel(256, 80));
   // 2 models x 7 bits x 7 groups x 102 draws x 10 dampings = 99,960 cells.
   const std::clock_t start = std::clock();  // Processor time: other work on the machine does not count.
-  const Plan plan = Make("  - {quantizer: fixture, bits: " + numbers(2, 7, 1) +
-                             ", group_size: [1, 2, 4, 8, 16, 32, 64],\n     damp: [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, "
-                             "0.08, 0.09, 0.1],\n     calibration: {sequences: " +
-                             numbers(1, 102, 1) + "}, where: \"bits > 1\"}\n",
-                         "['*.shapes.json']");
+  const Plan plan =
+      Make("  - {quantizer: fixture, bits: " + numbers(2, 7, 1) +
+               ", group_size: [1, 2, 4, 8, 16, 32, 64],\n     damp: [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, "
+               "0.08, 0.09, 0.1],\n     calibration: {sequences: " +
+               numbers(1, 102, 1) + "}, where: \"bits > 1\"}\n",
+           "['*.shapes.json']");
   const double elapsed_s = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   EXPECT_EQ(plan.trials.size(), 99960u + 2);
   RecordProperty("elapsed_ms", static_cast<int>(1000 * elapsed_s));
@@ -404,10 +420,9 @@ TEST_F(Planning, CollectsFactorsOfModelsQuantizersCalibrationAndTheStudyInThatOr
       "  - {quantizer: fixture_free, bits: 4, group_size: [32, row]}\n"
       "  - {quantizer: fixture, bits: 4, group_size: 128, calibration: {sequences: 8, tokens: 256}}\n",
       "[{path: a.shapes.json, columns: {D: 36e12, vendor: acme}}, b.shapes.json]");
-  EXPECT_THAT(ColumnNames(plan), ElementsAre("N", "N_active", "parameters_total", "layers", "hidden_size", "vocab_size", "kv_values",
-                                             "B", "bits_effective", "size_bytes", "B_a", "B_k", "B_v", "G", "G_min", "G_mean",
-                                             "Cb", "T", "D",
-                                             "vendor"));
+  EXPECT_THAT(ColumnNames(plan), ElementsAre("N", "N_active", "parameters_total", "layers", "hidden_size", "vocab_size",
+                                             "kv_values", "B", "bits_effective", "size_bytes", "B_a", "B_k", "B_v", "G",
+                                             "G_min", "G_mean", "Cb", "T", "D", "vendor"));
   const auto value = [&](size_t trial, const char* column) { return plan.FactorValue(plan.trials.at(trial), column); };
   // Two baselines; a: 32, row, calibrated; b the same. Rows of a have 128 weights, rows of b 64.
   EXPECT_EQ(plan.trials[0].quantizer, "none");
@@ -460,12 +475,14 @@ TEST_F(Planning, NamesBothOfTwoColumnsOfOneName) {
   EXPECT_EQ(error_of(reporting("reserved")),
             "column 'task' of quantizer 'fixture_outliers' has the name of a column that observations and fits fill in "
             "themselves. Call it otherwise.");
-  EXPECT_EQ(error_of(reporting("malformed")),
-            "quantizer 'fixture_outliers': 'out-liers' is not the name of a column: a letter, then letters, digits and _.");
+  EXPECT_EQ(
+      error_of(reporting("malformed")),
+      "quantizer 'fixture_outliers': 'out-liers' is not the name of a column: a letter, then letters, digits and _.");
   EXPECT_EQ(error_of(reporting("twice")), "column 'outliers' is reported twice by quantizer 'fixture_outliers'.");
-  EXPECT_EQ(error_of(reporting("another_value")),
-            "column 'outliers' comes from quantizer 'fixture_outliers' and from an axis of quantizer 'fixture_outliers', "
-            "with other values. Call one of them otherwise.");
+  EXPECT_EQ(
+      error_of(reporting("another_value")),
+      "column 'outliers' comes from quantizer 'fixture_outliers' and from an axis of quantizer 'fixture_outliers', "
+      "with other values. Call one of them otherwise.");
   EXPECT_EQ(error_of("  - fixture_free\n", "[{path: a.shapes.json, columns: {G: 7}}]"),
             "column 'G' comes from 'columns' of model 'a.shapes' and from quantizer 'fixture_free'. Call one of them "
             "otherwise.");

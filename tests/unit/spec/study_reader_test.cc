@@ -130,27 +130,30 @@ TEST_F(StudyReading, NeedsItsFormatVersion) {
 }
 
 TEST_F(StudyReading, ReportsTheFaultsOfAllPartsTogether) {
-  EXPECT_EQ(FaultOf(R"(modles: [x]
+  EXPECT_EQ(
+      FaultOf(R"(modles: [x]
 models: [models/a.shapes.json]
 compute: {dtype: float16, device: gpu}
 allow_fallback: 1
 tasks: [qq]
 )"),
-            "s.yaml:3:1: 'modles' is not a key of a study. Did you mean 'models'? Keys: bitlaw, study, output, compute, "
-            "data_paths, models, corpora, quantize, tasks, strata, laws, map, figures, fit, evaluate, allow_fallback.\n"
-            "s.yaml:5:18: 'float16' is not a compute dtype. Use float32 or bfloat16.\n"
-            "s.yaml:5:35: 'gpu' is not a device. Use cpu, cuda, or cuda:<number> for one of several.\n"
-            "s.yaml:7:9: task 'qq': there is no 'qq.yaml'. Did you mean 'qa'? Known: qa, qb. Looked in: tasks.\n"
-            "s.yaml:6:17: 'allow_fallback' of a study is an integer. It must be a boolean.");
+      "s.yaml:3:1: 'modles' is not a key of a study. Did you mean 'models'? Keys: bitlaw, study, output, compute, "
+      "data_paths, models, corpora, quantize, tasks, strata, laws, map, figures, fit, evaluate, allow_fallback.\n"
+      "s.yaml:5:18: 'float16' is not a compute dtype. Use float32 or bfloat16.\n"
+      "s.yaml:5:35: 'gpu' is not a device. Use cpu, cuda, or cuda:<number> for one of several.\n"
+      "s.yaml:7:9: task 'qq': there is no 'qq.yaml'. Did you mean 'qa'? Known: qa, qb. Looked in: tasks.\n"
+      "s.yaml:6:17: 'allow_fallback' of a study is an integer. It must be a boolean.");
 }
 
 TEST_F(StudyReading, SaysWhatWasThereWhenAPatternMatchesNothing) {
-  EXPECT_THAT(FaultOf("models: [models/*.gguf]\n"),
-              HasSubstr("s.yaml:3:10: models[0].path = 'models/*.gguf' matches no file or folder. The folder models has "
-                        "a.shapes.json, b.shapes.json."));
-  EXPECT_THAT(FaultOf("models: [\"${BITLAW_TEST_NOT_SET}/x\"]\n"),
-              HasSubstr("needs the environment variable BITLAW_TEST_NOT_SET, which is not set. Set it, or write the path "
-                        "out."));
+  EXPECT_THAT(
+      FaultOf("models: [models/*.gguf]\n"),
+      HasSubstr("s.yaml:3:10: models[0].path = 'models/*.gguf' matches no file or folder. The folder models has "
+                "a.shapes.json, b.shapes.json."));
+  EXPECT_THAT(
+      FaultOf("models: [\"${BITLAW_TEST_NOT_SET}/x\"]\n"),
+      HasSubstr("needs the environment variable BITLAW_TEST_NOT_SET, which is not set. Set it, or write the path "
+                "out."));
 }
 
 TEST_F(StudyReading, RefusesModelsThatClashOrThatNoBackendKnows) {
@@ -162,33 +165,37 @@ TEST_F(StudyReading, RefusesModelsThatClashOrThatNoBackendKnows) {
   EXPECT_EQ(FaultOf("models:\n  - models/a.shapes.json\n  - models/a.shapes.json\n  - models/a.shapes.json\n"),
             "s.yaml:5:5: the model models/a.shapes.json is listed twice, first at line 4.\n"
             "s.yaml:6:5: the model models/a.shapes.json is listed twice, first at line 4.");
-  EXPECT_EQ(FaultOf("models: [{path: models/*, name: x}]\n"),
-            "s.yaml:3:33: the name 'x' is given to 2 models that 'models/*' matches. Leave it out, or list the models.");
-  EXPECT_EQ(FaultOf("models: [c4.txt]\n"),
-            "s.yaml:3:10: no model backend knows the format of c4.txt. Backends: shapes. Narrow the pattern, or name the "
-            "'backend'.");
+  EXPECT_EQ(
+      FaultOf("models: [{path: models/*, name: x}]\n"),
+      "s.yaml:3:33: the name 'x' is given to 2 models that 'models/*' matches. Leave it out, or list the models.");
+  EXPECT_EQ(
+      FaultOf("models: [c4.txt]\n"),
+      "s.yaml:3:10: no model backend knows the format of c4.txt. Backends: shapes. Narrow the pattern, or name the "
+      "'backend'.");
   EXPECT_EQ(FaultOf("models: [{path: c4.txt, backend: shape}]\n"),
             "s.yaml:3:34: there is no model 'shape'. Did you mean 'shapes'? Loaded under 'model': shapes.");
 }
 
 TEST_F(StudyReading, ChecksEveryValueOfEveryAxis) {
-  EXPECT_EQ(FaultOf(R"(models: [models/a.shapes.json]
+  EXPECT_EQ(
+      FaultOf(R"(models: [models/a.shapes.json]
 quantize:
   - {quantizer: fixture_free, bits: [2, 9], grup_size: 32}
   - {quantizer: gpq, bits: 2}
   - {quantizer: fixture_free, bits: []}
 )"),
-            "s.yaml:5:45: 'grup_size' is not an option of quantizer 'fixture_free'. Did you mean 'group_size'? Options: "
-            "bits, group_size.\n"
-            "s.yaml:5:41: quantizer 'fixture_free': bits = 9 is out of range. It must be an integer from 2 to 8.\n"
-            "s.yaml:6:17: there is no quantizer 'gpq'. Loaded under 'quantizer': fixture, fixture_free, fixture_outliers.\n"
-            "s.yaml:7:37: the axis 'bits' is an empty list. Give it one value or more.");
+      "s.yaml:5:45: 'grup_size' is not an option of quantizer 'fixture_free'. Did you mean 'group_size'? Options: "
+      "bits, group_size.\n"
+      "s.yaml:5:41: quantizer 'fixture_free': bits = 9 is out of range. It must be an integer from 2 to 8.\n"
+      "s.yaml:6:17: there is no quantizer 'gpq'. Loaded under 'quantizer': fixture, fixture_free, fixture_outliers.\n"
+      "s.yaml:7:37: the axis 'bits' is an empty list. Give it one value or more.");
 }
 
 TEST_F(StudyReading, RefusesNotANumberInAnAxis) {
-  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncorpora: {c4: {type: fixture, path: c4.txt}}\nquantize:\n"
-                    "  - {quantizer: fixture, damp: [0.01, .nan], calibration: {}}\n"),
-            "s.yaml:6:39: quantizer 'fixture': damp = nan is not a number. It must be a number above 0.0 and below 1.0.");
+  EXPECT_EQ(
+      FaultOf("models: [models/a.shapes.json]\ncorpora: {c4: {type: fixture, path: c4.txt}}\nquantize:\n"
+              "  - {quantizer: fixture, damp: [0.01, .nan], calibration: {}}\n"),
+      "s.yaml:6:39: quantizer 'fixture': damp = nan is not a number. It must be a number above 0.0 and below 1.0.");
 }
 
 TEST_F(StudyReading, PairsZippedAxes) {
@@ -209,22 +216,24 @@ TEST_F(StudyReading, ChecksFilters) {
   EXPECT_THAT(FaultOf("models: [models/a.shapes.json]\nquantize:\n"
                       "  - {quantizer: fixture_free, bits: [2, 3], where: \"bit > 2\", skip: [{grup_size: 3}]}\n"),
               HasSubstr("Did you mean 'bits'?"));
-  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\nquantize:\n"
-                    "  - {quantizer: fixture_free, bits: [2, 3], skip: [{grup_size: 3}, {bits: 9}, 3]}\n"),
-            "s.yaml:5:79: an entry of 'skip' is 3. It must be a map from options to values.\n"
-            "s.yaml:5:53: 'grup_size' is not an option that 'skip' can compare. Did you mean 'group_size'? Options: bits, "
-            "group_size, calibration.corpus, calibration.sequences, sequences, calibration.tokens, tokens, "
-            "calibration.seed, seed.\n"
-            "s.yaml:5:75: skip: bits = 9 is out of range. It must be an integer from 2 to 8.");
+  EXPECT_EQ(
+      FaultOf("models: [models/a.shapes.json]\nquantize:\n"
+              "  - {quantizer: fixture_free, bits: [2, 3], skip: [{grup_size: 3}, {bits: 9}, 3]}\n"),
+      "s.yaml:5:79: an entry of 'skip' is 3. It must be a map from options to values.\n"
+      "s.yaml:5:53: 'grup_size' is not an option that 'skip' can compare. Did you mean 'group_size'? Options: bits, "
+      "group_size, calibration.corpus, calibration.sequences, sequences, calibration.tokens, tokens, "
+      "calibration.seed, seed.\n"
+      "s.yaml:5:75: skip: bits = 9 is out of range. It must be an integer from 2 to 8.");
 }
 
 TEST_F(StudyReading, ChecksCalibration) {
   const std::string head = "models: [models/a.shapes.json]\ncorpora: {c4: {type: fixture, path: c4.txt}}\nquantize:\n";
-  EXPECT_EQ(FaultOf(head + "  - {quantizer: fixture, calibration: {corpus: c5, sequences: [8, 0], token: 3}}\n"),
-            "s.yaml:6:71: 'token' is not a key of 'calibration'. Did you mean 'tokens'? Keys: corpus, sequences, tokens, "
-            "seed.\n"
-            "s.yaml:6:67: calibration: sequences = 0 is out of range. It must be an integer of at least 1.\n"
-            "s.yaml:6:48: there is no corpus 'c5'. Did you mean 'c4'? Corpora of the study: c4.");
+  EXPECT_EQ(
+      FaultOf(head + "  - {quantizer: fixture, calibration: {corpus: c5, sequences: [8, 0], token: 3}}\n"),
+      "s.yaml:6:71: 'token' is not a key of 'calibration'. Did you mean 'tokens'? Keys: corpus, sequences, tokens, "
+      "seed.\n"
+      "s.yaml:6:67: calibration: sequences = 0 is out of range. It must be an integer of at least 1.\n"
+      "s.yaml:6:48: there is no corpus 'c5'. Did you mean 'c4'? Corpora of the study: c4.");
   EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\nquantize:\n  - {quantizer: fixture, calibration: {tokens: 8}}\n"),
             "s.yaml:5:39: 'calibration' of quantize[0] names no corpus. Corpora of the study: (none).");
 }
@@ -232,14 +241,15 @@ TEST_F(StudyReading, ChecksCalibration) {
 TEST_F(StudyReading, NamesTheFileAndTheStudyLineOfAFaultInATaskFile) {
   folder_.Write("tasks/bad.yaml", "type: fixture\nquestion: 3\nquestio: x\n");
   folder_.Write("tasks/worse.yaml", "# a variant\ninclude: bad.yaml\nlimit: 0\n");
-  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ntasks:\n  - {task: worse, version: 2}\n"),
-            "tasks/bad.yaml:3:1: 'questio' is not an option of task 'fixture'. Did you mean 'question'? Options: version, "
-            "stratum, data, question, limit. (task 'worse' of s.yaml:5:5, included by tasks/worse.yaml:2:10)\n"
-            "s.yaml:5:28: task 'fixture': version = 2 is an integer. It must be a string.\n"
-            "tasks/bad.yaml:2:11: task 'fixture': question = 3 is an integer. It must be a string. (task 'worse' of "
-            "s.yaml:5:5, included by tasks/worse.yaml:2:10)\n"
-            "tasks/worse.yaml:3:8: task 'fixture': limit = 0 is out of range. It must be an integer of at least 1. (task "
-            "'worse' of s.yaml:5:5, included by tasks/worse.yaml:2:10)");
+  EXPECT_EQ(
+      FaultOf("models: [models/a.shapes.json]\ntasks:\n  - {task: worse, version: 2}\n"),
+      "tasks/bad.yaml:3:1: 'questio' is not an option of task 'fixture'. Did you mean 'question'? Options: version, "
+      "stratum, data, question, limit. (task 'worse' of s.yaml:5:5, included by tasks/worse.yaml:2:10)\n"
+      "s.yaml:5:28: task 'fixture': version = 2 is an integer. It must be a string.\n"
+      "tasks/bad.yaml:2:11: task 'fixture': question = 3 is an integer. It must be a string. (task 'worse' of "
+      "s.yaml:5:5, included by tasks/worse.yaml:2:10)\n"
+      "tasks/worse.yaml:3:8: task 'fixture': limit = 0 is out of range. It must be an integer of at least 1. (task "
+      "'worse' of s.yaml:5:5, included by tasks/worse.yaml:2:10)");
 }
 
 TEST_F(StudyReading, ShowsTheFirstHundredFaultsAndCountsTheOthers) {
@@ -277,11 +287,13 @@ TEST_F(StudyReading, BoundsWhatAPatternOfModelsLooksAt) {
     std::filesystem::remove(folder_.path() / "deep" / std::to_string(i));
     std::filesystem::create_directory_symlink("0", folder_.path() / "deep" / std::to_string(i));
   }
-  EXPECT_EQ(FaultOf("models: [\"deep/*/*\"]\n"),
-            "s.yaml:3:10: models[0].path = 'deep/*/*' looks at more than 100000 files and folders. Write more of the path.");
-  EXPECT_EQ(FaultOf("models: [\"deep/[1-9]/*\"]\n"),
-            "s.yaml:3:10: models[0].path = 'deep/[1-9]/*' matches 2700 files and folders. A study has at most 2000 models. "
-            "Write more of the path.");
+  EXPECT_EQ(
+      FaultOf("models: [\"deep/*/*\"]\n"),
+      "s.yaml:3:10: models[0].path = 'deep/*/*' looks at more than 100000 files and folders. Write more of the path.");
+  EXPECT_EQ(
+      FaultOf("models: [\"deep/[1-9]/*\"]\n"),
+      "s.yaml:3:10: models[0].path = 'deep/[1-9]/*' matches 2700 files and folders. A study has at most 2000 models. "
+      "Write more of the path.");
 }
 
 TEST_F(StudyReading, RefusesIncludesInACircleAndFilesThatAreNoMaps) {
@@ -289,21 +301,23 @@ TEST_F(StudyReading, RefusesIncludesInACircleAndFilesThatAreNoMaps) {
   folder_.Write("tasks/y.yaml", "include: x.yaml\n");
   folder_.Write("tasks/z.yaml", "- a\n");
   folder_.Write("tasks/w.yaml", "question: a\n");
-  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ntasks: [x, z, w]\n"),
-            "tasks/y.yaml:1:10: 'include' of tasks/x.yaml comes back to a file that is being read. (task 'x' of "
-            "s.yaml:4:9, included by tasks/x.yaml:1:10)\n"
-            "tasks/z.yaml:1:1: the task file is a list. It must be a map. (task 'z' of s.yaml:4:12)\n"
-            "tasks/w.yaml:1:1: 'type' is missing from the task file. Name the task component, such as 'multiple_choice'. "
-            "(task 'w' of s.yaml:4:15)");
+  EXPECT_EQ(
+      FaultOf("models: [models/a.shapes.json]\ntasks: [x, z, w]\n"),
+      "tasks/y.yaml:1:10: 'include' of tasks/x.yaml comes back to a file that is being read. (task 'x' of "
+      "s.yaml:4:9, included by tasks/x.yaml:1:10)\n"
+      "tasks/z.yaml:1:1: the task file is a list. It must be a map. (task 'z' of s.yaml:4:12)\n"
+      "tasks/w.yaml:1:1: 'type' is missing from the task file. Name the task component, such as 'multiple_choice'. "
+      "(task 'w' of s.yaml:4:15)");
 }
 
 TEST_F(StudyReading, RefusesTwoTasksOrLawsOfOneNameAndUnknownMembersOfStrata) {
-  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ntasks: [qa, qa]\nlaws: [line, line]\nstrata: {KM: [qa, qc, qa]}\n"),
-            "s.yaml:4:13: the task 'qa' is listed twice, first at line 4. Give one another name with 'as'.\n"
-            "s.yaml:6:19: stratum 'KM' names the task 'qc', which the study does not list. Did you mean 'qa'? Tasks: qa, "
-            "qa.\n"
-            "s.yaml:6:23: stratum 'KM' names the task 'qa' twice.\n"
-            "s.yaml:5:14: the law 'line' is listed twice, first at line 5. Give one another name with 'name'.");
+  EXPECT_EQ(
+      FaultOf("models: [models/a.shapes.json]\ntasks: [qa, qa]\nlaws: [line, line]\nstrata: {KM: [qa, qc, qa]}\n"),
+      "s.yaml:4:13: the task 'qa' is listed twice, first at line 4. Give one another name with 'as'.\n"
+      "s.yaml:6:19: stratum 'KM' names the task 'qc', which the study does not list. Did you mean 'qa'? Tasks: qa, "
+      "qa.\n"
+      "s.yaml:6:23: stratum 'KM' names the task 'qa' twice.\n"
+      "s.yaml:5:14: the law 'line' is listed twice, first at line 5. Give one another name with 'name'.");
 }
 
 TEST_F(StudyReading, RefusesAmbiguousTaskNames) {
@@ -315,9 +329,10 @@ TEST_F(StudyReading, RefusesAmbiguousTaskNames) {
 }
 
 TEST_F(StudyReading, ChecksLawOptions) {
-  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\nlaws: [{type: fixture_law}, {name: x, type: fixture_law, scale: -1}]\n"),
-            "s.yaml:4:8: 'name' is missing from laws[0]. Name the law, or the law file with 'law'.\n"
-            "s.yaml:4:65: law 'fixture_law': scale = -1 is out of range. It must be a number above 0.0.");
+  EXPECT_EQ(
+      FaultOf("models: [models/a.shapes.json]\nlaws: [{type: fixture_law}, {name: x, type: fixture_law, scale: -1}]\n"),
+      "s.yaml:4:8: 'name' is missing from laws[0]. Name the law, or the law file with 'law'.\n"
+      "s.yaml:4:65: law 'fixture_law': scale = -1 is out of range. It must be a number above 0.0.");
 }
 
 TEST_F(StudyReading, TakesSeveralDevicesOfOneKind) {
@@ -332,8 +347,9 @@ TEST_F(StudyReading, TakesSeveralDevicesOfOneKind) {
 }
 
 TEST_F(StudyReading, RefusesDevicesThatDoNotGoTogether) {
-  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncompute: {devices: [cpu, \"cuda:0\"]}\n"),
-            "s.yaml:4:26: the devices 'cpu' and 'cuda:0' are of two kinds, which give other numbers. Make a study of each.");
+  EXPECT_EQ(
+      FaultOf("models: [models/a.shapes.json]\ncompute: {devices: [cpu, \"cuda:0\"]}\n"),
+      "s.yaml:4:26: the devices 'cpu' and 'cuda:0' are of two kinds, which give other numbers. Make a study of each.");
   EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncompute: {devices: [\"cuda:0\", \"cuda:0\"]}\n"),
             "s.yaml:4:31: the device 'cuda:0' is listed twice. `bitlaw run --workers` lets several workers share the "
             "devices.");
@@ -400,17 +416,21 @@ TEST_F(StudyReading, NamesVariablesThatAreNotSet) {
   ::unsetenv("BITLAW_TEST_UNSET");
   ::setenv("BITLAW_TEST_EMPTY", "", 1);
   ::setenv("BITLAW_TEST_TASKS", folder_.path().c_str(), 1);
-  const std::string needs = "needs the environment variable BITLAW_TEST_UNSET, which is not set. Set it, or write the path out.";
+  const std::string needs =
+      "needs the environment variable BITLAW_TEST_UNSET, which is not set. Set it, or write the path out.";
   EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\noutput: ${BITLAW_TEST_UNSET}\n"),
             "s.yaml:4:9: output = '${BITLAW_TEST_UNSET}' " + needs);
-  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\noutput: ${BITLAW_TEST_EMPTY}\n"),
-            "s.yaml:4:9: output = '${BITLAW_TEST_EMPTY}' needs the environment variable BITLAW_TEST_EMPTY, which is not set. "
-            "Set it, or write the path out.");
+  EXPECT_EQ(
+      FaultOf("models: [models/a.shapes.json]\noutput: ${BITLAW_TEST_EMPTY}\n"),
+      "s.yaml:4:9: output = '${BITLAW_TEST_EMPTY}' needs the environment variable BITLAW_TEST_EMPTY, which is not set. "
+      "Set it, or write the path out.");
   EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\noutput: ${}\n"),
-            "s.yaml:4:9: output = '${}' needs the environment variable ${}, which is not set. Set it, or write the path out.");
+            "s.yaml:4:9: output = '${}' needs the environment variable ${}, which is not set. Set it, or write the "
+            "path out.");
   EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\noutput: \"\"\n"),
             "s.yaml:4:9: output is empty. Name a folder, or remove the key for results/<study>.");
-  EXPECT_EQ(FaultOf("models: [\"${BITLAW_TEST_UNSET}/a\"]\n"), "s.yaml:3:10: models[0].path = '${BITLAW_TEST_UNSET}/a' " + needs);
+  EXPECT_EQ(FaultOf("models: [\"${BITLAW_TEST_UNSET}/a\"]\n"),
+            "s.yaml:3:10: models[0].path = '${BITLAW_TEST_UNSET}/a' " + needs);
   EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ntasks: [\"${BITLAW_TEST_UNSET}/qa.yaml\"]\n"),
             "s.yaml:4:9: task '${BITLAW_TEST_UNSET}/qa.yaml': " + needs);
   EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\ncorpora: {c: {type: fixture, path: \"${BITLAW_TEST_UNSET}\"}}\n"),

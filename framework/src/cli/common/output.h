@@ -24,8 +24,8 @@ void PrintReportTable(const ReportTable& table, const std::string& format);
 /// Writes to standard error, never throws: a log that cannot be written is no reason to stop.
 void Complain(const std::string& text);
 
-/// "auto", "always" or "never": whether Complain() colours what its text begins with, "bitlaw: " and "warning: ". Auto, as
-/// from the start: where standard error is a terminal other than a dumb one and NO_COLOR (no-color.org) is not set.
+/// "auto", "always" or "never": whether Complain() colours what its text begins with, "bitlaw: " and "warning: ". Auto,
+/// as from the start: where standard error is a terminal other than a dumb one and NO_COLOR (no-color.org) is not set.
 void UseColour(const std::string& when);
 
 /// Opens /dev/null under each of the descriptors 0 to 2 that is closed: otherwise the next file or pipe that is opened

@@ -18,7 +18,8 @@ Value OptionsFromArguments(const std::vector<std::string>& arguments, const std:
     if (options.Find(key) != nullptr) throw Error(ErrorKind::kSpec, flag + " " + key + ": given twice. Give it once.");
     Value value = ParseYaml(argument.substr(equals + 1), flag + " " + key);
     if (value.is_null()) {
-      throw Error(ErrorKind::kSpec, flag + " " + argument + ": '" + key + "' has no value. Write one, or leave the option out.");
+      throw Error(ErrorKind::kSpec,
+                  flag + " " + argument + ": '" + key + "' has no value. Write one, or leave the option out.");
     }
     value.set_mark({});
     options.Set(key, std::move(value));

@@ -166,7 +166,8 @@ void AddPluginsVerb(CLI::App& app, Session& session) {
 
   CLI::App* describe = plugins->add_subcommand("describe", "One component's options: name, type, unit, range, default");
   auto name = std::make_shared<std::string>();
-  describe->add_option("component", *name, "KIND/NAME, for example quantizer/gptq; NAME where only one kind has it")->required();
+  describe->add_option("component", *name, "KIND/NAME, for example quantizer/gptq; NAME where only one kind has it")
+      ->required();
   describe->add_flag("--json", *as_json, "Print JSON");
   describe->callback([&session, as_json, name] {
     session.action = [&session, as_json, name] { return Describe(session, *name, *as_json); };

@@ -79,7 +79,8 @@ int Fit(const FitArguments& arguments, Session& session) {
   input.table = TableToFit(input, arguments.map, arguments.where);
   const std::vector<std::string>& notes = input.warnings;
   FitSettings settings = Settings(arguments, input);
-  // Of laws that are not the study's, its own values hold what they name; those of the command line are meant for these.
+  // Of laws that are not the study's, its own values hold what they name; those of the command line are meant for
+  // these.
   std::vector<HeldValue> others = arguments.laws.empty() ? std::vector<HeldValue>() : settings.fix;
   std::vector<HeldValue> fix = arguments.laws.empty() ? settings.fix : std::vector<HeldValue>();
   for (const std::string& text : arguments.fixed) {
@@ -170,9 +171,10 @@ void AddFitVerb(CLI::App& app, Session& session) {
   CLI::App* verb = app.add_subcommand("fit", "Fit scaling laws to a study's records or to any CSV table");
   verb->add_option("study", arguments->source, "A study file, or the output folder of one");
   verb->add_option("--data", arguments->data, "A CSV table instead of a study");
-  verb->add_option("--law", arguments->laws,
-                   "A law file, the name of one in configs/laws, or a formula: 'A * N^-alpha', 'acc_adj = A * N^alpha'; may be "
-                   "repeated. Default: the study's");
+  verb->add_option(
+      "--law", arguments->laws,
+      "A law file, the name of one in configs/laws, or a formula: 'A * N^-alpha', 'acc_adj = A * N^alpha'; may be "
+      "repeated. Default: the study's");
   verb->add_option("--map", arguments->map,
                    "Column names for the law: N=params_b*1e9,B=bits (name=column or name=expression), read from left "
                    "to right; names with spaces or commas in backquotes: 'acc=`acc,none`'");
@@ -182,8 +184,9 @@ void AddFitVerb(CLI::App& app, Session& session) {
   verb->add_option("--tables", arguments->tables, "Write each table of the report as CSV into this folder");
   verb->add_option("--json", arguments->json, "Write everything to this file");
   verb->add_option("--csv", arguments->csv, "Write one row a law, stratum, method and parameter to this file");
-  verb->add_option("--predictions", arguments->predictions,
-                   "Write each row's prediction, interval, residual and leverage, by law, stratum and method, to this file");
+  verb->add_option(
+      "--predictions", arguments->predictions,
+      "Write each row's prediction, interval, residual and leverage, by law, stratum and method, to this file");
   verb->add_flag("--all-methods", arguments->all_methods,
                  "Print every method by which a law was fitted, not the first of each stratum alone");
   verb->add_option("--markdown", arguments->markdown, "Write the report as Markdown to this file");

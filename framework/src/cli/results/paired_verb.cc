@@ -74,7 +74,8 @@ int ShowPaired(const PairedArguments& arguments, Session& session) {
   }
   ReportTable verdicts = VerdictTable(JudgeDegradation(trials, verdict_settings), verdict_settings);
   if (no_accuracy > 0) {
-    verdicts.notes.push_back(std::to_string(no_accuracy) + " results are no accuracies (perplexities, say): no part of it");
+    verdicts.notes.push_back(std::to_string(no_accuracy) +
+                             " results are no accuracies (perplexities, say): no part of it");
   }
   ReportTable& last = shown == "verdicts" ? verdicts : table;
   if (without > 0) {
@@ -91,7 +92,8 @@ int ShowPaired(const PairedArguments& arguments, Session& session) {
 
 void AddPairedVerb(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<PairedArguments>();
-  CLI::App* verb = app.add_subcommand("paired", "Say which quantized models have got worse, and by how much, item by item");
+  CLI::App* verb =
+      app.add_subcommand("paired", "Say which quantized models have got worse, and by how much, item by item");
   verb->add_option("study", arguments->source, "A study file, or the output folder of one")->required();
   verb->add_option("--trial", arguments->trial, "Trials by label or id; * and ? stand for any letters");
   verb->add_option("--task", arguments->task, "One task");

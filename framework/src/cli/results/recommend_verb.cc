@@ -191,7 +191,8 @@ void AddRecommendVerb(CLI::App& app, Session& session) {
                    "Configurations that were not measured: 'model=NAME, B=3, G=32|64, Cb=128', as of 'bitlaw predict'. "
                    "Repeatable")
       ->allow_extra_args(false);
-  verb->add_option("--law", arguments->law, "The law for those: a file, a name or a formula. Default: the study's first");
+  verb->add_option("--law", arguments->law,
+                   "The law for those: a file, a name or a formula. Default: the study's first");
   verb->add_option("--map", arguments->map, "Column names for the law, as of 'bitlaw fit'");
   verb->add_option("--confidence", arguments->confidence, "Level of the intervals. Default: 0.9, or the study's")
       ->check(Number(0.5, 0.9999));

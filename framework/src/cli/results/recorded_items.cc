@@ -63,7 +63,8 @@ namespace {
 bool IsTrial(const RecordedItems::Entry& entry, const std::string& wanted) {
   if (wanted.empty() || entry.trial == wanted || entry.label == wanted) return true;
   if (wanted.find_first_of("*?") == std::string::npos) return false;
-  return ::fnmatch(wanted.c_str(), entry.label.c_str(), 0) == 0 || ::fnmatch(wanted.c_str(), entry.trial.c_str(), 0) == 0;
+  return ::fnmatch(wanted.c_str(), entry.label.c_str(), 0) == 0 ||
+         ::fnmatch(wanted.c_str(), entry.trial.c_str(), 0) == 0;
 }
 
 }  // namespace

@@ -16,8 +16,8 @@ namespace {
 constexpr int kPluginError = 4, kFileError = 5;  // ErrorKind::kPlugin and kIo, as in the footer of --help
 
 // libgomp's threads spin for milliseconds at the end of each parallel region. On cores that other programs use too,
-// small regions then cost many times their work. libgomp reads the environment once, when it is loaded; workers inherit it.
-// Who has chosen a policy keeps it.
+// small regions then cost many times their work. libgomp reads the environment once, when it is loaded; workers inherit
+// it. Who has chosen a policy keeps it.
 void LetThreadsWaitQuietly() {
   if (::getenv("OMP_WAIT_POLICY") == nullptr) ::setenv("GOMP_SPINCOUNT", "2000", /*overwrite=*/0);
 }

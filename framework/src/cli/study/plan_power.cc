@@ -48,7 +48,8 @@ std::vector<PlannedTask> OpenTasks(const Plan& plan, const PluginHost& host, Pla
     tasks.push_back(std::move(planned));
   }
   if (!missing.empty())
-    power.notes.push_back("the items of these tasks cannot be counted here ('bitlaw check' says why): " + JoinNames(missing));
+    power.notes.push_back("the items of these tasks cannot be counted here ('bitlaw check' says why): " +
+                          JoinNames(missing));
   return tasks;
 }
 
@@ -122,7 +123,8 @@ PlanPower PowerOf(const Plan& plan, const PluginHost& host, const std::filesyste
     if (trial.quantizer == "none") with_baseline.insert(trial.model);
   }
   if (with_baseline.size() < plan.models.size())
-    power.notes.push_back("models without an unquantized trial ('none' under quantize) have nothing to be compared with");
+    power.notes.push_back(
+        "models without an unquantized trial ('none' under quantize) have nothing to be compared with");
 
   std::vector<const PlannedTask*> all;
   std::map<std::string, std::vector<const PlannedTask*>> strata;
@@ -155,7 +157,8 @@ PlanPower PowerOf(const Plan& plan, const PluginHost& host, const std::filesyste
 ReportTable PowerTable(const PlanPower& power, const PowerArguments& arguments) {
   ReportTable table;
   table.name = "power";
-  table.title = "What the items can show: the smallest true difference of accuracy to the unquantized model that is found";
+  table.title =
+      "What the items can show: the smallest true difference of accuracy to the unquantized model that is found";
   const bool is_measured = power.assumed.empty();
   table.header = {"of", "items"};
   if (is_measured) {
@@ -180,20 +183,23 @@ ReportTable PowerTable(const PlanPower& power, const PowerArguments& arguments) 
       cells.push_back(items > 0 ? Whole(static_cast<double>(items)) : ReportCell("-"));
     table.rows.push_back(std::move(cells));
   }
-  table.notes.push_back(fmt::format("found with a chance of {:g} by a two-sided paired test at {:g} %", arguments.paired.power,
-                                    100 * arguments.paired.confidence));
+  table.notes.push_back(fmt::format("found with a chance of {:g} by a two-sided paired test at {:g} %",
+                                    arguments.paired.power, 100 * arguments.paired.confidence));
   if (is_measured) {
-    table.notes.push_back(fmt::format(
-        "disagree: share of items right in one model only, median of {} recorded trials, and the least and most of them; "
-        "--discordance 0.05 assumes another",
-        power.measured_trials));
+    table.notes.push_back(
+        fmt::format("disagree: share of items right in one model only, median of {} recorded trials, and the least and "
+                    "most of them; "
+                    "--discordance 0.05 assumes another",
+                    power.measured_trials));
   } else {
     table.notes.push_back(
-        "at x %: if quantized and unquantized model disagree on so many items (assumed; little damage has 2 %, much 30 %)");
+        "at x %: if quantized and unquantized model disagree on so many items (assumed; little damage has 2 %, much 30 "
+        "%)");
   }
-  table.notes.push_back(fmt::format(
-      "verdict: over all items, one chance of a false alarm for all {} trials together ('bitlaw paired', docs/evaluation.md)",
-      power.quantized_trials));
+  table.notes.push_back(
+      fmt::format("verdict: over all items, one chance of a false alarm for all {} trials together ('bitlaw paired', "
+                  "docs/evaluation.md)",
+                  power.quantized_trials));
   if (!std::isnan(arguments.effect))
     table.notes.push_back("items for: of each benchmark, all alike; of the verdict of all benchmarks together");
   table.notes.insert(table.notes.end(), power.notes.begin(), power.notes.end());

@@ -102,12 +102,13 @@ int Report(const ReportArguments& arguments, Session& session) {
 
 void AddReportVerb(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<ReportArguments>();
-  CLI::App* verb =
-      app.add_subcommand("report", "Write the report of what a study has recorded: findings, figures, laws, all tables");
+  CLI::App* verb = app.add_subcommand(
+      "report", "Write the report of what a study has recorded: findings, figures, laws, all tables");
   verb->add_option("study", arguments->source, "A study file, or the output folder of one")->required();
-  verb->add_option("--format", arguments->format,
-                   "all (every form as files, figures drawn by gnuplot; the default), or one of text, markdown, html, latex "
-                   "and csv, printed unless --output is given")
+  verb->add_option(
+          "--format", arguments->format,
+          "all (every form as files, figures drawn by gnuplot; the default), or one of text, markdown, html, latex "
+          "and csv, printed unless --output is given")
       ->check(OneOf({"all", "text", "markdown", "html", "latex", "csv"}));
   verb->add_option("--output", arguments->output, "Folder for the files; of --format all the study's own by default");
   verb->add_flag("--all-methods", arguments->all_methods,

@@ -59,11 +59,13 @@ Value::List ExaminePlugins(const Session& session, std::vector<std::string>& pro
           {"id", plugin.id}, {"version", plugin.version}, {"components", ToList(plugin.components)}});
     }
     problems.insert(problems.end(), faults.begin(), faults.end());
-    folders.push_back(Value::Map{{"path", folder.string()}, {"exists", std::filesystem::exists(folder)}, {"plugins", plugins}});
+    folders.push_back(
+        Value::Map{{"path", folder.string()}, {"exists", std::filesystem::exists(folder)}, {"plugins", plugins}});
   };
   for (const auto& folder : DefaultPluginFolders()) load(folder);
   for (const auto& path : session.plugin_paths) load(path);
-  if (host.plugins().empty()) problems.emplace_back("no plugin was found: no study can run. Build or install bitlaw's plugins.");
+  if (host.plugins().empty())
+    problems.emplace_back("no plugin was found: no study can run. Build or install bitlaw's plugins.");
   return folders;
 }
 
@@ -106,8 +108,9 @@ Value Examine(const Session& session, const DoctorOptions& options) {
   std::vector<std::string> problems = MachineProblems(blas, cpu, rates);
   if (const std::string problem = LoadProblem(load, cpu); !problem.empty()) problems.push_back(problem);
   if (!HasFloat32Products()) {
-    problems.emplace_back("this build has no oneDNN: float32 products go to the system's BLAS, and sums of bfloat16 products "
-                          "are rounded. Install libdnnl-dev and configure anew.");
+    problems.emplace_back(
+        "this build has no oneDNN: float32 products go to the system's BLAS, and sums of bfloat16 products "
+        "are rounded. Install libdnnl-dev and configure anew.");
   }
   struct sysinfo memory {};
   ::sysinfo(&memory);
@@ -144,7 +147,8 @@ Value Examine(const Session& session, const DoctorOptions& options) {
   report.Set("why_no_gpu", WhyNoCard().empty() ? Value() : Value(WhyNoCard()));
   report.Set("device_facts", ExamineDevices(problems));
   report.Set("memory_gib", rounded(GibiBytes(static_cast<double>(memory.totalram) * memory.mem_unit)));
-  report.Set("memory_free_gib", rounded(GibiBytes(static_cast<double>(memory.freeram + memory.bufferram) * memory.mem_unit)));
+  report.Set("memory_free_gib",
+             rounded(GibiBytes(static_cast<double>(memory.freeram + memory.bufferram) * memory.mem_unit)));
   report.Set("disk_free_gib", rounded(disk_gib));
   report.Set("plugins", ExaminePlugins(session, problems));
   report.Set("problems", ToList(problems));
@@ -163,31 +167,36 @@ void Print(const Value& report) {
   fmt::print("bitlaw        {}, {}\n", text("bitlaw"), text("compiler"));
   fmt::print("libtorch      {}\n", text("libtorch"));
   fmt::print("processor     {} ({})\n", text("cpu"), Words(*report.Find("instruction_sets")));
-  fmt::print("threads       {} of {} cores\n", report.Find("torch_threads")->AsInt(), report.Find("allowed_threads")->AsInt());
+  fmt::print("threads       {} of {} cores\n", report.Find("torch_threads")->AsInt(),
+             report.Find("allowed_threads")->AsInt());
   const Value& load = *report.Find("load_1_min");
   if (!load.is_null()) fmt::print("load          {:.1f} in the last minute\n", load.AsReal());
-  fmt::print("memory        {:.1f} GiB, {:.1f} free; disk {:.1f} GiB free\n", number("memory_gib"), number("memory_free_gib"),
-             number("disk_free_gib"));
+  fmt::print("memory        {:.1f} GiB, {:.1f} free; disk {:.1f} GiB free\n", number("memory_gib"),
+             number("memory_free_gib"), number("disk_free_gib"));
   fmt::print("BLAS          {}, threads: {}\n", text("blas"), text("blas_threading"));
   if (!text("blas_file").empty()) fmt::print("              {}\n", text("blas_file"));
   if (!text("blas_configuration").empty()) fmt::print("              {}\n", text("blas_configuration"));
-  fmt::print("oneDNN        {}\n", !report.Find("onednn")->AsBool()           ? "not in this build"
-                                    : report.Find("onednn_bfloat16")->AsBool() ? "float32 and bfloat16 products"
-                                                                               : "float32 products; the processor has no "
-                                                                                 "fast bfloat16");
+  fmt::print("oneDNN        {}\n", !report.Find("onednn")->AsBool() ? "not in this build"
+                                   : report.Find("onednn_bfloat16")->AsBool()
+                                       ? "float32 and bfloat16 products"
+                                       : "float32 products; the processor has no "
+                                         "fast bfloat16");
   fmt::print("products      of models: float32 {:.1f}, bfloat16 {:.1f} GFLOP/s; BLAS: float32 {:.1f}\n",
              number("model_float32_gflops"), number("model_bfloat16_gflops"), number("blas_float32_gflops"));
   fmt::print("Cholesky 576  {:.1f} GFLOP/s\n", number("cholesky_576_gflops"));
   fmt::print("devices       {}\n", Words(*report.Find("devices")));
-  if (const Value& why = *report.Find("why_no_gpu"); !why.is_null()) fmt::print("GPU           none: {}\n", why.AsString());
+  if (const Value& why = *report.Find("why_no_gpu"); !why.is_null())
+    fmt::print("GPU           none: {}\n", why.AsString());
   for (const Value& device : report.Find("device_facts")->AsList()) {
     const auto of = [&](const char* key) { return device.Find(key)->AsReal(); };
     fmt::print("{:13} {}, {} GiB, {} free; driver {}; products: float32 {:.0f}, bfloat16 {:.0f} GFLOP/s\n",
-               device.Find("device")->AsString(), device.Find("name")->AsString(), of("memory_gib"), of("memory_free_gib"),
-               device.Find("driver")->AsString(), of("model_float32_gflops"), of("model_bfloat16_gflops"));
+               device.Find("device")->AsString(), device.Find("name")->AsString(), of("memory_gib"),
+               of("memory_free_gib"), device.Find("driver")->AsString(), of("model_float32_gflops"),
+               of("model_bfloat16_gflops"));
   }
   for (const Value& folder : report.Find("plugins")->AsList()) {
-    fmt::print("plugins       {}{}\n", folder.Find("path")->AsString(), folder.Find("exists")->AsBool() ? "" : " (not there)");
+    fmt::print("plugins       {}{}\n", folder.Find("path")->AsString(),
+               folder.Find("exists")->AsBool() ? "" : " (not there)");
     for (const Value& plugin : folder.Find("plugins")->AsList()) {
       fmt::print("              {} {}: {}\n", plugin.Find("id")->AsString(), plugin.Find("version")->AsString(),
                  Words(*plugin.Find("components")));
@@ -202,7 +211,9 @@ void Print(const Value& report) {
 
 void AddDoctorVerb(CLI::App& app, Session& session) {
   auto options = std::make_shared<DoctorOptions>();
-  CLI::App* verb = app.add_subcommand("doctor", "Examine this machine: versions, load, oneDNN and BLAS and their speed, GPUs, plugins; say what to fix");
+  CLI::App* verb = app.add_subcommand(
+      "doctor",
+      "Examine this machine: versions, load, oneDNN and BLAS and their speed, GPUs, plugins; say what to fix");
   verb->add_flag("--json", options->json, "Print the findings as JSON");
   verb->add_flag("--strict", options->strict, "Exit with 3 if there is a problem");
   verb->add_option("--threads", options->threads, "Threads for the measurements; 0: every core this process may use")

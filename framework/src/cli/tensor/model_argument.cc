@@ -37,7 +37,8 @@ OpenedModel OpenModelArgument(const PluginHost& host, const std::filesystem::pat
       host.Find(ComponentKind::kModel, opened.backend).schema.Resolve(Value(), "model '" + opened.backend + "'");
   opened.component = host.MakeModelBackend(opened.backend, defaults);
   RequireSupported(*opened.component, path);
-  for (const std::filesystem::path& file : opened.component->Files(path)) opened.files.emplace_back(file, StampOf(file));
+  for (const std::filesystem::path& file : opened.component->Files(path))
+    opened.files.emplace_back(file, StampOf(file));
   const auto begin = std::chrono::steady_clock::now();
   opened.model = opened.component->Open(path, compute);
   opened.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

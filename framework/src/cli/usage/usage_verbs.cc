@@ -12,7 +12,8 @@ void AddUsageVerbs(CLI::App& app, Session& session) {
   auto shell = std::make_shared<std::string>();
   CLI::App* completion = app.add_subcommand("completion", "Print a script that completes verbs and options in a shell");
   completion->add_option("shell", *shell, "bash, zsh or fish")->required()->check(OneOf({"bash", "zsh", "fish"}));
-  completion->footer("For this session of bash: source <(bitlaw completion bash). An installed bitlaw has them where shells look.");
+  completion->footer(
+      "For this session of bash: source <(bitlaw completion bash). An installed bitlaw has them where shells look.");
   completion->callback([&app, &session, shell] {
     session.action = [&app, shell] {
       Say(CompletionScript(DeclaredVerbs(app), *shell));

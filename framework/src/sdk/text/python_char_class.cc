@@ -9,12 +9,13 @@ namespace {
 
 // Characters that Python's IGNORECASE takes for one and PCRE2's caseless matching does not: the two were compared over
 // all of Unicode 14 (tests/parity/patterns). Nothing is equal in PCRE2 alone.
-constexpr char32_t kSameInPython[][4] = {{0x49, 0x69, 0x130, 0x131}, {0x390, 0x1FD3}, {0x3B0, 0x1FE3}, {0xFB05, 0xFB06}};
+constexpr char32_t kSameInPython[][4] = {
+    {0x49, 0x69, 0x130, 0x131}, {0x390, 0x1FD3}, {0x3B0, 0x1FE3}, {0xFB05, 0xFB06}};
 
 // What \s accepts: str.isspace().
-constexpr std::pair<char32_t, char32_t> kSpaces[] = {{0x9, 0xD},       {0x1C, 0x20},     {0x85, 0x85},     {0xA0, 0xA0},
-                                                     {0x1680, 0x1680}, {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F},
-                                                     {0x205F, 0x205F}, {0x3000, 0x3000}};
+constexpr std::pair<char32_t, char32_t> kSpaces[] = {
+    {0x9, 0xD},       {0x1C, 0x20},     {0x85, 0x85},     {0xA0, 0xA0},     {0x1680, 0x1680},
+    {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000}};
 constexpr std::pair<char32_t, char32_t> kAsciiSpaces[] = {{0x9, 0xD}, {0x20, 0x20}};
 
 std::string Hex(char32_t code) {
@@ -107,7 +108,8 @@ std::string PythonCharClass::Pcre2(bool ignore_case, bool ascii) const {
   if (negated_categories_.empty()) return open + (negated_ ? "^" : "") + content + close;
   // [\W-] is "no word character, or -"; [^\W_] is "a word character that is not _".
   std::string text = "(?:";
-  for (const std::string& category : negated_categories_) text += negated_ ? "(?=[" + category + "])" : "[^" + category + "]|";
+  for (const std::string& category : negated_categories_)
+    text += negated_ ? "(?=[" + category + "])" : "[^" + category + "]|";
   if (content.empty()) {
     if (negated_) {
       text += "(?s:.)";

@@ -181,7 +181,8 @@ class Translator {
         uint64_t value = 0;
         for (const char digit : digits) value = std::min(value * 10 + static_cast<uint64_t>(digit - '0'), kUnbounded);
         if (value > kMaxCount) {
-          Fail(start, "the count " + digits + " is above " + std::to_string(kMaxCount) + ". Repeat a group that repeats.");
+          Fail(start,
+               "the count " + digits + " is above " + std::to_string(kMaxCount) + ". Repeat a group that repeats.");
         }
         return value;
       };
@@ -203,7 +204,9 @@ class Translator {
     } else if (Take('+')) {
       piece.text += '+';
     }
-    const auto times = [](uint64_t a, uint64_t b) { return a == 0 || b == 0 ? 0 : a > kUnbounded / b ? kUnbounded : a * b; };
+    const auto times = [](uint64_t a, uint64_t b) {
+      return a == 0 || b == 0 ? 0 : a > kUnbounded / b ? kUnbounded : a * b;
+    };
     piece.width = {times(piece.width.min, min), times(piece.width.max, max)};
     piece.kind = Piece::kRepeat;
   }
@@ -215,13 +218,14 @@ class Translator {
     const size_t digits = letter == 'x' ? 2 : letter == 'u' ? 4 : letter == 'U' ? 8 : 0;
     if (digits == 0) return std::nullopt;
     if (letter == 'x' && Peek() == '{') {
-      Fail(start, "\\x{...} is not part of Python's re. Write \\x41, \\u0041 or \\U00000041: two, four or eight digits.");
+      Fail(start,
+           "\\x{...} is not part of Python's re. Write \\x41, \\u0041 or \\U00000041: two, four or eight digits.");
     }
     uint64_t code = 0;
     for (size_t i = 0; i < digits; ++i) {
       if (!IsHex(Peek())) {
-        Fail(start, "'" + Text(start, at_) + "' is too short: \\" + std::string(1, static_cast<char>(letter)) + " takes " +
-                        std::to_string(digits) + " hexadecimal digits.");
+        Fail(start, "'" + Text(start, at_) + "' is too short: \\" + std::string(1, static_cast<char>(letter)) +
+                        " takes " + std::to_string(digits) + " hexadecimal digits.");
       }
       const char32_t digit = codes_[at_++];
       code = code * 16 + (IsDigit(digit) ? digit - '0' : (digit | 0x20) - 'a' + 10);
@@ -233,8 +237,9 @@ class Translator {
 
   void RefuseSurrogate(char32_t code, size_t start) const {
     if (code < 0xD800 || code > 0xDFFF) return;
-    Fail(start, "'" + Text(start, at_) + "' is half of a surrogate pair, which no text holds. Write the character itself, or "
-                "\\U with eight digits: \\U0001F600.");
+    Fail(start, "'" + Text(start, at_) +
+                    "' is half of a surrogate pair, which no text holds. Write the character itself, or "
+                    "\\U with eight digits: \\U0001F600.");
   }
 
   static std::optional<char32_t> Control(char32_t letter) {
@@ -330,7 +335,8 @@ class Translator {
   }
 
   Piece Reference(size_t group, const Flags& flags, size_t start) {
-    if (group == 0 || group >= widths_.size()) Fail(start, "there is no group " + std::to_string(group) + " before this place.");
+    if (group == 0 || group >= widths_.size())
+      Fail(start, "there is no group " + std::to_string(group) + " before this place.");
     CheckReference(group, start);
     const std::string text = "\\g{" + std::to_string(group) + "}";
     return {flags.ignore_case ? "(?i:" + text + ")" : text, *widths_[group]};
@@ -378,8 +384,9 @@ class Translator {
     const char32_t mark = Peek();
     for (size_t i = at_ + 1; i + 1 < codes_.size() && codes_[i] != ']'; ++i) {
       if (codes_[i] != mark || codes_[i + 1] != ']') continue;
-      Fail(start, "'" + Text(start, i + 2) + "' is not a class in Python's re. Write \\d, \\s, \\w, [^\\W\\d_] for letters, or "
-                  "the characters.");
+      Fail(start, "'" + Text(start, i + 2) +
+                      "' is not a class in Python's re. Write \\d, \\s, \\w, [^\\W\\d_] for letters, or "
+                      "the characters.");
     }
   }
 
@@ -407,8 +414,9 @@ class Translator {
       if (AtEnd()) unclosed();
       const Member high = ClassMember(at_);
       if (low.category != 0 || high.category != 0 || high.code < low.code) {
-        Fail(place, "'" + Text(place, at_) + "' is no range: it needs two characters in their order. Put a '-' that is meant "
-                    "as a character last.");
+        Fail(place, "'" + Text(place, at_) +
+                        "' is no range: it needs two characters in their order. Put a '-' that is meant "
+                        "as a character last.");
       }
       set.AddRange(low.code, high.code);
     }
@@ -444,7 +452,8 @@ class Translator {
           pieces.push_back(Reference(known->second, flags, start));
           return;
         }
-        if (!Take('<')) Fail(start, "'" + Text(start, at_ + 1) + "' is not part of Python's re. Named groups are (?P<name>...).");
+        if (!Take('<'))
+          Fail(start, "'" + Text(start, at_ + 1) + "' is not part of Python's re. Named groups are (?P<name>...).");
         name = Name('>', start);
         if (names_.count(name) > 0) Fail(start, "the group '" + name + "' is there already. Give it another name.");
         captures = true;
@@ -504,7 +513,8 @@ class Translator {
     Fail(start, shown);
   }
 
-  // (?1): what group 1 matches, again, for braces within braces. Python's re has nothing like it, and so no other meaning.
+  // (?1): what group 1 matches, again, for braces within braces. Python's re has nothing like it, and so no other
+  // meaning.
   Piece Call(size_t start) {
     size_t group = codes_[at_ - 1] - '0';
     while (IsDigit(Peek()) && group < kMaxCount) group = group * 10 + (codes_[at_++] - '0');
@@ -521,8 +531,9 @@ class Translator {
     const bool behind = kind == '<';
     if (behind) {
       if (Peek() != '=' && Peek() != '!') {
-        Fail(start, "'" + Text(start, at_ + 1) + "' is not part of Python's re. Named groups are (?P<name>...), and a look-behind "
-                    "is (?<=...) or (?<!...).");
+        Fail(start, "'" + Text(start, at_ + 1) +
+                        "' is not part of Python's re. Named groups are (?P<name>...), and a look-behind "
+                        "is (?<=...) or (?<!...).");
       }
       kind = codes_[at_++];
     }
@@ -617,9 +628,10 @@ class Translator {
   const std::string& where_;
   std::vector<char32_t> codes_;
   size_t at_ = 0;
-  std::vector<std::optional<Width>> widths_ = {Width{}};  // Of each group; nothing while it is open. Group 0 is the whole.
+  std::vector<std::optional<Width>> widths_ = {
+      Width{}};  // Of each group; nothing while it is open. Group 0 is the whole.
   std::map<std::string, size_t> names_;
-  std::vector<std::pair<size_t, size_t>> forward_;        // Groups that are named by number before they may begin, and where.
+  std::vector<std::pair<size_t, size_t>> forward_;  // Groups that are named by number before they may begin, and where.
   std::optional<size_t> lookbehind_groups_;               // Groups before the outermost look-behind that is open.
 };
 

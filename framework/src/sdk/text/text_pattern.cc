@@ -19,13 +19,14 @@ std::string Message(int code) {
   return buffer;
 }
 
-// Beyond these a pattern gives up: memory; steps from one place of a text of so many bytes. PCRE2 counts them anew for each
-// place, so the limit falls with the length: 5 10^8 for all places together, but never less than a pattern needs that
-// crosses the text from one place, which from 10,000 bytes on lets the total grow with the square of the length.
+// Beyond these a pattern gives up: memory; steps from one place of a text of so many bytes. PCRE2 counts them anew for
+// each place, so the limit falls with the length: 5 10^8 for all places together, but never less than a pattern needs
+// that crosses the text from one place, which from 10,000 bytes on lets the total grow with the square of the length.
 constexpr uint32_t kHeapLimitKib = 64 * 1024;
 uint32_t MatchLimit(size_t bytes) {
   const uint64_t length = bytes + 1;
-  return static_cast<uint32_t>(std::min<uint64_t>(10'000'000, std::max<uint64_t>(4 * length + 10'000, 500'000'000 / length)));
+  return static_cast<uint32_t>(
+      std::min<uint64_t>(10'000'000, std::max<uint64_t>(4 * length + 10'000, 500'000'000 / length)));
 }
 
 // A step copies the bounds of all groups.
@@ -87,8 +88,8 @@ struct TextPattern::Code {
   }
 
   Error GaveUp(std::string_view in, const std::string& why) const {
-    return Error(ErrorKind::kBudget, where + "pattern '" + text + "' gave up on a text of " + std::to_string(in.size()) +
-                                         " bytes: " + why + ". Write a simpler pattern.");
+    return Error(ErrorKind::kBudget, where + "pattern '" + text + "' gave up on a text of " +
+                                         std::to_string(in.size()) + " bytes: " + why + ". Write a simpler pattern.");
   }
 
   // Calls found(bounds) for every match until it returns false; bounds[2 g], bounds[2 g + 1] are group g's, group 0 the
@@ -136,8 +137,9 @@ TextPattern::TextPattern(std::string_view pattern, SourceMark mark) : code_(std:
   code_->for_bytes = code_->Compile(translated, PCRE2_MATCH_INVALID_UTF);
   pcre2_pattern_info(code_->for_utf8, PCRE2_INFO_CAPTURECOUNT, &code_->groups);
   if (code_->groups > kMaxGroups) {
-    throw Error(ErrorKind::kSpec, code_->where + "a pattern has " + std::to_string(code_->groups) + " groups. At most " +
-                                      std::to_string(kMaxGroups) + " are kept. Write (?:...) where the text is not needed.");
+    throw Error(ErrorKind::kSpec, code_->where + "a pattern has " + std::to_string(code_->groups) +
+                                      " groups. At most " + std::to_string(kMaxGroups) +
+                                      " are kept. Write (?:...) where the text is not needed.");
   }
 }
 

@@ -40,7 +40,9 @@ const OptionSchema& FigureSchema() {
     s.String("colour").Optional().Doc("Column or expression: a colour and mark for each of its values.");
     s.String("facet").Optional().Doc("Column or expression: a panel for each of its values.");
     s.String("where").Optional().Doc("Condition: the points that are shown.");
-    s.Choice("points", {"strata", "tasks"}).Default("strata").Doc("A trial's mean over a stratum, or a trial on a task.");
+    s.Choice("points", {"strata", "tasks"})
+        .Default("strata")
+        .Doc("A trial's mean over a stratum, or a trial on a task.");
     s.Choice("x_scale", {"linear", "log2", "log10"}).Default("linear").Doc("Of the axis.");
     s.Choice("y_scale", {"linear", "log2", "log10"}).Default("linear").Doc("Of the axis.");
     return s;

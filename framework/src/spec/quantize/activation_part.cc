@@ -27,8 +27,10 @@ const OptionSchema& ActivationSchema() {
         "Width B_a of an input of a linear layer. Formats other than int have their own.");
     schema.Choice("per", {"token", "group", "tensor"})
         .Default("token")
-        .Doc("What shares a scale: token: a token's channels, found as it comes; group: group_size neighbouring channels "
-             "of a token, likewise; tensor: all inputs of a layer, its range over the calibration set.");
+        .Doc(
+            "What shares a scale: token: a token's channels, found as it comes; group: group_size neighbouring "
+            "channels "
+            "of a token, likewise; tensor: all inputs of a layer, its range over the calibration set.");
     schema.Bool("symmetric").Default(true).Doc("Zero in the middle of the grid, no zero point.");
     schema.Int("group_size").Min(2).Optional().Unit("channels").Doc("Channels that share a scale, with per: group.");
     schema.Choice("format", {"int", "fp8_e4m3", "mxfp4", "mxfp8", "nvfp4"})

@@ -10,8 +10,10 @@ const OptionSchema& ExpertSchema() {
     OptionSchema schema;
     schema.Choice("policy", {"fail", "rtn", "all_experts"})
         .Default("fail")
-        .Doc("An expert to which fewer than minimum_tokens were routed: fail the trial, or round it to nearest and "
-             "record it. all_experts: every expert is calibrated on all tokens of its layer; the pass itself stays routed.");
+        .Doc(
+            "An expert to which fewer than minimum_tokens were routed: fail the trial, or round it to nearest and "
+            "record it. all_experts: every expert is calibrated on all tokens of its layer; the pass itself stays "
+            "routed.");
     schema.Int("minimum_tokens").Min(1).Default(1).Unit("tokens").Doc(
         "Routed calibration tokens that an expert needs.");
     return schema;

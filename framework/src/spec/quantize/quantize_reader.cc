@@ -83,8 +83,9 @@ class EntryReader {
   void ReadZip(const Value& value) {
     for (const Value& map : value.is_list() ? value.AsList() : Value::List{value}) {
       if (!map.is_map() || map.AsMap().empty()) {
-        faults_.Add(map.mark(), "'zip' of " + place_ + " is " + Value(map).Text() +
-                                    ". It must be a map from options to lists of equal length, or a list of such maps.");
+        faults_.Add(map.mark(),
+                    "'zip' of " + place_ + " is " + Value(map).Text() +
+                        ". It must be a map from options to lists of equal length, or a list of such maps.");
         continue;
       }
       std::vector<GridAxis> group;
@@ -108,7 +109,8 @@ class EntryReader {
         if (group.back().values.size() != group.front().values.size()) {
           faults_.Add(list.mark(), "'" + key + "' under 'zip' has " + std::to_string(group.back().values.size()) +
                                        " values and '" + group.front().name + "' has " +
-                                       std::to_string(group.front().values.size()) + ". Paired axes have equal length.");
+                                       std::to_string(group.front().values.size()) +
+                                       ". Paired axes have equal length.");
           group.pop_back();
         }
       }
@@ -117,7 +119,8 @@ class EntryReader {
   }
 
   GridAxis MakeAxis(const std::string& name, const Value& list) {
-    if (list.AsList().empty()) faults_.Add(list.mark(), "the axis '" + name + "' is an empty list. Give it one value or more.");
+    if (list.AsList().empty())
+      faults_.Add(list.mark(), "the axis '" + name + "' is an empty list. Give it one value or more.");
     return {name, list.AsList(), list.mark()};
   }
 
@@ -127,7 +130,8 @@ class EntryReader {
       const bool taken = std::any_of(spec_.axes.begin(), spec_.axes.end(), [&](const auto& other) {
         return std::any_of(other.begin(), other.end(), [&](const GridAxis& one) { return one.name == axis.name; });
       });
-      if (taken) faults_.Add(axis.mark, "the option '" + axis.name + "' is given twice in " + place_ + ", once under 'zip'.");
+      if (taken)
+        faults_.Add(axis.mark, "the option '" + axis.name + "' is given twice in " + place_ + ", once under 'zip'.");
     }
     if (!group.empty()) spec_.axes.push_back(std::move(group));
   }
@@ -285,7 +289,8 @@ QuantizeSpec ReadQuantizeSpec(const Value& entry, const std::string& place, cons
   spec.component = *name;
   if (*name == "none") {
     for (const auto& [key, value] : as_map.AsMap()) {
-      if (key != "quantizer") faults.Add(value.key_mark(), "'" + key + "' is given to 'none', the unquantized model, which has no options.");
+      if (key != "quantizer")
+        faults.Add(value.key_mark(), "'" + key + "' is given to 'none', the unquantized model, which has no options.");
     }
     return spec;
   }
@@ -296,8 +301,9 @@ QuantizeSpec ReadQuantizeSpec(const Value& entry, const std::string& place, cons
         keeps ? nullptr : &host.Find(ComponentKind::kQuantizer, *name, given->mark().Text());
     const FlatEntry flat = FlattenEntry(as_map, place, keeps ? kNoOptions : component->schema, host, faults);
     if (keeps && flat.schema.Find("activations.bits") == nullptr && flat.schema.Find("kv_cache.key_bits") == nullptr) {
-      faults.Add(entry.mark(), place + " keeps the weights and rounds nothing else. Add 'activations' or 'kv_cache', or "
-                                       "write 'none' for the unquantized model.");
+      faults.Add(entry.mark(), place +
+                                   " keeps the weights and rounds nothing else. Add 'activations' or 'kv_cache', or "
+                                   "write 'none' for the unquantized model.");
     }
     return EntryReader(flat, place, corpora, keeps ? *name : component->info.name, faults).Read();
   } catch (const Error& error) {
@@ -323,7 +329,8 @@ SingleRecipe ReadRecipe(const Value& entry, const std::string& place, const Plug
   }
   faults.ThrowIfAny();
   if (spec.component == "none") {
-    throw Error(ErrorKind::kSpec, place + " is 'none', the unquantized model: nothing would be done. Name a quantizer.");
+    throw Error(ErrorKind::kSpec,
+                place + " is 'none', the unquantized model: nothing would be done. Name a quantizer.");
   }
   static const OptionSchema kNoOptions;
   if (spec.component == kKeepWeights) return {spec.component, "", Split(spec.first, kNoOptions, host)};
