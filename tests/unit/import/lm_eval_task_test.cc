@@ -147,6 +147,17 @@ TEST_F(LmEvalTask, TakesTheFlagsOfExactMatchWhereverItStands) {
   EXPECT_EQ(task.options.Find("normalization")->AsString(), "lower");
 }
 
+TEST_F(LmEvalTask, KeepsTheSamplerTheLastMatchAndWhatIsIgnored) {
+  const ImportedTask task = ReadLmEvalTask(
+      Put("t.yaml", kWritten + "num_fewshot: 2\nmetric_list:\n  - {metric: exact_match, regexes_to_ignore: [',']}\n"
+                               "filter_list:\n  - {name: n, filter: [{function: regex, group_select: -1}]}\n"));
+  ASSERT_NE(task.options.Find("few_shot")->Find("choose"), nullptr);
+  ASSERT_NE(task.options.Find("ignore"), nullptr);
+  EXPECT_EQ(task.options.Find("few_shot")->Find("choose")->AsString(), "random");
+  EXPECT_EQ(task.options.Find("extract")->Find("n")->Find("take")->AsString(), "last");
+  EXPECT_EQ(task.options.Find("ignore")->CanonicalJson(), "[\",\"]");
+}
+
 TEST_F(LmEvalTask, NormalizesAsExactMatchDoes) {
   const auto normalization = [&](const std::string& flags) {
     return ReadLmEvalTask(Put("t.yaml", kWritten + "metric_list:\n  - {metric: exact_match" + flags + "}\n"))
