@@ -158,7 +158,8 @@ TEST_F(CommandLine, CompletesVerbsOptionsAndChoicesInBash) {
   EXPECT_EQ(complete({"bitlaw", "plan", "study.yaml", "--qu"}), "--quiet\n");
   EXPECT_EQ(complete({"bitlaw", "paired", "out", "--show", "t"}), "tasks\n");
   EXPECT_EQ(complete({"bitlaw", "check", "stu"}), "\n") << "files are the shell's own";
-  EXPECT_EQ(complete({"bitlaw", "work"}), "\n") << "what the program calls itself is not offered";
+  EXPECT_EQ(complete({"bitlaw", "work"}), "worker\n");
+  EXPECT_EQ(complete({"bitlaw", "worker", "--na"}), "\n") << "what the program calls itself with is not offered";
 }
 
 TEST_F(CommandLine, HasAManualPageOfEveryVerbAndOption) {
@@ -169,7 +170,8 @@ TEST_F(CommandLine, HasAManualPageOfEveryVerbAndOption) {
                            ".SH EXIT STATUS\n", ".B 130\n"}) {
     EXPECT_THAT(manual.out, HasSubstr(part));
   }
-  EXPECT_THAT(manual.out, Not(HasSubstr("bitlaw worker")));
+  EXPECT_THAT(manual.out, HasSubstr(".SS bitlaw worker\n"));
+  EXPECT_THAT(manual.out, Not(HasSubstr("\\fB\\-\\-memory")));  // What the program calls itself with.
   const std::string fish = Run({"completion", "fish"}).out, zsh = Run({"completion", "zsh"}).out;
   EXPECT_THAT(fish, HasSubstr("complete -c bitlaw -f -n '__fish_use_subcommand' -a plan -d '"));
   EXPECT_THAT(fish, HasSubstr(" -l show -r -f -a 'verdicts tasks both' -d '"));

@@ -74,6 +74,11 @@ class Misbehave final : public bitlaw::Quantizer {
     if (act_ == "no_open") NoOpen(false);
     if (act_ == "no_open_for_good") DropPrivilege(), NoOpen(true);
     if (act_ == "hog") Hog();
+    if (act_ == "throw_once" && fs::remove(Path("BITLAW_E2E_VICTIM"))) {
+      throw bitlaw::Error(bitlaw::ErrorKind::kNumerical, "told to throw once.");
+    }
+    if (act_ == "take_memory") TakeMemory();
+    if (act_ == "slow") ::usleep(100000);
     if (act_ == "kill_parent" && fs::remove(Path("BITLAW_E2E_VICTIM"))) ::kill(::getppid(), SIGKILL), ::sleep(600);
     if (act_ == "half_line") SayHalfALine();
     if (act_ == "half_line") throw bitlaw::Error(bitlaw::ErrorKind::kNumerical, "told to throw after half a line.");
@@ -138,6 +143,12 @@ class Misbehave final : public bitlaw::Quantizer {
       rlimit before{};
     } const limit;
     for (std::vector<std::vector<char>> taken;;) taken.emplace_back(16 << 20, 'x');
+  }
+
+  // More than a gigabyte, and gives them back.
+  static void TakeMemory() {
+    std::vector<std::vector<char>> taken;
+    for (int i = 0; i < 80; ++i) taken.emplace_back(16 << 20, 'x');
   }
 
   static void SayHalfALine() {
@@ -227,7 +238,7 @@ void Register(bitlaw::Registrar& registrar) {
   schema.Choice("act", {"well", "segfault", "abort", "exit", "memory", "sleep", "throw", "throw_int", "fork_exit",
                         "close_all", "say_done", "flood", "replace", "touch", "remove", "die_late", "round_up", "umask",
                         "flush_subnormals", "fork_segv", "exit0", "stack", "stop_self", "thread_throw", "rlimit", "hog",
-                        "nan", "kill_parent", "half_line", "no_open", "no_open_for_good"})
+                        "nan", "kill_parent", "throw_once", "take_memory", "slow", "half_line", "no_open", "no_open_for_good"})
       .Default("well")
       .Doc("What to do instead of rounding.");
   registrar.Add<bitlaw::Quantizer>({"misbehave", "Does what no quantizer should.", ""}, schema,

@@ -50,19 +50,19 @@ TEST_P(FaultyTrial, FailsAloneAndSaysWhy) {
 
 INSTANTIATE_TEST_SUITE_P(
     Acts, FaultyTrial,
-    testing::Values(Fault{"segfault", "crash", "SIGSEGV (it touched memory that is not there)"},
-                    Fault{"abort", "crash", "SIGABRT (it gave up: an uncaught exception or a failed assertion)"},
-                    Fault{"memory", "crash", "SIGKILL (most often the system's memory ran out: see dmesg)"},
+    testing::Values(Fault{"segfault", "signal", "SIGSEGV (it touched memory that is not there)"},
+                    Fault{"abort", "signal", "SIGABRT (it gave up: an uncaught exception or a failed assertion)"},
+                    Fault{"memory", "signal", "SIGKILL (most often the system's memory ran out: see dmesg)"},
                     Fault{"exit", "crash", "exit code 77"},
                     Fault{"fork_exit", "crash", "exit code 77"},
-                    Fault{"fork_segv", "crash", "SIGSEGV (it touched memory that is not there)"},
+                    Fault{"fork_segv", "signal", "SIGSEGV (it touched memory that is not there)"},
                     Fault{"exit0", "crash", "the worker process ended: exit code 0."},
-                    Fault{"stack", "crash", "SIGSEGV (it touched memory that is not there)"},
-                    Fault{"thread_throw", "crash", "SIGABRT (it gave up: an uncaught exception or a failed assertion)"},
-                    Fault{"rlimit", "crash", "XFSZ"},
+                    Fault{"stack", "signal", "SIGSEGV (it touched memory that is not there)"},
+                    Fault{"thread_throw", "signal", "SIGABRT (it gave up: an uncaught exception or a failed assertion)"},
+                    Fault{"rlimit", "signal", "XFSZ"},
                     Fault{"stop_self", "timeout", "it took longer than the 2 s of --trial-timeout."},
 #if !defined(__SANITIZE_ADDRESS__)  // It ends a process whose memory ran out.
-                    Fault{"hog", "budget", "memory ran out."},
+                    Fault{"hog", "memory", "memory ran out."},
 #endif
                     Fault{"nan", "bug", "scales hold a value that is not finite."},
                     Fault{"half_line", "numerical", "told to throw after half a line."},
@@ -126,6 +126,64 @@ TEST_F(StudyRun, GoesOnAfterAPluginThatKilledTheLauncher) {
   EXPECT_EQ(FilesOf("out/records"), FilesOf("undisturbed/records"));
 }
 
+// What the worker may hold is its own to run out of: the trial fails, and the next one finds it all.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_F(StudyRun, HoldsAWorkerToItsMemory) {
+  const auto study = WriteStudy("  - {quantizer: misbehave, act: [take_memory, well]}\n", "[endings]");
+  EXPECT_EQ(RunStudy(study, "free", {"--retries", "0"}).exit_code, 0);
+  const ProgramEnd end = RunStudy(study, "held", {"--worker-memory", "1GiB"});
+  EXPECT_EQ(end.exit_code, 8) << end.err;
+  EXPECT_THAT(end.out, HasSubstr("2 of 3 trials complete"));
+  EXPECT_THAT(FilesOf("held/failures").begin()->second, HasSubstr("\"kind\": \"memory\""));
+}
+#endif
+
+TEST_F(StudyRun, TriesAFailedTrialAsOftenAsItIsToldAndKeepsEachReason) {
+  const auto study = WriteStudy("  - {quantizer: misbehave, act: [throw, well]}\n", "[endings]");
+  const ProgramEnd end = RunStudy(study, "out", {"--retries", "2"});
+  EXPECT_EQ(end.exit_code, 8) << end.err;
+  EXPECT_THAT(end.out, HasSubstr("2 of 3 trials complete, 2 tasks scored now, 1 trials failed."));
+  EXPECT_THAT(end.err, HasSubstr("told to throw. It is tried again."));
+  const auto failures = FilesOf("out/failures");
+  ASSERT_EQ(failures.size(), 1u);
+  const std::string& text = failures.begin()->second;
+  EXPECT_THAT(text, HasSubstr("\"attempt\": 3"));
+  size_t reasons = 0;
+  for (size_t at = 0; (at = text.find("told to throw.\"", at)) != std::string::npos; ++at) ++reasons;
+  EXPECT_EQ(reasons, 3u) << text;
+  EXPECT_THAT(text, HasSubstr("\"worker\": \"process "));
+}
+
+TEST_F(StudyRun, BeginsNoOtherTrialOnceSoManyFailed) {
+  const auto study = WriteStudy("  - {quantizer: misbehave, act: throw, bits: [2, 3, 4, 5]}\n", "[endings]");
+  const ProgramEnd end = RunStudy(study, "out", {"--max-failures", "2"});
+  EXPECT_EQ(end.exit_code, 8) << end.err;
+  EXPECT_THAT(end.out, HasSubstr("2 trials failed, as many as --max-failures allows; the last one was "));
+  EXPECT_EQ(FilesOf("out/failures").size(), 2u);
+}
+
+TEST_F(StudyRun, DoesOnlyWhatFailedOrWhatItIsForcedTo) {
+  ::setenv("BITLAW_E2E_VICTIM", (folder_ / "kill").c_str(), 1);
+  const auto study = WriteStudy("  - {quantizer: misbehave, act: throw_once}\n  - {quantizer: misbehave, bits: 3}\n", "[endings]");
+  std::ofstream(folder_ / "kill") << "once";
+  EXPECT_EQ(RunStudy(study, "out").exit_code, 8);
+  // Of a trial that is chosen by --failed alone nothing else is looked at.
+  const ProgramEnd failed = RunStudy(study, "out", {"--failed"});
+  ::unsetenv("BITLAW_E2E_VICTIM");
+  EXPECT_EQ(failed.exit_code, 0) << failed.err;
+  EXPECT_THAT(failed.out, HasSubstr("e2e: 1 of 1 trials complete, 1 tasks scored now, 0 trials failed."));
+  EXPECT_THAT(RunStudy(study, "out", {"--failed"}).out, HasSubstr("No trial of the study failed"));
+  const auto records = FilesOf("out/records");
+  const ProgramEnd none = RunStudy(study, "out", {"--force"});
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_THAT(none.err, HasSubstr("--force does trials again that are recorded: say which, with --only or --failed."));
+  const ProgramEnd forced = RunStudy(study, "out", {"--force", "--only", "bits=3"});
+  EXPECT_EQ(forced.exit_code, 0) << forced.err;
+  EXPECT_THAT(forced.out, HasSubstr("e2e: 1 of 1 trials complete, 1 tasks scored now"));
+  EXPECT_EQ(FilesOf("out/records"), records);
+  EXPECT_EQ(FilesOf("out/quarantine").size(), 3u);  // A task with its items, a quantization.
+}
+
 TEST_F(StudyRun, TriesAFailedTrialAgain) {
   const auto study = WriteStudy("  - {quantizer: misbehave, act: throw}\n", "[endings]");
   EXPECT_EQ(RunStudy(study, "out").exit_code, 8);
@@ -180,18 +238,6 @@ TEST_F(StudyRun, PutsACorruptRecordAsideAndDoesItAgain) {
   EXPECT_THAT(end.err, HasSubstr("It is done again."));
   EXPECT_EQ(FilesOf("out/records"), records);
   EXPECT_THAT(FilesOf("out/quarantine"), Not(IsEmpty()));
-}
-
-TEST_F(StudyRun, KeepsASecondRunOutOfItsFolder) {
-  const auto study = WriteStudy("  - {quantizer: misbehave, act: sleep}\n", "[endings]");
-  StartedProgram first(RunArguments(study, "out"), folder_);
-  for (int i = 0; i < 5000 && StartedProgram::Text(folder_ / "out/lock").empty(); ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  std::filesystem::create_directories(folder_ / "second");
-  const ProgramEnd second = StartedProgram(RunArguments(study, "out"), folder_ / "second").Wait();
-  EXPECT_EQ(second.exit_code, 5);
-  EXPECT_THAT(second.err, HasSubstr("another run uses this output folder: process "));
 }
 
 TEST_F(StudyRun, StopsAtOnceOnCtrlCAndGoesOnLater) {

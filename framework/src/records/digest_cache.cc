@@ -112,6 +112,10 @@ void DigestCache::Save() {
   std::error_code status;
   const bool is_lost = !(files_.empty() && entries_.empty()) && !fs::exists(file_, status);
   if (!changed_ && !is_lost) return;  // Whoever deleted it must not cost the observations their rows.
+  // What others of the same folder found meanwhile; of what both know, the own.
+  DigestCache there(file_);
+  files_.merge(there.files_);
+  entries_.merge(there.entries_);
   Value::Map files, entries;
   for (const auto& [path, known] : files_) {
     if (known.digest.empty()) continue;

@@ -31,7 +31,7 @@ class BITLAW_EXPORT DigestCache {
   std::optional<std::string> CachedEntry(const std::string& key) const;
   void SetEntry(const std::string& key, const std::string& digest);
 
-  /// Writes the file if anything changed.
+  /// Writes the file if anything changed, with what other processes put there meanwhile.
   void Save();
 
  private:

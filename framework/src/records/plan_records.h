@@ -38,6 +38,8 @@ class BITLAW_EXPORT PlanContents {
   const std::string& WeightsDigest(size_t model);
   /// The digest of the files as they are now; WeightsDigest() gives it from then on.
   const std::string& TakeWeightsDigest(size_t model);
+  /// Has Cached() take a model's digest from somebody who read its files; WeightsDigest() still reads them.
+  void AssumeWeightsDigest(size_t model, const std::string& digest) { weights_digests_[model] = digest; }
   /// Watches these files since the digest was taken.
   FileWatch& model_watch(size_t model) { return model_watches_[model]; }
 

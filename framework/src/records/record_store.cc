@@ -22,6 +22,7 @@ fs::path Filed(const fs::path& output, const char* folder, const std::string& di
 
 constexpr const char* kItemsEnding = ".items.csv";
 constexpr size_t kItemsDigits = 16;
+constexpr size_t kMostAttempts = 20;
 
 // The text of a record file, or nullopt if there is none.
 std::optional<std::string> TextOf(const fs::path& path) {
@@ -208,11 +209,47 @@ Value RecordStore::Timings(const std::string& digest) const {
 
 void RecordStore::WriteFailure(const FailureRecord& failure) const {
   CheckFolder();
-  const Value value = Value::Map{{"trial", failure.trial},   {"label", failure.label},
-                                 {"stage", failure.stage},   {"kind", failure.kind},
-                                 {"reason", failure.reason}, {"stderr_tail", failure.stderr_tail},
-                                 {"date", failure.date}};
+  Value value = Value::Map{{"trial", failure.trial},   {"label", failure.label},
+                           {"stage", failure.stage},   {"kind", failure.kind},
+                           {"reason", failure.reason}, {"stderr_tail", failure.stderr_tail},
+                           {"date", failure.date},     {"worker", failure.worker},
+                           {"attempt", failure.attempt}};
+  Value::List earlier;
+  if (Value last = FailureJson(failure.trial); last.is_map()) {
+    const Value* before = last.Find("earlier");
+    if (before != nullptr && before->is_list()) earlier = before->AsList();
+    std::erase_if(last.AsMap(), [](const auto& entry) {
+      return entry.first == "earlier" || entry.first == "trial" || entry.first == "label";
+    });
+    earlier.push_back(std::move(last));
+    if (earlier.size() > kMostAttempts) earlier.erase(earlier.begin());
+  }
+  if (!earlier.empty()) value.Set("earlier", std::move(earlier));
   WriteDurably(FailurePath(failure.trial), PrettyJson(value), output_);
+}
+
+Value RecordStore::FailureJson(const std::string& trial) const {
+  const fs::path path = FailurePath(trial);
+  std::error_code status;
+  if (!fs::is_regular_file(path, status)) return {};
+  try {
+    return ParseJson(ReadWholeFile(path), path.string());
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+std::optional<FailureRecord> RecordStore::Failure(const std::string& trial) const {
+  const Value json = FailureJson(trial);
+  if (!json.is_map()) return std::nullopt;
+  const auto text = [&](const char* key) {
+    const Value* value = json.Find(key);
+    return value != nullptr && value->is_string() ? value->AsString() : "";
+  };
+  const Value* attempt = json.Find("attempt");
+  return FailureRecord{trial,        text("label"),       text("stage"), text("kind"),
+                       text("reason"), text("stderr_tail"), text("date"),  text("worker"),
+                       attempt != nullptr && attempt->is_int() ? attempt->AsInt() : 1};
 }
 
 void RecordStore::ForgetFailure(const std::string& trial) const {

@@ -15,10 +15,12 @@ namespace bitlaw {
 struct BITLAW_EXPORT FailureRecord {
   std::string trial, label;
   std::string stage;        ///< What was being done: "quantize model.layers.3", "evaluate arc_easy", ...
-  std::string kind;         ///< "spec", "numerical", ..., "crash", "timeout".
+  std::string kind;         ///< "spec", "numerical", ..., "memory", "signal", "timeout", "device", "crash".
   std::string reason;       ///< One sentence.
   std::string stderr_tail;  ///< The last lines that the worker wrote, "" if none.
   std::string date;         ///< UTC, ISO 8601.
+  std::string worker{};     ///< "process 4711 on node7": who tried.
+  int64_t attempt = 1;      ///< Of the campaign, from 1.
 };
 
 /// The records of one output folder. docs/records.md shows the layout.
@@ -68,13 +70,17 @@ class BITLAW_EXPORT RecordStore {
   void WriteTimings(const std::string& digest, const Value& timings) const;
   /// Null if there are none, or none that can be read: nothing depends on them.
   Value Timings(const std::string& digest) const;
+  /// Adds an attempt: the file says of the last one what it was, and lists all that were before it, 20 at most.
   void WriteFailure(const FailureRecord& failure) const;
+  /// The last attempt; nullopt if there is no such file, or none that can be read.
+  std::optional<FailureRecord> Failure(const std::string& trial) const;
   void ForgetFailure(const std::string& trial) const;
 
   /// Removes what killed writers left half-written: not what belongs to a writer that lives (NameTemporaries()).
   void RemoveTemporaries(const std::vector<std::string>& live_writers = {}) const;
 
  private:
+  Value FailureJson(const std::string& trial) const;
   std::string ItemsText(const TaskRecord& record) const;
   std::filesystem::path ItemsPath(const std::string& digest, const std::string& items_digest) const;
   /// Puts a record's text where none is, its items before; false where a whole one is.

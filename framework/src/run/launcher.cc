@@ -1,13 +1,11 @@
 #include "run/launcher.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <poll.h>
 
-#include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <csignal>
-#include <filesystem>
 #include <limits>
 #include <map>
 #include <memory>
@@ -19,11 +17,13 @@
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "plan/work_study.h"
-#include "records/plan_records.h"
 #include "records/record_store.h"
+#include "run/launch/campaign_member.h"
+#include "run/launch/death.h"
+#include "run/launch/stop_signals.h"
+#include "run/launch/study_records.h"
 #include "run/machine/code_watch.h"
 #include "run/machine/machine.h"
-#include "run/trial.h"
 #include "run/worker_process.h"
 
 namespace bitlaw {
@@ -31,44 +31,22 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-volatile std::sig_atomic_t g_stop_signal = 0;
-void OnStopSignal(int signal) { g_stop_signal = signal; }
-
-// SIGINT, SIGTERM and SIGHUP (unless it is ignored: nohup) set a flag, SIGPIPE (a worker that died) is an error code; put
-// back at the end.
-class SignalScope {
- public:
-  SignalScope() {
-    g_stop_signal = 0;
-    struct sigaction action {};
-    action.sa_handler = &OnStopSignal;  // No SA_RESTART: poll() must return.
-    ::sigaction(SIGINT, &action, &interrupt_);
-    ::sigaction(SIGTERM, &action, &terminate_);
-    ::sigaction(SIGHUP, nullptr, &hang_up_);
-    if (hang_up_.sa_handler != SIG_IGN) ::sigaction(SIGHUP, &action, nullptr);
-    action.sa_handler = SIG_IGN;
-    ::sigaction(SIGPIPE, &action, &pipe_);
-  }
-  ~SignalScope() {
-    ::sigaction(SIGINT, &interrupt_, nullptr);
-    ::sigaction(SIGTERM, &terminate_, nullptr);
-    ::sigaction(SIGHUP, &hang_up_, nullptr);
-    ::sigaction(SIGPIPE, &pipe_, nullptr);
-  }
-
- private:
-  struct sigaction interrupt_ {}, terminate_ {}, hang_up_ {}, pipe_ {};
-};
-
 constexpr int kMostFailedStarts = 3;
 constexpr double kLeastStart_s = 60;  // A start is not a trial, and reads libraries and plugins.
+constexpr double kLook_s = 1;         // Between two looks at what others do, where there is nothing else to do.
+constexpr double kTellWaiting_s = 60;
 constexpr double kClosedGrace_s = 5;  // Between the end of a worker's output and its own.
 
 struct Worker {
   std::unique_ptr<WorkerProcess> process;
   bool ready = false;
+  bool sent_away = false;  ///< No trial was left for it: it ends.
   Clock::time_point started = Clock::now();
-  std::optional<size_t> trial;
+  Clock::time_point heard = Clock::now();  ///< Of it, last.
+  MemoryKills memory_kills;  ///< Before it was started.
+  std::optional<ClaimTaker::Claim> claim;
+  std::optional<size_t> trial;  ///< That of the claim, in the plan.
+  std::optional<size_t> last;   ///< The one before, in the list of trials.
   Clock::time_point trial_began;
   std::optional<Clock::time_point> closed;  ///< Its output, while it runs on.
   bool told_stopped = false;
@@ -78,34 +56,43 @@ struct Worker {
 class Launcher {
  public:
   Launcher(const Plan& plan, const PluginHost& host, const LaunchOptions& options, const LaunchSink& sink)
-      : plan_(plan), host_(host), options_(options), sink_(sink), store_(options.output), cache_(CacheOf(options.output)),
-        contents_(plan, host, cache_) {}
+      : plan_(plan), options_(options), sink_(sink), store_(options.output), cache_(CacheOf(options.output)),
+        records_(plan, host, store_, cache_), member_(options.output) {}
 
   LaunchResult Run() {
-    store_.RemoveTemporaries();
     if (!cache_.fault().empty()) Event("warning: " + cache_.fault());
-    FindMissing();  // Before the signals: nothing is lost here, and a digest of many gigabytes would not hear them.
-    SignalScope signals;
-    const size_t count = std::min(queue_.size(), static_cast<size_t>(std::max(1, options_.workers)));
-    if (count > 0) {
-      code_digest_ = DigestOf(Code());
-      const std::string work = WriteWorkStudy(plan_, options_.evaluate);
-      WriteDurably(WorkFile(options_.output), work);
-      work_digest_ = DigestOf(work);
+    // Before the signals: nothing is lost here, and a digest of many gigabytes would not hear them.
+    options_.joins ? TakeList() : FindMissing();
+    const StopSignals signals(options_.joins.has_value());
+    if (!options_.joins && done_.size() == wanted_.size()) return AllRecorded();
+    if (!TakePart()) {
+      result_.stopped_by = StopSignals::stops() != 0 ? StopSignals::stops() : StopSignals::leaves();
+      return std::move(result_);
     }
-    workers_.resize(count);
-    for (Worker& worker : workers_) Start(worker);
-    while (g_stop_signal == 0 && AnyAlive()) {
+    if (options_.prepare_only) return std::move(result_);
+    workers_.resize(std::min(taker_->free(), static_cast<size_t>(std::max(1, options_.workers))));
+    if (workers_.empty()) workers_.resize(1);  // For what others may leave behind.
+    while (StopSignals::stops() == 0) {
+      StartWhereFree();
+      if (!AnyAlive() && !IsAwaited()) break;
       Wait();
       CheckOutput();
       for (Worker& worker : workers_) {
         if (worker.process) Serve(worker);
       }
+      LookAround();
+      if (HasLeft()) break;
       Tick();
     }
-    result_.stopped_by = g_stop_signal;
-    workers_.clear();  // Kills what still runs: everything that is recorded is on the disk.
+    result_.stopped_by = StopSignals::stops() != 0 ? StopSignals::stops() : StopSignals::leaves();
+    StopWorkers();
     CheckOutput();
+    result_.is_complete = result_.stopped_by == 0 && taker_->WhyNone() == ClaimTaker::None::kAllEnded;
+    result_.stopped = taker_->stopped();
+    if (taker_->WhyNone() == ClaimTaker::None::kSuperseded) {
+      Event(fmt::format("note: another run was begun in {}, with claims of its own; this one, of campaign {}, ends.",
+                        options_.output.string(), campaign().number));
+    }
     if (result_.stopped_by == 0) Verify();
     cache_.Save();
     return std::move(result_);
@@ -116,118 +103,124 @@ class Launcher {
     if (options_.lock != nullptr) options_.lock->CheckHeld();
   }
 
+  LaunchResult AllRecorded() {
+    std::vector<std::string> live;
+    for (const WorkerBeat& beat : member_.Others(options_.campaign.expiry_s)) live.push_back(beat.worker.id);
+    store_.RemoveTemporaries(live);
+    Verify();
+    cache_.Save();
+    return std::move(result_);
+  }
+
   void FindMissing() {
-    std::vector<size_t> wanted = options_.trials;
-    if (wanted.empty()) {
-      wanted.resize(plan_.trials.size());
-      std::iota(wanted.begin(), wanted.end(), size_t{0});
+    wanted_ = options_.trials;
+    if (wanted_.empty()) {
+      wanted_.resize(plan_.trials.size());
+      std::iota(wanted_.begin(), wanted_.end(), size_t{0});
     }
+    if (options_.force) Forget();
     const size_t tasks = plan_.study.tasks.size();
     recorded_.assign(plan_.trials.size(), std::vector<bool>(tasks, false));
-    for (const size_t index : wanted) {
+    for (const size_t index : wanted_) {
       const Trial& trial = plan_.trials[index];
       progress_.current = fmt::format("{}: read weights", plan_.models[trial.model].spec.name);
       Tick();
-      contents_.WeightsDigest(trial.model);
-      cache_.Save();  // The next model's may take minutes, too.
-      size_t done = 0;
-      bool quantized = false;
-      if (const auto content = contents_.Cached(trial)) {
-        std::vector<std::string> faults;
-        for (size_t t = 0; t < tasks; ++t) {
-          const auto record = FindUsable(store_, plan_, *content, contents_.task_content(t), faults);
-          recorded_[index][t] = record.has_value();
-          done += recorded_[index][t];
-          if (record) CountRebuilt(RecordDigest(record->key));
-        }
-        quantized = HasQuantization(trial, *content, done > 0 ? &faults : nullptr);
-        for (const std::string& fault : faults) Event("warning: " + fault + " It is done again.");
-        if (done == tasks && quantized && trial.quantizer != "none" && !options_.keep_codes) {
-          std::error_code ignored;  // A kill after the last record leaves the codes behind.
-          std::filesystem::remove(ArtifactPath(store_, *content), ignored);
-        }
-      }
-      progress_.tasks_at_start += done;
-      if (done == tasks && quantized) {
+      const StudyRecords::Found found = records_.Find(index, options_.campaign.keep_codes);
+      for (const std::string& fault : found.faults) Event("warning: " + fault + " It is done again.");
+      recorded_[index] = found.tasks;
+      progress_.tasks_at_start += found.done;
+      if (found.is_complete) {
         done_.push_back(index);
         store_.ForgetFailure(trial.id);
-      } else {
-        queue_.push_back(index);
       }
+      trials_.push_back({trial, records_.WeightsDigest(trial.model), WeightOf(plan_, trial), found.is_complete});
     }
     cache_.Save();  // Workers read it and need not digest the weights again.
-    for (const auto& [plugin, records] : rebuilt_) {
+    for (const auto& [plugin, records] : records_.rebuilt()) {
       Event(fmt::format("warning: {} task records were made by another build of plugin {} than the one that is loaded. They "
                         "are used, for its version is the same: raise it in BITLAW_PLUGIN(...) if its numbers changed, or "
                         "give another --output.",
                         records, plugin));
     }
-    if (!queue_.empty()) {
+    if (done_.size() < wanted_.size()) {
       if (const size_t others = store_.CountOtherFormats(); others > 0) {
         Event(fmt::format("note: {} records in {} have another format than {}, which this bitlaw writes and reads. They "
                           "are left there and not used; their trials are done again (docs/records.md).",
                           others, (store_.output() / "records").string(), kRecordFormat));
       }
     }
-    progress_.tasks_total = wanted.size() * tasks;
+    Begin();
+  }
+
+  // The trials of a campaign that another launcher opened: nothing is read for them here but what is done here.
+  void TakeList() {
+    trials_ = options_.joined_trials;
+    recorded_.assign(plan_.trials.size(), std::vector<bool>(plan_.study.tasks.size(), false));
+    for (size_t i = 0; i < trials_.size(); ++i) {
+      wanted_.push_back(i);
+      records_.AssumeWeightsDigest(trials_[i].trial.model, trials_[i].weights_digest);
+      if (!trials_[i].recorded) continue;
+      recorded_[i].assign(recorded_[i].size(), true);
+      progress_.tasks_at_start += recorded_[i].size();
+    }
+    Begin();
+  }
+
+  void Begin() {
+    progress_.tasks_total = wanted_.size() * plan_.study.tasks.size();
     progress_.tasks_done = progress_.tasks_at_start;
     progress_.current.clear();
     began_ = Clock::now();
   }
 
-  void CountRebuilt(const std::string& digest) {
-    for (const std::string& plugin : RebuiltPlugins(store_.Timings(digest), host_, Code())) ++rebuilt_[plugin];
-  }
-
-  const FileWatch& Code() {
-    if (!code_) code_ = WatchCode(host_);
-    return *code_;
-  }
-
-  // Whether the record of a trial's quantization is whole; the unquantized model has none to lack.
-  bool HasQuantization(const Trial& trial, const TrialContent& content, std::vector<std::string>* faults) const {
-    if (trial.quantizer == "none") return true;
-    std::vector<std::string> found;
-    const bool has = store_.FindQuantization(RecordDigest(QuantizationKey(content)), found).has_value();
-    if (faults == nullptr) return has;
-    if (!has && found.empty()) {
-      found.push_back(fmt::format("{}: the record of its quantization is missing.", trial.label));
+  void Forget() {
+    for (const WorkerBeat& beat : member_.Others(options_.campaign.expiry_s)) {
+      throw Error(ErrorKind::kIo, fmt::format("--force does trials again whose records others may be using: {} works in this "
+                                              "output folder, or did a moment ago. Wait for it, or stop it.",
+                                              beat.worker.Text()));
     }
-    faults->insert(faults->end(), found.begin(), found.end());
-    return has;
+    for (const size_t index : wanted_) records_.Forget(index);
   }
 
-  // What a trial lacks in the records, "" if nothing: what a worker says is not proof.
-  std::string Lacking(size_t index) {
-    const Trial& trial = plan_.trials[index];
-    const auto content = contents_.Cached(trial);
-    if (!content) return "the digest of its calibration tokens is not known";
-    std::vector<std::string> faults;
-    for (size_t t = 0; t < plan_.study.tasks.size(); ++t) {
-      if (FindUsable(store_, plan_, *content, contents_.task_content(t), faults)) continue;
-      return faults.empty() ? fmt::format("there is no record of task '{}'", plan_.study.tasks[t].name) : faults.front();
+  // Opens a campaign, or joins one. False: a signal came first.
+  bool TakePart() {
+    code_digest_ = DigestOf(records_.Code());
+    if (options_.joins) {
+      member_.Join(*options_.joins, code_digest_, trials_);
+    } else {
+      const std::string work = WriteWorkStudy(plan_, options_.evaluate);
+      const Campaign wanted{.study = plan_.study.name,
+                            .work_digest = DigestOf(work),
+                            .trials_digest = DigestOf(trials_),
+                            .code_digest = code_digest_,
+                            .settings = options_.campaign};
+      const auto wait = [this] {
+        ::poll(nullptr, 0, 200);
+        Tick();
+        return StopSignals::stops() == 0 && StopSignals::leaves() == 0;
+      };
+      const auto tell = [this](const std::string& line) { Event(line); };
+      if (!member_.Open(wanted, work, trials_, options_.lock, store_, tell, wait)) return false;
     }
-    if (HasQuantization(trial, *content, nullptr)) return "";
-    return "there is no record of its quantization";
+    taker_ = &member_.taker();
+    result_.campaign = campaign().number;
+    return true;
   }
 
-  // Reads a model's files again if they were touched, and remembers them as they are now.
-  std::string ModelChange(size_t model) {
-    try {
-      const std::string before = contents_.WeightsDigest(model);
-      return contents_.TakeWeightsDigest(model) == before ? "" : "its model was replaced since";
-    } catch (const Error& error) {
-      return error.what();
-    }
-  }
+  const Campaign& campaign() const { return member_.campaign(); }
 
   // The last word: records may have been removed since they were written, and models replaced.
   void Verify() {
-    std::map<size_t, std::string> changed;  // By model; "" if it is what it was.
+    const auto until = Clock::now() + std::chrono::seconds(10);
     for (const size_t index : done_) {
-      const size_t model = plan_.trials[index].model;
-      if (!changed.contains(model)) changed[model] = ModelChange(model);
-      std::string lacking = changed[model].empty() ? Lacking(index) : changed[model];
+      if (options_.joins && done_elsewhere_.contains(index)) continue;  // Whoever opened the campaign looks.
+      const auto look = [&] { return options_.joins ? records_.Lacking(index) : records_.LackingAtTheEnd(index); };
+      std::string lacking = look();
+      // What another machine wrote may be a moment on its way.
+      while (!lacking.empty() && done_elsewhere_.contains(index) && Clock::now() < until && StopSignals::stops() == 0) {
+        ::poll(nullptr, 0, 500);
+        lacking = look();
+      }
       if (lacking.ends_with('.')) lacking.pop_back();
       if (lacking.empty()) {
         ++result_.trials_done;
@@ -240,11 +233,95 @@ class Launcher {
     }
   }
 
+  // Starts workers for trials that nobody has, as long as there are more of these than workers that come for one.
+  void StartWhereFree() {
+    if (IsLeaving() || failed_starts_ >= kMostFailedStarts) return;
+    size_t coming = 0;
+    for (const Worker& worker : workers_) coming += worker.process && !worker.trial && !worker.sent_away ? 1 : 0;
+    for (Worker& worker : workers_) {
+      if (worker.process || coming >= taker_->free()) continue;
+      Start(worker);
+      ++coming;
+    }
+  }
+
+  bool IsLeaving() const { return StopSignals::leaves() != 0; }
+
+  // Whether somebody else's trial may still come here, or its end is waited for.
+  bool IsAwaited() const {
+    if (IsLeaving() || taker_->free() > 0) return !IsLeaving() && failed_starts_ < kMostFailedStarts;
+    const ClaimTaker::None none = taker_->WhyNone();
+    return none == ClaimTaker::None::kUnsure || (none == ClaimTaker::None::kLive && options_.waits);
+  }
+
+  // Once a signal asked to leave: no further trial, and those in hand end within the grace.
+  bool HasLeft() {
+    if (!IsLeaving()) return false;
+    if (!leaving_since_) {
+      leaving_since_ = Clock::now();
+      Event(fmt::format("note: leaves; trials in hand have {:.0f} s.", options_.grace_s));
+      for (Worker& worker : workers_) {
+        if (worker.process && !worker.trial) worker.process->CloseInput();
+      }
+    }
+    bool works = false;
+    for (const Worker& worker : workers_) works = works || worker.trial;
+    return !works || Elapsed(*leaving_since_) > options_.grace_s;
+  }
+
+  // What others did, and whether this one's trials are still its own.
+  void LookAround() {
+    const bool is_idle = !AnyAlive();
+    if (!taker_->Look(is_idle ? kLook_s : std::max(kLook_s, campaign().settings.beat_s))) return;
+    for (Worker& worker : workers_) {
+      if (worker.claim && !taker_->IsHeld(*worker.claim)) {
+        worker.process->Kill();
+        Lose(worker);
+        worker.process.reset();
+      }
+    }
+    TakeOthersEnds();
+    if (const std::string fault = member_.heartbeat().fault(); !fault.empty() && warned_.insert(fault).second) {
+      Event("warning: " + fault + " Others will think that this worker is dead, and take its trials over.");
+    }
+    if (is_idle && Elapsed(told_waiting_) > kTellWaiting_s) {
+      told_waiting_ = Clock::now();
+      std::map<std::string, size_t> by_worker;
+      for (const auto& [trial, worker] : taker_->others()) ++by_worker[worker.empty() ? "(a worker that just began)" : worker];
+      std::vector<std::string> who;
+      for (const auto& [worker, count] : by_worker) who.push_back(fmt::format("{} of {}", count, worker));
+      if (!who.empty()) Event(fmt::format("note: waits for trials of others: {}.", fmt::join(who, ", ")));
+    }
+  }
+
+  void TakeOthersEnds() {
+    const ClaimTaker::Ended ended = taker_->TakeEnded();
+    for (const size_t i : ended.done) {
+      const size_t index = wanted_[i];
+      records_.TakeCalibration(taker_->DoneContent(i));
+      done_.push_back(index);
+      done_elsewhere_.insert(index);
+      for (size_t t = 0; t < recorded_[index].size(); ++t) progress_.tasks_done += recorded_[index][t] ? 0 : 1;
+      recorded_[index].assign(recorded_[index].size(), true);
+    }
+    if (!ended.done.empty()) cache_.Save();
+    for (const size_t i : ended.failed) {
+      const FailureRecord failure = store_.Failure(plan_.trials[wanted_[i]].id).value_or(FailureRecord());
+      result_.failures.push_back({wanted_[i], failure.stage, failure.kind, failure.reason});
+      ++progress_.trials_failed;
+    }
+  }
+
   void Start(Worker& worker) {
     worker = Worker();
     std::vector<std::string> command = options_.worker_command;
     const size_t slot = static_cast<size_t>(&worker - workers_.data());
-    command.insert(command.end(), {"--device", DeviceOfWorker(options_, slot)});
+    command.insert(command.end(), {"--device", DeviceOfWorker(options_, slot), "--name", member_.self().id});
+    if (campaign().settings.keep_codes) command.push_back("--keep-codes");
+    if (const int64_t bytes = campaign().settings.worker_memory_bytes; bytes > 0) {
+      command.insert(command.end(), {"--memory", std::to_string(bytes)});
+    }
+    worker.memory_kills = CountMemoryKills();
     worker.process = std::make_unique<WorkerProcess>(command);
   }
 
@@ -294,12 +371,14 @@ class Launcher {
                         worker.process->pid(), worker.process->pid(), worker.process->pid()));
     }
     worker.told_stopped = worker.told_stopped && life == Life::kStopped;
-    const double limit_s = options_.trial_timeout_s;
+    const double limit_s = campaign().settings.trial_timeout_s;
     if (limit_s <= 0) return;
     if (worker.trial && Elapsed(worker.trial_began) > limit_s) {
       worker.process->Kill();
-      Fail(worker, "timeout", fmt::format("it took longer than the {} s of --trial-timeout.", limit_s));
-      Replace(worker);
+      Fail(worker, "timeout",
+           fmt::format("it took longer than the {} s of --trial-timeout. It had said nothing for {:.1f} s.", limit_s,
+                       Elapsed(worker.heard)));
+      worker.process.reset();
     } else if (!worker.ready && Elapsed(worker.started) > std::max(limit_s, kLeastStart_s)) {
       worker.process->Kill();
       Bury(worker, fmt::format("it was not ready after {:.0f} s, and was killed", Elapsed(worker.started)));
@@ -308,6 +387,7 @@ class Launcher {
 
   void Handle(Worker& worker, const WorkerMessage& message) {
     using Kind = WorkerMessage::Kind;
+    worker.heard = Clock::now();
     switch (message.kind) {
       case Kind::kReady:
         if (worker.ready) break;
@@ -326,10 +406,10 @@ class Launcher {
         break;
       case Kind::kDone:
         if (!worker.trial) break;
-        if (const std::string lacking = Lacking(*worker.trial); !lacking.empty()) {
+        if (const std::string lacking = records_.Lacking(*worker.trial); !lacking.empty()) {
           worker.process->Kill();
           Fail(worker, "crash", fmt::format("its worker said that it was done, but {}.", lacking));
-          Replace(worker);
+          worker.process.reset();
           break;
         }
         TrialDone(worker);
@@ -337,29 +417,71 @@ class Launcher {
         break;
       case Kind::kFailed:
         worker.stage = message.task.empty() ? worker.stage : message.task;
+        if (message.error_kind == kClaimLost) {
+          Lose(worker);
+          GoOn(worker, message);
+          break;
+        }
         Fail(worker, message.error_kind, message.text);
         GoOn(worker, message);
         break;
     }
   }
 
-  void TrialDone(const Worker& worker) {
+  void TrialDone(Worker& worker) {
     done_.push_back(*worker.trial);
     store_.ForgetFailure(plan_.trials[*worker.trial].id);
+    ++result_.trials_here;
+    taker_->Done(*worker.claim, records_.CalibrationText(*worker.trial));
     Event(fmt::format("{} done in {:.0f} s", plan_.trials[*worker.trial].label, Elapsed(worker.trial_began)));
+    Drop(worker);
+  }
+
+  // It has no trial any more.
+  void Drop(Worker& worker) {
+    if (worker.claim) worker.last = worker.claim->trial;
+    worker.claim.reset();
+    worker.trial.reset();
+    TellTrials();
+  }
+
+  // Another worker has its trial: no failure, and nothing more of it is written here.
+  void Lose(Worker& worker) {
+    const Trial& trial = plan_.trials[*worker.trial];
+    const std::string by = WorkerOfClaim(taker_->folder().Content(trial.id, worker.claim->generation + 1));
+    Event(fmt::format("warning: {} was taken over by {}: this worker did not beat for {} s, or another campaign was begun.",
+                      trial.label, by.empty() ? "another worker" : by, campaign().settings.expiry_s));
+    taker_->Lose(*worker.claim);
+    Drop(worker);
+  }
+
+  void TellTrials() {
+    std::vector<std::string> trials;
+    for (const Worker& worker : workers_) {
+      if (worker.trial) trials.push_back(plan_.trials[*worker.trial].id);
+    }
+    member_.heartbeat().SetTrials(std::move(trials));
   }
 
   // After the end of a trial.
-  void GoOn(Worker& worker, const WorkerMessage& message) { message.spent ? Replace(worker) : GiveNext(worker); }
+  void GoOn(Worker& worker, const WorkerMessage& message) {
+    message.spent ? worker.process.reset() : GiveNext(worker);
+  }
 
   void GiveNext(Worker& worker) {
-    worker.trial.reset();
     worker.stage.clear();
-    if (next_ == queue_.size()) return worker.process->CloseInput();
-    worker.trial = queue_[next_++];
+    const auto claim = IsLeaving() ? std::nullopt : taker_->Next(worker.last).claim;
+    TakeOthersEnds();
+    if (!claim) {
+      worker.sent_away = true;
+      return worker.process->CloseInput();
+    }
+    worker.claim = claim;
+    worker.trial = wanted_[claim->trial];
     worker.trial_began = Clock::now();
-    const Trial& trial = plan_.trials[*worker.trial];
-    worker.process->Send(ToOrderLine({trial, contents_.WeightsDigest(trial.model), code_digest_, work_digest_}));
+    TellTrials();
+    worker.process->Send(ToOrderLine({plan_.trials[*worker.trial], trials_[claim->trial].weights_digest, code_digest_,
+                                      campaign().work_digest, claim->file}));
   }
 
   void TaskDone(Worker& worker, const WorkerMessage& message) {
@@ -391,10 +513,12 @@ class Launcher {
     if (end.empty()) end = "exit code 0";
     if (!reason.empty()) end = reason;
     if (worker.trial) {
-      Fail(worker, "crash", fmt::format("the worker process ended: {}.", end));
-      return Replace(worker);
+      Death death{"crash", fmt::format("the worker process ended: {}.", end)};
+      if (reason.empty()) death = DeathOf(end, worker.process->ended_by(), worker.memory_kills, CountMemoryKills());
+      Fail(worker, death.kind, death.reason);
+      return worker.process.reset();
     }
-    if (worker.ready) return worker.process.reset();
+    if (worker.ready || IsLeaving()) return worker.process.reset();
     const std::string what = fmt::format("a worker process ended before it took a trial: {}. It wrote:\n{}", end,
                                          worker.process->stderr_tail());
     worker.process.reset();
@@ -406,25 +530,37 @@ class Launcher {
     }
   }
 
-  void Replace(Worker& worker) {
-    worker.process.reset();
-    if (next_ < queue_.size()) Start(worker);
-  }
-
   void Fail(Worker& worker, const std::string& kind, const std::string& reason) {
     if (!worker.trial) return;
     const Trial& trial = plan_.trials[*worker.trial];
-    if (Lacking(*worker.trial).empty()) {  // It died after its last record.
-      TrialDone(worker);
-      worker.trial.reset();
-      return;
-    }
+    if (records_.Lacking(*worker.trial).empty()) return TrialDone(worker);  // It died after its last record.
     CheckOutput();
-    FailureRecord failure{trial.id, trial.label, worker.stage, kind, reason, worker.process->stderr_tail(), UtcNow()};
-    store_.WriteFailure(failure);
-    result_.failures.push_back({*worker.trial, worker.stage, kind, reason});
-    ++progress_.trials_failed;
-    Event(fmt::format("FAILED {}: {}{}", trial.label, worker.stage.empty() ? "" : worker.stage + ": ", reason));
+    if (!taker_->IsHeld(*worker.claim)) return Lose(worker);
+    const int attempt = worker.claim->generation;
+    store_.WriteFailure({trial.id, trial.label, worker.stage, kind, reason, worker.process->stderr_tail(), UtcNow(),
+                         member_.self().Text(), attempt});
+    const bool is_last = taker_->Fail(*worker.claim);
+    if (is_last) {
+      result_.failures.push_back({*worker.trial, worker.stage, kind, reason});
+      ++progress_.trials_failed;
+    }
+    Event(fmt::format("{} {}: {}{}{}", is_last ? "FAILED" : "warning:", trial.label,
+                      worker.stage.empty() ? "" : worker.stage + ": ", reason, is_last ? "" : " It is tried again."));
+    if (!taker_->stopped().empty() && warned_.insert(taker_->stopped()).second) Event("note: " + taker_->stopped());
+    Drop(worker);
+  }
+
+  // Kills what still runs: everything that is recorded is on the disk. Others may take its trials at once.
+  void StopWorkers() {
+    for (Worker& worker : workers_) {
+      worker.process.reset();
+      if (!worker.claim) continue;
+      try {
+        taker_->Release(*worker.claim);
+      } catch (const Error&) {  // Then they wait for the expiry.
+      }
+      Drop(worker);
+    }
   }
 
   void Tick() {
@@ -442,25 +578,26 @@ class Launcher {
   static double Elapsed(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
 
   const Plan& plan_;
-  const PluginHost& host_;
   const LaunchOptions& options_;
   const LaunchSink& sink_;
   RecordStore store_;
   DigestCache cache_;
+  StudyRecords records_;
+  CampaignMember member_;
+  ClaimTaker* taker_ = nullptr;  ///< The member's.
   std::set<std::string> warned_;  // What workers warned of: once each.
-  PlanContents contents_;
-  std::vector<size_t> queue_;  ///< Trials to do.
+  std::vector<size_t> wanted_;          ///< Trials of the plan that are to be done, or were before.
+  std::vector<CampaignTrial> trials_;   ///< These, as the campaign lists them.
+  std::string code_digest_;
   std::vector<std::vector<bool>> recorded_;  ///< [trials][tasks]
-  size_t next_ = 0;
   std::vector<size_t> done_;  ///< Trials that are recorded, as far as is known.
+  std::set<size_t> done_elsewhere_;
   int failed_starts_ = 0;     ///< In a row.
-  std::optional<FileWatch> code_;
-  std::string code_digest_, work_digest_;
-  std::map<std::string, size_t> rebuilt_;  // Plugins of another build: how many records that are used are of it.
+  std::optional<Clock::time_point> leaving_since_;
   std::vector<Worker> workers_;
   LaunchProgress progress_;
   LaunchResult result_;
-  Clock::time_point began_ = Clock::now();
+  Clock::time_point began_ = Clock::now(), told_waiting_ = Clock::now();
 };
 
 }  // namespace

@@ -75,6 +75,7 @@ class TrialRun {
       for (const size_t task : missing) Score(task);
     }
     std::error_code ignored;
+    Fence();
     if (!setting_.keep_codes) fs::remove(artifact, ignored);
   }
 
@@ -97,6 +98,10 @@ class TrialRun {
     message.kind = WorkerMessage::Kind::kWarning;
     message.text = text;
     tell_(message);
+  }
+
+  void Fence() const {
+    if (setting_.fence) setting_.fence();
   }
 
   // Before anything is kept that was computed of the model: the key was taken of what its files held then.
@@ -290,6 +295,7 @@ class TrialRun {
     WriteQuantizationRecord(quantized);
     if (!file) return {.model = std::move(quantized)};  // No codes to keep.
     Stage("save quantized weights");
+    Fence();
     file->Finish(quantized, Value::Map{{"trial", trial_.id}, {"label", trial_.label}});
     if (setting_.evaluate.stream_blocks) return OpenQuantized(artifact);
     return {.model = std::move(quantized)};
@@ -393,6 +399,7 @@ class TrialRun {
     }
     if (!quantized.skipped.empty()) record.skipped.emplace();
     for (const LinearShape& layer : quantized.skipped) record.skipped->push_back(layer.name);
+    Fence();
     bool is_new = false;
     store_.Write(record, &is_new);
     if (!is_new) return;  // Its timings are there, too.
@@ -437,6 +444,7 @@ class TrialRun {
                      {"truncated_requests", result.cost.truncated_requests},
                      {"tokens_requested", result.cost.tokens_requested}};
     CountOverlap(index, record);
+    Fence();
     bool is_new = false;
     const std::string digest = store_.Write(record, result.scores, &is_new);
     const Component& task = contents_.host().Find(ComponentKind::kTask, study_.tasks[index].component);

@@ -28,7 +28,12 @@ struct BITLAW_EXPORT TrialSetting {
   int threads = 1;
   KeptStatistics* kept = nullptr;  ///< Of a worker, from trial to trial; null: none are kept.
   bool keep_codes = false;         ///< Leave the artifact where it is once all tasks are recorded.
+  /// Asked before anything is written for good; throws ClaimLost where the trial is no longer this process's. Null: it is.
+  std::function<void()> fence{};
 };
+
+/// Another worker has taken the trial over: this one writes nothing more of it.
+struct BITLAW_EXPORT ClaimLost {};
 
 /// Does what is not yet recorded of one trial: open the model, quantize it or load the codes that an earlier try left in
 /// <output>/artifacts, score each missing task, put its record on the disk at once. Opens nothing if all is recorded.
@@ -36,7 +41,8 @@ struct BITLAW_EXPORT TrialSetting {
 /// Tells stages, the calibration digest if it was not known, and every task; not the end. Device and threads go into
 /// timings.
 /// What numbers are made of is compared with what their key was taken of before each record is written: a model, plugin,
-/// task or text that was replaced meanwhile ends the trial; after a mere touch the trial begins anew.
+/// task or text that was replaced meanwhile ends the trial; after a mere touch the trial begins anew. ClaimLost of the fence
+/// goes through.
 /// A resumed trial gives the same bytes as one that was never stopped, on the same machine with as many threads.
 /// Errors: those of the model, corpus, quantizer and tasks; Error(kNumerical) for a fallback that the study forbids;
 /// Error(kIo, kPlugin) for what was replaced.

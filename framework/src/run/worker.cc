@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +22,7 @@
 #include "bitlaw/sdk/machine/torch_threads.h"
 #include "plan/work_study.h"
 #include "quantize/kept_statistics.h"
+#include "run/claims/claim_folder.h"
 #include "run/machine/code_watch.h"
 #include "run/trial.h"
 
@@ -98,6 +100,15 @@ int64_t BytesForStatistics(int threads) {
   return free_kib * 1024 / 4 * std::min(threads, cores) / cores;
 }
 
+// Private memory that is written to: mapped model files and what a device's driver reserves do not count.
+void LimitMemory(int64_t bytes) {
+  if (bytes <= 0) return;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_DATA, &limit);
+  limit.rlim_cur = std::min(static_cast<rlim_t>(bytes), limit.rlim_max);
+  ::setrlimit(RLIMIT_DATA, &limit);
+}
+
 // While it lives, a plugin's exit() ends the process at once. Otherwise libtorch would be taken down beside threads that
 // still use it, and now and then a signal would stand in for the exit code.
 class ExitIsAtOnce {
@@ -126,6 +137,8 @@ std::atomic<bool> ExitIsAtOnce::is_wanted_ = false;
 }  // namespace
 
 int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerOptions& options) {
+  NameTemporaries(options.name);
+  LimitMemory(options.memory_bytes);
   const int threads = SetTorchThreads(options.threads);
   const std::filesystem::path file = WorkFile(options.output);
   const WorkStudy work = ReadWorkStudy(ReadWholeFile(file), file.string());
@@ -154,14 +167,21 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
       const std::string& device = options.device.empty() ? kind : options.device;
       // On a device statistics stay there, whose memory is for the models.
       const TrialSetting setting{work.evaluate, device, threads, device == "cpu" ? &kept : nullptr,
-                                 options.keep_codes};
+                                 options.keep_codes,
+                                 [&] {
+                                   if (!order.claim.empty() && !IsClaimHeld(options.output / order.claim)) throw ClaimLost();
+                                 }};
       RunTrial(contents, order.trial, setting, store, cache, code, state, tell);
+    } catch (const ClaimLost&) {
+      end = Failure(kClaimLost, "another worker has taken the trial over");
     } catch (const Error& error) {
-      end = Failure(std::string(Name(error.kind())), error.what());
+      const bool is_memory = error.kind() == ErrorKind::kBudget && std::string_view(error.what()).find("memory ran out") !=
+                                                                       std::string_view::npos;
+      end = Failure(is_memory ? "memory" : std::string(Name(error.kind())), error.what());
     } catch (const c10::Error& error) {
       end = Failure("bug", error.what_without_backtrace());
     } catch (const std::bad_alloc&) {
-      end = Failure("budget",
+      end = Failure("memory",
                     "memory ran out. Use fewer workers, a smaller evaluate.batch_tokens, or a smaller model.");
     } catch (const std::exception& error) {
       end = Failure("bug", error.what());
@@ -173,6 +193,7 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
         WaitForDevice(at::Device(options.device.empty() ? "cpu" : options.device));
       } catch (const std::exception&) {
         end.spent = true;
+        if (end.error_kind == "bug") end.error_kind = "device";
       }
     }
     tell(end);

@@ -14,6 +14,8 @@ struct BITLAW_EXPORT WorkerOptions {
   int threads = 0;  ///< As libtorch uses them; 0: every core that the process may use.
   std::string device;  ///< "cuda:1": the one of its kind that this worker computes on; "": the kind's first.
   bool keep_codes = false;  ///< TrialSetting::keep_codes.
+  int64_t memory_bytes = 0; ///< What it may hold of its own (RLIMIT_DATA); 0: no limit.
+  std::string name;         ///< In its temporary files (NameTemporaries()).
   int in = 0;       ///< Descriptor: one TrialOrder a line.
   int out = 1;      ///< Descriptor: worker_message.h.
 };

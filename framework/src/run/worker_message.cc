@@ -83,7 +83,8 @@ std::string ToOrderLine(const TrialOrder& order) {
   std::string line = PrettyJson(Value::Map{{"trial", TrialJson(order.trial)},
                                            {"weights_digest", order.weights_digest},
                                            {"code_digest", order.code_digest},
-                                           {"work_digest", order.work_digest}});
+                                           {"work_digest", order.work_digest},
+                                           {"claim", order.claim}});
   std::replace(line.begin(), line.end(), '\n', ' ');
   return line;
 }
@@ -96,6 +97,7 @@ TrialOrder FromOrderLine(const std::string& line) {
   order.weights_digest = TextOf(json, "weights_digest");
   order.code_digest = TextOf(json, "code_digest");
   order.work_digest = TextOf(json, "work_digest");
+  order.claim = TextOf(json, "claim");
   return order;
 }
 

@@ -9,6 +9,9 @@
 
 namespace bitlaw {
 
+/// WorkerMessage::error_kind of a trial that another worker has taken over: no failure.
+inline constexpr const char* kClaimLost = "claim";
+
 /// What a worker tells its launcher, one JSON line a message.
 struct BITLAW_EXPORT WorkerMessage {
   enum class Kind {
@@ -26,7 +29,7 @@ struct BITLAW_EXPORT WorkerMessage {
   std::string task, metric;
   double value = 0, standard_error = 0, elapsed_s = 0;  ///< NaN where unknown.
   bool found = false;
-  std::string error_kind;
+  std::string error_kind;                               ///< Of an Error, or "memory", "device", "bug", kClaimLost.
   bool spent = false;  ///< kDone, kFailed: what a plugin did to the process cannot be undone. It takes no other trial.
 };
 
@@ -40,6 +43,7 @@ struct BITLAW_EXPORT TrialOrder {
   std::string weights_digest;  ///< Of the trial's model.
   std::string code_digest;     ///< Of program and plugins: code_watch.h.
   std::string work_digest;     ///< Of the study's work file: WorkStudy::digest.
+  std::string claim{};         ///< The claim that the trial is done under, a file below the output; "": none.
 };
 BITLAW_EXPORT std::string ToOrderLine(const TrialOrder& order);  ///< Without the line end.
 BITLAW_EXPORT TrialOrder FromOrderLine(const std::string& line);  ///< Error(kIo) for another line.

@@ -33,6 +33,7 @@ void CloseFd(int& fd) {
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
   ::signal(SIGHUP, SIG_DFL);
+  ::signal(SIGUSR1, SIG_DFL);
   ::signal(SIGINT, SIG_DFL);
   ::signal(SIGTERM, SIG_DFL);
   ::signal(SIGPIPE, SIG_DFL);
@@ -181,7 +182,8 @@ std::string WorkerProcess::Reap() {
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
   pid_ = -1;
-  if (WIFSIGNALED(status)) return DescribeSignal(WTERMSIG(status));
+  if (WIFSIGNALED(status)) ended_by_ = WTERMSIG(status);
+  if (WIFSIGNALED(status)) return DescribeSignal(ended_by_);
   return WEXITSTATUS(status) == 0 ? "" : fmt::format("exit code {}", WEXITSTATUS(status));
 }
 

@@ -45,9 +45,11 @@ class BITLAW_EXPORT WorkerProcess {
   void Kill();  ///< With its children.
   /// Waits for the end, kills children that are left, and says how it came: "" after exit code 0, else "exit code 3", "SIGSEGV (segmentation fault)".
   std::string Reap();
+  int ended_by() const { return ended_by_; }  ///< After Reap(): the signal; 0: it left.
 
  private:
   pid_t pid_ = -1;
+  int ended_by_ = 0;
   int in_ = -1, out_ = -1, err_ = -1;
   std::string pending_, stderr_tail_;
   bool skips_line_ = false;  ///< What is read belongs to a line that was too long.

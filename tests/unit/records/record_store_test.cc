@@ -278,6 +278,38 @@ TEST_F(RecordStoreTest, ForgetsAFailureOnceTheTrialIsDone) {
   EXPECT_FALSE(fs::exists(store.FailurePath("0123456789ab")));
 }
 
+TEST_F(RecordStoreTest, KeepsTheReasonOfEachAttempt) {
+  const RecordStore store(folder_);
+  EXPECT_FALSE(store.Failure("0123456789ab").has_value());
+  for (int64_t attempt = 1; attempt <= 30; ++attempt) {
+    store.WriteFailure({"0123456789ab", "tiny", "quantize", "signal", "reason " + std::to_string(attempt), "", "", "a worker",
+                        attempt});
+  }
+  const auto last = store.Failure("0123456789ab");
+  ASSERT_TRUE(last.has_value());
+  EXPECT_EQ(last->reason, "reason 30");
+  EXPECT_EQ(last->attempt, 30);
+  EXPECT_EQ(last->worker, "a worker");
+  const Value json = ParseJson(ReadWholeFile(store.FailurePath("0123456789ab")), "failure");
+  const Value::List& earlier = json.Find("earlier")->AsList();
+  ASSERT_EQ(earlier.size(), 20u);
+  EXPECT_EQ(earlier.front().Find("reason")->AsString(), "reason 10");
+  EXPECT_EQ(earlier.back().Find("reason")->AsString(), "reason 29");
+  EXPECT_EQ(earlier.back().Find("earlier"), nullptr);
+}
+
+TEST_F(DigestCacheTest, KeepsWhatAnotherProcessFoundMeanwhile) {
+  const std::string a(64, 'a'), b(64, 'b');
+  DigestCache first(folder_ / "digests.json"), second(folder_ / "digests.json");
+  first.SetEntry("x", a);
+  first.Save();
+  second.SetEntry("y", b);
+  second.Save();
+  const DigestCache read(folder_ / "digests.json");
+  EXPECT_EQ(read.CachedEntry("x"), a);
+  EXPECT_EQ(read.CachedEntry("y"), b);
+}
+
 TEST_F(DigestCacheTest, KnowsAFileUntilItChanges) {
   const fs::path weights = folder_ / "w", file = folder_ / "digests.json";
   WriteDurably(weights, "one");

@@ -1,16 +1,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <thread>
 
 #include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
 #include "cli/common/select_trials.h"
+#include "cli/tensor/worker_command.h"
 #include "cli/verbs.h"
 #include "records/observations.h"
 #include "records/plan_records.h"
+#include "records/record_store.h"
 #include "report/page/study_page.h"
 #include "report/study_report.h"
 #include "resolve/resolved_study.h"
@@ -30,16 +34,35 @@ struct RunVerb {
   std::string spec, only;
   fs::path output;
   int workers = 0, threads = 0;
-  double trial_timeout_s = 0;
-  bool no_fit = false, dry_run = false, keep_codes = false;
+  CampaignSettings campaign;
+  double expiry_s = 0;  ///< 0: four beats.
+  bool no_fit = false, dry_run = false, failed = false, force = false, prepare = false;
 };
 
-std::vector<std::string> WorkerCommand(const Session& session, const fs::path& output, int threads) {
-  std::vector<std::string> command = {fs::read_symlink("/proc/self/exe").string()};
-  auto absolute = [](const fs::path& path) { return fs::absolute(path).string(); };
-  for (const auto& path : session.plugin_paths) command.insert(command.end(), {"--plugin", absolute(path)});
-  command.insert(command.end(), {"worker", "--output", absolute(output), "--threads", std::to_string(threads)});
-  return command;
+// Of the chosen trials those that a file in failures/ tells of.
+std::vector<size_t> FailedOf(const Plan& plan, const std::vector<size_t>& trials, const fs::path& output) {
+  std::vector<size_t> failed;
+  const RecordStore store(output);
+  for (const size_t trial : trials) {
+    if (fs::exists(store.FailurePath(plan.trials[trial].id))) failed.push_back(trial);
+  }
+  return failed;
+}
+
+// Waits for the folder's lock, saying so once; a signal ends the program.
+bool WaitForLock(const std::string& line) {
+  if (!line.empty()) Complain("bitlaw: " + line + "\n");
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  return true;
+}
+
+std::string SignalText(int signal) {
+  switch (signal) {
+    case SIGINT: return "Ctrl-C";
+    case SIGHUP: return "SIGHUP";
+    case SIGUSR1: return "SIGUSR1";
+    default: return "SIGTERM";
+  }
 }
 
 void PrintPlan(const Plan& plan, const std::vector<size_t>& trials, const RecordedPairs& recorded) {
@@ -58,9 +81,15 @@ void PrintSummary(const Plan& plan, const LaunchResult& result, size_t wanted, c
     Say(fmt::format("  failed: {} {} [{}] {}{}\n", trial.id, trial.label, failure.kind,
                failure.stage.empty() ? "" : failure.stage + ": ", failure.reason));
   }
+  if (!result.stopped.empty()) Say("  " + result.stopped + " No other one was begun.\n");
   if (!result.failures.empty()) {
-    Say(fmt::format("  more in {}; run again to try them again.\n", (output / "failures").string()));
+    Say(fmt::format("  more in {}; run again to try them again (--failed: only them).\n", (output / "failures").string()));
   }
+}
+
+int ComplainOfStop(int signal) {
+  Complain(fmt::format("bitlaw: stopped by {}; run again to go on.\n", SignalText(signal)));
+  return 128 + signal;
 }
 
 int Run(Session& session, const RunVerb& given) {
@@ -70,41 +99,56 @@ int Run(Session& session, const RunVerb& given) {
   const Machine machine = Session::ThisMachine(given.threads, given.workers);
   ResolvedStudy resolved = Resolve(study, session.plugins(), given.dry_run ? nullptr : &machine);
   const Plan& plan = resolved.plan;
-  const std::vector<size_t> trials = SelectTrials(plan, given.only, "--only");
+  std::vector<size_t> trials = SelectTrials(plan, given.only, "--only");
+  if (given.force && given.only.empty() && !given.failed) {
+    throw Error(ErrorKind::kSpec, "--force does trials again that are recorded: say which, with --only or --failed.");
+  }
+  if (given.failed) {
+    trials = FailedOf(plan, trials, output);
+    if (trials.empty()) {
+      Say("No trial of the study failed: there is no file of one in " + (output / "failures").string() + ".\n");
+      return 0;
+    }
+  }
   if (given.dry_run) {
     PrintPlan(plan, trials, RecordedTasks(plan, session.plugins(), output));
     return 0;
   }
-  const OutputLock lock(output);
+  OutputLock lock(output);
   LaunchOptions options;
   options.output = output;
   options.lock = &lock;
-  options.trial_timeout_s = given.trial_timeout_s;
+  options.campaign = given.campaign;
+  options.campaign.expiry_s = given.expiry_s > 0 ? given.expiry_s : 4 * given.campaign.beat_s;
+  options.force = given.force;
+  options.prepare_only = given.prepare;
   options.trials = trials;
   options.workers = resolved.workers;
   options.evaluate = resolved.evaluate;
   options.devices.clear();
   for (const DeviceSpec& device : study.devices) options.devices.push_back(device.name);
   options.worker_command = WorkerCommand(session, output, std::max(1, machine.threads / options.workers));
-  options.keep_codes = given.keep_codes;
-  if (given.keep_codes) options.worker_command.push_back("--keep-codes");
   LaunchResult result;
   {
     ProgressDisplay display(stderr, session.quiet);
     result = Launch(plan, session.plugins(), options, display.sink());
   }
+  if (given.prepare && result.stopped_by == 0) {
+    Say(result.campaign == 0 ? fmt::format("{}: everything is recorded; there is nothing to prepare.\n", plan.study.name)
+                             : fmt::format("{}: campaign {} is open. Start `bitlaw worker --claim {}` wherever it shall be "
+                                           "worked on; `bitlaw run` takes part, waits for all, and fits.\n",
+                                           plan.study.name, result.campaign, output.string()));
+    return 0;
+  }
   std::vector<std::string> warnings;
+  // One at a time writes what follows; who was stopped leaves it to who did not end yet.
+  const bool is_mine = lock.Take([&](const std::string& line) { return result.stopped_by == 0 && WaitForLock(line); });
+  if (!is_mine) return ComplainOfStop(result.stopped_by);
   lock.CheckHeld();
   const Table observations = Observations(plan, session.plugins(), output, &warnings);
   WriteDurably(output / "observations.csv", WriteCsv(observations));
   WriteDurably(output / "columns.json", WriteColumns(ObservationColumns(plan)));
-  if (result.stopped_by != 0) {
-    Complain(fmt::format("bitlaw: stopped by {}; run again to go on.\n",
-                         result.stopped_by == SIGINT   ? "Ctrl-C"
-                         : result.stopped_by == SIGHUP ? "SIGHUP"
-                                                       : "SIGTERM"));
-    return 128 + result.stopped_by;
-  }
+  if (result.stopped_by != 0) return ComplainOfStop(result.stopped_by);
   for (const std::string& warning : warnings) Complain("warning: " + warning + "\n");
   PrintSummary(plan, result, trials.size(), output);
   if (given.no_fit) {
@@ -139,16 +183,39 @@ void AddRunVerb(CLI::App& app, Session& session) {
   verb->add_option("--threads", given->threads, "Threads of all workers together; 0: every core this process may use")
       ->check(CLI::Range(0, 1024));
   verb->add_option("--only", given->only, "Trials whose id begins with this or whose label holds it (* and ? allowed)");
-  verb->add_option("--trial-timeout", given->trial_timeout_s, "Seconds after which a trial has failed; 0: never")
+  verb->add_flag("--failed", given->failed, "Only trials that failed before: those in <output>/failures");
+  verb->add_flag("--force", given->force,
+                 "Do the trials that --only or --failed choose again, though they are recorded; their records are moved to "
+                 "<output>/quarantine");
+  CampaignSettings& campaign = given->campaign;
+  verb->add_option("--trial-timeout", campaign.trial_timeout_s, "Seconds after which a trial has failed; 0: never")
       ->check(CLI::NonNegativeNumber);
-  verb->add_flag("--keep-codes", given->keep_codes,
+  verb->add_option("--retries", campaign.retries, "How often a trial that failed is tried again before it counts as failed")
+      ->check(CLI::Range(0, 100));
+  verb->add_option("--max-failures", campaign.max_failures,
+                   "Begin no other trial once so many have failed; 0: all are tried")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--worker-memory", campaign.worker_memory_bytes,
+                   "Memory that a worker process may hold beside mapped files, 8GiB for example; a trial that needs more "
+                   "fails alone. 0: no limit")
+      ->transform(CLI::AsSizeValue(false));
+  verb->add_option("--beat", campaign.beat_s, "Seconds between two signs of life that workers on all machines give")
+      ->check(CLI::Range(0.05, 3600.0))
+      ->capture_default_str();
+  verb->add_option("--claim-expiry", given->expiry_s,
+                   "Seconds without a sign of life after which a worker's trials are taken over; 0: four times --beat")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_flag("--prepare", given->prepare,
+                 "Begin the study for workers elsewhere (`bitlaw worker --claim <output>`), and end");
+  verb->add_flag("--keep-codes", campaign.keep_codes,
                  "Keep the codes of each trial that is quantized now in <output>/artifacts, for `bitlaw export`; a run "
                  "without it drops them");
   verb->add_flag("--no-fit", given->no_fit, "Stop once everything is recorded");
   verb->add_flag("--dry-run", given->dry_run, "Say what would be done");
   verb->footer(
-      "Ctrl-C stops at once (exit code 130); a second run goes on where the first stopped. Exit code 8: the study "
-      "ended, but trials failed.");
+      "Ctrl-C stops at once (exit code 130); a second run goes on where the first stopped. A second run beside the first, "
+      "here or on another machine, shares its trials. SIGUSR1 ends it once the trials in hand are done. Exit code 8: the "
+      "study ended, but trials failed.");
   verb->callback([&session, given] { session.action = [&session, given] { return Run(session, *given); }; });
 }
 

@@ -43,7 +43,9 @@ DeclaredOption Declared(const CLI::Option& option) {
 
 void AddVerbs(const CLI::App& app, const std::string& path, std::vector<DeclaredVerb>& verbs) {
   DeclaredVerb verb{path, app.get_description(), {}, {}};
-  for (const CLI::Option* option : app.get_options()) verb.options.push_back(Declared(*option));
+  for (const CLI::Option* option : app.get_options()) {
+    if (!option->get_group().empty()) verb.options.push_back(Declared(*option));  // Others the program alone gives.
+  }
   const auto shown = app.get_subcommands([](const CLI::App* one) { return !one->get_group().empty(); });
   for (const CLI::App* one : shown) verb.verbs.push_back(one->get_name());
   verbs.push_back(std::move(verb));

@@ -17,7 +17,7 @@ const std::vector<ExitMeaning>& ExitMeanings() {
       {ExitCode(ErrorKind::kNumerical), "the arithmetic has no answer"},
       {ExitCode(ErrorKind::kBudget), "memory or another budget does not suffice"},
       {8, "the study ended, but trials failed"},
-      {130, "stopped by Ctrl-C; 143 by SIGTERM, 129 by SIGHUP: the same command goes on"},
+      {130, "stopped by Ctrl-C; 143 by SIGTERM, 138 by SIGUSR1, 129 by SIGHUP: the same command goes on"},
   };
   return meanings;
 }

@@ -26,30 +26,40 @@ OutputLock::OutputLock(const std::filesystem::path& output) : output_(output) {
     const std::string reason = std::strerror(errno);
     throw Error(ErrorKind::kIo, fmt::format("{}: the lock file cannot be opened: {}.", path, reason));
   }
+}
+
+bool OutputLock::Take(const std::function<bool(const std::string& line)>& wait) {
+  const std::string path = (output_ / "lock").string();
   // The kernel drops the lock with the process; the text in the file is only for people.
-  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-    const int reason = errno;
-    char text[256] = {};
-    const ssize_t got = ::pread(fd_, text, sizeof text - 1, 0);
-    ::close(fd_);
-    fd_ = -1;
-    if (reason != EWOULDBLOCK) {
-      throw Error(ErrorKind::kIo, fmt::format("{}: the lock cannot be taken: {}.", path, std::strerror(reason)));
+  for (bool told = false; ::flock(fd_, LOCK_EX | LOCK_NB) != 0; told = true) {
+    if (errno != EWOULDBLOCK && errno != EINTR) {
+      throw Error(ErrorKind::kIo, fmt::format("{}: the lock cannot be taken: {}.", path, std::strerror(errno)));
     }
+    char text[256] = {};
+    const ssize_t got = told ? 0 : ::pread(fd_, text, sizeof text - 1, 0);
     std::string holder(text, got > 0 ? static_cast<size_t>(got) : 0);
     while (!holder.empty() && holder.back() == '\n') holder.pop_back();
-    throw Error(ErrorKind::kIo, fmt::format("{}: another run uses this output folder: {}. Wait for it, stop it, or give "
-                                            "this one another --output.",
-                                            output.string(), holder.empty() ? "(unknown)" : holder));
+    if (holder.empty()) holder = "(unknown)";
+    if (!wait(told ? "" : fmt::format("waits for another run that begins or ends in {}: {}.", output_.string(), holder))) return false;
   }
+  is_held_ = true;
   utsname system{};
   ::uname(&system);
   const std::string text = fmt::format("process {} on {} since {}\n", ::getpid(), system.nodename, UtcNow());
   if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
     const std::string reason = std::strerror(errno);
-    ::close(fd_);
+    Release();
     throw Error(ErrorKind::kIo, fmt::format("{}: the lock file cannot be written: {}.", path, reason));
   }
+  return true;
+}
+
+void OutputLock::Release() {
+  if (!is_held_) return;
+  // The file stays: unlinking it would let two processes lock two files of one name.
+  if (::ftruncate(fd_, 0) != 0) errno = 0;
+  ::flock(fd_, LOCK_UN);
+  is_held_ = false;
 }
 
 void OutputLock::CheckHeld() const {
@@ -64,8 +74,7 @@ void OutputLock::CheckHeld() const {
 
 OutputLock::~OutputLock() {
   if (fd_ < 0) return;
-  // The file stays: unlinking it would let two processes lock two files of one name.
-  if (::ftruncate(fd_, 0) != 0) errno = 0;
+  Release();
   ::close(fd_);
 }
 

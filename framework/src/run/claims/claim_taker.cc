@@ -1,0 +1,201 @@
+#include "run/claims/claim_taker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <utility>
+
+#include "bitlaw/base/error.h"
+
+namespace bitlaw {
+namespace {
+
+double SteadySeconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::vector<TrialWeight> WeightsOf(const std::vector<CampaignTrial>& trials) {
+  std::vector<TrialWeight> weights;
+  for (const CampaignTrial& one : trials) weights.push_back(one.weight);
+  return weights;
+}
+
+}  // namespace
+
+std::string ClaimText(const WorkerIdentity& worker, const std::string& date) {
+  return PrettyJson(Value::Map{{"worker", worker.id}, {"host", worker.host}, {"pid", worker.pid}, {"job", worker.job}, {"date", date}});
+}
+
+std::string WorkerOfClaim(const std::string& text) {
+  try {
+    const Value json = ParseJson(text, "claim");
+    const Value* worker = json.is_map() ? json.Find("worker") : nullptr;
+    return worker != nullptr && worker->is_string() ? worker->AsString() : "";
+  } catch (const Error&) {  // It is being written.
+    return "";
+  }
+}
+
+ClaimTaker::ClaimTaker(SharedFiles& files, LifeWatch& watch, Options options, const std::vector<CampaignTrial>& trials)
+    : files_(files),
+      watch_(watch),
+      options_(std::move(options)),
+      folder_(files, options_.campaign.number),
+      order_(WeightsOf(trials)),
+      generations_(trials.size(), 0),
+      random_(options_.seed) {
+  if (!options_.now) options_.now = &SteadySeconds;
+  for (size_t i = 0; i < trials.size(); ++i) {
+    ids_.push_back(trials[i].trial.id);
+    indices_[ids_.back()] = i;
+    if (trials[i].recorded) order_.Set(i, ClaimOrder::State::kEnded);
+  }
+}
+
+bool ClaimTaker::IsSuperseded() const {
+  const auto text = files_.Read(kCampaignFile);
+  if (!text) return false;  // Lagging, or being replaced; a folder that is gone is noticed by who writes into it.
+  try {
+    return ReadCampaign(*text, kCampaignFile).number != options_.campaign.number;
+  } catch (const Error&) {
+    return true;
+  }
+}
+
+ClaimTaker::None ClaimTaker::WhyNone() const {
+  if (superseded_) return None::kSuperseded;
+  if (!stopped_.empty()) return None::kStopped;
+  if (order_.in_work() == 0) return None::kAllEnded;
+  if (others_.empty()) return None::kHere;
+  return unsure_ ? None::kUnsure : None::kLive;
+}
+
+ClaimTaker::Taken ClaimTaker::Next(std::optional<size_t> last) {
+  superseded_ = superseded_ || IsSuperseded();
+  for (size_t skip = 0;;) {
+    if (superseded_ || !stopped_.empty()) return {std::nullopt, WhyNone()};
+    const auto trial = order_.Next(last, skip);
+    if (!trial) {
+      if (!Look(options_.look_s) || order_.free() == 0) return {std::nullopt, WhyNone()};
+      continue;
+    }
+    const int generation = ++generations_[*trial];
+    const std::string& id = ids_[*trial];
+    order_.Set(*trial, ClaimOrder::State::kInWork);
+    // A server whose first answer was lost may say that a claim is there that it made for this very worker.
+    if (folder_.Claim(id, generation, options_.content) || WorkerOfClaim(folder_.Content(id, generation)) == options_.worker) {
+      others_.erase(*trial);
+      // Its worker may have ended it, and then itself, since the folder was listed.
+      if (generation > 1 && folder_.IsDone(id)) {
+        SetEnded(*trial, ended_.done);
+        continue;
+      }
+      return {mine_[*trial] = {*trial, generation, folder_.NameOf(id, generation)}};
+    }
+    others_[*trial];
+    std::set<std::string> workers;
+    for (const auto& [other, worker] : others_) workers.insert(worker);
+    skip = std::uniform_int_distribution<size_t>(0, 2 * workers.size())(random_);
+  }
+}
+
+bool ClaimTaker::Look(double age_s) {
+  if (options_.now() - looked_ < age_s) return false;
+  LookNow();
+  return true;
+}
+
+void ClaimTaker::LookNow() {
+  looked_ = options_.now();
+  superseded_ = superseded_ || IsSuperseded();
+  if (const auto reason = folder_.stopped()) stopped_ = *reason;
+  for (const auto& [id, state] : folder_.List()) {
+    const auto found = indices_.find(id);
+    if (found != indices_.end()) See(found->second, state);
+  }
+  unsure_ = false;
+  std::vector<size_t> orphans;
+  for (auto& [trial, worker] : others_) {
+    const std::string claim = folder_.NameOf(ids_[trial], generations_[trial]);
+    std::string& holder = holders_[claim];
+    if (holder.empty()) holder = WorkerOfClaim(folder_.Content(ids_[trial], generations_[trial]));
+    worker = holder;
+    // Who did not live long enough to say its name is watched under the claim's.
+    const WorkerLife life = watch_.Of(worker.empty() ? claim : worker);
+    if (life == WorkerLife::kDead) orphans.push_back(trial);
+    unsure_ = unsure_ || life == WorkerLife::kUnsure;
+  }
+  for (const size_t trial : orphans) {
+    others_.erase(trial);
+    order_.Set(trial, ClaimOrder::State::kFree);
+  }
+}
+
+void ClaimTaker::See(size_t trial, const ClaimState& state) {
+  if (order_.state(trial) == ClaimOrder::State::kEnded) return;
+  const bool is_mine = mine_.contains(trial);
+  if (state.is_done && !is_mine) return SetEnded(trial, ended_.done);
+  if (is_mine || state.generation < generations_[trial]) return;  // A look at the past.
+  const bool is_new = state.generation > generations_[trial];
+  generations_[trial] = state.generation;
+  if (!state.is_over) {
+    // One that is known to be dead stays free.
+    if (is_new || order_.state(trial) == ClaimOrder::State::kInWork) {
+      order_.Set(trial, ClaimOrder::State::kInWork);
+      others_[trial];
+    }
+    return;
+  }
+  others_.erase(trial);
+  if (state.failed <= options_.campaign.settings.retries) return order_.Set(trial, ClaimOrder::State::kFree);
+  SetEnded(trial, ended_.failed);
+  CountFailure(trial);
+}
+
+void ClaimTaker::SetEnded(size_t trial, std::vector<size_t>& list) {
+  others_.erase(trial);
+  order_.Set(trial, ClaimOrder::State::kEnded);
+  list.push_back(trial);
+}
+
+void ClaimTaker::CountFailure(size_t trial) {
+  ++failed_;
+  const auto most = static_cast<size_t>(std::max(0, options_.campaign.settings.max_failures));
+  if (most == 0 || failed_ < most || !stopped_.empty()) return;
+  stopped_ = fmt::format("{} trials failed, as many as --max-failures allows; the last one was {}.", failed_, ids_[trial]);
+  folder_.Stop(stopped_);
+}
+
+void ClaimTaker::Done(const Claim& claim, const std::string& content) {
+  folder_.Done(ids_[claim.trial], content);
+  mine_.erase(claim.trial);
+  order_.Set(claim.trial, ClaimOrder::State::kEnded);
+}
+
+bool ClaimTaker::Fail(const Claim& claim) {
+  const std::string& id = ids_[claim.trial];
+  folder_.Fail(id, claim.generation);
+  mine_.erase(claim.trial);
+  const bool is_last = folder_.CountFailed(id, claim.generation) > options_.campaign.settings.retries;
+  order_.Set(claim.trial, is_last ? ClaimOrder::State::kEnded : ClaimOrder::State::kFree);
+  if (is_last) CountFailure(claim.trial);
+  return is_last;
+}
+
+void ClaimTaker::Release(const Claim& claim) {
+  folder_.Release(ids_[claim.trial], claim.generation);
+  mine_.erase(claim.trial);
+  order_.Set(claim.trial, ClaimOrder::State::kFree);
+}
+
+void ClaimTaker::Lose(const Claim& claim) {
+  mine_.erase(claim.trial);
+  others_[claim.trial];
+  generations_[claim.trial] = std::max(generations_[claim.trial], claim.generation + 1);
+}
+
+ClaimTaker::Ended ClaimTaker::TakeEnded() { return std::exchange(ended_, {}); }
+
+}  // namespace bitlaw

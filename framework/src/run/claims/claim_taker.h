@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <limits>
+#include <map>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "bitlaw/base/export.h"
+#include "run/claims/campaign.h"
+#include "run/claims/claim_folder.h"
+#include "run/claims/claim_order.h"
+#include "run/claims/liveness.h"
+
+namespace bitlaw {
+
+/// Takes the trials of a campaign for one worker, beside others on any machine. What it knows of the others is what it saw
+/// at its last look into the folder; a claim is decided by the folder alone.
+///
+/// Not thread-safe.
+class BITLAW_EXPORT ClaimTaker {
+ public:
+  struct Options {
+    Campaign campaign;
+    std::string worker;    ///< Its id.
+    std::string content;   ///< Of its claims: ClaimText().
+    double look_s = 1;     ///< Between two looks into the folder while nothing is free.
+    LifeWatch::Seconds now = {};  ///< Empty: the steady clock.
+    uint64_t seed = std::random_device()();  ///< Which of equally good trials is tried after another one was lost.
+  };
+  /// A trial in hand.
+  struct Claim {
+    size_t trial = 0;   ///< Index into the list.
+    int generation = 0;
+    std::string file;   ///< Relative to the folder.
+    bool operator==(const Claim&) const = default;
+  };
+  /// Why there is no trial to take.
+  enum class None {
+    kAllEnded,    ///< Nothing is left that anybody could do.
+    kHere,        ///< What is left is in this worker's hands.
+    kLive,        ///< ... in the hands of workers that live, or in this worker's.
+    kUnsure,      ///< ... of workers of which it is not known yet whether they live.
+    kStopped,     ///< Too many trials failed: stopped() says why.
+    kSuperseded,  ///< Another campaign was opened.
+  };
+  struct Taken {
+    std::optional<Claim> claim;
+    None none = None::kAllEnded;
+  };
+  /// What others ended, since it was asked for last.
+  struct Ended {
+    std::vector<size_t> done, failed;
+  };
+
+  /// Over the ids and weights of all trials; those that are recorded are never taken.
+  ClaimTaker(SharedFiles& files, LifeWatch& watch, Options options, const std::vector<CampaignTrial>& trials);
+
+  /// The next trial, of which `last` was the one before.
+  Taken Next(std::optional<size_t> last);
+  /// Looks into the folder, unless that was less than `age_s` ago; whether it did.
+  bool Look(double age_s);
+  /// Whether there is a trial that could be tried.
+  size_t free() const { return superseded_ || !stopped_.empty() ? 0 : order_.free(); }
+  /// Why there is none, as far as the last look tells.
+  None WhyNone() const;
+
+  bool IsHeld(const Claim& claim) const { return folder_.IsHeld(ids_[claim.trial], claim.generation); }
+  void Done(const Claim& claim, const std::string& content);
+  /// Whether that was the trial's last attempt.
+  bool Fail(const Claim& claim);
+  void Release(const Claim& claim);
+  /// Somebody else has taken it over: nothing is written.
+  void Lose(const Claim& claim);
+
+  Ended TakeEnded();
+  std::string DoneContent(size_t trial) const { return folder_.DoneContent(ids_[trial]); }
+  /// Worker ids by the trial that they have in hand; "" where the claim cannot be read yet.
+  const std::map<size_t, std::string>& others() const { return others_; }
+  std::string stopped() const { return stopped_; }
+  size_t failed() const { return failed_; }
+  const ClaimFolder& folder() const { return folder_; }
+
+ private:
+  void LookNow();
+  void See(size_t trial, const ClaimState& state);
+  void SetEnded(size_t trial, std::vector<size_t>& list);
+  void CountFailure(size_t trial);
+  bool IsSuperseded() const;
+
+  SharedFiles& files_;
+  LifeWatch& watch_;
+  Options options_;
+  ClaimFolder folder_;
+  ClaimOrder order_;
+  std::vector<std::string> ids_;
+  std::map<std::string, size_t> indices_;
+  std::vector<int> generations_;           ///< The latest claim that is known of; 0: none.
+  std::map<size_t, Claim> mine_;           ///< By trial.
+  std::map<size_t, std::string> others_;
+  std::map<std::string, std::string> holders_;  ///< By claim file: claims do not change.
+  Ended ended_;
+  std::string stopped_;
+  size_t failed_ = 0;
+  bool superseded_ = false, unsure_ = false;
+  double looked_ = -std::numeric_limits<double>::infinity();
+  std::mt19937_64 random_;
+};
+
+/// The content of a claim, for people, and for who asks whether its worker lives.
+BITLAW_EXPORT std::string ClaimText(const WorkerIdentity& worker, const std::string& date);
+/// The worker's id in it; "" for another text.
+BITLAW_EXPORT std::string WorkerOfClaim(const std::string& text);
+
+}  // namespace bitlaw

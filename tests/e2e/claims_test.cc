@@ -1,0 +1,351 @@
+// Several launchers on one folder, on one machine and on what looks like two.
+#include <gmock/gmock.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+
+#include "bitlaw/base/rng.h"
+#include "study_fixture.h"
+
+namespace bitlaw {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+class SharedStudy : public StudyFolder {
+ protected:
+  static constexpr char kSlow[] = "  - none\n  - {quantizer: misbehave, act: slow, bits: [2, 3, 4, 5, 6]}\n";
+  static constexpr char kQuick[] =
+      "  - none\n"
+      "  - {quantizer: rtn, bits: [2, 4], group_size: 32}\n"
+      "  - {quantizer: gptq, bits: 3, group_size: 32, calibration: {corpus: lines, sequences: [2, 4], tokens: 32}}\n";
+  const std::vector<std::string> kBeats = {"--beat", "0.1", "--claim-expiry", "0.6"};
+
+  SharedStudy() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }  // Workers of a killed launcher become children of the test.
+
+  static void WaitForOrphans() {
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+  }
+
+  /// A program whose output goes to a folder of its own.
+  std::unique_ptr<StartedProgram> Start(const std::vector<std::string>& arguments, const std::string& name) {
+    fs::create_directories(folder_ / name);
+    return std::make_unique<StartedProgram>(arguments, folder_ / name);
+  }
+  std::vector<std::string> WorkerArguments(const std::string& output, const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> words = {"--plugin", BITLAW_E2E_PLUGINS, "worker", "--claim", (folder_ / output).string(),
+                                      "--threads", "1"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  ProgramEnd Prepare(const fs::path& study, const std::string& output, std::vector<std::string> more = {}) {
+    more.insert(more.end(), kBeats.begin(), kBeats.end());
+    more.push_back("--prepare");
+    return RunStudy(study, output, more);
+  }
+  /// Claims of all campaigns: names of files without their folders.
+  std::vector<std::string> ClaimFiles(const std::string& output) const {
+    std::vector<std::string> names;
+    for (const auto& [name, text] : FilesOf(output + "/claims")) names.push_back(fs::path(name).filename().string());
+    return names;
+  }
+  bool WaitForClaim(const std::string& output, const std::string& ending = ".1") const {
+    for (int i = 0; i < 3000; ++i) {
+      const auto names = ClaimFiles(output);
+      if (std::any_of(names.begin(), names.end(), [&](const auto& name) { return name.ends_with(ending); })) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
+  }
+  /// Processes that do trials for launchers of an output.
+  std::vector<pid_t> TrialProcesses(const std::string& output) const {
+    std::vector<pid_t> found;
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+      const std::string line = StartedProgram::Text(entry.path() / "cmdline");
+      const std::string word = std::string("--output") + '\0' + (folder_ / output).string() + '\0';
+      if (line.find(std::string("worker") + '\0' + word) != std::string::npos) {
+        found.push_back(std::atoi(entry.path().filename().c_str()));
+      }
+    }
+    return found;
+  }
+  static int Scored(const std::string& out, const std::string& before, const std::string& after) {
+    const size_t end = out.find(after);
+    const size_t begin = out.rfind(before, end);
+    return end == std::string::npos || begin == std::string::npos ? -1000 : std::atoi(out.c_str() + begin + before.size());
+  }
+  static bool IsThere(const char* program) {
+    return std::system((std::string("command -v ") + program + " > /dev/null 2>&1").c_str()) == 0;
+  }
+};
+
+TEST_F(SharedStudy, ASecondRunSharesTheTrialsOfTheFirst) {
+  const auto study = WriteStudy(kSlow, "[endings]");
+  ASSERT_EQ(RunStudy(study, "alone").exit_code, 0);
+  auto first = Start(RunArguments(study, "out", kBeats), "a");
+  ASSERT_TRUE(WaitForClaim("out"));
+  auto second = Start(RunArguments(study, "out", kBeats), "b");
+  const ProgramEnd b = second->Wait(), a = first->Wait();
+  EXPECT_EQ(a.exit_code, 0) << a.err;
+  EXPECT_EQ(b.exit_code, 0) << b.err;
+  EXPECT_THAT(b.err, HasSubstr("note: joins 1 worker of the same study on "));
+  for (const ProgramEnd* end : {&a, &b}) EXPECT_THAT(end->out, HasSubstr("e2e: 6 of 6 trials complete, "));
+  const int by_a = Scored(a.out, "complete, ", " tasks scored"), by_b = Scored(b.out, "complete, ", " tasks scored");
+  EXPECT_EQ(by_a + by_b, 6) << a.out << b.out;
+  EXPECT_GT(by_b, 0);
+  EXPECT_EQ(FilesOf("out/records"), FilesOf("alone/records"));
+  EXPECT_EQ(FilesOf("out").at("observations.csv"), FilesOf("alone").at("observations.csv"));
+  EXPECT_THAT(FilesOf("out/workers"), IsEmpty());
+}
+
+TEST_F(SharedStudy, ASecondRunThatDoesSomethingElseIsRefused) {
+  const auto study = WriteStudy("  - {quantizer: misbehave, act: sleep}\n", "[endings]");
+  auto first = Start(RunArguments(study, "out"), "a");
+  ASSERT_TRUE(WaitForClaim("out"));
+  const auto expect_refusal = [&](const std::vector<std::string>& more, const std::string& difference) {
+    const ProgramEnd second = Start(RunArguments(study, "out", more), "b")->Wait();
+    EXPECT_EQ(second.exit_code, 5);
+    EXPECT_THAT(second.err, ContainsRegex("others work in this output folder, on " + difference +
+                                          ": process [0-9]+ on .*\\. Wait for them, stop them \\(SIGTERM\\), or give this run "
+                                          "another --output\\."));
+  };
+  expect_refusal({"--only", "misbehave"}, "another choice of its trials");
+  expect_refusal({"--retries", "3"}, "with another --trial-timeout, .*");
+  WriteStudy("  - {quantizer: misbehave, act: sleep}\n", "[endings, uses]");
+  expect_refusal({}, "another study, or another version of it");
+}
+
+TEST_F(SharedStudy, WorkersDoWhatARunPrepared) {
+  const auto study = WriteStudy(kQuick);
+  ASSERT_EQ(RunStudy(study, "alone").exit_code, 0);
+  const ProgramEnd nothing = StartedProgram(WorkerArguments("tiny"), folder_).Wait();
+  EXPECT_EQ(nothing.exit_code, 5);
+  EXPECT_THAT(nothing.err, HasSubstr("no study is begun there. `bitlaw run STUDY.yaml --output "));
+  const ProgramEnd prepared = Prepare(study, "out");
+  ASSERT_EQ(prepared.exit_code, 0) << prepared.err;
+  EXPECT_THAT(prepared.out, HasSubstr("e2e: campaign 1 is open. Start `bitlaw worker --claim "));
+  EXPECT_THAT(FilesOf("out/records"), IsEmpty());
+  auto first = Start(WorkerArguments("out"), "a"), second = Start(WorkerArguments("out", {"--wait"}), "b");
+  const ProgramEnd a = first->Wait(), b = second->Wait();
+  EXPECT_EQ(a.exit_code, 0) << a.err;
+  EXPECT_EQ(b.exit_code, 0) << b.err;
+  EXPECT_EQ(FilesOf("out/records"), FilesOf("alone/records"));
+  EXPECT_EQ(Scored(a.out, "done here, ", " tasks scored") + Scored(b.out, "done here, ", " tasks scored"), 15) << a.out << b.out;
+  const ProgramEnd last = RunStudy(study, "out");
+  EXPECT_EQ(last.exit_code, 0) << last.err;
+  EXPECT_THAT(last.out, HasSubstr("5 of 5 trials complete, 0 tasks scored now"));
+  EXPECT_EQ(FilesOf("out").at("observations.csv"), FilesOf("alone").at("observations.csv"));
+}
+
+// Stopped for longer than the expiry and then let go: it finds its trial taken, and writes nothing more of it.
+TEST_F(SharedStudy, AWorkerThatWasTakenForDeadIsFenced) {
+  const auto study = WriteStudy("  - {quantizer: misbehave, act: slow, bits: [2, 3, 4]}\n", "[endings]");
+  ASSERT_EQ(RunStudy(study, "alone").exit_code, 0);
+  ASSERT_EQ(Prepare(study, "out").exit_code, 0);
+  auto frozen = Start(WorkerArguments("out"), "a");
+  ASSERT_TRUE(WaitForClaim("out", ".done"));  // The unquantized model's; a trial that takes a second follows.
+  const std::vector<pid_t> children = TrialProcesses("out");
+  ASSERT_EQ(children.size(), 1u);
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  frozen->Signal(SIGSTOP);
+  ::kill(children[0], SIGSTOP);
+  const ProgramEnd other = Start(WorkerArguments("out"), "b")->Wait();
+  EXPECT_EQ(other.exit_code, 0) << other.err;
+  EXPECT_EQ(FilesOf("out/records"), FilesOf("alone/records"));
+  ASSERT_TRUE(WaitForClaim("out", ".2")) << "it was not stopped in mid-trial";
+  const auto times = [&] {
+    std::map<std::string, fs::file_time_type> found;
+    for (const auto& [name, text] : FilesOf("out/records")) found[name] = fs::last_write_time(folder_ / "out/records" / name);
+    return found;
+  };
+  const auto before = times();
+  const auto timings = FilesOf("out/timings");
+  ::kill(children[0], SIGCONT);  // First the one that does the trial: the fence is its own.
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  frozen->Signal(SIGCONT);
+  const ProgramEnd end = frozen->Wait();
+  EXPECT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(end.err, HasSubstr("was taken over by "));
+  EXPECT_EQ(times(), before);
+  EXPECT_EQ(FilesOf("out/timings"), timings);
+  EXPECT_THAT(FilesOf("out/failures"), IsEmpty());
+}
+
+TEST_F(SharedStudy, ASignalLetsAWorkerEndItsTrialOrGiveItBack) {
+  const auto study = WriteStudy("  - {quantizer: misbehave, act: slow, bits: [2, 3, 4]}\n", "[endings]");
+  ASSERT_EQ(Prepare(study, "out").exit_code, 0);
+  auto patient = Start(WorkerArguments("out", {"--grace", "60"}), "a");
+  ASSERT_TRUE(WaitForClaim("out"));
+  patient->Signal(SIGUSR1);
+  const ProgramEnd a = patient->Wait();
+  EXPECT_EQ(a.exit_code, 138) << a.err;
+  const auto claims = ClaimFiles("out");
+  EXPECT_EQ(claims.size(), 2u) << testing::PrintToString(claims);  // One claim, and that its trial is done.
+  EXPECT_TRUE(std::any_of(claims.begin(), claims.end(), [](const auto& name) { return name.ends_with(".done"); }));
+
+  const auto sleeper = WriteStudy("  - {quantizer: misbehave, act: sleep}\n", "[endings]");
+  ASSERT_EQ(Prepare(sleeper, "out2", {"--only", "misbehave"}).exit_code, 0);
+  auto hasty = Start(WorkerArguments("out2", {"--grace", "0.3"}), "b");
+  ASSERT_TRUE(WaitForClaim("out2"));
+  hasty->Signal(SIGTERM);
+  ASSERT_TRUE(hasty->EndsWithin(std::chrono::seconds(20)));
+  const ProgramEnd b = hasty->Wait();
+  EXPECT_EQ(b.exit_code, 143) << b.err;
+  EXPECT_TRUE(WaitForClaim("out2", ".1.released"));
+  EXPECT_THAT(FilesOf("out2/workers"), IsEmpty());
+  EXPECT_THAT(ProcessesLeft(), IsEmpty());
+}
+
+// Launchers and workers are killed at random, in threes; as many times as BITLAW_E2E_KILL_COUNT says, 12 by default.
+TEST_F(SharedStudy, GivesTheSameRecordsThoughLaunchersAndWorkersAreKilled) {
+  const auto study = WriteStudy(kQuick);
+  ASSERT_EQ(RunStudy(study, "alone").exit_code, 0);
+  const auto alone = FilesOf("alone/records");
+  const char* count = std::getenv("BITLAW_E2E_KILL_COUNT");
+  const int wanted = count == nullptr ? 12 : std::atoi(count);
+  Rng rng(20261128);
+  int kills = 0, launchers = 0;
+  std::vector<std::string> run = kBeats;
+  run.insert(run.end(), {"--workers", "2"});
+  std::unique_ptr<StartedProgram> programs[3];
+  const auto start = [&](int i) {
+    programs[i] = i == 0 ? Start(RunArguments(study, "out", run), "p0") : Start(WorkerArguments("out", {"--wait"}), "p" + std::to_string(i));
+  };
+  const auto end_all = [&] {
+    for (auto& program : programs) program.reset();  // Kills.
+    for (const pid_t child : TrialProcesses("out")) ::kill(child, SIGKILL);
+    EXPECT_THAT(ProcessesLeft(), IsEmpty());
+    WaitForOrphans();
+  };
+  for (int round = 0; round < 40 * wanted && kills < wanted; ++round) {
+    for (int i = 0; i < 3; ++i) {
+      if (programs[i] && programs[i]->EndsWithin(std::chrono::milliseconds(0))) programs[i].reset();
+      if (!programs[i] && (i == 0 || fs::exists(folder_ / "out/campaign.json"))) start(i);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(static_cast<int64_t>(rng.Uniform() * 1500)));
+    const auto children = TrialProcesses("out");
+    const auto victim = static_cast<size_t>(rng.Uniform() * 6);
+    if (victim < 3) {
+      if (!programs[victim] || programs[victim]->EndsWithin(std::chrono::milliseconds(0))) continue;
+      programs[victim]->Signal(SIGKILL);
+      programs[victim].reset();
+      ++launchers;
+    } else {
+      if (children.empty()) continue;
+      ::kill(children[static_cast<size_t>(rng.Uniform() * static_cast<double>(children.size()))], SIGKILL);
+    }
+    ++kills;
+    WaitForOrphans();
+    if (FilesOf("out/records").size() != alone.size()) continue;
+    // Once everything is recorded there is nothing left to kill: begin again.
+    end_all();
+    fs::remove_all(folder_ / "out/records");
+  }
+  EXPECT_EQ(kills, wanted);
+  EXPECT_GT(launchers, 0);
+  end_all();
+  const ProgramEnd last = RunStudy(study, "out", kBeats);
+  ASSERT_EQ(last.exit_code, 0) << last.err;
+  EXPECT_EQ(FilesOf("out/records"), alone);
+  EXPECT_THAT(FilesOf("out/artifacts"), IsEmpty());
+  EXPECT_THAT(FilesOf("out/failures"), IsEmpty());
+  EXPECT_EQ(FilesOf("out").at("observations.csv"), FilesOf("alone").at("observations.csv"));
+}
+
+class TwoHosts : public SharedStudy {
+ protected:
+  /// A line of a shell that starts the program on what looks like a machine of that name: its own host name, processes and
+  /// network.
+  static std::string On(const std::string& host, const std::string& words, const std::string& before = "") {
+    return "unshare --mount --uts --net --ipc --pid --fork --kill-child --mount-proc sh -c 'hostname " + host + "; " + before + " exec " +
+           words + "'";
+  }
+  static std::string Words(const std::vector<std::string>& arguments, const std::string& program = BITLAW_PROGRAM) {
+    std::string words = program;
+    for (const std::string& argument : arguments) words += " \"" + argument + "\"";
+    return words;
+  }
+  static bool CanUnshare() { return IsThere("unshare") && std::system((On("probe", "true") + " 2> /dev/null").c_str()) == 0; }
+  /// Runs a shell's line; its output in files of a folder.
+  int Shell(const std::string& line, const std::string& name) {
+    fs::create_directories(folder_ / name);
+    const int status = std::system(("( " + line + " ) > " + (folder_ / name / "stdout").string() + " 2> " + (folder_ / name / "stderr").string()).c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  std::string Err(const std::string& name) const { return StartedProgram::Text(folder_ / name / "stderr"); }
+};
+
+// BITLAW_E2E_HOST_RUNS times, 1 by default: one host dies in the middle, all its processes at once.
+TEST_F(TwoHosts, ShareOneFolderAndOneMayDie) {
+  if (!CanUnshare()) GTEST_SKIP() << "needs the right to make namespaces (unshare)";
+  const auto study = WriteStudy(kSlow, "[endings]");
+  ASSERT_EQ(RunStudy(study, "alone").exit_code, 0);
+  const char* count = std::getenv("BITLAW_E2E_HOST_RUNS");
+  const int runs = count == nullptr ? 1 : std::atoi(count);
+  Rng rng(7);
+  for (int i = 0; i < runs; ++i) {
+    SCOPED_TRACE(i);
+    const std::string output = "out" + std::to_string(i);
+    ASSERT_EQ(Prepare(study, output).exit_code, 0);
+    const std::string moment = std::to_string(0.5 + 2.5 * rng.Uniform());
+    const std::string worker = Words(WorkerArguments(output, {"--wait"}));
+    const int ended = Shell("timeout --signal=KILL " + moment + " " + On("first", worker) + " & " + On("second", worker), "hosts");
+    ASSERT_EQ(ended, 0) << Err("hosts");
+    EXPECT_EQ(FilesOf(output + "/records"), FilesOf("alone/records"));
+    const ProgramEnd last = RunStudy(study, output);
+    EXPECT_EQ(last.exit_code, 0) << last.err;
+    EXPECT_THAT(last.out, HasSubstr("6 of 6 trials complete, 0 tasks scored now, 0 trials failed."));
+    EXPECT_EQ(FilesOf(output).at("observations.csv"), FilesOf("alone").at("observations.csv"));
+  }
+}
+
+TEST_F(TwoHosts, MayHaveClocksThatAreAnHourApart) {
+  if (!CanUnshare()) GTEST_SKIP() << "needs the right to make namespaces (unshare)";
+  if (!IsThere("faketime")) GTEST_SKIP() << "needs the program faketime";
+  const auto study = WriteStudy(kSlow, "[endings]");
+  ASSERT_EQ(RunStudy(study, "alone").exit_code, 0);
+  ASSERT_EQ(RunStudy(study, "out", {"--beat", "0.2", "--claim-expiry", "20", "--prepare"}).exit_code, 0);
+  const std::string worker = Words(WorkerArguments("out", {"--wait"}));
+  const int ended = Shell(On("slow", "env FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1 faketime -f -1h " + worker) + " & " + On("right", worker) + "; status=$?; wait; exit $status", "hosts");
+  EXPECT_EQ(ended, 0) << Err("hosts");
+  EXPECT_THAT(Err("hosts"), Not(HasSubstr("taken over")));
+  EXPECT_EQ(FilesOf("out/records"), FilesOf("alone/records"));
+}
+
+TEST_F(TwoHosts, AFullDiskEndsARunThatGoesOnWhenThereIsRoom) {
+  if (!CanUnshare()) GTEST_SKIP() << "needs the right to make namespaces (unshare)";
+  const auto study = WriteStudy(kQuick);
+  ASSERT_EQ(RunStudy(study, "alone").exit_code, 0);
+  fs::create_directories(folder_ / "out");
+  const std::string run = Words(RunArguments(study, "out"));
+  const std::string out = (folder_ / "out").string();
+  const int ended = Shell("unshare --mount sh -c 'mount -t tmpfs -o size=96k none " + out + "; " + run + "; echo first: $? >&2; mount -o remount,size=64m " +
+                              out + "; " + run + " && diff -r " + out + "/records " + (folder_ / "alone/records").string() + "'",
+                          "full");
+  EXPECT_EQ(ended, 0) << Err("full");
+  EXPECT_THAT(Err("full"), HasSubstr("No space left on device"));
+  EXPECT_THAT(Err("full"), ContainsRegex("first: [58]\n"));
+}
+
+TEST_F(TwoHosts, AFolderThatCannotBeWrittenIsSaidSo) {
+  if (!CanUnshare()) GTEST_SKIP() << "needs the right to make namespaces (unshare)";
+  const auto study = WriteStudy(kQuick, "[endings]");
+  ASSERT_EQ(Prepare(study, "out").exit_code, 0);
+  const std::string out = (folder_ / "out").string();
+  for (const std::string& words : {Words(RunArguments(study, "out")), Words(WorkerArguments("out"))}) {
+    const int ended = Shell("unshare --mount sh -c 'mount --bind " + out + " " + out + "; mount -o remount,bind,ro " + out + "; " + words + "'", "ro");
+    EXPECT_EQ(ended, 5);
+    EXPECT_THAT(Err("ro"), HasSubstr("Read-only file system"));
+  }
+}
+
+}  // namespace
+}  // namespace bitlaw
