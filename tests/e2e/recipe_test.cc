@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "study_fixture.h"
 
@@ -88,6 +89,24 @@ TEST_F(RecipeStudy, PresetsAndLayersAreAxes) {
     if (text.find("\"preset\": \"ist\"") != std::string::npos) ist = text;
   }
   EXPECT_EQ(TextField(ist, "group_params"), "ref");
+}
+
+// Which layers were quantized before a layer's inputs were seen stands in the record, also by default.
+TEST_F(RecipeStudy, RecordsSayAfterWhichLayersInputsWereObserved) {
+  const auto study = WriteStudy(R"(  - {quantizer: gptq, group_size: 16, calibration: {sequences: 2, tokens: 32}}
+  - {quantizer: gptq, group_size: 16, sequential: none, calibration: {sequences: 2, tokens: 32}}
+  - {quantizer: rtn, group_size: 16}
+)",
+                                "[endings]");
+  const ProgramEnd end = RunStudy(study, "out");
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  std::multiset<std::string> said;
+  for (const auto& [name, text] : FilesOf("out/records")) {
+    if (TextField(text, "kind") != "quantization") continue;
+    const size_t at = text.find("\n  \"sequential\": ");  // Not of its key.
+    said.insert(at == std::string::npos ? "" : text.substr(at + 1, text.find('\n', at + 1) - at - 1));
+  }
+  EXPECT_EQ(said, (std::multiset<std::string>{"", "  \"sequential\": \"none\",", "  \"sequential\": \"stage\","}));
 }
 
 // What a rotation computes in each pass is a column and stands in the record; blocks that are read again have it again.

@@ -168,6 +168,7 @@ void Fields(Archive& a, QuantizationRecord& x) {
   a("quantization", x.quantization);
   a("calibration", x.calibration);
   a("factors", x.factors);
+  a.OnlyIfThere("sequential", x.sequential);
   a.OnlyIfThere("experts", x.experts);
   a.OnlyIfThere("online_rotations", x.online_rotations);
   a("layers", x.layers);

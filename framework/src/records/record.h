@@ -125,9 +125,12 @@ struct BITLAW_EXPORT QuantizationRecord {
   QuantizationHeader quantization;
   std::optional<CalibrationHeader> calibration;
   std::vector<RecordedFactor> factors;  ///< Of the trial.
+  /// Which layers before a layer were quantized when its inputs were observed: stage, block or none; of a quantization with
+  /// calibration text. Not in records from before there was such a field.
+  std::optional<std::string> sequential;
   std::optional<ExpertRecord> experts;  ///< Of a calibrated mixture; not in records from before there was such a field.
   std::optional<std::vector<RotationRecord>> online_rotations;  ///< Not in records of models without any.
-  std::vector<LayerRecord> layers;      ///< Rounded tables first, then linear layers.
+  std::vector<LayerRecord> layers;      ///< Rounded tables first, then linear layers as they were quantized.
   std::optional<std::vector<std::string>> skipped;  ///< Linear layers that stay as they are, where the recipe says so.
 };
 

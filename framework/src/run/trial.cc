@@ -382,6 +382,7 @@ class TrialRun {
     record.quantization = Header(quantized);
     record.calibration = CalibrationOf();
     record.factors = FactorsOf(&record.quantization);
+    if (trial_.calibration && trial_.quantizer != kKeepWeights) record.sequential = SequentialOf(trial_.recipe);
     const int64_t minimum = MinimumTokens(trial_.recipe);
     if (const auto tokens = RoutedTokens(quantized, minimum)) {
       record.experts = ExpertRecord{tokens->experts, tokens->least, tokens->median, tokens->greatest, minimum,

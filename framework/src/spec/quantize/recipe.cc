@@ -539,6 +539,11 @@ MadeRecipe MakeRecipe(const PluginHost& host, const std::string& quantizer, cons
   return made;
 }
 
+std::string SequentialOf(const Value& recipe) {
+  const Value* sequential = recipe.is_null() ? nullptr : recipe.Find("sequential");
+  return sequential == nullptr ? "stage" : sequential->AsString();
+}
+
 std::vector<Factor> FactorsOf(const MadeRecipe& made, const Value& recipe, const ModelSummary& summary) {
   const auto bits = [&](const char* column, const char* section, const char* name) {
     const Value* part = recipe.is_null() ? nullptr : recipe.Find(section);

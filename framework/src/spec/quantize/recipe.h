@@ -87,6 +87,9 @@ BITLAW_EXPORT MadeRecipe MakeRecipe(const PluginHost& host, const std::string& q
 /// transforms report.
 BITLAW_EXPORT std::vector<Factor> FactorsOf(const MadeRecipe& made, const Value& recipe, const ModelSummary& summary);
 
+/// sequential, "stage" where the recipe says nothing of it.
+BITLAW_EXPORT std::string SequentialOf(const Value& recipe);
+
 /// experts.minimum_tokens, 1 where the recipe says nothing of it.
 BITLAW_EXPORT int64_t MinimumTokens(const Value& recipe);
 
