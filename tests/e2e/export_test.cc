@@ -116,13 +116,36 @@ TEST_F(ExportVerb, WritesATrialOfAStudyWithTheCodesThatWereScored) {
   EXPECT_THAT(Export(study.string(), "dense", "two", with({"--trial", "awq"})).err,
               HasSubstr("--trial 'awq' matches none"));
   EXPECT_THAT(Export(study.string(), "dense", "two", with({"--trial", "none"})).err,
-              HasSubstr("its weights are as they were"));
+              HasSubstr("tiny none: its weights are as they were. Export a trial that quantizes them; for the model itself name its "
+                        "folder or file."));
   // Without its record nothing says which codes were scored.
   const ProgramEnd unknown =
       Export(study.string(), "dense", "two", {"--trial", "bits=3", "--results", In("empty"), "--threads", "1"});
   EXPECT_EQ(unknown.exit_code, 0) << unknown.err;
   EXPECT_THAT(unknown.err, HasSubstr("note: tiny gptq bits=3"));
   EXPECT_EQ(FilesOf("two").at("model.safetensors"), FilesOf("dense").at("model.safetensors"));
+}
+
+TEST_F(ExportVerb, WritesATrialThatRoundsKeysAndValuesAlone) {
+  const auto study = WriteStudy(R"(  - quantizer: keep
+    kv_cache: {key_format: fp8_e4m3, key_per: tensor, value_format: fp8_e4m3, value_per: tensor}
+    activations: {bits: [null, 8]}
+    calibration: {sequences: 2, tokens: 32}
+)",
+                                "[endings]");
+  const std::vector<std::string> of = {"--results", In("none"), "--threads", "1", "--trial"};
+  const auto trial = [&](const std::string& format, const std::string& name) {
+    std::vector<std::string> words = of;
+    words.push_back(name);
+    return Export(study.string(), format, "cache_" + format, words);
+  };
+  const ProgramEnd end = trial("compressed_tensors", "keep kv*tensor");
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  EXPECT_THAT(FilesOf("cache_compressed_tensors").at("config.json"), HasSubstr("\"kv_cache_scheme\": {"));
+  EXPECT_THAT(trial("dense", "keep kv*tensor").err, HasSubstr("keys and values are rounded"));
+  EXPECT_THAT(trial("compressed_tensors", "keep act").err,
+              HasSubstr("its weights are as they were. Export a trial that quantizes them, or one of quantizer 'keep' that rounds "
+                        "keys and values and nothing else."));
 }
 
 TEST_F(ExportVerb, WritesAModelOfWhichNothingIsQuantized) {

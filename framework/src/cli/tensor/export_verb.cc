@@ -196,6 +196,11 @@ Source FromRecord(const PluginHost& host, const ExportArguments& arguments) {
   return source;
 }
 
+// Whether all that a recipe does is to round keys and values.
+bool IsOfCacheAlone(const Value& recipe) {
+  return recipe.is_map() && recipe.AsMap().size() == 1 && recipe.Find("kv_cache") != nullptr;
+}
+
 // A trial of a study, quantized again: codes are not kept once its tasks are scored. They must be the recorded ones.
 Source FromStudy(Session& session, const ExportArguments& arguments) {
   if (arguments.trial.empty()) {
@@ -217,8 +222,11 @@ Source FromStudy(Session& session, const ExportArguments& arguments) {
   }
   const Trial& trial = plan.trials[selected.front()];
   const ModelSpec& spec = plan.models[trial.model].spec;
-  if (trial.quantizer == "none" || trial.quantizer == kKeepWeights) {
-    throw Error(ErrorKind::kSpec, trial.label + ": its weights are as they were. Export a trial that quantizes them.");
+  const bool keeps = trial.quantizer == kKeepWeights;
+  if (trial.quantizer == "none" || (keeps && !IsOfCacheAlone(trial.recipe))) {
+    throw Error(ErrorKind::kSpec, trial.label + ": its weights are as they were. Export a trial that quantizes them" +
+                                      (keeps ? ", or one of quantizer 'keep' that rounds keys and values and nothing else."
+                                             : "; for the model itself name its folder or file."));
   }
   const MadeRecipe made = MakeRecipe(host, trial.quantizer, trial.quantizer_options, trial.recipe);
   DigestCache cache = CacheOf(plan.study.output);
