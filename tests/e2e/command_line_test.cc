@@ -60,7 +60,7 @@ TEST_F(CommandLine, SaysWhichValueIsMissingOrWrong) {
     ExpectRefused(words, "bitlaw " + verb + ": " + text + " 'bitlaw " + verb + " --help' says more.\n");
   };
   refused({"plugins"}, "plugins", "no verb is given. Verbs: list, describe, new, test.");
-  refused({"check"}, "check", "spec is missing: Study file (docs/spec.md).");
+  refused({"check"}, "check", "spec is missing: Study file (docs/study.md).");
   refused({"plan", "--effect", "2", "s.yaml"}, "plan", "--effect = '2' is not a number from 1e-06 to 1.");
   refused({"plan", "--effect", "nan", "s.yaml"}, "plan", "--effect = 'nan' is not a number from 1e-06 to 1.");
   refused({"plan", "--effect", "0.1x", "s.yaml"}, "plan", "--effect = '0.1x' is not a number from 1e-06 to 1.");
@@ -130,53 +130,11 @@ TEST_F(CommandLine, ListsTheExitCodesThatThePageLists) {
     shown.push_back("| " + found[1].str() + " | " + found[2].str() + " |");
   EXPECT_EQ(shown.size(), 10u);
   std::vector<std::string> listed;
-  std::istringstream page(StartedProgram::Text(BITLAW_SOURCE_DIR "/docs/command-line.md"));
+  std::istringstream page(StartedProgram::Text(BITLAW_SOURCE_DIR "/docs/reference/command-line.md"));
   while (std::getline(page, line)) {
     if (std::regex_match(line, std::regex("\\| [0-9]+ \\| .+ \\|"))) listed.push_back(line);
   }
   EXPECT_EQ(listed, shown);
-}
-
-// bash itself, with the script that the program prints.
-TEST_F(CommandLine, CompletesVerbsOptionsAndChoicesInBash) {
-  const ProgramEnd script = Run({"completion", "bash"});
-  ASSERT_EQ(script.exit_code, 0) << script.err;
-  std::ofstream(folder_ / "completion.bash") << script.out;
-  const auto complete = [&](const std::vector<std::string>& words) {
-    std::string list;
-    for (const std::string& word : words) list += " '" + word + "'";
-    const std::string command = "cd '" + folder_.string() +
-                                "' && bash --norc -c 'source completion.bash; COMP_WORDS=(\"$@\"); "
-                                "COMP_CWORD=$(($# - 1)); _bitlaw; echo \"${COMPREPLY[*]}\"' -" +
-                                list + " > completed";
-    EXPECT_EQ(std::system(command.c_str()), 0) << command;
-    return StartedProgram::Text(folder_ / "completed");
-  };
-  EXPECT_EQ(complete({"bitlaw", "pla"}), "plan\n");
-  EXPECT_EQ(complete({"bitlaw", "plugins", "desc"}), "describe\n");
-  EXPECT_EQ(complete({"bitlaw", "plan", "--eff"}), "--effect\n");
-  EXPECT_EQ(complete({"bitlaw", "plan", "study.yaml", "--qu"}), "--quiet\n");
-  EXPECT_EQ(complete({"bitlaw", "paired", "out", "--show", "t"}), "tasks\n");
-  EXPECT_EQ(complete({"bitlaw", "check", "stu"}), "\n") << "files are the shell's own";
-  EXPECT_EQ(complete({"bitlaw", "work"}), "worker\n");
-  EXPECT_EQ(complete({"bitlaw", "worker", "--na"}), "\n") << "what the program calls itself with is not offered";
-}
-
-TEST_F(CommandLine, HasAManualPageOfEveryVerbAndOption) {
-  const ProgramEnd manual = Run({"manual"});
-  ASSERT_EQ(manual.exit_code, 0);
-  EXPECT_THAT(manual.out, StartsWith(".TH BITLAW 1 "));
-  for (const char* part : {".SS bitlaw plan\n", ".SS bitlaw plugins describe\n", "\\fB\\-\\-effect\\fR",
-                           ".SH EXIT STATUS\n", ".B 130\n"}) {
-    EXPECT_THAT(manual.out, HasSubstr(part));
-  }
-  EXPECT_THAT(manual.out, HasSubstr(".SS bitlaw worker\n"));
-  EXPECT_THAT(manual.out, Not(HasSubstr("\\fB\\-\\-memory")));  // What the program calls itself with.
-  const std::string fish = Run({"completion", "fish"}).out, zsh = Run({"completion", "zsh"}).out;
-  EXPECT_THAT(fish, HasSubstr("complete -c bitlaw -f -n '__fish_use_subcommand' -a plan -d '"));
-  EXPECT_THAT(fish, HasSubstr(" -l show -r -f -a 'verdicts tasks both' -d '"));
-  EXPECT_THAT(zsh, StartsWith("#compdef bitlaw\n"));
-  EXPECT_THAT(zsh, HasSubstr("\n_bitlaw_words() {\n"));
 }
 
 TEST_F(CommandLine, ColoursOnlyWhereItIsWanted) {

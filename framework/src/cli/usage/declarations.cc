@@ -33,7 +33,9 @@ DeclaredOption Declared(const CLI::Option& option) {
   declared.by_place = option.get_positional();
   if (declared.by_place) declared.name = option.get_name(true);
   const std::string type = option.get_type_name();
-  if (option.get_items_expected_max() > 0) declared.value = type.substr(0, type.find_first_of(":{"));
+  // "TEXT:FILE" and "TEXT:{text,csv}" say what is checked, too; "NAME=LOW:HIGH" is a form of its own.
+  const bool is_form = type.find('=') != std::string::npos;
+  if (option.get_items_expected_max() > 0) declared.value = is_form ? type : type.substr(0, type.find_first_of(":{"));
   if (option.get_items_expected_max() > 0 && declared.value.empty()) declared.value = "VALUE";
   declared.doc = option.get_description();
   declared.choices = ChoicesOf(type);

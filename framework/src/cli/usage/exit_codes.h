@@ -10,7 +10,7 @@ struct ExitMeaning {
   int code;
   std::string meaning;
 };
-/// All of them, by code: the one table that --help, the manual page and docs/command-line.md show.
+/// All of them, by code: the one table that --help, the manual page and docs/reference/command-line.md show.
 const std::vector<ExitMeaning>& ExitMeanings();
 
 /// "Exit codes:" and a line each.

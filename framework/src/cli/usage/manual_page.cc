@@ -52,6 +52,13 @@ std::string ManualPage(const std::vector<DeclaredVerb>& verbs) {
   for (const DeclaredVerb& verb : verbs) {
     if (verb.verbs.empty()) page += Synopsis(verb) + "\n.br\n";
   }
+  page += ".SH DESCRIPTION\n"
+          "Quantizes language models over bits, group size, calibration text and any other axis of a study, scores them on benchmarks, "
+          "and fits scaling laws to the scores. A study is a YAML file; results lie in its output folder, and a run that was killed goes "
+          "on where it was.\n"
+          ".PP\nA first study of a model, checked, run and looked at:\n.PP\n.nf\n"
+          "    bitlaw init MODEL_FOLDER \\-\\-output study.yaml\n    bitlaw check study.yaml\n    bitlaw run study.yaml\n"
+          "    bitlaw recommend study.yaml\n.fi\n";
   for (const DeclaredVerb& verb : verbs) {
     page += verb.path.empty() ? ".SH OPTIONS OF ALL VERBS\n"
                               : (verb.path == verbs.at(1).path ? std::string(".SH VERBS\n") : std::string()) + ".SS bitlaw " +
@@ -65,7 +72,10 @@ std::string ManualPage(const std::vector<DeclaredVerb>& verbs) {
   page += ".SH ENVIRONMENT\n"
           ".TP\n.B BITLAW_DATA_PATH\nFolders with data of benchmarks, separated by colons\n"
           ".TP\n.B NO_COLOR\nIf set and not empty, nothing is coloured\n"
-          ".SH SEE ALSO\nThe pages of the documentation: command\\-line.md, spec.md, evaluation.md, laws.md\n";
+          ".SH FILES\n"
+          ".TP\n.I share/bitlaw/configs\nTasks, laws, recipes and studies that come with bitlaw\n"
+          ".TP\n.I share/doc/bitlaw\nThe book; begin with README.md\n"
+          ".TP\n.I lib/bitlaw/plugins\nPlugins, loaded by every verb that needs them\n";
   return page;
 }
 
