@@ -7,6 +7,7 @@
 #   include/bitlaw/               headers
 #   share/bitlaw/configs/         tasks, laws, studies
 #   share/bitlaw/examples/        models and texts of the studies, what `plugins new` writes
+#   share/doc/bitlaw/             README.md and the book; share/man/man1 and completions: framework/CMakeLists.txt
 #   <libdir>/cmake/bitlaw/        find_package(bitlaw)
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -31,6 +32,27 @@ endif()
 # Folders of libraries outside the project (a libtorch of one's own) stay in the search path.
 set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
 
+# The pages, in the places that their links expect of each other: configs and examples are those of share/bitlaw.
+function(bitlaw_install_book)
+  if(NOT EXISTS ${CMAKE_SOURCE_DIR}/docs)
+    return()
+  endif()
+  set(book share/doc/bitlaw)
+  install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs DESTINATION ${book})
+  install(DIRECTORY ${CMAKE_SOURCE_DIR}/plugins DESTINATION ${book} FILES_MATCHING PATTERN README.md)
+  install(FILES ${CMAKE_SOURCE_DIR}/tests/gpu/README.md DESTINATION ${book}/tests/gpu)
+  foreach(example knowledge-lab quickstart smollm2)
+    install(FILES ${CMAKE_SOURCE_DIR}/examples/${example}/README.md DESTINATION share/bitlaw/examples/${example})
+  endforeach()
+  install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples/out-of-tree-plugin DESTINATION share/bitlaw/examples)
+  foreach(shared configs examples)
+    install(CODE "file(CREATE_LINK ../../bitlaw/${shared} \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${book}/${shared}\" SYMBOLIC)")
+  endforeach()
+  foreach(linked docs plugins)  # Where pages among the configs and examples look for them.
+    install(CODE "file(CREATE_LINK ../doc/bitlaw/${linked} \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/share/bitlaw/${linked}\" SYMBOLIC)")
+  endforeach()
+endfunction()
+
 # The package files. Called once, after every target exists.
 function(bitlaw_install_package)
   install(DIRECTORY ${CMAKE_SOURCE_DIR}/framework/include/bitlaw DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
@@ -42,7 +64,8 @@ function(bitlaw_install_package)
     install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples/plugins DESTINATION share/bitlaw/examples)
     install(PROGRAMS ${CMAKE_SOURCE_DIR}/examples/smollm2/get.sh DESTINATION share/bitlaw/examples/smollm2)
   endif()
-  install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION share/doc/bitlaw)
+  install(FILES ${CMAKE_SOURCE_DIR}/LICENSE ${CMAKE_SOURCE_DIR}/README.md DESTINATION share/doc/bitlaw)
+  bitlaw_install_book()
   foreach(component core tensor)
     if(TARGET bitlaw_${component})
       install(TARGETS bitlaw_${component} EXPORT bitlaw-${component} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -55,7 +55,8 @@ TEST_F(Completion, OffersVerbsOptionsAndChoicesInBash) {
   EXPECT_EQ(complete({"bitlaw", "reference", "st"}), "study\n");
   EXPECT_EQ(complete({"bitlaw", "check", "stu"}), "\n") << "files are the shell's own";
   EXPECT_EQ(complete({"bitlaw", "--configs", "pl"}), "\n") << "likewise";
-  EXPECT_EQ(complete({"bitlaw", "work"}), "\n") << "what the program calls itself is not offered";
+  EXPECT_EQ(complete({"bitlaw", "work"}), "worker\n");
+  EXPECT_EQ(complete({"bitlaw", "worker", "--na"}), "\n") << "what the program calls itself with is not offered";
   EXPECT_EQ(complete({"bitlaw", "--parse"}), "\n") << "likewise";
 }
 
@@ -74,7 +75,7 @@ TEST_F(Completion, OffersVerbsOptionsAndChoicesInFish) {
   EXPECT_EQ(complete("bitlaw tasks check --li"), "") << "--limit is of other verbs";
   EXPECT_EQ(complete("bitlaw completion "), "bash fish zsh ");
   EXPECT_EQ(complete("bitlaw check study_of"), "study_of_mine.yaml ");
-  EXPECT_EQ(complete("bitlaw work"), "");
+  EXPECT_EQ(complete("bitlaw work"), "worker ");
 }
 
 // zsh completes in its line editor only: one runs in a terminal of its own and writes down what it is offered.
@@ -119,7 +120,7 @@ zpty -d z
             "bitlaw paired out --show t: tasks \n"
             "bitlaw check study_of: study_of_mine.yaml \n"
             "bitlaw completion : bash fish zsh \n"
-            "bitlaw work: \n");
+            "bitlaw work: worker \n");
 }
 
 TEST_F(Completion, HasAManualPageOfEveryVerbAndOption) {
@@ -130,7 +131,8 @@ TEST_F(Completion, HasAManualPageOfEveryVerbAndOption) {
                            ".SH EXIT STATUS\n", ".B 130\n", "NAME=LOW:HIGH"}) {
     EXPECT_THAT(manual.out, HasSubstr(part));
   }
-  EXPECT_THAT(manual.out, Not(HasSubstr("bitlaw worker")));
+  EXPECT_THAT(manual.out, HasSubstr(".SS bitlaw worker\n"));
+  EXPECT_THAT(manual.out, Not(HasSubstr("\\fB\\-\\-memory")));  // What the program calls itself with.
   EXPECT_THAT(manual.out, Not(HasSubstr("parse\\-only")));
 }
 

@@ -74,11 +74,26 @@ foreach(binary IN LISTS binaries)
     message(FATAL_ERROR "${binary} searches the build tree:\n${dynamic}")
   endif()
 endforeach()
-foreach(path include/bitlaw/api/plugin.h share/bitlaw/configs/laws/stratified_power.yaml share/doc/bitlaw/LICENSE)
+set(usage "")
+if(NOT SANITIZE)  # There the build runs no program to print them.
+  set(usage share/man/man1/bitlaw.1 share/bash-completion/completions/bitlaw share/zsh/site-functions/_bitlaw
+            share/fish/vendor_completions.d/bitlaw.fish)
+endif()
+foreach(path include/bitlaw/api/plugin.h share/bitlaw/configs/laws/stratified_power.yaml share/doc/bitlaw/LICENSE
+             share/doc/bitlaw/README.md share/doc/bitlaw/docs/README.md share/doc/bitlaw/docs/reference/study.md
+             share/doc/bitlaw/plugins/quantizers/gptq/README.md ${usage})
   if(NOT EXISTS ${first}/${path})
     message(FATAL_ERROR "${path} is not installed")
   endif()
 endforeach()
+
+# The installed pages find each other, and the man page is one.
+run(out 0 sh ${SOURCE_DIR}/tests/e2e/installed_links.sh ${first}/share/doc/bitlaw)
+expect_contains("${out}" "every link is there")
+if(NOT SANITIZE)
+  file(READ ${first}/share/man/man1/bitlaw.1 manual)
+  expect_contains("${manual}" ".TH BITLAW 1")
+endif()
 
 # A build with sanitizers takes plugins with the same ones only.
 # GCC 12 reports -Wrestrict on plain string assignments (GCC bug 105651), as in the main build.

@@ -7,7 +7,7 @@ namespace bitlaw {
 namespace {
 
 // 200 studies of 8 models each: of a true coverage of 0.9 the standard deviation is 0.021, so a share below 0.83 or
-// above 0.97 is one of three. `fit_simulation units` has the figures of 1,000 studies (docs/laws.md).
+// above 0.97 is one of three. `fit_simulation units` has the figures of 1,000 studies (docs/reference/fits.md).
 class HeadlineIntervals : public ::testing::TestWithParam<StudyDesign> {};
 
 TEST_P(HeadlineIntervals, HoldThePlantedValueInNineOfTenStudies) {

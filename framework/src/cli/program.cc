@@ -67,6 +67,7 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
          "never")
       ->default_str("auto")
       ->check(bitlaw::OneOf({"auto", "always", "never"}));
+  app.add_flag("--parse-only", session.parse_only, "Read the command line and do nothing")->group("");
   bitlaw::AddPluginsVerb(app, session);
   bitlaw::AddCheckVerb(app, session);
   bitlaw::AddPlanVerb(app, session);
@@ -80,6 +81,7 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
   bitlaw::AddPairedVerb(app, session);
   bitlaw::AddImportVerb(app, session);
   bitlaw::AddInitVerb(app, session);
+  bitlaw::AddReferenceVerb(app, session);
 #ifdef BITLAW_HAS_TENSOR
   bitlaw::AddRunVerb(app, session);
   bitlaw::AddWorkerVerb(app, session);
@@ -98,7 +100,7 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
       bitlaw::Complain(bitlaw::ExplainRefusal(app, {argv + std::min(argc, 1), argv + argc}, error));
       return ExitCode(bitlaw::ErrorKind::kSpec);
     }
-    return session.action ? session.action() : 0;
+    return session.action && !session.parse_only ? session.action() : 0;
   };
   return bitlaw::FinishOutput(RunAction(parse_and_run));
 }

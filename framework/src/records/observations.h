@@ -13,7 +13,7 @@
 
 namespace bitlaw {
 
-/// The recorded results of a plan, one row a (trial, task, metric), in plan order. docs/notation.md lists the columns: a
+/// The recorded results of a plan, one row a (trial, task, metric), in plan order. docs/reference/notation.md lists the columns: a
 /// column for every factor of the plan and of its tasks, and for every axis of the study that no factor repeats.
 ///
 /// Reads records of `output` (the study's own folder if empty) and no weights: a model whose weights were never

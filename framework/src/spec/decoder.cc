@@ -5,32 +5,6 @@
 
 namespace bitlaw {
 
-const std::vector<std::pair<std::string, std::vector<std::string>>>& SpecKeys() {
-  static const std::vector<std::pair<std::string, std::vector<std::string>>> kKeys = {
-      {"study",
-       {"bitlaw", "study", "output", "compute", "data_paths", "models", "corpora", "quantize", "tasks", "strata", "laws",
-        "map", "figures", "fit", "evaluate", "allow_fallback"}},
-      {"compute", {"dtype", "device", "devices"}},
-      {"model", {"path", "name", "family", "backend", "backend_options", "hold_out", "original", "columns"}},
-      {"corpus", {"type", "columns"}},
-      {"quantize",
-       {"quantizer", "transforms", "grid", "weights", "overrides", "sequential", "experts", "activations", "kv_cache",
-        "embeddings", "head", "calibration", "zip", "where", "skip"}},
-      {"calibration", {"corpus", "sequences", "tokens", "seed"}},
-      {"task", {"task", "as"}},
-      {"law", {"law", "name", "type"}},
-      {"task file", {"type", "include"}},
-      {"law file", {"name", "type", "include"}},
-  };
-  return kKeys;
-}
-
-const std::vector<std::string>& SpecKeysOf(std::string_view kind) {
-  for (const auto& [name, keys] : SpecKeys())
-    if (name == kind) return keys;
-  throw InternalError("there are no spec keys of '" + std::string(kind) + "'");
-}
-
 bool IsName(std::string_view text) {
   auto is_word = [](unsigned char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
@@ -99,13 +73,26 @@ const Value* MapReader::Find(std::string_view key) const {
   return value == nullptr || value->is_null() ? nullptr : value;
 }
 
+const SpecKey& MapReader::Declared(std::string_view key) const {
+  for (const SpecKey& one : SpecMapOf(kind_).keys) {
+    if (one.name == key) return one;
+  }
+  throw InternalError("a " + std::string(kind_) + " has no key '" + std::string(key) + "'");
+}
+
 const Value* MapReader::Require(std::string_view key, const std::string& what) {
+  if (Declared(key).fallback.find("required") == std::string::npos)
+    throw InternalError("the key '" + std::string(key) + "' of a " + std::string(kind_) + " is declared as one that may be left out");
   const Value* value = Find(key);
   if (value == nullptr) faults_.Add(map_.mark(), "'" + std::string(key) + "' is missing from " + name_ + ". " + what);
   return value;
 }
 
 const Value* MapReader::Typed(std::string_view key, Value::Type type) {
+  if (Declared(key).type != type) {
+    throw InternalError("the key '" + std::string(key) + "' of a " + std::string(kind_) + " is not declared as " +
+                        std::string(Article(type)));
+  }
   const Value* value = Find(key);
   if (value == nullptr || value->type() == type) return value;
   faults_.Add(value->mark(), "'" + std::string(key) + "' of " + name_ + " is " + std::string(Article(value->type())) +

@@ -12,15 +12,9 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/export.h"
 #include "bitlaw/base/value.h"
+#include "spec/keys/spec_keys.h"
 
 namespace bitlaw {
-
-/// The keys of each kind of map in a study file: ("study", {"bitlaw", "study", ...}), ("model", ...), ... Maps that
-/// also take a component's options list only their own keys. docs/spec.md describes every one of them.
-BITLAW_EXPORT const std::vector<std::pair<std::string, std::vector<std::string>>>& SpecKeys();
-
-/// The keys of one kind of map.
-BITLAW_EXPORT const std::vector<std::string>& SpecKeysOf(std::string_view kind);
 
 /// Collects every fault of a study, so that its user mends them in one go: the first kMaxShown different ones, and how
 /// many more there are.
@@ -53,7 +47,7 @@ class BITLAW_EXPORT Faults {
 /// Reads one map of a study file. A wrong type is a fault, and the value counts as not given.
 class BITLAW_EXPORT MapReader {
  public:
-  /// `kind` names the row of SpecKeys(); `name` is how sentences call the map: "models[1]". Unless `takes_options`,
+  /// `kind` names the row of SpecMaps(); `name` is how sentences call the map: "models[1]". Unless `takes_options`,
   /// keys beside SpecKeysOf(kind) are faults.
   MapReader(const Value& map, std::string_view kind, std::string name, Faults& faults, bool takes_options = false);
 
@@ -74,6 +68,8 @@ class BITLAW_EXPORT MapReader {
 
  private:
   const Value* Typed(std::string_view key, Value::Type type);
+  // As SpecMaps() declares it: InternalError where the reader asks for another type, or requires what may be left out.
+  const SpecKey& Declared(std::string_view key) const;
 
   const Value& map_;
   std::string_view kind_;

@@ -109,7 +109,7 @@ struct BITLAW_EXPORT DeviceSpec {
 BITLAW_EXPORT std::string DeviceKind(const std::string& device);
 
 /// What a study file says, decoded strictly, with paths made absolute and the options of its components resolved: nobody
-/// resolves them again. Of models only names and magic bytes were looked at. docs/spec.md is the reference of the file format.
+/// resolves them again. Of models only names and magic bytes were looked at. docs/reference/study.md is the reference of the file format.
 struct BITLAW_EXPORT StudySpec {
   std::string name;
   std::filesystem::path file;

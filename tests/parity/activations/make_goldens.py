@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes goldens.json: inputs of linear layers as compressed-tensors 0.20.0 rounds them (fake_quantize).
 
-Scales and zero points are those of its calculate_qparams and generate_gparam, but for two rules that differ here (docs/spec.md):
+Scales and zero points are those of its calculate_qparams and generate_gparam, but for two rules that differ here (docs/study.md):
 symmetric integers, scale max |x| / (2^(B - 1) - 1) where it has max |x| / (2^(B - 1) - 1/2); and mx formats, the scale of
 the specification (MX v1.0, 6.3) where it rounds up from 1.75. There the scale is made here, and the numbers are its.
 

@@ -5,7 +5,7 @@
 
 The files are those of https://www.itl.nist.gov/div898/strd/ (Norris.dat, ...). Data and certified values are NIST's; the
 formulas are written here in bitlaw's language. Certified values have 15 digits (linear) and 11 (nonlinear). The tests ask
-for 8 and 6 digits at least; what is reached is in docs/laws.md.
+for 8 and 6 digits at least; what is reached is in docs/reference/fits.md.
 """
 import json
 import pathlib

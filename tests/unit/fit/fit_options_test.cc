@@ -16,15 +16,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-TEST(FitOptions, StandInTheDocsAsTheyAreDeclared) {
-  std::ifstream file(BITLAW_SOURCE_DIR "/docs/laws.md");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  std::string table;
-  for (const std::string& row : FitOptionRows()) table += row + "\n";
-  const std::string head = "| option of `fit:` | of `bitlaw fit` | default | what it is |\n|---|---|---|---|\n";
-  EXPECT_THAT(text, HasSubstr(head + table + "\n"));
-}
-
 TEST(FitOptions, HaveAFlagOfTheirOwnEach) {
   std::set<std::string> flags;
   for (const FitOption& option : FitOptions()) {

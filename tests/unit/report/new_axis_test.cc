@@ -1,4 +1,4 @@
-// The drill of docs/notation.md, "Factors": an axis that only a plugin knows is a column, a covariate, an ablation, a zone,
+// The drill of docs/reference/notation.md, "Factors": an axis that only a plugin knows is a column, a covariate, an ablation, a zone,
 // a hold-out and a row of the report, and no line of the framework names it. Likewise a column of the study's own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

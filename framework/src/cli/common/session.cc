@@ -1,5 +1,7 @@
 #include "cli/common/session.h"
 
+#include <algorithm>
+
 #include "base/allowed_cores.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/fingerprint.h"
@@ -66,6 +68,23 @@ std::vector<std::filesystem::path> Session::SearchFolders() const {
   const std::filesystem::path shared = SharedFolder() / "configs";
   if (shared.is_absolute() && std::filesystem::is_directory(shared)) folders.push_back(shared);
   return folders;
+}
+
+std::vector<std::string> Session::NamesOfFiles(const std::string& kind) const {
+  std::vector<std::string> names;
+  for (const std::filesystem::path& folder : SearchFolders()) {
+    std::error_code status;
+    for (std::filesystem::recursive_directory_iterator entry(folder / kind, status), end; !status && entry != end;
+         entry.increment(status)) {
+      if (entry->path().extension() == ".yaml") names.push_back(entry->path().stem().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  if (names.empty()) {
+    throw Error(ErrorKind::kIo, "no configuration folder holds a file of " + kind + ". Name one with --configs.");
+  }
+  return names;
 }
 
 }  // namespace bitlaw

@@ -18,6 +18,7 @@ class Session {
   std::vector<std::filesystem::path> plugin_paths;  ///< --plugin: files or folders beside the default ones.
   std::vector<std::filesystem::path> config_paths;  ///< --configs: folders with tasks/ and laws/.
   bool quiet = false;  ///< --quiet: no progress.
+  bool parse_only = false;  ///< --parse-only: the command line is read and nothing is done; documentation is checked by it.
 
   /// The default folders' plugins and those of --plugin. One Error(kPlugin) names every library that failed.
   PluginHost& plugins();
@@ -33,6 +34,10 @@ class Session {
   /// config_paths, then <program>/../share/bitlaw/configs if it exists. (In a build tree that is a link to the
   /// sources' configs folder.)
   std::vector<std::filesystem::path> SearchFolders() const;
+
+  /// The names of the .yaml files below <folder>/<kind> of all SearchFolders(), sorted; `kind` is "tasks" or "laws". Error(kIo)
+  /// if there are none.
+  std::vector<std::string> NamesOfFiles(const std::string& kind) const;
 
   /// Set by the verb that the command line chose; main() runs it and returns its exit code.
   std::function<int()> action;

@@ -104,7 +104,7 @@ int Check(Session& session, const std::string& file) {
 void AddCheckVerb(CLI::App& app, Session& session) {
   auto file = std::make_shared<std::string>();
   CLI::App* verb = app.add_subcommand("check", "Say what a study file means, or everything that is wrong with it");
-  verb->add_option("spec", *file, "Study file (docs/spec.md)")->required();
+  verb->add_option("spec", *file, "Study file (docs/study.md)")->required();
   verb->callback([&session, file] { session.action = [&session, file] { return Check(session, *file); }; });
 }
 

@@ -87,7 +87,7 @@ std::string StudyText(const InitArguments& arguments, const fs::path& folder, co
       "#   bitlaw check FILE   what it means, or what is wrong with it\n"
       "#   bitlaw plan FILE    its trials, and which differences its items can show\n"
       "#   bitlaw run FILE     does it; bitlaw report FILE and bitlaw paired FILE say what was found\n"
-      "# docs/spec.md is the reference. Lines that begin with '#' are suggestions: take the '#' away to use them.\n"
+      "# docs/reference/study.md has every key. Lines that begin with '#' are suggestions: take the '#' away to use them.\n"
       "bitlaw: 1\n"
       "study: {}\n"
       "output: {}  # Folder of records and tables.\n"

@@ -245,7 +245,7 @@ void AddPlanVerb(CLI::App& app, Session& session) {
   CLI::App* verb = app.add_subcommand("plan",
                                       "List the trials of a study, what is skipped and why, what is recorded, and "
                                       "(--detect) what differences its items can show");
-  verb->add_option("spec", arguments->file, "Study file (docs/spec.md)")->required();
+  verb->add_option("spec", arguments->file, "Study file (docs/study.md)")->required();
   verb->add_option("--output", arguments->output, "Folder of records, in place of the study's own");
   verb->add_flag("--json", arguments->json, "Print every trial and skipped cell as one JSON document");
   CLI::Option* detect =

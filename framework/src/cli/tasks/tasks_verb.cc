@@ -30,23 +30,6 @@ struct TasksArguments {
 };
 
 // Task files of the configuration folders, by name.
-std::vector<std::string> KnownTasks(const Session& session) {
-  std::vector<std::string> names;
-  for (const fs::path& folder : session.SearchFolders()) {
-    std::error_code status;
-    for (fs::recursive_directory_iterator entry(folder / "tasks", status), end; !status && entry != end;
-         entry.increment(status)) {
-      if (entry->path().extension() == ".yaml") names.push_back(entry->path().stem().string());
-    }
-  }
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  if (names.empty()) {
-    throw Error(ErrorKind::kIo, "no configuration folder holds a task file. Name one with --configs.");
-  }
-  return names;
-}
-
 struct LoadedTask {
   TaskSpec spec;
   std::unique_ptr<Task> task;
@@ -63,7 +46,7 @@ int List(Session& session, const TasksArguments& arguments) {
   ReportTable table;
   table.name = "tasks";
   table.header = {"task", "stratum", "kind", "shots", "metrics", "matches"};
-  for (const std::string& name : arguments.tasks.empty() ? KnownTasks(session) : arguments.tasks) {
+  for (const std::string& name : arguments.tasks.empty() ? session.NamesOfFiles("tasks") : arguments.tasks) {
     const LoadedTask loaded = Load(session, name, {});
     const TaskCard& card = loaded.task->card();
     std::vector<std::string> metrics;
@@ -128,7 +111,7 @@ int Check(Session& session, const TasksArguments& arguments) {
   table.name = "tasks";
   table.header = {"task", "items", "file", "state", "where, or how to get it"};
   size_t bad = 0;
-  for (const std::string& name : arguments.tasks.empty() ? KnownTasks(session) : arguments.tasks) {
+  for (const std::string& name : arguments.tasks.empty() ? session.NamesOfFiles("tasks") : arguments.tasks) {
     const LoadedTask loaded = Load(session, name, folders);
     std::vector<FileState> files = CheckFiles(loaded.spec.options, loaded, known);
     if (loaded.spec.options.map().Find("few_shot") != nullptr && loaded.spec.options.Has("few_shot")) {

@@ -387,7 +387,7 @@ void AddQuantizeVerb(CLI::App& app, Session& session) {
                    "Quantizer, gptq unless the recipe names one, or 'keep' for the weights as they are; 'bitlaw "
                    "plugins describe' lists its options");
   verb->add_option("--recipe", arguments->recipe,
-                   "YAML file of what is done: an entry of a study's 'quantize' (docs/spec.md) with quantizer, "
+                   "YAML file of what is done: an entry of a study's 'quantize' (docs/study.md) with quantizer, "
                    "options, transforms, weights, activations, kv_cache");
   verb->add_option("--option", arguments->options,
                    "KEY=VALUE of the quantizer or another part of the recipe, e.g. bits=3, grid=nf4, "

@@ -241,18 +241,6 @@ std::vector<HeldValue> ReadFix(const Value& fix) {
 const std::vector<FitOption>& FitOptions() { return TheOptions().options(); }
 const OptionSchema& FitSchema() { return TheOptions().schema(); }
 
-std::vector<std::string> FitOptionRows() {
-  std::vector<std::string> rows;
-  for (const FitOption& option : FitOptions()) {
-    const OptionField& field = *FitSchema().Find(option.name);
-    const Value& given = field.default_value;
-    std::string text = given.is_null() ? "none" : given.is_string() ? given.AsString() : given.Text();
-    if (text.empty()) text = "none";
-    rows.push_back("| `" + option.name + "` | `" + option.flag + "` | " + text + " | " + field.doc + " |");
-  }
-  return rows;
-}
-
 FitSettings ReadFitSettings(const Value& given) {
   FitSettings settings;
   Value others = given;

@@ -12,7 +12,7 @@
 namespace bitlaw {
 
 /// One option of a fit. It is declared once, in fit_options.cc: `fit:` of a study, `bitlaw fit` and the table in
-/// docs/laws.md have all of them.
+/// docs/reference/study.md have all of them.
 struct BITLAW_EXPORT FitOption {
   std::string name;  ///< The key in `fit:`.
   /// Of the command line: "--starts 3". A list's is repeated; that of a truth value stands alone and says the opposite
@@ -24,7 +24,5 @@ struct BITLAW_EXPORT FitOption {
 BITLAW_EXPORT const std::vector<FitOption>& FitOptions();
 /// What values they may have, with defaults and docs, in the order of FitOptions().
 BITLAW_EXPORT const OptionSchema& FitSchema();
-/// The lines of FitOptions() as the table in docs/laws.md has them: "| `random_starts` | `--starts` | 16 | ... |".
-BITLAW_EXPORT std::vector<std::string> FitOptionRows();
 
 }  // namespace bitlaw

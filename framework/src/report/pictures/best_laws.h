@@ -31,7 +31,7 @@ BITLAW_EXPORT std::vector<BestLaw> BestLaws(const StudyResults& results);
 /// The law that is best in most strata, the earlier of equals; "" where none was fitted.
 BITLAW_EXPORT std::string HeadlineLaw(const std::vector<BestLaw>& best);
 
-/// "KM: knowledge memorization (lab_fact, lab_recall)", for the strata whose letters docs/notation.md defines; else the
+/// "KM: knowledge memorization (lab_fact, lab_recall)", for the strata whose letters docs/reference/notation.md defines; else the
 /// tasks alone.
 BITLAW_EXPORT std::string SpelledStratum(const std::string& stratum);
 
