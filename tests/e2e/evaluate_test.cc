@@ -256,7 +256,7 @@ TEST_F(Evaluation, RecordedItemsAreComparedAndGroupedWithoutARun) {
     EXPECT_EQ(row.at("extracted") == other.at("extracted"), row.at("chosen") == other.at("chosen"));
     if (row.at("item") == "1") {
       EXPECT_EQ(row.at("right"), "1");
-      EXPECT_EQ(row.at("target"), "a fridge");
+      EXPECT_EQ(row.at("target"), "in the fridge");
     }
     wrong += row.at("value") == "0";
     apart += row.at("chosen") != other.at("chosen");

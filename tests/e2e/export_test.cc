@@ -127,25 +127,20 @@ TEST_F(ExportVerb, WritesATrialOfAStudyWithTheCodesThatWereScored) {
 }
 
 TEST_F(ExportVerb, WritesATrialThatRoundsKeysAndValuesAlone) {
-  const auto study = WriteStudy(R"(  - quantizer: keep
-    kv_cache: {key_format: fp8_e4m3, key_per: tensor, value_format: fp8_e4m3, value_per: tensor}
-    activations: {bits: [null, 8]}
-    calibration: {sequences: 2, tokens: 32}
-)",
-                                "[endings]");
-  const std::vector<std::string> of = {"--results", In("none"), "--threads", "1", "--trial"};
-  const auto trial = [&](const std::string& format, const std::string& name) {
-    std::vector<std::string> words = of;
-    words.push_back(name);
-    return Export(study.string(), format, "cache_" + format, words);
+  const auto exported = [&](const std::string& keeps, const std::string& format) {
+    const auto study = WriteStudy("  - {quantizer: keep, " + keeps + ", calibration: {sequences: 2, tokens: 32}}\n", "[endings]");
+    return Export(study.string(), format, "cache_" + format,
+                  {"--results", In("none"), "--threads", "1", "--trial", "keep"});
   };
-  const ProgramEnd end = trial("compressed_tensors", "keep kv*tensor");
+  const std::string cache =
+      "kv_cache: {key_format: fp8_e4m3, key_per: tensor, value_format: fp8_e4m3, value_per: tensor}";
+  const ProgramEnd end = exported(cache, "compressed_tensors");
   ASSERT_EQ(end.exit_code, 0) << end.err;
   EXPECT_THAT(FilesOf("cache_compressed_tensors").at("config.json"), HasSubstr("\"kv_cache_scheme\": {"));
-  EXPECT_THAT(trial("dense", "keep kv*tensor").err, HasSubstr("keys and values are rounded"));
-  EXPECT_THAT(trial("compressed_tensors", "keep act").err,
-              HasSubstr("its weights are as they were. Export a trial that quantizes them, or one of quantizer 'keep' that rounds "
-                        "keys and values and nothing else."));
+  EXPECT_THAT(exported(cache, "dense").err, HasSubstr("keys and values are rounded"));
+  EXPECT_THAT(exported("activations: {bits: 8}", "compressed_tensors").err,
+              HasSubstr("its weights are as they were. Export a trial that quantizes them, or one of quantizer 'keep' that "
+                        "rounds keys and values and nothing else."));
 }
 
 TEST_F(ExportVerb, WritesAModelOfWhichNothingIsQuantized) {

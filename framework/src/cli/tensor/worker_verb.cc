@@ -122,7 +122,6 @@ void AddWorkerVerb(CLI::App& app, Session& session) {
   auto given = std::make_shared<WorkerVerb>();
   CLI::App* verb = app.add_subcommand("worker", "Do trials of a study that `bitlaw run` began, beside it and others, on any machine");
   auto* claim = verb->add_option("--claim", given->claim, "The study's output folder, shared by all machines");
-  claim->check(CLI::ExistingDirectory);
   verb->add_option("--workers", given->workers, "Worker processes; 0: one a device")->check(CLI::NonNegativeNumber);
   verb->add_option("--threads", given->threads, "Threads of all of them together; 0: every core this process may use")
       ->check(CLI::Range(0, 1024));
