@@ -114,7 +114,7 @@ TEST_F(Evaluation, ShowsTheModelsAnswerBesideTheRightOne) {
   ASSERT_EQ(end.exit_code, 0) << end.err;
   EXPECT_EQ(end.out,
             "t 0  acc 0  acc_norm 0\n    Q\n        -1.5000 ' a'\n  >     -2.0000 ' bbbb'\n   =    -3.0000 ' c'\n    "
-            "right 2 'cc', chosen 1 'bb'\n"
+            "right 2, target 'cc', chosen 1, extracted 'bb'\n"
             "t 1  acc_norm 0\n    R\n  >  'Rome'\n   =  'Cairo'\n"
             "t 2  acc_norm 0\n    S\n   =    -1.0000 ' tea'\n"
             "t 3  acc_norm 0\n    T\n        -2.0000 ' a'\n  >     -1.0000 ' b'\n"

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 
+#include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
 #include "fit/study/study_results.h"
 #include "plan/plan.h"
+#include "plan/work_study.h"
 #include "records/observations.h"
 
 namespace bitlaw {
@@ -15,7 +17,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Table ReadObservations(const std::string& source, Session& session, fs::path& output) {
+// The tasks of the folder's last run. None where it has no work file, or one of another bitlaw.
+std::vector<TaskSpec> TasksOfLastRun(const fs::path& output) {
+  const fs::path file = WorkFile(output);
+  if (!fs::is_regular_file(file)) return {};
+  try {
+    return ReadWorkStudy(ReadWholeFile(file), file.string()).plan.study.tasks;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kIo) throw;
+    return {};
+  }
+}
+
+Table ReadObservations(const std::string& source, Session& session, fs::path& output, std::vector<TaskSpec>& tasks) {
   if (fs::is_directory(source)) {
     output = source;
     const fs::path file = output / "observations.csv";
@@ -24,10 +38,12 @@ Table ReadObservations(const std::string& source, Session& session, fs::path& ou
                                       ": it holds no observations.csv, so it is no output folder of a study that "
                                       "has been run. Name one, or a study file.");
     }
+    tasks = TasksOfLastRun(output);
     return ReadCsv(file, {ObservationTextColumns()});
   }
   const StudySpec study = ReadStudy(source, session.plugins(), session.SearchFolders());
   output = study.output;
+  tasks = study.tasks;
   std::vector<std::string> warnings;
   Table table = Observations(MakePlan(study, session.plugins()), session.plugins(), {}, &warnings);
   for (const std::string& warning : warnings) Complain("warning: " + warning + "\n");
@@ -36,8 +52,8 @@ Table ReadObservations(const std::string& source, Session& session, fs::path& ou
 
 }  // namespace
 
-RecordedItems::RecordedItems(const std::string& source, Session& session) : store_("") {
-  observations_ = ReadObservations(source, session, output_);
+RecordedItems::RecordedItems(const std::string& source, Session& session) : source_(source), store_("") {
+  observations_ = ReadObservations(source, session, output_, tasks_);
   store_ = RecordStore(output_);
   if (observations_.rows() == 0) {
     throw Error(ErrorKind::kIo,
@@ -99,6 +115,25 @@ const RecordedItems::Entry* RecordedItems::BaselineOf(const Entry& entry) const 
     return other.quantizer == "none" && other.model == entry.model && other.task == entry.task;
   });
   return found == entries_.end() ? nullptr : &*found;
+}
+
+TaskSpec RecordedItems::TaskOf(const Entry& entry, const std::vector<std::string>& data_paths,
+                               Session& session) const {
+  const auto found =
+      std::find_if(tasks_.begin(), tasks_.end(), [&](const TaskSpec& task) { return task.name == entry.task; });
+  if (found != tasks_.end()) {
+    TaskSpec task = *found;
+    std::vector<std::string>& folders = task.context.data_paths;
+    folders.insert(folders.begin(), data_paths.begin(), data_paths.end());
+    return task;
+  }
+  try {
+    return ReadTask(entry.task, Value(), session.plugins(), session.SearchFolders(), data_paths);
+  } catch (const Error& error) {
+    throw Error(error.kind(), source_ + " does not say where the task file of '" + entry.task +
+                                  "' is, and by its name it cannot be read: " + error.what() +
+                                  " Name the study file in place of the folder.");
+  }
 }
 
 TaskRecord RecordedItems::Record(const Entry& entry) const {

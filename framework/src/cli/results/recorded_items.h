@@ -8,6 +8,7 @@
 #include "cli/common/session.h"
 #include "records/record_store.h"
 #include "records/table.h"
+#include "spec/study_spec.h"
 
 namespace bitlaw {
 
@@ -30,11 +31,17 @@ class RecordedItems {
   /// The unquantized model's result of the same task; null if there is none.
   const Entry* BaselineOf(const Entry& entry) const;
 
+  /// The task as the study has it: of a study file its entry, of an output folder that of its last run (work.json), and
+  /// where neither has it the task file of that name. `data_paths` are looked in first. Error(kSpec) if there is none.
+  TaskSpec TaskOf(const Entry& entry, const std::vector<std::string>& data_paths, Session& session) const;
+
   TaskRecord Record(const Entry& entry) const;
   std::vector<ItemScore> Items(const TaskRecord& record) const { return store_.Items(record); }
 
  private:
+  std::string source_;
   std::filesystem::path output_;
+  std::vector<TaskSpec> tasks_;
   RecordStore store_;
   Table observations_;
   std::vector<Entry> entries_;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/data/jsonl.h"
@@ -143,8 +144,11 @@ class SamplePrinter {
       }
     }
     if (taken.Find("chosen") != nullptr) {
-      const auto text = [](const Value* one) { return one == nullptr || one->is_null() ? "" : " " + one->Text(); };
-      fmt::print("    right {}{}, chosen {}{}\n", right_text, text(target), chosen_number, text(extracted));
+      const auto field = [](const char* name, const Value* one) {
+        return one == nullptr || one->is_null() ? "" : fmt::format(", {} {}", name, one->Text());
+      };
+      fmt::print("    right {}{}, chosen {}{}\n", right_text, field("target", target), chosen_number,
+                 field("extracted", extracted));
       return;
     }
     if (extracted != nullptr) fmt::print("  >> {}\n", extracted->is_null() ? kNotRecorded : extracted->Text());
@@ -155,13 +159,31 @@ class SamplePrinter {
   int64_t shown_ = 0, found_ = 0;
 };
 
+// Error(kSpec) for a form of which a text is none.
+void RequireText(const SamplesArguments& arguments, const std::string& what) {
+  if (arguments.format == "text") return;
+  throw Error(ErrorKind::kSpec, "--format " + arguments.format + ": " + what);
+}
+
 // Items that `bitlaw evaluate --samples` or lm-evaluation-harness wrote, with their texts.
 int ShowFile(const SamplesArguments& arguments) {
+  RequireText(arguments,
+              "the items of a file of samples are shown as text. Leave out --format, or read the file itself: JSON "
+              "lines, an item each.");
   SamplePrinter printer(arguments);
   const std::string theirs = TaskOfLmEvalSamples(arguments.source);
+  std::set<std::string> tasks;
   for (const Value& row : ReadJsonl(arguments.source)) {
     const Value sample = IsLmEvalSample(row) ? SampleFromLmEval(row, theirs) : row;
-    if (arguments.task.empty() || Field(sample, "task").AsString() == arguments.task) printer.Take(sample);
+    const std::string& task = Field(sample, "task").AsString();
+    tasks.insert(task);
+    if (arguments.task.empty() || task == arguments.task) printer.Take(sample);
+  }
+  if (!arguments.task.empty() && !tasks.contains(arguments.task)) {
+    const std::vector<std::string> known(tasks.begin(), tasks.end());
+    throw Error(ErrorKind::kSpec, "--task " + arguments.task + ": " + arguments.source + " has no such task." +
+                                      DidYouMean(arguments.task, known) +
+                                      (known.empty() ? " It has no items." : " It has " + JoinNames(known) + "."));
   }
   printer.Finish();
   return 0;
@@ -205,11 +227,12 @@ Value SampleOf(const TaskRecord& record, const Recorded& has, const std::string&
 
 // Recorded items with the texts of their tasks, which must be those of the records.
 int ShowRecordedTexts(const SamplesArguments& arguments, Session& session) {
+  RequireText(arguments, "items with their texts are shown as text. Leave out --format or --texts.");
   const RecordedItems recorded(arguments.source, session);
   SamplePrinter printer(arguments);
   for (const auto& entry : recorded.Select(arguments.trial, arguments.task)) {
     const TaskRecord record = recorded.Record(entry);
-    const TaskSpec spec = ReadTask(entry.task, Value(), session.plugins(), session.SearchFolders(), arguments.data);
+    const TaskSpec spec = recorded.TaskOf(entry, arguments.data, session);
     Value options = spec.options.map();
     if (record.card.limit) options.Set("limit", *record.card.limit);
     const auto task = session.plugins().MakeTask(spec.component, Options(options), spec.context);
@@ -307,7 +330,8 @@ void AddSamplesVerb(CLI::App& app, Session& session) {
   verb->add_option("--context", arguments->context_characters, "Characters of a context's end that are shown")
       ->capture_default_str()
       ->check(WholeNumber(0));
-  verb->add_option("--format", arguments->format, "text, markdown or csv; of a study's records")
+  verb->add_option("--format", arguments->format,
+                   "text, markdown or csv, of a study's records; items with their texts are text")
       ->capture_default_str()
       ->check(OneOf({"text", "markdown", "csv"}));
   verb->callback([arguments, &session] {
