@@ -89,5 +89,44 @@ TEST_F(OwnBenchmark, RecordedItemsAreShownWithTheTextsOfTheStudysOwnTasks) {
                                  HasSubstr(" Name the study file in place of the folder.\n")));
 }
 
+TEST_F(OwnBenchmark, CheckTellsDataThatAreMissingFromDataThatDoNotFit) {
+  const std::string head = "type: multiple_choice\nversion: \"1\"\nprompt: \"{{question}}\"\n";
+  std::ofstream(folder_ / "lost.yaml") << head << "data: rows/lost.jsonl\n";
+  std::ofstream(folder_ / "gone.yaml") << head << "data: gone.jsonl\nget: example.org has it\n";
+  std::ofstream(folder_ / "unfit.yaml") << head << "data: unfit.jsonl\n";
+  std::ofstream(folder_ / "unfit.jsonl") << R"({"q": "x", "choices": ["a", "b"], "answer": 1})" << "\n";
+  std::filesystem::create_directories(folder_ / "sets");
+  const ProgramEnd lost = Run({"tasks", "check", Path("lost.yaml"), "--data", Path("sets")});
+  EXPECT_EQ(lost.exit_code, 5);
+  EXPECT_THAT(lost.out, AllOf(HasSubstr("looked for: " + Path("sets/rows/lost.jsonl") + ", " + Path("rows/lost.jsonl")),
+                              HasSubstr("\n  1 task lacks data\n")));
+  const ProgramEnd unfit = Run({"tasks", "check", Path("unfit.yaml")});
+  EXPECT_EQ(unfit.exit_code, 5);
+  EXPECT_THAT(unfit.out, AllOf(HasSubstr("does not fit the task"), HasSubstr("\n  1 task has data that do not fit it\n"),
+                               Not(HasSubstr("lack"))));
+  const ProgramEnd all = Run({"tasks", "check", Path("lost.yaml"), Path("gone.yaml"), Path("unfit.yaml")});
+  EXPECT_EQ(all.exit_code, 5);
+  EXPECT_THAT(all.out, AllOf(HasSubstr("example.org has it"),
+                             HasSubstr("\n  2 tasks lack data; 1 task has data that do not fit it\n")));
+}
+
+TEST_F(OwnBenchmark, ATaskFileThatIsMeantIsProposed) {
+  std::filesystem::current_path(folder_);  // Names count from here.
+  std::ofstream(folder_ / "my_quiz.yaml") << "type: multiple_choice\nversion: 1\ndata: q.jsonl\nprompt: \"{{q}}\"\n";
+  std::ofstream(folder_ / "my_quiz.parquet") << "PAR1";
+  EXPECT_THAT(Run({"tasks", "check", "my_quiz"}).err,
+              HasSubstr("task 'my_quiz': there is no 'my_quiz.yaml'. Did you mean './my_quiz.yaml'? Known: "));
+  EXPECT_THAT(Run({"evaluate", "tiny", "--task", "my_quiz"}).err, HasSubstr(" Did you mean './my_quiz.yaml'? "));
+  EXPECT_EQ(Run({"tasks", "check", "./my_quiz"}).err,
+            "bitlaw: task './my_quiz': there is no file " + Path("my_quiz") + ". Did you mean './my_quiz.yaml'?\n");
+  for (const std::string name : {"my_quiz.parquet", "./my_quiz.parquet"}) {
+    EXPECT_EQ(Run({"tasks", "check", name}).err,
+              "bitlaw: task '" + name + "': this is a file of data. A task is a .yaml file that says what to ask of "
+              "them: write one with 'data: my_quiz.parquet' (docs/evaluation.md, \"Your own benchmark\").\n");
+  }
+  EXPECT_THAT(Run({"tasks", "check", "./my_quiz.yaml"}).err,
+              HasSubstr("version = 1 is an integer. It must be a string. Write version: \"1\"."));
+}
+
 }  // namespace
 }  // namespace bitlaw

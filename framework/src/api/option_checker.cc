@@ -69,6 +69,12 @@ bool TooFew(const OptionField& field, size_t count) {
   return field.min_items && count < static_cast<size_t>(*field.min_items);
 }
 
+// How a file writes a whole number that is meant as a text; other numbers may have lost digits that were written.
+std::string InQuotes(const Value& given, const std::string& path) {
+  if (!given.is_int() || given.mark().line == 0 || path.ends_with(']')) return "";
+  return " Write " + path.substr(path.rfind('.') + 1) + ": \"" + given.Text() + "\".";
+}
+
 // A field that may be absent and then stays null.
 bool IsOptional(const OptionField& field) { return !field.required && field.default_value.is_null(); }
 
@@ -151,7 +157,8 @@ Value OptionChecker::CheckContent(const OptionField& field, const Value& given, 
     case OptionType::kBool: return given.is_bool() ? given : Refuse(field, given, path, wrong_type);
     case OptionType::kInt: return CheckInt(field, given, path);
     case OptionType::kReal: return CheckReal(field, given, path);
-    case OptionType::kString: return given.is_string() ? given : Refuse(field, given, path, wrong_type);
+    case OptionType::kString:
+      return given.is_string() ? given : Refuse(field, given, path, wrong_type, InQuotes(given, path));
     case OptionType::kPath:
       return given.is_string() ? CheckPath(field, given, path) : Refuse(field, given, path, wrong_type);
     case OptionType::kChoice: {

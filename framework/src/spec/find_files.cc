@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <set>
 
@@ -74,6 +75,12 @@ std::optional<std::vector<fs::path>> Glob(const fs::path& pattern) {
   return found;
 }
 
+// Whether a name ends as data files do that cannot be task files. (JSON can: YAML holds it.)
+bool IsDataName(const std::string& name) {
+  constexpr const char* kEndings[] = {".parquet", ".jsonl", ".csv", ".tsv", ".gz"};
+  return std::any_of(std::begin(kEndings), std::end(kEndings), [&](const char* end) { return name.ends_with(end); });
+}
+
 }  // namespace
 
 PathMatches MatchPaths(const std::string& pattern, const fs::path& first) {
@@ -137,11 +144,22 @@ NamedFile FindNamedFile(const std::string& written, const std::string& kind, con
   if (!unset.empty()) {
     return {{}, "needs the environment variable " + unset + ", which is not set. Set it, or write the path out."};
   }
+  if (kind == "tasks" && IsDataName(name)) {
+    return {{},
+            "this is a file of data. A task is a .yaml file that says what to ask of them: write one with 'data: " +
+                fs::path(name).filename().string() + "' (docs/evaluation.md, \"Your own benchmark\")."};
+  }
   std::error_code status;
-  if (name.find('/') != std::string::npos || name.ends_with(".yaml")) {
+  const bool is_path = name.find('/') != std::string::npos || name.ends_with(".yaml");
+  // What is meant where only the ending, or also the "./", is missing.
+  std::string meant;
+  if (fs::is_regular_file(home / (name + ".yaml"), status)) {
+    meant = " Did you mean '" + std::string(is_path ? "" : "./") + name + ".yaml'?";
+  }
+  if (is_path) {
     const fs::path path = home / name;
     if (fs::is_regular_file(path, status)) return {path.lexically_normal(), ""};
-    return {{}, "there is no file " + path.lexically_normal().string() + "."};
+    return {{}, "there is no file " + path.lexically_normal().string() + "." + meant};
   }
   std::vector<std::string> known, looked_in;
   for (const fs::path& folder : folders) {
@@ -164,7 +182,8 @@ NamedFile FindNamedFile(const std::string& written, const std::string& kind, con
   }
   std::sort(known.begin(), known.end());
   known.erase(std::unique(known.begin(), known.end()), known.end());
-  return {{}, "there is no '" + name + ".yaml'." + DidYouMean(name, known) + " Known: " + JoinNames(known) +
+  if (meant.empty()) meant = DidYouMean(name, known);
+  return {{}, "there is no '" + name + ".yaml'." + meant + " Known: " + JoinNames(known) +
                   ". Looked in: " + JoinNames(looked_in) + "."};
 }
 

@@ -29,7 +29,8 @@ struct NamedFile {
 };
 
 /// Looks a task or law file up by name. Folders are tried in order; two files of one name under the same folder are a
-/// problem. `kind` is "tasks" or "laws". A name with a '/' or that ends in .yaml is a path, relative to `home`.
+/// problem. `kind` is "tasks" or "laws". A name with a '/' or that ends in .yaml is a path, relative to `home`. One
+/// that is in `home` itself is proposed by its path.
 NamedFile FindNamedFile(const std::string& name, const std::string& kind, const std::filesystem::path& home,
                         const std::vector<std::filesystem::path>& folders);
 

@@ -245,8 +245,8 @@ TEST_F(StudyReading, NamesTheFileAndTheStudyLineOfAFaultInATaskFile) {
       FaultOf("models: [models/a.shapes.json]\ntasks:\n  - {task: worse, version: 2}\n"),
       "tasks/bad.yaml:3:1: 'questio' is not an option of task 'fixture'. Did you mean 'question'? Options: version, "
       "stratum, data, question, limit. (task 'worse' of s.yaml:5:5, included by tasks/worse.yaml:2:10)\n"
-      "s.yaml:5:28: task 'fixture': version = 2 is an integer. It must be a string.\n"
-      "tasks/bad.yaml:2:11: task 'fixture': question = 3 is an integer. It must be a string. (task 'worse' of "
+      "s.yaml:5:28: task 'fixture': version = 2 is an integer. It must be a string. Write version: \"2\".\n"
+      "tasks/bad.yaml:2:11: task 'fixture': question = 3 is an integer. It must be a string. Write question: \"3\". (task 'worse' of "
       "s.yaml:5:5, included by tasks/worse.yaml:2:10)\n"
       "tasks/worse.yaml:3:8: task 'fixture': limit = 0 is out of range. It must be an integer of at least 1. (task "
       "'worse' of s.yaml:5:5, included by tasks/worse.yaml:2:10)");

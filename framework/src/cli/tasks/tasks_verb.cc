@@ -62,8 +62,28 @@ int List(Session& session, const TasksArguments& arguments) {
 // What a data file turned out to be.
 struct FileState {
   std::string file, state, detail;
-  bool is_bad = false;
+  bool is_bad = false;      // Missing, or another than the task names.
+  bool is_missing = false;
 };
+
+// What the task says of a file that is missing, or where it was looked for.
+std::string HowToGet(const LoadedTask& loaded, const Value& name) {
+  const std::string get = loaded.spec.options.String("get");
+  if (!get.empty()) return get;
+  std::vector<std::string> places;
+  for (const fs::path& place : DataPlaces(name, loaded.spec.context)) places.push_back(place.string());
+  return "looked for: " + JoinNames(places);
+}
+
+// "2 tasks lack data; 1 task has data that do not fit it"
+std::string WhatIsWrong(size_t lacking, size_t unfit) {
+  std::string text;
+  if (lacking > 0) text = std::to_string(lacking) + (lacking == 1 ? " task lacks data" : " tasks lack data");
+  if (unfit == 0) return text;
+  if (lacking > 0) text += "; ";
+  return text + std::to_string(unfit) +
+         (unfit == 1 ? " task has data that do not fit it" : " tasks have data that do not fit them");
+}
 
 // The files of `holder`'s option data, or a line for those that are missing.
 std::vector<FileState> CheckFiles(const Options& holder, const LoadedTask& loaded,
@@ -76,7 +96,7 @@ std::vector<FileState> CheckFiles(const Options& holder, const LoadedTask& loade
       files = FindDataFiles(one, loaded.spec.context, "");
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kIo) throw;
-      states.push_back({name.AsString(), "missing", loaded.spec.options.String("get"), true});
+      states.push_back({name.AsString(), "missing", HowToGet(loaded, name), true, true});
       continue;
     }
     for (const DataFile& file : files) states.push_back({file.name, "", file.path.string(), false});
@@ -110,7 +130,7 @@ int Check(Session& session, const TasksArguments& arguments) {
   ReportTable table;
   table.name = "tasks";
   table.header = {"task", "items", "file", "state", "where, or how to get it"};
-  size_t bad = 0;
+  size_t lacking = 0, unfit = 0;
   for (const std::string& name : arguments.tasks.empty() ? session.NamesOfFiles("tasks") : arguments.tasks) {
     const LoadedTask loaded = Load(session, name, folders);
     std::vector<FileState> files = CheckFiles(loaded.spec.options, loaded, known);
@@ -119,27 +139,32 @@ int Check(Session& session, const TasksArguments& arguments) {
       files.insert(files.end(), examples.begin(), examples.end());
     }
     std::string items = "-";
-    bool is_bad = std::any_of(files.begin(), files.end(), [](const FileState& file) { return file.is_bad; });
-    if (!is_bad) {
+    const auto any = [&files](bool FileState::*is) {
+      return std::any_of(files.begin(), files.end(), [is](const FileState& file) { return file.*is; });
+    };
+    if (any(&FileState::is_missing)) {
+      ++lacking;
+    } else if (any(&FileState::is_bad)) {
+      ++unfit;
+    } else {
       // The fields that the task names, in every item.
       try {
         items = Whole(static_cast<double>(loaded.task->Items().size())).text;
       } catch (const Error& error) {
         files.front().state = "does not fit the task";
         files.front().detail = error.what();
-        is_bad = true;
+        ++unfit;
       }
     }
-    bad += is_bad;
     for (size_t i = 0; i < files.size(); ++i) {
       table.rows.push_back({i == 0 ? name : "", i == 0 ? items : "", files[i].file, files[i].state, files[i].detail});
     }
   }
   if (arguments.format != "csv") {
-    table.notes.push_back(bad == 0 ? "every task has its data" : std::to_string(bad) + " tasks lack data");
+    table.notes.push_back(lacking + unfit == 0 ? "every task has its data" : WhatIsWrong(lacking, unfit));
   }
   PrintReportTable(table, arguments.format);
-  return bad == 0 ? 0 : kExitFile;
+  return lacking + unfit == 0 ? 0 : kExitFile;
 }
 
 void AddFormat(CLI::App* verb, TasksArguments& arguments) {

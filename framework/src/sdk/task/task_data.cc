@@ -19,8 +19,9 @@ std::string Lead(const Value& name, const TaskContext& context) {
   return where.empty() ? "task '" + context.name + "': " : where + ": ";
 }
 
-// Where a file or pattern of that name may be, in the order in which it is looked for.
-std::vector<fs::path> PlacesOf(const Value& name, const TaskContext& context) {
+}  // namespace
+
+std::vector<fs::path> DataPlaces(const Value& name, const TaskContext& context) {
   std::string unset;
   const fs::path wanted = ExpandVariables(name.AsString(), &unset);
   if (!unset.empty()) {
@@ -34,9 +35,11 @@ std::vector<fs::path> PlacesOf(const Value& name, const TaskContext& context) {
   return places;
 }
 
+namespace {
+
 [[noreturn]] void FailMissing(const Value& name, const TaskContext& context, const std::string& what,
                               const std::string& get) {
-  const std::vector<fs::path> places = PlacesOf(name, context);
+  const std::vector<fs::path> places = DataPlaces(name, context);
   std::string text = Lead(name, context) + what;
   for (const fs::path& place : places) text += "\n  looked for: " + place.string();
   if (places.empty()) text += " There is no data folder to look in.";
@@ -66,7 +69,7 @@ std::vector<DataFile> FilesOfPattern(const Value& name, const TaskContext& conte
                                       "' must have one '*', in the file's name. List the files or patterns one by one.");
   }
   const std::string before = pattern.substr(0, star), after = pattern.substr(star + 1);
-  for (const fs::path& place : PlacesOf(name, context)) {
+  for (const fs::path& place : DataPlaces(name, context)) {
     std::vector<DataFile> files;
     std::error_code status;
     for (fs::directory_iterator entry(place.parent_path(), status), end; !status && entry != end;
@@ -102,7 +105,7 @@ void AddDataFields(OptionSchema& schema, bool required, const std::string& doc) 
 
 fs::path FindDataFile(const Value& name, const TaskContext& context, const std::string& get,
                       const std::string& sha256) {
-  for (const fs::path& place : PlacesOf(name, context)) {
+  for (const fs::path& place : DataPlaces(name, context)) {
     std::error_code ignored;
     if (!fs::is_regular_file(place, ignored)) continue;
     CheckDigest(name, context, place, sha256);

@@ -27,6 +27,10 @@ struct BITLAW_EXPORT DataFile {
   std::filesystem::path path;
 };
 
+/// Where a data file or pattern of that name may be, in the order in which it is looked for: each of the context's data
+/// folders, then the folder of the file that names it. Error(kSpec) if a variable in it is not set.
+BITLAW_EXPORT std::vector<std::filesystem::path> DataPlaces(const Value& name, const TaskContext& context);
+
 /// Where a single data file is: an absolute path as it is; otherwise the first that exists of the folders in
 /// context.data_paths and the folder of the file in which `name` was written.
 /// Error(kIo) that lists the places looked at, and `get`, how a user comes by the file; Error(kIo) with both
