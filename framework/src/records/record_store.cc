@@ -55,6 +55,16 @@ void RecordStore::CheckFolder() const {
                                           output_.string()));
 }
 
+size_t RecordStore::Count() const {
+  size_t count = 0;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(output_ / "records", error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().extension() == ".json") ++count;
+  }
+  return count;
+}
+
 size_t RecordStore::CountOtherFormats() const {
   size_t count = 0;
   std::error_code error;

@@ -61,6 +61,8 @@ class BITLAW_EXPORT RecordStore {
   /// The items of a record. Error(kIo) if they are not those whose digest the record holds.
   std::vector<ItemScore> Items(const TaskRecord& record) const;
 
+  /// Records of tasks and quantizations, by the names of their files: none is read.
+  size_t Count() const;
   /// Records of a format that this bitlaw does not read. They are left where they are.
   size_t CountOtherFormats() const;
 

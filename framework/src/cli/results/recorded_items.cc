@@ -7,6 +7,7 @@
 #include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
+#include "cli/common/unmatched_records.h"
 #include "fit/study/study_results.h"
 #include "plan/plan.h"
 #include "plan/work_study.h"
@@ -45,8 +46,10 @@ Table ReadObservations(const std::string& source, Session& session, fs::path& ou
   output = study.output;
   tasks = study.tasks;
   std::vector<std::string> warnings;
-  Table table = Observations(MakePlan(study, session.plugins()), session.plugins(), {}, &warnings);
+  const Plan plan = MakePlan(study, session.plugins());
+  Table table = Observations(plan, session.plugins(), {}, &warnings);
   for (const std::string& warning : warnings) Complain("warning: " + warning + "\n");
+  if (table.rows() == 0) throw Error(ErrorKind::kIo, source + ": " + UnmatchedRecords(plan, source));
   return table;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
+#include "cli/common/unmatched_records.h"
 #include "fit/study/study_description.h"
 #include "fit/study/study_laws.h"
 #include "fit/study/study_results.h"
@@ -84,10 +85,15 @@ StudyTable ReadStudyTable(const std::string& verb, const std::string& source, co
                      : fs::is_directory(source) ? ReadFolder(source)
                                                 : ReadFile(source, session);
   input.verb = verb;
+  input.source = source;
   return input;
 }
 
 Table TableToFit(StudyTable& input, const std::string& map, const std::string& where) {
+  if (input.table.rows() == 0 && input.plan) {
+    const std::string more = input.warnings.empty() ? "" : " " + input.warnings[0];
+    throw Error(ErrorKind::kIo, input.verb + ": there are no rows. " + UnmatchedRecords(*input.plan, input.source) + more);
+  }
   if (input.table.rows() == 0) {
     throw Error(ErrorKind::kIo,
                 input.verb + ": the table has no rows." + (input.warnings.empty() ? "" : " " + input.warnings[0]));
@@ -101,11 +107,18 @@ Table TableToFit(StudyTable& input, const std::string& map, const std::string& w
   return table.Rows(rows);
 }
 
+LawSpec LawFor(const StudyTable& input, const std::string& given, Session& session) {
+  for (const LawSpec& own : input.laws) {
+    if (own.name == given) return own;
+  }
+  return ReadLaw(given, session.plugins(), session.SearchFolders());
+}
+
 std::unique_ptr<Law> OneLaw(const StudyTable& input, const std::string& given, const FitSettings& settings,
                             Session& session) {
   std::vector<LawSpec> laws;
   if (!given.empty()) {
-    laws.push_back(ReadLaw(given, session.plugins(), session.SearchFolders()));
+    laws.push_back(LawFor(input, given, session));
   } else if (!input.laws.empty()) {
     laws.push_back(input.laws.front());
   } else {

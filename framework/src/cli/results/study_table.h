@@ -18,7 +18,8 @@ namespace bitlaw {
 
 /// A table that laws are fitted to, wherever it came from.
 struct StudyTable {
-  std::string verb;  ///< Who asked: leads errors.
+  std::string verb;    ///< Who asked: leads errors.
+  std::string source;  ///< The study's file or folder; "" of a CSV file.
   std::string name;  ///< "study quickstart", "table.csv": what titles say after "Fits of" or "Fits to".
   bool is_study = false;
   Table table;  ///< Before `map`.
@@ -40,7 +41,10 @@ StudyTable ReadStudyTable(const std::string& verb, const std::string& source, co
 /// left out is noted in input.warnings. Error(kIo) for a table without rows.
 Table TableToFit(StudyTable& input, const std::string& map, const std::string& where);
 
-/// The law of a verb that needs one: `given` (a file or a name), else the first of the study. Values that the
+/// The law that --law `given` means: of the study's own one of that name, else what ReadLaw() finds.
+LawSpec LawFor(const StudyTable& input, const std::string& given, Session& session);
+
+/// The law of a verb that needs one: `given` (as of LawFor()), else the first of the study. Values that the
 /// study's settings fix are held. Error(kSpec) if there is none.
 std::unique_ptr<Law> OneLaw(const StudyTable& input, const std::string& given, const FitSettings& settings,
                             Session& session);

@@ -10,11 +10,13 @@
 
 #include "cli/study/plan_power.h"
 #include "cli/common/output.h"
+#include "cli/common/unmatched_records.h"
 #include "cli/study/study_text.h"
 #include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "plan/plan.h"
 #include "records/plan_records.h"
+#include "records/record_store.h"
 #include "resolve/resolved_study.h"
 
 namespace bitlaw {
@@ -49,7 +51,7 @@ class JsonStream {
   std::string buffer_;
 };
 
-void PrintJson(const Plan& plan, const std::optional<RecordedPairs>& recorded, const Value& power) {
+void PrintJson(const Plan& plan, const std::vector<std::string>& notes, const std::optional<RecordedPairs>& recorded, const Value& power) {
   JsonStream out;
   out.Raw("{\"study\":");
   out.Text(plan.study.name);
@@ -132,9 +134,9 @@ void PrintJson(const Plan& plan, const std::optional<RecordedPairs>& recorded, c
                       plan.skipped.size(), plan.left_out, plan.merged, plan.study.tasks.size()));
   if (recorded) out.Raw(fmt::format(",\"recorded\":{},\"to_record\":{}", recorded->done, recorded->total - recorded->done));
   out.Raw("},\n\"notes\":[");
-  for (size_t i = 0; i < plan.notes.size(); ++i) {
+  for (size_t i = 0; i < notes.size(); ++i) {
     if (i > 0) out.Raw(",");
-    out.Text(plan.notes[i]);
+    out.Text(notes[i]);
   }
   out.Raw("],\n\"power\":");
   out.Raw(power.CanonicalJson());
@@ -206,14 +208,18 @@ int ShowPlan(Session& session, const PlanArguments& arguments) {
   const Plan& plan = resolved.plan;
   std::optional<RecordedPairs> recorded;
   if (std::filesystem::is_directory(plan.study.output)) recorded = RecordedTasks(plan, host, plan.study.output);
+  std::vector<std::string> notes = plan.notes;
+  if (recorded && recorded->done == 0 && RecordStore(plan.study.output).Count() > 0) {
+    notes.push_back(UnmatchedRecords(plan, arguments.file));
+  }
   PlanPower power;
   if (arguments.with_power) power = PowerOf(plan, host, plan.study.output, arguments.power);
   if (arguments.json) {
-    PrintJson(plan, recorded, arguments.with_power ? PowerJson(power, arguments.power) : Value());
+    PrintJson(plan, notes, recorded, arguments.with_power ? PowerJson(power, arguments.power) : Value());
     return 0;
   }
   fmt::print("study '{}': {}\n", plan.study.name, TotalsText(plan));
-  for (const std::string& note : plan.notes) fmt::print("note: {}\n", note);
+  for (const std::string& note : notes) fmt::print("note: {}\n", note);
   fmt::print("\n");
   if (arguments.all || plan.trials.size() <= kMaxListed) {
     PrintTrials(plan, recorded);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -5,6 +6,7 @@
 #include "base/files/durable_file.h"
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
+#include "cli/common/unmatched_records.h"
 #include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "fit/output/fit_output.h"
@@ -69,6 +71,16 @@ void WriteAll(const ReportArguments& arguments, const StudyResults& report, cons
   Say("Report: " + (folder / "report.html").string() + " (also .md, .tex and .txt, figures and tables there)\n");
 }
 
+// Nothing to report of: a page without a row would stand in place of one that has them.
+void RefuseEmpty(const Plan& plan, const StudyResults& report, const std::string& file) {
+  const auto has_failed = [&](const Trial& trial) {
+    return std::any_of(report.failures.begin(), report.failures.end(),
+                       [&](const FailureLine& failure) { return failure.label == trial.label; });
+  };
+  if (report.observations.rows() > 0 || std::any_of(plan.trials.begin(), plan.trials.end(), has_failed)) return;
+  throw Error(ErrorKind::kIo, file + ": there is nothing to report, and no file was written. " + UnmatchedRecords(plan, file));
+}
+
 int Report(const ReportArguments& arguments, Session& session) {
   StudyResults report;
   fs::path folder = arguments.source;
@@ -76,7 +88,9 @@ int Report(const ReportArguments& arguments, Session& session) {
     report = FitStudy(fs::path(arguments.source), session.plugins());
   } else {
     const StudySpec study = ReadStudy(arguments.source, session.plugins(), session.SearchFolders());
-    report = FitStudy(MakePlan(study, session.plugins()), session.plugins(), study.output);
+    const Plan plan = MakePlan(study, session.plugins());
+    report = FitStudy(plan, session.plugins(), study.output);
+    RefuseEmpty(plan, report, arguments.source);
     folder = study.output;
   }
   if (!arguments.output.empty()) folder = arguments.output;
