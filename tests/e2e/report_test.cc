@@ -90,6 +90,79 @@ TEST_F(StudyReport, SaysWhichTrialsGotWorse) {
   EXPECT_THAT(run_.out, HasSubstr(std::to_string(degraded) + " of 3 quantized trials got worse by more than chance\n"));
 }
 
+// From anywhere: by the name that the study gives it, and a law of a loaded plugin by the component's.
+TEST_F(StudyReport, IsOfLawsThatFitAndPredictFindByName) {
+  Record();
+  const std::string out = (folder_ / "out").string(), plugins = BITLAW_BUILD_DIR "/tests/fixture_plugins";
+  const auto call = [&](std::vector<std::string> words) { return StartedProgram(words, folder_).Wait(); };
+  const ProgramEnd own = call({"fit", out, "--law", "bits"});
+  EXPECT_EQ(own.exit_code, 0) << own.err;
+  EXPECT_THAT(own.out, HasSubstr("A * B^alpha"));
+  const ProgramEnd predicted = call({"predict", out, "--law", "bits", "--at", "B=5"});
+  EXPECT_EQ(predicted.exit_code, 0) << predicted.err;
+  for (const char* name : {"fixture_law", "law/fixture_law"}) {
+    const ProgramEnd fit = call({"--plugin", plugins, "fit", out, "--law", name, "--map", "acc=value"});
+    EXPECT_EQ(fit.exit_code, 0) << fit.err;
+    EXPECT_THAT(fit.out, HasSubstr("a * scale * N"));
+  }
+  const ProgramEnd not_loaded = call({"fit", out, "--law", "fixture_law"});
+  EXPECT_EQ(not_loaded.exit_code, 2);
+  EXPECT_THAT(not_loaded.err, AllOf(HasSubstr("there is no 'fixture_law.yaml'. Known: "),
+                                    HasSubstr(" Nor is it a loaded component. Loaded laws: formula, gaussian_capacity; "
+                                              "--plugin PATH loads another.")));
+}
+
+// Without digests nothing that is recorded is known to be of this study.
+TEST_F(StudyReport, IsNotReplacedByAnEmptyOne) {
+  Record();
+  const fs::path study = folder_ / "study.yaml";
+  std::string text = StartedProgram::Text(study);
+  const std::string old = "output: unused";
+  text.replace(text.find(old), old.size(), "output: " + (folder_ / "out").string());
+  std::ofstream(study) << text;
+  const auto call = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"--configs", BITLAW_SOURCE_DIR "/tests/support"});
+    return StartedProgram(words, folder_).Wait();
+  };
+  const ProgramEnd whole = call({"report", study.string()});
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  EXPECT_THAT(call({"plan", study.string()}).out, Not(HasSubstr("none matches")));
+  const auto before = FilesOf("out");
+  const auto records = std::count_if(before.begin(), before.end(), [](const auto& file) {
+    return file.first.starts_with("records/") && file.first.ends_with(".json");
+  });
+  ASSERT_GT(records, 8);  // Of 4 trials on 2 tasks, and of quantizations.
+
+  fs::remove(folder_ / "out" / "digests.json");
+  const std::string told = (folder_ / "out" / "records").string() + " has " + std::to_string(records) +
+                           " records, but none matches the study's 4 trials as far as is known without reading models";
+  const std::string next = "`bitlaw run " + study.string() + "` looks, and does what is missing.";
+  auto kept = before;
+  kept.erase("digests.json");
+  for (const char* format : {"all", "text"}) {
+    const ProgramEnd refused = call({"report", study.string(), "--format", format});
+    EXPECT_EQ(refused.exit_code, 5);
+    EXPECT_EQ(refused.out, "");
+    EXPECT_THAT(refused.err, AllOf(HasSubstr(study.string() + ": there is nothing to report"), HasSubstr(told), HasSubstr(next)));
+    EXPECT_EQ(FilesOf("out"), kept);
+  }
+  for (const char* verb : {"fit", "paired"}) {
+    const ProgramEnd refused = call({verb, study.string()});
+    EXPECT_EQ(refused.exit_code, 5) << verb;
+    EXPECT_THAT(refused.err, AllOf(HasSubstr(told), HasSubstr(next))) << verb;
+  }
+  const ProgramEnd plan = call({"plan", study.string()});
+  EXPECT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_THAT(plan.out, AllOf(HasSubstr("note: " + told), HasSubstr(next), HasSubstr("0 there, 8 to make")));
+  EXPECT_THAT(call({"plan", study.string(), "--json"}).out, HasSubstr(told));
+
+  // A study that was never run has none.
+  fs::remove_all(folder_ / "out" / "records");
+  EXPECT_THAT(call({"report", study.string()}).err,
+              HasSubstr("has no records of the study's 4 trials. `bitlaw run " + study.string() + "` makes them."));
+  EXPECT_THAT(call({"plan", study.string()}).out, Not(HasSubstr("note:")));
+}
+
 // With the packages that the page of the report names: texlive-latex-recommended.
 TEST_F(StudyReport, IsSetByLatex) {
   if (std::system("command -v pdflatex > /dev/null 2>&1") != 0) GTEST_SKIP() << "pdflatex is not installed";

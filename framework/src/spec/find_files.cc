@@ -159,7 +159,7 @@ NamedFile FindNamedFile(const std::string& written, const std::string& kind, con
   if (is_path) {
     const fs::path path = home / name;
     if (fs::is_regular_file(path, status)) return {path.lexically_normal(), ""};
-    return {{}, "there is no file " + path.lexically_normal().string() + "." + meant};
+    return {{}, "there is no file " + path.lexically_normal().string() + "." + meant, true};
   }
   std::vector<std::string> known, looked_in;
   for (const fs::path& folder : folders) {
@@ -183,8 +183,10 @@ NamedFile FindNamedFile(const std::string& written, const std::string& kind, con
   std::sort(known.begin(), known.end());
   known.erase(std::unique(known.begin(), known.end()), known.end());
   if (meant.empty()) meant = DidYouMean(name, known);
-  return {{}, "there is no '" + name + ".yaml'." + meant + " Known: " + JoinNames(known) +
-                  ". Looked in: " + JoinNames(looked_in) + "."};
+  return {{},
+          "there is no '" + name + ".yaml'." + meant + " Known: " + JoinNames(known) + ". Looked in: " +
+              JoinNames(looked_in) + ".",
+          true};
 }
 
 }  // namespace bitlaw

@@ -26,6 +26,7 @@ std::string ExplainMissing(const std::filesystem::path& path);
 struct NamedFile {
   std::filesystem::path path;
   std::string problem;
+  bool is_absent = false;  ///< The problem is that there is no such file.
 };
 
 /// Looks a task or law file up by name. Folders are tried in order; two files of one name under the same folder are a

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "api/option_checker.h"
 #include "bitlaw/api/law.h"
 #include "spec/find_files.h"
 #include "spec/study_reader.h"
@@ -15,6 +16,22 @@ Value Without(const Value& map, const std::vector<std::string>& own) {
     return std::find(own.begin(), own.end(), entry.first) != own.end();
   });
   return rest;
+}
+
+// The law component called `written`, with or without "law/" in front; "" if none is loaded under that name.
+std::string LawComponent(const std::string& written, const PluginHost& host) {
+  const std::string prefix = "law/";
+  const std::string name = written.starts_with(prefix) ? written.substr(prefix.size()) : written;
+  const std::vector<std::string> loaded = host.Names(ComponentKind::kLaw);
+  return std::find(loaded.begin(), loaded.end(), name) == loaded.end() ? "" : name;
+}
+
+// What to say, after what is known of files, of a law that is neither a file nor a component.
+std::string NoLawComponent(const std::string& written, const PluginHost& host) {
+  const std::vector<std::string> loaded = host.Names(ComponentKind::kLaw);
+  const std::string name = written.substr(written.starts_with("law/") ? 4 : 0);
+  return " Nor is it a loaded component." + DidYouMean(name, loaded) + " Loaded laws: " +
+         (loaded.empty() ? "none" : JoinNames(loaded)) + "; --plugin PATH loads another.";
 }
 
 }  // namespace
@@ -139,17 +156,23 @@ void StudyReader::ReadLaw(const Value& entry, const std::string& place) {
   }
   if (!wanted.empty()) {
     const NamedFile found = FindNamedFile(wanted, "laws", home_, folders_);
-    if (!found.problem.empty()) {
-      faults_.Add(entry.mark(), "law '" + wanted + "': " + found.problem);
+    const std::string component = found.is_absent ? LawComponent(wanted, host_) : "";
+    ComponentFile file;
+    if (!component.empty()) {
+      law.name = component;
+      file.map = Value::Map{{"type", component}};
+    } else if (!found.problem.empty()) {
+      const std::string more = found.is_absent ? NoLawComponent(wanted, host_) : "";
+      faults_.Add(entry.mark(), "law '" + wanted + "': " + found.problem + more);
       return;
+    } else {
+      const std::string asked = "law '" + wanted + "'" + (entry.mark().line == 0 ? "" : " of " + entry.mark().Text());
+      file = ReadComponentFile(found.path, "law file", asked, faults_);
+      if (!file.is_read) return;
+      if (law.mark.line == 0) law.mark = file.map.mark();
+      law.name = found.path.stem().string();
     }
-    const ComponentFile file = ReadComponentFile(
-        found.path, "law file", "law '" + wanted + "'" + (entry.mark().line == 0 ? "" : " of " + entry.mark().Text()),
-        faults_);
-    if (!file.is_read) return;
-    if (law.mark.line == 0) law.mark = file.map.mark();
     chain = file.chain;
-    law.name = found.path.stem().string();
     merged = Overlay(file.map, merged);
   }
   merged.set_mark(law.mark);

@@ -26,7 +26,7 @@ class StudyReader {
 
   /// One task without a study file: `entry` is an entry of `tasks:`.
   TaskSpec ReadTaskAlone(const Value& entry, std::vector<std::string> data_paths);
-  /// One law without a study file, by name or by the path of its file.
+  /// One law without a study file: `entry` is an entry of `laws:`.
   LawSpec ReadLawAlone(const Value& entry);
 
  private:

@@ -143,8 +143,9 @@ BITLAW_EXPORT TaskSpec ReadTask(const std::string& task, const Value& overrides,
 BITLAW_EXPORT StudySpec ReadStudy(const std::filesystem::path& file, const PluginHost& host,
                                   const std::vector<std::filesystem::path>& search);
 
-/// One law outside of a study, by the name or path of its file (found as from a study in the working directory), or by
-/// its formula, "A * N^-alpha" or "acc_adj = A * N^alpha", whose parameters are inferred; checked. Text with one of * ^ ( ) + =
+/// One law outside of a study, by the name or path of its file (found as from a study in the working directory); where
+/// there is no such file, by the name of a loaded component ("gaussian_capacity", "law/gaussian_capacity"); or by its
+/// formula, "A * N^-alpha" or "acc_adj = A * N^alpha", whose parameters are inferred; checked. Text with one of * ^ ( ) + =
 /// that is no file is a formula.
 BITLAW_EXPORT LawSpec ReadLaw(const std::string& name, const PluginHost& host,
                               const std::vector<std::filesystem::path>& search);

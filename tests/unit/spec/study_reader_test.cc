@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "bitlaw/api/law.h"
 #include "bitlaw/base/error.h"
 #include "spec/study_spec.h"
 #include "support/fixture_study.h"
@@ -110,6 +111,45 @@ allow_fallback: true
   EXPECT_EQ(study.laws[2].options->Real("scale"), 3.0);
   EXPECT_EQ(study.fit.Text(), "{draws: 10}");
   EXPECT_TRUE(study.allow_fallback);
+}
+
+// A law that comes as a plugin needs no file; a file of its name goes first.
+TEST_F(StudyReading, TakesALawOfALoadedComponentByItsName) {
+  const std::string body = R"(models: [models/a.shapes.json]
+laws:
+  - fixture_law
+  - {law: law/fixture_law, name: steep, scale: 9}
+)";
+  const StudySpec study = Read(body);
+  ASSERT_EQ(study.laws.size(), 2u);
+  EXPECT_EQ(study.laws[0].name, "fixture_law");
+  EXPECT_EQ(study.laws[0].component, "fixture_law");
+  EXPECT_EQ(study.laws[0].options->Real("scale"), 1.0);
+  EXPECT_EQ(study.laws[1].name, "steep");
+  EXPECT_EQ(study.laws[1].component, "fixture_law");
+  EXPECT_EQ(study.laws[1].given.Text(), "{scale: 9}");
+  EXPECT_EQ(study.laws[1].options->Real("scale"), 9.0);
+  for (const char* name : {"fixture_law", "law/fixture_law"}) {
+    const LawSpec alone = ReadLaw(name, FixtureHost(), {});
+    EXPECT_EQ(alone.name, "fixture_law");
+    EXPECT_EQ(OpenLaw(alone, FixtureHost())->formula_text(), "a * scale * N");
+  }
+  folder_.Write("laws/fixture_law.yaml", "type: fixture_law\nscale: 7\n");
+  EXPECT_EQ(Read(body).laws[0].options->Real("scale"), 7.0);
+  EXPECT_EQ(Read(body).laws[1].options->Real("scale"), 9.0);
+}
+
+TEST_F(StudyReading, SaysWhichLawsAreLoadedWhereNoneHasTheName) {
+  const std::string loaded = " Loaded laws: fixture_law; --plugin PATH loads another.";
+  EXPECT_EQ(FaultOf("models: [models/a.shapes.json]\nlaws: [fixtur_law, law/expbits]\n"),
+            "s.yaml:4:8: law 'fixtur_law': there is no 'fixtur_law.yaml'. Known: line. Looked in: laws. Nor is it a loaded "
+            "component. Did you mean 'fixture_law'?" + loaded + "\n"
+            "s.yaml:4:20: law 'law/expbits': there is no file law/expbits. Nor is it a loaded component." + loaded);
+  // Of two files of one name it is for the user to say which.
+  folder_.Write("laws/a/fixture_law.yaml", "type: fixture_law\n");
+  folder_.Write("laws/b/fixture_law.yaml", "type: fixture_law\n");
+  EXPECT_THAT(FaultOf("models: [models/a.shapes.json]\nlaws: [fixture_law]\n"),
+              HasSubstr("two files have the name 'fixture_law'"));
 }
 
 TEST_F(StudyReading, TakesDefaults) {

@@ -63,17 +63,18 @@ int Fit(const FitArguments& arguments, Session& session) {
   StudyTable input = ReadStudyTable("fit", arguments.source, arguments.data, session);
   const std::string title = (input.is_study ? "Fits of " : "Fits to ") + input.name;
   if (!arguments.laws.empty()) {
-    input.laws.clear();
+    std::vector<LawSpec> laws;
     for (const std::string& law : arguments.laws) {
-      LawSpec read = ReadLaw(law, session.plugins(), session.SearchFolders());
+      LawSpec read = LawFor(input, law, session);
       const auto taken = [&](const std::string& name) {
-        return std::any_of(input.laws.begin(), input.laws.end(), [&](const LawSpec& one) { return one.name == name; });
+        return std::any_of(laws.begin(), laws.end(), [&](const LawSpec& one) { return one.name == name; });
       };
       // Formulas of the same letters: A * N and A + N.
       const std::string name = read.name;
       for (int number = 2; taken(read.name); ++number) read.name = name + "-" + std::to_string(number);
-      input.laws.push_back(std::move(read));
+      laws.push_back(std::move(read));
     }
+    input.laws = std::move(laws);
   }
   if (input.laws.empty()) throw Error(ErrorKind::kSpec, "fit: no law is named. Give --law FILE or --law NAME.");
   input.table = TableToFit(input, arguments.map, arguments.where);
@@ -173,8 +174,8 @@ void AddFitVerb(CLI::App& app, Session& session) {
   verb->add_option("--data", arguments->data, "A CSV table instead of a study");
   verb->add_option(
       "--law", arguments->laws,
-      "A law file, the name of one in configs/laws, or a formula: 'A * N^-alpha', 'acc_adj = A * N^alpha'; may be "
-      "repeated. Default: the study's");
+      "A law of the study by its name, a law file, the name of one in configs/laws or of a loaded component, or a "
+      "formula: 'A * N^-alpha', 'acc_adj = A * N^alpha'; may be repeated. Default: the study's");
   verb->add_option("--map", arguments->map,
                    "Column names for the law: N=params_b*1e9,B=bits (name=column or name=expression), read from left "
                    "to right; names with spaces or commas in backquotes: 'acc=`acc,none`'");

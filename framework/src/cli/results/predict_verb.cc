@@ -74,7 +74,8 @@ void AddPredictVerb(CLI::App& app, Session& session) {
   verb->add_option("study", arguments->source, "A study file, or the output folder of one");
   verb->add_option("--data", arguments->data, "A CSV table instead of a study");
   verb->add_option("--law", arguments->law,
-                   "A law file, the name of one in configs/laws, or a formula. Default: the study's first");
+                   "A law of the study by its name, a law file, the name of one in configs/laws or of a loaded "
+                   "component, or a formula. Default: the study's first");
   verb->add_option(
           "--at", arguments->points,
           "A point: 'N=1.7e9, B=3, G=64, Cb=128'. Lists 2|3|4 and ranges 2..8, 1..2..0.5, 32..128*2 make several; "

@@ -192,7 +192,7 @@ void AddRecommendVerb(CLI::App& app, Session& session) {
                    "Repeatable")
       ->allow_extra_args(false);
   verb->add_option("--law", arguments->law,
-                   "The law for those: a file, a name or a formula. Default: the study's first");
+                   "The law for those: a name, a file or a formula, as of 'bitlaw predict'. Default: the study's first");
   verb->add_option("--map", arguments->map, "Column names for the law, as of 'bitlaw fit'");
   verb->add_option("--confidence", arguments->confidence, "Level of the intervals. Default: 0.9, or the study's")
       ->check(Number(0.5, 0.9999));

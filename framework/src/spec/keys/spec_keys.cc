@@ -45,7 +45,7 @@ std::vector<SpecKey> StudyKeys() {
       List("tasks", "none", "Benchmarks: names or paths of task files, or maps."),
       Map("strata", "those that the task files name",
           "Own grouping: from a stratum to a list of task names, each task in one of them."),
-      List("laws", "none", "Laws to fit: names or paths of law files, or maps."),
+      List("laws", "none", "Laws to fit: names or paths of law files, names of loaded components, or maps."),
       Map("map", "none",
           "Columns that fits see beside those of the observations, or in their place: from names to columns or "
           "expressions, read from top to bottom."),
@@ -147,8 +147,10 @@ std::vector<SpecMap> MakeMaps() {
        "An entry of `laws:`",
        "A name or path alone is `{law: ...}`. All other keys are options of the law (`bitlaw plugins describe "
        "law/formula`).",
-       {Text("law", "none: the law is written here", "Name or path of a law file; other keys replace the file's."),
-        Text("name", "name of the file; required without `law`", "How tables call it."),
+       {Text("law", "none: the law is written here",
+             "Name or path of a law file, whose keys the other keys replace, or where there is none the name of a loaded "
+             "component."),
+        Text("name", "name of the file or component; required without `law`", "How tables call it."),
         Text("type", "`formula`", "The law component.")},
        {}},
       {"task file",
