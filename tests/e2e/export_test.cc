@@ -137,7 +137,7 @@ TEST_F(ExportVerb, WritesATrialThatRoundsKeysAndValuesAlone) {
   const ProgramEnd end = exported(cache, "compressed_tensors");
   ASSERT_EQ(end.exit_code, 0) << end.err;
   EXPECT_THAT(FilesOf("cache_compressed_tensors").at("config.json"), HasSubstr("\"kv_cache_scheme\": {"));
-  EXPECT_THAT(exported(cache, "dense").err, HasSubstr("keys and values are rounded"));
+  EXPECT_THAT(exported(cache, "dense").err, HasSubstr("no weight is quantized, so that the checkpoint itself is what would be written"));
   EXPECT_THAT(exported("activations: {bits: 8}", "compressed_tensors").err,
               HasSubstr("its weights are as they were. Export a trial that quantizes them, or one of quantizer 'keep' that "
                         "rounds keys and values and nothing else."));
