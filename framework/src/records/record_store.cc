@@ -31,6 +31,17 @@ std::optional<std::string> TextOf(const fs::path& path) {
   return ReadWholeFile(path);
 }
 
+// Null if there is no such file, or none that can be read.
+Value JsonIfAny(const fs::path& path) {
+  std::error_code status;
+  if (!fs::is_regular_file(path, status)) return {};
+  try {
+    return ParseJson(ReadWholeFile(path), path.string());
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 }  // namespace
 
 fs::path RecordStore::RecordPath(const std::string& digest) const { return Filed(output_, "records", digest, ".json"); }
@@ -206,16 +217,7 @@ void RecordStore::WriteTimings(const std::string& digest, const Value& timings) 
   WriteDurably(TimingsPath(digest), PrettyJson(timings), output_);
 }
 
-Value RecordStore::Timings(const std::string& digest) const {
-  const fs::path path = TimingsPath(digest);
-  std::error_code status;
-  if (!fs::is_regular_file(path, status)) return {};
-  try {
-    return ParseJson(ReadWholeFile(path), path.string());
-  } catch (const Error&) {
-    return {};
-  }
-}
+Value RecordStore::Timings(const std::string& digest) const { return JsonIfAny(TimingsPath(digest)); }
 
 void RecordStore::WriteFailure(const FailureRecord& failure) const {
   CheckFolder();
@@ -225,7 +227,7 @@ void RecordStore::WriteFailure(const FailureRecord& failure) const {
                            {"date", failure.date},     {"worker", failure.worker},
                            {"attempt", failure.attempt}};
   Value::List earlier;
-  if (Value last = FailureJson(failure.trial); last.is_map()) {
+  if (Value last = JsonIfAny(FailurePath(failure.trial)); last.is_map()) {
     const Value* before = last.Find("earlier");
     if (before != nullptr && before->is_list()) earlier = before->AsList();
     std::erase_if(last.AsMap(), [](const auto& entry) {
@@ -238,19 +240,8 @@ void RecordStore::WriteFailure(const FailureRecord& failure) const {
   WriteDurably(FailurePath(failure.trial), PrettyJson(value), output_);
 }
 
-Value RecordStore::FailureJson(const std::string& trial) const {
-  const fs::path path = FailurePath(trial);
-  std::error_code status;
-  if (!fs::is_regular_file(path, status)) return {};
-  try {
-    return ParseJson(ReadWholeFile(path), path.string());
-  } catch (const Error&) {
-    return {};
-  }
-}
-
 std::optional<FailureRecord> RecordStore::Failure(const std::string& trial) const {
-  const Value json = FailureJson(trial);
+  const Value json = JsonIfAny(FailurePath(trial));
   if (!json.is_map()) return std::nullopt;
   const auto text = [&](const char* key) {
     const Value* value = json.Find(key);

@@ -82,7 +82,6 @@ class BITLAW_EXPORT RecordStore {
   void RemoveTemporaries(const std::vector<std::string>& live_writers = {}) const;
 
  private:
-  Value FailureJson(const std::string& trial) const;
   std::string ItemsText(const TaskRecord& record) const;
   std::filesystem::path ItemsPath(const std::string& digest, const std::string& items_digest) const;
   /// Puts a record's text where none is, its items before; false where a whole one is.

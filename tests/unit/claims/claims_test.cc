@@ -14,6 +14,7 @@
 #include "lagging_files.h"
 #include "run/claims/claim_taker.h"
 #include "run/claims/heartbeat.h"
+#include "support/temporary_folder.h"
 
 namespace bitlaw {
 namespace {
@@ -386,17 +387,8 @@ TEST(Order, StaysWithTheModelAndTheTextThenTakesTheCostliestModelOfNobodys) {
   EXPECT_EQ(order.in_work(), 4u);
 }
 
-class OnDisk : public testing::Test {
- protected:
-  OnDisk() {
-    std::string pattern = (fs::temp_directory_path() / "bitlaw-claims-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~OnDisk() override { fs::remove_all(folder_); }
-  fs::path folder_;
-};
-using FolderFilesTest = OnDisk;
-using ManyProcesses = OnDisk;
+using FolderFilesTest = TemporaryFolder;
+using ManyProcesses = TemporaryFolder;
 
 TEST_F(FolderFilesTest, CreatesOnceAndReplacesAsAWhole) {
   FolderFiles files(folder_);

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <fstream>
 
@@ -10,6 +9,7 @@
 #include "bitlaw/base/error.h"
 #include "records/digest_cache.h"
 #include "sample_record.h"
+#include "support/temporary_folder.h"
 
 namespace bitlaw {
 namespace {
@@ -19,19 +19,9 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-class InAFolder : public testing::Test {
- protected:
-  InAFolder() {
-    std::string pattern = (fs::temp_directory_path() / "bitlaw-records-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~InAFolder() override { fs::remove_all(folder_); }
-  fs::path folder_;
-};
-
-using RecordStoreTest = InAFolder;
-using DurableFileTest = InAFolder;
-using DigestCacheTest = InAFolder;
+using RecordStoreTest = TemporaryFolder;
+using DurableFileTest = TemporaryFolder;
+using DigestCacheTest = TemporaryFolder;
 
 TEST_F(DurableFileTest, ReplacesWhatWasThereAndLeavesNothingElse) {
   // A folder that was deleted does not come back.

@@ -8,22 +8,10 @@ namespace bitlaw {
 namespace {
 
 std::string TypeName(const OptionField& field) {
-  switch (field.type) {
-    case OptionType::kBool: return "bool";
-    case OptionType::kInt: return "int";
-    case OptionType::kReal: return "real";
-    case OptionType::kString: return "string";
-    case OptionType::kPath: return "path";
-    case OptionType::kChoice: return "choice";
-    case OptionType::kList: {
-      if (field.children.empty()) return "list";
-      const std::string element = TypeName(field.children.front());
-      return (field.or_single ? element + " or " : "") + "list of " + element;
-    }
-    case OptionType::kGroup: return "group";
-    case OptionType::kGroupMap: return "named groups";
-  }
-  throw InternalError("OptionType out of range");
+  if (field.type == OptionType::kGroupMap) return "named groups";
+  if (field.type != OptionType::kList || field.children.empty()) return std::string(Name(field.type));
+  const std::string element = TypeName(field.children.front());
+  return (field.or_single ? element + " or " : "") + "list of " + element;
 }
 
 // "2..8", ">= 1|row", "> 0.0, < 1.0", "fast|slow".
@@ -98,6 +86,21 @@ void AppendRows(const std::vector<OptionField>& fields, int depth, std::vector<O
 }
 
 }  // namespace
+
+std::string_view Name(OptionType type) {
+  switch (type) {
+    case OptionType::kBool: return "bool";
+    case OptionType::kInt: return "int";
+    case OptionType::kReal: return "real";
+    case OptionType::kString: return "string";
+    case OptionType::kPath: return "path";
+    case OptionType::kChoice: return "choice";
+    case OptionType::kList: return "list";
+    case OptionType::kGroup: return "group";
+    case OptionType::kGroupMap: return "group_map";
+  }
+  throw InternalError("OptionType out of range");
+}
 
 std::vector<OptionRow> OptionRows(const OptionSchema& schema) {
   std::vector<OptionRow> rows;

@@ -1,12 +1,16 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bitlaw/api/option_schema.h"
 #include "bitlaw/base/export.h"
 
 namespace bitlaw {
+
+/// "int", "choice", "group_map": the type of an option, as JSON has it.
+BITLAW_EXPORT std::string_view Name(OptionType type);
 
 /// One option in words, as tables show it.
 struct OptionRow {

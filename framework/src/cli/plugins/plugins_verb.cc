@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "api/help/option_rows.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/fingerprint.h"
 #include "cli/common/output.h"
@@ -19,26 +20,11 @@ constexpr int kExitPluginFault = 4;
 
 Json JsonOf(const Value& value) { return value.is_null() ? Json() : Json::parse(value.CanonicalJson()); }
 
-std::string_view TypeName(OptionType type) {
-  switch (type) {
-    case OptionType::kBool: return "bool";
-    case OptionType::kInt: return "int";
-    case OptionType::kReal: return "real";
-    case OptionType::kString: return "string";
-    case OptionType::kPath: return "path";
-    case OptionType::kChoice: return "choice";
-    case OptionType::kList: return "list";
-    case OptionType::kGroup: return "group";
-    case OptionType::kGroupMap: return "group_map";
-  }
-  throw InternalError("OptionType out of range");
-}
-
 // Everything a schema says, so that an editor or a form can be made from it. Absent properties are left out.
 Json JsonOf(const OptionField& field) {
   Json json;
   if (!field.name.empty()) json["name"] = field.name;
-  json["type"] = TypeName(field.type);
+  json["type"] = Name(field.type);
   if (!field.unit.empty()) json["unit"] = field.unit;
   json["required"] = field.required;
   if (!field.required) json["default"] = JsonOf(field.default_value);

@@ -31,19 +31,22 @@ bool WriteAll(int descriptor, const std::string& bytes) {
   return true;
 }
 
-int OpenNew(const fs::path& path) { return ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); }
+// A new file under `folder`, whose own folders are made; -1, and errno, where it cannot be made.
+int OpenNew(const fs::path& folder, const fs::path& path) {
+  const auto open = [&] { return ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); };
+  const int descriptor = open();
+  if (descriptor >= 0 || errno != ENOENT) return descriptor;
+  std::error_code error;  // Not the folder itself: it may have been deleted, and must not come back.
+  if (!fs::is_directory(folder, error)) Fail(folder, "the output folder is gone", ENOENT);
+  fs::create_directories(path.parent_path(), error);
+  return open();
+}
 
 }  // namespace
 
 bool FolderFiles::Create(const std::string& name, const std::string& content) {
   const fs::path path = folder_ / name;
-  int descriptor = OpenNew(path);
-  if (descriptor < 0 && errno == ENOENT) {
-    std::error_code error;  // Not the folder itself: it may have been deleted, and must not come back.
-    if (!fs::is_directory(folder_, error)) Fail(folder_, "the output folder is gone", ENOENT);
-    fs::create_directories(path.parent_path(), error);
-    descriptor = OpenNew(path);
-  }
+  const int descriptor = OpenNew(folder_, path);
   if (descriptor < 0 && errno == EEXIST) return false;
   if (descriptor < 0) Fail(path, "the file cannot be made", errno);
   const bool is_written = WriteAll(descriptor, content);
@@ -61,13 +64,7 @@ void FolderFiles::Replace(const std::string& name, const std::string& content) {
   static std::atomic<unsigned> counter{0};
   const fs::path path = folder_ / name;
   const fs::path temporary = fmt::format("{}.{}.{}.tmp", path.string(), ::getpid(), counter++);
-  int descriptor = OpenNew(temporary);
-  if (descriptor < 0 && errno == ENOENT) {
-    std::error_code error;
-    if (!fs::is_directory(folder_, error)) Fail(folder_, "the output folder is gone", ENOENT);
-    fs::create_directories(path.parent_path(), error);
-    descriptor = OpenNew(temporary);
-  }
+  const int descriptor = OpenNew(folder_, temporary);
   if (descriptor < 0) Fail(temporary, "the file cannot be made", errno);
   const bool is_written = WriteAll(descriptor, content);
   const bool is_placed = ::close(descriptor) == 0 && is_written && ::rename(temporary.c_str(), path.c_str()) == 0;
