@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kEpoch = 9;
 constexpr const char* kDigest =
-    "6632706fc16c97fa0c1e0b57ffabbace4f0580c6b8dab9568343ae1e438ee492";
+    "46e97fd01b8098738dd2f52c7dfe91fd589fa6ab4187b232671fd09289677fec";
 
 // What the compiler sees of the public headers: without comments and space.
 std::string DigestOfPublicHeaders(const SourceTree& sources) {

@@ -11,13 +11,17 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
+
+#include "bitlaw/sdk/machine/torch_threads.h"
 
 namespace bitlaw {
 namespace {
 
-constexpr size_t kMostWaiting = 8;  // Layers on the device that wait for their copy.
+// Layers that wait to be digested and taken: on a device, where their copy waits too, and on the host.
+constexpr size_t kMostWaitingOnDevice = 8, kMostWaiting = 2;
 
 std::array<at::Tensor*, 7> TensorsOf(QuantizedLinear& linear) {
   return {&linear.codes,     &linear.scales, &linear.zeros,      &linear.group_index,
@@ -114,7 +118,7 @@ std::string DigestOfCodes(const QuantizedModel& model) {
 struct KeptCodes::Copier {
   struct Waiting {
     QuantizedLayer layer;
-    c10::Event written;  // After what fills its tensors.
+    std::optional<c10::Event> written;  // On a device: after what fills its tensors.
   };
 
   Copier(const at::Device& given_device, CodesDigest& given_digest,
@@ -122,12 +126,14 @@ struct KeptCodes::Copier {
       : device(given_device),
         digest(given_digest),
         take(given_take),
-        streams(given_device.type()),
+        streams(given_device.is_cpu() ? nullptr : std::make_unique<c10::impl::VirtualGuardImpl>(given_device.type())),
         thread([this] { Run(); }) {}
 
   void Run() {
     try {
-      const c10::StreamGuard guard(streams.getStreamFromGlobalPool(device));
+      const OneThread alone;  // Of the tensor library: the walk has the others.
+      std::optional<c10::StreamGuard> guard;
+      if (streams) guard.emplace(streams->getStreamFromGlobalPool(device));
       for (;;) {
         std::unique_lock lock(mutex);
         changed.wait(lock, [&] { return has_ended || !waiting.empty(); });
@@ -136,7 +142,7 @@ struct KeptCodes::Copier {
         waiting.pop_front();
         changed.notify_all();
         lock.unlock();
-        next.written.block(guard.current_stream());
+        if (next.written) next.written->block(guard->current_stream());
         for (at::Tensor* tensor : TensorsOf(next.layer.linear)) {
           if (tensor->defined()) *tensor = tensor->cpu();  // Waits for the copy: the device's memory is free after it.
         }
@@ -164,7 +170,7 @@ struct KeptCodes::Copier {
   const at::Device device;
   CodesDigest& digest;
   const std::function<void(QuantizedLayer&)>& take;
-  const c10::impl::VirtualGuardImpl streams;
+  const std::unique_ptr<const c10::impl::VirtualGuardImpl> streams;  // Null on the host.
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<Waiting> waiting;
@@ -174,32 +180,27 @@ struct KeptCodes::Copier {
   std::thread thread;  // The last member: it uses the others.
 };
 
-KeptCodes::KeptCodes(const at::Device& device, const std::function<void(QuantizedLayer&)>& take) : take_(take) {
-  if (!device.is_cpu()) copier_ = std::make_unique<Copier>(device, digest_, take_);
-}
+KeptCodes::KeptCodes(const at::Device& device, const std::function<void(QuantizedLayer&)>& take)
+    : take_(take), copier_(std::make_unique<Copier>(device, digest_, take_)) {}
 
-KeptCodes::~KeptCodes() {
-  if (copier_) copier_->End();
-}
+KeptCodes::~KeptCodes() { copier_->End(); }
 
 void KeptCodes::Keep(QuantizedLayer& layer) {
-  if (!copier_) {
-    digest_.Add(layer);
-    if (take_) take_(layer);
-    return;
+  Copier::Waiting next{layer, std::nullopt};
+  if (copier_->streams) {
+    next.written.emplace(copier_->device.type());
+    next.written->record(copier_->streams->getStream(copier_->device));
   }
-  Copier::Waiting next{layer, c10::Event(copier_->device.type())};
-  next.written.record(copier_->streams.getStream(copier_->device));
   DropTensors(layer.linear);
   std::unique_lock lock(copier_->mutex);
-  copier_->changed.wait(lock, [&] { return copier_->waiting.size() < kMostWaiting || copier_->failure; });
+  const size_t most = copier_->streams ? kMostWaitingOnDevice : kMostWaiting;
+  copier_->changed.wait(lock, [&] { return copier_->waiting.size() < most || copier_->failure; });
   if (copier_->failure) std::rethrow_exception(copier_->failure);
   copier_->waiting.push_back(std::move(next));
   copier_->changed.notify_all();
 }
 
 void KeptCodes::Finish(std::vector<QuantizedLayer>& layers) {
-  if (!copier_) return;
   copier_->End();
   if (copier_->failure) std::rethrow_exception(copier_->failure);
   for (size_t i = 0; i < layers.size(); ++i) layers[i].linear = std::move(copier_->copied.at(i));

@@ -23,9 +23,8 @@ class CodesDigest {
   Digest digest_;
 };
 
-/// Brings the codes of layers from the device where they were found to the host, into their digest, and to whoever
-/// takes them, beside the work on the layers that follow: a thread of its own copies on a stream of its own. With codes
-/// of the host it does so at once.
+/// Brings the codes of layers into their digest and to whoever takes them, beside the work on the layers that follow: on
+/// a thread of its own. From a device that thread copies them to the host first, on a stream of its own.
 class KeptCodes {
  public:
   /// `take`: QuantizeSettings::take_codes; outlives this.
@@ -48,7 +47,7 @@ class KeptCodes {
   struct Copier;
   CodesDigest digest_;
   const std::function<void(QuantizedLayer&)>& take_;
-  std::unique_ptr<Copier> copier_;  // Null on the host.
+  std::unique_ptr<Copier> copier_;
 };
 
 }  // namespace bitlaw

@@ -12,12 +12,21 @@
 namespace bitlaw {
 namespace {
 
+// BITLAW_VECTOR_CODE with vectors of 512 bits beside: this file is compiled without fused multiply-adds (CMakeLists.txt),
+// so that these give the same bits too.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
+#define WIDE_VECTOR_CODE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define WIDE_VECTOR_CODE
+#endif
+
 constexpr int64_t kLanes = 32;         // Rows that one tile takes abreast: a vector is a column of the tile.
-constexpr int64_t kRowsPerPiece = 64;  // Rows of one matrix product and of one unit of parallel work.
+constexpr int64_t kRowsPerPiece = 96;  // Rows of one matrix product and of one unit of parallel work.
 
 // Quantizes one column of a tile and spreads its error over the columns to the right.
 //   tile [columns, kLanes], w = tile + i * kLanes; u = U[i, i ...]
-BITLAW_VECTOR_CODE void StepColumn(float* __restrict w, const float* __restrict u, int64_t columns_right,
+WIDE_VECTOR_CODE void StepColumn(float* __restrict w, const float* __restrict u, int64_t columns_right,
                                    const float* __restrict scale, const float* __restrict zero, float max_code,
                                    float* __restrict code, float* __restrict error) {
   const float diagonal = u[0];
@@ -33,7 +42,7 @@ BITLAW_VECTOR_CODE void StepColumn(float* __restrict w, const float* __restrict 
 }
 
 // The same on a grid of levels.
-BITLAW_VECTOR_CODE void StepLevels(float* __restrict w, const float* __restrict u, int64_t columns_right,
+WIDE_VECTOR_CODE void StepLevels(float* __restrict w, const float* __restrict u, int64_t columns_right,
                                    const float* __restrict scale, const float* __restrict bounds,
                                    const float* __restrict levels, int64_t bound_count, float* __restrict code,
                                    float* __restrict error) {
@@ -63,7 +72,7 @@ BITLAW_VECTOR_CODE void StepLevels(float* __restrict w, const float* __restrict 
 }
 
 // What lies right of a column takes its error, and its drift: p = P[i, i ...].
-BITLAW_VECTOR_CODE void SpreadWithDrift(float* __restrict w, const float* __restrict u, const float* __restrict p,
+WIDE_VECTOR_CODE void SpreadWithDrift(float* __restrict w, const float* __restrict u, const float* __restrict p,
                                         int64_t columns_right, const float* __restrict error) {
   for (int64_t k = 1; k <= columns_right; ++k) {
     float* __restrict right = w + k * kLanes;
@@ -81,11 +90,11 @@ class PieceWalk {
         columns_(weight.size(1)),
         groups_(scales.size(1)),
         rows_(rows),
-        weight_piece_(weight.narrow(0, first_row, rows)),
+        weight_piece_(at::empty({rows, weight.size(1)}, at::kFloat)),
         factor_(factor),
         drift_(drift),
         p_(drift.defined() ? drift.data_ptr<float>() : nullptr),
-        weight_(weight.data_ptr<float>() + first_row * columns_),
+        weight_(weight_piece_.data_ptr<float>()),
         u_(factor.data_ptr<float>()),
         codes_(codes.data_ptr<uint8_t>() + first_row * columns_),
         scales_(scales.data_ptr<float>() + first_row * groups_),
@@ -93,6 +102,16 @@ class PieceWalk {
         bounds_(BoundsOf(*plan.grid)),
         tile_(static_cast<size_t>(plan.block_size * kLanes)),
         errors_(at::empty({rows, plan.block_size}, at::kFloat)) {
+    const float* from = weight.data_ptr<float>() + first_row * columns_;
+    const std::vector<int64_t>& order = plan.column_of_position;
+    for (int64_t r = 0; r < rows; ++r, from += columns_) {
+      float* const to = weight_ + r * columns_;
+      if (order.empty()) {
+        std::copy_n(from, columns_, to);
+      } else {
+        for (int64_t k = 0; k < columns_; ++k) to[k] = from[order[k]];
+      }
+    }
     if (p_ != nullptr) rounded_ = at::empty({rows, plan.block_size}, at::kFloat);
   }
 
@@ -125,6 +144,7 @@ class PieceWalk {
     const float max_code = static_cast<float>((1 << plan_.grid->bits()) - 1);
     const std::span<const float> levels = plan_.grid->levels();
     float scale[kLanes], zero[kLanes], code[kLanes], error[kLanes];
+    float squares[kLanes] = {};  // Of each row's errors.
     std::fill_n(scale, kLanes, 1.0f);
     std::fill_n(zero, kLanes, 0.0f);
     int32_t loaded_group = -1;
@@ -155,14 +175,14 @@ class PieceWalk {
           rounded[(row + l) * plan_.block_size + j] = scale[l] * level;
         }
       }
+      const int64_t column = plan_.column_of_position.empty() ? position : plan_.column_of_position[position];
       for (int64_t l = 0; l < lanes; ++l) {
-        codes_[(row + l) * columns_ + position] = static_cast<uint8_t>(code[l]);
+        codes_[(row + l) * columns_ + column] = static_cast<uint8_t>(code[l]);
         errors[(row + l) * plan_.block_size + j] = error[l];
       }
-      float squares = 0;
-      for (int64_t l = 0; l < lanes; ++l) squares += error[l] * error[l];
-      squared_errors_ += squares;
+      for (int64_t l = 0; l < kLanes; ++l) squares[l] += error[l] * error[l];
     }
+    for (int64_t l = 0; l < lanes; ++l) squared_errors_ += squares[l];
   }
 
   // The grid of the group that starts at `position`, for the rows of the current tile.
@@ -188,7 +208,7 @@ class PieceWalk {
 
   const ColumnWalkPlan& plan_;
   const int64_t columns_, groups_, rows_;
-  at::Tensor weight_piece_;  // [rows, C_in], a view
+  at::Tensor weight_piece_;  // [rows, C_in] in the order of the walk
   const at::Tensor& factor_;
   const at::Tensor& drift_;
   const float* p_;  // P, null without.
@@ -206,7 +226,7 @@ class PieceWalk {
 
 }  // namespace
 
-double WalkColumns(const ColumnWalkPlan& plan, at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
+double WalkColumns(const ColumnWalkPlan& plan, const at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
                    at::Tensor& scales, at::Tensor& zeros, const at::Tensor& drift) {
   const int64_t rows = weight.size(0);
   const int64_t pieces = (rows + kRowsPerPiece - 1) / kRowsPerPiece;

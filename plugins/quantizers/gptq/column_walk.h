@@ -33,11 +33,14 @@ struct ColumnWalkPlan {
   int64_t block_size = 128;  ///< Columns between two updates of the rest of the row.
   /// [C_in] group of the k-th column of the walk.
   std::vector<int32_t> group_of_position;
+  /// On the host: [C_in] the column that is the k-th of the walk. Empty: they are walked as they stand.
+  std::vector<int64_t> column_of_position;
   /// True: every group's grid stands in scales and zeros already.
   bool grids_are_given = false;
 };
 
-/// The walk of GPTQ over the columns of `weight`, in storage order (a permutation is the caller's):
+/// The walk of GPTQ over the columns of `weight` in the order of the plan; U, P and groups are in that order, codes go to
+/// their columns:
 ///
 ///   for each block of columns b:  for each column j of b, left to right:
 ///       code[:, j] = grid(w[:, j]);  e[:, j] = (w[:, j] - dequantized[:, j]) / U[j, j]
@@ -57,10 +60,10 @@ struct ColumnWalkPlan {
 /// Returns  the sum of e^2 over all rows and columns. With D the weights given less those that codes stand for, it is
 ///          tr(D (H + damp) D^T): a column's e^2 is what its rounding adds once the columns right of it have made up for it.
 ///          Without P alone.
-/// Shapes   weight [C_out, C_in] float32 contiguous, overwritten; factor U [C_in, C_in] float32, upper triangular,
+/// Shapes   weight [C_out, C_in] float32 contiguous; factor U [C_in, C_in] float32, upper triangular,
 ///          U^T U = (H + damp)^-1; drift P [C_in, C_in] float32, or undefined: none; codes [C_out, C_in] uint8; scales,
 ///          zeros [C_out, groups] float32.
-double WalkColumns(const ColumnWalkPlan& plan, at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
+double WalkColumns(const ColumnWalkPlan& plan, const at::Tensor& weight, const at::Tensor& factor, at::Tensor& codes,
                    at::Tensor& scales, at::Tensor& zeros, const at::Tensor& drift = {});
 
 }  // namespace bitlaw

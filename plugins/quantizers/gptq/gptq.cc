@@ -392,20 +392,19 @@ GptqQuantizer::SharedFactor GptqQuantizer::MakeFactor(const LinearShape& layer,
 QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const WeightGrid& given, const at::Tensor& given_weight,
                                    const LayerCalibration& calibration, const SharedFactor& factor) const {
   const at::NoGradGuard no_grad;
-  CheckFinite(given_weight, layer.name);
   const at::Tensor original = given_weight.detach().to(at::kCPU, at::kFloat).contiguous();  // [C_out, C_in]
   const std::shared_ptr<const WeightGrid> grid = GridFor(given, original);
   QuantizedLinear nearest = bitlaw::RoundToNearest(*grid, original, settings_.group_size, layer.name);
   const double whole = WholeError(layer, original, calibration, factor.hessian);
-  at::Tensor weight = at::empty_like(original);  // [C_out, C_in] differences here, then what the walk works on
+  at::Tensor difference;  // [C_out, C_in]
   const auto relative_error = [&](const QuantizedLinear& q) {
     if (!(whole > 0)) return 0.0;
-    at::sub_out(weight, original, q.Dequantize());
-    return HessianError(weight, factor.hessian) / whole;
+    if (!difference.defined()) difference = at::empty_like(original);
+    q.Difference(original, difference);
+    return HessianError(difference, factor.hessian) / whole;
   };
   const double nearest_error = relative_error(nearest);
   nearest.codes.reset();
-  weight.copy_(original);
 
   const int64_t rows = layer.out_features, columns = layer.in_features;
   const int64_t groups = GroupCount(settings_.group_size, columns);
@@ -420,6 +419,8 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const WeightGrid& g
     group_of_column[factor.order[k]] = plan.group_of_position[k];
   }
 
+  const at::Tensor weight =
+      factor.dead_columns > 0 ? original.masked_fill(factor.dead.unsqueeze(0), 0.0) : original;  // [C_out, C_in]
   at::Tensor codes = at::empty({rows, columns}, weight.options().dtype(at::kByte));
   at::Tensor scales = at::empty({rows, groups}, weight.options()), zeros = at::empty({rows, groups}, weight.options());
   const auto take_grids_of = [&](const QuantizedLinear& plain) {
@@ -427,27 +428,23 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const WeightGrid& g
     zeros.copy_(plain.zeros);
   };
   if (one_grid_a_row) take_grids_of(nearest);
-  if (factor.dead_columns > 0) weight.masked_fill_(factor.dead.unsqueeze(0), 0.0);
   if (is_static && factor.dead_columns > 0) {
     take_grids_of(bitlaw::RoundToNearest(*grid, weight, settings_.group_size, layer.name));
   } else if (is_static) {
     take_grids_of(nearest);
   }
-  at::Tensor order;  // [C_in] int64
-  if (settings_.act_order) {
-    order = at::tensor(at::ArrayRef<int64_t>(factor.order), at::kLong);
-    weight = weight.index_select(1, order);
-  }
+  if (settings_.act_order) plan.column_of_position = factor.order;
   const double squared_errors = WalkColumns(plan, weight, factor.damped.factor, codes, scales, zeros, factor.drift);
   const ScaleCheck check = CheckScales(grid->scale_dtype(), scales, layer.name);
   if (SortsGroupsBack(settings_, columns)) {
+    const at::Tensor order = at::tensor(at::ArrayRef<int64_t>(factor.order), at::kLong);
     SortGroupsBack(GroupOrder(order.unsqueeze(0), plan.group_size)[0], {&scales, &zeros});
     for (int64_t j = 0; j < columns; ++j) group_of_column[j] = static_cast<int32_t>(j / plan.group_size);
   }
 
   QuantizedLinear result = OnGrid(*grid);
   result.group_size = plan.group_size;
-  result.codes = settings_.act_order ? at::empty_like(codes).index_copy_(1, order, codes) : codes;
+  result.codes = codes;
   result.scales = scales;
   result.zeros = zeros.to(at::kByte);
   result.group_index = at::tensor(at::ArrayRef<int32_t>(group_of_column), at::kInt);
@@ -455,9 +452,8 @@ QuantizedLinear GptqQuantizer::Run(const LinearShape& layer, const WeightGrid& g
   // sum.
   const auto walked_error = [&] {
     if (factor.dead_columns > 0 || factor.drift.defined() || !(whole > 0)) return relative_error(result);
-    at::sub_out(weight, original, result.Dequantize());
-    const double norm = weight.norm().item<double>();
-    return std::max(squared_errors - factor.damped.added * norm * norm, 0.0) / whole;
+    const double damping = factor.damped.added * result.SquaredDifference(original);
+    return std::max(squared_errors - damping, 0.0) / whole;
   };
   if (factor.damped.damp != settings_.damp) result.fallback = QuantizeFallback::kDampingRaised;
 

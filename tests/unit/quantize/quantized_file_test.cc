@@ -181,6 +181,23 @@ TEST_F(QuantizedFileTest, IsTheSameWrittenLayerByLayer) {
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 2);
 }
 
+TEST_F(QuantizedFileTest, EndsWithTheErrorOfWhoeverTakesTheCodes) {
+  const auto model = RandomDecoder(SmallConfig());
+  int taken = 0;
+  QuantizeSettings settings;
+  settings.take_codes = [&](QuantizedLayer&) {
+    if (++taken == 3) throw Error(ErrorKind::kIo, "codes: no space left");
+  };
+  try {
+    QuantizeModel(*model, *MakeQuantizer("rtn", {{"bits", 3}, {"group_size", 16}}), nullptr, settings);
+    FAIL() << "the error of the third layer was lost";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kIo);
+    EXPECT_STREQ(error.what(), "codes: no space left");
+  }
+  EXPECT_EQ(taken, 3);
+}
+
 TEST_F(QuantizedFileTest, ReadsOneLayerAtATime) {
   const auto model = RandomDecoder(SmallConfig()), fresh = RandomDecoder(SmallConfig());
   const QuantizedModel written = Quantize(*model);

@@ -49,6 +49,32 @@ TEST(QuantizedLinear, DequantizesByGroupIndexWhenColumnsWereReordered) {
   EXPECT_EQ(Values(q.Dequantize()), (std::vector<float>{-1, 0, 1, 0.5f, 0, 4, 2, -0.75f}));
 }
 
+TEST(QuantizedLinear, GivesWhatAWeightDiffersByAndItsSquares) {
+  // Dequantized -1, 0, 0, 0.5; 6, 4, -0.5, -0.75.
+  const at::Tensor weight = at::tensor(std::vector<float>{-1.5f, 0, 2, 0.5f, 5, 4, -0.5f, 0.25f}).view({2, 4});
+  at::Tensor difference = at::full({2, 4}, 7.0f);
+  SmallQuantized().Difference(weight, difference);
+  EXPECT_EQ(Values(difference), (std::vector<float>{-0.5f, 0, 2, 0, -1, 0, 0, 1}));
+  EXPECT_EQ(SmallQuantized().SquaredDifference(weight), 0.25 + 4 + 1 + 1);
+  const at::Tensor turned = weight.t().contiguous().t();  // Not contiguous.
+  SmallQuantized().Difference(turned, difference);
+  EXPECT_EQ(Values(difference), (std::vector<float>{-0.5f, 0, 2, 0, -1, 0, 0, 1}));
+  EXPECT_EQ(SmallQuantized().SquaredDifference(turned), 6.25);
+}
+
+TEST(QuantizedLinear, SumsTheSquaresOfLongRows) {
+  at::manual_seed(5);
+  QuantizedLinear q = SmallQuantized();
+  const int64_t rows = 70, columns = 83;
+  q.codes = at::randint(4, {rows, columns}).to(at::kByte);
+  q.scales = at::rand({rows, 2});
+  q.zeros = at::randint(4, {rows, 2}).to(at::kByte);
+  q.group_index = (at::arange(columns) % 2).to(at::kInt);
+  const at::Tensor weight = at::randn({rows, columns});
+  const double expected = (weight - q.Dequantize()).to(at::kDouble).square().sum().item<double>();
+  EXPECT_NEAR(q.SquaredDifference(weight), expected, 1e-12 * expected);
+}
+
 TEST(QuantizedLinear, ValidatesShapesRangesAndFiniteness) {
   EXPECT_EQ(InvalidText(SmallQuantized()), "valid");
   QuantizedLinear q = SmallQuantized();

@@ -114,6 +114,10 @@ struct BITLAW_EXPORT QuantizedLinear {
 
   /// [C_out, C_in] float32 by the formula above.
   at::Tensor Dequantize() const;
+  /// difference = weight - Dequantize(), without that tensor on the host; both [C_out, C_in] float32 contiguous.
+  void Difference(const at::Tensor& weight, at::Tensor& difference) const;
+  /// Sum of the squares of weight - Dequantize(), differences in float32, summed in float64; weight [C_out, C_in] float32.
+  double SquaredDifference(const at::Tensor& weight) const;
 
   /// [R, groups] float32, exact in scale_dtype: scales = StoredScales() / scale_divisor.
   at::Tensor StoredScales() const;

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <vector>
 
 #include "bitlaw/base/error.h"
 
@@ -49,25 +51,58 @@ void DequantizeRow(const uint8_t* __restrict codes, const float* __restrict leve
   }
 }
 
-at::Tensor DequantizeOnHost(const QuantizedLinear& q) {
+// use(r, weights of row r) for every row, rows shared out to threads; a row is written to RowAt(r).
+template <typename RowAt, typename Use>
+void DequantizeRows(const QuantizedLinear& q, const RowAt& row_at, const Use& use) {
   const int64_t rows = q.codes.size(0), columns = q.codes.size(1), groups = q.scales.size(1);
   const at::Tensor codes = q.codes.contiguous(), scales = q.scales.contiguous();
   const at::Tensor zeros = q.zeros.to(at::kFloat).contiguous(), group = q.group_index.to(at::kInt).contiguous();
   const at::Tensor row_index = q.row_index.defined() ? q.row_index.to(at::kLong).contiguous() : at::Tensor();
   const at::Tensor levels = q.levels.defined() ? q.levels.contiguous() : at::Tensor();
   const int64_t* const row_of = row_index.defined() ? row_index.data_ptr<int64_t>() : nullptr;
-  at::Tensor weight = at::empty({rows, columns}, scales.options());
+  const float* const level = levels.defined() ? levels.data_ptr<float>() : nullptr;
   at::parallel_for(0, rows, std::max<int64_t>((int64_t{1} << 15) / std::max<int64_t>(columns, 1), 1),
                    [&](int64_t begin, int64_t end) {
+                     std::vector<float> scratch;
                      for (int64_t r = begin; r < end; ++r) {
                        const int64_t place = (row_of != nullptr ? row_of[r] : r) * groups;
-                       DequantizeRow(codes.data_ptr<uint8_t>() + r * columns,
-                                     levels.defined() ? levels.data_ptr<float>() : nullptr,
-                                     scales.data_ptr<float>() + place, zeros.data_ptr<float>() + place,
-                                     group.data_ptr<int32_t>(), columns, weight.data_ptr<float>() + r * columns);
+                       float* const row = row_at(r, scratch);
+                       DequantizeRow(codes.data_ptr<uint8_t>() + r * columns, level, scales.data_ptr<float>() + place,
+                                     zeros.data_ptr<float>() + place, group.data_ptr<int32_t>(), columns, row);
+                       use(r, row);
                      }
                    });
+}
+
+at::Tensor DequantizeOnHost(const QuantizedLinear& q) {
+  const int64_t columns = q.codes.size(1);
+  at::Tensor weight = at::empty({q.codes.size(0), columns}, q.scales.options());
+  float* const to = weight.data_ptr<float>();
+  DequantizeRows(q, [&](int64_t r, std::vector<float>&) { return to + r * columns; }, [](int64_t, const float*) {});
   return weight;
+}
+
+void SubtractFrom(const float* __restrict weight, int64_t columns, float* __restrict row) {
+  for (int64_t c = 0; c < columns; ++c) row[c] = weight[c] - row[c];
+}
+
+double SquaredDistance(const float* __restrict weight, const float* __restrict row, int64_t columns) {
+  constexpr int64_t kLanes = 16;
+  double lanes[kLanes] = {};
+  int64_t c = 0;
+  for (; c + kLanes <= columns; c += kLanes) {
+    for (int64_t l = 0; l < kLanes; ++l) {
+      const double difference = weight[c + l] - row[c + l];
+      lanes[l] += difference * difference;
+    }
+  }
+  double sum = 0;
+  for (; c < columns; ++c) {
+    const double difference = weight[c] - row[c];
+    sum += difference * difference;
+  }
+  for (const double lane : lanes) sum += lane;
+  return sum;
 }
 
 }  // namespace
@@ -83,6 +118,36 @@ at::Tensor QuantizedLinear::Dequantize() const {
   at::Tensor level = levels.defined() ? levels.index_select(0, codes.flatten().to(at::kLong)).view(codes.sizes())
                                       : codes.to(at::kFloat);  // [C_out, C_in]
   return level.sub_(of_weights(zeros)).mul_(of_weights(scales));
+}
+
+void QuantizedLinear::Difference(const at::Tensor& weight, at::Tensor& difference) const {
+  if (!codes.is_cpu() || !weight.is_contiguous()) {
+    at::sub_out(difference, weight, Dequantize());
+    return;
+  }
+  const int64_t columns = codes.size(1);
+  const float* const from = weight.data_ptr<float>();
+  float* const to = difference.data_ptr<float>();
+  DequantizeRows(
+      *this, [&](int64_t r, std::vector<float>&) { return to + r * columns; },
+      [&](int64_t r, float* row) { SubtractFrom(from + r * columns, columns, row); });
+}
+
+double QuantizedLinear::SquaredDifference(const at::Tensor& weight) const {
+  if (!codes.is_cpu() || !weight.is_contiguous()) {
+    return at::sub(weight, Dequantize()).to(at::kDouble).square().sum().item<double>();
+  }
+  const int64_t columns = codes.size(1);
+  const float* const from = weight.data_ptr<float>();
+  std::vector<double> sums(static_cast<size_t>(codes.size(0)));
+  const auto own_row = [&](int64_t, std::vector<float>& scratch) {
+    scratch.resize(static_cast<size_t>(columns));
+    return scratch.data();
+  };
+  DequantizeRows(*this, own_row, [&](int64_t r, const float* row) {
+    sums[static_cast<size_t>(r)] = SquaredDistance(from + r * columns, row, columns);
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 at::Tensor QuantizedLinear::StoredScales() const {

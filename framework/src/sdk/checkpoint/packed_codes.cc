@@ -24,8 +24,16 @@ std::vector<uint8_t> PackCodes(std::span<const uint8_t> codes, int bits) {
   std::vector<uint8_t> packed(static_cast<size_t>(PackedSizeBytes(static_cast<int64_t>(codes.size()), bits)));
   uint32_t word = 0, seen = 0;
   int filled = 0;
-  size_t out = 0;
-  for (const uint8_t code : codes) {
+  size_t out = 0, at = 0;
+  for (; at + 8 <= codes.size(); at += 8, out += static_cast<size_t>(bits)) {  // Eight codes are `bits` bytes.
+    uint64_t eight = 0;
+    for (int i = 0; i < 8; ++i) {
+      seen |= codes[at + i];
+      eight |= static_cast<uint64_t>(codes[at + i]) << (i * bits);
+    }
+    for (int i = 0; i < bits; ++i) packed[out + i] = static_cast<uint8_t>(eight >> (8 * i));
+  }
+  for (const uint8_t code : codes.subspan(at)) {
     seen |= code;
     word |= static_cast<uint32_t>(code) << filled;
     for (filled += bits; filled >= 8; filled -= 8, word >>= 8) packed[out++] = static_cast<uint8_t>(word);
