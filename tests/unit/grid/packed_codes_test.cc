@@ -30,11 +30,15 @@ TEST(PackedCodes, ReadBackWhatWasPackedAtEveryWidthAndLength) {
 }
 
 TEST(PackedCodes, RefuseACodeThatDoesNotFit) {
-  try {
-    PackCodes(std::vector<uint8_t>{1, 8, 1}, 3);
-    FAIL() << "8 was packed into 3 bits";
-  } catch (const InternalError& error) {
-    EXPECT_STREQ(error.what(), "a code does not fit into 3 bits");
+  for (const size_t place : {1, 7, 8, 9}) {  // Eight at once, then what is left.
+    std::vector<uint8_t> codes(10, 1);
+    codes[place] = 8;
+    try {
+      PackCodes(codes, 3);
+      FAIL() << "8 was packed into 3 bits at " << place;
+    } catch (const InternalError& error) {
+      EXPECT_STREQ(error.what(), "a code does not fit into 3 bits");
+    }
   }
 }
 

@@ -182,20 +182,22 @@ TEST_F(QuantizedFileTest, IsTheSameWrittenLayerByLayer) {
 }
 
 TEST_F(QuantizedFileTest, EndsWithTheErrorOfWhoeverTakesTheCodes) {
-  const auto model = RandomDecoder(SmallConfig());
-  int taken = 0;
-  QuantizeSettings settings;
-  settings.take_codes = [&](QuantizedLayer&) {
-    if (++taken == 3) throw Error(ErrorKind::kIo, "codes: no space left");
-  };
-  try {
-    QuantizeModel(*model, *MakeQuantizer("rtn", {{"bits", 3}, {"group_size", 16}}), nullptr, settings);
-    FAIL() << "the error of the third layer was lost";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kIo);
-    EXPECT_STREQ(error.what(), "codes: no space left");
+  for (const int failing : {3, 14}) {  // Of 14 layers.
+    const auto model = RandomDecoder(SmallConfig());
+    int taken = 0;
+    QuantizeSettings settings;
+    settings.take_codes = [&](QuantizedLayer&) {
+      if (++taken == failing) throw Error(ErrorKind::kIo, "codes: no space left");
+    };
+    try {
+      QuantizeModel(*model, *MakeQuantizer("rtn", {{"bits", 3}, {"group_size", 16}}), nullptr, settings);
+      FAIL() << "the error of layer " << failing << " was lost";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kIo);
+      EXPECT_STREQ(error.what(), "codes: no space left");
+    }
+    EXPECT_EQ(taken, failing);
   }
-  EXPECT_EQ(taken, 3);
 }
 
 TEST_F(QuantizedFileTest, ReadsOneLayerAtATime) {
