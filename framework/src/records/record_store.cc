@@ -120,7 +120,7 @@ std::string RecordStore::Write(TaskRecord& record, const std::vector<ItemScore>&
   std::optional<TaskRecord> first;
   const bool placed = Place(
       digest, WriteRecord(record), [&] { return (first = FindTask(digest, faults)).has_value(); },
-      [&] { WriteDurably(items_path, text, output_); });
+      [&] { WriteDurably(items_path, text, output_, Synced::kFile); });  // The record, in the same folder, syncs that.
   // Items that the record there does not name belong to nobody.
   std::error_code ignored;
   if (!placed && first->items.digest != record.items.digest) fs::remove(items_path, ignored);
@@ -214,7 +214,7 @@ void RecordStore::Quarantine(const std::string& digest) const {
 
 void RecordStore::WriteTimings(const std::string& digest, const Value& timings) const {
   CheckFolder();
-  WriteDurably(TimingsPath(digest), PrettyJson(timings), output_);
+  WriteDurably(TimingsPath(digest), PrettyJson(timings), output_, Synced::kNothing);
 }
 
 Value RecordStore::Timings(const std::string& digest) const { return JsonIfAny(TimingsPath(digest)); }

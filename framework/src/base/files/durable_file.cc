@@ -52,15 +52,15 @@ void SyncFolder(const fs::path& folder) {
 }
 
 // Makes what is missing below `within`; that itself too if it is empty.
-void MakeFolder(const fs::path& folder, const fs::path& within) {
+void MakeFolder(const fs::path& folder, const fs::path& within, Synced synced) {
   std::error_code error;
   if (folder.empty() || fs::is_directory(folder, error)) return;
   if (folder == within) throw Error(ErrorKind::kIo, fmt::format("{}: the folder is not there any more.", folder.string()));
   const fs::path parent = folder.parent_path();
-  MakeFolder(parent, within);
+  MakeFolder(parent, within, synced);
   fs::create_directory(folder, error);
   if (error) throw Error(ErrorKind::kIo, fmt::format("{}: the folder cannot be made: {}.", folder.string(), error.message()));
-  SyncFolder(parent.empty() ? "." : parent);
+  if (synced != Synced::kNothing) SyncFolder(parent.empty() ? "." : parent);
 }
 
 std::string& WriterName() {
@@ -94,8 +94,9 @@ Placed PlaceByRename(const char* temporary, const char* path) {
 
 void NameTemporaries(const std::string& name) { WriterName() = name; }
 
-DurableFile::DurableFile(fs::path path, const fs::path& within) : path_(std::move(path)), temporary_(path_) {
-  MakeFolder(path_.parent_path(), within);
+DurableFile::DurableFile(fs::path path, const fs::path& within, Synced synced)
+    : path_(std::move(path)), temporary_(path_), synced_(synced) {
+  MakeFolder(path_.parent_path(), within, synced);
   // Several processes may write the same record at once, with the same bytes: each needs its own temporary file.
   static std::atomic<unsigned> counter{0};
   if (!WriterName().empty()) temporary_ += "." + WriterName();
@@ -111,21 +112,25 @@ DurableFile::~DurableFile() {
 
 void DurableFile::Write(std::string_view bytes) { WriteAll(descriptor_, bytes, temporary_); }
 
-void DurableFile::Sync() {
-  if (::fsync(descriptor_) != 0) Fail(temporary_, "the file cannot be synced");
+void DurableFile::Close() {
+  if (synced_ != Synced::kNothing && ::fsync(descriptor_) != 0) Fail(temporary_, "the file cannot be synced");
   const int descriptor = std::exchange(descriptor_, -1);
   if (::close(descriptor) != 0) Fail(temporary_, "the file cannot be closed");
 }
 
+void DurableFile::SyncName() const {
+  if (synced_ == Synced::kFileAndFolder) SyncFolder(path_.has_parent_path() ? path_.parent_path() : ".");
+}
+
 void DurableFile::Commit() {
-  Sync();
+  Close();
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) Fail(path_, "the file cannot be renamed into place");
   temporary_.clear();
-  SyncFolder(path_.has_parent_path() ? path_.parent_path() : ".");
+  SyncName();
 }
 
 bool DurableFile::CommitNew() {
-  Sync();
+  Close();
   Placed placed = PlaceByLink(temporary_.c_str(), path_.c_str());
   const bool has_links = placed != Placed::kCannot;
   if (!has_links && (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK)) {
@@ -134,12 +139,12 @@ bool DurableFile::CommitNew() {
   if (placed == Placed::kCannot) Fail(path_, "the file cannot be put into place");
   if (has_links || placed == Placed::kTaken) ::unlink(temporary_.c_str());
   temporary_.clear();
-  if (placed == Placed::kYes) SyncFolder(path_.has_parent_path() ? path_.parent_path() : ".");
+  if (placed == Placed::kYes) SyncName();
   return placed == Placed::kYes;
 }
 
 WaitingBytes::WaitingBytes(fs::path folder) : folder_(folder.empty() ? "." : std::move(folder)) {
-  MakeFolder(folder_, {});
+  MakeFolder(folder_, {}, Synced::kFileAndFolder);
   std::string name = (folder_ / ".waiting.XXXXXX.tmp").string();
   descriptor_ = ::mkostemps(name.data(), /*suffix length=*/4, O_CLOEXEC);
   if (descriptor_ < 0) Fail(folder_, "no file can be made in the folder");
@@ -166,8 +171,8 @@ std::string WaitingBytes::Read(uint64_t offset, uint64_t count) const {
   return bytes;
 }
 
-void WriteDurably(const fs::path& path, std::string_view bytes, const fs::path& within) {
-  DurableFile file(path, within);
+void WriteDurably(const fs::path& path, std::string_view bytes, const fs::path& within, Synced synced) {
+  DurableFile file(path, within, synced);
   file.Write(bytes);
   file.Commit();
 }

@@ -9,12 +9,21 @@
 
 namespace bitlaw {
 
+/// What of a file is on the disk, and not in the system's memory alone, when it is said to be written. A killed process
+/// loses nothing of any; what a machine loses that stops, power and all, is said here.
+enum class Synced {
+  kFileAndFolder,  ///< Nothing.
+  kFile,           ///< Its name, until the folder is synced: with another file of the folder that is written after it.
+  kNothing,        ///< All of it, or its bytes and not its name. For what is only information.
+};
+
 /// A file that is written piece by piece and then there at once: a temporary file in the same folder until Commit(),
-/// which returns when it is on the disk under its name. Killed at any moment, `path` holds either what it held before
-/// or all of it; what is not committed is removed. Folders and errors as WriteDurably().
+/// which returns when it is on the disk under its name, or what of it was asked for. Killed at any moment, `path` holds
+/// either what it held before or all of it; what is not committed is removed. Folders and errors as WriteDurably().
 class BITLAW_EXPORT DurableFile {
  public:
-  explicit DurableFile(std::filesystem::path path, const std::filesystem::path& within = {});
+  explicit DurableFile(std::filesystem::path path, const std::filesystem::path& within = {},
+                       Synced synced = Synced::kFileAndFolder);
   ~DurableFile();
   DurableFile(const DurableFile&) = delete;
   DurableFile& operator=(const DurableFile&) = delete;
@@ -26,9 +35,11 @@ class BITLAW_EXPORT DurableFile {
   bool CommitNew();
 
  private:
-  void Sync();
+  void Close();
+  void SyncName() const;
 
   std::filesystem::path path_, temporary_;
+  Synced synced_;
   int descriptor_ = -1;
 };
 
@@ -56,7 +67,7 @@ class BITLAW_EXPORT WaitingBytes {
 /// Makes missing parent folders, but not `within`, a folder that somebody may delete meanwhile and that must not come
 /// back. Error(kIo) with the system's reason.
 BITLAW_EXPORT void WriteDurably(const std::filesystem::path& path, std::string_view bytes,
-                                const std::filesystem::path& within = {});
+                                const std::filesystem::path& within = {}, Synced synced = Synced::kFileAndFolder);
 
 /// As WriteDurably(), but what `path` holds already stays: false if there was something.
 BITLAW_EXPORT bool WriteNewDurably(const std::filesystem::path& path, std::string_view bytes,
