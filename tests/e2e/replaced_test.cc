@@ -41,7 +41,7 @@ TEST_F(ChangedStudy, RecordsNothingOfAModelThatWasReplaced) {
   const auto study = WriteStudy(Acting("replace") + "  - {quantizer: rtn, bits: 3, group_size: 32}\n", "[endings]");
   const ProgramEnd end = RunStudy(study, "out");
   EXPECT_EQ(end.exit_code, 8) << end.err;
-  EXPECT_THAT(end.out, HasSubstr("0 of 3 trials complete, 1 tasks scored now, 3 trials failed."));
+  EXPECT_THAT(end.out, HasSubstr("0 of 3 trials complete, 1 task scored now, 3 trials failed."));
   EXPECT_THAT(end.out, HasSubstr("model 'tiny' was replaced while the trial ran: " +
                                  (folder_ / "tiny/model.safetensors").string() + ": the file's SHA-256 was "));
   EXPECT_THAT(end.out,
@@ -234,9 +234,10 @@ TEST_F(ChangedStudy, SaysWhatBecomesOfRecordsOfAnOlderFormat) {
   std::ofstream(folder_ / "out/records/00" / (std::string(64, '0') + ".json")) << "{\n  \"format\": 2\n}\n";
   const ProgramEnd end = RunStudy(WriteStudy("  - none\n", "[endings]"), "out");
   EXPECT_EQ(end.exit_code, 0);
-  EXPECT_THAT(end.err, HasSubstr("note: 1 records in " + (folder_ / "out/records").string() +
-                                 " have another format than 3, which this bitlaw writes and reads. They are left there "
-                                 "and not used; their trials are done again (docs/records.md).\n"));
+  EXPECT_THAT(end.err,
+              HasSubstr("note: 1 record in " + (folder_ / "out/records").string() +
+                        " has another format than 3, which this bitlaw writes and reads. Such records are left "
+                        "there and not used; their trials are done again (docs/records.md).\n"));
 }
 
 }  // namespace

@@ -201,7 +201,7 @@ TEST_F(MistakenStudy, IsPlannedWithoutItsDeviceAndData) {
   const auto study = Write({"", kRtn, "[no_data]", "compute: {devices: [\"cuda:998\", \"cuda:999\"]}\n", "", 0});
   const ProgramEnd plan = Call({"plan", study.string()});
   EXPECT_EQ(plan.exit_code, 0) << plan.err;
-  EXPECT_THAT(plan.out, HasSubstr("3 trials x 1 tasks = 3 records"));
+  EXPECT_THAT(plan.out, HasSubstr("3 trials x 1 task = 3 records"));
 }
 
 // Workers have what they do from their launcher, and read no file that describes the study.

@@ -35,7 +35,7 @@ TEST_P(FaultyTrial, FailsAloneAndSaysWhy) {
   const bool waits = GetParam().kind == std::string("timeout");
   const ProgramEnd end = RunStudy(study, "out", {"--trial-timeout", waits ? "2" : "100"});
   EXPECT_EQ(end.exit_code, 8) << end.err;
-  EXPECT_THAT(end.out, HasSubstr("e2e: 2 of 3 trials complete, 2 tasks scored now, 1 trials failed."));
+  EXPECT_THAT(end.out, HasSubstr("e2e: 2 of 3 trials complete, 2 tasks scored now, 1 trial failed."));
   EXPECT_THAT(end.out, HasSubstr(GetParam().reason));
   // Two tasks and the quantization of the trial that went well.
   EXPECT_EQ(Records("out"), 3u);
@@ -142,7 +142,7 @@ TEST_F(StudyRun, TriesAFailedTrialAsOftenAsItIsToldAndKeepsEachReason) {
   const auto study = WriteStudy("  - {quantizer: misbehave, act: [throw, well]}\n", "[endings]");
   const ProgramEnd end = RunStudy(study, "out", {"--retries", "2"});
   EXPECT_EQ(end.exit_code, 8) << end.err;
-  EXPECT_THAT(end.out, HasSubstr("2 of 3 trials complete, 2 tasks scored now, 1 trials failed."));
+  EXPECT_THAT(end.out, HasSubstr("2 of 3 trials complete, 2 tasks scored now, 1 trial failed."));
   EXPECT_THAT(end.err, HasSubstr("told to throw. It is tried again."));
   const auto failures = FilesOf("out/failures");
   ASSERT_EQ(failures.size(), 1u);
@@ -171,7 +171,7 @@ TEST_F(StudyRun, DoesOnlyWhatFailedOrWhatItIsForcedTo) {
   const ProgramEnd failed = RunStudy(study, "out", {"--failed"});
   ::unsetenv("BITLAW_E2E_VICTIM");
   EXPECT_EQ(failed.exit_code, 0) << failed.err;
-  EXPECT_THAT(failed.out, HasSubstr("e2e: 1 of 1 trials complete, 1 tasks scored now, 0 trials failed."));
+  EXPECT_THAT(failed.out, HasSubstr("e2e: 1 of 1 trial complete, 1 task scored now, 0 trials failed."));
   EXPECT_THAT(RunStudy(study, "out", {"--failed"}).out, HasSubstr("No trial of the study failed"));
   const auto records = FilesOf("out/records");
   const ProgramEnd none = RunStudy(study, "out", {"--force"});
@@ -179,7 +179,7 @@ TEST_F(StudyRun, DoesOnlyWhatFailedOrWhatItIsForcedTo) {
   EXPECT_THAT(none.err, HasSubstr("--force does trials again that are recorded: say which, with --only or --failed."));
   const ProgramEnd forced = RunStudy(study, "out", {"--force", "--only", "bits=3"});
   EXPECT_EQ(forced.exit_code, 0) << forced.err;
-  EXPECT_THAT(forced.out, HasSubstr("e2e: 1 of 1 trials complete, 1 tasks scored now"));
+  EXPECT_THAT(forced.out, HasSubstr("e2e: 1 of 1 trial complete, 1 task scored now"));
   EXPECT_EQ(FilesOf("out/records"), records);
   EXPECT_EQ(FilesOf("out/quarantine").size(), 3u);  // A task with its items, a quantization.
 }
@@ -189,7 +189,7 @@ TEST_F(StudyRun, TriesAFailedTrialAgain) {
   EXPECT_EQ(RunStudy(study, "out").exit_code, 8);
   const ProgramEnd again = RunStudy(study, "out");
   EXPECT_EQ(again.exit_code, 8);
-  EXPECT_THAT(again.out, HasSubstr("1 trials failed"));
+  EXPECT_THAT(again.out, HasSubstr("1 trial failed"));
 }
 
 TEST_F(StudyRun, OpensNothingWhenAllIsRecorded) {
@@ -198,7 +198,7 @@ TEST_F(StudyRun, OpensNothingWhenAllIsRecorded) {
   const auto records = FilesOf("out/records"), timings = FilesOf("out/timings");
   const ProgramEnd again = RunStudy(study, "out");
   EXPECT_EQ(again.exit_code, 0);
-  EXPECT_THAT(again.out, HasSubstr("1 of 1 trials complete, 0 tasks scored now"));
+  EXPECT_THAT(again.out, HasSubstr("1 of 1 trial complete, 0 tasks scored now"));
   EXPECT_EQ(FilesOf("out/records"), records);
   EXPECT_EQ(FilesOf("out/timings"), timings);
 }
@@ -261,7 +261,7 @@ TEST_F(StudyRun, SaysThatAPatternMatchesNothing) {
   const auto study = WriteStudy("  - none\n", "[endings]");
   const ProgramEnd end = RunStudy(study, "out", {"--only", "nosuch"});
   EXPECT_EQ(end.exit_code, 2);
-  EXPECT_THAT(end.err, HasSubstr("--only 'nosuch' matches none of the plan's 1 trials."));
+  EXPECT_THAT(end.err, HasSubstr("--only 'nosuch' matches none of the plan's 1 trial."));
 }
 
 TEST_F(StudyRun, WritesOneObservationATaskAndMetric) {

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "api/chance_adjusted.h"
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "records/plan_records.h"
 
@@ -287,9 +288,10 @@ Table Observations(const Plan& plan, const PluginHost& host, const std::filesyst
   if (warnings != nullptr) {
     *warnings = std::move(faults);
     if (const size_t others = store.CountOtherFormats(); others > 0) {
-      warnings->push_back(fmt::format("{} records in {} have another format than {}, which this bitlaw reads. They are not "
-                                      "used (docs/records.md).",
-                                      others, (folder / "records").string(), kRecordFormat));
+      warnings->push_back(fmt::format(
+          "{} in {} {} another format than {}, which this bitlaw reads. Such records are not used "
+          "(docs/records.md).",
+          Counted(others, "record"), (folder / "records").string(), others == 1 ? "has" : "have", kRecordFormat));
     }
     for (const size_t model : unread) {
       warnings->push_back(fmt::format("model '{}': not all of its trials have been begun in {}; those give no rows.",

@@ -14,6 +14,7 @@
 #include <set>
 
 #include "base/files/durable_file.h"
+#include "base/text/counted.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "plan/work_study.h"
@@ -144,9 +145,11 @@ class Launcher {
     }
     if (done_.size() < wanted_.size()) {
       if (const size_t others = store_.CountOtherFormats(); others > 0) {
-        Event(fmt::format("note: {} records in {} have another format than {}, which this bitlaw writes and reads. They "
-                          "are left there and not used; their trials are done again (docs/records.md).",
-                          others, (store_.output() / "records").string(), kRecordFormat));
+        Event(fmt::format(
+            "note: {} in {} {} another format than {}, which this bitlaw writes and reads. Such records are "
+            "left there and not used; their trials are done again (docs/records.md).",
+            Counted(others, "record"), (store_.output() / "records").string(), others == 1 ? "has" : "have",
+            kRecordFormat));
       }
     }
     Begin();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fnmatch.h>
 
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {
@@ -18,10 +19,9 @@ std::vector<size_t> SelectTrials(const Plan& plan, const std::string& pattern, c
     }
   }
   if (!trials.empty() || pattern.empty()) return trials;
-  throw Error(ErrorKind::kSpec,
-              fmt::format("{} '{}' matches none of the plan's {} trials. Give the start of an id or a part "
-                          "of a label, * and ? allowed: `bitlaw plan` lists them.",
-                          flag, pattern, plan.trials.size()));
+  throw Error(ErrorKind::kSpec, fmt::format("{} '{}' matches none of the plan's {}. Give the start of an id or a part "
+                                            "of a label, * and ? allowed: `bitlaw plan` lists them.",
+                                            flag, pattern, Counted(plan.trials.size(), "trial")));
 }
 
 }  // namespace bitlaw

@@ -10,6 +10,7 @@
 
 #include "api/chance_adjusted.h"
 #include "base/files/durable_file.h"
+#include "base/text/counted.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/text/data_text.h"
@@ -277,8 +278,8 @@ int Import(const ImportArguments& arguments) {
   WriteDurably(store.output() / "observations.csv", WriteCsv(table));
   size_t items = 0;
   for (const auto& [record, task] : records) items += task->items.size();
-  fmt::print("{}: {} tasks, {} items of {}\n{}: {} rows\n", trial.label, records.size(), items, run.results.string(),
-             (store.output() / "observations.csv").string(), table.rows());
+  fmt::print("{}: {}, {} of {}\n{}: {}\n", trial.label, Counted(records.size(), "task"), Counted(items, "item"),
+             run.results.string(), (store.output() / "observations.csv").string(), Counted(table.rows(), "row"));
   return 0;
 }
 

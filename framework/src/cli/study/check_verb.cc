@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "cli/study/study_text.h"
 #include "cli/verbs.h"
@@ -18,18 +19,18 @@ std::string TaskLine(const TaskSpec& spec, const ResolvedTask& task, const std::
   const auto own = std::find_if(strata.begin(), strata.end(), [&](const ResolvedStratum& stratum) {
     return !stratum.is_pool && std::find(stratum.tasks.begin(), stratum.tasks.end(), spec.name) != stratum.tasks.end();
   });
-  return fmt::format("{}  {} {}, {}, {}-shot, {} item{}, {}, {}", spec.name, spec.component, card.version,
-                     own == strata.end() ? "no stratum" : own->name, card.few_shot, task.items, task.items == 1 ? "" : "s",
+  return fmt::format("{}  {} {}, {}, {}-shot, {}, {}, {}", spec.name, spec.component, card.version,
+                     own == strata.end() ? "no stratum" : own->name, card.few_shot, Counted(task.items, "item"),
                      card.metrics.empty() ? "no metric" : card.metrics.front().name,
                      JoinNames({task.requests.begin(), task.requests.end()}));
 }
 
 std::string ModelLine(const PlannedModel& model) {
   const ModelSummary& summary = model.summary;
-  std::string line = fmt::format("{}  {}, {} parameters, {} to quantize in {} layers, stored as {}", model.spec.name,
+  std::string line = fmt::format("{}  {}, {} parameters, {} to quantize in {}, stored as {}", model.spec.name,
                                  summary.architecture, CountText(static_cast<double>(summary.parameters_total)),
-                                 CountText(static_cast<double>(summary.parameters_quantizable)), summary.linears.size(),
-                                 summary.stored_dtype);
+                                 CountText(static_cast<double>(summary.parameters_quantizable)),
+                                 Counted(summary.linears.size(), "layer"), summary.stored_dtype);
   if (model.spec.hold_out) line += ", held out of fits";
   if (!summary.baseline_note.empty()) line += fmt::format("\n               ({})", summary.baseline_note);
   return line;

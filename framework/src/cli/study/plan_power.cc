@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
 #include "fit/refit/replicates.h"
@@ -174,7 +175,7 @@ ReportTable PowerTable(const PlanPower& power, const PowerArguments& arguments) 
   for (const PlanPower::Row& row : power.rows) {
     const std::string name = row.kind == "task"      ? row.name
                              : row.kind == "stratum" ? fmt::format("{} (mean of {})", row.name, row.benchmarks)
-                                                     : fmt::format("verdict, {} trials", power.quantized_trials);
+                                                     : "verdict, " + Counted(power.quantized_trials, "trial");
     std::vector<ReportCell> cells = {name, row.items > 0 ? Whole(static_cast<double>(row.items)) : ReportCell("-")};
     if (is_measured)
       cells.insert(cells.end(), {Fixed(row.discordance, 3), Fixed(row.least, 3), Fixed(row.most, 3)});
@@ -187,19 +188,19 @@ ReportTable PowerTable(const PlanPower& power, const PowerArguments& arguments) 
                                     arguments.paired.power, 100 * arguments.paired.confidence));
   if (is_measured) {
     table.notes.push_back(
-        fmt::format("disagree: share of items right in one model only, median of {} recorded trials, and the least and "
+        fmt::format("disagree: share of items right in one model only, median of {}, and the least and "
                     "most of them; "
                     "--discordance 0.05 assumes another",
-                    power.measured_trials));
+                    Counted(power.measured_trials, "recorded trial")));
   } else {
     table.notes.push_back(
         "at x %: if quantized and unquantized model disagree on so many items (assumed; little damage has 2 %, much 30 "
         "%)");
   }
   table.notes.push_back(
-      fmt::format("verdict: over all items, one chance of a false alarm for all {} trials together ('bitlaw paired', "
+      fmt::format("verdict: over all items, one chance of a false alarm for {} together ('bitlaw paired', "
                   "docs/evaluation.md)",
-                  power.quantized_trials));
+                  Counted(power.quantized_trials, "trial")));
   if (!std::isnan(arguments.effect))
     table.notes.push_back("items for: of each benchmark, all alike; of the verdict of all benchmarks together");
   table.notes.insert(table.notes.end(), power.notes.begin(), power.notes.end());

@@ -8,9 +8,10 @@
 #include <memory>
 #include <optional>
 
-#include "cli/study/plan_power.h"
+#include "base/text/counted.h"
 #include "cli/common/output.h"
 #include "cli/common/unmatched_records.h"
+#include "cli/study/plan_power.h"
 #include "cli/study/study_text.h"
 #include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
@@ -228,8 +229,9 @@ int ShowPlan(Session& session, const PlanArguments& arguments) {
   }
   PrintSkipped(plan, arguments.all);
   const size_t total = plan.trials.size() * plan.study.tasks.size(), done = recorded ? recorded->done : 0;
-  fmt::print("\n{} trials x {} tasks = {} records; {} there, {} to make, in {}\n", plan.trials.size(), plan.study.tasks.size(),
-             total, done, total - done, plan.study.output.string());
+  fmt::print("\n{} x {} = {}; {} there, {} to make, in {}\n", Counted(plan.trials.size(), "trial"),
+             Counted(plan.study.tasks.size(), "task"), Counted(total, "record"), done, total - done,
+             plan.study.output.string());
   if (recorded) {
     for (const std::string& warning : recorded->warnings) fmt::print("warning: {}\n", warning);
   }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/text/counted.h"
+
 namespace bitlaw {
 namespace {
 
@@ -44,10 +46,8 @@ std::string AxesText(const QuantizeSpec& entry) {
 std::string TotalsText(const Plan& plan) {
   const auto baselines = std::count_if(plan.trials.begin(), plan.trials.end(),
                                        [](const Trial& trial) { return trial.quantizer == "none"; });
-  std::string text =
-      fmt::format("{} trial{} ({} unquantized)", plan.trials.size(), plan.trials.size() == 1 ? "" : "s", baselines);
-  if (!plan.skipped.empty())
-    text += fmt::format(", {} cell{} skipped", plan.skipped.size(), plan.skipped.size() == 1 ? "" : "s");
+  std::string text = fmt::format("{} ({} unquantized)", Counted(plan.trials.size(), "trial"), baselines);
+  if (!plan.skipped.empty()) text += fmt::format(", {} skipped", Counted(plan.skipped.size(), "cell"));
   if (plan.left_out > 0) text += fmt::format(", {} left out by where or skip", plan.left_out);
   if (plan.merged > 0) text += fmt::format(", {} said twice", plan.merged);
   return text;

@@ -2,8 +2,9 @@
 #include <memory>
 
 #include "base/files/durable_file.h"
-#include "bitlaw/base/digest.h"
+#include "base/text/counted.h"
 #include "bitlaw/api/task.h"
+#include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
 #include "cli/tasks/tasks_parts.h"
@@ -118,8 +119,8 @@ int Convert(const FetchArguments& arguments) {
     ++rows;
   }
   const std::string state = WriteData(arguments.out, bytes, arguments.replace);
-  fmt::print("{}: {} rows of {} file{}, {}\nSHA-256 {}\n", arguments.out, rows, sources.size(),
-             sources.size() == 1 ? "" : "s", state, Digest().Add(bytes).Hex());
+  fmt::print("{}: {} of {}, {}\nSHA-256 {}\n", arguments.out, Counted(rows, "row"), Counted(sources.size(), "file"),
+             state, Digest().Add(bytes).Hex());
   return 0;
 }
 

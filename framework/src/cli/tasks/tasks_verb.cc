@@ -6,8 +6,9 @@
 #include <memory>
 #include <optional>
 
-#include "bitlaw/base/digest.h"
+#include "base/text/counted.h"
 #include "bitlaw/api/task.h"
+#include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/task/task_data.h"
 #include "cli/common/output.h"
@@ -78,11 +79,10 @@ std::string HowToGet(const LoadedTask& loaded, const Value& name) {
 // "2 tasks lack data; 1 task has data that do not fit it"
 std::string WhatIsWrong(size_t lacking, size_t unfit) {
   std::string text;
-  if (lacking > 0) text = std::to_string(lacking) + (lacking == 1 ? " task lacks data" : " tasks lack data");
+  if (lacking > 0) text = Counted(lacking, "task lacks data", "tasks lack data");
   if (unfit == 0) return text;
   if (lacking > 0) text += "; ";
-  return text + std::to_string(unfit) +
-         (unfit == 1 ? " task has data that do not fit it" : " tasks have data that do not fit them");
+  return text + Counted(unfit, "task has data that do not fit it", "tasks have data that do not fit them");
 }
 
 // The files of `holder`'s option data, or a line for those that are missing.

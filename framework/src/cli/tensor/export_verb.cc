@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/text/counted.h"
 #include "bitlaw/api/exporter.h"
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/base/digest.h"
@@ -324,8 +325,8 @@ int Export(Session& session, const ExportArguments& arguments) {
   }
   ExportInto(*exporter, source, model, arguments.output);
   const std::string codes = layers.empty() ? "" : ", codes " + ShortDigest(source.quantized.codes_digest);
-  fmt::print("{}: {} layers{}, written as {} to {}\n", source.title, layers.size(), codes, component.info.name,
-             arguments.output);
+  fmt::print("{}: {}{}, written as {} to {}\n", source.title, Counted(layers.size(), "layer"), codes,
+             component.info.name, arguments.output);
   return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/files/durable_file.h"
+#include "base/text/counted.h"
 #include "bitlaw/api/corpus.h"
 #include "bitlaw/api/quantizer.h"
 #include "bitlaw/base/digest.h"
@@ -214,8 +215,8 @@ void PrintSummary(const QuantizedModel& quantized, const std::string& title, con
                MeanOf(quantized, "hessian_error_rtn"), LayersBelowRtn(quantized), quantized.layers.size());
   }
   if (const int64_t groups = GroupsAtSmallestScale(quantized); groups > 0) {
-    fmt::print("smallest scales   {} {} weights too small for any other scale of this type\n", groups,
-               groups == 1 ? "group of" : "groups of");
+    fmt::print("smallest scales   {} weights too small for any other scale of this type\n",
+               Counted(groups, "group of", "groups of"));
   }
   fmt::print("time              {:.1f} s: forward {:.1f}, statistics {:.1f}, quantize {:.1f}, install {:.1f}\n",
              times.total_s, times.forward_s, times.statistics_s, times.quantize_s, times.install_s);

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/files/durable_file.h"
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
 #include "cli/common/select_trials.h"
@@ -67,15 +68,16 @@ std::string SignalText(int signal) {
 
 void PrintPlan(const Plan& plan, const std::vector<size_t>& trials, const RecordedPairs& recorded) {
   for (const size_t i : trials) {
-    Say(fmt::format("{}  {}/{} tasks recorded  {}\n", plan.trials[i].id, recorded.done_of(i), plan.study.tasks.size(),
-               plan.trials[i].label));
+    Say(fmt::format("{}  {}/{} recorded  {}\n", plan.trials[i].id, recorded.done_of(i),
+                    Counted(plan.study.tasks.size(), "task"), plan.trials[i].label));
   }
   for (const SkippedCell& cell : plan.skipped) Say(fmt::format("skipped       {}: {}\n", cell.label, cell.reason));
 }
 
 void PrintSummary(const Plan& plan, const LaunchResult& result, size_t wanted, const fs::path& output) {
-  Say(fmt::format("{}: {} of {} trials complete, {} tasks scored now, {} trials failed.\n", plan.study.name,
-             result.trials_done, wanted, result.tasks_recorded, result.failures.size()));
+  Say(fmt::format("{}: {} of {} complete, {} scored now, {} failed.\n", plan.study.name, result.trials_done,
+                  Counted(wanted, "trial"), Counted(result.tasks_recorded, "task"),
+                  Counted(result.failures.size(), "trial")));
   for (const TrialFailure& failure : result.failures) {
     const Trial& trial = plan.trials[failure.trial];
     Say(fmt::format("  failed: {} {} [{}] {}{}\n", trial.id, trial.label, failure.kind,

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/files/durable_file.h"
+#include "base/text/counted.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
@@ -106,8 +107,9 @@ int Claim(Session& session, const WorkerVerb& given) {
     ProgressDisplay display(stderr, session.quiet);
     result = Launch(plan, session.plugins(), options, display.sink());
   }
-  Say(fmt::format("{}, campaign {}: {} trials done here, {} tasks scored, {} trials failed here or elsewhere.\n",
-                  plan.study.name, result.campaign, result.trials_here, result.tasks_recorded, result.failures.size()));
+  Say(fmt::format("{}, campaign {}: {} done here, {} scored, {} failed here or elsewhere.\n", plan.study.name,
+                  result.campaign, Counted(result.trials_here, "trial"), Counted(result.tasks_recorded, "task"),
+                  Counted(result.failures.size(), "trial")));
   if (!result.stopped.empty()) Say("  " + result.stopped + " No other one was begun.\n");
   if (result.stopped_by != 0) {
     Complain("bitlaw: left; what it had in hand is free for other workers.\n");

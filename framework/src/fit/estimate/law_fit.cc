@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "fit/estimate/fit_methods.h"
 
@@ -71,7 +72,8 @@ void FitCounts(const FitMethods& methods, const FitProblem& problem, const FitSe
   out.why_no_binomial = problem.selected().why_no_counts;
   if (!out.why_no_binomial.empty()) return;
   if (rows.size() <= k) {
-    out.why_no_binomial = fmt::format("{} rows have counts, for {} parameters", rows.size(), k);
+    out.why_no_binomial =
+        fmt::format("{} counts, for {}", Counted(rows.size(), "row has", "rows have"), Counted(k, "parameter"));
     return;
   }
   out.why_no_binomial = ExplainConstantCovariate(problem.law(), rows);
@@ -154,8 +156,8 @@ LawFit FitLaw(const Law& law, const Table& table, const FitSettings& settings, s
   const size_t k = law.parameters().size();
   std::string why;
   if (rows.fit.size() <= k) {
-    why = fmt::format("{} row{} left for {} parameter{}: at least {} are needed", rows.fit.size(),
-                      rows.fit.size() == 1 ? " is" : "s are", k, k == 1 ? "" : "s", k + 1);
+    why = fmt::format("{} left for {}: at least {} are needed", Counted(rows.fit.size(), "row is", "rows are"),
+                      Counted(k, "parameter"), k + 1);
   } else {
     why = ExplainConstantCovariate(law, rows.fit);
   }
@@ -193,7 +195,7 @@ std::optional<MethodFit> FitMethod(const FitProblem& problem, const Table& table
     return std::nullopt;
   }
   if (used.size() <= law.parameters().size()) {
-    why = fmt::format("{} rows for {} parameters", used.size(), law.parameters().size());
+    why = fmt::format("{} for {}", Counted(used.size(), "row"), Counted(law.parameters().size(), "parameter"));
     return std::nullopt;
   }
   why = ExplainConstantCovariate(law, used);

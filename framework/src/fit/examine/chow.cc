@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/text/counted.h"
 #include "fit/estimate/law_fit.h"
 #include "fit/estimate/linear_design.h"
 #include "fit/examine/nested_tests.h"
@@ -63,7 +64,8 @@ void ChowByIteration(const Law& law, const Table& table, const FitSettings& sett
   }
   const size_t k = law.parameters().size() * test.names.size();
   if (test.pooled.rows <= k) {
-    test.why_none = fmt::format("{} rows for {} parameters of the separate fits", test.pooled.rows, k);
+    test.why_none =
+        fmt::format("{} for {} of the separate fits", Counted(test.pooled.rows, "row"), Counted(k, "parameter"));
     return;
   }
   test.separate = QualityOf(test.pooled.rows, k, ssr, test.pooled.ssr / (1 - test.pooled.r2));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "fit/law/restricted_law.h"
 #include "fit/refit/parallel.h"
@@ -342,8 +343,7 @@ void KeepFits(const Replicates& replicates, size_t count, UncertaintyReport& rep
 // Why so few or so many failed replicates give no interval; empty if they do.
 std::string ExplainNoInterval(size_t count, size_t kept, const UncertaintyReport& report) {
   if (count < 20) {
-    return fmt::format("no bootstrap interval from {} replicate{}: at least 20 are needed", count,
-                       count == 1 ? "" : "s");
+    return fmt::format("no bootstrap interval from {}: at least 20 are needed", Counted(count, "replicate"));
   }
   if (kept < 20 || static_cast<double>(report.failed) > 0.1 * static_cast<double>(count)) {
     return fmt::format("{} of {} resamples by {} do not determine the parameters: no interval is given", report.failed,

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "fit/data/row_units.h"
 #include "fit/refit/parallel.h"
@@ -132,7 +133,7 @@ ValidationResult Validate(const Refitter& refitter, std::string scheme, std::spa
       if (fold_of_row[row] == static_cast<int>(f)) multiplicity[row] = 0;
     }
     for (const size_t row : refitter.rows()) sizes[f] += multiplicity[row] > 0;
-    why[f] = fmt::format("{} rows are left for {} parameters", sizes[f], k);
+    why[f] = fmt::format("{} left for {}", Counted(sizes[f], "row is", "rows are"), Counted(k, "parameter"));
     good[f] = sizes[f] > k && refitter.RefitToPredict(multiplicity, theta[f], why[f]);
   });
   PredictedRows predicted(result);

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "base/text/counted.h"
 #include "fit/estimate/linear_design.h"
 #include "fit/examine/strata.h"
 #include "fit/table/accuracy_checks.h"
@@ -138,8 +139,8 @@ void Flag(Zone& zone, const ZoneFacts& facts) {
   const size_t needed = std::max<size_t>(3, facts.factors + 2);
   const bool at_chance = zone.lost_share >= kZoneCollapses;
   if (facts.rows < needed) {
-    zone.why_not_judged = fmt::format("{} row{} fitted or at chance, of at least {} that are needed", facts.rows,
-                                      facts.rows == 1 ? "" : "s", needed);
+    zone.why_not_judged =
+        fmt::format("{} fitted or at chance, of at least {} that are needed", Counted(facts.rows, "row"), needed);
   } else if (!at_chance && facts.are_models_unseen) {
     zone.why_not_judged = "no covariate of the law tells the models apart";
   } else if (!at_chance && !zone.why_none.empty() && zone.rows >= needed) {

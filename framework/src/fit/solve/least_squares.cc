@@ -12,6 +12,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {
@@ -185,9 +186,8 @@ std::string ExplainDegenerateDesign(std::span<const Number> design, std::span<co
   const size_t rows = k == 0 ? 0 : design.size() / k;
   if (k == 0) return "the design has no columns";
   if (rows <= k) {
-    return fmt::format(
-        "{} row{} for {} parameter{}: at least {} are needed, so that something is left over to judge the fit by", rows,
-        rows == 1 ? "" : "s", k, k == 1 ? "" : "s", k + 1);
+    return fmt::format("{} for {}: at least {} are needed, so that something is left over to judge the fit by",
+                       Counted(rows, "row"), Counted(k, "parameter"), k + 1);
   }
   const ScaledDesign scaled = Scale(design, k);
   for (size_t j = 0; j < k; ++j) {

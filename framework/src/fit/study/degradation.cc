@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "fit/solve/least_squares.h"
 
@@ -198,9 +199,12 @@ StudyFlips ReadStudyFlips(const Table& observations, const RecordStore& store, s
     flips.trials[place->second].benchmarks.push_back(
         {result.task, result.stratum, paired.items, paired.only_first, paired.only_second});
   }
-  if (without > 0) flips.notes.push_back(fmt::format("{} results have no unquantized model to compare with", without));
+  if (without > 0)
+    flips.notes.push_back(
+        fmt::format("{} no unquantized model to compare with", Counted(without, "result has", "results have")));
   if (unreadable > 0)
-    flips.notes.push_back(fmt::format("{} records could not be read; the first: {}", unreadable, first_fault));
+    flips.notes.push_back(
+        fmt::format("{} could not be read; the first: {}", Counted(unreadable, "record"), first_fault));
   return flips;
 }
 

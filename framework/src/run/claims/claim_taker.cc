@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {
@@ -164,7 +165,8 @@ void ClaimTaker::CountFailure(size_t trial) {
   ++failed_;
   const auto most = static_cast<size_t>(std::max(0, options_.campaign.settings.max_failures));
   if (most == 0 || failed_ < most || !stopped_.empty()) return;
-  stopped_ = fmt::format("{} trials failed, as many as --max-failures allows; the last one was {}.", failed_, ids_[trial]);
+  stopped_ = fmt::format("{} failed, as many as --max-failures allows; the last one was {}.", Counted(failed_, "trial"),
+                         ids_[trial]);
   folder_.Stop(stopped_);
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/files/durable_file.h"
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "run/machine/machine.h"
 
@@ -16,8 +17,7 @@ namespace {
 std::string Listed(const std::vector<WorkerBeat>& workers) {
   std::set<std::string> hosts;
   for (const WorkerBeat& beat : workers) hosts.insert(beat.worker.host);
-  return fmt::format("{} worker{} of the same study on {}", workers.size(), workers.size() == 1 ? "" : "s",
-                     fmt::join(hosts, ", "));
+  return fmt::format("{} of the same study on {}", Counted(workers.size(), "worker"), fmt::join(hosts, ", "));
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "base/text/counted.h"
+
 namespace bitlaw {
 namespace {
 
@@ -36,9 +38,10 @@ void AddRateProblem(const char* what, double gflops, double slow, int threads, s
   if (gflops >= slow) return;
   const bool measured = std::isfinite(gflops) && gflops > 0;
   const std::string rate = measured ? fmt::format("run at {:.2g} GFLOP/s", gflops) : "could not be measured";
-  problems.push_back(fmt::format("{} {} on {} thread{}; below {:.0f} GFLOP/s is slow for any processor of the last ten "
-                                 "years. Is the machine busy, or was OPENBLAS_CORETYPE set?",
-                                 what, rate, threads, threads == 1 ? "" : "s", slow));
+  problems.push_back(
+      fmt::format("{} {} on {}; below {:.0f} GFLOP/s is slow for any processor of the last ten "
+                  "years. Is the machine busy, or was OPENBLAS_CORETYPE set?",
+                  what, rate, Counted(threads, "thread"), slow));
 }
 
 }  // namespace
