@@ -40,7 +40,7 @@ TEST_F(StudyReport, IsOnePageWithFiguresBesideTables) {
   Record();
   EXPECT_THAT(run_.out, HasSubstr("Report: " + (folder_ / "out" / "report.html").string()));
   const auto files = FilesOf("out");
-  for (const char* name : {"report.html", "report.md", "report.tex", "report.txt", "predictions.csv", "tables/best_laws.csv",
+  for (const char* name : {"report.html", "report.md", "report.tex", "report.txt", "predictions.csv", "tables/laws.csv",
                            "figures/measured_against_predicted.csv", "figures/size_accuracy.csv"})
     EXPECT_TRUE(files.contains(name)) << name;
   ASSERT_TRUE(files.contains("report.html"));
@@ -65,6 +65,14 @@ TEST_F(StudyReport, IsOnePageWithFiguresBesideTables) {
   const ProgramEnd again = Report({});
   EXPECT_EQ(again.exit_code, 0) << again.err;
   EXPECT_EQ(StartedProgram::Text(folder_ / "out" / "report.html"), page);
+  const ProgramEnd chosen = Report({"--law", "bits"});
+  EXPECT_EQ(chosen.exit_code, 0) << chosen.err;
+  EXPECT_TRUE(FilesOf("out").contains("figures/measured_against_predicted_bits.csv"));
+  const ProgramEnd unknown = Report({"--law", "bit"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_EQ(unknown.err,
+            "bitlaw: --law bit: the study fits no such law. Did you mean 'bits'? Its laws: bits. 'bitlaw fit --law' "
+            "fits any other.\n");
   const ProgramEnd latex = Report({"--format", "latex"});
   EXPECT_THAT(latex.out, HasSubstr("\\begin{tabular}"));
 }
@@ -103,6 +111,9 @@ TEST_F(StudyReport, IsOfLawsThatFitAndPredictFindByName) {
   for (const char* name : {"fixture_law", "law/fixture_law"}) {
     const ProgramEnd fit = call({"--plugin", plugins, "fit", out, "--law", name, "--map", "acc=value"});
     EXPECT_THAT(fit.out, HasSubstr("a * scale * N"));
+    // One model has one N.
+    EXPECT_EQ(fit.exit_code, 6);
+    EXPECT_EQ(fit.err, "bitlaw: fit: no law could be fitted to any stratum; the report says why for each.\n");
   }
   const ProgramEnd not_loaded = call({"fit", out, "--law", "fixture_law"});
   EXPECT_EQ(not_loaded.exit_code, 2);

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <map>
 
+#include "base/text/counted.h"
+
 namespace bitlaw {
 
 namespace {
@@ -22,7 +24,9 @@ ReportCell PValue(double p, int replicates) {
 }
 
 // "over model (5 units)"
-std::string Over(const std::string& unit, size_t units) { return fmt::format("over {} ({} units)", unit, units); }
+std::string Over(const std::string& unit, size_t units) {
+  return fmt::format("over {} ({})", unit, Counted(units, "unit"));
+}
 
 // Each text once, led by the strata that say it.
 void AddWarnings(const std::vector<const LawAnalysis*>& analyses, ReportTable& table) {
@@ -353,8 +357,8 @@ std::vector<const ValidationResult*> ErrorsOf(const ComparedLaw& one) {
 }
 
 std::string ComparisonTitle(const LawComparison& comparison) {
-  const std::string rows = fmt::format("{}: {} rows that every law can use ({} others left out)", comparison.stratum,
-                                       comparison.rows, comparison.left_out);
+  const std::string rows = fmt::format("{}: {} that every law can use ({} left out)", comparison.stratum,
+                                       Counted(comparison.rows, "row"), Counted(comparison.left_out, "other"));
   if (comparison.has_several_responses) return rows + ", laws of several responses in units of acc_adj";
   const bool of_counts = comparison.procedure.loss == FitProcedure::Loss::kBinomial;
   return rows + fmt::format(", {} by {}", comparison.response,
@@ -376,7 +380,7 @@ ReportTable ComparisonTable(const LawComparison& comparison) {
   table.name = "laws_" + comparison.stratum;
   table.title = ComparisonTitle(comparison);
   const bool several = comparison.has_several_responses, is_quasi = comparison.dispersion > 1;
-  const std::string criterion = is_quasi ? "QAICc" : "AICc";
+  const std::string criterion = comparison.criterion();
   if (several) {
     table.header = {"law", "response", "method", "parameters"};
   } else {

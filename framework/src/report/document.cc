@@ -19,12 +19,6 @@ ReportCell NumberCell(double number, std::string shown) {
   return cell;
 }
 
-// Characters as a terminal counts them: UTF-8 continuation bytes take no room.
-size_t WidthOf(const std::string& text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-}
-
 bool IsNumberColumn(const ReportTable& table, size_t column) {
   bool any = false;
   for (const auto& row : table.rows) {
@@ -88,6 +82,11 @@ std::string PlainLine(std::string text) {
 }
 
 }  // namespace
+
+size_t WidthOf(const std::string& text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
 
 ReportCell Significant(double number, int digits) { return NumberCell(number, fmt::format("{:.{}g}", number, digits)); }
 

@@ -61,6 +61,9 @@ struct BITLAW_EXPORT ReportDocument {
   std::vector<ReportSection> appendix{};  ///< Behind folds, where the form has them.
 };
 
+/// Characters of a text as a terminal counts them: continuation bytes of UTF-8 take no room.
+BITLAW_EXPORT size_t WidthOf(const std::string& text);
+
 /// Where the pictures of a report lie, beside it.
 inline constexpr const char* kFigureFolder = "figures";
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "report/analysis_tables.h"
 
@@ -29,7 +30,7 @@ std::string ErrorsOver(const std::vector<const LawFit*>& fits) {
 std::string QuantizerList(const LawFit& fit) {
   std::string list;
   for (const auto& [name, rows] : fit.quantizers)
-    list += fmt::format("{}{} ({} rows)", list.empty() ? "" : ", ", name, rows);
+    list += fmt::format("{}{} ({})", list.empty() ? "" : ", ", name, Counted(rows, "row"));
   return list;
 }
 
@@ -316,7 +317,7 @@ void AddFitBullets(const LawFit& fit, ReportSection& section) {
     add("not fitted. " + fit.unusable + ".");
     return;
   }
-  add(fmt::format("{} of {} rows usable{}.", fit.used, fit.incoming,
+  add(fmt::format("{} of {} usable{}.", fit.used, Counted(fit.incoming, "row"),
                   fit.held_out_incoming > 0 ? fmt::format(", {} held out", fit.held_out_incoming) : ""));
   if (fit.Methods().empty()) {
     add("not fitted: " + fit.why_no_least_squares + ".");
@@ -326,7 +327,7 @@ void AddFitBullets(const LawFit& fit, ReportSection& section) {
     add("no OLS: " + fit.why_no_ols + ".");
   }
   if (fit.at_chance > 0) {
-    add(fmt::format("{} row{} at or below chance, which {}.", fit.at_chance, fit.at_chance == 1 ? "" : "s",
+    add(fmt::format("{} at or below chance, which {}.", Counted(fit.at_chance, "row"),
                     fit.binomial ? "only the binomial fit has" : "no fit has"));
     if (!fit.binomial && !fit.Methods().empty()) add("no binomial fit: " + fit.why_no_binomial + ".");
   }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/text/counted.h"
+
 namespace bitlaw {
 
 ReportTable MakePairedTable(std::vector<std::string> leading_columns, const PairedSettings& settings) {
@@ -90,8 +92,8 @@ ReportTable VerdictTable(const std::vector<DegradationVerdict>& verdicts, const 
       "all items together (pooled)", "the benchmark with the smallest p (worst)", "Fisher's method over benchmarks",
       "all items together (pooled) and the benchmark with the smallest p (worst), each at half the level"};
   table.notes = {
-      fmt::format("{} of {} trials degraded; the chance of one false alarm or more among them is at most {:.2g}", degraded,
-                  verdicts.size(), alpha),
+      fmt::format("{} of {} degraded; the chance of one false alarm or more among them is at most {:.2g}", degraded,
+                  Counted(verdicts.size(), "trial"), alpha),
       fmt::format("exact one-sided McNemar tests of {}; p adjusted over trials (Holm)",
                   kHow[static_cast<size_t>(settings.combine)]),
       "lost, gained: items right before and wrong after, and the other way round; change = (gained - lost) / items",

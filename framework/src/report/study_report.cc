@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/files/durable_file.h"
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "fit/output/fit_output.h"
 #include "fit/table/strata_data.h"
@@ -26,10 +27,6 @@ namespace {
 bool IsPrimary(const Table& observations, size_t row) {
   const TableColumn* primary = observations.Find("primary");
   return primary == nullptr || observations.Flag(*primary, row, true);
-}
-
-std::string Counted(size_t count, const char* what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
 // Rows of the primary metrics, by task and by trial, in order of first appearance.
@@ -341,7 +338,7 @@ std::vector<std::string> SummaryLines(const StudyResults& report) {
   const ScoreIndex index = IndexScores(report.observations);
   std::vector<std::string> lines;
   if (index.row.empty()) return {"Nothing is recorded yet."};
-  const std::vector<BestLaw> best = BestLaws(report);
+  const std::vector<StratumLaw> best = BestLaws(report);
   if (!report.verdicts.empty()) {
     const auto degraded = std::count_if(report.verdicts.begin(), report.verdicts.end(),
                                         [](const DegradationVerdict& one) { return one.degraded; });

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <fstream>
 
 #include "bitlaw/base/error.h"
 #include "report/figure/draw_figures.h"
@@ -11,6 +13,7 @@
 #include "report/figure/svg_themes.h"
 #include "report/page/html.h"
 #include "report/pictures/axes.h"
+#include "support/fixture_study.h"
 #include "support/markup_check.h"
 
 namespace bitlaw {
@@ -213,7 +216,7 @@ TEST(LatexPages, SetTextsAsTheyAre) {
   EXPECT_THAT(tex, Not(HasSubstr("adjustbox"))) << "it is not in texlive-latex-recommended";
 }
 
-// Of the appendix what a paper needs, over as many pages as it takes, long names broken.
+// Of the appendix what a paper needs, over as many pages as it takes.
 TEST(LatexPages, HaveTheLongTablesOfTheAppendixThatAPaperNeeds) {
   ReportDocument document = SampleDocument();
   ReportSection section;
@@ -228,10 +231,48 @@ TEST(LatexPages, HaveTheLongTablesOfTheAppendixThatAPaperNeeds) {
       tex,
       HasSubstr(
           "\\section*{Verdicts}\n{\\scriptsize\\raggedright\\setlength{\\tabcolsep}{3pt}\n"
-          "\\begin{longtable}{p{0.36\\textwidth}r}\n\\caption{V} \\\\\n\\toprule\ntrial & items \\\\\n\\midrule\n"
+          "\\begin{longtable}{lr}\n\\caption{V} \\\\\n\\toprule\ntrial & items \\\\\n\\midrule\n"
           "\\endfirsthead\n\\toprule\ntrial & items \\\\\n\\midrule\n\\endhead\n\\bottomrule\n\\endfoot\n"
           "a name of more than twenty-four letters & 1,200 \\\\\n\\end{longtable}\n\\par\\noindent n \\& 1\n\\par}\n"));
   EXPECT_THAT(tex, Not(HasSubstr("rest")));
+}
+
+// Names are broken within what numbers leave of the line, headers over lines; a page is turned where that is too
+// little.
+TEST(LatexPages, KeepWideTablesOnThePage) {
+  const auto table = [](size_t numbers) {
+    ReportTable made{
+        "v", "V", {"trial"}, {{std::string(30, 'e') + " " + std::string(30, 'a') + " " + std::string(30, 'o')}}, {}};
+    for (size_t i = 0; i < numbers; ++i) {
+      made.header.emplace_back("loss at most of these");
+      made.rows[0].push_back(Fixed(0.123456, 6));
+    }
+    return made;
+  };
+  ReportDocument document;
+  document.title = "Wide";
+  document.appendix.resize(1);
+  document.appendix[0].is_in_paper = true;
+  document.appendix[0].tables = {table(6)};
+  // 6 numbers of 8 letters, 7 columns: 6 * 8 * 4.1 + 7 * 6 = 238.8 pt.
+  const std::string upright = RenderLatex(document, {});
+  EXPECT_THAT(
+      upright,
+      HasSubstr("\\begin{longtable}{>{\\raggedright\\arraybackslash}p{\\dimexpr\\linewidth-239pt\\relax}rrrrrr}\n"));
+  EXPECT_THAT(upright, HasSubstr(" & \\shortstack[r]{loss at \\\\ most of \\\\ these} & "));
+  EXPECT_THAT(upright, Not(HasSubstr("\\begin{landscape}")));
+  document.appendix[0].tables.push_back(table(10));
+  const std::string tex = RenderLatex(document, {});
+  EXPECT_THAT(tex, HasSubstr("\\begin{landscape}\n{\\scriptsize"));
+  if (std::system("command -v pdflatex > /dev/null 2>&1") != 0) GTEST_SKIP() << "pdflatex is not installed";
+  const TemporaryFolder folder;
+  folder.Write("wide.tex", tex);
+  const std::string command =
+      "cd '" + folder.path().string() + "' && pdflatex -interaction=nonstopmode -halt-on-error wide.tex > set.txt 2>&1";
+  ASSERT_EQ(std::system((command + " && " + command).c_str()), 0);
+  std::ifstream log(folder.path() / "set.txt");
+  const std::string set{std::istreambuf_iterator<char>(log), {}};
+  EXPECT_THAT(set, Not(HasSubstr("Overfull \\hbox")));
 }
 
 TEST(MarkdownPages, FoldTheAppendixAndLinkWhatIsDrawn) {

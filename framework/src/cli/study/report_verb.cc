@@ -11,6 +11,7 @@
 #include "cli/verbs.h"
 #include "fit/output/fit_output.h"
 #include "plan/plan.h"
+#include "report/law_tables.h"
 #include "report/page/html.h"
 #include "report/page/study_page.h"
 #include "report/study_report.h"
@@ -23,13 +24,14 @@ namespace fs = std::filesystem;
 struct ReportArguments {
   std::string source, format = "all", output;
   bool all_methods = false;
+  std::vector<std::string> laws;
 };
 
 using Files = std::vector<std::pair<std::string, std::string>>;
 
 // The files of one form alone.
 Files FilesOf(const ReportArguments& arguments, const StudyResults& report) {
-  ReportDocument page = StudyPage(report, arguments.all_methods);
+  ReportDocument page = StudyPage(report, arguments.all_methods, arguments.laws);
   Files files;
   if (arguments.format == "csv") {
     for (const auto* sections : {&page.sections, &page.appendix}) {
@@ -63,7 +65,7 @@ Files FilesOf(const ReportArguments& arguments, const StudyResults& report) {
 
 // Everything, beside what is recorded; the terminal gets the findings and where the page is.
 void WriteAll(const ReportArguments& arguments, const StudyResults& report, const fs::path& folder) {
-  ReportDocument page = StudyPage(report, arguments.all_methods);
+  ReportDocument page = StudyPage(report, arguments.all_methods, arguments.laws);
   const DrawnFigures drawn = DrawPage(page);
   if (!drawn.why_none.empty()) Complain("bitlaw: figures are not drawn: " + drawn.why_none + ".\n");
   for (const auto& [name, bytes] : ReportFiles(report, page, drawn)) WriteDurably(folder / name, bytes);
@@ -81,6 +83,16 @@ void RefuseEmpty(const Plan& plan, const StudyResults& report, const std::string
   throw Error(ErrorKind::kIo, file + ": there is nothing to report, and no file was written. " + UnmatchedRecords(plan, file));
 }
 
+// Error(kSpec) for a law that the study does not fit.
+void RequireLaws(const std::vector<std::string>& laws, const FitReport& fits) {
+  const std::vector<std::string> known = LawNames(fits);
+  for (const std::string& law : laws) {
+    if (std::find(known.begin(), known.end(), law) != known.end()) continue;
+    throw Error(ErrorKind::kSpec, "--law " + law + ": the study fits no such law." + DidYouMean(law, known) +
+                                      " Its laws: " + JoinNames(known) + ". 'bitlaw fit --law' fits any other.");
+  }
+}
+
 int Report(const ReportArguments& arguments, Session& session) {
   StudyResults report;
   fs::path folder = arguments.source;
@@ -93,6 +105,7 @@ int Report(const ReportArguments& arguments, Session& session) {
     RefuseEmpty(plan, report, arguments.source);
     folder = study.output;
   }
+  RequireLaws(arguments.laws, report.fits);
   if (!arguments.output.empty()) folder = arguments.output;
   if (arguments.format == "all") {
     WriteAll(arguments, report, folder);
@@ -125,6 +138,9 @@ void AddReportVerb(CLI::App& app, Session& session) {
           "and csv, printed unless --output is given")
       ->check(OneOf({"all", "text", "markdown", "html", "latex", "csv"}));
   verb->add_option("--output", arguments->output, "Folder for the files; of --format all the study's own by default");
+  verb->add_option("--law", arguments->laws,
+                   "Figures of this law of the study, named by it, in place of the best of each stratum; repeatable")
+      ->allow_extra_args(false);
   verb->add_flag("--all-methods", arguments->all_methods,
                  "Tables of every method by which a law was fitted, not the first of each stratum alone");
   verb->callback(

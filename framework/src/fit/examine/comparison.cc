@@ -245,9 +245,7 @@ LawComparison CompareInAccuracy(std::span<const Law* const> laws, const Table& t
     arena.Judge(*law, ComparisonProcedure(*law, arena.fitted(), settings, rows), one);
     comparison.laws.push_back(std::move(one));
   }
-  const auto error = [](const ComparedLaw& one) {
-    return one.folds.scheme.empty() ? one.in_sample.accuracy_rmse : one.folds.accuracy_rmse;
-  };
+  const auto error = [](const ComparedLaw& one) { return one.judged_in_accuracy().accuracy_rmse; };
   std::stable_sort(comparison.laws.begin(), comparison.laws.end(), [&](const auto& a, const auto& b) {
     return std::isnan(error(b)) ? !std::isnan(error(a)) : error(a) < error(b);
   });

@@ -27,6 +27,9 @@ struct BITLAW_EXPORT ComparedLaw {
   ValidationResult folds;      ///< No scheme: there are none.
   std::vector<ValidationResult> hold_outs;
   ValidationResult declared;  ///< On the rows of the column `hold_out`; no scheme: there are none.
+  /// What laws of several responses are ordered by: the RMSE of acc_adj over the folds; in sample, where there are
+  /// none.
+  const ValidationResult& judged_in_accuracy() const { return folds.scheme.empty() ? in_sample : folds; }
 };
 
 /// Laws on the same rows: those that every one can use, of the column `hold_out` too.
@@ -43,6 +46,8 @@ struct BITLAW_EXPORT LawComparison {
                                   ///< independent.
   /// Counts: that of the law with most parameters, at least 1. Above 1, QAICc is what laws are ordered and weighted by.
   double dispersion = kUnset;
+  /// "QAICc" or "AICc"; not of several responses.
+  std::string criterion() const { return dispersion > 1 ? "QAICc" : "AICc"; }
   /// Best AICc (QAICc) first; of several responses, which have no likelihood in common, the lowest RMSE of acc_adj over
   /// the folds (in sample, where there are no folds). Those without a fit last.
   std::vector<ComparedLaw> laws;

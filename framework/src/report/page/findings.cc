@@ -19,25 +19,26 @@ std::string Amount(const HeldOutError& error) {
 // Why the first law of a stratum has no fit; "" if nothing says.
 std::string WhyNone(const StudyResults& results, const std::string& stratum) {
   for (const LawFit& fit : results.fits.fits) {
-    if (fit.stratum != stratum) continue;
-    for (const std::string* why :
-         {&fit.unusable, &fit.why_no_own, &fit.why_no_binomial, &fit.why_no_least_squares, &fit.why_no_ols}) {
-      if (!why->empty()) return fit.law + ": " + *why;
-    }
+    const std::string why = fit.stratum == stratum ? WhyNotFitted(fit) : "";
+    if (!why.empty()) return fit.law + ": " + why;
   }
   return "";
 }
 
-std::string StratumSentence(const StudyResults& results, const BestLaw& best) {
+std::string StratumSentence(const StudyResults& results, const StratumLaw& best) {
   if (best.fit == nullptr) {
     std::string why = WhyNone(results, best.stratum);
     if (!why.empty() && why.back() != '.') why += '.';
     return Named(best.stratum) + ": no law could be fitted. " + (why.empty() ? "The appendix says why for each." : why);
   }
   const MethodFit& method = *best.fit->Methods().front();
-  std::string text = fmt::format("{}: {} is {} (adjusted R2 {} over {} rows).", Named(best.stratum), best.fit->law,
-                                 best.compared > 1 ? fmt::format("the best of {} laws", best.compared) : "the law",
-                                 RSquared(method.quality.adjusted_r2, 2).text, method.rows);
+  const bool is_compared = !best.within.empty() || !best.across.empty();
+  std::string text = fmt::format(
+      "{}: {} is {} (adjusted R2 {} over {}).", Named(best.stratum), best.fit->law,
+      best.compared < 2 ? "the law"
+      : is_compared     ? fmt::format("the best of {}{}", Counted(best.compared, "law"), ChoiceText(best))
+                        : fmt::format("the first of {}, which were not compared", Counted(best.compared, "law")),
+      RSquared(method.quality.adjusted_r2, 2).text, Counted(method.rows, "row"));
   const std::vector<HeldOutError> errors = ErrorsOf(results, best);
   for (size_t i = 0; i < errors.size(); ++i) {
     text += i == 0 ? " Of what it was not fitted to, it is off by " : i + 1 < errors.size() ? ", by " : " and by ";
@@ -48,9 +49,9 @@ std::string StratumSentence(const StudyResults& results, const BestLaw& best) {
 }
 
 // What the best laws are, each once.
-std::vector<std::string> Formulas(const std::vector<BestLaw>& best) {
+std::vector<std::string> Formulas(const std::vector<StratumLaw>& best) {
   std::vector<std::string> formulas;
-  for (const BestLaw& one : best) {
+  for (const StratumLaw& one : best) {
     if (one.fit == nullptr) continue;
     std::string text = fmt::format("{} says {} = {}.", one.fit->law, one.fit->response, one.fit->formula);
     for (const std::string& column : ColumnsOf(one)) {
@@ -118,7 +119,7 @@ std::vector<std::string> LostZones(const StudyResults& results, const std::strin
   return bullets;
 }
 
-std::string SummaryLine(const StudyResults& results, const BestLaw& best) {
+std::string SummaryLine(const StudyResults& results, const StratumLaw& best) {
   if (best.fit == nullptr) return best.stratum + ": no law could be fitted";
   std::string text = fmt::format("{}: {}", best.stratum, best.fit->law), unit;
   for (const HeldOutError& error : ErrorsOf(results, best)) {
@@ -139,15 +140,17 @@ ReportSection FindingsSection(const StudyResults& results) {
     return section;
   }
   section.bullets = VerdictSentences(results);
-  const std::vector<BestLaw> best = BestLaws(results);
-  for (const BestLaw& one : best) section.bullets.push_back(StratumSentence(results, one));
+  const std::string at_chance = BaselinesAtChance(results);
+  if (!at_chance.empty()) section.bullets.push_back(at_chance);
+  const std::vector<StratumLaw> best = BestLaws(results);
+  for (const StratumLaw& one : best) section.bullets.push_back(StratumSentence(results, one));
   for (std::string& formula : Formulas(best)) section.bullets.push_back(std::move(formula));
   const std::string headline = HeadlineLaw(best);
   AddRankings(results, headline, section.bullets);
   for (std::string& zone : LostZones(results, headline)) section.bullets.push_back(std::move(zone));
   if (best.empty())
     section.paragraphs.emplace_back("The study names no law, so none was fitted: scores are in the appendix.");
-  const bool has_points = std::any_of(best.begin(), best.end(), [&](const BestLaw& one) {
+  const bool has_points = std::any_of(best.begin(), best.end(), [&](const StratumLaw& one) {
     const std::vector<HeldOutError> errors = ErrorsOf(results, one);
     return std::any_of(errors.begin(), errors.end(), [](const HeldOutError& error) { return error.of_accuracy; });
   });

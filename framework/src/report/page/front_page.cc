@@ -18,7 +18,7 @@ std::string Sentence(std::string text) {
   return text;
 }
 
-ReportSection SureSection(const StudyResults& results, const std::vector<BestLaw>& best) {
+ReportSection SureSection(const StudyResults& results, const std::vector<StratumLaw>& best) {
   ReportSection section;
   section.title = "How sure this is";
   std::vector<std::string> said;
@@ -26,7 +26,7 @@ ReportSection SureSection(const StudyResults& results, const std::vector<BestLaw
     text = Sentence(std::move(text));
     if (std::find(said.begin(), said.end(), text) == said.end()) said.push_back(text);
   };
-  for (const BestLaw& one : best) {
+  for (const StratumLaw& one : best) {
     if (one.analysis == nullptr) continue;
     const UncertaintyReport& of = one.analysis->uncertainty;
     if (!of.independent.empty()) {
@@ -55,12 +55,12 @@ ReportSection SureSection(const StudyResults& results, const std::vector<BestLaw
   return section;
 }
 
-ReportSection LeftOutSection(const StudyResults& results, const std::vector<BestLaw>& best) {
+ReportSection LeftOutSection(const StudyResults& results, const std::vector<StratumLaw>& best) {
   ReportSection section;
   section.title = "What was left out";
   std::vector<std::pair<std::string, std::vector<std::pair<size_t, std::string>>>> reasons;  // With rows by stratum.
   std::vector<std::string> examples;
-  for (const BestLaw& one : best) {
+  for (const StratumLaw& one : best) {
     if (one.fit == nullptr) continue;
     for (const Exclusion& exclusion : one.fit->excluded) {
       auto at = std::find_if(reasons.begin(), reasons.end(), [&](const auto& each) { return each.first == exclusion.reason; });
@@ -107,7 +107,7 @@ ReportSection LeftOutSection(const StudyResults& results, const std::vector<Best
 }
 
 // The range of a covariate over the rows that a law was fitted to.
-std::string RangesText(const StudyResults& results, const BestLaw& best) {
+std::string RangesText(const StudyResults& results, const StratumLaw& best) {
   std::string text;
   if (best.picture == nullptr) return text;
   for (const std::string& column : ColumnsOf(best)) {
@@ -125,22 +125,22 @@ std::string RangesText(const StudyResults& results, const BestLaw& best) {
   return text;
 }
 
-ReportSection NotConcludedSection(const StudyResults& results, const std::vector<BestLaw>& best) {
+ReportSection NotConcludedSection(const StudyResults& results, const std::vector<StratumLaw>& best) {
   ReportSection section;
   section.title = "What may not be concluded";
-  for (const BestLaw& one : best) {
+  for (const StratumLaw& one : best) {
     const std::string ranges = one.fit == nullptr ? "" : RangesText(results, one);
     if (ranges.empty()) continue;
     section.bullets.push_back("Anything outside of what the laws were fitted to: " + ranges + ".");
     break;
   }
   std::vector<std::string> sizes, bits;
-  for (const BestLaw& one : best) {
+  for (const StratumLaw& one : best) {
     if (one.sizes != nullptr && R2Of(*one.sizes) < 0) sizes.push_back(one.stratum);
     if (one.bits != nullptr && R2Of(*one.bits) < 0) bits.push_back(one.stratum);
   }
-  const auto condition_of = [&](const ValidationResult* BestLaw::* member) {
-    for (const BestLaw& one : best) {
+  const auto condition_of = [&](const ValidationResult* StratumLaw::*member) {
+    for (const StratumLaw& one : best) {
       if (one.*member != nullptr) return ConditionText(results, (one.*member)->scheme);
     }
     return std::string();
@@ -149,12 +149,12 @@ ReportSection NotConcludedSection(const StudyResults& results, const std::vector
     section.bullets.push_back(
         fmt::format("How accurate models are at fewer bits than were fitted ({}): laws fitted without {} are "
                     "further off there than the mean accuracy of those rows is.",
-                    JoinNames(bits), condition_of(&BestLaw::bits)));
+                    JoinNames(bits), condition_of(&StratumLaw::bits)));
   if (!sizes.empty())
     section.bullets.push_back(
         fmt::format("How accurate larger models are ({}): laws fitted without {} are further off there than the "
                     "mean accuracy of those rows is.",
-                    JoinNames(sizes), condition_of(&BestLaw::sizes)));
+                    JoinNames(sizes), condition_of(&StratumLaw::sizes)));
   std::set<std::string> families, quantizers;
   for (const StudyDescription::Model& model : results.description.models) families.insert(model.family);
   families.erase("");
@@ -184,55 +184,13 @@ ReportSection NotConcludedSection(const StudyResults& results, const std::vector
 
 }  // namespace
 
-ReportTable BestLawTable(const StudyResults& results) {
-  const std::vector<BestLaw> best = BestLaws(results);
-  ReportTable table;
-  table.name = "best_laws";
-  table.title = "The best law of each stratum, and its errors on what it was not fitted to";
-  const bool of_accuracy = std::any_of(best.begin(), best.end(), [](const BestLaw& one) {
-    return (one.sizes != nullptr && one.sizes->accuracy_rows > 0) || (one.bits != nullptr && one.bits->accuracy_rows > 0) ||
-           one.declared().accuracy_rows > 0;
-  });
-  const std::string error = of_accuracy ? "MAE acc_adj" : "MAE response";
-  table.header = {"stratum", "meaning", "law", "method", "rows", "adj. R2", "largest size: " + error,
-                  "largest size: R2", "fewest bits: " + error, "fewest bits: R2", "kept out: " + error, "kept-out rows"};
-  std::string schemes;
-  for (const BestLaw& one : best) {
-    if (one.fit == nullptr) {
-      table.notes.push_back(one.stratum + ": no law could be fitted.");
-      continue;
-    }
-    const MethodFit& method = *one.fit->Methods().front();
-    const auto cells = [&](const ValidationResult* held_out) -> std::vector<ReportCell> {
-      if (held_out == nullptr) return {Fixed(kUnset, 4), Fixed(kUnset, 4)};
-      return {Fixed(of_accuracy ? held_out->accuracy_mae : held_out->mae, 4), RSquared(R2Of(*held_out), 2)};
-    };
-    std::vector<ReportCell> row = {one.stratum, SpelledStratum(one.stratum), one.fit->law, method.title(),
-                                   Whole(static_cast<double>(method.rows)), RSquared(method.quality.adjusted_r2, 3)};
-    for (const ValidationResult* held_out : {one.sizes, one.bits}) {
-      for (ReportCell& cell : cells(held_out)) row.push_back(std::move(cell));
-      if (held_out != nullptr && schemes.find(ConditionText(results, held_out->scheme)) == std::string::npos)
-        schemes += (schemes.empty() ? "" : ", ") + ConditionText(results, held_out->scheme);
-    }
-    const PredictionErrors declared = one.declared();
-    row.push_back(Fixed(of_accuracy ? declared.accuracy_mae : declared.mae, 4));
-    row.push_back(Whole(static_cast<double>(of_accuracy ? declared.accuracy_rows : declared.rows)));
-    table.rows.push_back(std::move(row));
-  }
-  for (const FitReport::Stratum& stratum : results.fits.strata) {
-    if (!stratum.tasks.empty() && SpelledStratum(stratum.name) != SpelledStratum(kGeneralStratum))
-      table.notes.push_back(fmt::format("{}: {}.", Named(stratum.name), JoinNames(stratum.tasks)));
-  }
-  if (!schemes.empty()) table.notes.push_back("Each left out of a fit and then predicted by it: " + schemes + ".");
-  if (of_accuracy)
-    table.notes.emplace_back("MAE acc_adj: mean absolute error of the adjusted accuracy, where 0.01 is a point.");
-  return table;
-}
-
 std::vector<ReportSection> FrontPage(const StudyResults& results) {
   std::vector<ReportSection> sections = {FindingsSection(results)};
-  const std::vector<BestLaw> best = BestLaws(results);
-  if (!HeadlineLaw(best).empty()) sections.front().tables.push_back(BestLawTable(results));
+  const std::vector<StratumLaw> best = BestLaws(results);
+  if (!HeadlineLaw(best).empty()) {
+    sections.front().tables.push_back(LawsTable(results));
+    for (ReportTable& table : ParameterTables(results)) sections.front().tables.push_back(std::move(table));
+  }
   for (ReportSection section :
        {SureSection(results, best), LeftOutSection(results, best), NotConcludedSection(results, best)}) {
     if (!section.bullets.empty()) sections.push_back(std::move(section));

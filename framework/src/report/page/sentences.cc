@@ -17,10 +17,6 @@ std::string Named(const std::string& stratum) {
   return spelled.empty() ? stratum : fmt::format("{} ({})", stratum, spelled);
 }
 
-std::string Counted(size_t count, const std::string& what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
 std::string ConditionText(const StudyResults& results, const std::string& condition) {
   constexpr std::string_view kBegin = "hold out ", kEquals = " == ";
   const std::string text = condition.starts_with(kBegin) ? condition.substr(kBegin.size()) : condition;
@@ -34,7 +30,7 @@ std::string ConditionText(const StudyResults& results, const std::string& condit
   return fmt::format("{} = {}{}", column, AxisNumber(number), unit.empty() ? "" : " " + unit);
 }
 
-std::vector<std::string> ColumnsOf(const BestLaw& best) {
+std::vector<std::string> ColumnsOf(const StratumLaw& best) {
   std::vector<std::string> columns;
   if (best.picture == nullptr) return columns;
   for (const std::string& column : {best.picture->scale, best.picture->precision}) {
@@ -50,7 +46,7 @@ double R2Of(const ValidationResult& held_out) {
   return held_out.accuracy_rows > 0 ? held_out.accuracy_r2 : held_out.r2;
 }
 
-std::vector<HeldOutError> ErrorsOf(const StudyResults& results, const BestLaw& best) {
+std::vector<HeldOutError> ErrorsOf(const StudyResults& results, const StratumLaw& best) {
   std::vector<HeldOutError> errors;
   const auto add = [&](double accuracy_mae, size_t accuracy_rows, double mae, const std::string& on,
                        const std::string& which) {
@@ -73,6 +69,55 @@ std::vector<HeldOutError> ErrorsOf(const StudyResults& results, const BestLaw& b
     add(declared.accuracy_mae, declared.accuracy_rows, declared.mae, "what is kept out of all fits",
         models.size() <= kMostNamed ? JoinNames(models) : Counted(models.size(), "model"));
   return errors;
+}
+
+std::string ChoiceText(const StratumLaw& best) {
+  if (best.across.empty()) return best.within.empty() ? "" : " by " + best.within;
+  const std::string within = best.within.empty() ? "" : " by " + best.within + " among laws of its response and";
+  return within + " by " + best.across + ", against the best of other responses";
+}
+
+std::string WhyNotFitted(const LawFit& fit) {
+  if (!fit.Methods().empty()) return "";
+  for (const std::string* why :
+       {&fit.unusable, &fit.why_no_own, &fit.why_no_binomial, &fit.why_no_least_squares, &fit.why_no_ols}) {
+    if (!why->empty()) return *why;
+  }
+  return "";
+}
+
+std::string BaselinesAtChance(const StudyResults& results) {
+  constexpr size_t kMostTasks = 6, kMostModels = 3;
+  const Table& table = results.observations;
+  if (table.Find("chance") == nullptr || table.Find("metric_kind") == nullptr) return "";
+  const TableColumn* primary = table.Find("primary");
+  std::vector<std::pair<std::string, std::vector<std::string>>> tasks;  // With the models at chance.
+  std::map<std::string, size_t> baselines;                              // Of a task.
+  for (size_t row = 0; row < table.rows(); ++row) {
+    if (IsQuantizer(table.TextAt("quantizer", row)) || table.TextAt("metric_kind", row) != "accuracy") continue;
+    if (primary != nullptr && !table.Flag(*primary, row, true)) continue;
+    const std::string task = table.TextAt("task", row);
+    ++baselines[task];
+    const double error = table.NumberAt("standard_error", row);
+    // False where any of them is missing.
+    if (!(table.NumberAt("value", row) <= table.NumberAt("chance", row) + (std::isnan(error) ? 0 : error))) continue;
+    auto at = std::find_if(tasks.begin(), tasks.end(), [&](const auto& one) { return one.first == task; });
+    if (at == tasks.end()) at = tasks.insert(tasks.end(), {task, {}});
+    at->second.push_back(table.TextAt("model", row));
+  }
+  if (tasks.empty()) return "";
+  std::string list;
+  for (size_t i = 0; i < std::min(kMostTasks, tasks.size()); ++i) {
+    const auto& [task, models] = tasks[i];
+    const bool all = models.size() == baselines[task] && models.size() > 1;
+    list += fmt::format("{}{} ({})", i == 0 ? "" : ", ", task,
+                        all                           ? "every model"
+                        : models.size() > kMostModels ? fmt::format("{} of {} models", models.size(), baselines[task])
+                                                      : JoinNames(models));
+  }
+  if (tasks.size() > kMostTasks) list += " and " + Counted(tasks.size() - kMostTasks, "more task");
+  return "Unquantized, within one standard error of chance or below it: " + list +
+         ". What quantization costs cannot be seen there.";
 }
 
 std::vector<std::string> VerdictSentences(const StudyResults& results) {

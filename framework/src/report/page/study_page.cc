@@ -1,5 +1,6 @@
 #include "report/page/study_page.h"
 
+#include "bitlaw/base/error.h"
 #include "report/page/front_page.h"
 #include "report/page/html.h"
 #include "report/pictures/study_figures.h"
@@ -7,14 +8,15 @@
 
 namespace bitlaw {
 
-ReportDocument StudyPage(const StudyResults& results, bool all_methods) {
+ReportDocument StudyPage(const StudyResults& results, bool all_methods, const std::vector<std::string>& laws) {
   ReportDocument page;
   page.title = "Study " + results.description.study;
   page.sections = FrontPage(results);
-  StudyFigures figures = MakeStudyFigures(results);
+  StudyFigures figures = MakeStudyFigures(results, laws);
   if (!figures.figures.empty() || !figures.left_out.empty()) {
     ReportSection section;
     section.title = "Figures";
+    if (!laws.empty()) section.paragraphs.push_back("Of the laws that were asked for: " + JoinNames(laws) + ".");
     for (const std::string& one : figures.left_out) section.bullets.push_back("Not here: " + one);
     section.figures = std::move(figures.figures);
     page.sections.push_back(std::move(section));

@@ -13,8 +13,9 @@
 namespace bitlaw {
 
 /// The whole report of a study: FrontPage(), figures with a sentence for each that the data lack something for, and
-/// StudyDocument() as the appendix.
-BITLAW_EXPORT ReportDocument StudyPage(const StudyResults& results, bool all_methods = false);
+/// StudyDocument() as the appendix. Figures are of the best law of each stratum, or of each of `laws`.
+BITLAW_EXPORT ReportDocument StudyPage(const StudyResults& results, bool all_methods = false,
+                                       const std::vector<std::string>& laws = {});
 
 /// The figures of a document, in order.
 BITLAW_EXPORT std::vector<Figure> FiguresOf(const ReportDocument& document);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <map>
 #include <set>
@@ -42,7 +43,7 @@ std::vector<std::pair<const LawFit*, const LawAnalysis*>> FitsOf(const StudyResu
 
 void AddForest(const StudyResults& results, const std::string& law, StudyFigures& out) {
   Figure figure;
-  figure.name = "exponents";
+  figure.name = FigureOfLaw("exponents", law);
   figure.title = "Exponents of " + law + " with their intervals";
   const auto fits = FitsOf(results, law);
   std::vector<std::string> parameters;
@@ -63,10 +64,11 @@ void AddForest(const StudyResults& results, const std::string& law, StudyFigures
       panel.y.names.insert(panel.y.names.begin(), fits[i].first->stratum);
       for (const Uncertainty& one : fits[i].second->uncertainty.quantities) {
         if (one.name != parameter || !std::isfinite(one.value)) continue;
-        const bool has_interval = std::isfinite(one.delta.low) && std::isfinite(one.delta.high);
+        const Interval interval = ShownInterval(one);
+        const bool has_interval = std::isfinite(interval.low) && std::isfinite(interval.high);
         estimates.x.push_back(one.value), estimates.y.push_back(static_cast<double>(fits.size() - i));
-        estimates.x_low.push_back(has_interval ? one.delta.low : one.value);
-        estimates.x_high.push_back(has_interval ? one.delta.high : one.value);
+        estimates.x_low.push_back(has_interval ? interval.low : one.value);
+        estimates.x_high.push_back(has_interval ? interval.high : one.value);
       }
     }
     if (estimates.x.empty()) continue;
@@ -80,7 +82,10 @@ void AddForest(const StudyResults& results, const std::string& law, StudyFigures
     figure.panels.push_back(std::move(panel));
   }
   if (figure.panels.empty()) {
-    out.left_out.push_back("Exponents: " + law + " has none beside its amplitude, or its fits were not examined.");
+    out.left_out.push_back(fits.empty()
+                               ? "Exponents: the fits of " + law + " were not examined, so there are no intervals."
+                               : "Exponents: every parameter of " + law +
+                                     " is an amplitude or has a unit; the table of its parameters has them.");
     return;
   }
   const UncertaintyReport& of = fits.front().second->uncertainty;
@@ -96,7 +101,8 @@ void AddForest(const StudyResults& results, const std::string& law, StudyFigures
 
 // Residuals stand at the values of a factor, the strata beside each other.
 FigurePanel ResidualPanel(const StudyResults& results, const std::string& law, const std::string& column,
-                          const std::set<double>& values, const std::vector<const BestLaw*>& best, bool of_accuracy) {
+                          const std::set<double>& values, const std::vector<const StratumLaw*>& best,
+                          bool of_accuracy) {
   FigurePanel panel;
   panel.title = column;
   panel.x.label = column;
@@ -130,14 +136,15 @@ FigurePanel ResidualPanel(const StudyResults& results, const std::string& law, c
   return panel;
 }
 
-void AddResiduals(const StudyResults& results, const std::vector<BestLaw>& all, const std::string& law, StudyFigures& out) {
+void AddResiduals(const StudyResults& results, const std::vector<StratumLaw>& all, const std::string& law,
+                  StudyFigures& out) {
   constexpr size_t kMostValues = 12;
   Figure figure;
-  figure.name = "residuals_by_factor";
+  figure.name = FigureOfLaw("residuals_by_factor", law);
   figure.title = "Residuals of " + law + " by factor";
-  std::vector<const BestLaw*> best;
+  std::vector<const StratumLaw*> best;
   const LawPicture* picture = nullptr;
-  for (const BestLaw& one : all) {
+  for (const StratumLaw& one : all) {
     if (one.fit == nullptr || one.fit->law != law) continue;
     best.push_back(&one);
     if (one.picture != nullptr) picture = one.picture;
@@ -171,7 +178,7 @@ void AddResiduals(const StudyResults& results, const std::vector<BestLaw>& all, 
 
 void AddAmplification(const StudyResults& results, const std::string& law, StudyFigures& out) {
   Figure figure;
-  figure.name = "few_bits";
+  figure.name = FigureOfLaw("few_bits", law);
   figure.title = "Exponents of " + law + " at few bits against all";
   const auto fits = FitsOf(results, law);
   std::vector<std::string> zones, parameters;
@@ -233,11 +240,18 @@ void AddAmplification(const StudyResults& results, const std::string& law, Study
 
 }  // namespace
 
-void AddExponentFigures(const StudyResults& results, StudyFigures& figures) {
-  const std::vector<BestLaw> best = BestLaws(results);
-  const std::string law = HeadlineLaw(best);
+std::string FigureOfLaw(const std::string& figure, const std::string& law) {
+  std::string name = figure + "_" + law;
+  for (char& c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '_') c = '-';
+  }
+  return name;
+}
+
+void AddExponentFigures(const StudyResults& results, const ShownLaws& shown, StudyFigures& figures) {
+  const std::string law = HeadlineLaw(shown.laws);
   AddForest(results, law, figures);
-  AddResiduals(results, best, law, figures);
+  AddResiduals(results, shown.laws, law, figures);
   AddAmplification(results, law, figures);
 }
 

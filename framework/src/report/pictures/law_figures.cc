@@ -61,7 +61,7 @@ FigureSeries BaselineLine(const FigureSeries& points) {
   return line;
 }
 
-FigurePanel AccuracyPanel(const StudyResults& results, const BestLaw& best, const Table& table,
+FigurePanel AccuracyPanel(const StudyResults& results, const StratumLaw& best, const Table& table,
                           const std::map<double, int>& place_of, const std::string& quantizer) {
   const LawPicture& picture = *best.picture;
   FigurePanel panel;
@@ -129,20 +129,19 @@ FigurePanel AccuracyPanel(const StudyResults& results, const BestLaw& best, cons
   return panel;
 }
 
-void AddAccuracy(const StudyResults& results, const std::vector<BestLaw>& best, const StrataData& strata,
-                 StudyFigures& out) {
+void AddAccuracy(const StudyResults& results, const ShownLaws& shown, const StrataData& strata, StudyFigures& out) {
   Figure figure;
-  figure.name = "accuracy_by_size";
+  figure.name = shown.Named("accuracy_by_size");
   figure.title = "Accuracy over model size by bits";
   std::map<double, int> place_of;
-  for (const BestLaw& one : best) {
+  for (const StratumLaw& one : shown.laws) {
     if (one.picture == nullptr) continue;
     for (const LawCurve& curve : one.picture->curves) place_of.emplace(curve.precision, 0);
   }
   int next = 0;
   for (auto& [precision, place] : place_of) place = next++;
   std::string reference, quantizer;
-  for (const BestLaw& one : best) {
+  for (const StratumLaw& one : shown.laws) {
     if (one.picture == nullptr || one.picture->curves.empty()) continue;
     for (const StratumData& stratum : strata.strata) {
       if (stratum.name != one.stratum) continue;
@@ -152,7 +151,7 @@ void AddAccuracy(const StudyResults& results, const std::vector<BestLaw>& best, 
     }
   }
   if (figure.panels.empty()) {
-    out.left_out.emplace_back("Accuracy over model size: the best laws have no factor of scale with two values or more.");
+    out.left_out.push_back("Accuracy over model size: " + shown.Who() + " no factor of scale with two values or more.");
     return;
   }
   figure.caption = fmt::format(
@@ -165,16 +164,16 @@ void AddAccuracy(const StudyResults& results, const std::vector<BestLaw>& best, 
 }
 
 // Whether a row of the predictions is of this fit.
-bool IsOf(const Table& predictions, size_t row, const BestLaw& best) {
+bool IsOf(const Table& predictions, size_t row, const StratumLaw& best) {
   return predictions.TextAt("law", row) == best.fit->law && predictions.TextAt("stratum", row) == best.stratum &&
          predictions.TextAt("method", row) == best.fit->Methods().front()->method();
 }
 
-void AddPredicted(const StudyResults& results, const std::vector<BestLaw>& best, StudyFigures& out) {
+void AddPredicted(const StudyResults& results, const ShownLaws& shown, StudyFigures& out) {
   Figure figure;
-  figure.name = "measured_against_predicted";
+  figure.name = shown.Named("measured_against_predicted");
   figure.title = "Measured against predicted";
-  for (const BestLaw& one : best) {
+  for (const StratumLaw& one : shown.laws) {
     if (one.fit == nullptr) continue;
     const bool of_accuracy = one.picture != nullptr && one.picture->of_accuracy;
     FigurePanel panel;
@@ -218,9 +217,10 @@ void AddPredicted(const StudyResults& results, const std::vector<BestLaw>& best,
     out.left_out.emplace_back("Measured against predicted: no law was fitted.");
     return;
   }
-  figure.caption = fmt::format("The best law of each stratum by itself, without what is known of single models. Bars are {:.3g} "
-                               "% prediction intervals of a model that the law does not know.",
-                               100 * results.fits.settings.confidence);
+  figure.caption = fmt::format(
+      "{} by itself, without what is known of single models. Bars are {:.3g} % prediction "
+      "intervals of a model that the law does not know.",
+      shown.law.empty() ? "The best law of each stratum" : "The law", 100 * results.fits.settings.confidence);
   out.figures.push_back(std::move(figure));
 }
 
@@ -232,7 +232,7 @@ std::vector<double> LevelsWithin(const std::vector<double>& values) {
   }
   std::vector<double> levels;
   if (!(low < high)) return levels;
-  for (const double step : {0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001}) {
+  for (const double step : {0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001}) {
     levels.clear();
     for (double level = std::ceil(low / step + 1e-9) * step; level < high && levels.size() < 40; level += step)
       levels.push_back(level);
@@ -241,12 +241,12 @@ std::vector<double> LevelsWithin(const std::vector<double>& values) {
   return levels.size() > 30 ? std::vector<double>() : levels;
 }
 
-void AddContours(const StudyResults& results, const std::vector<BestLaw>& best, bool of_size, StudyFigures& out) {
+void AddContours(const StudyResults& results, const ShownLaws& shown, bool of_size, StudyFigures& out) {
   Figure figure;
-  figure.name = of_size ? "equal_accuracy_bits_size" : "equal_accuracy_group_calibration";
+  figure.name = shown.Named(of_size ? "equal_accuracy_bits_size" : "equal_accuracy_group_calibration");
   figure.title = of_size ? "Equal accuracy over bits and model size" : "Equal accuracy over group size and calibration";
   std::string where;
-  for (const BestLaw& one : best) {
+  for (const StratumLaw& one : shown.laws) {
     if (one.picture == nullptr || !one.picture->of_accuracy) continue;
     for (const LawSurface& surface : one.picture->surfaces) {
       if ((surface.y_column == one.picture->scale) != of_size) continue;
@@ -270,10 +270,7 @@ void AddContours(const StudyResults& results, const std::vector<BestLaw>& best, 
     }
   }
   if (figure.panels.empty()) {
-    out.left_out.push_back(of_size ? "Equal accuracy over bits and model size: no best law has both factors with two values "
-                                     "or more."
-                                   : "Equal accuracy over group size and calibration: no best law has both factors with two "
-                                     "values or more.");
+    out.left_out.push_back(figure.title + ": " + shown.Who() + " not both factors with two values or more.");
     return;
   }
   figure.caption = "Lines of equal chance-adjusted accuracy by the law, within the ranges that were measured" +
@@ -283,17 +280,20 @@ void AddContours(const StudyResults& results, const std::vector<BestLaw>& best, 
 
 }  // namespace
 
-void AddLawFigures(const StudyResults& results, StudyFigures& figures) {
-  const std::vector<BestLaw> best = BestLaws(results);
-  if (HeadlineLaw(best).empty()) {
-    figures.left_out.emplace_back("Figures of laws: no law was fitted.");
+void AddLawFigures(const StudyResults& results, const std::string& law, StudyFigures& figures) {
+  ShownLaws shown;
+  shown.law = law;
+  shown.laws = law.empty() ? BestLaws(results) : LawInStrata(results, law);
+  if (HeadlineLaw(shown.laws).empty()) {
+    figures.left_out.push_back(law.empty() ? "Figures of laws: no law was fitted."
+                                           : "Figures of " + law + ": it was not fitted.");
     return;
   }
-  AddAccuracy(results, best, MappedStrata(results), figures);
-  AddPredicted(results, best, figures);
-  AddExponentFigures(results, figures);
-  AddContours(results, best, true, figures);
-  AddContours(results, best, false, figures);
+  AddAccuracy(results, shown, MappedStrata(results), figures);
+  AddPredicted(results, shown, figures);
+  AddExponentFigures(results, shown, figures);
+  AddContours(results, shown, true, figures);
+  AddContours(results, shown, false, figures);
 }
 
 }  // namespace bitlaw

@@ -209,10 +209,11 @@ void AddMeasuredFigures(const StudyResults& results, StudyFigures& figures) {
   AddCosts(results, figures);
 }
 
-StudyFigures MakeStudyFigures(const StudyResults& results) {
+StudyFigures MakeStudyFigures(const StudyResults& results, const std::vector<std::string>& laws) {
   StudyFigures figures;
   if (results.observations.rows() == 0) return figures;
-  AddLawFigures(results, figures);
+  if (laws.empty()) AddLawFigures(results, "", figures);
+  for (const std::string& law : laws) AddLawFigures(results, law, figures);
   AddMeasuredFigures(results, figures);
   AddOwnFigures(results, figures);
   return figures;

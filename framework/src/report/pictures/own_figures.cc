@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/expression/expression.h"
 #include "fit/table/column_map.h"
@@ -123,12 +124,13 @@ Figure MakeFigure(const StudyResults& results, const FigureOptions& options) {
     if (!panel.series.empty()) figure.panels.push_back(std::move(panel));
   }
   if (shown == 0) throw Error(ErrorKind::kSpec, "no row has a value of both x and y");
-  figure.caption = fmt::format("{} points{}{}.", shown,
+  figure.caption = fmt::format("{}{}{}.", Counted(shown, "point"),
                                options.of_tasks ? ", each a trial on a task" : ", each a trial in a stratum",
                                options.where.empty() ? "" : ", where " + options.where);
   if (shown < table.rows())
-    figure.caption += fmt::format(" {} rows without a value{} are not shown.", table.rows() - shown,
-                                  x_is_log || y_is_log ? ", or without one above 0," : "");
+    figure.caption += fmt::format(" {} without a value{} not shown.", Counted(table.rows() - shown, "row"),
+                                  fmt::format("{} {}", x_is_log || y_is_log ? ", or without one above 0," : "",
+                                              table.rows() - shown == 1 ? "is" : "are"));
   return figure;
 }
 
