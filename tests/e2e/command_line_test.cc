@@ -11,6 +11,7 @@
 namespace bitlaw {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -253,6 +254,51 @@ TEST_F(CommandLine, InitWritesAStudyThatRuns) {
   EXPECT_THAT(StartedProgram::Text(folder_ / "studies/first.yaml"), HasSubstr("\n#   - quantizer: gptq"));
   EXPECT_THAT(StartedProgram::Text(folder_ / "studies/first.yaml"), HasSubstr("  - \"../tiny\"\n"));
   EXPECT_EQ(call({"check", "studies/first.yaml"}).exit_code, 0);
+}
+
+// By name and by file, whose path is written as the study's folder sees it.
+TEST_F(CommandLine, BeginsAStudyOfTheTasksThatAreAskedFor) {
+  const auto call = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"--configs", BITLAW_SOURCE_DIR "/tests/support"});
+    return Run(words);
+  };
+  std::filesystem::create_directories(folder_ / "mine");
+  std::filesystem::create_directories(folder_ / "studies");
+  std::ofstream(folder_ / "mine/rows.jsonl")
+      << R"({"question": "Which one is hot?", "choices": ["sun", "moon"], "answer": 0})"
+      << "\n";
+  std::ofstream(folder_ / "mine/quiz.yaml")
+      << "type: multiple_choice\nversion: \"1\"\nstratum: MINE\ndata: rows.jsonl\n"
+         "prompt: \"Q: {{question}}\\nA:\"\n";
+  const ProgramEnd init =
+      call({"init", "tiny", "--output", "studies/asked.yaml", "--task", "endings", "--task", "mine/quiz.yaml"});
+  ASSERT_EQ(init.exit_code, 0) << init.err;
+  EXPECT_THAT(init.out, HasSubstr("studies/asked.yaml: 5 trials x 2 tasks.\n"));
+  const std::string study = StartedProgram::Text(folder_ / "studies/asked.yaml");
+  EXPECT_THAT(study, HasSubstr("tasks:\n  - endings"));
+  EXPECT_THAT(study, HasSubstr("\n  - \"../mine/quiz.yaml\"  # MINE\n"));
+  EXPECT_THAT(study, Not(HasSubstr("uses")));
+  EXPECT_EQ(call({"check", "studies/asked.yaml"}).exit_code, 0);
+  const ProgramEnd unknown = call({"init", "tiny", "--output", "studies/none.yaml", "--task", "endingss"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("Did you mean 'endings'?"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "studies/none.yaml"));
+}
+
+TEST_F(CommandLine, ListsAndTestsComponentsOfOneKind) {
+  const ProgramEnd laws = Run({"plugins", "list", "law"});
+  EXPECT_EQ(laws.exit_code, 0) << laws.err;
+  EXPECT_THAT(laws.out, AllOf(StartsWith("law/formula "), Not(HasSubstr("task/"))));
+  EXPECT_THAT(Run({"plugins", "list", "law", "--json"}).out,
+              AllOf(HasSubstr("\"component\": \"law/formula\""), Not(HasSubstr("\"component\": \"task/"))));
+  const ProgramEnd unknown = Run({"plugins", "list", "laws"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("'laws' is no kind of component. Did you mean 'law'? Kinds: "));
+  const ProgramEnd test = Run({"plugins", "test", "law/gaussian_capacity"});
+  EXPECT_EQ(test.exit_code, 0) << test.out;
+  EXPECT_THAT(test.out, AllOf(HasSubstr("law/gaussian_capacity: keeps the promises of its kind.\n"),
+                              HasSubstr("  ran      LawFaults (bitlaw/testing/law_conformance.h): "),
+                              HasSubstr("  ran      RecoveryFaults "), HasSubstr("  not run  LimitFaults")));
 }
 
 }  // namespace

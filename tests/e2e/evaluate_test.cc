@@ -131,7 +131,7 @@ TEST_F(Evaluation, ShowsWhatTheHarnessLogged) {
   ASSERT_EQ(shown.exit_code, 0) << shown.err;
   EXPECT_EQ(shown.out,
             "sums 0  exact_match_strict-match 0.0\n    2 + 2 =\n  >  '#### 5, say'\n  >> '5'\n   =  '4'\n"
-            "1 of 1 items shown.\n> the model's answer, >> what was taken out of it, = the right one.\n");
+            "1 of 1 item shown.\n> the model's answer, >> what was taken out of it, = the right one.\n");
   const ProgramEnd items = Run({"tasks", "fetch", "--from", file, "--out", Path("items.jsonl")});
   ASSERT_EQ(items.exit_code, 0) << items.err;
   EXPECT_EQ(ReadLines("items.jsonl").at(0), Json({{"q", "x"}}));

@@ -33,12 +33,27 @@ TEST_F(OwnBenchmark, AFileOfSamplesIsRefusedForWhatItLacks) {
   EXPECT_EQ(task.err,
             "bitlaw: --task quizz: " + file + " has no such task. Did you mean 'quiz'? It has quiz.\n");
   EXPECT_EQ(task.out, "");
-  const ProgramEnd format = Run({"samples", file, "--format", "csv"});
-  EXPECT_EQ(format.exit_code, 2);
-  EXPECT_EQ(format.err,
-            "bitlaw: --format csv: the items of a file of samples are shown as text. Leave out --format, or read the "
-            "file itself: JSON lines, an item each.\n");
-  EXPECT_EQ(format.out, "");
+}
+
+// Of choices the number that was taken and all likelihoods, of what the model wrote its text; CSV keeps line breaks.
+TEST_F(OwnBenchmark, AFileOfSamplesIsATableToo) {
+  std::ofstream(folder_ / "s.jsonl")
+      << R"({"task":"quiz","item":"0","answers":[{"context":"R","text":"Rome,\n of course"}],"right":"Rome",)"
+         R"("values":[{"metric":"exact_match","value":1,"weight":1,"extracted":"Rome"}]})"
+         "\n"
+      << R"({"task":"pick","item":"7","answers":[{"context":"Q","continuation":" a","loglikelihood_nats":-2.5},)"
+         R"({"context":"Q","continuation":" b","loglikelihood_nats":-1}],"right":"0","target":"a",)"
+         R"("values":[{"metric":"acc","value":0,"weight":1}]})"
+         "\n";
+  const ProgramEnd csv = Run({"samples", Path("s.jsonl"), "--format", "csv"});
+  EXPECT_EQ(csv.exit_code, 0) << csv.err;
+  EXPECT_EQ(csv.out,
+            "task,item,metric,value,right,target,chosen,extracted,answer,loglikelihoods\n"
+            "quiz,0,exact_match,1,Rome,,,Rome,\"Rome,\n of course\",\n"
+            "pick,7,acc,0,0,a,1,,,-2.5000 -1.0000\n");
+  const ProgramEnd wrong = Run({"samples", Path("s.jsonl"), "--format", "markdown", "--show", "wrong"});
+  EXPECT_THAT(wrong.out,
+              AllOf(HasSubstr("| pick | 7 | acc |"), Not(HasSubstr("quiz")), HasSubstr("1 of 1 item shown")));
 }
 
 TEST_F(OwnBenchmark, RecordedItemsAreShownWithTheTextsOfTheStudysOwnTasks) {

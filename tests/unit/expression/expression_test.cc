@@ -191,6 +191,11 @@ TEST(ExpressionErrors, PointAtTheCharacterAndSayWhatToDo) {
       FaultOf([&] { Expression::Parse("lg2(N)"); }),
       "'lg2' at character 1 of 'lg2(N)' is not a function. Did you mean 'log2'? Functions: log, log2, log10, exp, "
       "sqrt, abs, min, max, tanh, sin, cos, atan, sigmoid, logit, pow, missing, if.");
+  // By the name that another language has for it, however far that is from ours.
+  for (const auto& [theirs, ours] :
+       {std::pair{"power", "pow"}, {"logistic", "sigmoid"}, {"ln", "log"}, {"powr", "pow"}})
+    EXPECT_THAT(FaultOf([&, name = theirs] { Expression::Parse(std::string(name) + "(N, 2)"); }),
+                testing::HasSubstr(std::string(" is not a function. Did you mean '") + ours + "'? Functions: "));
   EXPECT_EQ(FaultOf([&] { Expression::Parse("pow(2)"); }),
             "'pow' at character 1 of 'pow(2)' is called with 1 argument; it takes 2.");
   EXPECT_EQ(FaultOf([&] { Expression::Parse("(1 + 2"); }), "'(' at character 1 of '(1 + 2' is not closed.");

@@ -20,12 +20,19 @@ struct KitArguments {
   std::map<std::string, std::pair<double, double>> ranges;  ///< Of a law's parameters and covariates.
 };
 
-/// What the component does against the promises of its kind, by its kit in bitlaw/testing: a sentence a fault.
+/// What ran and what it found.
+struct KitOutcome {
+  /// "LawFaults (bitlaw/testing/law_conformance.h): names, bounds, ...", one a kit that ran.
+  std::vector<std::string> ran;
+  std::vector<std::string> left_out;  ///< "RecoveryFaults: ..., for ...": kits that did not.
+  std::vector<std::string> faults;    ///< A sentence each.
+};
+
+/// What the component does against the promises of its kind, by its kits in bitlaw/testing.
 /// Errors   Error(kSpec) for arguments that the kit lacks; whatever making the component throws.
-std::vector<std::string> KitFaults(const PluginHost& host, const Component& component, const KitArguments& arguments);
+KitOutcome RunKits(const PluginHost& host, const Component& component, const KitArguments& arguments);
 
 /// The same for the kinds that need libtorch: model, quantizer, grid, transform, exporter.
-std::vector<std::string> TensorKitFaults(const PluginHost& host, const Component& component,
-                                         const KitArguments& arguments);
+KitOutcome RunTensorKits(const PluginHost& host, const Component& component, const KitArguments& arguments);
 
 }  // namespace bitlaw

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -48,7 +50,7 @@ Range RangeOf(const std::string& column) {
   throw InternalError("FactorRole out of range");
 }
 
-std::vector<std::string> LawKit(const PluginHost& host, const Component& component, const KitArguments& arguments) {
+KitOutcome LawKit(const PluginHost& host, const Component& component, const KitArguments& arguments) {
   const std::unique_ptr<Law> law = host.MakeLaw(component.info.name, component.info.name, arguments.options);
   testing::LawDomain domain;
   std::vector<std::string> names;
@@ -67,30 +69,53 @@ std::vector<std::string> LawKit(const PluginHost& host, const Component& compone
                                       "' has no such parameter or covariate." + DidYouMean(name, names) + " It has " +
                                       JoinNames(names) + ".");
   }
-  std::vector<std::string> faults = testing::LawFaults(*law, domain);
-  if (!faults.empty()) return faults;
-  return testing::RecoveryFaults(*law, domain);
+  std::string tried;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const size_t j = i - domain.theta_low.size();
+    const bool is_parameter = i < domain.theta_low.size();
+    tried += fmt::format("{}{} {:.4g} to {:.4g}", i == 0 ? "" : ", ", names[i],
+                         is_parameter ? domain.theta_low[i] : domain.x_low[j],
+                         is_parameter ? domain.theta_high[i] : domain.x_high[j]);
+  }
+  KitOutcome outcome;
+  outcome.ran = {
+      "LawFaults (bitlaw/testing/law_conformance.h): names, bounds, values, gradient and linear form, with " + tried};
+  outcome.faults = testing::LawFaults(*law, domain);
+  if (outcome.faults.empty()) {
+    outcome.ran.emplace_back("RecoveryFaults (bitlaw/testing/law_conformance.h): planted parameters are found back");
+    outcome.faults = testing::RecoveryFaults(*law, domain);
+  } else {
+    outcome.left_out.emplace_back("RecoveryFaults, for a law with faults cannot be fitted");
+  }
+  outcome.left_out.emplace_back("LimitFaults, for which trends and limits must be told: in a test of its own");
+  return outcome;
 }
 
-std::vector<std::string> CorpusKit(const PluginHost& host, const Component& component, const KitArguments& arguments) {
+KitOutcome CorpusKit(const PluginHost& host, const Component& component, const KitArguments& arguments) {
   const auto make = [&] { return host.MakeCorpus(component.info.name, arguments.options); };
   if (const auto parts = make()->part_names(); !parts.empty()) {
     throw Error(ErrorKind::kUnsupported,
                 component.full_name() + " is made of other corpora (" + JoinNames(parts) +
                     "), which no option gives. Try it in a test of its own with CorpusFaults().");
   }
-  return testing::CorpusFaults(make, component.info.name, testing::ByteTokenizer());
+  return {{"CorpusFaults (bitlaw/testing/corpus_conformance.h): counts, lengths, ids, prefixes, seeds, errors, digest, "
+           "factors"},
+          {},
+          testing::CorpusFaults(make, component.info.name, testing::ByteTokenizer())};
 }
 
-std::vector<std::string> TaskKit(const PluginHost& host, const Component& component, const KitArguments& arguments) {
+KitOutcome TaskKit(const PluginHost& host, const Component& component, const KitArguments& arguments) {
   const TaskContext context{component.info.name, arguments.data_paths};
-  return testing::TaskFaults([&] { return host.MakeTask(component.info.name, arguments.options, context); },
-                             component.info.name);
+  return {
+      {"TaskFaults (bitlaw/testing/task_conformance.h): card, items, requests, digest, scores of made-up responses"},
+      {},
+      testing::TaskFaults([&] { return host.MakeTask(component.info.name, arguments.options, context); },
+                          component.info.name)};
 }
 
 }  // namespace
 
-std::vector<std::string> KitFaults(const PluginHost& host, const Component& component, const KitArguments& arguments) {
+KitOutcome RunKits(const PluginHost& host, const Component& component, const KitArguments& arguments) {
   switch (component.kind) {
     case ComponentKind::kLaw: return LawKit(host, component, arguments);
     case ComponentKind::kCorpus: return CorpusKit(host, component, arguments);
@@ -98,7 +123,7 @@ std::vector<std::string> KitFaults(const PluginHost& host, const Component& comp
     default: break;
   }
 #ifdef BITLAW_HAS_TENSOR
-  return TensorKitFaults(host, component, arguments);
+  return RunTensorKits(host, component, arguments);
 #else
   throw Error(ErrorKind::kUnsupported, component.full_name() + ": this bitlaw was built without libtorch.");
 #endif

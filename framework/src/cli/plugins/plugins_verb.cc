@@ -55,9 +55,14 @@ Json JsonOf(const Component& component) {
   return json;
 }
 
-int List(Session& session, bool as_json) {
+// `kind`: "" for all.
+int List(Session& session, const std::string& kind, bool as_json) {
   std::vector<std::string> faults;
   const PluginHost& host = session.plugins(&faults);
+  std::vector<const Component*> components;
+  for (const Component* component : host.components()) {
+    if (kind.empty() || component->kind == ParseComponentKind(kind)) components.push_back(component);
+  }
   if (as_json) {
     Json json;
     json["fingerprint"] = OwnFingerprint();
@@ -71,21 +76,22 @@ int List(Session& session, bool as_json) {
                                  {"components", plugin.components}});
     }
     json["components"] = Json::array();
-    for (const Component* component : host.components()) json["components"].push_back(JsonOf(*component));
+    for (const Component* component : components) json["components"].push_back(JsonOf(*component));
     json["faults"] = faults;
     std::printf("%s\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
   } else {
     size_t name_width = 0, plugin_width = 0;
     auto plugin_text = [](const Component& component) { return component.plugin_id + " " + component.plugin_version; };
-    for (const Component* component : host.components()) {
+    for (const Component* component : components) {
       name_width = std::max(name_width, component->full_name().size());
       plugin_width = std::max(plugin_width, plugin_text(*component).size());
     }
-    for (const Component* component : host.components()) {
+    for (const Component* component : components) {
       std::printf("%-*s  %-*s  %s\n", static_cast<int>(name_width), component->full_name().c_str(),
                   static_cast<int>(plugin_width), plugin_text(*component).c_str(), component->info.summary.c_str());
     }
-    if (host.components().empty()) std::printf("No plugin is loaded.\n");
+    if (components.empty())
+      std::printf("%s", kind.empty() ? "No plugin is loaded.\n" : ("No loaded plugin has a " + kind + ".\n").c_str());
   }
   std::fflush(stdout);
   for (const std::string& fault : faults) Complain("bitlaw: " + fault + "\n");
@@ -147,8 +153,15 @@ void AddPluginsVerb(CLI::App& app, Session& session) {
 
   auto as_json = std::make_shared<bool>(false);
   CLI::App* list = plugins->add_subcommand("list", "Every component with its plugin, and every library that failed");
+  auto kind = std::make_shared<std::string>();
+  list->add_option("kind", *kind, "Only components of this kind: what the list names before the '/'");
   list->add_flag("--json", *as_json, "Print JSON");
-  list->callback([&session, as_json] { session.action = [&session, as_json] { return List(session, *as_json); }; });
+  list->callback([&session, as_json, kind] {
+    session.action = [&session, as_json, kind] {
+      if (!kind->empty()) ParseComponentKind(*kind);  // Before any plugin is loaded.
+      return List(session, *kind, *as_json);
+    };
+  });
 
   CLI::App* describe = plugins->add_subcommand("describe", "One component's options: name, type, unit, range, default");
   auto name = std::make_shared<std::string>();

@@ -3,10 +3,11 @@
 #include <memory>
 #include <string>
 
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
-#include "cli/plugins/option_arguments.h"
 #include "cli/common/output.h"
 #include "cli/plugins/kit_arguments.h"
+#include "cli/plugins/option_arguments.h"
 #include "cli/plugins/plugin_verbs.h"
 #include "spec/study_spec.h"
 
@@ -110,15 +111,16 @@ int Test(Session& session, const TestArguments& arguments) {
   bool has_faults = false;
   for (const Component* component : Chosen(host, arguments.what)) {
     kit.options = component->schema.Resolve(GivenOptions(arguments, *component), component->full_name());
-    const std::vector<std::string> faults = KitFaults(host, *component, kit);
-    if (faults.empty()) {
+    const KitOutcome outcome = RunKits(host, *component, kit);
+    if (outcome.faults.empty()) {
       Say(component->full_name() + ": keeps the promises of its kind.\n");
-      continue;
+    } else {
+      has_faults = true;
+      Say(component->full_name() + ": " + Counted(outcome.faults.size(), "fault") + "\n");
     }
-    has_faults = true;
-    Say(component->full_name() + ": " + std::to_string(faults.size()) +
-        (faults.size() == 1 ? " fault\n" : " faults\n"));
-    for (const std::string& fault : faults) Say("  " + fault + "\n");
+    for (const std::string& fault : outcome.faults) Say("  " + fault + "\n");
+    for (const std::string& kit_run : outcome.ran) Say("  ran      " + kit_run + "\n");
+    for (const std::string& kit_left : outcome.left_out) Say("  not run  " + kit_left + "\n");
   }
   return has_faults ? kExitPluginFault : 0;
 }

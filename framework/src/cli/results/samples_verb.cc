@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/data/jsonl.h"
 #include "bitlaw/sdk/text/template.h"
@@ -82,6 +83,15 @@ std::string ChosenOf(const Value* chosen, const Value::List& answers) {
   return answers.size() > 1 ? std::to_string(best) : "";
 }
 
+Error NoSuchMetric(const Value& row, const SamplesArguments& arguments) {
+  return Error(ErrorKind::kSpec, row.mark().Text() + ": the item has no metric '" + arguments.metric + "' (--metric).");
+}
+
+// A table for people has a line an item; CSV keeps texts as they are.
+std::string OnOneLine(const std::string& text, const SamplesArguments& arguments) {
+  return arguments.format == "csv" ? text : ReplaceAll(ReplaceAll(text, "\n", "\\n"), "\r", "\\r");
+}
+
 // Counts and prints samples, each a line as `evaluate --samples` writes it.
 class SamplePrinter {
  public:
@@ -99,10 +109,7 @@ class SamplePrinter {
       }
       scores += fmt::format("  {} {}", name, Field(value, "value").Text());
     }
-    if (judged == nullptr) {
-      throw Error(ErrorKind::kSpec,
-                  row.mark().Text() + ": the item has no metric '" + arguments_.metric + "' (--metric).");
-    }
+    if (judged == nullptr) throw NoSuchMetric(row, arguments_);
     if (!Shown(arguments_, judged->is_number() ? judged->AsReal() : std::nan(""))) return;
     if (++found_ > arguments_.count) return;
     ++shown_;
@@ -111,7 +118,7 @@ class SamplePrinter {
   }
 
   void Finish() const {
-    fmt::print("{} of {} items shown.\n", shown_, found_);
+    fmt::print("{} of {} shown.\n", shown_, Counted(found_, "item"));
     if (shown_ > 0) fmt::print("> the model's answer, >> what was taken out of it, = the right one.\n");
   }
 
@@ -140,7 +147,7 @@ class SamplePrinter {
       } else if (const Value* text = answer.Find("text")) {
         fmt::print("  >  {}\n", text->Text());
       } else if (const Value* windows = answer.Find("windows")) {
-        fmt::print("     {} windows\n", windows->AsList().size());
+        fmt::print("     {}\n", Counted(windows->AsList().size(), "window"));
       }
     }
     if (taken.Find("chosen") != nullptr) {
@@ -159,18 +166,58 @@ class SamplePrinter {
   int64_t shown_ = 0, found_ = 0;
 };
 
-// Error(kSpec) for a form of which a text is none.
-void RequireText(const SamplesArguments& arguments, const std::string& what) {
-  if (arguments.format == "text") return;
-  throw Error(ErrorKind::kSpec, "--format " + arguments.format + ": " + what);
-}
+// Counts samples and makes a table of them: what a file of samples has in the columns of a record's items.
+class SampleTable {
+ public:
+  explicit SampleTable(const SamplesArguments& arguments) : arguments_(arguments) {
+    table_.name = "samples";
+    table_.header = {"task",   "item",   "metric",    "value",  "right",
+                     "target", "chosen", "extracted", "answer", "loglikelihoods"};
+  }
+
+  void Take(const Value& row) {
+    const Value::List &answers = Field(row, "answers").AsList(), &values = Field(row, "values").AsList();
+    const auto judged = std::find_if(values.begin(), values.end(), [&](const Value& value) {
+      return arguments_.metric.empty() || Field(value, "metric").AsString() == arguments_.metric;
+    });
+    if (judged == values.end()) throw NoSuchMetric(row, arguments_);
+    const Value& value = Field(*judged, "value");
+    const double number = value.is_number() ? value.AsReal() : std::nan("");
+    if (!Shown(arguments_, number) || ++found_ > arguments_.count) return;
+    std::string likelihoods, answer;
+    for (const Value& one : answers) {
+      if (const Value* nats = one.Find("loglikelihood_nats"))
+        likelihoods += fmt::format("{}{:.4f}", likelihoods.empty() ? "" : " ", nats->AsReal());
+      if (const Value* text = one.Find("text")) answer += (answer.empty() ? "" : "\n") + TextOf(text);
+    }
+    table_.rows.push_back({Line(Field(row, "task").AsString()), Line(Field(row, "item").AsString()),
+                           Field(*judged, "metric").AsString(), Significant(number, 6), Line(TextOf(row.Find("right"))),
+                           Line(TextOf(row.Find("target"))), Line(ChosenOf(judged->Find("chosen"), answers)),
+                           Line(TextOf(judged->Find("extracted"))), Line(answer), likelihoods});
+  }
+
+  void Finish() {
+    if (arguments_.format != "csv")
+      table_.notes.push_back(std::to_string(table_.rows.size()) + " of " + Counted(found_, "item") + " shown");
+    PrintReportTable(table_, arguments_.format);
+  }
+
+ private:
+  static std::string TextOf(const Value* value) {
+    if (value == nullptr || value->is_null()) return "";
+    return value->is_string() ? value->AsString() : value->Text();
+  }
+  std::string Line(const std::string& text) const { return OnOneLine(text, arguments_); }
+
+  const SamplesArguments& arguments_;
+  ReportTable table_;
+  int64_t found_ = 0;
+};
 
 // Items that `bitlaw evaluate --samples` or lm-evaluation-harness wrote, with their texts.
+template <class Samples>
 int ShowFile(const SamplesArguments& arguments) {
-  RequireText(arguments,
-              "the items of a file of samples are shown as text. Leave out --format, or read the file itself: JSON "
-              "lines, an item each.");
-  SamplePrinter printer(arguments);
+  Samples printer(arguments);
   const std::string theirs = TaskOfLmEvalSamples(arguments.source);
   std::set<std::string> tasks;
   for (const Value& row : ReadJsonl(arguments.source)) {
@@ -227,7 +274,10 @@ Value SampleOf(const TaskRecord& record, const Recorded& has, const std::string&
 
 // Recorded items with the texts of their tasks, which must be those of the records.
 int ShowRecordedTexts(const SamplesArguments& arguments, Session& session) {
-  RequireText(arguments, "items with their texts are shown as text. Leave out --format or --texts.");
+  if (arguments.format != "text") {
+    throw Error(ErrorKind::kSpec, "--format " + arguments.format +
+                                      ": items with their texts are shown as text. Leave out --format or --texts.");
+  }
   const RecordedItems recorded(arguments.source, session);
   SamplePrinter printer(arguments);
   for (const auto& entry : recorded.Select(arguments.trial, arguments.task)) {
@@ -261,10 +311,7 @@ int ShowRecords(const SamplesArguments& arguments, Session& session) {
   table.name = "samples";
   table.header = {"trial",  "task",  "item",   "part",   "metric",    "value",         "weight",
                   "chance", "right", "target", "chosen", "extracted", "loglikelihoods"};
-  // A text table has a line an item.
-  const auto line = [&](const std::string& text) {
-    return arguments.format == "csv" ? text : ReplaceAll(ReplaceAll(text, "\n", "\\n"), "\r", "\\r");
-  };
+  const auto line = [&](const std::string& text) { return OnOneLine(text, arguments); };
   const auto or_else = [](const std::string& text, const std::string& missing) {
     return text.empty() ? missing : text;
   };
@@ -289,7 +336,7 @@ int ShowRecords(const SamplesArguments& arguments, Session& session) {
     }
   }
   if (arguments.format != "csv") {
-    table.notes.push_back(std::to_string(table.rows.size()) + " of " + std::to_string(found) + " items shown");
+    table.notes.push_back(std::to_string(table.rows.size()) + " of " + Counted(found, "item") + " shown");
   }
   PrintReportTable(table, arguments.format);
   return 0;
@@ -330,13 +377,16 @@ void AddSamplesVerb(CLI::App& app, Session& session) {
   verb->add_option("--context", arguments->context_characters, "Characters of a context's end that are shown")
       ->capture_default_str()
       ->check(WholeNumber(0));
-  verb->add_option("--format", arguments->format,
-                   "text, markdown or csv, of a study's records; items with their texts are text")
+  verb->add_option(
+          "--format", arguments->format,
+          "text, markdown or csv; with --texts text alone. A file of samples has no texts but answers in a table")
       ->capture_default_str()
       ->check(OneOf({"text", "markdown", "csv"}));
   verb->callback([arguments, &session] {
     session.action = [arguments, &session] {
-      if (arguments->source.ends_with(".jsonl")) return ShowFile(*arguments);
+      const bool is_text = arguments->format == "text";
+      if (arguments->source.ends_with(".jsonl"))
+        return is_text ? ShowFile<SamplePrinter>(*arguments) : ShowFile<SampleTable>(*arguments);
       return arguments->texts ? ShowRecordedTexts(*arguments, session) : ShowRecords(*arguments, session);
     };
   });

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/files/durable_file.h"
+#include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "cli/common/claiming_backends.h"
 #include "cli/common/output.h"
@@ -25,14 +26,16 @@ constexpr size_t kTasksOfStratum = 2;
 
 struct InitArguments {
   std::string model, output, text;
-  std::vector<std::string> data;
+  std::vector<std::string> data, tasks;
 };
 
-// A task whose data are here.
+// A task whose data are here, as the study names it.
 struct FoundTask {
   std::string name, stratum;
   int64_t items = 0;
 };
+
+std::string Quoted(const std::string& text) { return Value(text).CanonicalJson(); }
 
 // Names of task files of the configuration folders; those of the knowledge lab, which fit its own models alone, or the others.
 std::vector<std::string> TaskNames(const Session& session, bool lab) {
@@ -71,12 +74,29 @@ std::vector<FoundTask> FindTasks(Session& session, const std::vector<std::string
   return found;
 }
 
-std::string Quoted(const std::string& text) { return Value(text).CanonicalJson(); }
-
 // As seen from the study's folder; an absolute path stays one.
 std::string PathFrom(const fs::path& folder, const std::string& given) {
   const fs::path path = given;
   return path.is_absolute() ? path.lexically_normal().string() : fs::proximate(fs::absolute(path), folder).string();
+}
+
+// Whether `given` is a task's file: as a study tells it, by a '/' or the ending.
+bool IsFile(const std::string& given) {
+  return given.find('/') != std::string::npos || fs::path(given).extension() == ".yaml";
+}
+
+// The tasks that were asked for, whatever they measure. Error(kIo) of one whose data are not here.
+std::vector<FoundTask> AskedTasks(Session& session, const InitArguments& arguments,
+                                  const std::vector<std::string>& data, const fs::path& folder) {
+  std::vector<FoundTask> found;
+  for (const std::string& given : arguments.tasks) {
+    const TaskSpec spec = ReadTask(given, Value(), session.plugins(), session.SearchFolders(), data);
+    const auto task = session.plugins().MakeTask(spec.component, spec.options, spec.context);
+    std::string name = IsFile(given) ? PathFrom(folder, given) : given;
+    if (IsFile(given) && name.find('/') == std::string::npos) name = "./" + name;
+    found.push_back({std::move(name), task->card().stratum, static_cast<int64_t>(task->Items().size())});
+  }
+  return found;
 }
 
 // The study as it is written; `group_size` 0: no grid yet, to look at the model first.
@@ -125,16 +145,19 @@ std::string StudyText(const InitArguments& arguments, const fs::path& folder, co
     }
     text += gptq;
   }
-  text += lab ? "\n# No benchmark's data were found, so these are the knowledge lab's: right for its own small models, without\n"
-                "# meaning for others. 'bitlaw tasks check --data FOLDER' says what is there and where to get the rest.\n"
-              : "\n# Benchmarks whose data were found; 'bitlaw tasks list' has all.\n";
+  text +=
+      !arguments.tasks.empty() ? "\n# 'bitlaw tasks list' has more.\n"
+      : lab ? "\n# No benchmark's data were found, so these are the knowledge lab's: right for its own small models, "
+              "without\n"
+              "# meaning for others. 'bitlaw tasks check --data FOLDER' says what is there and where to get the rest.\n"
+            : "\n# Benchmarks whose data were found; 'bitlaw tasks list' has all.\n";
   text += "tasks:\n";
   for (const FoundTask& task : tasks) {
+    const std::string written = IsFile(task.name) ? Quoted(task.name) : task.name;
     const std::string note = task.stratum.empty() ? "" : "  # " + task.stratum;
-    text += task.items > kLimit
-                ? fmt::format("  - {{task: {}, limit: {}, limit_from: spread}}{} of {} items\n", task.name, kLimit,
-                              note.empty() ? "  #" : note + ",", task.items)
-                : fmt::format("  - {}{}\n", task.name, note);
+    text += task.items > kLimit ? fmt::format("  - {{task: {}, limit: {}, limit_from: spread}}{} of {} items\n",
+                                              written, kLimit, note.empty() ? "  #" : note + ",", task.items)
+                                : fmt::format("  - {}{}\n", written, note);
   }
   text +=
       "\n# Laws want several models, or several bits and groups:\n"
@@ -199,7 +222,8 @@ int Init(Session& session, const InitArguments& arguments) {
   std::vector<std::string> data;
   for (const std::string& one : arguments.data) data.push_back(fs::absolute(one).string());
   bool lab = false;
-  std::vector<FoundTask> tasks = FindTasks(session, data, false);
+  std::vector<FoundTask> tasks = arguments.tasks.empty() ? FindTasks(session, data, false)
+                                                         : AskedTasks(session, arguments, data, file.parent_path());
   if (tasks.empty()) {
     lab = true;
     tasks = FindTasks(session, {}, true);
@@ -219,7 +243,8 @@ int Init(Session& session, const InitArguments& arguments) {
   const Machine machine = Session::ThisMachine();
   const ResolvedStudy resolved = Resolve(study, session.plugins(), &machine);
   draft.Keep();
-  Say(fmt::format("{}: {} trials x {} tasks.\n", file.string(), resolved.plan.trials.size(), tasks.size()));
+  Say(fmt::format("{}: {} x {}.\n", file.string(), Counted(resolved.plan.trials.size(), "trial"),
+                  Counted(tasks.size(), "task")));
   if (lab) Say("The tasks are the knowledge lab's, for no benchmark's data were found (--data FOLDER).\n");
   Say(fmt::format("Next: bitlaw plan {0}, then bitlaw run {0}\n", file.string()));
   return 0;
@@ -232,6 +257,11 @@ void AddInitVerb(CLI::App& app, Session& session) {
   CLI::App* verb = app.add_subcommand("init", "Write a commented first study of a model, which runs as it is");
   verb->add_option("model", arguments->model, "A model's folder, or a .gguf file")->required();
   verb->add_option("--output", arguments->output, "The study file. Default: the model's name with .yaml, here");
+  verb->add_option(
+          "--task", arguments->tasks,
+          "A task of the study, by name or by the path of its file; may be repeated. Default: benchmarks whose data "
+          "are found")
+      ->allow_extra_args(false);
   verb->add_option("--data", arguments->data, "Folder with data of benchmarks; may be repeated")->allow_extra_args(false);
   verb->add_option("--text", arguments->text, "Calibration text, .txt or .jsonl: with it the study has GPTQ, too");
   verb->callback([&session, arguments] { session.action = [&session, arguments] { return Init(session, *arguments); }; });

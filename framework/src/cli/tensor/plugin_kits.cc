@@ -53,30 +53,39 @@ class TemporaryFolder {
   fs::path path_;
 };
 
-std::vector<std::string> ModelKit(const PluginHost& host, const Component& component, const KitArguments& arguments) {
+KitOutcome ModelKit(const PluginHost& host, const Component& component, const KitArguments& arguments) {
   if (arguments.model.empty()) {
     throw Error(ErrorKind::kSpec, component.full_name() +
                                       ": a model backend is tried with a checkpoint. Name a small one "
                                       "of its format with --model.");
   }
-  return testing::ModelFaults(*host.MakeModelBackend(component.info.name, arguments.options), component.info.name,
-                              fs::absolute(arguments.model));
+  return {{"ModelFaults (bitlaw/testing/model_conformance.h): summary, files, tokenizer, layers, logits, cache, "
+           "blocks, of " +
+           arguments.model.string()},
+          {},
+          testing::ModelFaults(*host.MakeModelBackend(component.info.name, arguments.options), component.info.name,
+                               fs::absolute(arguments.model))};
 }
 
-std::vector<std::string> QuantizerKit(const PluginHost& host, const Component& component,
-                                      const KitArguments& arguments) {
+KitOutcome QuantizerKit(const PluginHost& host, const Component& component, const KitArguments& arguments) {
   const auto make = [&] { return host.MakeQuantizer(component.info.name, arguments.options); };
   const std::vector<LinearShape> shapes = {Shape("square", 128, 128), Shape("wide", 256, 64), Shape("small", 32, 4)};
   std::string why;
   for (const LinearShape& shape : shapes) {
     why = make()->ExplainUnsupported(shape);
-    if (why.empty()) return testing::QuantizerFaults(make, component.info.name, shapes);
+    if (!why.empty()) continue;
+    return {{"QuantizerFaults (bitlaw/testing/quantizer_conformance.h): support, results, untouched inputs, same "
+             "bytes, sites, of "
+             "layers of 128 x 128, 64 x 256 and 4 x 32 weights"},
+            {},
+            testing::QuantizerFaults(make, component.info.name, shapes)};
   }
-  return {"quantizer '" + component.info.name + "': it does none of the layers that were tried: " + why};
+  return {{},
+          {"QuantizerFaults (bitlaw/testing/quantizer_conformance.h), for no layer to try it on"},
+          {"quantizer '" + component.info.name + "': it does none of the layers that were tried: " + why}};
 }
 
-std::vector<std::string> TransformKit(const PluginHost& host, const Component& component,
-                                      const KitArguments& arguments) {
+KitOutcome TransformKit(const PluginHost& host, const Component& component, const KitArguments& arguments) {
   const std::unique_ptr<Transform> transform = host.MakeTransform(component.info.name, arguments.options);
   // What searches for scales that rounding hurts least is told what rounds.
   std::unique_ptr<Quantizer> rounds;
@@ -99,11 +108,16 @@ std::vector<std::string> TransformKit(const PluginHost& host, const Component& c
       at::randint(0, summary.vocab_size, {2, 12}, at::detail::createCPUGenerator(2), at::kLong);  // [B, T]
   // Rotated weights are rounded to float32 once more.
   const double tolerance = transform->is_of_whole_model() ? 1e-4 : 1e-5;
-  return testing::TransformFaults(*transform, component.info.name, open, tokens, tolerance);
+  const std::string model = arguments.model.empty() ? "a small decoder of random weights" : arguments.model.string();
+  return {
+      {"TransformFaults (bitlaw/testing/transform_conformance.h): the same logits from changed weights, the same bytes "
+       "twice, sites, of " +
+       model},
+      {},
+      testing::TransformFaults(*transform, component.info.name, open, tokens, tolerance)};
 }
 
-std::vector<std::string> ExporterKit(const PluginHost& host, const Component& component,
-                                     const KitArguments& arguments) {
+KitOutcome ExporterKit(const PluginHost& host, const Component& component, const KitArguments& arguments) {
   const TemporaryFolder folder;
   testing::ExporterTrial trial;
   trial.checkpoint = arguments.model.empty() ? arguments.lab_model : fs::absolute(arguments.model);
@@ -112,21 +126,29 @@ std::vector<std::string> ExporterKit(const PluginHost& host, const Component& co
   trial.folder = folder.path();
   const auto others = opened.model->block(0).other_weights();
   if (!others.empty()) trial.other_weight.emplace(others.front().first, others.front().second * 1.5);
-  return testing::ExporterFaults(*host.MakeExporter(component.info.name, arguments.options), component.info.name,
-                                 trial);
+  return {
+      {"ExporterFaults (bitlaw/testing/exporter_conformance.h): support, files, codes, what changes them, a reader's "
+       "weights, "
+       "of " +
+       trial.checkpoint.string()},
+      {},
+      testing::ExporterFaults(*host.MakeExporter(component.info.name, arguments.options), component.info.name, trial)};
 }
 
 }  // namespace
 
-std::vector<std::string> TensorKitFaults(const PluginHost& host, const Component& component,
-                                         const KitArguments& arguments) {
+KitOutcome RunTensorKits(const PluginHost& host, const Component& component, const KitArguments& arguments) {
   switch (component.kind) {
     case ComponentKind::kModel: return ModelKit(host, component, arguments);
     case ComponentKind::kQuantizer: return QuantizerKit(host, component, arguments);
     case ComponentKind::kTransform: return TransformKit(host, component, arguments);
     case ComponentKind::kExporter: return ExporterKit(host, component, arguments);
     case ComponentKind::kGrid:
-      return testing::GridFaults(*host.MakeGrid(component.info.name, arguments.options), component.info.name);
+      return {{"GridFaults (bitlaw/testing/grid_conformance.h): levels, parameters, codes, effective bits, of groups "
+               "alone and "
+               "of tensors"},
+              {},
+              testing::GridFaults(*host.MakeGrid(component.info.name, arguments.options), component.info.name)};
     default: throw InternalError("no kit for " + component.full_name());
   }
 }

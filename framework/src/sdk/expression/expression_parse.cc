@@ -2,6 +2,8 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <functional>
+#include <map>
 #include <optional>
 
 #include "bitlaw/base/error.h"
@@ -295,7 +297,14 @@ class Parser {
     if (function == functions.end()) {
       std::vector<std::string> known;
       for (const auto& candidate : functions) known.emplace_back(candidate.name);
-      const std::string hint = name == "ln" ? " Did you mean 'log'?" : DidYouMean(name, known);
+      // What other languages call them.
+      static const std::map<std::string, std::string, std::less<>> kElsewhere = {
+          {"ln", "log"},   {"power", "pow"},     {"logistic", "sigmoid"}, {"expit", "sigmoid"}, {"ifelse", "if"},
+          {"where", "if"}, {"isnan", "missing"}, {"arctan", "atan"},      {"absolute", "abs"},  {"lg", "log10"},
+          {"ld", "log2"},  {"minimum", "min"},   {"maximum", "max"}};
+      const auto elsewhere = kElsewhere.find(name);
+      const std::string hint =
+          elsewhere != kElsewhere.end() ? " Did you mean '" + elsewhere->second + "'?" : DidYouMean(name, known);
       Fail(offset, "'" + name + "'", "is not a function." + hint + " Functions: " + JoinNames(known) + ".");
     }
     Advance();  // (
