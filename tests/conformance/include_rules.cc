@@ -106,6 +106,7 @@ const std::vector<std::string> kTorchPlaces = {kPublic + "math/",
                                                kInternal + "sdk/decoder/tensor/",
                                                kInternal + "sdk/grids/tensor/",
                                                kInternal + "sdk/machine/tensor/",
+                                               kInternal + "testing/tensor/",
                                                kInternal + "quantize/",
                                                kInternal + "evaluate/",
                                                kInternal + "run/",
@@ -146,7 +147,8 @@ const std::vector<Home> kHomes = {
 /// What builds without libtorch, and so may not reach it through a header either.
 bool BuildsWithoutTorch(const std::string& path) {
   static const std::regex kCore(kInternal + "(base/.*|cli/(common|plugins|results|study|tasks|usage)/.*|" +
-                                "(api|plugin|import|spec|spec/[^/]*|plan|records|report|resolve|run/claims|cli)/[^/]*|" +
+                                "(api|plugin|import|spec|spec/[^/]*|plan|records|report|resolve|run/claims)/[^/]*|" +
+                                "(testing|cli)/[^/]*|" +
                                 "sdk/[^/]*/[^/]*|sdk/data/parquet/[^/]*|fit/.*)|" +
                                 "plugins/(corpora|tasks|laws)/.*");
   return std::regex_match(path, kCore);

@@ -3,6 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "bitlaw/sdk/grids/effective_bits.h"
+#include "bitlaw/sdk/grids/float_format.h"
+#include "bitlaw/sdk/grids/grid_options.h"
+#include "bitlaw/sdk/grids/integer_grid.h"
 #include "support/quantizers.h"
 
 namespace bitlaw {

@@ -1,5 +1,6 @@
 #include "bitlaw/testing/quantizer_conformance.h"
 
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

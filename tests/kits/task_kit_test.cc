@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "bitlaw/base/digest.h"
+#include "bitlaw/base/error.h"
 #include "bitlaw/base/fingerprint.h"
 #include "bitlaw/testing/task_conformance.h"
 #include "plugin/host.h"

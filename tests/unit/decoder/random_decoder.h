@@ -6,7 +6,7 @@
 #include <string>
 
 #include "bitlaw/sdk/decoder/decoder.h"
-#include "bitlaw/testing/small_decoder.h"
+#include "bitlaw/testing/random_weights.h"
 
 namespace bitlaw {
 
