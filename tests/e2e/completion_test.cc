@@ -132,6 +132,8 @@ TEST_F(Completion, HasAManualPageOfEveryVerbAndOption) {
     EXPECT_THAT(manual.out, HasSubstr(part));
   }
   EXPECT_THAT(manual.out, HasSubstr(".SS bitlaw worker\n"));
+  EXPECT_THAT(manual.out, HasSubstr("\n\\fBbitlaw plugins describe\\fR \\fIcomponent\\fR [\\fIOPTIONS\\fR]\n"));
+  EXPECT_THAT(manual.out, HasSubstr("\n\\fB\\-\\-colour\\fR, \\fB\\-\\-color\\fR \\fI"));
   EXPECT_THAT(manual.out, Not(HasSubstr("\\fB\\-\\-memory")));  // What the program calls itself with.
   EXPECT_THAT(manual.out, Not(HasSubstr("parse\\-only")));
 }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <map>
 
 #include "study_fixture.h"
 
@@ -115,6 +116,26 @@ TEST_F(HarnessImport, TheSameRunTwiceIsOneAndAnotherUnderItsNameIsRefused) {
   EXPECT_EQ(StartedProgram::Text(folder_ / "out/observations.csv"), before);
 }
 
+// Each model's results beside those of its own unquantized run.
+TEST_F(HarnessImport, ComparesAModelWithItself) {
+  ImportBoth();
+  const std::vector<std::string> words = {
+      "import", BITLAW_SOURCE_DIR "/tests/parity/lm_eval/outputs/smaller", "--out", Out(), "--model", "other"};
+  ASSERT_EQ(Run(words).exit_code, 0);
+  std::map<std::string, std::string> baselines;
+  for (const auto& row : RowsOf(StartedProgram::Text(folder_ / "out/observations.csv"))) {
+    if (row.at("task") == "own_arc" && row.at("metric") == "acc")
+      baselines[row.at("label")] = row.at("value") + " of " + row.at("baseline_value");
+    if (row.at("task") == "own_arc" && row.at("metric") == "acc" && row.at("label") == "lab none") {
+      // (0.5 - 0.2917) / 0.7083
+      EXPECT_NEAR(std::stod(row.at("acc_adj")), 5.0 / 17, 1e-9);
+    }
+  }
+  EXPECT_EQ(baselines.at("lab none"), "0.5 of 0.5");
+  EXPECT_EQ(baselines.at("lab rtn B=3"), "0.25 of 0.5");
+  EXPECT_EQ(baselines.at("other none"), "0.25 of 0.25");
+}
+
 TEST_F(HarnessImport, RefusesColumnsAndTasksThatAreNone) {
   EXPECT_EQ(Import("larger", {"--set", "task=x"}).err,
             "bitlaw: --set task=x: 'task' is a column that bitlaw fills in itself. Choose another name.\n");
@@ -124,6 +145,19 @@ TEST_F(HarnessImport, RefusesColumnsAndTasksThatAreNone) {
       "bitlaw: --stratum KA=own_ark: the run has no task 'own_ark'. Did you mean 'own_arc'? Tasks: own_arc, own_sums, "
       "own_last, own_text.\n");
   EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
+class ImportIntoStudy : public StudyFolder {};
+
+// observations.csv of a study would be written anew without its rows.
+TEST_F(ImportIntoStudy, IsRefused) {
+  ASSERT_EQ(RunStudy(WriteStudy("  - none\n", "[uses]"), "out").exit_code, 0);
+  const std::string before = StartedProgram::Text(folder_ / "out/observations.csv");
+  const std::string run = BITLAW_SOURCE_DIR "/tests/parity/lm_eval/outputs/larger";
+  const ProgramEnd end = StartedProgram({"import", run, "--out", (folder_ / "out").string()}, folder_).Wait();
+  EXPECT_EQ(end.exit_code, 5);
+  EXPECT_THAT(end.err, HasSubstr(".json: is of a study's own run. Import into another folder (--out).\n"));
+  EXPECT_EQ(StartedProgram::Text(folder_ / "out/observations.csv"), before);
 }
 
 }  // namespace

@@ -91,6 +91,11 @@ TEST_F(Verbs, PlanSaysWhichDifferencesTheItemsCanShow) {
   EXPECT_NEAR(planned.at("rows")[0].at("detectable")[1].get<double>(), 7.84887973 / 16, 1e-6);
   EXPECT_EQ(planned.at("rows")[0].at("items_for_effect")[1], 7849);
   EXPECT_EQ(planned.at("rows").back().at("kind"), "verdict");
+  // Over all items of both trials, one-sided at half of 5 %: (2.241403 + 0.841621)^2 = 9.505037 in place of 7.848880.
+  const Json& verdict = planned.at("rows").back();
+  EXPECT_EQ(verdict.at("benchmarks"), 3);
+  EXPECT_NEAR(verdict.at("detectable")[1].get<double>(), 9.505037 / verdict.at("items").get<double>(), 1e-6);
+  EXPECT_EQ(verdict.at("items_for_effect")[1], 9506);
   const ProgramEnd assumed = Call("plan", study, {"--output", out, "--discordance", "0.5", "--effect", "0.1"});
   EXPECT_THAT(assumed.out, AllOf(HasSubstr("at 50 %"), HasSubstr("items for 0.1 at 50 %"), HasSubstr("verdict, 2 trials")));
 
@@ -123,6 +128,23 @@ TEST_F(Verbs, PlanSaysWhichDifferencesTheItemsCanShow) {
   EXPECT_NEAR(measured.at("rows")[0].at("discordance_least").get<double>(), shares[0], 1e-12);
   EXPECT_NEAR(measured.at("rows")[0].at("discordance_most").get<double>(), shares[1], 1e-12);
   EXPECT_NEAR(measured.at("rows")[0].at("discordance_median").get<double>(), (shares[0] + shares[1]) / 2, 1e-12);
+  // What is assumed is not what was measured.
+  const ProgramEnd given = Call("plan", study, {"--output", out, "--discordance", "0.5", "--json"});
+  EXPECT_EQ(Json::parse(given.out).at("power").at("assumed_discordance"), Json({0.5}));
+}
+
+// Of three tasks one has no data here and one is a perplexity.
+TEST_F(Verbs, PlanSaysOfWhatItCannotTellADifference) {
+  std::ofstream(folder_ / "absent.yaml")
+      << "type: multiple_choice\nversion: '1'\ndata: absent.jsonl\nprompt: '{{question}}'\n";
+  const auto study =
+      WriteStudy("  - {quantizer: rtn, bits: [3, 8], group_size: 16}\n", "[uses, story, ./absent.yaml]");
+  const ProgramEnd end = Call("plan", study, {"--output", (folder_ / "out").string(), "--detect", "--json"});
+  ASSERT_EQ(end.exit_code, 0) << end.err;
+  const Json power = Json::parse(end.out).at("power");
+  EXPECT_EQ(power.at("notes"),
+            Json::array({"the items of these tasks cannot be counted here ('bitlaw check' says why): absent"}));
+  for (const Json& row : power.at("rows")) EXPECT_NE(row.at("name"), "story");
 }
 
 TEST_F(Verbs, PlanReadsNoWeights) {

@@ -171,6 +171,44 @@ TEST_F(HarnessResults, OfGroupsAreThoseOfTheirTasks) {
   EXPECT_EQ(run.tasks[0].card.name, "a");
 }
 
+// An item of two choices, right is the second; its metrics as they are given.
+std::string TwoChoices(const std::string& metrics, bool asked_twice = false) {
+  const std::string more =
+      R"(, "gen_args_2": {"arg_0": "", "arg_1": " no"}, "gen_args_3": {"arg_0": "", "arg_1": " ok"})";
+  return R"({"doc_id": 0, "doc": {}, "target": "1", "arguments": {"gen_args_0": {"arg_0": "Q", "arg_1": " no"},)"
+         R"( "gen_args_1": {"arg_0": "Q", "arg_1": " ok"})" +
+         (asked_twice ? more : "") + R"(}, "resps": [[["-2.0", "False"]], [["-1.0", "True"]])" +
+         (asked_twice ? R"(, [["-1.0", "False"]], [["-1.5", "False"]])" : "") +
+         R"(], "filtered_resps": [], "filter": "none", )" + metrics + "}\n";
+}
+
+// The second choice is likelier by itself and a letter; a harness that says acc_norm = 0 measured another length.
+TEST_F(HarnessResults, HaveNoChoiceWhereAMetricsIsNotKnown) {
+  PutResults(R"("acc,none": 1.0, "acc_norm,none": 1.0)", R"("n-samples": {})");
+  Put("samples_t_d.jsonl", TwoChoices(R"("metrics": ["acc", "acc_norm"], "acc": 1.0, "acc_norm": 1.0)"));
+  EXPECT_THAT(Read().tasks.at(0).items.at(0).chosen, ElementsAre(1, 1));
+  PutResults(R"("acc,none": 1.0, "acc_norm,none": 0.0)", R"("n-samples": {})");
+  Put("samples_t_d.jsonl", TwoChoices(R"("metrics": ["acc", "acc_norm"], "acc": 1.0, "acc_norm": 0.0)"));
+  const HarnessTask task = Read().tasks.at(0);
+  EXPECT_TRUE(task.items.at(0).chosen.empty());
+  EXPECT_TRUE(task.items.at(0).extracted.empty());
+}
+
+TEST_F(HarnessResults, OfMutualInformationHaveHalfAsManyChoicesAsRequests) {
+  PutResults(R"("acc,none": 1.0, "acc_mutual_info,none": 1.0)", R"("n-samples": {})");
+  const std::string metrics = R"("metrics": ["acc", "acc_mutual_info"], "acc": 1.0, "acc_mutual_info": 1.0)";
+  Put("samples_t_d.jsonl", TwoChoices(metrics, true));
+  EXPECT_EQ(Read().tasks.at(0).items.at(0).chance, 0.5);
+}
+
+TEST_F(HarnessResults, KnowWhatIsBetter) {
+  PutResults(R"("acc,none": 0.5, "ter,none": 12.0)", R"("higher_is_better": {"t": {"acc": true, "ter": false}})");
+  const HarnessTask task = Read().tasks.at(0);
+  ASSERT_EQ(task.card.metrics.size(), 2u);
+  EXPECT_TRUE(task.card.metrics[0].higher_is_better);
+  EXPECT_FALSE(task.card.metrics[1].higher_is_better);
+}
+
 TEST_F(HarnessResults, SayWhichFileIsNone) {
   EXPECT_EQ(ErrorOf(),
             ": the folder holds no results_*.json, which lm_eval writes with --output_path. Name the results file or "

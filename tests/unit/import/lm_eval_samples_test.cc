@@ -38,6 +38,20 @@ TEST(LmEvalSamples, OfChoicesHaveTextsLikelihoodsAndTheNumberOfTheRightOne) {
   EXPECT_EQ(SampleFromLmEval(by_text, "t").Find("right")->AsString(), "1");
 }
 
+// A character of "e acute" is likelier (-1) than two of "ab" (-0.75 each) by bytes (-0.5) alone.
+TEST(LmEvalSamples, TakeTheLengthOfAChoiceInCharacters) {
+  const Value sample = SampleFromLmEval(
+      Row(R"({"doc_id": 7, "doc": {}, "target": "1", "arguments": {"gen_args_0": {"arg_0": "Q", "arg_1": " \u00e9"},)"
+          R"( "gen_args_1": {"arg_0": "Q", "arg_1": " ab"}}, "resps": [[["-1.0", "False"]], [["-1.5", "False"]]],)"
+          R"( "filtered_resps": [], "filter": "none", "metrics": ["acc_norm", "acc_bytes"], "acc_norm": 1.0,)"
+          R"( "acc_bytes": 0.0})"),
+      "t");
+  const Value::List& values = sample.Find("values")->AsList();
+  ASSERT_TRUE(values[0].Find("chosen") != nullptr && values[1].Find("chosen") != nullptr);
+  EXPECT_EQ(*values[0].Find("chosen"), Value(1));
+  EXPECT_EQ(*values[1].Find("chosen"), Value(0));
+}
+
 TEST(LmEvalSamples, OfGeneratedAnswersHaveTheTextAndWhatWasTakenOutOfIt) {
   EXPECT_EQ(
       SampleFromLmEval(Row(kGenerated), "t").CanonicalJson(),

@@ -96,6 +96,18 @@ TEST(UnitAt, IsTakenFromWhatIsOneNumberOfEachModelAlone) {
   table.AddNumbers("N", {1e6, 1e6, 2e6, 2e6});
   table.AddNumbers("B", {2, 3, 3, 2});
   EXPECT_EQ(UnitAt(ParsePoints("N=2e6,B=2")[0], *law, table, "model", {2e6, 2}), "b");
+  // Likewise where the first model has one number of it and the second has not.
+  Table one;
+  one.AddTexts("model", {"a", "a", "b", "b"});
+  one.AddNumbers("N", {1e6, 1e6, 2e6, 2e6});
+  one.AddNumbers("B", {2, 2, 3, 2});
+  EXPECT_EQ(UnitAt(ParsePoints("N=2e6,B=2")[0], *law, one, "model", {2e6, 2}), "b");
+  // A study of one model tells nothing of a size that it does not have.
+  Table alone;
+  alone.AddTexts("model", {"a", "a"});
+  alone.AddNumbers("N", {1e6, 1e6});
+  alone.AddNumbers("B", {2, 3});
+  EXPECT_EQ(UnitAt(ParsePoints("N=5e6,B=2")[0], *law, alone, "model", {5e6, 2}), "");
   // Two models of one size: neither.
   Table same;
   same.AddTexts("model", {"a", "b", "c"});

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -18,6 +19,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Pair;
 
 std::string Refused(auto&& call) {
@@ -222,6 +224,169 @@ TEST(Recommend, DrawsTheFront) {
   const Value json = RecommendationJson(found);
   EXPECT_EQ(json.Find("measured")->AsList().size(), 25u);
   EXPECT_EQ(json.Find("measured")->AsList()[0].Find("label")->AsString(), "e bits=16");
+}
+
+using Reasons = std::vector<std::pair<std::string, size_t>>;
+
+// 25 configurations: 5 models at 16, 2, 3, 4 and 8 bits; those below 16 store a quarter of a bit more.
+TEST(Recommend, SaysWhyEachIsOut) {
+  const Table table = World(All);
+  const CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  const auto left_out = [&](const Constraints& constraints) {
+    return Recommend({candidates, table}, constraints).left_out;
+  };
+  Constraints bits, weights, models, cache, memory, sure;
+  bits.most_bits = 4.25;
+  EXPECT_EQ(left_out(bits), (Reasons{{"too many bits a weight", 10}}));
+  weights.most_weight_bytes = SizeOf(1e6, 3);  // a at 2 and 3 bits.
+  EXPECT_EQ(left_out(weights), (Reasons{{"weights too large", 23}}));
+  models.models = {"a", "[bc]"};
+  EXPECT_EQ(left_out(models), (Reasons{{"another model", 10}}));
+  cache.context_tokens = memory.context_tokens = 1000;  // 512 numbers of 2 bytes a token: 1,024,000 bytes.
+  cache.most_cache_bytes = 1023999;
+  EXPECT_EQ(left_out(cache), (Reasons{{"cache too large", 25}}));
+  cache.most_cache_bytes = 1024000;
+  EXPECT_EQ(left_out(cache), Reasons());
+  memory.most_memory_bytes = SizeOf(1e6, 3) + 1024000;
+  EXPECT_EQ(left_out(memory), (Reasons{{"weights and cache too large", 23}}));
+  sure.models = {"d"}, sure.is_sure = true, sure.floors = {ParseFloor("KR >= 85% of best")};
+  EXPECT_EQ(left_out(sure), (Reasons{{"another model", 20},
+                                     {"KR >= 85 % of best missed", 3},
+                                     {"KR >= 85 % of best not sure", 1}}));
+}
+
+// c has 0.618 of KR at 16 bits; d 0.608 at 4, which is 98 % of that, and 86 % of its own 0.703.
+TEST(Recommend, TakesSharesOfTheModelThatAFloorNames) {
+  const Table table = World(All);
+  const CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  Constraints constraints;
+  constraints.models = {"d"};
+  constraints.floors = {ParseFloor("KR >= 95% of c")};
+  constraints.order = Constraints::Order::kWeights;
+  const Recommendation found = Recommend({candidates, table}, constraints);
+  EXPECT_THAT(Labels(found.measured), ElementsAre("d bits=4", "d bits=8", "d bits=16"));
+  EXPECT_NEAR(found.measured[0].floors[0].value, Truth("KR", 8e6, 4) / Truth("KR", 4e6, 16), 1e-12);
+  constraints.floors = {ParseFloor("KR >= 95% of 16-bit")};
+  EXPECT_THAT(Labels(Recommend({candidates, table}, constraints).measured), ElementsAre("d bits=16"));
+}
+
+// 57 of 100 are 95 % of 60, whatever a quotient of them rounds to.
+TEST(Recommend, TakesAShareThatIsTheFloorItself) {
+  const Table table = World(All, [](const std::string& model, double bits) {
+    const double wanted = bits == 16 ? 0.6 : 0.57;
+    return model == "a" ? wanted - Truth("KR", 1e6, bits) : 0;
+  });
+  const CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  Constraints constraints;
+  constraints.models = {"a"};
+  constraints.floors = {ParseFloor("KR >= 95% of 16-bit")};
+  EXPECT_EQ(Recommend({candidates, table}, constraints).measured.size(), 5u);
+}
+
+// 100 items of each task; of e at 16 and 8 bits the first 90 are right, at 4 bits 89 of them, at all else 50.
+ItemScores ItemsOfWorld(const Table& table) {
+  ItemScores scores;
+  for (const char* name : {"task_KM", "task_KR"}) {
+    ItemScores::Task& task = scores.tasks[name];
+    task.chance.assign(100, 0);
+    for (int i = 0; i < 100; ++i) task.ids.push_back(std::to_string(i));
+    for (size_t row = 0; row < table.rows(); ++row) {
+      const std::string trial = table.TextAt("trial", row);
+      const size_t right = trial == "e16" || trial == "e8" ? 90 : trial == "e4" ? 89 : 50;
+      std::vector<float>& items = task.of_trial[trial];
+      items.assign(100, 0);
+      std::fill_n(items.begin(), right, 1.0F);
+    }
+  }
+  return scores;
+}
+
+TEST(Recommend, PairsItemsWithTheFirstAndWithTheUnquantizedModel) {
+  const Table table = World(All);
+  const CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  const ItemScores items = ItemsOfWorld(table);
+  const Recommendation found = Recommend({candidates, table, nullptr, &items}, {});
+  ASSERT_EQ(found.measured[0].label, "e bits=16");
+  ASSERT_TRUE(found.smaller_no_worse);
+  const Standing& smaller = found.measured[*found.smaller_no_worse];
+  EXPECT_EQ(smaller.label, "e bits=4");
+  EXPECT_NEAR(smaller.against_first.value, -0.01, 1e-12);
+  EXPECT_TRUE(smaller.Of("KR")->is_paired);
+  const ItemEstimate kept = KeptShare(items, {{"task_KR", 1}}, "e4", "e16");
+  EXPECT_NEAR(smaller.Of("KR")->kept_interval.low, kept.value - 1.6448536 * kept.error, 1e-6);
+
+  Constraints floors;
+  floors.floors = {ParseFloor("KR >= 10% of 16-bit")};
+  EXPECT_THAT(Recommend({candidates, table, nullptr, &items}, floors).notes, IsEmpty());
+  const Recommendation unpaired = Recommend({candidates, table}, floors);
+  EXPECT_THAT(unpaired.notes, ElementsAre("Shares of 16-bit are compared without pairing the items. Their intervals "
+                                          "are wider than they need be."));
+  EXPECT_FALSE(unpaired.smaller_no_worse);
+  EXPECT_FALSE(unpaired.measured[0].Of("KR")->is_paired && unpaired.measured[1].Of("KR")->is_paired);
+}
+
+// Strata alike and without their pool; half-widths of two independent ones add up as their squares do.
+TEST(Recommend, ScoresTheMeanOfIndependentStrata) {
+  const Table table = World(All);
+  const Recommendation found = Recommend({CollectCandidates(table, nullptr, {}, ""), table}, {});
+  EXPECT_THAT(found.weights, ElementsAre(Pair("KM", 0.5), Pair("KR", 0.5)));
+  const Standing& first = found.measured[0];
+  const Interval km = MeasuredInterval(Truth("KM", 16e6, 16), 0, 0.01, 1000, 0.9),
+                 kr = MeasuredInterval(Truth("KR", 16e6, 16), 0, 0.01, 1000, 0.9);
+  EXPECT_NEAR(first.score - first.score_interval.low,
+              std::hypot(Truth("KM", 16e6, 16) - km.low, Truth("KR", 16e6, 16) - kr.low) / 2, 1e-12);
+  EXPECT_NEAR(first.score_interval.high - first.score,
+              std::hypot(km.high - Truth("KM", 16e6, 16), kr.high - Truth("KR", 16e6, 16)) / 2, 1e-12);
+}
+
+TEST(Recommend, CountsRoundedKeysAndValues) {
+  Table table = World(All);
+  table.AddNumbers("B_k", std::vector<double>(table.rows(), 4.0));
+  table.AddNumbers("B_v", std::vector<double>(table.rows(), 8.0));
+  Constraints constraints;
+  constraints.context_tokens = 1000;
+  const Recommendation found = Recommend({CollectCandidates(table, nullptr, {}, ""), table}, constraints);
+  EXPECT_EQ(found.measured[0].cache_bytes, 1000 * 512 * 6 / 8.0);  // Keys are half of the 512 numbers.
+}
+
+TEST(Recommend, WarnsWhereALawExtrapolates) {
+  const Table table = World(All);
+  CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  AddPoints(ParsePoints("model=d,B=1.5|6"), candidates);
+  const PredictedStudy study(TwoFactors(), table, {}, true);
+  const Recommendation found = Recommend({candidates, table, &study}, {});
+  ASSERT_EQ(Labels(found.predicted), (std::vector<std::string>{"model=d, B=6", "model=d, B=1.5"}));
+  EXPECT_EQ(found.predicted[0].Of("KR")->source, StratumAnswer::Source::kInterpolated);
+  EXPECT_EQ(found.predicted[0].Of("KR")->warning, "");
+  EXPECT_EQ(found.predicted[1].Of("KR")->source, StratumAnswer::Source::kExtrapolated);
+  EXPECT_EQ(found.predicted[1].Of("KR")->warning, "B = 1.5 is below 2 to 16");
+  EXPECT_THAT(RenderText(RecommendDocument(found, 10, false)), HasSubstr("KM: B = 1.5 is below 2 to 16"));
+}
+
+// Of a model that was measured at 16 bits alone no size follows for fewer.
+TEST(AddPoints, TakesNoSizeFromAnotherWidth) {
+  const Table table = World([](const std::string& model, double bits) { return model != "e" || bits == 16; });
+  CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  AddPoints(ParsePoints("model=e,B=4"), candidates);
+  const size_t row = candidates.table.rows() - 1;
+  EXPECT_EQ(candidates.table.NumberAt("N", row), 16e6);
+  EXPECT_TRUE(std::isnan(candidates.table.NumberAt("size_bytes", row)));
+}
+
+// e at 4 bits would be smaller and more accurate than d at 16, and was not measured.
+TEST(Recommend, TakesNothingFromTheFrontForWhatWasOnlyPredicted) {
+  const Table table = World([](const std::string& model, double bits) { return !(model == "e" && bits == 4); });
+  CandidateTable candidates = CollectCandidates(table, nullptr, {}, "");
+  AddPoints(ParsePoints("model=e,B=4"), candidates);
+  const PredictedStudy study(TwoFactors(), table, {}, true);
+  const Recommendation found = Recommend({candidates, table, &study}, {});
+  const auto d = std::find_if(found.measured.begin(), found.measured.end(),
+                              [](const Standing& one) { return one.label == "d bits=16"; });
+  ASSERT_NE(d, found.measured.end());
+  ASSERT_EQ(found.predicted.size(), 1u);
+  EXPECT_LT(found.predicted[0].weight_bytes, d->weight_bytes);
+  EXPECT_GT(found.predicted[0].score, d->score);
+  EXPECT_TRUE(d->is_on_front);
 }
 
 TEST(AddPoints, AsksForAModel) {

@@ -54,6 +54,12 @@ TEST(Degradation, WorstBenchmarkHasTheExactChanceOfTheSmallestP) {
   EXPECT_NEAR(TestDegradation(one).worst_p, 0.03271484375, 1e-15);
 }
 
+// 5 of 5 lost: p = 1/32. The other benchmark has four flips, so that its p is 1/16 or more: it cannot be so small.
+TEST(Degradation, WorstBenchmarkCountsWhatOthersCouldHaveShown) {
+  const std::vector<BenchmarkFlips> two = {{"a", "KM", 100, 5, 0}, {"b", "KM", 100, 2, 2}};
+  EXPECT_NEAR(TestDegradation(two).worst_p, 1.0 / 32, 1e-12);
+}
+
 TEST(Degradation, FishersMethodIsThatOfScipy) {
   EXPECT_NEAR(TestDegradation(kFour).fisher_p, 0.11351434197952105, 1e-13);
 }

@@ -165,6 +165,14 @@ TEST(SvgThemes, KeepWhatIsMeantByUrlApart) {
   EXPECT_THAT(second, Not(HasSubstr("url(#textbox)")));
 }
 
+// A browser shows a title where the pointer rests: that of the picture, not gnuplot's of each plot.
+TEST(SvgThemes, HaveNoTitlesOfPlots) {
+  const std::string themed = SvgForThemes(
+      "<svg><title>Gnuplot</title><g id='gnuplot_plot_1'><title>gnuplot_plot_1</title><path/></g></svg>", "a", "T");
+  EXPECT_THAT(themed, HasSubstr("<title>T</title>"));
+  EXPECT_THAT(themed, HasSubstr("<g id='a-gnuplot_plot_1'><path/></g>"));
+}
+
 // gnuplot draws a disc of the paper's colour below a point that has error bars, which would be bright on a dark page.
 TEST(SvgThemes, HaveNoWhiteDiscs) {
   const std::string themed = SvgForThemes(
@@ -199,9 +207,19 @@ TEST(HtmlPages, HoldEverythingAndNothingOfOthers) {
                                  "<figure id=\"figure-sample\">\n<figcaption><strong>Accuracy &lt;over&gt; size.</strong> Two &amp; "
                                  "two.</figcaption>\n<p class=\"note\">Not drawn: gnuplot is not installed.</p>\n</figure>\n"));
   EXPECT_THAT(without, HasSubstr("<details>\n<summary>All</summary>\n<p>rest</p>\n</details>\n"));
+  // A dark page for who asks for one, a sheet of paper in narrow columns, a phone at its own width.
+  for (const char* part : {"@media (prefers-color-scheme:dark){:root{--back:#161718;", "@media print{body{max-width:none",
+                           "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"})
+    EXPECT_THAT(without, HasSubstr(part));
   for (const char* foreign : {"http:", "https:", "<script", "@import", "src="}) EXPECT_THAT(without, Not(HasSubstr(foreign)));
   drawn.files["sample.panel1.svg"] = "<?xml?><svg><path/></svg>";
   EXPECT_THAT(RenderHtml(SampleDocument(), drawn), HasSubstr("<div class=\"panels\">\n<div><svg role=\"img\"><path/></svg></div>\n"));
+  drawn.files["sample.legend.svg"] = "<svg><text/></svg>";
+  EXPECT_THAT(RenderHtml(SampleDocument(), drawn),
+              HasSubstr("<div class=\"legend\"><svg role=\"img\"><text/></svg></div>\n<div class=\"panels\">"));
+  ReportDocument named = SampleDocument();
+  named.sections[0].tables[0].rows[0][0].text = "<i>&'\"";
+  EXPECT_THAT(RenderHtml(named, drawn), HasSubstr("<td>&lt;i&gt;&amp;&#39;&quot;</td>"));
 }
 
 TEST(LatexPages, SetTextsAsTheyAre) {

@@ -7,78 +7,20 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
-#include "bitlaw/sdk/expression/expression.h"
-#include "fit/output/row_predictions.h"
 #include "fit/table/column_map.h"
-#include "formula_law.h"
 #include "report/law_tables.h"
-#include "report/page/front_page.h"
 #include "report/pictures/study_figures.h"
+#include "sample_report.h"
 
 namespace bitlaw {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::Contains;
+using ::testing::ContainsRegex;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-std::unique_ptr<Law> LawOf(const std::string& name, const std::string& formula,
-                           const std::vector<std::string>& parameters) {
-  Value given, map;
-  for (const std::string& parameter : parameters) map.Set(parameter, Value::Map{});
-  given.Set("formula", formula);
-  given.Set("parameters", map);
-  return std::make_unique<FormulaLaw>(name, FormulaLaw::Schema().Resolve(given, "law 'formula'"));
-}
-
-// Two models, bits 3, 4, 8 and the unquantized model, one task a stratum.
-StudyResults SampleReport(double size_of_b = 2e9) {
-  StudyResults report;
-  report.description.study = "sample";
-  report.description.planned_trials = 8;
-  report.description.tasks = {"arc", "trivia"};
-  report.description.models = {
-      {"a", "toy", "llama", "Q4_1", "weights were stored as Q4_1 and are dequantized", false,
-       {{"N", 1e9}, {"N_active", 1e9}, {"parameters_total", 1.1e9}}},
-      {"b", "toy", "llama", "bfloat16", "", false,
-       {{"N", size_of_b}, {"N_active", size_of_b}, {"parameters_total", 2.2e9}}}};
-  report.description.axes = {{"quantizer", {"none", "gptq"}}, {"bits", {"3", "4", "8"}}};
-  report.description.skipped = {{"b gptq bits=5", "group_size 96 does not divide C_in = 64"}};
-  std::string csv =
-      "trial,label,model,N,quantizer,B,bits_effective,G,Cb,task,stratum,metric,metric_kind,primary,value,standard_"
-      "error,items,chance,"
-      "acc_adj,limit,baseline_value,fallbacks\n";
-  int id = 0;
-  for (const char* model : {"a", "b"}) {
-    const double n = model[0] == 'a' ? 1e9 : size_of_b;
-    for (const double bits : {16.0, 3.0, 4.0, 8.0}) {
-      const std::string quantizer = bits == 16 ? "none" : "gptq";
-      for (const char* task : {"arc", "trivia"}) {
-        const double chance = task[0] == 'a' ? 0.25 : 0.0;
-        // b on trivia at 3 bits: at chance.
-        const bool fails = model[0] == 'b' && task[0] == 't' && bits == 3;
-        const double adjusted =
-            fails ? 0 : std::exp(-30 * std::pow(n, -0.15) / std::log2(bits) * (task[0] == 'a' ? 1 : 1.5));
-        csv +=
-            fmt::format("{:012d},{} {} bits={},{},{},{},{},{},{},{},{},{},acc,accuracy,1,{},0.02,500,{},{},{},0.5,0\n",
-                        id, model, quantizer, bits, model, n, quantizer, bits, bits == 16 ? 16 : bits + 0.15,
-                        bits == 16 ? "" : "128", bits == 16 ? "" : "32", task, task[0] == 'a' ? "KA" : "KM",
-                        chance + (1 - chance) * adjusted, chance, adjusted, task[0] == 'a' ? "500" : "");
-      }
-      ++id;
-    }
-  }
-  report.observations = ParseCsv(csv, "observations.csv", {ObservationTextColumns()});
-  std::vector<std::unique_ptr<Law>> laws;
-  laws.push_back(LawOf("power_n_b", "A * N^alpha * log2(B)^beta", {"A", "alpha", "beta"}));
-  laws.push_back(LawOf("four", "A * N^alpha * log2(B)^beta * log2(Cb)^gamma", {"A", "alpha", "beta", "gamma"}));
-  report.fits = FitLaws(laws, report.observations, FitSettings());
-  report.predictions = RowPredictions(laws, report.observations, FitSettings(), report.fits);
-  report.pictures = PictureLaws(laws, report.observations, FitSettings(), report.fits);
-  report.failures = {{"b gptq bits=2", "quantize model.layers.3", "numerical", "the Hessian is indefinite."}};
-  report.warnings = {"one file is no record."};
-  return report;
-}
 
 TEST(StudyResults, SaysWhatItsReaderMustKnow) {
   const std::string text = RenderText(StudyDocument(SampleReport()));
@@ -203,6 +145,7 @@ TEST(OwnFigures, HaveTheRowsPanelsAndColoursThatTheStudyAsksFor) {
   for (const FigureSeries& one : of_strata.panels[0].series) series.push_back(one.name);
   EXPECT_THAT(series, ElementsAre("B = 3", "B = 4", "B = 8"));
   EXPECT_EQ(of_strata.panels[0].x.scale, FigureAxis::Scale::kLog10);
+  EXPECT_EQ(figures.figures[1].panels[0].x.unit, "bits");
   EXPECT_THAT(of_strata.panels[0].series[1].x, ElementsAre(1, 2));
   EXPECT_NEAR(of_strata.panels[0].series[1].y[0], std::exp(-30 * std::pow(1e9, -0.15) / 2), 1e-9);
   EXPECT_EQ(of_strata.caption, "18 points, each a trial in a stratum, where B < 16.");
@@ -215,86 +158,47 @@ TEST(OwnFigures, HaveTheRowsPanelsAndColoursThatTheStudyAsksFor) {
                           HasSubstr("figure 'unknown' of the study: ")));
 }
 
-TEST(FrontPage, SaysWhatWasLeftOutAndWhatMayNotBeConcluded) {
-  ReportDocument page;
-  page.sections = FrontPage(SampleReport());
-  const std::string text = RenderText(page);
-  EXPECT_THAT(text, HasSubstr("- KA (knowledge application): power_n_b is the law (adjusted R2 1.00 over 8 rows).\n"));
-  EXPECT_THAT(
-      text,
-      HasSubstr("- power_n_b says -log(acc_adj) = A * N^alpha * log2(B)^beta. N: Parameters without input embedding"));
-  EXPECT_THAT(
-      text,
-      HasSubstr("- Not fitted, accuracy at or below chance (acc_adj <= 0): 1 row in KM (the first: b gptq bits=3: "
-                "acc_adj = 0).\n- 1 trial failed.\n"));
-  EXPECT_THAT(text, HasSubstr("- Anything outside of what the laws were fitted to: N 1G to 2G weights, B 3 to 16 bits.\n"));
-  EXPECT_THAT(
-      text,
-      HasSubstr(
-          "- Other families of models: all of these are toy.\n- Other quantizers: the laws were fitted to gptq.\n"));
-}
-
-// The quantizer of rows that no law was fitted to is not among them.
-TEST(FrontPage, NamesTheQuantizersThatLawsSaw) {
+// Of three strata of eight rows B - 8 is above 0 at 16 bits alone.
+TEST(OwnFigures, SayWhatTheyDoNotShow) {
   StudyResults report = SampleReport();
-  Table observations("observations");
-  for (TableColumn column : report.observations.columns()) {
-    for (size_t row = 0; column.name == "quantizer" && row < column.size(); ++row) {
-      if (report.observations.TextAt("label", row) == "b gptq bits=3") column.texts[row] = "rtn";
-    }
-    observations.Add(std::move(column));
-  }
-  report.observations = observations;
-  for (size_t row = 0; row < report.predictions.rows(); ++row)
-    ASSERT_FALSE(report.predictions.TextAt("name", row).empty());
-  ReportDocument page;
-  page.sections = FrontPage(report);
-  // In KA the row was fitted.
-  EXPECT_THAT(RenderText(page), HasSubstr("the laws were fitted to gptq, rtn.\n"));
-  report.predictions = report.predictions.Rows(report.predictions.Where(Expression::Parse("name != 'b gptq bits=3'")));
-  page.sections = FrontPage(report);
-  EXPECT_THAT(RenderText(page), HasSubstr("the laws were fitted to gptq.\n"));
-}
-
-TEST(FrontPage, SaysWhyThereIsNoLaw) {
-  StudyResults report = SampleReport(1e9);
-  ReportDocument page;
-  page.sections = FrontPage(report);
-  EXPECT_THAT(RenderText(page),
-              HasSubstr("- KA (knowledge application): no law could be fitted. power_n_b: N does not vary: it is "
-                        "1e+09 in all 8 rows"));
-  report.fits = FitReport();
-  report.fits.strata.resize(1);
-  page.sections = FrontPage(report);
-  EXPECT_THAT(RenderText(page), HasSubstr("The study names no law, so none was fitted: scores are in the appendix.\n"));
-  EXPECT_EQ(SummaryLines(report).front(), "4 warnings, listed in the report");
-}
-
-// Trials 1 and 2 are a at 3 and 4 bits, 5 and 6 those of b.
-TEST(FrontPage, BeginsWithTheVerdicts) {
-  StudyResults report = SampleReport();
-  const auto flips = [](const char* trial, int64_t lost, int64_t gained) {
-    return TrialFlips{trial, trial, "a", "gptq", {{"arc", "KA", 500, lost, gained}}};
+  const auto entry = [](const char* name, const char* x, const char* key, const char* value) {
+    return Value(Value::Map{{"name", name}, {"x", x}, {"y", "acc_adj"}, {key, value}});
   };
-  const std::vector<TrialFlips> trials = {flips("000000000001", 90, 10), flips("000000000002", 12, 8),
-                                          flips("000000000005", 80, 10), flips("000000000006", 60, 5)};
-  report.verdicts = JudgeDegradation(trials);
-  report.verdict_notes = {"2 results have no unquantized model to compare with"};
-  EXPECT_THAT(
-      FindingsSection(report).bullets.front(),
-      HasSubstr(
-          "3 of 4 quantized trials have got worse than the unquantized model by more than chance, over all benchmarks "
-          "together: 2 of 2 at B = 3, 1 of 2 at B = 4. The chance that one or more of these verdicts is a false alarm "
-          "is at most 5 % (exact McNemar tests, Holm over trials). Of the other 1 no loss is shown, which is no proof "
-          "that there is none: up to 2.3 % of the items may be lost (one-sided, 95 %, each trial by itself)."));
-  EXPECT_NEAR(LossAtMost(500, 12, 8, 0.95), 0.0231, 0.0005);
-  EXPECT_EQ(SummaryLines(report).front(), "3 of 4 quantized trials got worse by more than chance");
-  const std::string text = RenderText(StudyDocument(report));
-  EXPECT_THAT(
-      text,
-      HasSubstr("\nDegraded or not\n---------------\n- No part of the verdicts: 2 results have no unquantized model to "
-                "compare with.\n"));
-  EXPECT_THAT(text, HasSubstr("3 of 4 trials degraded"));
+  report.description.map = {{"more_bits", Value("B + 1")}};
+  report.description.figures = Value(Value::List{entry("logarithmic", "B - 8", "x_scale", "log10"),
+                                                 entry("mapped", "more_bits", "x_scale", "log2"),
+                                                 entry("facets", "B", "facet", "acc_adj")});
+  StudyFigures figures;
+  AddOwnFigures(report, figures);
+  ASSERT_EQ(figures.figures.size(), 2u);
+  EXPECT_EQ(figures.figures[0].caption,
+            "6 points, each a trial in a stratum. 18 rows without a value, or without one above 0, are not shown.");
+  EXPECT_EQ(figures.figures[1].panels[0].x.scale, FigureAxis::Scale::kLog2);
+  EXPECT_THAT(figures.figures[1].panels[0].series[0].x, Each(AnyOf(17, 4, 5, 9)));
+  EXPECT_EQ(figures.figures[1].panels[0].x.unit, "");
+  ASSERT_EQ(figures.left_out.size(), 1u);
+  EXPECT_THAT(figures.left_out[0],
+              ContainsRegex("^figure 'facets' of the study: facet has [0-9]+ values; a figure shows 12 at most. Narrow "
+                            "it by where.$"));
+}
+
+TEST(OwnFigures, ShowThirtyColoursAtMost) {
+  StudyResults report;
+  std::string csv = "trial,label,model,quantizer,N,B,task,stratum,metric,metric_kind,primary,value,acc_adj\n";
+  for (int i = 1; i <= 31; ++i)
+    csv += fmt::format("{0},{0},m{0},rtn,{0},4,arc,KA,acc,accuracy,1,0.5,0.5\n", i);
+  report.observations = ParseCsv(csv, "observations.csv", {ObservationTextColumns()});
+  Value figure = Value::Map{{"name", "many"}, {"x", "B"}, {"y", "value"}, {"colour", "model"}, {"points", "tasks"}};
+  report.description.figures = Value(Value::List{figure});
+  StudyFigures figures;
+  AddOwnFigures(report, figures);
+  EXPECT_THAT(figures.left_out, ElementsAre("figure 'many' of the study: colour has 31 values; a figure shows 30 at "
+                                            "most. Narrow it by where."));
+  figure.Set("where", "N < 31");
+  report.description.figures = Value(Value::List{figure});
+  StudyFigures fewer;
+  AddOwnFigures(report, fewer);
+  EXPECT_THAT(fewer.left_out, ElementsAre());
 }
 
 TEST(RSquares, FarBelowZeroAreCalledThat) {
