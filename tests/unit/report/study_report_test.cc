@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "bitlaw/base/error.h"
@@ -102,11 +103,24 @@ TEST(StudyFigures, AreThoseThatTheDataAllowAndASentenceForEachOther) {
                   HasSubstr("Equal accuracy over group size and calibration: the best laws have not both"),
                   "Size against accuracy: it needs accuracies and the column size_bytes.",
                   "Time: the folder has no timings of its records (it may be a copy without them)."));
-  // Few enough lines that their numbers do not touch.
-  EXPECT_THAT(figures.figures[3].panels.front().grid->levels.size(), testing::AllOf(testing::Ge(4u), testing::Le(8u)));
   // At 3 bits a has exp(-30 N^-0.15 / log2(3)); its baseline, 0.5 at a chance of 0.25, is 1/3 beyond guessing.
   const FigureGrid& kept = *figures.figures.back().panels.front().grid;
   EXPECT_NEAR(kept.z[0], 3 * std::exp(-30 * std::pow(1e9, -0.15) / std::log2(3)), 1e-9);
+}
+
+// Few enough that the numbers on them do not touch: nine lines from 0.1 to 0.9 would.
+TEST(StudyFigures, HaveFewLinesOfEqualAccuracy) {
+  StudyResults report = SampleReport();
+  std::vector<double>& values = report.pictures.front().surfaces.front().value;
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = 0.02 + 0.96 * static_cast<double>(i) / static_cast<double>(values.size() - 1);
+  const StudyFigures figures = MakeStudyFigures(report);
+  const auto figure = std::find_if(figures.figures.begin(), figures.figures.end(),
+                                   [](const Figure& one) { return one.name == "equal_accuracy_bits_size"; });
+  ASSERT_NE(figure, figures.figures.end());
+  EXPECT_THAT(figure->panels.front().grid->levels,
+              ElementsAre(testing::DoubleNear(0.2, 1e-9), testing::DoubleNear(0.4, 1e-9),
+                          testing::DoubleNear(0.6, 1e-9), testing::DoubleNear(0.8, 1e-9)));
 }
 
 // By its name, beside figures of others; one that could not be fitted is said to have none.
