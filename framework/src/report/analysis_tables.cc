@@ -456,6 +456,36 @@ ReportSection ComparisonSection(const AnalysisReport& analysis) {
   return section;
 }
 
+namespace {
+
+// In place of a ranking: the parameters of each stratum with their intervals, and why they are not ranked.
+ReportTable UnrankedTable(const AnalysisReport& analysis, const StrataTests& tests) {
+  ReportTable table;
+  table.name = "ranking_" + tests.law;
+  table.title = tests.law + ": parameters of each stratum, which are not ranked";
+  table.header = {"parameter", "stratum", "value", "interval"};
+  std::vector<std::string> names;
+  for (const LawAnalysis& one : analysis.laws) {
+    for (const Uncertainty& quantity : one.uncertainty.quantities) {
+      if (one.law == tests.law && std::find(names.begin(), names.end(), quantity.name) == names.end())
+        names.push_back(quantity.name);
+    }
+  }
+  for (const std::string& name : names) {
+    for (const LawAnalysis& one : analysis.laws) {
+      for (const Uncertainty& quantity : one.uncertainty.quantities) {
+        if (one.law == tests.law && quantity.name == name)
+          table.rows.push_back(
+              {name, one.stratum, Estimate(quantity.value, quantity.delta_error), Between(quantity.delta)});
+      }
+    }
+  }
+  table.notes.push_back("Not ranked, and not tested against each other: " + tests.why_none + ".");
+  return table;
+}
+
+}  // namespace
+
 ReportSection StrataSection(const AnalysisReport& analysis) {
   ReportSection section;
   section.title = "Strata against each other";
@@ -468,7 +498,7 @@ ReportSection StrataSection(const AnalysisReport& analysis) {
     pairs.name = "pairs_" + tests.law;
     pairs.title = tests.law + ": differences between strata";
     pairs.header = {"parameter", "a", "b", "a - b", "interval", "df", "bootstrap error", "p (t)", "p (Holm)"};
-    if (!tests.why_none.empty()) ranks.notes.push_back("None: " + tests.why_none + ".");
+    if (!tests.why_none.empty()) ranks = UnrankedTable(analysis, tests);
     for (const SensitivityRanking& ranking : tests.rankings) {
       for (size_t place = 0; place < ranking.places.size(); ++place) {
         const auto& one = ranking.places[place];

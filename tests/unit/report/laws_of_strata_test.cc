@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "bitlaw/sdk/expression/expression.h"
+#include "report/analysis_tables.h"
 #include "report/page/front_page.h"
 #include "report/page/sentences.h"
 #include "report/pictures/best_laws.h"
@@ -165,6 +166,28 @@ TEST(ParameterTables, HaveIntervalsOrSayWhyNot) {
       tables[0].notes,
       ElementsAre("KA: intervals of alpha are the bootstrap's: there is no error over model, for there is one model.",
                   "KA: no interval of A (at its bound): there is no error over model, for there is one model."));
+}
+
+// A law that is not linear has parameters all the same.
+TEST(StrataOfALaw, ThatAreNotRankedHaveTheirParameters) {
+  StudyResults results = TwoLaws();
+  StrataTests tests;
+  tests.law = "near", tests.why_none = "the formula is not linear";
+  results.analysis.strata = {tests};
+  results.analysis.shared_over_strata.resize(1);
+  results.analysis.laws[1].uncertainty.quantities[1].value = -0.44;
+  results.analysis.laws[1].uncertainty.quantities[1].delta_error = 0.04;
+  const ReportSection section = StrataSection(results.analysis);
+  ASSERT_FALSE(section.tables.empty());
+  const ReportTable& table = section.tables.front();
+  EXPECT_EQ(table.title, "near: parameters of each stratum, which are not ranked");
+  ASSERT_EQ(table.rows.size(), 2u);
+  EXPECT_EQ(
+      table.rows[1][0].text + " " + table.rows[1][1].text + " " + table.rows[1][2].text + " " + table.rows[1][3].text,
+      "alpha KA -0.440 (0.040) [-0.5424, -0.3433]");
+  EXPECT_THAT(table.notes, ElementsAre("Not ranked, and not tested against each other: the formula is not linear."));
+  EXPECT_THAT(FindingsSection(results).bullets,
+              Contains("Whether strata differ in the parameters of near was not tested: the formula is not linear."));
 }
 
 // One standard error above chance is still at chance; a quantized trial and a perplexity are not asked.

@@ -67,6 +67,9 @@ std::vector<std::string> Formulas(const std::vector<StratumLaw>& best) {
 void AddRankings(const StudyResults& results, const std::string& law, std::vector<std::string>& bullets) {
   for (const StrataTests& tests : results.analysis.strata) {
     if (tests.law != law) continue;
+    if (!tests.why_none.empty())
+      bullets.push_back(
+          fmt::format("Whether strata differ in the parameters of {} was not tested: {}.", law, tests.why_none));
     for (const SensitivityRanking& ranking : tests.rankings) {
       if (ranking.places.size() < 2) continue;
       const auto& first = ranking.places.front();
