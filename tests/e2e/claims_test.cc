@@ -98,7 +98,7 @@ TEST_F(SharedStudy, ASecondRunSharesTheTrialsOfTheFirst) {
   EXPECT_EQ(b.exit_code, 0) << b.err;
   EXPECT_THAT(b.err, HasSubstr("note: joins 1 worker of the same study on "));
   for (const ProgramEnd* end : {&a, &b}) EXPECT_THAT(end->out, HasSubstr("e2e: 6 of 6 trials complete, "));
-  const int by_a = Scored(a.out, "complete, ", " tasks scored"), by_b = Scored(b.out, "complete, ", " tasks scored");
+  const int by_a = Scored(a.out, "complete, ", " task"), by_b = Scored(b.out, "complete, ", " task");
   EXPECT_EQ(by_a + by_b, 6) << a.out << b.out;
   EXPECT_GT(by_b, 0);
   EXPECT_EQ(FilesOf("out/records"), FilesOf("alone/records"));
@@ -138,7 +138,7 @@ TEST_F(SharedStudy, WorkersDoWhatARunPrepared) {
   EXPECT_EQ(a.exit_code, 0) << a.err;
   EXPECT_EQ(b.exit_code, 0) << b.err;
   EXPECT_EQ(FilesOf("out/records"), FilesOf("alone/records"));
-  EXPECT_EQ(Scored(a.out, "done here, ", " tasks scored") + Scored(b.out, "done here, ", " tasks scored"), 15) << a.out << b.out;
+  EXPECT_EQ(Scored(a.out, "done here, ", " task") + Scored(b.out, "done here, ", " task"), 15) << a.out << b.out;
   const ProgramEnd last = RunStudy(study, "out");
   EXPECT_EQ(last.exit_code, 0) << last.err;
   EXPECT_THAT(last.out, HasSubstr("5 of 5 trials complete, 0 tasks scored now"));

@@ -75,6 +75,7 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
   bitlaw::AddPredictVerb(app, session);
   bitlaw::AddRecommendVerb(app, session);
   bitlaw::AddReportVerb(app, session);
+  bitlaw::AddStatusVerb(app, session);
   bitlaw::AddTasksVerb(app, session);
   bitlaw::AddSamplesVerb(app, session);
   bitlaw::AddStrataVerb(app, session);

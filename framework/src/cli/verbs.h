@@ -16,6 +16,7 @@ void AddRecommendVerb(CLI::App& app, Session& session);
 void AddReportVerb(CLI::App& app, Session& session);
 void AddTasksVerb(CLI::App& app, Session& session);
 void AddSamplesVerb(CLI::App& app, Session& session);
+void AddStatusVerb(CLI::App& app, Session& session);
 void AddStrataVerb(CLI::App& app, Session& session);
 void AddPairedVerb(CLI::App& app, Session& session);
 void AddImportVerb(CLI::App& app, Session& session);

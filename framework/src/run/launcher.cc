@@ -70,6 +70,7 @@ class Launcher {
       result_.stopped_by = StopSignals::stops() != 0 ? StopSignals::stops() : StopSignals::leaves();
       return std::move(result_);
     }
+    result_.trials_left = taker_->free();
     if (options_.prepare_only) return std::move(result_);
     workers_.resize(std::min(taker_->free(), static_cast<size_t>(std::max(1, options_.workers))));
     if (workers_.empty()) workers_.resize(1);  // For what others may leave behind.
@@ -203,10 +204,11 @@ class Launcher {
         return StopSignals::stops() == 0 && StopSignals::leaves() == 0;
       };
       const auto tell = [this](const std::string& line) { Event(line); };
-      if (!member_.Open(wanted, work, trials_, options_.lock, store_, tell, wait)) return false;
+      if (!member_.Open(wanted, work, trials_, options_.lock, store_, options_.goes_on, tell, wait)) return false;
     }
     taker_ = &member_.taker();
     result_.campaign = campaign().number;
+    TakeOthersEnds();  // What ended before this one came.
     return true;
   }
 
@@ -558,6 +560,7 @@ class Launcher {
     for (Worker& worker : workers_) {
       worker.process.reset();
       if (!worker.claim) continue;
+      ++result_.given_back;
       try {
         taker_->Release(*worker.claim);
       } catch (const Error&) {  // Then they wait for the expiry.
@@ -576,7 +579,8 @@ class Launcher {
   }
 
   void Event(const std::string& line, bool detail = false) {
-    if (sink_.event) sink_.event(line, detail);
+    progress_.elapsed_s = Elapsed(began_);
+    if (sink_.event) sink_.event(progress_, line, detail);
   }
   static double Elapsed(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
 

@@ -30,6 +30,7 @@ struct BITLAW_EXPORT LaunchOptions {
   std::vector<size_t> trials;
   bool force = false;                       ///< Put their records aside and do them again.
   bool prepare_only = false;                ///< Open the campaign for workers elsewhere, and return.
+  bool goes_on = false;                     ///< Join the campaign that is open, though nobody works on it.
   /// Take part in this campaign, whose trials are the plan's, and open none.
   std::optional<Campaign> joins;
   std::vector<CampaignTrial> joined_trials;
@@ -51,7 +52,7 @@ struct BITLAW_EXPORT LaunchProgress {
 struct BITLAW_EXPORT LaunchSink {
   std::function<void(const LaunchProgress&)> tick;     ///< Several times a second.
   /// A trial ended, a warning; or, with `detail`, a task was scored. One line each.
-  std::function<void(const std::string& line, bool detail)> event;
+  std::function<void(const LaunchProgress& progress, const std::string& line, bool detail)> event;
 };
 
 struct BITLAW_EXPORT TrialFailure {
@@ -62,6 +63,8 @@ struct BITLAW_EXPORT TrialFailure {
 struct BITLAW_EXPORT LaunchResult {
   size_t trials_done = 0;     ///< Complete at the end, those recorded before included.
   size_t trials_here = 0;     ///< Of these, ended now, by this launcher.
+  size_t trials_left = 0;     ///< After prepare_only: that nobody has begun.
+  size_t given_back = 0;      ///< In hand when it was stopped, and free for others now.
   size_t tasks_recorded = 0;  ///< New.
   std::vector<TrialFailure> failures;
   int stopped_by = 0;         ///< SIGINT, SIGTERM, SIGHUP or SIGUSR1, or 0.

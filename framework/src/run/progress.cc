@@ -23,14 +23,6 @@ void Say(std::FILE* file, const std::string& text) {
 
 }  // namespace
 
-std::string DurationText(double seconds) {
-  if (std::isnan(seconds)) return "?";
-  if (seconds < 100) return fmt::format("{:.0f} s", seconds);
-  if (seconds < 100 * 60) return fmt::format("{:.0f} min", seconds / 60);
-  if (seconds < 48 * 3600) return fmt::format("{:.1f} h", seconds / 3600);
-  return fmt::format("{:.1f} d", seconds / 86400);
-}
-
 std::string ProgressLine(const LaunchProgress& progress, size_t width) {
   const double share = progress.tasks_total == 0 ? 1.0 : static_cast<double>(progress.tasks_done) / progress.tasks_total;
   std::string line = fmt::format("[{}/{}] {:.0f} %, {} left", progress.tasks_done, progress.tasks_total,
@@ -42,6 +34,18 @@ std::string ProgressLine(const LaunchProgress& progress, size_t width) {
   return line;
 }
 
+std::string LogLine(const LaunchProgress& progress, const std::string& text, std::time_t now) {
+  std::tm local{};
+  ::localtime_r(&now, &local);
+  char clock[32];
+  std::strftime(clock, sizeof clock, "%Y-%m-%d %H:%M:%S", &local);
+  if (progress.tasks_total == 0) return fmt::format("{} {}", clock, text);
+  std::string where =
+      fmt::format("{}/{}, {} left", progress.tasks_done, progress.tasks_total, DurationText(progress.remaining_s()));
+  if (progress.trials_failed > 0) where += fmt::format(", {} failed", progress.trials_failed);
+  return fmt::format("{} [{}] {}", clock, where, text);
+}
+
 ProgressDisplay::ProgressDisplay(std::FILE* file, bool quiet)
     : file_(file), quiet_(quiet), terminal_(::isatty(::fileno(file)) == 1), last_line_(std::chrono::steady_clock::now()) {}
 
@@ -51,7 +55,9 @@ LaunchSink ProgressDisplay::sink() {
   LaunchSink sink;
   if (quiet_) return sink;
   sink.tick = [this](const LaunchProgress& progress) { Tick(progress); };
-  sink.event = [this](const std::string& line, bool detail) { Event(line, detail); };
+  sink.event = [this](const LaunchProgress& progress, const std::string& line, bool detail) {
+    Event(progress, line, detail);
+  };
   return sink;
 }
 
@@ -66,15 +72,17 @@ void ProgressDisplay::Tick(const LaunchProgress& progress) {
     Say(file_, "\r\033[K" + ProgressLine(progress, TerminalWidth(::fileno(file_)) - 1));
     line_shown_ = true;
   } else if (now - last_line_ >= std::chrono::minutes(1)) {
-    Event(ProgressLine(progress, 1000), false);
+    std::string line = progress.current;
+    if (!progress.last_score.empty()) line += " | " + progress.last_score;
+    Event(progress, line, false);
   }
 }
 
-void ProgressDisplay::Event(const std::string& line, bool detail) {
+void ProgressDisplay::Event(const LaunchProgress& progress, const std::string& line, bool detail) {
   const auto now = std::chrono::steady_clock::now();
   if (detail && (terminal_ || now - last_line_ < std::chrono::seconds(10))) return;
   Clear();
-  Say(file_, line + "\n");
+  Say(file_, (terminal_ ? line : LogLine(progress, line, std::time(nullptr))) + "\n");
   last_line_ = now;
 }
 

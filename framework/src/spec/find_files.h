@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "bitlaw/base/export.h"
 #include "bitlaw/base/value.h"
 
 namespace bitlaw {
@@ -32,11 +33,12 @@ struct NamedFile {
 /// Looks a task or law file up by name. Folders are tried in order; two files of one name under the same folder are a
 /// problem. `kind` is "tasks" or "laws". A name with a '/' or that ends in .yaml is a path, relative to `home`. One
 /// that is in `home` itself is proposed by its path.
-NamedFile FindNamedFile(const std::string& name, const std::string& kind, const std::filesystem::path& home,
-                        const std::vector<std::filesystem::path>& folders);
+BITLAW_EXPORT NamedFile FindNamedFile(const std::string& name, const std::string& kind,
+                                      const std::filesystem::path& home,
+                                      const std::vector<std::filesystem::path>& folders);
 
 /// The folders in which a study in folder `home` finds task and law files before those of the program: its own; then,
 /// for each of the three folders above it, that folder if it is named "configs", else its subfolder "configs".
-std::vector<std::filesystem::path> StudyFolders(const std::filesystem::path& home);
+BITLAW_EXPORT std::vector<std::filesystem::path> StudyFolders(const std::filesystem::path& home);
 
 }  // namespace bitlaw

@@ -1,6 +1,7 @@
 #include "run/progress.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <limits>
 
@@ -35,6 +36,15 @@ TEST(ProgressLine, SaysThatItDoesNotKnowYet) {
   LaunchProgress progress = Halfway();
   progress.tasks_done = progress.tasks_at_start;
   EXPECT_EQ(ProgressLine(progress, 24), "[20/100] 20 %, ? left | ");
+}
+
+TEST(LogLine, BeginsWithTheTimeAndHowFarItIs) {
+  ::setenv("TZ", "UTC", 1);
+  LaunchProgress progress = Halfway();
+  EXPECT_EQ(LogLine(progress, "tiny done", 1764338592), "2025-11-28 14:03:12 [60/100, 80 s left] tiny done");
+  progress.trials_failed = 2;
+  EXPECT_EQ(LogLine(progress, "tiny done", 1764338592), "2025-11-28 14:03:12 [60/100, 80 s left, 2 failed] tiny done");
+  EXPECT_EQ(LogLine({}, "note: joins", 1764338592), "2025-11-28 14:03:12 note: joins");
 }
 
 TEST(ProgressLine, CountsFailures) {

@@ -10,6 +10,8 @@ namespace bitlaw {
 
 /// Exit codes: 0 done, 1 bug, 2-7 by ErrorKind (bitlaw/base/error.h), 8 a study that ended with failed trials.
 inline int ExitCode(ErrorKind kind) { return 2 + static_cast<int>(kind); }
+inline constexpr int kExitFailedTrials = 8;
+inline constexpr int kExitNothingRecorded = 9;  ///< SIGUSR1 ended it before it had recorded anything of its trials.
 
 /// A number of a JSON report: null for what is no number.
 inline Value NumberOrNull(double value) { return std::isfinite(value) ? Value(value) : Value(); }

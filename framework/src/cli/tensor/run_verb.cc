@@ -11,7 +11,9 @@
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
 #include "cli/common/select_trials.h"
+#include "cli/tensor/slurm_run.h"
 #include "cli/tensor/worker_command.h"
+#include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
 #include "records/observations.h"
 #include "records/plan_records.h"
@@ -22,6 +24,7 @@
 #include "run/launcher.h"
 #include "run/machine/output_lock.h"
 #include "run/progress.h"
+#include "run/slurm/slurm_queue.h"
 #include "spec/study_spec.h"
 
 namespace bitlaw {
@@ -29,16 +32,39 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kExitFailedTrials = 8;
-
 struct RunVerb {
   std::string spec, only;
   fs::path output;
   int workers = 0, threads = 0;
   CampaignSettings campaign;
   double expiry_s = 0;  ///< 0: four beats.
-  bool no_fit = false, dry_run = false, failed = false, force = false, prepare = false;
+  double grace_s = 60;
+  bool no_fit = false, dry_run = false, failed = false, force = false, prepare = false, go_on = false;
+  std::string launcher = "local", cluster;
+
+  bool by_slurm() const { return launcher == "slurm"; }
+  CampaignSettings Settings() const {
+    CampaignSettings settings = campaign;
+    settings.expiry_s = expiry_s > 0 ? expiry_s : 4 * campaign.beat_s;
+    return settings;
+  }
 };
+
+// Options that do not go with each other.
+void CheckLauncher(const RunVerb& given) {
+  const auto refuse = [](const std::string& why) { throw Error(ErrorKind::kSpec, why); };
+  if (!given.by_slurm()) {
+    if (!given.cluster.empty()) refuse("--cluster says what jobs of --launcher slurm are given. Add --launcher slurm.");
+    return;
+  }
+  if (given.workers > 0 || given.threads > 0) {
+    refuse("--launcher slurm takes workers and threads of a job from the cluster file: its keys 'workers' and 'cpus'.");
+  }
+  if (given.failed)
+    refuse("--launcher slurm does failed trials again with all others that are missing. Leave --failed out.");
+  if (given.go_on || given.prepare)
+    refuse("--launcher slurm begins a campaign and submits its jobs. Leave --go-on and --prepare out.");
+}
 
 // Of the chosen trials those that a file in failures/ tells of.
 std::vector<size_t> FailedOf(const Plan& plan, const std::vector<size_t>& trials, const fs::path& output) {
@@ -89,16 +115,20 @@ void PrintSummary(const Plan& plan, const LaunchResult& result, size_t wanted, c
   }
 }
 
-int ComplainOfStop(int signal) {
-  Complain(fmt::format("bitlaw: stopped by {}; run again to go on.\n", SignalText(signal)));
-  return 128 + signal;
+int ComplainOfStop(const LaunchResult& result) {
+  Complain(fmt::format("bitlaw: stopped by {}; run again to go on.\n", SignalText(result.stopped_by)));
+  return ExitCodeOfStop(result);
 }
 
 int Run(Session& session, const RunVerb& given) {
   StudySpec study = ReadStudy(given.spec, session.plugins(), session.SearchFolders());
   if (!given.output.empty()) study.output = fs::absolute(given.output);
   const fs::path output = study.output;
-  const Machine machine = Session::ThisMachine(given.threads, given.workers);
+  CheckLauncher(given);
+  const SlurmRun slurm = {given.spec, given.cluster, given.only, output, given.Settings(), given.no_fit};
+  const Cluster cluster = given.by_slurm() ? FindCluster(slurm, session) : Cluster();
+  Machine machine = Session::ThisMachine(given.threads, given.workers);
+  if (given.by_slurm()) machine.devices.clear();  // Those of the nodes are not known here.
   ResolvedStudy resolved = Resolve(study, session.plugins(), given.dry_run ? nullptr : &machine);
   const Plan& plan = resolved.plan;
   std::vector<size_t> trials = SelectTrials(plan, given.only, "--only");
@@ -113,17 +143,29 @@ int Run(Session& session, const RunVerb& given) {
     }
   }
   if (given.dry_run) {
-    PrintPlan(plan, trials, RecordedTasks(plan, session.plugins(), output));
+    const RecordedPairs recorded = RecordedTasks(plan, session.plugins(), output);
+    const auto is_left = [&](size_t trial) { return recorded.done_of(trial) < study.tasks.size(); };
+    if (!given.by_slurm()) {
+      PrintPlan(plan, trials, recorded);
+    } else {
+      const auto left = static_cast<size_t>(std::count_if(trials.begin(), trials.end(), is_left));
+      PrintScripts(MakeSlurmStudy(slurm, session, study.name, left), cluster);
+    }
     return 0;
+  }
+  if (given.by_slurm()) {
+    CheckSlurm();
+    CheckNoJobs(output);
   }
   OutputLock lock(output);
   LaunchOptions options;
   options.output = output;
   options.lock = &lock;
-  options.campaign = given.campaign;
-  options.campaign.expiry_s = given.expiry_s > 0 ? given.expiry_s : 4 * given.campaign.beat_s;
+  options.campaign = given.Settings();
   options.force = given.force;
-  options.prepare_only = given.prepare;
+  options.prepare_only = given.prepare || given.by_slurm();
+  options.goes_on = given.go_on;
+  options.grace_s = given.grace_s;
   options.trials = trials;
   options.workers = resolved.workers;
   options.evaluate = resolved.evaluate;
@@ -142,15 +184,19 @@ int Run(Session& session, const RunVerb& given) {
                                            plan.study.name, result.campaign, output.string()));
     return 0;
   }
+  if (given.by_slurm() && result.stopped_by == 0 && result.campaign != 0) {
+    SubmitStudy(MakeSlurmStudy(slurm, session, study.name, result.trials_left), cluster, result.campaign);
+    return 0;
+  }
   std::vector<std::string> warnings;
   // One at a time writes what follows; who was stopped leaves it to who did not end yet.
   const bool is_mine = lock.Take([&](const std::string& line) { return result.stopped_by == 0 && WaitForLock(line); });
-  if (!is_mine) return ComplainOfStop(result.stopped_by);
+  if (!is_mine) return ComplainOfStop(result);
   lock.CheckHeld();
   const Table observations = Observations(plan, session.plugins(), output, &warnings);
   WriteDurably(output / "observations.csv", WriteCsv(observations));
   WriteDurably(output / "columns.json", WriteColumns(ObservationColumns(plan)));
-  if (result.stopped_by != 0) return ComplainOfStop(result.stopped_by);
+  if (result.stopped_by != 0) return ComplainOfStop(result);
   for (const std::string& warning : warnings) Complain("warning: " + warning + "\n");
   PrintSummary(plan, result, trials.size(), output);
   if (given.no_fit) {
@@ -209,11 +255,23 @@ void AddRunVerb(CLI::App& app, Session& session) {
       ->check(CLI::NonNegativeNumber);
   verb->add_flag("--prepare", given->prepare,
                  "Begin the study for workers elsewhere (`bitlaw worker --claim <output>`), and end");
+  verb->add_option("--grace", given->grace_s, "Seconds that trials in hand have to end after SIGUSR1")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  verb->add_flag(
+      "--go-on", given->go_on,
+      "Go on with the campaign that is open, though nobody works on it now; without it the next one is begun, in "
+      "which failed trials are tried again");
+  verb->add_option("--launcher", given->launcher,
+                   "local: worker processes of this one; slurm: an array of batch jobs, and one that fits after them")
+      ->check(OneOf({"local", "slurm"}))
+      ->capture_default_str();
+  verb->add_option("--cluster", given->cluster, "What a job is given: a file of configs/clusters, by name or path");
   verb->add_flag("--keep-codes", campaign.keep_codes,
                  "Keep the codes of each trial that is quantized now in <output>/artifacts, for `bitlaw export`; a run "
                  "without it drops them");
   verb->add_flag("--no-fit", given->no_fit, "Stop once everything is recorded");
-  verb->add_flag("--dry-run", given->dry_run, "Say what would be done");
+  verb->add_flag("--dry-run", given->dry_run, "Say what would be done; of --launcher slurm print its scripts");
   verb->footer(
       "Ctrl-C stops at once (exit code 130); a second run goes on where the first stopped. A second run beside the first, "
       "here or on another machine, shares its trials. SIGUSR1 ends it once the trials in hand are done. Exit code 8: the "

@@ -24,8 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kExitFailedTrials = 8;
-
 struct WorkerVerb {
   WorkerOptions child;  ///< Of a process that a launcher talks to.
   fs::path claim;
@@ -113,7 +111,7 @@ int Claim(Session& session, const WorkerVerb& given) {
   if (!result.stopped.empty()) Say("  " + result.stopped + " No other one was begun.\n");
   if (result.stopped_by != 0) {
     Complain("bitlaw: left; what it had in hand is free for other workers.\n");
-    return 128 + result.stopped_by;
+    return ExitCodeOfStop(result);
   }
   return result.failures.empty() ? 0 : kExitFailedTrials;
 }

@@ -17,7 +17,8 @@ const std::vector<ExitMeaning>& ExitMeanings() {
       {ExitCode(ErrorKind::kNumerical),
        "the arithmetic has no answer; of fit: no law could be fitted, and the report says why"},
       {ExitCode(ErrorKind::kBudget), "memory or another budget does not suffice"},
-      {8, "the study ended, but trials failed"},
+      {kExitFailedTrials, "the study ended, but trials failed"},
+      {kExitNothingRecorded, "SIGUSR1 came before anything was recorded of the trials in hand: they need more time"},
       {130, "stopped by Ctrl-C; 143 by SIGTERM, 138 by SIGUSR1, 129 by SIGHUP: the same command goes on"},
   };
   return meanings;

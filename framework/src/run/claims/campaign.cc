@@ -156,7 +156,7 @@ TrialWeight WeightOf(const Plan& plan, const Trial& trial) {
 
 std::optional<OpenedCampaign> OpenCampaign(SharedFiles& files, const Campaign& wanted, const std::string& work,
                                            const std::vector<CampaignTrial>& trials, LifeWatch& watch,
-                                           const std::function<bool(const std::string& line)>& wait) {
+                                           const std::function<bool(const std::string& line)>& wait, bool goes_on) {
   std::vector<WorkerBeat> live, unsure, dead;
   for (bool told = false;; told = true) {
     live.clear(), unsure.clear(), dead.clear();
@@ -178,12 +178,18 @@ std::optional<OpenedCampaign> OpenCampaign(SharedFiles& files, const Campaign& w
     if (const auto text = files.Read(kCampaignFile)) last = ReadCampaign(*text, kCampaignFile);
   } catch (const Error&) {  // Of another bitlaw, or damaged: claims of any number are not looked at.
   }
-  if (!live.empty() && last) {
+  if ((goes_on || !live.empty()) && last) {
     const std::string difference = Difference(*last, wanted);
     if (difference.empty()) {
       opened.campaign = *last;
       opened.is_joined = true;
       return opened;
+    }
+    if (live.empty()) {
+      throw Error(ErrorKind::kIo,
+                  fmt::format("{}: the campaign that is open is of {}, and --go-on continues it as it is. Run "
+                              "without --go-on to begin the next one.",
+                              kCampaignFile, difference));
     }
     throw Error(ErrorKind::kIo,
                 fmt::format("others work in this output folder, on {}: {}. Wait for them, stop them (SIGTERM), or give this "

@@ -23,20 +23,22 @@ std::string Listed(const std::vector<WorkerBeat>& workers) {
 }  // namespace
 
 bool CampaignMember::Open(const Campaign& wanted, const std::string& work, const std::vector<CampaignTrial>& trials,
-                          OutputLock* lock, const RecordStore& store, const std::function<void(const std::string&)>& tell,
-                          const std::function<bool()>& wait) {
+                          OutputLock* lock, const RecordStore& store, bool goes_on,
+                          const std::function<void(const std::string&)>& tell, const std::function<bool()>& wait) {
   const auto wait_and_tell = [&](const std::string& line) {
     if (!line.empty()) tell("note: " + line);
     return wait();
   };
   if (lock != nullptr && !lock->Take(wait_and_tell)) return false;
   LifeWatch watch(files_, wanted.settings.expiry_s);
-  const auto opened = OpenCampaign(files_, wanted, work, trials, watch, wait_and_tell);
+  const auto opened = OpenCampaign(files_, wanted, work, trials, watch, wait_and_tell, goes_on);
   if (opened) {
     std::vector<std::string> live;
     for (const WorkerBeat& beat : opened->live) live.push_back(beat.worker.id);
     store.RemoveTemporaries(live);
-    if (opened->is_joined) tell(fmt::format("note: joins {}.", Listed(opened->live)));
+    if (opened->is_joined && opened->live.empty())
+      tell(fmt::format("note: goes on with campaign {}.", opened->campaign.number));
+    if (opened->is_joined && !opened->live.empty()) tell(fmt::format("note: joins {}.", Listed(opened->live)));
     Join(opened->campaign, wanted.code_digest, trials);  // Beats before anybody else can open one.
   }
   if (lock != nullptr) lock->Release();

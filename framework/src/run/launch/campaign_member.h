@@ -20,11 +20,12 @@ class BITLAW_EXPORT CampaignMember {
  public:
   explicit CampaignMember(const std::filesystem::path& output) : output_(output), files_(output), self_(ThisWorker()) {}
 
-  /// Opens the next campaign under the output's lock, or joins the one that others work on, and sweeps temporary files that
-  /// no live worker has; OpenCampaign() says when, and what the errors are. `tell` gets lines for people, `wait` lasts a
-  /// moment. False: `wait` gave up.
+  /// Opens the next campaign under the output's lock, or joins the one that others work on, and sweeps temporary files
+  /// that no live worker has; OpenCampaign() says when, and what the errors are. `tell` gets lines for people, `wait`
+  /// lasts a moment. `goes_on`: the one that is open is joined even if nobody works on it. False: `wait` gave up.
   bool Open(const Campaign& wanted, const std::string& work, const std::vector<CampaignTrial>& trials, OutputLock* lock,
-            const RecordStore& store, const std::function<void(const std::string&)>& tell, const std::function<bool()>& wait);
+            const RecordStore& store, bool goes_on, const std::function<void(const std::string&)>& tell,
+            const std::function<bool()>& wait);
   /// Takes part in a campaign that is open. Error(kPlugin) unless `code_digest` is that of its trials.
   void Join(const Campaign& campaign, const std::string& code_digest, const std::vector<CampaignTrial>& trials);
 
