@@ -24,9 +24,9 @@ std::vector<std::string> SpecsIn(const std::string& folder) {
 }
 
 // A copy of the folder outside the source tree, where no other configs/ is found above it.
-const TemporaryFolder& Copy() {
-  static const TemporaryFolder* const kCopy = [] {
-    auto* folder = new TemporaryFolder;
+const ScratchFolder& Copy() {
+  static const ScratchFolder* const kCopy = [] {
+    auto* folder = new ScratchFolder;
     fs::copy(fs::path(BITLAW_SOURCE_DIR) / "tests/specs", folder->path(), fs::copy_options::recursive);
     std::atexit([] { fs::remove_all(Copy().path()); });
     return folder;

@@ -28,15 +28,15 @@ inline const PluginHost& FixtureHost() {
 inline bool HasFixtureQuantizers() { return !FixtureHost().Names(ComponentKind::kQuantizer).empty(); }
 
 /// A new empty folder that is removed at the end of its scope.
-class TemporaryFolder {
+class ScratchFolder {
  public:
-  TemporaryFolder() {
+  ScratchFolder() {
     std::string pattern = (std::filesystem::temp_directory_path() / "bitlaw_test_XXXXXX").string();
     path_ = ::mkdtemp(pattern.data());
   }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~ScratchFolder() { std::filesystem::remove_all(path_); }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
 

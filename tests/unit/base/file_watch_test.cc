@@ -20,7 +20,7 @@ class FileWatchTest : public testing::Test {
   FileWatchTest() : file_(folder_.Write("w", "one")), watch_({Watch(file_)}) {}
   State Check() { return watch_.Check(why_); }
 
-  TemporaryFolder folder_;
+  ScratchFolder folder_;
   fs::path file_;
   FileWatch watch_;
   std::string why_;

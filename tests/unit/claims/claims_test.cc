@@ -373,14 +373,14 @@ TEST(Order, StaysWithTheModelAndTheTextThenTakesTheCostliestModelOfNobodys) {
   order.Set(3, State::kInWork);
   EXPECT_EQ(order.Next({}), 0u);       // Of another worker: a group that nobody works on.
   EXPECT_EQ(order.Next(3), 5u);        // Of the same: alike, without text.
-  EXPECT_EQ(order.Next(3, 1), 5u);     // There is no other one as good.
+  EXPECT_EQ(order.Next(3, 2, 1), 5u);  // There is no other one as good.
   order.Set(5, State::kEnded);
   EXPECT_EQ(order.Next(3), 4u);
   order.Set(4, State::kInWork);
   EXPECT_EQ(order.Next(4), 0u);
   order.Set(0, State::kInWork);
   EXPECT_EQ(order.Next(4), 1u);        // A text that nobody works with.
-  EXPECT_EQ(order.Next(4, 1), 2u);
+  EXPECT_EQ(order.Next(4, 2, 1), 2u);
   order.Set(1, State::kInWork), order.Set(2, State::kEnded);
   EXPECT_EQ(order.Next(4), std::nullopt);
   EXPECT_EQ(order.free(), 0u);

@@ -50,7 +50,7 @@ class GgufClasses : public testing::Test {
     return file;
   }
 
-  const TemporaryFolder temporary_;
+  const ScratchFolder temporary_;
   const fs::path folder_ = temporary_.path();
   std::unique_ptr<Quantizer> quantizer_;
   QuantizeRecipe recipe_;

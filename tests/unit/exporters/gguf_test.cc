@@ -195,7 +195,7 @@ class GgufReadBack : public testing::Test {
     return folder_ / "to" / (model->summary().name + ".gguf");
   }
 
-  const TemporaryFolder temporary_;
+  const ScratchFolder temporary_;
   const fs::path folder_ = temporary_.path();
 };
 

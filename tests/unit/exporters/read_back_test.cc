@@ -55,7 +55,7 @@ class ReadBack : public testing::Test {
     return {.bits = bits, .symmetric = symmetric, .per_token = false};
   }
 
-  const TemporaryFolder temporary_;
+  const ScratchFolder temporary_;
   const fs::path folder_ = temporary_.path();
 };
 

@@ -37,7 +37,7 @@ class Planning : public ::testing::Test {
     return labels;
   }
 
-  TemporaryFolder folder_;
+  ScratchFolder folder_;
 };
 
 TEST_F(Planning, PutsBaselinesFirstThenTheGridWithItsLastAxisFastest) {

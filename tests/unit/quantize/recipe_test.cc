@@ -209,7 +209,7 @@ TEST(LevelGrid, GptqErrsLessThanRoundToNearestOnEveryLayer) {
 }
 
 TEST(LevelGrid, FilesHoldTheLevels) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const Value recipe = GridRecipe("nf4");
   const auto model = RandomDecoder(SmallConfig()), again = RandomDecoder(SmallConfig());
   const MadeRecipe made = Made("rtn", {{"group_size", 16}}, recipe);
@@ -274,7 +274,7 @@ TEST(QuantizeModel, ActivationsOfARecipeReachEveryQuantizedLayer) {
 }
 
 TEST(QuantizeModel, TransformsSeeTheUnquantizedModelAndAreKeptInFiles) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const TokenSequences sequences = SomeSequences(3, 12);
   Value recipe = SmoothRecipe(0.5);
   recipe.Set("kv_cache", Value::Map{{"key_bits", 8}, {"value_bits", 4}, {"symmetric", false}});
@@ -364,7 +364,7 @@ TEST(Recipe, LeavesLayersThatARuleSkips) {
   EXPECT_FALSE(o_proj(*model)->is_quantized());
   EXPECT_TRUE(at::equal(o_proj(*model)->weight(), o_proj(*unquantized)->weight()));
 
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   SaveQuantized(folder.path() / "q", quantized, Value());
   InstallQuantized(*unquantized, LoadQuantized(folder.path() / "q").model, "q");
   EXPECT_TRUE(at::equal(LogitsOf(*unquantized), LogitsOf(*model)));
@@ -450,7 +450,7 @@ TEST(Recipe, KeepsWhatTransformsDidToASkippedLayer) {
   const MadeRecipe made = Made("rtn", {{"bits", 4}, {"group_size", 16}}, parts);
   const auto model = RandomDecoder(SmallConfig());
   const QuantizedModel quantized = QuantizeModel(*model, QuantizeRecipeOf(made, parts), &sequences);
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   SaveQuantized(folder.path() / "q", quantized, Value());
   const auto again = RandomDecoder(SmallConfig());
   EXPECT_FALSE(at::equal(again->block(0).stage_linears(0)[0]->weight(), model->block(0).stage_linears(0)[0]->weight()));
@@ -492,7 +492,7 @@ TEST(Recipe, RoundsEmbeddingAndHead) {
     EXPECT_EQ(factors.at("B_embedding"), 8);
     EXPECT_EQ(factors.at("B_head"), is_tied ? 8 : 2);
 
-    const TemporaryFolder folder;
+    const ScratchFolder folder;
     SaveQuantized(folder.path() / "q", quantized, Value());
     EXPECT_FALSE(at::equal(LogitsOf(*unquantized), LogitsOf(*model)));
     InstallQuantized(*unquantized, LoadQuantized(folder.path() / "q").model, "q");

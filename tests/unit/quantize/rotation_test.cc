@@ -43,7 +43,7 @@ const Value::Map kAllParts = {{"residual", true},    {"heads", true},      {"key
                               {"down_inputs", true}, {"out_inputs", true}, {"signs", "all"}};
 
 TEST(RotatedModel, IsKeptInFilesAndInStreamedBlocks) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   DecoderConfig mixed = Mixture();
   mixed.dense_ffn_size = 80;
   mixed.blocks = {{}, {.is_dense = true}};

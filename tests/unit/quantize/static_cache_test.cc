@@ -106,7 +106,7 @@ TEST(StaticCache, DoesNotDependOnWeightsAndBatches) {
 
 // Files hold every grid of keys and values, and the digest tells them apart.
 TEST(StaticCache, IsInFilesAndInTheDigest) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   std::vector<std::string> digests;
   for (const Value::Map& options : std::vector<Value::Map>{
            {{"key_bits", 4}},

@@ -83,7 +83,7 @@ TEST(StaticInputs, CoverAnAsymmetricRange) {
 
 // Files hold every grid of inputs, and the digest tells them apart.
 TEST(StaticInputs, AreInFilesAndInTheDigest) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   std::vector<std::string> digests;
   for (const Value& recipe :
        {Inputs({}), Inputs({{"per", "tensor"}}), Inputs({{"per", "tensor"}, {"symmetric", false}}),

@@ -283,7 +283,7 @@ TEST(LatexPages, KeepWideTablesOnThePage) {
   const std::string tex = RenderLatex(document, {});
   EXPECT_THAT(tex, HasSubstr("\\begin{landscape}\n{\\scriptsize"));
   if (std::system("command -v pdflatex > /dev/null 2>&1") != 0) GTEST_SKIP() << "pdflatex is not installed";
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   folder.Write("wide.tex", tex);
   const std::string command =
       "cd '" + folder.path().string() + "' && pdflatex -interaction=nonstopmode -halt-on-error wide.tex > set.txt 2>&1";

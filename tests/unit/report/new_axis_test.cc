@@ -90,7 +90,7 @@ class NewAxis : public ::testing::Test {
     return report;
   }
 
-  TemporaryFolder folder_;
+  ScratchFolder folder_;
   StudySpec study_;
   Plan plan_;
 };

@@ -51,7 +51,7 @@ class StudyFlipsTest : public ::testing::Test {
     return table;
   }
 
-  TemporaryFolder folder_;
+  ScratchFolder folder_;
   RecordStore store_{folder_.path()};
 
  private:

@@ -43,7 +43,7 @@ class ThisMachine : public testing::Test {
     }
   }
 
-  TemporaryFolder folder_;
+  ScratchFolder folder_;
 };
 
 TEST_F(ThisMachine, HoldsTheCodesOfOneTrialAWorker) {

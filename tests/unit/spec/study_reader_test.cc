@@ -49,7 +49,7 @@ class StudyReading : public ::testing::Test {
     }
   }
 
-  TemporaryFolder folder_;
+  ScratchFolder folder_;
 };
 
 TEST_F(StudyReading, DecodesEveryPart) {

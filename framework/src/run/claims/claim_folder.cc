@@ -76,12 +76,15 @@ std::string ClaimFolder::DoneContent(const std::string& trial) const {
 void ClaimFolder::Stop(const std::string& reason) { files_.Create(root_ + "/stopped", reason); }
 std::optional<std::string> ClaimFolder::stopped() const { return files_.Read(root_ + "/stopped"); }
 
-std::map<std::string, ClaimState> ClaimFolder::List() const {
+std::map<std::string, ClaimState> ClaimFolder::List(size_t* names, size_t* folders) const {
   std::map<std::string, ClaimState> states;
   std::map<std::string, int> latest_over;
   for (const std::string& folder : files_.List(root_)) {
     if (folder.size() != 2) continue;
-    for (const std::string& name : files_.List(root_ + "/" + folder)) {
+    const std::vector<std::string> listed = files_.List(root_ + "/" + folder);
+    if (names != nullptr) *names += listed.size();
+    if (folders != nullptr) ++*folders;
+    for (const std::string& name : listed) {
       std::string trial, state;
       int generation = 0;
       if (!Parse(name, trial, generation, state)) continue;

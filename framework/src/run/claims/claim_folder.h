@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -52,8 +53,8 @@ class BITLAW_EXPORT ClaimFolder {
   void Stop(const std::string& reason);
   std::optional<std::string> stopped() const;
 
-  /// Every trial of which there is a file.
-  std::map<std::string, ClaimState> List() const;
+  /// Every trial of which there is a file. `names`, `folders`: how many were listed for that.
+  std::map<std::string, ClaimState> List(size_t* names = nullptr, size_t* folders = nullptr) const;
 
   /// The claim's file, relative to the shared folder.
   std::string NameOf(const std::string& trial, int generation) const;

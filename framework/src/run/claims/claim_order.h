@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,25 +23,24 @@ struct BITLAW_EXPORT TrialWeight {
 /// Complexity: a choice looks at each trial once.
 class BITLAW_EXPORT ClaimOrder {
  public:
-  explicit ClaimOrder(std::vector<TrialWeight> trials);
+  explicit ClaimOrder(const std::vector<TrialWeight>& trials);
 
-  enum class State { kFree, kInWork, kEnded };
+  enum class State : uint8_t { kFree, kInWork, kEnded };
   void Set(size_t trial, State state);
   State state(size_t trial) const { return states_[trial]; }
   size_t free() const { return free_; }
   size_t in_work() const { return in_work_; }
 
-  /// The trial to try, after `last` (none: the worker's first). `skip`: how many of the best ones to pass over, as far as
-  /// there are as good ones: of many workers that try at once each tries another. nullopt: none is free.
-  std::optional<size_t> Next(std::optional<size_t> last, size_t skip = 0) const;
+  /// The trial to try, after `last` (none: the worker's first): of the `among` best ones, as far as there are as good ones,
+  /// that of number `random`, modulo how many there are, so that of many workers that try at once each tries another.
+  /// nullopt: none is free.
+  std::optional<size_t> Next(std::optional<size_t> last, size_t among = 1, uint64_t random = 0) const;
 
  private:
-  void Count(size_t trial, int by);
-
-  std::vector<TrialWeight> trials_;
+  std::vector<uint32_t> groups_, subgroups_;  ///< Of each trial, numbered.
   std::vector<State> states_;
-  std::vector<size_t> costliest_first_;  ///< Trials by falling cost of their group, then of their own.
-  std::map<std::string, int> groups_in_work_, subgroups_in_work_;
+  std::vector<uint32_t> costliest_first_;  ///< Trials by falling cost of their group, then as they stand.
+  std::vector<uint32_t> groups_in_work_, subgroups_in_work_;  ///< By number: how many of their trials are.
   size_t free_ = 0, in_work_ = 0;
 };
 

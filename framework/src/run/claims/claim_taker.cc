@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <set>
 #include <utility>
 
 #include "base/text/counted.h"
@@ -50,9 +49,16 @@ ClaimTaker::ClaimTaker(SharedFiles& files, LifeWatch& watch, Options options, co
   if (!options_.now) options_.now = &SteadySeconds;
   for (size_t i = 0; i < trials.size(); ++i) {
     ids_.push_back(trials[i].trial.id);
-    indices_[ids_.back()] = i;
+    by_id_.push_back(static_cast<uint32_t>(i));
     if (trials[i].recorded) order_.Set(i, ClaimOrder::State::kEnded);
   }
+  std::sort(by_id_.begin(), by_id_.end(), [&](uint32_t a, uint32_t b) { return ids_[a] < ids_[b]; });
+}
+
+std::optional<size_t> ClaimTaker::TrialOf(const std::string& id) const {
+  const auto found = std::lower_bound(by_id_.begin(), by_id_.end(), id,
+                                      [&](uint32_t trial, const std::string& wanted) { return ids_[trial] < wanted; });
+  return found != by_id_.end() && ids_[*found] == id ? std::optional<size_t>(*found) : std::nullopt;
 }
 
 bool ClaimTaker::IsSuperseded() const {
@@ -75,9 +81,11 @@ ClaimTaker::None ClaimTaker::WhyNone() const {
 
 ClaimTaker::Taken ClaimTaker::Next(std::optional<size_t> last) {
   superseded_ = superseded_ || IsSuperseded();
-  for (size_t skip = 0;;) {
+  constexpr int kManyLost = 3;
+  int lost = 0;
+  for (size_t among = 1;;) {
     if (superseded_ || !stopped_.empty()) return {std::nullopt, WhyNone()};
-    const auto trial = order_.Next(last, skip);
+    const auto trial = order_.Next(last, among, random_());
     if (!trial) {
       if (!Look(options_.look_s) || order_.free() == 0) return {std::nullopt, WhyNone()};
       continue;
@@ -96,14 +104,14 @@ ClaimTaker::Taken ClaimTaker::Next(std::optional<size_t> last) {
       return {mine_[*trial] = {*trial, generation, folder_.NameOf(id, generation)}};
     }
     others_[*trial];
-    std::set<std::string> workers;
-    for (const auto& [other, worker] : others_) workers.insert(worker);
-    skip = std::uniform_int_distribution<size_t>(0, 2 * workers.size())(random_);
+    // Others are ahead of what this one knows: at first as many as there are workers, then more each time.
+    among = among == 1 ? 2 * std::max<size_t>(workers_, 2) : std::min(2 * among, ids_.size());
+    if (++lost == kManyLost) Look(options_.look_s);
   }
 }
 
 bool ClaimTaker::Look(double age_s) {
-  if (options_.now() - looked_ < age_s) return false;
+  if (options_.now() - looked_ < std::max(age_s, least_age_s_)) return false;
   LookNow();
   return true;
 }
@@ -112,10 +120,23 @@ void ClaimTaker::LookNow() {
   looked_ = options_.now();
   superseded_ = superseded_ || IsSuperseded();
   if (const auto reason = folder_.stopped()) stopped_ = *reason;
-  for (const auto& [id, state] : folder_.List()) {
-    const auto found = indices_.find(id);
-    if (found != indices_.end()) See(found->second, state);
+  size_t names = 0, folders = 0;
+  for (const auto& [id, state] : folder_.List(&names, &folders)) {
+    if (const auto trial = TrialOf(id)) See(*trial, state);
   }
+  workers_ = files_.List(kWorkersFolder).size();
+  const double age = static_cast<double>(workers_) * static_cast<double>(names + 100 * folders) / options_.names_per_s;
+  least_age_s_ = age < 1 ? 0 : age;
+  // Whose worker is dead may wait while there is enough to do: many workers would read each other's beats all the time.
+  constexpr size_t kMany = 64;
+  if (workers_ > kMany && order_.free() > 0) {
+    unsure_ = true;
+  } else {
+    WatchOthers();
+  }
+}
+
+void ClaimTaker::WatchOthers() {
   unsure_ = false;
   std::vector<size_t> orphans;
   for (auto& [trial, worker] : others_) {

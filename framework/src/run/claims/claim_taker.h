@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <limits>
 #include <map>
@@ -28,6 +29,9 @@ class BITLAW_EXPORT ClaimTaker {
     std::string worker;    ///< Its id.
     std::string content;   ///< Of its claims: ClaimText().
     double look_s = 1;     ///< Between two looks into the folder while nothing is free.
+    /// What all workers together may ask for a second by looking: names, a folder counting as a hundred. Many workers
+    /// look less often then.
+    double names_per_s = 100000;
     LifeWatch::Seconds now = {};  ///< Empty: the steady clock.
     uint64_t seed = std::random_device()();  ///< Which of equally good trials is tried after another one was lost.
   };
@@ -61,7 +65,7 @@ class BITLAW_EXPORT ClaimTaker {
 
   /// The next trial, of which `last` was the one before.
   Taken Next(std::optional<size_t> last);
-  /// Looks into the folder, unless that was less than `age_s` ago; whether it did.
+  /// Looks into the folder, unless that was less than `age_s` ago, or than names_per_s grants; whether it did.
   bool Look(double age_s);
   /// Whether there is a trial that could be tried.
   size_t free() const { return superseded_ || !stopped_.empty() ? 0 : order_.free(); }
@@ -86,6 +90,8 @@ class BITLAW_EXPORT ClaimTaker {
 
  private:
   void LookNow();
+  void WatchOthers();
+  std::optional<size_t> TrialOf(const std::string& id) const;
   void See(size_t trial, const ClaimState& state);
   void SetEnded(size_t trial, std::vector<size_t>& list);
   void CountFailure(size_t trial);
@@ -97,7 +103,7 @@ class BITLAW_EXPORT ClaimTaker {
   ClaimFolder folder_;
   ClaimOrder order_;
   std::vector<std::string> ids_;
-  std::map<std::string, size_t> indices_;
+  std::vector<uint32_t> by_id_;            ///< Trials by rising id.
   std::vector<int> generations_;           ///< The latest claim that is known of; 0: none.
   std::map<size_t, Claim> mine_;           ///< By trial.
   std::map<size_t, std::string> others_;
@@ -106,6 +112,8 @@ class BITLAW_EXPORT ClaimTaker {
   std::string stopped_;
   size_t failed_ = 0;
   bool superseded_ = false, unsure_ = false;
+  size_t workers_ = 0;                     ///< At the last look.
+  double least_age_s_ = 0;                 ///< That names_per_s grants, by the last look.
   double looked_ = -std::numeric_limits<double>::infinity();
   std::mt19937_64 random_;
 };

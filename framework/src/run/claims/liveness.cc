@@ -75,7 +75,7 @@ int64_t NumberOf(const Value& map, const char* key) {
   return value != nullptr && value->is_int() ? value->AsInt() : 0;
 }
 
-constexpr const char* kFolder = "workers";
+
 constexpr const char* kEnding = ".json";
 
 }  // namespace
@@ -102,7 +102,7 @@ WorkerIdentity ThisWorker() {
   return worker;
 }
 
-std::string BeatFile(const std::string& worker) { return fmt::format("{}/{}{}", kFolder, worker, kEnding); }
+std::string BeatFile(const std::string& worker) { return fmt::format("{}/{}{}", kWorkersFolder, worker, kEnding); }
 
 std::string WriteBeat(const WorkerBeat& beat) {
   Value::List trials;
@@ -143,9 +143,9 @@ std::optional<WorkerBeat> ReadBeat(const std::string& text) {
 
 std::vector<WorkerBeat> ListWorkers(const SharedFiles& files) {
   std::vector<WorkerBeat> workers;
-  for (const std::string& name : files.List(kFolder)) {
+  for (const std::string& name : files.List(kWorkersFolder)) {
     if (!name.ends_with(kEnding)) continue;
-    const auto text = files.Read(std::string(kFolder) + "/" + name);
+    const auto text = files.Read(std::string(kWorkersFolder) + "/" + name);
     if (!text) continue;
     if (auto beat = ReadBeat(*text)) workers.push_back(std::move(*beat));
   }

@@ -34,6 +34,7 @@ struct BITLAW_EXPORT WorkerBeat {
   int64_t beat = 0;
   std::vector<std::string> trials;  ///< In hand: ids.
 };
+inline constexpr const char* kWorkersFolder = "workers";
 BITLAW_EXPORT std::string BeatFile(const std::string& worker);  ///< "workers/<id>.json"
 BITLAW_EXPORT std::string WriteBeat(const WorkerBeat& beat);
 /// nullopt for another text.
