@@ -204,6 +204,22 @@ TEST_F(SharedStudy, ASignalLetsAWorkerEndItsTrialOrGiveItBack) {
   EXPECT_THAT(ProcessesLeft(), IsEmpty());
 }
 
+// A batch system may signal every process of a job: the one that does the trial goes on, and the trial has not failed.
+TEST_F(SharedStudy, ASignalToAllProcessesOfAWorkerCostsNoTrial) {
+  const auto study = WriteStudy("  - {quantizer: misbehave, act: slow, bits: [2, 3]}\n", "[endings]");
+  ASSERT_EQ(Prepare(study, "out", {"--only", "misbehave"}).exit_code, 0);
+  auto worker = Start(WorkerArguments("out", {"--grace", "60"}), "a");
+  ASSERT_TRUE(WaitForClaim("out"));
+  const std::vector<pid_t> children = TrialProcesses("out");
+  ASSERT_EQ(children.size(), 1u);
+  for (const int signal : {SIGUSR1, SIGHUP, SIGTERM}) ::kill(children[0], signal);
+  worker->Signal(SIGTERM);
+  const ProgramEnd end = worker->Wait();
+  EXPECT_EQ(end.exit_code, 143) << end.err;
+  EXPECT_TRUE(WaitForClaim("out", ".done"));
+  EXPECT_THAT(FilesOf("out/failures"), IsEmpty());
+}
+
 // Launchers and workers are killed at random, in threes; as many times as BITLAW_E2E_KILL_COUNT says, 12 by default.
 TEST_F(SharedStudy, GivesTheSameRecordsThoughLaunchersAndWorkersAreKilled) {
   const auto study = WriteStudy(kQuick);
