@@ -185,6 +185,7 @@ TEST_F(SlurmStudyTest, AnArrayInWhichTooMuchFailsEnds) {
     EXPECT_EQ(SlurmCluster::Field(array + task, "ExitCode"), "8:0") << task;
   EXPECT_EQ(CountOf("out", ".failed"), 2u);
   EXPECT_EQ(FilesOf("out/failures").size(), 2u);
+  EXPECT_THAT(Logs("out"), HasSubstr("note: goes on with campaign 1."));  // The last job tries nothing again.
   EXPECT_THAT(StartedProgram::Text(folder_ / "out/slurm" / (array + "_3.log")), HasSubstr("No other one was begun."));
 }
 
