@@ -146,8 +146,8 @@ const std::vector<Home> kHomes = {
 
 /// What builds without libtorch, and so may not reach it through a header either.
 bool BuildsWithoutTorch(const std::string& path) {
-  static const std::regex kCore(kInternal + "(base/.*|cli/(common|plugins|results|study|tasks|usage)/.*|" +
-                                "(api|plugin|import|spec|spec/[^/]*|plan|records|report|resolve|run/claims)/[^/]*|" +
+  static const std::regex kCore(kInternal + "(base/.*|cli/(common|plugins|records|results|study|tasks|usage)/.*|" +
+                                "(api|plugin|import|spec|spec/[^/]*|plan|records|records/[^/]*|report|resolve|run/claims)/[^/]*|" +
                                 "(testing|cli)/[^/]*|" +
                                 "sdk/[^/]*/[^/]*|sdk/data/parquet/[^/]*|fit/.*)|" +
                                 "plugins/(corpora|tasks|laws)/.*");

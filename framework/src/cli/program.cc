@@ -81,6 +81,7 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
   bitlaw::AddStrataVerb(app, session);
   bitlaw::AddPairedVerb(app, session);
   bitlaw::AddImportVerb(app, session);
+  bitlaw::AddRecordsVerb(app, session);
   bitlaw::AddInitVerb(app, session);
   bitlaw::AddReferenceVerb(app, session);
 #ifdef BITLAW_HAS_TENSOR

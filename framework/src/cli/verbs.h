@@ -20,6 +20,7 @@ void AddStatusVerb(CLI::App& app, Session& session);
 void AddStrataVerb(CLI::App& app, Session& session);
 void AddPairedVerb(CLI::App& app, Session& session);
 void AddImportVerb(CLI::App& app, Session& session);
+void AddRecordsVerb(CLI::App& app, Session& session);
 void AddInitVerb(CLI::App& app, Session& session);
 void AddReferenceVerb(CLI::App& app, Session& session);
 void AddQuantizeVerb(CLI::App& app, Session& session);

@@ -183,6 +183,11 @@ constexpr std::pair<const char*, MetricKind> kMetricKinds[] = {
 
 constexpr char kContentDigest[] = "content_digest";
 
+// Numbers of another format may come of other arithmetic: none is converted.
+constexpr char kOtherFormatAdvice[] =
+    ": read it with the bitlaw that wrote it, or do its trial again with `bitlaw run`, which leaves this file where it "
+    "is.";
+
 // Over all fields but the digest itself; white space and the order of fields do not count.
 std::string ContentDigest(const Value& record) {
   Value::Map fields;
@@ -383,8 +388,9 @@ T ReadAs(const char* kind, std::string_view text, const std::string& digest, con
   const Value value = ParseJson(text, origin);
   const Value* format = value.Find("format");
   if (format == nullptr || !(*format == Value(kRecordFormat))) {
-    throw Error(ErrorKind::kIo, fmt::format("{}: the record's format is {}. This bitlaw reads format {}.", origin,
-                                            format == nullptr ? "not stated" : format->Text(), kRecordFormat));
+    throw Error(ErrorKind::kIo, fmt::format("{}: the record's format is {}. This bitlaw reads format {}{}", origin,
+                                            format == nullptr ? "not stated" : format->Text(), kRecordFormat,
+                                            format == nullptr ? "." : kOtherFormatAdvice));
   }
   const Value* found = value.Find("kind");
   if (found == nullptr || !(*found == Value(kind))) {

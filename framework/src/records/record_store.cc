@@ -201,15 +201,38 @@ void RecordStore::Quarantine(const std::string& digest) const {
     const std::string name = entry->path().filename().string();
     if (name.starts_with(digest + ".") && !name.ends_with(".tmp")) moved.push_back(entry->path());
   }
-  for (const fs::path& path : moved) {
-    const fs::path folder = output_ / "quarantine";
-    fs::create_directories(folder, error);
-    fs::rename(path, folder / path.filename(), error);
-    if (error && error != std::errc::no_such_file_or_directory) {  // Somebody else moved it.
-      throw Error(ErrorKind::kIo, fmt::format("{}: the file cannot be moved to {}: {}.", path.string(), folder.string(),
-                                              error.message()));
-    }
+  for (const fs::path& path : moved) QuarantineFile(path);
+}
+
+void RecordStore::QuarantineFile(const fs::path& path) const {
+  const fs::path folder = output_ / "quarantine";
+  std::error_code error;
+  fs::create_directories(folder, error);
+  fs::path to = folder / path.filename();
+  for (int number = 2; fs::exists(to, error); ++number)
+    to = folder / fmt::format("{}.{}", path.filename().string(), number);
+  fs::rename(path, to, error);
+  if (error && error != std::errc::no_such_file_or_directory) {  // Somebody else moved it.
+    throw Error(ErrorKind::kIo, fmt::format("{}: the file cannot be moved to {}: {}.", path.string(), folder.string(),
+                                            error.message()));
   }
+}
+
+bool RecordStore::Adopt(const std::string& digest, const std::string& text, const std::string& items) const {
+  CheckFolder();
+  std::vector<std::string> faults;
+  if (items.empty()) {
+    return Place(
+        digest, text, [&] { return FindQuantization(digest, faults).has_value(); }, [] {});
+  }
+  const fs::path items_path = ItemsPath(digest, DigestOf(items));
+  std::optional<TaskRecord> first;
+  const bool placed = Place(
+      digest, text, [&] { return (first = FindTask(digest, faults)).has_value(); },
+      [&] { WriteDurably(items_path, items, output_); });
+  std::error_code ignored;
+  if (!placed && first->items.digest != DigestOf(items)) fs::remove(items_path, ignored);
+  return placed;
 }
 
 void RecordStore::WriteTimings(const std::string& digest, const Value& timings) const {

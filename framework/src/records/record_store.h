@@ -68,6 +68,12 @@ class BITLAW_EXPORT RecordStore {
 
   /// Moves whatever stands under `digest` out of the way, so that the trial can be done again.
   void Quarantine(const std::string& digest) const;
+  /// Moves one file of the folder to quarantine/, where it replaces none: the second of a name gets ".2" at its end.
+  void QuarantineFile(const std::filesystem::path& path) const;
+
+  /// Puts a whole record of another folder into this one, as its text is, with its items; what is named by `digest`
+  /// here already stays, if it is whole, and false is returned. `items`: the text of its items file; "" of a quantization.
+  bool Adopt(const std::string& digest, const std::string& text, const std::string& items) const;
 
   void WriteTimings(const std::string& digest, const Value& timings) const;
   /// Null if there are none, or none that can be read: nothing depends on them.

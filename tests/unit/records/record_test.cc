@@ -64,7 +64,8 @@ TEST(TaskRecord, OfFormat2IsNamedAsOldAndNeverHalfRead) {
   const TaskRecord record = SampleRecord();
   std::string text = Replaced(WriteRecord(record), "\"format\": 3", "\"format\": 2");
   text = Replaced(text, "\"bits_effective\": 3.25", "\"bits_effective\": 3.25, \"group_size\": 32");
-  EXPECT_EQ(ErrorOf(text, RecordDigest(record.key)), "r.json: the record's format is 2. This bitlaw reads format 3.");
+  EXPECT_EQ(ErrorOf(text, RecordDigest(record.key)), "r.json: the record's format is 2. This bitlaw "
+            "reads format 3: read it with the bitlaw that wrote it, or do its trial again with `bitlaw run`, which leaves this file where it is.");
 }
 
 TEST(TaskFactors, AreThoseOfTheCardAndMeansOverItems) {
@@ -132,7 +133,8 @@ TEST(TaskRecord, RefusesAKeyThatDoesNotGiveTheFileName) {
 TEST(TaskRecord, RefusesAnotherFormat) {
   const TaskRecord record = SampleRecord();
   const std::string text = Replaced(WriteRecord(record), "\"format\": 3", "\"format\": 99");
-  EXPECT_EQ(ErrorOf(text, RecordDigest(record.key)), "r.json: the record's format is 99. This bitlaw reads format 3.");
+  EXPECT_EQ(ErrorOf(text, RecordDigest(record.key)), "r.json: the record's format is 99. This bitlaw "
+            "reads format 3: read it with the bitlaw that wrote it, or do its trial again with `bitlaw run`, which leaves this file where it is.");
 }
 
 constexpr char kEdited[] =
