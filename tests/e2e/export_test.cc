@@ -199,5 +199,17 @@ TEST_F(ExportVerb, WritesTheCodesOfARecordWhileTheyAreThere) {
               AllOf(HasSubstr("are no longer in " + In("out/artifacts") + ": a run drops them"), HasSubstr("--keep-codes")));
 }
 
+TEST_F(ExportVerb, FindsCodesThatTheStudyKeeps) {
+  const auto study = WriteStudy("  - {quantizer: rtn, bits: 4, group_size: 16}\n", "[endings]");
+  std::ofstream(study, std::ios::app) << "keep: artifacts\n";
+  for (int times = 0; times < 2; ++times) {
+    ASSERT_EQ(RunStudy(study, "out").exit_code, 0);
+    ASSERT_EQ(FilesOf("out/artifacts").size(), 1u) << times;
+  }
+  const std::string digest = FilesOf("out/artifacts").begin()->first.substr(0, 64);
+  const ProgramEnd end = Export(digest, "dense", "dense", {"--model", In("tiny"), "--results", In("out")});
+  EXPECT_EQ(end.exit_code, 0) << end.err;
+}
+
 }  // namespace
 }  // namespace bitlaw

@@ -91,6 +91,7 @@ extern "C" __attribute__((visibility("default"))) int BitlawProgram(int argc, ch
   bitlaw::AddQuantizeVerb(app, session);
   bitlaw::AddEvaluateVerb(app, session);
   bitlaw::AddExportVerb(app, session);
+  bitlaw::AddReproduceVerb(app, session);
 #endif
   bitlaw::AddUsageVerbs(app, session);
   const auto parse_and_run = [&] {

@@ -26,6 +26,7 @@ void AddReferenceVerb(CLI::App& app, Session& session);
 void AddQuantizeVerb(CLI::App& app, Session& session);
 void AddEvaluateVerb(CLI::App& app, Session& session);
 void AddExportVerb(CLI::App& app, Session& session);
+void AddReproduceVerb(CLI::App& app, Session& session);
 void AddDoctorVerb(CLI::App& app, Session& session);
 
 }  // namespace bitlaw

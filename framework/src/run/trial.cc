@@ -324,6 +324,10 @@ class TrialRun {
     }
     Value facts = MachineFacts(setting_.threads);
     facts.Set("device", setting_.device);
+    facts.Set("dtype", std::string(Name(model_->compute().dtype)));
+    if (setting_.provenance.is_map()) {
+      for (const auto& [key, value] : setting_.provenance.AsMap()) facts.Set(key, value);
+    }
     const Value use = DeviceUse(setting_.device);
     for (const auto& [key, value] : use.AsMap()) facts.Set(key, value);
     facts.Set("plugins", PluginBuilds(host, code_, plugins));

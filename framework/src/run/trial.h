@@ -30,6 +30,8 @@ struct BITLAW_EXPORT TrialSetting {
   bool keep_codes = false;         ///< Leave the artifact where it is once all tasks are recorded.
   /// Asked before anything is written for good; throws ClaimLost where the trial is no longer this process's. Null: it is.
   std::function<void()> fence{};
+  /// Who computes, for timings files beside what the trial finds itself: a map. docs/records.md lists it.
+  Value provenance{};
 };
 
 /// Another worker has taken the trial over: this one writes nothing more of it.

@@ -23,6 +23,7 @@
 #include "plan/work_study.h"
 #include "quantize/kept_statistics.h"
 #include "run/claims/claim_folder.h"
+#include "run/claims/liveness.h"
 #include "run/machine/code_watch.h"
 #include "run/trial.h"
 
@@ -147,6 +148,10 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
   PlanContents contents(work.plan, host, cache);
   FileWatch code = WatchCode(host);
   const std::string code_digest = DigestOf(code);
+  Value provenance = options.build;
+  provenance.Set("code_digest", code_digest);
+  provenance.Set("study_digest", work.digest);
+  if (const std::string job = ThisWorker().job; !job.empty()) provenance.Set("job", job);
   // A line of its own, whatever a plugin left unfinished there.
   const Tell tell = [&](const WorkerMessage& message) { WriteAll(options.out, "\n" + ToLine(message)); };
   tell({});
@@ -170,7 +175,8 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
                                  options.keep_codes,
                                  [&] {
                                    if (!order.claim.empty() && !IsClaimHeld(options.output / order.claim)) throw ClaimLost();
-                                 }};
+                                 },
+                                 provenance};
       RunTrial(contents, order.trial, setting, store, cache, code, state, tell);
     } catch (const ClaimLost&) {
       end = Failure(kClaimLost, "another worker has taken the trial over");

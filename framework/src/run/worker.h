@@ -5,6 +5,7 @@
 
 #include "base/process_state.h"
 #include "bitlaw/base/export.h"
+#include "bitlaw/base/value.h"
 #include "plugin/host.h"
 
 namespace bitlaw {
@@ -16,6 +17,7 @@ struct BITLAW_EXPORT WorkerOptions {
   bool keep_codes = false;  ///< TrialSetting::keep_codes.
   int64_t memory_bytes = 0; ///< What it may hold of its own (RLIMIT_DATA); 0: no limit.
   std::string name;         ///< In its temporary files (NameTemporaries()).
+  Value build{};            ///< Version and revision of the program, a map for TrialSetting::provenance.
   int in = 0;       ///< Descriptor: one TrialOrder a line.
   int out = 1;      ///< Descriptor: worker_message.h.
 };

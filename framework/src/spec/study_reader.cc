@@ -79,8 +79,19 @@ StudySpec StudyReader::Read() {
   if (const Value* fit = study.Map("fit")) spec_.fit = *fit;
   if (const Value* evaluate = study.Map("evaluate")) spec_.evaluate = *evaluate;
   spec_.allow_fallback = study.Bool("allow_fallback").value_or(false);
+  ReadKeep(study);
   faults_.ThrowIfAny();
   return std::move(spec_);
+}
+
+void StudyReader::ReadKeep(MapReader& study) {
+  const auto keep = study.String("keep");
+  if (!keep || *keep == "records") return;
+  spec_.keep_artifacts = *keep == "artifacts";
+  if (spec_.keep_artifacts) return;
+  faults_.Add(study.Find("keep")->mark(),
+              "keep = '" + *keep + "' must be records or artifacts, the codes of quantized weights beside the records." +
+                  DidYouMean(*keep, {"records", "artifacts"}));
 }
 
 void StudyReader::ReadHead(MapReader& study) {

@@ -33,6 +33,7 @@ class StudyReader {
   static constexpr size_t kMaxEntries = 2'000;
 
   void ReadHead(MapReader& study);
+  void ReadKeep(MapReader& study);
   void ReadDevices(MapReader& setting);
   void ReadDevice(const Value& given);
   void ReadDataPaths(MapReader& study);

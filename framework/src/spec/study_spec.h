@@ -129,6 +129,7 @@ struct BITLAW_EXPORT StudySpec {
   Value fit;                                   ///< Options of the fit stage; null: defaults.
   Value evaluate;                              ///< Options of the evaluation stage; null: defaults.
   bool allow_fallback = false;                 ///< Keep trials in which a quantizer fell back.
+  bool keep_artifacts = false;                 ///< Codes stay in <output>/artifacts once a trial's tasks are scored.
 };
 
 /// Reads one task outside any study, by name or by the path of its file, with `overrides` (a map) over its options.

@@ -75,6 +75,7 @@ laws:
 fit: {draws: 10}
 evaluate: {batch: 4}
 allow_fallback: true
+keep: artifacts
 )");
   EXPECT_EQ(study.name, "demo");
   EXPECT_EQ(study.output, "/out/x");
@@ -111,6 +112,7 @@ allow_fallback: true
   EXPECT_EQ(study.laws[2].options->Real("scale"), 3.0);
   EXPECT_EQ(study.fit.Text(), "{draws: 10}");
   EXPECT_TRUE(study.allow_fallback);
+  EXPECT_TRUE(study.keep_artifacts);
 }
 
 // A law that comes as a plugin needs no file; a file of its name goes first.
@@ -159,6 +161,7 @@ TEST_F(StudyReading, TakesDefaults) {
   EXPECT_EQ(study.models.size(), 2u);
   EXPECT_TRUE(study.fit.is_null());
   EXPECT_FALSE(study.allow_fallback);
+  EXPECT_FALSE(study.keep_artifacts);
 }
 
 TEST_F(StudyReading, NeedsItsFormatVersion) {
@@ -167,6 +170,14 @@ TEST_F(StudyReading, NeedsItsFormatVersion) {
   EXPECT_EQ(FaultOf("", "bitlaw: 2\nnew_key: 3\n"),
             "s.yaml:1:9: the study has format 2. This bitlaw reads format 1: 'bitlaw: 1'.");
   EXPECT_EQ(FaultOf("", ""), "s.yaml:1:1: the study file is empty. It begins with 'bitlaw: 1'.");
+}
+
+TEST_F(StudyReading, KeepsRecordsOrArtifactsToo) {
+  const std::string models = "models: [models/a.shapes.json]\n";
+  EXPECT_EQ(FaultOf(models + "keep: artefacts\n"),
+            "s.yaml:4:7: keep = 'artefacts' must be records or artifacts, the codes of quantized weights beside the "
+            "records. Did you mean 'artifacts'?");
+  EXPECT_EQ(FaultOf(models + "keep: true\n"), "s.yaml:4:7: 'keep' of a study is a boolean. It must be a string.");
 }
 
 TEST_F(StudyReading, ReportsTheFaultsOfAllPartsTogether) {
@@ -178,7 +189,8 @@ allow_fallback: 1
 tasks: [qq]
 )"),
       "s.yaml:3:1: 'modles' is not a key of a study. Did you mean 'models'? Keys: bitlaw, study, output, compute, "
-      "data_paths, models, corpora, quantize, tasks, strata, laws, map, figures, fit, evaluate, allow_fallback.\n"
+      "data_paths, models, corpora, quantize, tasks, strata, laws, map, figures, fit, evaluate, allow_fallback, "
+      "keep.\n"
       "s.yaml:5:18: 'float16' is not a compute dtype. Use float32 or bfloat16.\n"
       "s.yaml:5:35: 'gpu' is not a device. Use cpu, cuda, or cuda:<number> for one of several.\n"
       "s.yaml:7:9: task 'qq': there is no 'qq.yaml'. Did you mean 'qa'? Known: qa, qb. Looked in: tasks.\n"

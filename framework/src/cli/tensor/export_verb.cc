@@ -10,6 +10,7 @@
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/machine/torch_threads.h"
+#include "cli/common/record_argument.h"
 #include "cli/common/select_trials.h"
 #include "cli/tensor/model_argument.h"
 #include "cli/usage/value_checks.h"
@@ -114,31 +115,6 @@ Source FromFile(const PluginHost& host, const ExportArguments& arguments) {
   return source;
 }
 
-bool IsDigestStart(const std::string& text) {
-  return text.size() >= 6 && text.size() <= 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
-// The record's file: as it is named, or by the beginning of its digest in the folder of --results.
-fs::path RecordFile(const ExportArguments& arguments) {
-  if (fs::is_regular_file(arguments.what)) return fs::absolute(arguments.what).lexically_normal();
-  if (arguments.results.empty()) {
-    throw Error(ErrorKind::kSpec, arguments.what +
-                                      ": there is no such file. If a record is meant, name the output folder of its "
-                                      "study with --results.");
-  }
-  const fs::path folder = fs::path(arguments.results) / "records" / arguments.what.substr(0, 2);
-  std::vector<fs::path> found;
-  std::error_code error;
-  for (const auto& item : fs::directory_iterator(folder, error)) {
-    const std::string name = item.path().filename().string();
-    if (name.starts_with(arguments.what) && item.path().extension() == ".json") found.push_back(item.path());
-  }
-  if (found.size() == 1) return fs::absolute(found.front()).lexically_normal();
-  throw Error(ErrorKind::kSpec,
-              fmt::format("{}: {} records of {} have names that begin so. Name one.", arguments.what,
-                          found.empty() ? std::string("no") : std::to_string(found.size()), arguments.results));
-}
-
 // The quantization that a record is of: its own, or its task's trial's.
 QuantizationRecord FindQuantizationOf(const RecordStore& store, const fs::path& file) {
   const std::string digest = file.stem().string();
@@ -161,7 +137,7 @@ QuantizationRecord FindQuantizationOf(const RecordStore& store, const fs::path& 
 // A record of a study, whose codes are still there.
 Source FromRecord(const PluginHost& host, const ExportArguments& arguments) {
   RefuseTrial(arguments, "a record, of one trial");
-  const fs::path file = RecordFile(arguments);
+  const fs::path file = RecordFile(arguments.what, arguments.results);
   const RecordStore store(file.parent_path().parent_path().parent_path());
   const QuantizationRecord record = FindQuantizationOf(store, file);
   const fs::path codes = store.output() / "artifacts" / (RecordDigest(record.key) + ".safetensors");
@@ -169,7 +145,7 @@ Source FromRecord(const PluginHost& host, const ExportArguments& arguments) {
     throw Error(ErrorKind::kIo,
                 fmt::format("{}: the codes of '{}' are no longer in {}: a run drops them once all tasks of the trial are "
                             "scored. Make them again with bitlaw export STUDY.yaml --trial {} --results {}, or run such a "
-                            "study with --keep-codes.",
+                            "study with `keep: artifacts` or --keep-codes.",
                             file.string(), record.trial.label, codes.parent_path().string(), record.trial.id,
                             store.output().string()));
   }

@@ -162,6 +162,7 @@ int Run(Session& session, const RunVerb& given) {
   options.output = output;
   options.lock = &lock;
   options.campaign = given.Settings();
+  options.campaign.keep_codes = options.campaign.keep_codes || study.keep_artifacts;
   options.force = given.force;
   options.prepare_only = given.prepare || given.by_slurm();
   options.goes_on = given.go_on;
@@ -268,8 +269,8 @@ void AddRunVerb(CLI::App& app, Session& session) {
       ->capture_default_str();
   verb->add_option("--cluster", given->cluster, "What a job is given: a file of configs/clusters, by name or path");
   verb->add_flag("--keep-codes", campaign.keep_codes,
-                 "Keep the codes of each trial that is quantized now in <output>/artifacts, for `bitlaw export`; a run "
-                 "without it drops them");
+                 "Keep the codes of each trial that is quantized now in <output>/artifacts, for `bitlaw export`, as "
+                 "`keep: artifacts` of the study does; a run without either drops them");
   verb->add_flag("--no-fit", given->no_fit, "Stop once everything is recorded");
   verb->add_flag("--dry-run", given->dry_run, "Say what would be done; of --launcher slurm print its scripts");
   verb->footer(

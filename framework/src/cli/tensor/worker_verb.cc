@@ -10,6 +10,7 @@
 #include "base/text/counted.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
+#include "cli/common/build_facts.h"
 #include "cli/common/output.h"
 #include "cli/tensor/worker_command.h"
 #include "cli/verbs.h"
@@ -150,6 +151,7 @@ void AddWorkerVerb(CLI::App& app, Session& session) {
       WorkerOptions& options = given->child;
       options.threads = given->threads;
       if (!given->devices.empty()) options.device = given->devices.front();
+      options.build = BuildFacts();
       options.out = ::dup(STDOUT_FILENO);
       ::dup2(STDERR_FILENO, STDOUT_FILENO);
       const ProcessState state;  // Before the plugins are opened.

@@ -53,6 +53,9 @@ std::vector<SpecKey> StudyKeys() {
       Map("fit", "defaults", "Options of the fits."),
       Map("evaluate", "defaults", "Options of the evaluation."),
       Bool("allow_fallback", "Keep trials in which a quantizer did other than asked for, such as raised damping."),
+      Text("keep", "`records`",
+           "What stays in the output folder: `records`, or `artifacts`, the codes of each trial's quantized weights, too, "
+           "for `bitlaw export` and further tasks."),
   };
 }
 
