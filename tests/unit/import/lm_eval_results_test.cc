@@ -111,7 +111,7 @@ TEST_F(HarnessResults, WithoutSamplesHaveValuesAndNoItems) {
   EXPECT_EQ(task.card.limit, 4);
   EXPECT_THAT(
       task.notes,
-      ElementsAre("t: no samples (samples_t_d.jsonl), so no items to compare. Run lm_eval with --log_samples."));
+      ElementsAre("t: no samples (samples_t_d.jsonl), so no items to compare. Run lm_eval with --log_samples"));
 }
 
 TEST_F(HarnessResults, KeepTheFiltersOfGeneratedAnswersApart) {

@@ -139,6 +139,25 @@ TaskSpec RecordedItems::TaskOf(const Entry& entry, const std::vector<std::string
   }
 }
 
+RecordedItems::OpenedTask RecordedItems::Open(const Entry& entry, const TaskRecord& record,
+                                              const std::vector<std::string>& data_paths, const std::string& option,
+                                              Session& session) const {
+  OpenedTask opened;
+  opened.spec = TaskOf(entry, data_paths, session);
+  Value options = opened.spec.options.map();
+  if (record.card.limit) options.Set("limit", *record.card.limit);
+  opened.options = Options(options);
+  opened.task = session.plugins().MakeTask(opened.spec.component, opened.options, opened.spec.context);
+  const Value* digest = record.key.Find("task_digest");
+  if (digest == nullptr || *digest != Value(opened.task->digest())) {
+    throw Error(ErrorKind::kSpec, option + ": task '" + entry.task +
+                                      "' is not that of the record: its file or its data have changed, or the study "
+                                      "sets options of it. Leave out " +
+                                      option + ".");
+  }
+  return opened;
+}
+
 TaskRecord RecordedItems::Record(const Entry& entry) const {
   std::vector<std::string> faults;
   auto record = store_.FindTask(entry.digest, faults);

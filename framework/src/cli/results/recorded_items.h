@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,16 @@ class RecordedItems {
   /// The task as the study has it: of a study file its entry, of an output folder that of its last run (work.json), and
   /// where neither has it the task file of that name. `data_paths` are looked in first. Error(kSpec) if there is none.
   TaskSpec TaskOf(const Entry& entry, const std::vector<std::string>& data_paths, Session& session) const;
+
+  /// The task of a record, with what a study limits it to.
+  struct OpenedTask {
+    TaskSpec spec;
+    Options options;  ///< With the record's limit.
+    std::unique_ptr<Task> task;
+  };
+  /// Error(kSpec), which `option` leads, unless it is the one that the record was made of.
+  OpenedTask Open(const Entry& entry, const TaskRecord& record, const std::vector<std::string>& data_paths,
+                  const std::string& option, Session& session) const;
 
   TaskRecord Record(const Entry& entry) const;
   std::vector<ItemScore> Items(const TaskRecord& record) const { return store_.Items(record); }

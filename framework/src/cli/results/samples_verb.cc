@@ -282,16 +282,7 @@ int ShowRecordedTexts(const SamplesArguments& arguments, Session& session) {
   SamplePrinter printer(arguments);
   for (const auto& entry : recorded.Select(arguments.trial, arguments.task)) {
     const TaskRecord record = recorded.Record(entry);
-    const TaskSpec spec = recorded.TaskOf(entry, arguments.data, session);
-    Value options = spec.options.map();
-    if (record.card.limit) options.Set("limit", *record.card.limit);
-    const auto task = session.plugins().MakeTask(spec.component, Options(options), spec.context);
-    const Value* digest = record.key.Find("task_digest");
-    if (digest == nullptr || *digest != Value(task->digest())) {
-      throw Error(ErrorKind::kSpec, "--texts: task '" + entry.task +
-                                        "' is not that of the record: its file or its data have changed, or the study "
-                                        "sets options of it. Leave out --texts.");
-    }
+    const auto task = recorded.Open(entry, record, arguments.data, "--texts", session).task;
     std::map<std::string, TaskItem> items;
     for (TaskItem& item : task->Items()) items.emplace(item.id, std::move(item));
     const std::vector<ItemScore> scores = recorded.Items(record);

@@ -221,7 +221,7 @@ HarnessTask TaskOf(const Value& root, const std::string& name, const Value& resu
   } else {
     task.notes.push_back(name + ": no samples (" + samples.filename().string() +
                          "), so no items to compare. Run lm_eval "
-                         "with --log_samples.");
+                         "with --log_samples");
   }
   for (size_t m = 0; m < metrics.size(); ++m) {
     const MetricKey& key = metrics[m];
