@@ -253,6 +253,19 @@ TEST_F(MergeTest, ADamagedRecordIsLeftOutOrMakesRoom) {
   EXPECT_THAT(result.damaged[0].why, StartsWith(from.RecordPath(task_).string()));
 }
 
+TEST_F(MergeTest, DamagedTimingsAreLeftOut) {
+  const RecordStore from(folder_ / "a"), into(folder_ / "b");
+  Fill(from);
+  WriteDurably(from.TimingsPath(task_), "{9\n  \"elapsed_s\": 1.5\n}\n");
+  const MergeResult result = MergeFolders({{from.output()}}, into, {});
+  EXPECT_EQ(result.tasks, 1u);
+  EXPECT_EQ(result.timings, 0u);
+  ASSERT_THAT(result.damaged, SizeIs(1));
+  EXPECT_EQ(result.damaged[0].file, from.TimingsPath(task_));
+  EXPECT_FALSE(fs::exists(into.TimingsPath(task_)));
+  EXPECT_THAT(WriteBundle(from, nullptr, "1.0", folder_ / "all.jsonl").damaged, SizeIs(1));
+}
+
 TEST_F(MergeTest, RefusesItselfAndImportedRecords) {
   const RecordStore store(folder_ / "a");
   Fill(store);

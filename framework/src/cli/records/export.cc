@@ -39,8 +39,7 @@ int ExportBundle(const ExportArguments& arguments) {
                   SizeText(static_cast<double>(fs::file_size(arguments.to))), arguments.to));
   ComplainOfDamage(result.damaged);
   if (result.damaged.empty()) return 0;
-  Complain(fmt::format("bitlaw: {} left out as damaged.\n",
-                       Counted(result.damaged.size(), "file") + (result.damaged.size() == 1 ? " was" : " were")));
+  Complain(fmt::format("bitlaw: {} left out as damaged.\n", Counted(result.damaged.size(), "file was", "files were")));
   return ExitCode(ErrorKind::kIo);
 }
 

@@ -178,7 +178,7 @@ int CollectGarbage(Session& session, const GcArguments& arguments) {
   if (!arguments.list) {
     Say(unused.empty() ? fmt::format("{}: nothing is unused.\n", arguments.folder)
                        : fmt::format("{}: {} unused. --list names them, --delete removes them.\n", arguments.folder,
-                                     Counted(unused.size(), "file") + (unused.size() == 1 ? " is" : " are")));
+                                     Counted(unused.size(), "file is", "files are")));
   }
   return 0;
 }

@@ -61,10 +61,10 @@ int Merge(const MergeArguments& arguments) {
   Say(fmt::format("{}: {} and {} added, with {} of timings and {} of codes; {} there already.\n", into.string(),
                   Counted(result.tasks, "task record"), Counted(result.quantizations, "quantization record"),
                   Counted(result.timings, "file"), Counted(result.codes, "file"),
-                  Counted(result.present, "record") + (result.present == 1 ? " was" : " were")));
+                  Counted(result.present, "record was", "records were")));
   if (result.kept > 0) {
     Say(fmt::format("{} left out: another one of the same key came first.\n",
-                    Counted(result.kept, "record") + (result.kept == 1 ? " was" : " were")));
+                    Counted(result.kept, "record was", "records were")));
   }
   Say(OtherFormatsLine(result.other_formats));
   if (result.tasks + result.quantizations > 0) {
@@ -73,8 +73,7 @@ int Merge(const MergeArguments& arguments) {
   }
   ComplainOfDamage(result.damaged);
   if (result.damaged.empty()) return 0;
-  Complain(fmt::format("bitlaw: {} left out as damaged.\n",
-                       Counted(result.damaged.size(), "file") + (result.damaged.size() == 1 ? " was" : " were")));
+  Complain(fmt::format("bitlaw: {} left out as damaged.\n", Counted(result.damaged.size(), "file was", "files were")));
   return ExitCode(ErrorKind::kIo);
 }
 

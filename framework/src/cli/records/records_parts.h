@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/text/counted.h"
 #include "cli/common/session.h"
 #include "records/folder/check.h"
 
@@ -23,9 +24,6 @@ std::string DigestOfCodesFile(const std::filesystem::path& file);
 
 /// "2 of format 2": formats of records that are not read, and what to do with them; "" if there are none.
 std::string OtherFormatsLine(const std::map<int64_t, size_t>& formats);
-
-/// "1 record", "2 records"
-std::string Counted(size_t count, const std::string& thing);
 
 /// Tells what is damaged on standard error, 20 files at most.
 void ComplainOfDamage(const std::vector<DamagedFile>& damaged);

@@ -23,10 +23,6 @@ CodesDigestOf CodesDigests() {
 #endif
 }
 
-std::string Counted(size_t count, const std::string& thing) {
-  return fmt::format("{} {}{}", count, thing, count == 1 ? "" : "s");
-}
-
 std::string OtherFormatsLine(const std::map<int64_t, size_t>& formats) {
   std::string text;
   for (const auto& [format, count] : formats)

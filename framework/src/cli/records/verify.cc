@@ -58,11 +58,9 @@ int Verify(const VerifyArguments& arguments) {
                ? fmt::format(
                      "bitlaw: {} damaged. `bitlaw records verify {} --quarantine` moves them aside; `bitlaw run` does "
                      "what they held again.\n",
-                     Counted(check.damaged.size(), "file") + (check.damaged.size() == 1 ? " is" : " are"),
-                     arguments.folder)
+                     Counted(check.damaged.size(), "file is", "files are"), arguments.folder)
                : fmt::format("bitlaw: {} damaged and moved to {}. `bitlaw run` does what they held again.\n",
-                             Counted(check.damaged.size(), "file") + (check.damaged.size() == 1 ? " was" : " were"),
-                             moved_to.string()));
+                             Counted(check.damaged.size(), "file was", "files were"), moved_to.string()));
   return ExitCode(ErrorKind::kIo);
 }
 

@@ -156,7 +156,12 @@ BundleResult WriteBundle(const RecordStore& store, const CodesDigestOf& codes, c
       paths.insert(store.RecordPath(digest));
       ++result.records;
       if (!whole.items.empty()) paths.insert(whole.items);
-      if (files.timings) paths.insert(store.TimingsPath(digest));
+      if (files.timings) {
+        const fs::path timings = store.TimingsPath(digest);
+        const std::string fault = FaultOfTimings(timings);
+        if (fault.empty()) paths.insert(timings);
+        if (!fault.empty()) result.damaged.push_back({timings, fault, ""});
+      }
       const fs::path file_of_codes = CodesPath(store.output(), digest);
       if (!files.codes || !codes || whole.is_task) continue;
       const bool fits = codes(file_of_codes) == whole.codes_digest;

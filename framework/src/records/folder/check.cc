@@ -27,19 +27,19 @@ WholeRecord ReadWholeRecord(const RecordStore& store, const std::string& digest)
   return whole;
 }
 
-namespace {
-
-// Null: the file is what it says.
-using Fault = std::optional<std::string>;
-
-Fault FaultOfTimings(const fs::path& path) {
+std::string FaultOfTimings(const fs::path& file) {
   try {
-    if (!ParseJson(ReadWholeFile(path), path.string()).is_map()) return path.string() + ": it is no JSON object.";
-    return std::nullopt;
+    if (!ParseJson(ReadWholeFile(file), file.string()).is_map()) return file.string() + ": it is no JSON object.";
+    return "";
   } catch (const Error& error) {
     return error.what();
   }
 }
+
+namespace {
+
+// Null: the file is what it says.
+using Fault = std::optional<std::string>;
 
 Fault FaultOfCodes(const fs::path& path, const std::string& recorded, const CodesDigestOf& digest_of) {
   try {
@@ -74,9 +74,9 @@ FolderCheck CheckFolder(const RecordStore& store, const CodesDigestOf& codes) {
     if (whole) ++(whole->is_task ? check.tasks : check.quantizations);
     if (whole) check.items += static_cast<size_t>(whole->rows);
     if (files.timings) {
-      const Fault fault = FaultOfTimings(store.TimingsPath(digest));
-      if (fault) check.damaged.push_back({store.TimingsPath(digest), *fault, ""});
-      if (!fault) ++check.timings;
+      const std::string fault = FaultOfTimings(store.TimingsPath(digest));
+      if (!fault.empty()) check.damaged.push_back({store.TimingsPath(digest), fault, ""});
+      if (fault.empty()) ++check.timings;
     }
     // Codes without a record belong to nothing: `records gc`.
     if (files.codes && whole && !whole->is_task && codes) {

@@ -51,6 +51,9 @@ struct BITLAW_EXPORT WholeRecord {
   int64_t other_format = 0;  ///< Not 0: of that format, and nothing else is known of it.
   Value json;
 };
+/// Why a timings file is none, a sentence; "" if it is one.
+BITLAW_EXPORT std::string FaultOfTimings(const std::filesystem::path& file);
+
 /// Error(kIo) with the first fault of what stands under `digest`.
 BITLAW_EXPORT WholeRecord ReadWholeRecord(const RecordStore& store, const std::string& digest);
 

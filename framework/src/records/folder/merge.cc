@@ -181,6 +181,15 @@ bool CopyNew(const fs::path& from, const fs::path& to, const fs::path& within) {
   return file.CommitNew();
 }
 
+void CopyTimings(const std::string& digest, const Candidate& one, const RecordStore& into, MergeResult& result) {
+  const fs::path timings = one.from->store.TimingsPath(digest);
+  if (const std::string fault = FaultOfTimings(timings); !fault.empty()) {
+    result.damaged.push_back({timings, one.from->Named(fault), ""});
+  } else if (CopyNew(timings, into.TimingsPath(digest), into.output())) {
+    ++result.timings;
+  }
+}
+
 void CopyCodes(const std::string& digest, const Candidate& one, const RecordStore& into, const MergeOptions& options,
                MergeResult& result) {
   const fs::path codes = CodesPath(one.from->store.output(), digest);
@@ -232,8 +241,7 @@ MergeResult MergeFolders(const std::vector<MergeSource>& from, const RecordStore
     const bool is_new = into.Adopt(digest, whole.text, whole.items.empty() ? "" : ReadWholeFile(whole.items));
     if (!is_new) continue;  // Another process was faster.
     ++(one.is_task ? result.tasks : result.quantizations);
-    if (one.has_timings && CopyNew(store.TimingsPath(digest), into.TimingsPath(digest), into.output()))
-      ++result.timings;
+    if (one.has_timings) CopyTimings(digest, one, into, result);
     if (one.has_codes && options.codes) CopyCodes(digest, one, into, options, result);
   }
   if (options.codes) {
