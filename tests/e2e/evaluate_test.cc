@@ -202,7 +202,7 @@ TEST_F(Evaluation, RecordedItemsAreComparedAndGroupedWithoutARun) {
   const ProgramEnd judged = Run({"paired", out});
   ASSERT_EQ(judged.exit_code, 0) << judged.err;
   EXPECT_THAT(judged.out, HasSubstr("Degraded or not, over all benchmarks of a trial\n"));
-  EXPECT_THAT(judged.out, HasSubstr("of 1 trials degraded; the chance of one false alarm or more among them is at most 0.05\n"));
+  EXPECT_THAT(judged.out, HasSubstr("of 1 trial degraded; the chance of one false alarm or more among them is at most 0.05\n"));
   EXPECT_THAT(judged.out, HasSubstr("McNemar p"));
   const ProgramEnd verdicts = Run({"paired", out, "--show", "verdicts", "--combine", "fisher", "--format", "csv"});
   EXPECT_THAT(verdicts.out, ::testing::StartsWith(

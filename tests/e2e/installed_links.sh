@@ -5,7 +5,7 @@ folder=$1
 links=$(mktemp)
 trap 'rm -f "$links"' EXIT
 find -L "$folder" -name '*.md' | while read -r page; do
-  awk '/^```/ { code = !code } !code' "$page" | grep -oE '\]\([^)#:]+' | sed 's/^](//' | while read -r link; do
+  awk '/^```/ { code = !code } !code' "$page" | grep -oE '\]\([^)#:]+' | sed 's/^](//' | grep -vx 'https\?' | while read -r link; do
     [ -e "$(dirname "$page")/$link" ] || echo "$page links to $link, which is not there"
     echo "$link" >> "$links"
   done
