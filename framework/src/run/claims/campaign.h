@@ -66,11 +66,12 @@ struct BITLAW_EXPORT OpenedCampaign {
 
 /// Joins the campaign of the folder if workers live that do the same with the same settings; opens the next one if none
 /// lives, over work.json as `work` and trials. Waits until it is known of each worker whether it lives: the expiry at
-/// most, and not at all for those of this machine. Only for a process that holds the output's lock. `wait`: called
-/// while nothing is known, with a line for people once; returns after a moment, false: give up. `goes_on`: a campaign
-/// that is open is joined though nobody works on it. Errors  Error(kIo) that lists the workers if they live and do
-/// something else, or of an open campaign that `goes_on` and
-///         that does something else. nullopt: `wait` gave up.
+/// most, and not at all for those of this machine. Only for a process that holds the output's lock.
+/// `wait`: called while nothing is known, with a line for people once; returns after a moment, false: give up.
+/// `goes_on`: a campaign that is open is joined though nobody works on it.
+/// Returns nullopt if `wait` gave up.
+/// Errors  Error(kIo) that lists the workers if they live and do something else; with `goes_on` also if the open
+///         campaign is of something else.
 BITLAW_EXPORT std::optional<OpenedCampaign> OpenCampaign(SharedFiles& files, const Campaign& wanted,
                                                          const std::string& work,
                                                          const std::vector<CampaignTrial>& trials, LifeWatch& watch,

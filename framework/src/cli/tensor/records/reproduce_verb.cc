@@ -28,7 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kExitFailedTrials = 8;
 constexpr size_t kShown = 10;
 
 struct ReproduceArguments {
