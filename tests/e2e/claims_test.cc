@@ -1,14 +1,14 @@
 // Several launchers on one folder, on one machine and on what looks like two.
 #include <gmock/gmock.h>
-#include <sys/prctl.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 
 #include "bitlaw/base/rng.h"
-#include "study_fixture.h"
+#include "shared_study.h"
 
 namespace bitlaw {
 namespace {
@@ -19,80 +19,18 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-class SharedStudy : public StudyFolder {
- protected:
-  static constexpr char kSlow[] = "  - none\n  - {quantizer: misbehave, act: slow, bits: [2, 3, 4, 5, 6]}\n";
-  static constexpr char kQuick[] =
-      "  - none\n"
-      "  - {quantizer: rtn, bits: [2, 4], group_size: 32}\n"
-      "  - {quantizer: gptq, bits: 3, group_size: 32, calibration: {corpus: lines, sequences: [2, 4], tokens: 32}}\n";
-  const std::vector<std::string> kBeats = {"--beat", "0.1", "--claim-expiry", "0.6"};
-
-  SharedStudy() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }  // Workers of a killed launcher become children of the test.
-
-  static void WaitForOrphans() {
-    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
-    }
-  }
-
-  /// A program whose output goes to a folder of its own.
-  std::unique_ptr<StartedProgram> Start(const std::vector<std::string>& arguments, const std::string& name) {
-    fs::create_directories(folder_ / name);
-    return std::make_unique<StartedProgram>(arguments, folder_ / name);
-  }
-  std::vector<std::string> WorkerArguments(const std::string& output, const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> words = {"--plugin", BITLAW_E2E_PLUGINS, "worker", "--claim", (folder_ / output).string(),
-                                      "--threads", "1"};
-    words.insert(words.end(), more.begin(), more.end());
-    return words;
-  }
-  ProgramEnd Prepare(const fs::path& study, const std::string& output, std::vector<std::string> more = {}) {
-    more.insert(more.end(), kBeats.begin(), kBeats.end());
-    more.push_back("--prepare");
-    return RunStudy(study, output, more);
-  }
-  /// Claims of all campaigns: names of files without their folders.
-  std::vector<std::string> ClaimFiles(const std::string& output) const {
-    std::vector<std::string> names;
-    for (const auto& [name, text] : FilesOf(output + "/claims")) names.push_back(fs::path(name).filename().string());
-    return names;
-  }
-  bool WaitForClaim(const std::string& output, const std::string& ending = ".1") const {
-    for (int i = 0; i < 3000; ++i) {
-      const auto names = ClaimFiles(output);
-      if (std::any_of(names.begin(), names.end(), [&](const auto& name) { return name.ends_with(ending); })) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return false;
-  }
-  /// Processes that do trials for launchers of an output.
-  std::vector<pid_t> TrialProcesses(const std::string& output) const {
-    std::vector<pid_t> found;
-    for (const auto& entry : fs::directory_iterator("/proc")) {
-      const std::string line = StartedProgram::Text(entry.path() / "cmdline");
-      const std::string word = std::string("--output") + '\0' + (folder_ / output).string() + '\0';
-      if (line.find(std::string("worker") + '\0' + word) != std::string::npos) {
-        found.push_back(std::atoi(entry.path().filename().c_str()));
-      }
-    }
-    return found;
-  }
-  static int Scored(const std::string& out, const std::string& before, const std::string& after) {
-    const size_t end = out.find(after);
-    const size_t begin = out.rfind(before, end);
-    return end == std::string::npos || begin == std::string::npos ? -1000 : std::atoi(out.c_str() + begin + before.size());
-  }
-  static bool IsThere(const char* program) {
-    return std::system((std::string("command -v ") + program + " > /dev/null 2>&1").c_str()) == 0;
-  }
-};
-
+// Both have a trial in hand, and wait, before either may end one: whatever else the machine has to do.
 TEST_F(SharedStudy, ASecondRunSharesTheTrialsOfTheFirst) {
-  const auto study = WriteStudy(kSlow, "[endings]");
+  const auto study = WriteStudy("  - {quantizer: misbehave, act: wait, bits: [2, 3, 4, 5, 6]}\n", "[endings]");
+  const auto gone = Gone();
+  EndFaults();
   ASSERT_EQ(RunStudy(study, "alone").exit_code, 0);
-  auto first = Start(RunArguments(study, "out", kBeats), "a");
-  ASSERT_TRUE(WaitForClaim("out"));
-  auto second = Start(RunArguments(study, "out", kBeats), "b");
+  fs::remove(gone);
+  auto first = Start(RunArguments(study, "out"), "a");
+  ASSERT_TRUE(WaitForClaims("out", 2));  // The unquantized model's trial, and one that waits.
+  auto second = Start(RunArguments(study, "out"), "b");
+  ASSERT_TRUE(WaitForClaims("out", 3));
+  EndFaults();
   const ProgramEnd b = second->Wait(), a = first->Wait();
   EXPECT_EQ(a.exit_code, 0) << a.err;
   EXPECT_EQ(b.exit_code, 0) << b.err;
@@ -121,6 +59,26 @@ TEST_F(SharedStudy, ASecondRunThatDoesSomethingElseIsRefused) {
   expect_refusal({"--retries", "3"}, "with another --trial-timeout, .*");
   WriteStudy("  - {quantizer: misbehave, act: sleep}\n", "[endings, uses]");
   expect_refusal({}, "another study, or another version of it");
+}
+
+// The same study by way of a link, of a copy with remarks, and by a path from elsewhere.
+TEST_F(SharedStudy, ASecondRunMayNameTheStudyByAnotherPath) {
+  const auto study = WriteStudy(kQuick, "[endings]");
+  ASSERT_EQ(Prepare(study, "out").exit_code, 0);
+  fs::create_directories(folder_ / "elsewhere");
+  fs::create_symlink(study, folder_ / "link.yaml");
+  std::ofstream(folder_ / "copy.yaml") << "# A remark.\n" << StartedProgram::Text(study);
+  for (const fs::path& path : {folder_ / "link.yaml", folder_ / "copy.yaml", fs::relative(study), folder_ / "elsewhere/../study.yaml"}) {
+    const ProgramEnd end = RunStudy(path, "out", {"--go-on"});
+    EXPECT_EQ(end.exit_code, 0) << path << end.err;
+    EXPECT_THAT(end.out, HasSubstr("5 of 5 trials complete"));
+    fs::remove_all(folder_ / "out");
+    ASSERT_EQ(Prepare(study, "out").exit_code, 0);
+  }
+  std::ofstream(folder_ / "copy.yaml", std::ios::app) << "allow_fallback: true\n";
+  const ProgramEnd end = RunStudy(folder_ / "copy.yaml", "out", {"--go-on"});
+  EXPECT_EQ(end.exit_code, 5);
+  EXPECT_THAT(end.err, HasSubstr("the campaign that is open is of another study, or another version of it"));
 }
 
 TEST_F(SharedStudy, WorkersDoWhatARunPrepared) {
@@ -225,10 +183,11 @@ TEST_F(SharedStudy, GivesTheSameRecordsThoughLaunchersAndWorkersAreKilled) {
   const auto study = WriteStudy(kQuick);
   ASSERT_EQ(RunStudy(study, "alone").exit_code, 0);
   const auto alone = FilesOf("alone/records");
+  RecordsWatch watch(alone);
   const char* count = std::getenv("BITLAW_E2E_KILL_COUNT");
   const int wanted = count == nullptr ? 12 : std::atoi(count);
   Rng rng(20261128);
-  int kills = 0, launchers = 0;
+  int kills = 0, launchers = 0, whole = 0;
   std::vector<std::string> run = kBeats;
   run.insert(run.end(), {"--workers", "2"});
   std::unique_ptr<StartedProgram> programs[3];
@@ -260,13 +219,18 @@ TEST_F(SharedStudy, GivesTheSameRecordsThoughLaunchersAndWorkersAreKilled) {
     }
     ++kills;
     WaitForOrphans();
-    if (FilesOf("out/records").size() != alone.size()) continue;
+    if (!watch.Look(FilesOf("out/records"))) continue;
     // Once everything is recorded there is nothing left to kill: begin again.
     end_all();
+    watch.Look(FilesOf("out/records"));
     fs::remove_all(folder_ / "out/records");
+    watch.BeginAgain();
+    ++whole;
   }
+  std::printf("%d kills, %d of them of launchers; all was recorded %d times; %s\n", kills, launchers, whole, watch.Text().c_str());
   EXPECT_EQ(kills, wanted);
   EXPECT_GT(launchers, 0);
+  EXPECT_TRUE(watch.is_whole()) << watch.Text();
   end_all();
   const ProgramEnd last = RunStudy(study, "out", kBeats);
   ASSERT_EQ(last.exit_code, 0) << last.err;
@@ -276,29 +240,6 @@ TEST_F(SharedStudy, GivesTheSameRecordsThoughLaunchersAndWorkersAreKilled) {
   EXPECT_EQ(FilesOf("out").at("observations.csv"), FilesOf("alone").at("observations.csv"));
 }
 
-class TwoHosts : public SharedStudy {
- protected:
-  /// A line of a shell that starts the program on what looks like a machine of that name: its own host name, processes and
-  /// network.
-  static std::string On(const std::string& host, const std::string& words, const std::string& before = "") {
-    return "unshare --mount --uts --net --ipc --pid --fork --kill-child --mount-proc sh -c 'hostname " + host + "; " + before + " exec " +
-           words + "'";
-  }
-  static std::string Words(const std::vector<std::string>& arguments, const std::string& program = BITLAW_PROGRAM) {
-    std::string words = program;
-    for (const std::string& argument : arguments) words += " \"" + argument + "\"";
-    return words;
-  }
-  static bool CanUnshare() { return IsThere("unshare") && std::system((On("probe", "true") + " 2> /dev/null").c_str()) == 0; }
-  /// Runs a shell's line; its output in files of a folder.
-  int Shell(const std::string& line, const std::string& name) {
-    fs::create_directories(folder_ / name);
-    const int status = std::system(("( " + line + " ) > " + (folder_ / name / "stdout").string() + " 2> " + (folder_ / name / "stderr").string()).c_str());
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-  std::string Err(const std::string& name) const { return StartedProgram::Text(folder_ / name / "stderr"); }
-};
-
 // BITLAW_E2E_HOST_RUNS times, 1 by default: one host dies in the middle, all its processes at once.
 TEST_F(TwoHosts, ShareOneFolderAndOneMayDie) {
   if (!CanUnshare()) GTEST_SKIP() << "needs the right to make namespaces (unshare)";
@@ -307,6 +248,7 @@ TEST_F(TwoHosts, ShareOneFolderAndOneMayDie) {
   const char* count = std::getenv("BITLAW_E2E_HOST_RUNS");
   const int runs = count == nullptr ? 1 : std::atoi(count);
   Rng rng(7);
+  RecordsWatch watch(FilesOf("alone/records"));
   for (int i = 0; i < runs; ++i) {
     SCOPED_TRACE(i);
     const std::string output = "out" + std::to_string(i);
@@ -315,52 +257,16 @@ TEST_F(TwoHosts, ShareOneFolderAndOneMayDie) {
     const std::string worker = Words(WorkerArguments(output, {"--wait"}));
     const int ended = Shell("timeout --signal=KILL " + moment + " " + On("first", worker) + " & " + On("second", worker), "hosts");
     ASSERT_EQ(ended, 0) << Err("hosts");
+    watch.BeginAgain();
+    EXPECT_TRUE(watch.Look(FilesOf(output + "/records")));
     EXPECT_EQ(FilesOf(output + "/records"), FilesOf("alone/records"));
     const ProgramEnd last = RunStudy(study, output);
     EXPECT_EQ(last.exit_code, 0) << last.err;
     EXPECT_THAT(last.out, HasSubstr("6 of 6 trials complete, 0 tasks scored now, 0 trials failed."));
     EXPECT_EQ(FilesOf(output).at("observations.csv"), FilesOf("alone").at("observations.csv"));
   }
-}
-
-TEST_F(TwoHosts, MayHaveClocksThatAreAnHourApart) {
-  if (!CanUnshare()) GTEST_SKIP() << "needs the right to make namespaces (unshare)";
-  if (!IsThere("faketime")) GTEST_SKIP() << "needs the program faketime";
-  const auto study = WriteStudy(kSlow, "[endings]");
-  ASSERT_EQ(RunStudy(study, "alone").exit_code, 0);
-  ASSERT_EQ(RunStudy(study, "out", {"--beat", "0.2", "--claim-expiry", "20", "--prepare"}).exit_code, 0);
-  const std::string worker = Words(WorkerArguments("out", {"--wait"}));
-  const int ended = Shell(On("slow", "env FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1 faketime -f -1h " + worker) + " & " + On("right", worker) + "; status=$?; wait; exit $status", "hosts");
-  EXPECT_EQ(ended, 0) << Err("hosts");
-  EXPECT_THAT(Err("hosts"), Not(HasSubstr("taken over")));
-  EXPECT_EQ(FilesOf("out/records"), FilesOf("alone/records"));
-}
-
-TEST_F(TwoHosts, AFullDiskEndsARunThatGoesOnWhenThereIsRoom) {
-  if (!CanUnshare()) GTEST_SKIP() << "needs the right to make namespaces (unshare)";
-  const auto study = WriteStudy(kQuick);
-  ASSERT_EQ(RunStudy(study, "alone").exit_code, 0);
-  fs::create_directories(folder_ / "out");
-  const std::string run = Words(RunArguments(study, "out"));
-  const std::string out = (folder_ / "out").string();
-  const int ended = Shell("unshare --mount sh -c 'mount -t tmpfs -o size=96k none " + out + "; " + run + "; echo first: $? >&2; mount -o remount,size=64m " +
-                              out + "; " + run + " && diff -r " + out + "/records " + (folder_ / "alone/records").string() + "'",
-                          "full");
-  EXPECT_EQ(ended, 0) << Err("full");
-  EXPECT_THAT(Err("full"), HasSubstr("No space left on device"));
-  EXPECT_THAT(Err("full"), ContainsRegex("first: [58]\n"));
-}
-
-TEST_F(TwoHosts, AFolderThatCannotBeWrittenIsSaidSo) {
-  if (!CanUnshare()) GTEST_SKIP() << "needs the right to make namespaces (unshare)";
-  const auto study = WriteStudy(kQuick, "[endings]");
-  ASSERT_EQ(Prepare(study, "out").exit_code, 0);
-  const std::string out = (folder_ / "out").string();
-  for (const std::string& words : {Words(RunArguments(study, "out")), Words(WorkerArguments("out"))}) {
-    const int ended = Shell("unshare --mount sh -c 'mount --bind " + out + " " + out + "; mount -o remount,bind,ro " + out + "; " + words + "'", "ro");
-    EXPECT_EQ(ended, 5);
-    EXPECT_THAT(Err("ro"), HasSubstr("Read-only file system"));
-  }
+  std::printf("%d pairs of hosts; %s\n", runs, watch.Text().c_str());
+  EXPECT_TRUE(watch.is_whole()) << watch.Text();
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <c10/util/Exception.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/resource.h>
@@ -53,52 +54,68 @@ class Misbehave final : public bitlaw::Quantizer {
 
   bitlaw::QuantizedLinear Quantize(const bitlaw::LinearShape& layer, const at::Tensor& weight,
                                    const bitlaw::LayerCalibration&) const override {
-    std::fprintf(stderr, "about to %s on %s\n", act_.c_str(), layer.name.c_str());
-    if (act_ == "segfault") ::raise(SIGSEGV);
-    if (act_ == "abort") std::abort();
-    if (act_ == "exit") std::_Exit(77);
-    if (act_ == "memory") ::raise(SIGKILL);  // As the kernel does when memory runs out.
-    if (act_ == "sleep") ::sleep(600);
-    if (act_ == "throw") throw bitlaw::Error(bitlaw::ErrorKind::kNumerical, layer.name + ": told to throw.");
-    if (act_ == "throw_int") throw 7;
+    const std::string act = Act();
+    if (act == "wait") WaitUntilGone();
+    std::fprintf(stderr, "about to %s on %s\n", act.c_str(), layer.name.c_str());
+    if (act == "segfault") ::raise(SIGSEGV);
+    if (act == "abort") std::abort();
+    if (act == "exit") std::_Exit(77);
+    if (act == "memory") ::raise(SIGKILL);  // As the kernel does when memory runs out.
+    if (act == "sleep") ::sleep(600);
+    if (act == "throw") throw bitlaw::Error(bitlaw::ErrorKind::kNumerical, layer.name + ": told to throw.");
+    if (act == "throw_int") throw 7;
     // A child that keeps the pipes open outlives the worker.
-    if (act_ == "fork_exit" && ::fork() != 0) std::_Exit(77);
-    if (act_ == "fork_exit") ::sleep(600), ::_exit(0);
-    if (act_ == "fork_segv" && ::fork() != 0) ::raise(SIGSEGV);
-    if (act_ == "fork_segv") ::sleep(600), ::_exit(0);
-    if (act_ == "exit0") std::exit(0);
-    if (act_ == "stack") std::fprintf(stderr, "%d", Deeper(1));
-    if (act_ == "stop_self") ::raise(SIGSTOP);
-    if (act_ == "thread_throw") std::thread([] { throw 3; }).join();
-    if (act_ == "rlimit") NoFiles();
-    if (act_ == "no_open") NoOpen(false);
-    if (act_ == "no_open_for_good") DropPrivilege(), NoOpen(true);
-    if (act_ == "hog") Hog();
-    if (act_ == "throw_once" && fs::remove(Path("BITLAW_E2E_VICTIM"))) {
+    if (act == "fork_exit" && ::fork() != 0) std::_Exit(77);
+    if (act == "fork_exit") ::sleep(600), ::_exit(0);
+    if (act == "fork_segv" && ::fork() != 0) ::raise(SIGSEGV);
+    if (act == "fork_segv") ::sleep(600), ::_exit(0);
+    if (act == "exit0") std::exit(0);
+    if (act == "stack") std::fprintf(stderr, "%d", Deeper(1));
+    if (act == "stop_self") ::raise(SIGSTOP);
+    if (act == "thread_throw") std::thread([] { throw 3; }).join();
+    if (act == "rlimit") NoFiles();
+    if (act == "no_open") NoOpen(false);
+    if (act == "no_open_for_good") DropPrivilege(), NoOpen(true);
+    if (act == "hog") Hog();
+    if (act == "hog_thread") std::thread([] { Hog(); }).join();
+    if (act == "hog_for_good") TakeAll();
+    if (act == "cuda_error") C10_THROW_ERROR(Error, "CUDA error: an illegal memory access was encountered");
+    if (act == "cuda_memory") C10_THROW_ERROR(Error, "CUDA out of memory. Tried to allocate 2.00 GiB.");
+    if (act == "throw_once" && fs::remove(Path("BITLAW_E2E_VICTIM"))) {
       throw bitlaw::Error(bitlaw::ErrorKind::kNumerical, "told to throw once.");
     }
-    if (act_ == "take_memory") TakeMemory();
-    if (act_ == "slow") ::usleep(100000);
-    if (act_ == "kill_parent" && fs::remove(Path("BITLAW_E2E_VICTIM"))) ::kill(::getppid(), SIGKILL), ::sleep(600);
-    if (act_ == "half_line") SayHalfALine();
-    if (act_ == "half_line") throw bitlaw::Error(bitlaw::ErrorKind::kNumerical, "told to throw after half a line.");
-    if (act_ == "close_all") for (int fd = 0; fd < 1000; ++fd) ::close(fd);
-    if (act_ == "close_all") ::sleep(600);
-    if (act_ == "round_up") std::fesetround(FE_UPWARD);
-    if (act_ == "umask") ::umask(0777);
-    if (act_ == "flush_subnormals") at::globalContext().setFlushDenormal(true);
-    if (act_ == "say_done") SayDone();
-    if (act_ == "flood") Flood();
-    if (act_ == "replace") Replace();
-    if (act_ == "touch") fs::last_write_time(Path("BITLAW_E2E_VICTIM"), fs::file_time_type::clock::now());
-    if (act_ == "remove") fs::remove_all(Path("BITLAW_E2E_VICTIM"));
-    if (act_ == "die_late" && !late_.exchange(true)) std::thread(DieLate).detach();
+    if (act == "take_memory") TakeMemory();
+    if (act == "slow") ::usleep(100000);
+    if (act == "kill_parent" && fs::remove(Path("BITLAW_E2E_VICTIM"))) ::kill(::getppid(), SIGKILL), ::sleep(600);
+    if (act == "half_line") SayHalfALine();
+    if (act == "half_line") throw bitlaw::Error(bitlaw::ErrorKind::kNumerical, "told to throw after half a line.");
+    if (act == "close_all") for (int fd = 0; fd < 1000; ++fd) ::close(fd);
+    if (act == "close_all") ::sleep(600);
+    if (act == "round_up") std::fesetround(FE_UPWARD);
+    if (act == "umask") ::umask(0777);
+    if (act == "flush_subnormals") at::globalContext().setFlushDenormal(true);
+    if (act == "say_done") SayDone();
+    if (act == "flood") Flood();
+    if (act == "replace") Replace();
+    if (act == "touch") fs::last_write_time(Path("BITLAW_E2E_VICTIM"), fs::file_time_type::clock::now());
+    if (act == "remove") fs::remove_all(Path("BITLAW_E2E_VICTIM"));
+    if (act == "die_late" && !late_.exchange(true)) std::thread(DieLate).detach();
     bitlaw::QuantizedLinear rounded = bitlaw::RoundToNearest(rule_, weight, -1, layer.name);
-    if (act_ == "nan") rounded.scales.fill_(std::numeric_limits<double>::quiet_NaN());
+    if (act == "nan") rounded.scales.fill_(std::numeric_limits<double>::quiet_NaN());
     return rounded;
   }
 
  private:
+  // Once the file that BITLAW_E2E_GONE names is there, what went wrong goes wrong no more.
+  static bool IsGone() {
+    const char* file = std::getenv("BITLAW_E2E_GONE");
+    return file != nullptr && fs::exists(file);
+  }
+  std::string Act() const { return IsGone() ? "well" : act_; }
+  static void WaitUntilGone() {
+    while (!IsGone()) ::usleep(5000);
+  }
+
   // Until the stack is full.
   static int Deeper(int depth) {
     volatile char frame[10000];
@@ -142,6 +159,11 @@ class Misbehave final : public bitlaw::Quantizer {
       ~Limit() { ::setrlimit(RLIMIT_AS, &before); }
       rlimit before{};
     } const limit;
+    for (std::vector<std::vector<char>> taken;;) taken.emplace_back(16 << 20, 'x');
+  }
+
+  // Takes memory until somebody ends the process.
+  static void TakeAll() {
     for (std::vector<std::vector<char>> taken;;) taken.emplace_back(16 << 20, 'x');
   }
 
@@ -237,8 +259,9 @@ void Register(bitlaw::Registrar& registrar) {
   schema.Int("bits").Range(2, 8).Default(4).Unit("bits").Doc("Width of one weight code.");
   schema.Choice("act", {"well", "segfault", "abort", "exit", "memory", "sleep", "throw", "throw_int", "fork_exit",
                         "close_all", "say_done", "flood", "replace", "touch", "remove", "die_late", "round_up", "umask",
-                        "flush_subnormals", "fork_segv", "exit0", "stack", "stop_self", "thread_throw", "rlimit", "hog",
-                        "nan", "kill_parent", "throw_once", "take_memory", "slow", "half_line", "no_open", "no_open_for_good"})
+                        "flush_subnormals", "fork_segv", "exit0", "stack", "stop_self", "thread_throw", "rlimit", "hog", "hog_thread", "hog_for_good",
+                        "nan", "kill_parent", "throw_once", "take_memory", "slow", "half_line", "no_open", "no_open_for_good",
+                        "cuda_error", "cuda_memory", "wait"})
       .Default("well")
       .Doc("What to do instead of rounding.");
   registrar.Add<bitlaw::Quantizer>({"misbehave", "Does what no quantizer should.", ""}, schema,

@@ -63,7 +63,12 @@ INSTANTIATE_TEST_SUITE_P(
                     Fault{"stop_self", "timeout", "it took longer than the 2 s of --trial-timeout."},
 #if !defined(__SANITIZE_ADDRESS__)  // It ends a process whose memory ran out.
                     Fault{"hog", "memory", "memory ran out."},
+                    Fault{"hog_thread", "memory", "memory ran out."},
 #endif
+                    Fault{"cuda_memory", "memory", "memory ran out (CUDA out of memory. Tried to allocate 2.00 GiB.)."},
+                    Fault{"cuda_error", "device",
+                          "the device failed: CUDA error: an illegal memory access was encountered"},
+                    Fault{"throw_int", "bug", "something was thrown that is no std::exception."},
                     Fault{"nan", "bug", "scales hold a value that is not finite."},
                     Fault{"half_line", "numerical", "told to throw after half a line."},
                     Fault{"close_all", "crash", "it closed its output and went on, and was killed."},

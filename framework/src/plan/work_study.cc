@@ -136,6 +136,26 @@ Value Unpacked(const Value& value) {
   return map;
 }
 
+// The value with the name of a file that is looked for beside its own one, and is there, as that of the file that it is: the
+// same text elsewhere may name another one. Of a pattern it is the folder.
+Value WithFilesNamed(const Value& value) {
+  if (value.is_list()) {
+    Value::List list;
+    for (const Value& item : value.AsList()) list.push_back(WithFilesNamed(item));
+    return list;
+  }
+  if (value.is_map()) {
+    Value::Map map;
+    for (const auto& [key, entry] : value.AsMap()) map.emplace_back(key, WithFilesNamed(entry));
+    return map;
+  }
+  if (!value.is_string() || value.AsString().empty() || value.mark().file.empty()) return value;
+  const fs::path named = fs::path(value.mark().file).parent_path() / value.AsString();
+  std::error_code error;
+  const fs::path there = fs::canonical(value.AsString().find('*') == std::string::npos ? named : named.parent_path(), error);
+  return error ? value : Value(Value::List{value, there.string()});
+}
+
 const Value& Entry(const Value& map, const char* key) {
   const Value* value = map.Find(key);
   if (value == nullptr) throw InternalError(std::string("'") + key + "' is missing");
@@ -251,6 +271,10 @@ std::string WriteWorkStudy(const Plan& plan, const EvaluateOptions& evaluate) {
                                 {"evaluate_given", plan.study.evaluate},
                                 {"allow_fallback", plan.study.allow_fallback}};
   return PrettyJson(Packed(json, Marks::kKept));
+}
+
+std::string ContentDigest(const std::string& text, const std::string& origin) {
+  return Reading(origin, [&] { return DigestOf(PrettyJson(Packed(WithFilesNamed(Unpacked(ParseJson(text, origin))), Marks::kDropped))); });
 }
 
 WorkStudy ReadWorkStudy(const std::string& text, const std::string& origin) {

@@ -24,6 +24,10 @@ BITLAW_EXPORT std::filesystem::path WorkFile(const std::filesystem::path& output
 /// The text of that file; the trials of `plan` are not in it. JSON, in which a value with a mark is {"$at": [file, line,
 /// column], "$value": ...}, a text that is no UTF-8 (a path) {"$bytes": "<hex>"}, and an infinity {"$real": "inf"}.
 BITLAW_EXPORT std::string WriteWorkStudy(const Plan& plan, const EvaluateOptions& evaluate);
+/// Over what such a text says, not over where its study file lies and what is written around it: two texts of one digest
+/// are of one study. Of the names of files that are looked for beside the study file those that are there count as the
+/// files that they are. Error(kIo) that begins with `origin` for another text.
+BITLAW_EXPORT std::string ContentDigest(const std::string& text, const std::string& origin);
 /// Error(kIo) that begins with `origin` for another text.
 BITLAW_EXPORT WorkStudy ReadWorkStudy(const std::string& text, const std::string& origin);
 

@@ -1,7 +1,6 @@
 #include "run/worker.h"
 
 #include <ATen/Parallel.h>
-#include <c10/util/Exception.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -10,8 +9,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
-#include <new>
 #include <string>
 
 #include "base/allowed_cores.h"
@@ -26,6 +25,7 @@
 #include "run/claims/liveness.h"
 #include "run/machine/code_watch.h"
 #include "run/trial.h"
+#include "run/trial_failure.h"
 
 namespace bitlaw {
 namespace {
@@ -64,14 +64,6 @@ class LineReader {
   int fd_;
   std::string held_;
 };
-
-WorkerMessage Failure(const std::string& kind, const std::string& text) {
-  WorkerMessage message;
-  message.kind = WorkerMessage::Kind::kFailed;
-  message.error_kind = kind;
-  message.text = text;
-  return message;
-}
 
 // A worker that starts late may find another model, other code or another study than its launcher did.
 void CheckOrder(const TrialOrder& order, const std::string& code_digest, const WorkStudy& work,
@@ -154,6 +146,7 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
   if (const std::string job = ThisWorker().job; !job.empty()) provenance.Set("job", job);
   // A line of its own, whatever a plugin left unfinished there.
   const Tell tell = [&](const WorkerMessage& message) { WriteAll(options.out, "\n" + ToLine(message)); };
+  TellOfUncaught(tell);
   tell({});
   KeptStatistics kept(BytesForStatistics(threads));
   const ResourceLimits limits;
@@ -179,20 +172,13 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
                                  provenance};
       RunTrial(contents, order.trial, setting, store, cache, code, state, tell);
     } catch (const ClaimLost&) {
-      end = Failure(kClaimLost, "another worker has taken the trial over");
-    } catch (const Error& error) {
-      const bool is_memory = error.kind() == ErrorKind::kBudget && std::string_view(error.what()).find("memory ran out") !=
-                                                                       std::string_view::npos;
-      end = Failure(is_memory ? "memory" : std::string(Name(error.kind())), error.what());
-    } catch (const c10::Error& error) {
-      end = Failure("bug", error.what_without_backtrace());
-    } catch (const std::bad_alloc&) {
-      end = Failure("memory",
-                    "memory ran out. Use fewer workers, a smaller evaluate.batch_tokens, or a smaller model.");
-    } catch (const std::exception& error) {
-      end = Failure("bug", error.what());
+      end.kind = WorkerMessage::Kind::kFailed;
+      end.error_kind = kClaimLost;
+      end.text = "another worker has taken the trial over";
+    } catch (...) {
+      end = FailureOf(std::current_exception());
     }
-    end.spent = !limits.Restore();
+    end.spent = !limits.Restore() || end.spent;
     if (end.kind == WorkerMessage::Kind::kFailed) {
       // A device that failed answers nothing more to this process.
       try {

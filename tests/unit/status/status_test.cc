@@ -115,6 +115,27 @@ TEST_F(StatusFolder, TellsWhatIsDoneInHandFailedAndLeft) {
   EXPECT_THAT(status.failures[0].log, ElementsAre("line 2", "line 3", "line 4"));
 }
 
+TEST_F(StatusFolder, TellsWhichHostDidHowManyTrials) {
+  Open(200, 0, 1);
+  for (size_t i = 1; i <= 150; ++i) Claim(i, i % 3 == 0 ? "b" : "a", 300), Done(i, 200);  // More than one thread reads.
+  Claim(2, "b", 100, 2);  // Taken over: who claimed it last did it.
+  Claim(160, "b", 50);
+  Beat("b", 9, 1);
+  StatusReader reader(folder_);
+  for (int look = 0; look < 2; ++look) {
+    const StudyStatus status = reader.Read();
+    ASSERT_EQ(status.hosts.size(), 2u);
+    EXPECT_EQ(status.hosts.at("a").done, 99u);
+    EXPECT_EQ(status.hosts.at("a").in_hand, 0u);
+    EXPECT_EQ(status.hosts.at("b").done, 51u);
+    EXPECT_EQ(status.hosts.at("b").in_hand, 1u);
+    EXPECT_THAT(StatusText(status, "out", 20), HasSubstr("\n  by host   a 99 done; b 51 done, 1 in hand\n"));
+    EXPECT_THAT(StatusText(status, "out", 1), HasSubstr("\n  by host   a 99 done; and 1 host more (--json lists all)\n"));
+    EXPECT_EQ(StatusJson(status, "out").Find("hosts")->CanonicalJson(),
+              R"([{"done":99,"host":"a","in_hand":0},{"done":51,"host":"b","in_hand":1}])");
+  }
+}
+
 TEST_F(StatusFolder, TellsItsStates) {
   const auto state = [&] { return StatusReader(folder_).Read().state; };
   EXPECT_EQ(state(), StudyState::kNotBegun);
@@ -173,6 +194,7 @@ TEST_F(StatusFolder, IsShownAsTextAndAsJson) {
   EXPECT_THAT(text, HasSubstr("results/grid: grid, campaign 3, running\n"
                               "  trials    1 of 4 done, 1 in hand, 1 failed, 1 left\n"
                               "  time      about 90 min left (90 min of one process)\n"
+                              "  by host   a 1 done, 1 in hand\n"
                               "  in hand   010000000000  trial 1\n"
                               "            for 30 min, process 17 on a (Slurm job 4_1), last sign of life 0 s ago\n"
                               "  failed    020000000000  trial 2\n"

@@ -9,7 +9,8 @@
 
 namespace bitlaw {
 
-/// Throws what the c10::Error `text` means in bitlaw's words: Error(kBudget) if memory ran out, otherwise an
+/// Throws what the c10::Error `text` means in bitlaw's words: MemoryError if memory ran out, Error(kBudget) if another
+/// program holds the device, DeviceError if CUDA or one of its libraries failed (bitlaw/base/machine_error.h), otherwise an
 /// InternalError, because inputs are checked before they reach libtorch. Only the first line of `text` is kept.
 [[noreturn]] BITLAW_EXPORT void RethrowTorchError(std::string_view where, std::string_view text);
 

@@ -1,6 +1,6 @@
 #include "bitlaw/api/torch_errors.h"
 
-#include "bitlaw/base/error.h"
+#include "bitlaw/base/machine_error.h"
 
 namespace bitlaw {
 
@@ -12,8 +12,12 @@ void RethrowTorchError(std::string_view where, std::string_view text) {
                                         "alone. Wait for it, or use another device.");
   }
   if (says("allocate memory") || says("out of memory") || says("STATUS_ALLOC_FAILED")) {
-    throw Error(ErrorKind::kBudget, std::string(where) + ": memory ran out (" + first_line +
-                                        "). Use a smaller batch, a shorter sequence or a smaller model.");
+    throw MemoryError(std::string(where) + ": memory ran out (" + first_line +
+                      "). Use a smaller batch, a shorter sequence or a smaller model.");
+  }
+  // "CUDA error: an illegal memory access was encountered", "CUDA driver error: ...", "cuDNN error: CUDNN_STATUS_...".
+  for (const char* words : {"CUDA error", "CUDA driver error", "CUBLAS_STATUS_", "CUDNN_STATUS_", "CUSOLVER_STATUS_"}) {
+    if (says(words)) throw DeviceError(std::string(where) + ": the device failed: " + first_line);
   }
   throw InternalError(std::string(where) + ": libtorch refused an operation: " + first_line);
 }

@@ -32,10 +32,6 @@ struct GcArguments {
   bool remove = false, list = false;
 };
 
-struct Workers {
-  std::vector<WorkerBeat> live, dead;
-};
-
 std::optional<Campaign> CampaignOf(const FolderFiles& files) {
   try {
     const auto text = files.Read(kCampaignFile);
@@ -45,27 +41,18 @@ std::optional<Campaign> CampaignOf(const FolderFiles& files) {
   return std::nullopt;
 }
 
-// Watches until it is known of each whether it lives; at once for those of this machine.
-Workers WatchWorkers(const FolderFiles& files, double expiry_s) {
+WatchedWorkers WorkersOf(const FolderFiles& files, double expiry_s) {
   LifeWatch watch(files, expiry_s);
-  for (bool told = false;; told = true) {
-    Workers workers;
-    std::vector<std::string> unsure;
-    for (const WorkerBeat& beat : ListWorkers(files)) {
-      const WorkerLife life = watch.Of(beat.worker.id);
-      if (life == WorkerLife::kLives) workers.live.push_back(beat);
-      if (life == WorkerLife::kDead) workers.dead.push_back(beat);
-      if (life == WorkerLife::kUnsure) unsure.push_back(beat.worker.Text());
-    }
-    if (unsure.empty()) return workers;
-    if (!told)
-      Complain(fmt::format("bitlaw: waits up to {:.0f} s to see whether {} live.\n", expiry_s, JoinNames(unsure)));
+  const auto workers = WatchWorkers(files, watch, [&](const std::string& line) {
+    if (!line.empty()) Complain(fmt::format("bitlaw: {} For {:.0f} s at most.\n", line, expiry_s));
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  }
+    return true;
+  });
+  return workers.value_or(WatchedWorkers());
 }
 
 // Claims of former campaigns, those of the last one whose holder is dead, and signs of life of the dead.
-std::vector<UnusedFile> FindExpired(FolderFiles& files, const std::optional<Campaign>& last, const Workers& workers) {
+std::vector<UnusedFile> FindExpired(FolderFiles& files, const std::optional<Campaign>& last, const WatchedWorkers& workers) {
   std::vector<UnusedFile> expired;
   const auto add = [&](const std::string& name, const char* why) {
     std::error_code gone;
@@ -117,7 +104,7 @@ StudyReferences ReferencesOf(Session& session, const GcArguments& arguments) {
 }
 
 // What is being written by those who live.
-void KeepOfLive(const Workers& workers, std::vector<UnusedFile>& unused) {
+void KeepOfLive(const WatchedWorkers& workers, std::vector<UnusedFile>& unused) {
   std::erase_if(unused, [&](const UnusedFile& one) {
     return std::any_of(workers.live.begin(), workers.live.end(), [&](const WorkerBeat& beat) {
       return one.file.filename().string().find("." + beat.worker.id + ".") != std::string::npos;
@@ -131,14 +118,12 @@ int CollectGarbage(Session& session, const GcArguments& arguments) {
   std::optional<StudyReferences> references;
   if (!arguments.study.empty()) references = ReferencesOf(session, arguments);
   const std::optional<Campaign> last = CampaignOf(files);
-  const Workers workers = WatchWorkers(files, last ? last->settings.expiry_s : CampaignSettings().expiry_s);
-  std::vector<std::string> live;
-  for (const WorkerBeat& beat : workers.live) live.push_back(beat.worker.Text());
-  if (arguments.remove && !live.empty()) {
+  const WatchedWorkers workers = WorkersOf(files, last ? last->settings.expiry_s : CampaignSettings().expiry_s);
+  if (arguments.remove && !workers.live.empty()) {
     throw Error(ErrorKind::kIo,
                 fmt::format("{}: nothing is removed while workers live: {}. Wait for them, or stop them "
                             "(SIGTERM).",
-                            arguments.folder, JoinNames(live)));
+                            arguments.folder, WorkersText(workers.live)));
   }
   std::vector<UnusedFile> unused = FindUnused(store, references ? &*references : nullptr);
   KeepOfLive(workers, unused);
@@ -171,9 +156,9 @@ int CollectGarbage(Session& session, const GcArguments& arguments) {
     Say(fmt::format("{}: {} removed.\n", arguments.folder, Counted(removed, "file")));
     return 0;
   }
-  if (!live.empty()) {
+  if (!workers.live.empty()) {
     Complain(fmt::format("bitlaw: workers live ({}); what they are about to refer to may be among these files.\n",
-                         JoinNames(live)));
+                         WorkersText(workers.live)));
   }
   if (!arguments.list) {
     Say(unused.empty() ? fmt::format("{}: nothing is unused.\n", arguments.folder)

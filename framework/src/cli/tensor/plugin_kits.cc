@@ -1,9 +1,9 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
-#include <cstdlib>
 #include <memory>
 
+#include "base/files/scratch_folder.h"
 #include "bitlaw/api/exporter.h"
 #include "bitlaw/api/model.h"
 #include "bitlaw/api/quantizer.h"
@@ -32,26 +32,6 @@ LinearShape Shape(const std::string& name, int64_t inputs, int64_t outputs) {
   shape.out_features = outputs;
   return shape;
 }
-
-// A folder that is gone with the object.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "bitlaw_kit_XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw Error(ErrorKind::kIo, name + ": this folder cannot be made.");
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 KitOutcome ModelKit(const PluginHost& host, const Component& component, const KitArguments& arguments) {
   if (arguments.model.empty()) {
@@ -118,7 +98,7 @@ KitOutcome TransformKit(const PluginHost& host, const Component& component, cons
 }
 
 KitOutcome ExporterKit(const PluginHost& host, const Component& component, const KitArguments& arguments) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder("kit");
   testing::ExporterTrial trial;
   trial.checkpoint = arguments.model.empty() ? arguments.lab_model : fs::absolute(arguments.model);
   const OpenedModel opened = OpenModelArgument(host, trial.checkpoint, "", kFloat32OnCpu);

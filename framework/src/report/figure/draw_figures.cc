@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -12,6 +11,7 @@
 #include <regex>
 
 #include "base/files/durable_file.h"
+#include "base/files/scratch_folder.h"
 #include "bitlaw/base/error.h"
 #include "report/figure/gnuplot_script.h"
 #include "report/figure/svg_themes.h"
@@ -23,27 +23,6 @@ namespace bitlaw {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A folder that is gone with this object.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "bitlaw-figures-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-      throw Error(ErrorKind::kIo, fmt::format("{}: no temporary folder can be made: {}.", name, std::strerror(errno)));
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code status;
-    fs::remove_all(path_, status);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 // "" if the program ended well.
 std::string RunIn(const fs::path& folder, const std::string& program) {
@@ -91,7 +70,7 @@ DrawnFigures DrawFigures(std::span<const Figure> figures, const std::string& pro
   DrawnFigures drawn;
   if (figures.empty()) return drawn;
   try {
-    const TemporaryFolder folder;
+    const ScratchFolder folder("figures");
     std::string script = "set encoding utf8\n";
     for (const Figure& figure : figures) script += GnuplotScript(figure);
     WriteDurably(folder.path() / "script.gp", script);

@@ -16,6 +16,7 @@ namespace bitlaw {
 namespace {
 
 constexpr int64_t kFormat = 1;
+constexpr const char* kWorkFile = "work.json";  // WorkFile() of an output folder.
 // What tasks ask of a model is not known before they are opened; for an order a round number is enough.
 constexpr double kEvaluationTokens = 100000;
 
@@ -41,15 +42,17 @@ std::string OneLine(const Value& value) {
   return line;
 }
 
-std::string Listed(const std::vector<WorkerBeat>& workers) {
-  std::string text;
-  for (const WorkerBeat& beat : workers) text += (text.empty() ? "" : ", ") + beat.worker.Text();
-  return text;
+// Whether work.json of the folder, of a campaign that others opened, says what `work` says, read from whatever path.
+bool IsSameStudy(const SharedFiles& files, const Campaign& theirs, const Campaign& wanted, const std::string& work) {
+  if (theirs.work_digest == wanted.work_digest) return true;
+  const auto text = files.Read(kWorkFile);
+  if (!text || DigestOf(*text) != theirs.work_digest) return false;
+  return ContentDigest(*text, kWorkFile) == ContentDigest(work, kWorkFile);
 }
 
-// What `wanted` has in common with the campaign that others work on; "" if everything.
-std::string Difference(const Campaign& theirs, const Campaign& wanted) {
-  if (theirs.work_digest != wanted.work_digest) return "another study, or another version of it";
+// What `wanted` does not have in common with the campaign that others work on; "" if nothing.
+std::string Difference(const SharedFiles& files, const Campaign& theirs, const Campaign& wanted, const std::string& work) {
+  if (!IsSameStudy(files, theirs, wanted, work)) return "another study, or another version of it";
   if (theirs.trials_digest != wanted.trials_digest) return "another choice of its trials";
   if (theirs.code_digest != wanted.code_digest) return "with another build of bitlaw or a plugin";
   // Who says nothing of them takes those of the others.
@@ -157,35 +160,23 @@ TrialWeight WeightOf(const Plan& plan, const Trial& trial) {
 std::optional<OpenedCampaign> OpenCampaign(SharedFiles& files, const Campaign& wanted, const std::string& work,
                                            const std::vector<CampaignTrial>& trials, LifeWatch& watch,
                                            const std::function<bool(const std::string& line)>& wait, bool goes_on) {
-  std::vector<WorkerBeat> live, unsure, dead;
-  for (bool told = false;; told = true) {
-    live.clear(), unsure.clear(), dead.clear();
-    for (const WorkerBeat& beat : ListWorkers(files)) {
-      const WorkerLife life = watch.Of(beat.worker.id);
-      if (life == WorkerLife::kLives) live.push_back(beat);
-      if (life == WorkerLife::kUnsure) unsure.push_back(beat);
-      if (life == WorkerLife::kDead) dead.push_back(beat);
-    }
-    if (unsure.empty()) break;
-    const std::string line =
-        told ? "" : fmt::format("waits to see whether workers live that were here before: {}.", Listed(unsure));
-    if (!wait(line)) return std::nullopt;
-  }
+  const auto workers = WatchWorkers(files, watch, wait);
+  if (!workers) return std::nullopt;
   OpenedCampaign opened;
-  opened.live = live;
+  opened.live = workers->live;
   std::optional<Campaign> last;
   try {
     if (const auto text = files.Read(kCampaignFile)) last = ReadCampaign(*text, kCampaignFile);
   } catch (const Error&) {  // Of another bitlaw, or damaged: claims of any number are not looked at.
   }
-  if ((goes_on || !live.empty()) && last) {
-    const std::string difference = Difference(*last, wanted);
+  if ((goes_on || !opened.live.empty()) && last) {
+    const std::string difference = Difference(files, *last, wanted, work);
     if (difference.empty()) {
       opened.campaign = *last;
       opened.is_joined = true;
       return opened;
     }
-    if (live.empty()) {
+    if (opened.live.empty()) {
       throw Error(ErrorKind::kIo,
                   fmt::format("{}: the campaign that is open is of {}, and --go-on continues it as it is. Run "
                               "without --go-on to begin the next one.",
@@ -194,18 +185,18 @@ std::optional<OpenedCampaign> OpenCampaign(SharedFiles& files, const Campaign& w
     throw Error(ErrorKind::kIo,
                 fmt::format("others work in this output folder, on {}: {}. Wait for them, stop them (SIGTERM), or give this "
                             "run another --output.",
-                            difference, Listed(live)));
+                            difference, WorkersText(opened.live)));
   }
   std::set<int64_t> numbers = {last ? last->number : 0};
   const std::vector<std::string> folders = files.List("claims");
   for (const std::string& folder : folders) numbers.insert(std::atoll(folder.c_str()));
   opened.campaign = wanted;
   opened.campaign.number = *numbers.rbegin() + 1;
-  files.Replace("work.json", work);
+  files.Replace(kWorkFile, work);
   files.Replace(kTrialsFile, WriteTrials(trials));
   files.Replace(kCampaignFile, WriteCampaign(opened.campaign));
   for (const std::string& folder : folders) files.RemoveFolder("claims/" + folder);
-  for (const WorkerBeat& beat : dead) files.Remove(BeatFile(beat.worker.id));
+  for (const WorkerBeat& beat : workers->dead) files.Remove(BeatFile(beat.worker.id));
   return opened;
 }
 

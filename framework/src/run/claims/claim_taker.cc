@@ -22,21 +22,24 @@ std::vector<TrialWeight> WeightsOf(const std::vector<CampaignTrial>& trials) {
   return weights;
 }
 
+std::string FieldOfClaim(const std::string& text, const char* name) {
+  try {
+    const Value json = ParseJson(text, "claim");
+    const Value* field = json.is_map() ? json.Find(name) : nullptr;
+    return field != nullptr && field->is_string() ? field->AsString() : "";
+  } catch (const Error&) {  // It is being written.
+    return "";
+  }
+}
+
 }  // namespace
 
 std::string ClaimText(const WorkerIdentity& worker, const std::string& date) {
   return PrettyJson(Value::Map{{"worker", worker.id}, {"host", worker.host}, {"pid", worker.pid}, {"job", worker.job}, {"date", date}});
 }
 
-std::string WorkerOfClaim(const std::string& text) {
-  try {
-    const Value json = ParseJson(text, "claim");
-    const Value* worker = json.is_map() ? json.Find("worker") : nullptr;
-    return worker != nullptr && worker->is_string() ? worker->AsString() : "";
-  } catch (const Error&) {  // It is being written.
-    return "";
-  }
-}
+std::string WorkerOfClaim(const std::string& text) { return FieldOfClaim(text, "worker"); }
+std::string HostOfClaim(const std::string& text) { return FieldOfClaim(text, "host"); }
 
 ClaimTaker::ClaimTaker(SharedFiles& files, LifeWatch& watch, Options options, const std::vector<CampaignTrial>& trials)
     : files_(files),

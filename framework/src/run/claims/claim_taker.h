@@ -122,5 +122,7 @@ class BITLAW_EXPORT ClaimTaker {
 BITLAW_EXPORT std::string ClaimText(const WorkerIdentity& worker, const std::string& date);
 /// The worker's id in it; "" for another text.
 BITLAW_EXPORT std::string WorkerOfClaim(const std::string& text);
+/// The worker's host in it; "" for another text.
+BITLAW_EXPORT std::string HostOfClaim(const std::string& text);
 
 }  // namespace bitlaw

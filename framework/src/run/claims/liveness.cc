@@ -188,4 +188,27 @@ WorkerLife LifeWatch::Of(const std::string& worker) {
   return seen.changed || process == Process::kRuns ? WorkerLife::kLives : WorkerLife::kUnsure;
 }
 
+std::string WorkersText(const std::vector<WorkerBeat>& workers) {
+  std::string text;
+  for (const WorkerBeat& beat : workers) text += (text.empty() ? "" : ", ") + beat.worker.Text();
+  return text;
+}
+
+std::optional<WatchedWorkers> WatchWorkers(const SharedFiles& files, LifeWatch& watch,
+                                           const std::function<bool(const std::string& line)>& wait) {
+  for (bool told = false;; told = true) {
+    WatchedWorkers found;
+    std::vector<WorkerBeat> unsure;
+    for (WorkerBeat& beat : ListWorkers(files)) {
+      const WorkerLife life = watch.Of(beat.worker.id);
+      auto& list = life == WorkerLife::kLives ? found.live : life == WorkerLife::kDead ? found.dead : unsure;
+      list.push_back(std::move(beat));
+    }
+    if (unsure.empty()) return found;
+    const std::string line =
+        told ? "" : fmt::format("waits to see whether workers live that were here before: {}.", WorkersText(unsure));
+    if (!wait(line)) return std::nullopt;
+  }
+}
+
 }  // namespace bitlaw

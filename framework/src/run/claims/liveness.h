@@ -76,6 +76,17 @@ class BITLAW_EXPORT LifeWatch {
   std::map<std::string, Seen> seen_;
 };
 
+/// The workers of a folder, by whether they live.
+struct BITLAW_EXPORT WatchedWorkers {
+  std::vector<WorkerBeat> live, dead;
+};
+/// Watches until it is known of each whether it lives: the expiry at most, and not at all for those of this machine.
+/// `wait`: called while it is not, with a line for people once; returns after a moment, false: give up (nullopt).
+BITLAW_EXPORT std::optional<WatchedWorkers> WatchWorkers(const SharedFiles& files, LifeWatch& watch,
+                                                         const std::function<bool(const std::string& line)>& wait);
+/// "process 4711 on node7, process 12 on node8"
+BITLAW_EXPORT std::string WorkersText(const std::vector<WorkerBeat>& workers);
+
 /// Whether a process of this very machine runs; kUnknown of any other one.
 BITLAW_EXPORT LifeWatch::Process AskProc(const WorkerIdentity& worker);
 

@@ -18,13 +18,20 @@ int64_t NumberIn(const std::string& file, const std::string& name) {
   return -1;
 }
 
-// Of control groups of version 2; their line in this file begins with "0::".
-std::string GroupFolder() {
+// Processes that the kernel ended for want of memory in this process's control group: version 2 tells it in memory.events
+// of the group, version 1 in memory.oom_control of the memory controller's; -1 where neither is seen.
+int64_t KillsOfGroup() {
   std::ifstream stream("/proc/self/cgroup");
   for (std::string line; std::getline(stream, line);) {
-    if (line.starts_with("0::")) return "/sys/fs/cgroup" + line.substr(3);
+    const size_t first = line.find(':'), second = line.find(':', first + 1);  // "4:memory:/jobs/12", "0::/jobs/12"
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1), group = line.substr(second + 1);
+    int64_t kills = -1;
+    if (controllers.empty()) kills = NumberIn("/sys/fs/cgroup" + group + "/memory.events", "oom_kill");
+    if (controllers == "memory") kills = NumberIn("/sys/fs/cgroup/memory" + group + "/memory.oom_control", "oom_kill");
+    if (kills >= 0) return kills;
   }
-  return "";
+  return -1;
 }
 
 }  // namespace
@@ -32,9 +39,7 @@ std::string GroupFolder() {
 MemoryKills CountMemoryKills() {
   MemoryKills kills;
   kills.of_machine = NumberIn("/proc/vmstat", "oom_kill");
-  if (const std::string group = GroupFolder(); !group.empty()) {
-    kills.of_group = NumberIn(group + "/memory.events", "oom_kill");
-  }
+  kills.of_group = KillsOfGroup();
   return kills;
 }
 

@@ -23,6 +23,21 @@ std::string TimeLine(const StudyStatus& status) {
   return fmt::format("about {} left ({})", DurationText(status.remaining_s), work);
 }
 
+// "node7 80 done, 2 in hand; node9 40 done", those that did most before the others.
+std::string HostsLine(const StudyStatus& status, size_t most) {
+  most = std::min<size_t>(most, 8);  // A line.
+  std::vector<std::pair<std::string, HostShare>> hosts(status.hosts.begin(), status.hosts.end());
+  std::stable_sort(hosts.begin(), hosts.end(), [](const auto& a, const auto& b) { return a.second.done > b.second.done; });
+  std::string line;
+  for (size_t i = 0; i < std::min(most, hosts.size()); ++i) {
+    const auto& [host, share] = hosts[i];
+    line += fmt::format("{}{} {} done", i == 0 ? "" : "; ", host.empty() ? "(not known)" : host, share.done);
+    if (share.in_hand > 0) line += fmt::format(", {} in hand", share.in_hand);
+  }
+  if (hosts.size() > most) line += fmt::format("; and {} more (--json lists all)", Counted(hosts.size() - most, "host"));
+  return line;
+}
+
 // What to do next, where somebody has to.
 std::string NextLine(const StudyStatus& status, const fs::path& output) {
   const std::string worker = "`bitlaw worker --claim " + output.string() + "`";
@@ -74,6 +89,7 @@ std::string StatusText(const StudyStatus& status, const fs::path& output, size_t
   }
   if (const std::string line = TimeLine(status); !line.empty() && status.campaign > 0)
     text += "  time      " + line + "\n";
+  if (!status.hosts.empty()) text += "  by host   " + HostsLine(status, most) + "\n";
   if (!status.stopped.empty()) text += "  stopped   " + status.stopped + " No other trial is begun.\n";
   for (size_t i = 0; i < std::min(most, status.held.size()); ++i) {
     const HeldTrial& held = status.held[i];
@@ -107,7 +123,12 @@ std::string StatusText(const StudyStatus& status, const fs::path& output, size_t
 }
 
 Value StatusJson(const StudyStatus& status, const fs::path& output) {
-  Value::List held, workers, failed;
+  Value::List held, workers, failed, hosts;
+  for (const auto& [host, share] : status.hosts) {
+    hosts.push_back(Value::Map{{"host", host.empty() ? Value() : Value(host)},
+                               {"done", static_cast<int64_t>(share.done)},
+                               {"in_hand", static_cast<int64_t>(share.in_hand)}});
+  }
   for (const HeldTrial& one : status.held) {
     held.push_back(Value::Map{{"trial", one.trial},
                               {"label", one.label},
@@ -153,6 +174,7 @@ Value StatusJson(const StudyStatus& status, const fs::path& output) {
                     {"work_left_s", NumberOrNull(status.work_left_s)},
                     {"stopped", status.stopped},
                     {"in_hand", std::move(held)},
+                    {"hosts", std::move(hosts)},
                     {"workers", std::move(workers)},
                     {"failed", std::move(failed)},
                     {"slurm", std::move(jobs)}};

@@ -4,10 +4,12 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <optional>
 #include <sstream>
+#include <thread>
 #include <utility>
 
 #include "base/files/durable_file.h"
@@ -174,6 +176,7 @@ void StatusReader::ReadTrials(const Campaign& campaign, StudyStatus& status) {
   }
   status.stopped = folder.stopped().value_or("");
   status.total = trials.ids.size();
+  std::vector<std::string> done_claims;
   std::map<std::string, int> failed;  // Trials with failed attempts that are not done, and how many.
   double cost_left = 0;
   for (size_t i = 0; i < trials.ids.size(); ++i) {
@@ -183,6 +186,7 @@ void StatusReader::ReadTrials(const Campaign& campaign, StudyStatus& status) {
     status.recorded_before += trials.recorded[i] ? 1 : 0;
     if (trials.recorded[i] || state.is_done) {
       ++status.done;
+      if (!trials.recorded[i]) done_claims.push_back(state.generation > 0 ? folder.NameOf(id, state.generation) : "");
       continue;
     }
     if (state.failed > 0) failed[id] = state.failed;
@@ -207,6 +211,7 @@ void StatusReader::ReadTrials(const Campaign& campaign, StudyStatus& status) {
     held.since_s = std::isnan(since_s) ? 0 : since_s;
     status.held.push_back(std::move(held));
   }
+  CountByHost(done_claims, status);
   ReadFailures(failed, campaign, status);
   const double speed = Speed(output_, folder, states, trials.costs);
   for (const HeldTrial& held : status.held)
@@ -222,6 +227,27 @@ void StatusReader::ReadTrials(const Campaign& campaign, StudyStatus& status) {
   } else {
     status.state = states.empty() ? StudyState::kPrepared : StudyState::kInterrupted;
   }
+}
+
+void StatusReader::CountByHost(const std::vector<std::string>& done, StudyStatus& status) {
+  std::vector<std::pair<const std::string, std::string>*> unread;
+  for (const std::string& claim : done) {
+    const auto [entry, is_new] = hosts_.try_emplace(claim);
+    if (entry->second.empty() && !claim.empty()) unread.push_back(&*entry);
+  }
+  // A network answers many at once as fast as one.
+  constexpr size_t kThreads = 16, kFewest = 64;
+  std::atomic<size_t> next = 0;
+  const auto read = [&] {
+    for (size_t i; (i = next++) < unread.size();)
+      unread[i]->second = HostOfClaim(files_.Read(unread[i]->first).value_or(""));
+  };
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < std::min(kThreads, unread.size() / kFewest); ++i) threads.emplace_back(read);
+  read();
+  for (std::thread& thread : threads) thread.join();
+  for (const std::string& claim : done) ++status.hosts[hosts_[claim]].done;
+  for (const HeldTrial& held : status.held) ++status.hosts[held.worker.host].in_hand;
 }
 
 void StatusReader::ReadFailures(const std::map<std::string, int>& failed, const Campaign& campaign,

@@ -45,6 +45,12 @@ struct BITLAW_EXPORT HeldTrial {
   int attempt = 1;
 };
 
+/// What a machine has done of a campaign, and does.
+struct BITLAW_EXPORT HostShare {
+  size_t done = 0;
+  size_t in_hand = 0;
+};
+
 /// A trial whose last attempt failed.
 struct BITLAW_EXPORT FailedTrial {
   FailureRecord failure;         ///< Of that attempt; trial and label alone where its file cannot be read.
@@ -63,6 +69,8 @@ struct BITLAW_EXPORT StudyStatus {
   size_t failed = 0;           ///< For good.
   size_t left = 0;             ///< Neither done nor failed nor in hand.
   std::vector<HeldTrial> held;
+  /// By host name, as claims tell it; "" for trials whose claims do not.
+  std::map<std::string, HostShare> hosts;
   std::vector<WorkerStatus> workers;
   std::vector<FailedTrial> failures;
   std::string stopped;  ///< Why no other trial is begun; "" unless too many failed.
@@ -90,12 +98,14 @@ class BITLAW_EXPORT StatusReader {
   const Trials& TrialsOf(const Campaign& campaign);
   void ReadWorkers(const Campaign& campaign, StudyStatus& status);
   void ReadTrials(const Campaign& campaign, StudyStatus& status);
+  void CountByHost(const std::vector<std::string>& done, StudyStatus& status);
   void ReadFailures(const std::map<std::string, int>& failed, const Campaign& campaign, StudyStatus& status);
 
   std::filesystem::path output_;
   FolderFiles files_;
   std::unique_ptr<Trials> trials_;
   std::unique_ptr<LifeWatch> watch_;
+  std::map<std::string, std::string> hosts_;  ///< Of claims of trials that are done, which do not change.
 };
 
 }  // namespace bitlaw

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <cmath>
@@ -7,6 +6,7 @@
 #include <optional>
 
 #include "base/files/durable_file.h"
+#include "base/files/scratch_folder.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
@@ -42,34 +42,14 @@ struct Found {
   std::string study_digest;  ///< Of all of the study.
 };
 
-// A folder that is gone with the object, if it is its own.
-class ScratchFolder {
- public:
-  explicit ScratchFolder(const std::string& wanted) : path_(wanted), is_own_(wanted.empty()) {
-    if (is_own_) {
-      std::string name = (fs::temp_directory_path() / "bitlaw-reproduce-XXXXXX").string();
-      if (::mkdtemp(name.data()) == nullptr) throw Error(ErrorKind::kIo, name + ": this folder cannot be made.");
-      path_ = name;
-      return;
-    }
-    std::error_code error;
-    if (fs::exists(path_, error) && !(fs::is_directory(path_, error) && fs::is_empty(path_, error))) {
-      throw Error(ErrorKind::kIo, wanted + ": is there already. Name a new or empty folder with --output.");
-    }
-    path_ = fs::absolute(path_).lexically_normal();
+// The folder that was named, which must be new or empty.
+fs::path NewFolder(const std::string& wanted) {
+  std::error_code error;
+  if (fs::exists(wanted, error) && !(fs::is_directory(wanted, error) && fs::is_empty(wanted, error))) {
+    throw Error(ErrorKind::kIo, wanted + ": is there already. Name a new or empty folder with --output.");
   }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    if (is_own_) fs::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-  bool is_own_;
-};
+  return fs::absolute(wanted).lexically_normal();
+}
 
 // The study of the record's folder as it was run last, or the one that --study names.
 Found FindStudy(Session& session, const ReproduceArguments& arguments, const RecordStore& store) {
@@ -275,10 +255,11 @@ int Reproduce(Session& session, const ReproduceArguments& arguments) {
   Found found = FindStudy(session, arguments, store);
   Reduce(trial.Find("id")->AsString(), label, task, !arguments.study.empty(), found);
   const Value timings = store.Timings(digest);
-  const ScratchFolder scratch(arguments.output);
+  std::optional<ScratchFolder> scratch;
+  const fs::path output = arguments.output.empty() ? scratch.emplace("reproduce").path() : NewFolder(arguments.output);
   LaunchResult result;
   const std::string again =
-      RunAgain(session, found, scratch.path(), DeviceFor(arguments, timings, found.plan.trials.front()),
+      RunAgain(session, found, output, DeviceFor(arguments, timings, found.plan.trials.front()),
                ThreadsFor(arguments, timings), record.is_task, result);
   if (result.stopped_by != 0) {
     Complain("bitlaw: stopped; nothing was compared.\n");
@@ -289,7 +270,7 @@ int Reproduce(Session& session, const ReproduceArguments& arguments) {
                          failure.stage.empty() ? "" : failure.stage + ": ", failure.reason));
   }
   if (again.empty()) return kExitFailedTrials;
-  RecordComparison comparison = CompareRecords(store, digest, RecordStore(scratch.path()), again);
+  RecordComparison comparison = CompareRecords(store, digest, RecordStore(output), again);
   SetStudyDigest(found.study_digest, timings, comparison);
   if (arguments.json == "-") {
     Say(PrettyJson(JsonOf(comparison, file)) + "\n");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/base/machine_error.h"
 #include "bitlaw/sdk/machine/torch_version.h"
 
 // What is used of libtorch's general interface to devices is there from 2.11 on.
@@ -96,8 +97,8 @@ const Driver& GetDriver() {
 }
 
 [[noreturn]] void ThrowOutOfMemory(const char* kernels) {
-  throw Error(ErrorKind::kBudget, std::string("kernels of ") + kernels + ": memory ran out. Use a smaller batch, a shorter "
-                                                                         "sequence or a smaller model.");
+  throw MemoryError(std::string("kernels of ") + kernels +
+                    ": memory ran out. Use a smaller batch, a shorter sequence or a smaller model.");
 }
 
 int IndexOf(const at::Device& device) {
@@ -184,7 +185,7 @@ void DeviceCode::LaunchWith(const at::Device& device, const char* kernel, int64_
   const c10::DeviceGuard guard(c10::Device(device.type(), index));
   const auto check = [&](int status, const char* what) {
     if (status == kOutOfMemory) ThrowOutOfMemory(name_);
-    if (status != 0) throw InternalError(std::string("kernel ") + kernel + " of " + name_ + ": " + what + ": " + Words(status));
+    if (status != 0) throw DeviceError(std::string("kernel ") + kernel + " of " + name_ + ": " + what + ": " + Words(status));
   };
   void* function = nullptr;
   {
