@@ -126,7 +126,7 @@ const std::vector<Home> kHomes = {
     {"c10/", kTorchPlaces},
     {"yaml-cpp/", {kInternal + "spec/"}},
     {"boost/dll/", {kInternal + "plugin/"}},
-    {"boost/math/", {kInternal + "fit/"}},
+    {"boost/math/", {kInternal + "fit/", kInternal + "sdk/expression"}},
     {"boost/random/", {kInternal + "fit/"}},
     {"ceres/", {kPublic + "sdk/expression/autodiff_law.h"}},
     {"Eigen/", {kInternal + "fit/"}},

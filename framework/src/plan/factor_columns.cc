@@ -20,7 +20,7 @@ const std::vector<std::string>& ReservedColumns() {
       "metric", "metric_kind", "primary", "value", "standard_error", "items", "chance", "acc_adj", "limit",
       "baseline_value", "fallbacks", "overlap", "record",
       // Of tables of fits: what accuracies are computed from, and what means over tasks bring.
-      "acc", "correct", "total", "baseline_acc_adj", "tasks"};
+      "acc", "correct", "total", "baseline_acc_adj", "tasks", "signal_to_noise"};
   return kNames;
 }
 

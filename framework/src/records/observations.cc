@@ -372,13 +372,19 @@ std::vector<ObservationColumn> ReadColumns(const std::string& text, const std::s
 Table PlannedObservations(const Plan& plan, const std::vector<TaskCard>& cards) {
   constexpr size_t kEnoughTrials = 500;
   const std::vector<Column> columns = ColumnsOf(plan);
+  std::set<size_t> unquantized;  // Models with a trial that will measure them as they are.
+  for (const Trial& trial : plan.trials) {
+    if (trial.quantizer == "none") unquantized.insert(trial.model);
+  }
   std::set<std::vector<bool>> known;
   std::vector<Row> rows;
   for (size_t i = 0; i < plan.trials.size(); ++i) {
     std::vector<Row> of_trial;
+    const std::optional<size_t> original = OriginalOf(plan, plan.trials[i].model);
+    const double baseline = original && unquantized.contains(*original) ? kPlannedAccuracy : kMissing;
     for (size_t t = 0; t < cards.size(); ++t) {
       for (size_t m = 0; m < cards[t].metrics.size(); ++m) {
-        of_trial.push_back({&plan.trials[i], t, m, &cards[t], nullptr, kPlannedAccuracy});
+        of_trial.push_back({&plan.trials[i], t, m, &cards[t], nullptr, baseline});
       }
     }
     if (of_trial.empty()) break;

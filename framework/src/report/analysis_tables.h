@@ -14,6 +14,9 @@ BITLAW_EXPORT void AddAnalysis(const AnalysisReport& analysis, const std::string
 /// Laws against each other; no tables if nothing was compared.
 BITLAW_EXPORT ReportSection ComparisonSection(const AnalysisReport& analysis);
 
+/// What nested selection chose and how well that predicts; no tables without one.
+BITLAW_EXPORT ReportSection SelectionSection(const AnalysisReport& analysis);
+
 /// Rankings, pairwise tests, permutation test, shared exponents; no tables with fewer than two strata.
 BITLAW_EXPORT ReportSection StrataSection(const AnalysisReport& analysis);
 

@@ -455,7 +455,7 @@ ReportDocument FitDocument(const FitReport& report, const AnalysisReport& analys
     AddQuantizers(analysis, law, document.sections.back(), all_methods);
   }
   for (ReportSection section :
-       {ComparisonSection(analysis), StrataSection(analysis), GroupingSection(report, analysis, all_methods)}) {
+       {ComparisonSection(analysis), SelectionSection(analysis), StrataSection(analysis), GroupingSection(report, analysis, all_methods)}) {
     if (!section.tables.empty()) document.sections.push_back(std::move(section));
   }
   document.sections.push_back(ExclusionSection(report));

@@ -12,6 +12,7 @@
 #include "bitlaw/base/error.h"
 #include "fit/output/fit_output.h"
 #include "fit/table/strata_data.h"
+#include "fit/table/task_signal.h"
 #include "records/observations.h"
 #include "report/analysis_tables.h"
 #include "report/law_tables.h"
@@ -168,15 +169,21 @@ ReportSection TaskSection(const StudyResults& report, const ScoreIndex& index) {
   section.title = "Tasks";
   ReportTable table;
   table.name = "tasks";
-  table.header = {"task", "stratum", "metric", "items", "chance", "limited to"};
+  table.header = {"task", "stratum", "metric", "items", "chance", "limited to", "signal to noise"};
   const Table& observations = report.observations;
+  std::map<std::string, double> signal_of;
+  for (const std::string& task : index.tasks) signal_of[task] = kUnset;
+  for (const TaskSignal& one : TaskSignals(observations)) signal_of[one.task] = one.signal_to_noise;
+  table.notes.emplace_back(
+      "Signal to noise: variance of acc_adj over trials beyond that of the items, over that of the items. Fits have it as "
+      "the column signal_to_noise.");
   for (const std::string& task : index.tasks) {
     for (const auto& [key, row] : index.row) {
       if (key.second != task) continue;
       table.rows.push_back({task, observations.TextAt("stratum", row), observations.TextAt("metric", row),
                             Whole(observations.NumberAt("items", row)),
                             Fixed(observations.NumberAt("chance", row), 3),
-                            Whole(observations.NumberAt("limit", row))});
+                            Whole(observations.NumberAt("limit", row)), Significant(signal_of[task], 3)});
       break;
     }
   }
@@ -322,8 +329,8 @@ ReportDocument StudyDocument(const StudyResults& report, bool all_methods) {
       AddAnalysis(report.analysis, law, document.sections.back());
       AddQuantizers(report.analysis, law, document.sections.back(), all_methods);
     }
-    for (ReportSection section : {ComparisonSection(report.analysis), StrataSection(report.analysis),
-                                  GroupingSection(report.fits, report.analysis, all_methods)}) {
+    for (ReportSection section : {ComparisonSection(report.analysis), SelectionSection(report.analysis),
+                                  StrataSection(report.analysis), GroupingSection(report.fits, report.analysis, all_methods)}) {
       if (!section.tables.empty()) document.sections.push_back(std::move(section));
     }
     if (!report.fits.fits.empty()) document.sections.push_back(ExclusionSection(report.fits));

@@ -137,8 +137,8 @@ class Resolver {
       for (const auto& [key, text] : texts) {
         if (text.empty() || planned.Find(text) != nullptr) continue;
         for (const std::string& name : Expression::Parse(text).names()) {
-          // Means over a stratum have two columns more.
-          if (!figure.of_tasks && (name == "tasks" || name == "baseline_acc_adj")) continue;
+          // Means over a stratum have columns more.
+          if (!figure.of_tasks && (name == "tasks" || name == "baseline_acc_adj" || name == "signal_to_noise")) continue;
           if (planned.Find(name) != nullptr) continue;
           faults_.Add(
               figure.mark,

@@ -134,6 +134,7 @@ const std::vector<std::string>& UsualColumns() {
   static const std::vector<std::string> columns = [] {
     std::vector<std::string> names;
     for (const Factor& factor : StandardFactors()) names.push_back(factor.column);
+    names.push_back("baseline_acc_adj");
     return names;
   }();
   return columns;

@@ -57,6 +57,21 @@ TEST(Expression, ComputesEachFunction) {
   EXPECT_DOUBLE_EQ(Value("logit(0.25)"), std::log(1.0 / 3));
 }
 
+// scipy.stats.norm 1.17.1: cdf(1.5), cdf(-8), ppf(.975), ppf(1e-10).
+TEST(Expression, HasTheNormalDistributionAndItsQuantile) {
+  EXPECT_DOUBLE_EQ(Value("normal_cdf(1.5)"), 0.9331927987311419);
+  EXPECT_NEAR(Value("normal_cdf(-8)") / 6.22096057427178e-16, 1, 1e-13);
+  EXPECT_DOUBLE_EQ(Value("probit(0.975)"), 1.959963984540054);
+  EXPECT_DOUBLE_EQ(Value("probit(1e-10)"), -6.361340902404056);
+  EXPECT_EQ(Value("probit(0.5)"), 0);
+  EXPECT_EQ(Value("probit(1)"), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(Value("normal_cdf(probit(0))"), 0);
+  EXPECT_TRUE(std::isnan(Value("probit(1.01)")));
+  EXPECT_TRUE(std::isnan(Value("probit(-0.01)")));
+  EXPECT_NEAR(static_cast<double>(Expression::Parse("probit(x)").Compile(std::vector<std::string>{"x"}).NumberExtended(std::vector{0.9})),
+              1.2815515655446004, 1e-15);
+}
+
 TEST(Expression, CountsConditionsAsOneOrZeroWhereANumberIsNeeded) {
   EXPECT_EQ(Value("(B == 3) * 2 + (B > 2)", {"B"}, {3}), 3);
   EXPECT_EQ(Value("B > 5", {"B"}, {3}), 0);
@@ -122,6 +137,7 @@ TEST(Expression, GivesTheExactGradientOfEveryOperation) {
   for (const char* text : {"a * x^b", "a + b * x", "a - x / b", "a^b", "pow(x, a - b)", "exp(-a * x) / b", "log(a + b)",
                            "log2(a) * log10(b)", "sqrt(a * b)", "abs(b - a)", "min(a, b) + max(a * b, x)",
                            "tanh(a - b)", "sin(a * b) + cos(a - b) * atan(b)", "sigmoid(a * x - b)", "logit(0.3 * a)",
+                           "normal_cdf(a * x - b)", "probit(0.3 * a + 0.1 * b)",
                            "a * a * a - -b", "(a + b)^2 / (a + b)^3", "a * x^-b + a * x^-b"}) {
     const CompiledExpression compiled = Expression::Parse(text).Compile(names);
     const std::vector<double> theta = {0.8, 1.3};
@@ -190,10 +206,11 @@ TEST(ExpressionErrors, PointAtTheCharacterAndSayWhatToDo) {
   EXPECT_EQ(
       FaultOf([&] { Expression::Parse("lg2(N)"); }),
       "'lg2' at character 1 of 'lg2(N)' is not a function. Did you mean 'log2'? Functions: log, log2, log10, exp, "
-      "sqrt, abs, min, max, tanh, sin, cos, atan, sigmoid, logit, pow, missing, if.");
+      "sqrt, abs, min, max, tanh, sin, cos, atan, sigmoid, logit, normal_cdf, probit, pow, missing, if.");
   // By the name that another language has for it, however far that is from ours.
   for (const auto& [theirs, ours] :
-       {std::pair{"power", "pow"}, {"logistic", "sigmoid"}, {"ln", "log"}, {"powr", "pow"}})
+       {std::pair{"power", "pow"}, {"logistic", "sigmoid"}, {"ln", "log"}, {"powr", "pow"}, {"pnorm", "normal_cdf"},
+        {"qnorm", "probit"}})
     EXPECT_THAT(FaultOf([&, name = theirs] { Expression::Parse(std::string(name) + "(N, 2)"); }),
                 testing::HasSubstr(std::string(" is not a function. Did you mean '") + ours + "'? Functions: "));
   EXPECT_EQ(FaultOf([&] { Expression::Parse("pow(2)"); }),

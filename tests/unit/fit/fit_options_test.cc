@@ -44,6 +44,7 @@ TEST(ReadFitSettings, ReadsEveryOption) {
   given.Set("leave_out", Value::List{"model"});
   given.Set("hold_outs", Value::List{"B == 2"});
   given.Set("compare", false);
+  given.Set("select", true);
   given.Set("groups", "family");
   given.Set("permutations", 9);
   given.Set("zones", Value::List{"B == 3"});
@@ -71,6 +72,7 @@ TEST(ReadFitSettings, ReadsEveryOption) {
   EXPECT_THAT(read.leave_out, ElementsAre("model"));
   EXPECT_THAT(read.hold_outs, ElementsAre("B == 2"));
   EXPECT_FALSE(read.compare);
+  EXPECT_TRUE(read.select);
   EXPECT_EQ(read.groups, "family");
   EXPECT_EQ(read.permutations, 9);
   EXPECT_THAT(read.zones, ElementsAre("B == 3"));

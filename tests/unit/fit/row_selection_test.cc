@@ -371,7 +371,7 @@ TEST(FormulaAlone, GuessesNoOtherName) {
   EXPECT_EQ(FaultOf([] { FormulaAlone("A * N^alpha * log2(bits)^beta"); }),
             "spec: 'bits' at character 20 of 'A * N^alpha * log2(bits)^beta' is neither a usual column (N, N_active, "
             "parameters_total, layers, hidden_size, vocab_size, kv_values, experts, experts_active, D, B, bits_effective, "
-            "size_bytes, G, G_min, G_mean, B_a, B_k, B_v, B_embedding, B_head, Cb, T, few_shot) nor looks like a "
+            "size_bytes, G, G_min, G_mean, B_a, B_k, B_v, B_embedding, B_head, Cb, T, few_shot, baseline_acc_adj) nor looks like a "
             "parameter. Say which names are parameters, the others are columns: parameters: {A: {min: 0}, alpha: {}}.");
   EXPECT_THAT(FaultOf([] { FormulaAlone("A * n^alpha"); }), HasSubstr("Did you mean 'N'?"));
   EXPECT_THAT(FaultOf([] { FormulaAlone("A * N^alfa"); }), HasSubstr("'alfa' at character 7"));

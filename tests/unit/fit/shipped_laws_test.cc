@@ -156,9 +156,19 @@ const std::map<std::string, Range>& CovariateRanges() {
       {"Qr", {0, 1}},     {"Qb", {16, 1024}},        {"granularity", {1, 32}},
       {"E", {1, 64}},     {"N_active", {1e8, 1e10}}, {"S", {0, 0.9}},
       {"U", {1e8, 1e10}}, {"N_nv", {3e7, 3e9}},      {"V", {4096, 1e5}},
-      {"d", {512, 4096}}, {"H", {1e9, 1e12}},        {"bits_effective", {2.2, 8.5}}};
+      {"d", {512, 4096}}, {"H", {1e9, 1e12}},        {"bits_effective", {2.2, 8.5}},
+      {"T", {64, 4096}},  {"steps", {1, 16}},        {"baseline_acc_adj", {0.3, 0.95}}};
   return ranges;
 }
+
+// Of an anchored law with this amplitude and exponent of precision.
+std::map<std::string, Range> Anchored(Range amplitude, Range precision, const std::map<std::string, Range>& more = {}) {
+  std::map<std::string, Range> ranges = {
+      {"c", amplitude}, {"a", {-0.4, -0.3}}, {"k", precision}, {"g", {-0.8, -0.4}}, {"d", {0.3, 0.6}}};
+  ranges.insert(more.begin(), more.end());
+  return ranges;
+}
+const std::vector<std::string> kAnchoredTrends = {"baseline_acc_adj+", "N+", "B+", "Cb+", "G-"};
 
 const std::map<std::string, Domain>& Domains() {
   const Range amplitude = {500, 1500}, size = {-0.4, -0.3}, bits = {-1.3, -0.9}, samples = {-0.05, -0.02},
@@ -168,6 +178,50 @@ const std::map<std::string, Domain>& Domains() {
        {{{"A", amplitude}, {"alpha", size}, {"beta", bits}, {"gamma", samples}, {"delta", group}},
         {"N-", "B-", "Cb-", "G+"},
         {{{{"B", 2}, {"Cb", 2}, {"G", 1}}, "A * N^alpha"}}}},
+      {"anchored_logistic",
+       {Anchored({9, 12}, {2, 3}), kAnchoredTrends, {{{{"B", 60}}, "baseline_acc_adj"}, {{{"B", 0}}, "0"}}}},
+      {"anchored_exponential",
+       {Anchored({9, 12}, {2, 3}), kAnchoredTrends, {{{{"B", 60}}, "baseline_acc_adj"}, {{{"B", 0}}, "0"}}}},
+      {"anchored_probit",
+       {Anchored({9, 12}, {2, 3}, {{"s", {1, 3}}}),
+        kAnchoredTrends,
+        {{{{"B", 60}}, "baseline_acc_adj"}, {{{"B", 0}}, "normal_cdf(-s)"}}}},
+      {"anchored_logistic_uniform",
+       {Anchored({8, 10}, {2, 3}), kAnchoredTrends, {{{{"B", 60}}, "baseline_acc_adj"}, {{{"B", 0}}, "0"}}}},
+      {"anchored_exponential_uniform",
+       {Anchored({8, 10}, {2, 3}), kAnchoredTrends, {{{{"B", 60}}, "baseline_acc_adj"}, {{{"B", 0}}, "0"}}}},
+      {"anchored_probit_uniform",
+       {Anchored({8, 10}, {2, 3}, {{"s", {1, 3}}}),
+        kAnchoredTrends,
+        {{{{"B", 60}}, "baseline_acc_adj"}, {{{"B", 0}}, "normal_cdf(-s)"}}}},
+      {"anchored_logistic_bits",
+       {Anchored({9, 12}, {4, 6}), kAnchoredTrends, {{{{"B", 1e30}}, "baseline_acc_adj"}, {{{"B", 0}}, "0"}}}},
+      {"anchored_exponential_bits",
+       {Anchored({9, 12}, {4, 6}), kAnchoredTrends, {{{{"B", 1e30}}, "baseline_acc_adj"}, {{{"B", 0}}, "0"}}}},
+      {"anchored_probit_bits",
+       {Anchored({9, 12}, {4, 6}, {{"s", {1, 3}}}),
+        kAnchoredTrends,
+        {{{{"B", 1e30}}, "baseline_acc_adj"}, {{{"B", 0}}, "normal_cdf(-s)"}}}},
+      {"anchored_logistic_log2_bits",
+       {Anchored({7, 9}, {4, 6}), kAnchoredTrends, {{{{"B", 1e300}}, "baseline_acc_adj"}, {{{"B", 1}}, "0"}}}},
+      {"anchored_logistic_exp_bits",
+       {Anchored({9, 12}, {0.8, 1.2}), kAnchoredTrends, {{{{"B", 60}}, "baseline_acc_adj"}}}},
+      {"anchored_logistic_effective_bits",
+       {Anchored({9, 12}, {2, 3}),
+        {"baseline_acc_adj+", "N+", "bits_effective+", "Cb+"},
+        {{{{"bits_effective", 60}}, "baseline_acc_adj"}, {{{"bits_effective", 0}}, "0"}}}},
+      {"anchored_logistic_steps",
+       {Anchored({9, 12}, {2, 3}, {{"t", {0.8, 1.2}}}),
+        {"baseline_acc_adj+", "N+", "B+", "Cb+", "G-", "steps-"},
+        {{{{"B", 60}}, "baseline_acc_adj"}, {{{"B", 0}}, "0"}}}},
+      {"anchored_logistic_tokens",
+       {Anchored({9, 12}, {2, 3}),
+        {"baseline_acc_adj+", "N+", "B+", "Cb+", "G-", "T+"},
+        {{{{"B", 60}}, "baseline_acc_adj"}, {{{"B", 0}}, "0"}}}},
+      {"anchored_logistic_data",
+       {Anchored({3, 5}, {2, 3}, {{"e", {0.2, 0.4}}}),
+        {"baseline_acc_adj+", "N+", "B+", "Cb+", "G-", "D-"},
+        {{{{"B", 60}}, "baseline_acc_adj"}, {{{"B", 0}}, "0"}}}},
       {"power_n", {{{"A", amplitude}, {"alpha", size}}, {"N-"}, {{{{"N", 1}}, "A"}, {{{"N", 1e300}}, "0"}}}},
       {"power_n_b", {{{"A", amplitude}, {"alpha", size}, {"beta", bits}}, {"N-", "B-"}, {{{{"B", 2}}, "A * N^alpha"}}}},
       {"power_n_b_g",

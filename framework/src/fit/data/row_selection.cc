@@ -14,16 +14,12 @@
 #include "fit/law/response_inverse.h"
 #include "fit/options/quoted_text.h"
 #include "fit/table/accuracy_checks.h"
+#include "fit/table/baseline.h"
 #include "fit/table/unset.h"
 
 namespace bitlaw {
 
 namespace {
-
-struct Counts {
-  std::vector<double> correct, total, chance;
-  std::string why_none;
-};
 
 // The first of these columns that the table has and that holds numbers.
 const std::vector<double>* FirstNumbers(const Table& table, std::initializer_list<const char*> names) {
@@ -34,8 +30,10 @@ const std::vector<double>* FirstNumbers(const Table& table, std::initializer_lis
   return nullptr;
 }
 
-Counts CountsOf(const Table& table) {
-  Counts counts;
+}  // namespace
+
+TableCounts CountsOf(const Table& table) {
+  TableCounts counts;
   for (const char* name : {"correct", "total"}) {
     const TableColumn* column = table.Find(name);
     if (column == nullptr || !column->is_text) continue;
@@ -75,6 +73,8 @@ Counts CountsOf(const Table& table) {
   return counts;
 }
 
+namespace {
+
 std::vector<double> WeightsOf(const Law& law, const Table& table, const std::string& weights) {
   if (weights.empty()) return {};
   if (weights != "item_errors") return table.Evaluate(Expression::Parse(weights));
@@ -103,7 +103,7 @@ std::vector<double> WeightsOf(const Law& law, const Table& table, const std::str
 }
 
 // Whether each row with counts is below chance beyond what guessing gives in so many rows.
-std::vector<bool> BelowChance(const Counts& counts, size_t rows) {
+std::vector<bool> BelowChance(const TableCounts& counts, size_t rows) {
   std::vector<bool> below(rows, false);
   if (counts.total.empty()) return below;
   const auto compared = static_cast<double>(
@@ -195,6 +195,13 @@ std::vector<const std::vector<double>*> CovariatesOf(const Law& law, const Table
         throw Error(ErrorKind::kSpec, fmt::format("law '{}': {}", law.name(), error.what()));
       }
     }
+    if (table.Find(name) == nullptr && name == kBaselineAccuracy) {
+      throw Error(ErrorKind::kSpec,
+                  fmt::format("law '{}' needs the accuracy of each unquantized model ({}), and {} has no row of one "
+                              "(quantizer 'none', or 16 bits). Add them, a trial `quantizer: none` a model, or the "
+                              "column: --map {}=COLUMN.",
+                              law.name(), name, table.origin().empty() ? "the table" : table.origin(), name));
+    }
     if (table.Find(name) == nullptr) {
       throw Error(ErrorKind::kSpec,
                   fmt::format("law '{}' needs the column '{}', which {} lacks.{} Columns: {}. Name it with --map "
@@ -227,6 +234,12 @@ class RowSelector {
     hold_out_ = table.Find("hold_out");
     chance_ = FirstNumbers(table, {"chance"});
     below_ = has_accuracy ? BelowChance(counts_, table.rows()) : std::vector<bool>(table.rows());
+    if (IsAnchored(law)) {
+      const FactorRoles standard, &roles = options.roles == nullptr ? standard : *options.roles;
+      unquantized_ = UnquantizedRows(table, roles);
+      selected_.baseline_rows = BaselineRowsOf(table, roles);
+      CheckBaselines();
+    }
     outside_ = form_ ? std::vector<bool>(table.rows(), false) : RowsOutside(law, columns_, table.rows());
     if (options.rule == ChanceRule::kExclude) counts_.why_none = "the rule for accuracies at chance is to exclude them";
     if (counts_.why_none.empty() && !ResponseInverse(law.response()).exists())
@@ -238,7 +251,7 @@ class RowSelector {
     for (size_t row = 0; row < table_.rows(); ++row) {
       is_held_out_ = IsHeldOut(hold_out_, table_, row);
       (is_held_out_ ? selected_.held_out_incoming : selected_.incoming) += 1;
-      if (!HasCovariates(row) || !IsInDomain(row) || !HasPossibleAccuracy(row)) continue;
+      if (!HasAnchor(row) || !HasCovariates(row) || !IsInDomain(row) || !HasPossibleAccuracy(row)) continue;
       KeepCounts(row);
       if (HasAccuracyWithin(row) && HasResponse(row)) Keep(row);
     }
@@ -261,7 +274,34 @@ class RowSelector {
     return values;
   }
 
+  // Names the quantized models without an unquantized one. Error(kSpec) where that is all of them.
+  void CheckBaselines() {
+    std::vector<bool> quantized = unquantized_;
+    quantized.flip();
+    const std::vector<std::string> lacking = ModelsWithoutBaseline(table_, quantized);
+    if (lacking.empty()) return;
+    const std::vector<double>& baseline = table_.Numbers(kBaselineAccuracy);
+    const bool all = std::all_of(baseline.begin(), baseline.end(), [](double value) { return std::isnan(value); });
+    const std::string text =
+        fmt::format("no row has the accuracy of the unquantized model ({}) of {}. Add a trial `quantizer: none` of {}",
+                    kBaselineAccuracy, JoinNames(lacking), lacking.size() == 1 ? "it" : "each");
+    if (all) throw Error(ErrorKind::kSpec, fmt::format("law '{}': {}.", law_.name(), text));
+    selected_.warnings.push_back(text + "; rows without one are left out");
+  }
+
   // The steps, in the order in which reasons are given; false: the row is left out, and counted.
+  bool HasAnchor(size_t row) {
+    if (unquantized_.empty()) return true;
+    if (unquantized_[row]) {
+      LeaveOut(row, "the unquantized model itself, which the law is anchored on", "");
+      return false;
+    }
+    const double baseline = table_.NumberAt(kBaselineAccuracy, row);
+    if (std::isnan(baseline) || baseline > 0) return true;
+    LeaveOut(row, "the unquantized model is at or below chance", fmt::format(": {} = {:.6g}", kBaselineAccuracy, baseline));
+    return false;
+  }
+
   bool HasCovariates(size_t row) {
     x_.clear();
     std::string missing, infinite;
@@ -385,10 +425,11 @@ class RowSelector {
   const std::optional<LinearForm> form_;
   std::vector<double> features_;
   const std::vector<double> weights_;
-  Counts counts_;
+  TableCounts counts_;
   const TableColumn *accuracy_ = nullptr, *hold_out_ = nullptr;
   const std::vector<double>* chance_ = nullptr;
   std::vector<bool> below_, outside_;
+  std::vector<bool> unquantized_;  // Of an anchored law; else empty.
   LawRows selected_;
   std::vector<std::string> below_names_, far_below_names_;
   std::vector<size_t> measured_;  // With a finite response.
@@ -417,7 +458,7 @@ std::string ExplainConstantCovariate(const Law& law, const FitRows& rows) {
     const double first = rows.x[j];
     bool varies = false;
     for (size_t i = 1; i < rows.size() && !varies; ++i) varies = rows.x[i * c + j] != first;
-    if (!varies) {
+    if (!varies && law.covariates()[j] != kBaselineAccuracy) {
       return fmt::format(
           "{} does not vary: it is {} in {}, so nothing can be said about how the response depends on it. Use a law "
           "without {}, or add rows with another value",

@@ -13,6 +13,14 @@
 
 namespace bitlaw {
 
+/// Correct answers among all and the share of them that a guess gets, row by row of a table; NaN where a row has none.
+struct BITLAW_EXPORT TableCounts {
+  std::vector<double> correct, total, chance;  ///< [rows]; empty where `why_none` says why.
+  std::string why_none;
+};
+/// The counts that SelectRows() takes.
+BITLAW_EXPORT TableCounts CountsOf(const Table& table);
+
 /// The rows of a table that a law can be fitted to, and those that it is checked on.
 struct BITLAW_EXPORT LawRows {
   FitRows fit;                    ///< Rows with a response.
@@ -28,6 +36,8 @@ struct BITLAW_EXPORT LawRows {
   std::vector<size_t> complete_index;
   std::vector<Exclusion> excluded;  ///< From fits to the response.
   std::vector<Exclusion> held_out_excluded;
+  /// Of an anchored law, for each row of the table: the rows that measured its unquantized model (BaselineRowsOf()).
+  std::vector<std::vector<size_t>> baseline_rows;
   size_t incoming = 0, held_out_incoming = 0;
   size_t at_chance = 0;       ///< Rows to fit with acc_adj <= 0.
   std::string why_no_counts;  ///< Why `counted` is empty.
@@ -45,11 +55,13 @@ struct BITLAW_EXPORT RowOptions {
   /// Row weights, proportional to 1 / variance of the response: an expression over columns; "item_errors": from the
   /// column standard_error (of acc_adj) by the delta method; "": all 1. Rows without a positive one are left out.
   std::string weights;
+  const FactorRoles* roles = nullptr;  ///< Tell unquantized rows (UnquantizedRows()); null: the standard ones.
 };
 
-/// Applies the law's response and covariates, leaves out rows with a missing or not finite value (in order: missing
-/// covariate, linear features or the law's domain (law_domain.h), impossible accuracy, accuracy far below chance, chance
-/// rule, response, weight) and counts each. A column that the law needs and the table lacks is an Error(kSpec).
+/// Applies the law's response and covariates, leaves out rows with a missing or not finite value (in order: of an anchored
+/// law (IsAnchored()) unquantized models and those at chance without quantization; missing covariate, linear features or the law's domain (law_domain.h), impossible accuracy, accuracy far below chance, chance
+/// rule, response, weight) and counts each. A column that the law needs and the table lacks is an Error(kSpec), and so is an
+/// anchored law of models none of which was measured without quantization.
 ///
 /// Counts come from columns `correct` and `total`, or `value` (or `acc`) and `items`. A row that is a mean over several
 /// tasks (column `tasks` > 1) gets the counts with the same chance-adjusted accuracy and standard error: total =

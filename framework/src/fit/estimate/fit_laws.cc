@@ -8,7 +8,7 @@
 #include "fit/law/null_law.h"
 #include "fit/solve/fit_problem.h"
 #include "fit/table/accuracy_checks.h"
-#include "fit/table/column_roles.h"
+#include "fit/table/baseline.h"
 
 namespace bitlaw {
 
@@ -19,26 +19,13 @@ bool UsesAccuracy(const Law& law) {
   return std::find(names.begin(), names.end(), "acc_adj") != names.end();
 }
 
-// Which trials are of the unquantized model itself: by their quantizer, or by the unquantized model's bits or more with the
-// baseline's own accuracy.
-bool IsBaseline(const Table& table, const std::vector<double>& accuracy, const std::vector<double>& baseline,
-                const FactorRoles& roles, const std::vector<std::string>& precision, size_t row) {
-  const TableColumn* quantizer = table.Find("quantizer");
-  if (quantizer != nullptr && quantizer->is_text && quantizer->texts[row] == "none") return true;
-  return !precision.empty() && accuracy[row] == baseline[row] &&
-         std::all_of(precision.begin(), precision.end(), [&](const std::string& name) {
-           return table.Numbers(name)[row] >= roles.AnchorOf(name);
-         });
-}
-
 // The formula of the law for the loss against the unquantized model. A loss of exactly 0 of a quantized one is a row
 // like others.
 std::optional<LawFit> FitAnchored(const Law& law, const Table& table, const FitSettings& settings) {
-  const TableColumn* baseline = table.Find("baseline_acc_adj");
+  const TableColumn* baseline = table.Find(kBaselineAccuracy);
   if (baseline == nullptr || baseline->is_text || !AnchoredLaw::Fits(law)) return std::nullopt;
-  const std::vector<double>& accuracy = table.Numbers("acc_adj");
   const TableColumn* hold_out = table.Find("hold_out");
-  const std::vector<std::string> precision = PrecisionOf(law, table, settings.roles);
+  const std::vector<bool> unquantized = UnquantizedRows(table, settings.roles);
   std::vector<size_t> kept;
   std::vector<Exclusion> excluded, held_out_excluded;
   for (size_t row = 0; row < table.rows(); ++row) {
@@ -46,7 +33,7 @@ std::optional<LawFit> FitAnchored(const Law& law, const Table& table, const FitS
     if (!(baseline->numbers[row] > 0)) {
       CountExclusion(to, "no baseline_acc_adj above 0",
                      RowLabel(table, row) + ": baseline_acc_adj = " + ShortestText(baseline->numbers[row]));
-    } else if (IsBaseline(table, accuracy, baseline->numbers, settings.roles, precision, row)) {
+    } else if (unquantized[row]) {
       CountExclusion(to, "the unquantized model itself, whose loss is 0 by definition", RowLabel(table, row));
     } else {
       kept.push_back(row);

@@ -220,6 +220,19 @@ std::vector<LawComparison> CompareAll(std::span<const Law* const> laws, const St
   return comparisons;
 }
 
+std::vector<NestedSelection> SelectAll(std::span<const Law* const> laws, const StrataData& strata,
+                                       const FitSettings& settings) {
+  std::vector<NestedSelection> own, pools;
+  for (const StratumData& stratum : strata.strata) {
+    for (NestedSelection& one : SelectNested(laws, stratum, settings))
+      (stratum.is_pool ? pools : own).push_back(std::move(one));
+  }
+  std::vector<NestedSelection> shared = SelectForAll(own);
+  for (std::vector<NestedSelection>* more : {&pools, &shared})
+    std::move(more->begin(), more->end(), std::back_inserter(own));
+  return own;
+}
+
 }  // namespace
 
 AnalysisReport Analyze(std::span<const std::unique_ptr<Law>> laws, const Table& table, const FitSettings& settings,
@@ -246,6 +259,7 @@ AnalysisReport Analyze(std::span<const std::unique_ptr<Law>> laws, const Table& 
         report.comparisons.push_back(std::move(comparison));
     }
   }
+  if (settings.select && laws.size() > 1) report.selections = SelectAll(study.laws(), strata, settings);
   for (const Grouping& grouping : settings.groupings)
     report.groupings.push_back(AnalyzeGrouping(laws, study, study.plain_table(), settings, fits, grouping));
   const auto own = std::count_if(strata.strata.begin(), strata.strata.end(), IsOwn);

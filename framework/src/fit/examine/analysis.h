@@ -11,6 +11,7 @@
 #include "fit/estimate/law_fit.h"
 #include "fit/examine/comparison.h"
 #include "fit/examine/nested_tests.h"
+#include "fit/examine/selection/nested_selection.h"
 #include "fit/examine/strata.h"
 #include "fit/examine/uncertainty.h"
 #include "fit/examine/validation.h"
@@ -48,6 +49,8 @@ struct BITLAW_EXPORT AnalysisReport {
   std::vector<LawAnalysis> laws;             ///< Those that could be fitted, in the order of the fits.
   /// Stratum by stratum, one a response with two laws or more; then, where there are several responses, all laws.
   std::vector<LawComparison> comparisons;
+  /// Stratum by stratum, then for all of them (kAllStrata); empty unless settings.select and there are two laws.
+  std::vector<NestedSelection> selections;
   std::vector<StrataTests> strata;           ///< One a law, where there are two strata or more.
   std::vector<ChowTest> shared_over_strata;  ///< The law of the same index in `strata`: strata as the groups.
   std::vector<GroupingAnalysis> groupings;   ///< Those of settings.groupings.

@@ -7,8 +7,8 @@
 #include <optional>
 #include <set>
 
-#include "bitlaw/base/error.h"
 #include "fit/estimate/law_fit.h"
+#include "fit/examine/selection/common_rows.h"
 #include "fit/refit/refitter.h"
 #include "fit/solve/fit_problem.h"
 
@@ -16,49 +16,12 @@ namespace bitlaw {
 
 namespace {
 
-// How many of the laws can use each row of the table.
-struct RowCounts {
-  explicit RowCounts(size_t rows) : times(rows, 0) {}
-  void Add(const std::vector<size_t>& rows) {
-    for (const size_t row : rows) ++times[row];
-  }
-  // Rows that all `laws` can use; `left_out` gets how many others some of them can.
-  std::vector<size_t> Common(size_t laws, size_t& left_out) const {
-    std::vector<size_t> common;
-    for (size_t row = 0; row < times.size(); ++row) {
-      if (times[row] == laws && laws > 0) common.push_back(row);
-      if (times[row] > 0 && times[row] < laws) ++left_out;
-    }
-    return common;
-  }
-  std::vector<size_t> times;
-};
-
 ComparedLaw Named(const Law& law) {
   ComparedLaw one;
   one.law = law.name();
   one.response = law.response();
   one.parameters = law.parameters().size();
   return one;
-}
-
-// The rows of a law on a table; nothing, with why the law cannot use it.
-std::optional<FitProblem> ProblemOf(const Law& law, const Table& table, const FitSettings& settings, std::string& why) {
-  try {
-    return FitProblem(law, table, settings, FitProcedure());
-  } catch (const Error& error) {
-    why = error.what();
-    return std::nullopt;
-  }
-}
-
-std::vector<size_t> HeldOutOf(const FitProblem& problem, const Table& table) {
-  std::vector<size_t> rows;
-  const TableColumn* hold_out = table.Find("hold_out");
-  for (const size_t row : problem.selected().complete_index) {
-    if (IsHeldOut(hold_out, table, row)) rows.push_back(row);
-  }
-  return rows;
 }
 
 // The rows that laws are compared on, and how each is judged there.
@@ -210,36 +173,17 @@ LawComparison CompareLaws(std::span<const Law* const> laws, const Table& table, 
 LawComparison CompareInAccuracy(std::span<const Law* const> laws, const Table& table, const FitSettings& settings) {
   LawComparison comparison;
   comparison.has_several_responses = true;
-  RowCounts complete(table.rows()), held_out(table.rows());
-  std::vector<const Law*> usable;
+  const AccuracyRows common = CommonInAccuracy(laws, table, settings);
   std::vector<ComparedLaw> unusable;
-  const TableColumn* accuracy = table.Find("acc_adj");
-  for (const Law* law : laws) {
-    ComparedLaw none = Named(*law);
-    const std::optional<FitProblem> problem = ProblemOf(*law, table, settings, none.why_none);
-    if (problem && !problem->inverse().exists())
-      none.why_none = "no accuracy follows from its response " + none.response;
-    if (!none.why_none.empty()) {
-      unusable.push_back(std::move(none));
-      continue;
-    }
-    usable.push_back(law);
-    const std::vector<size_t> declared = HeldOutOf(*problem, table);
-    std::vector<size_t> rows;
-    for (const size_t row : problem->selected().complete_index) {
-      if (!std::isnan(accuracy->numbers[row]) && !std::binary_search(declared.begin(), declared.end(), row))
-        rows.push_back(row);
-    }
-    complete.Add(rows);
-    held_out.Add(declared);
+  for (const auto& [law, why] : common.unusable) {
+    unusable.push_back(Named(*law));
+    unusable.back().why_none = why;
   }
-  size_t ignored = 0;
-  const std::vector<size_t> common = complete.Common(usable.size(), comparison.left_out);
-  const std::vector<size_t> declared = held_out.Common(usable.size(), ignored);
-  comparison.rows = common.size();
-  comparison.declared_rows = declared.size();
-  Arena arena(table, common, declared, settings);
-  for (const Law* law : usable) {
+  comparison.left_out = common.left_out;
+  comparison.rows = common.fitted.size();
+  comparison.declared_rows = common.declared.size();
+  Arena arena(table, common.fitted, common.declared, settings);
+  for (const Law* law : common.usable) {
     ComparedLaw one = Named(*law);
     std::vector<size_t> rows;
     arena.Judge(*law, ComparisonProcedure(*law, arena.fitted(), settings, rows), one);

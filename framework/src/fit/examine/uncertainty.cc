@@ -401,6 +401,10 @@ UncertaintyReport Bootstrap(const Refitter& refitter, const Table& table, const 
   } else {
     accelerations = Accelerations(replicates.left_out, m);
   }
+  if (draws.by_items) {
+    const std::string fixed = refitter.ExplainFixedAnchor();
+    if (!fixed.empty()) report.note += (report.note.empty() ? "" : "; ") + fixed;
+  }
   const Interval levels = ExpandedLevels(options.level, draws.by_items ? 0 : draws.units.size());
   for (size_t i = 0; i < m; ++i)
     FillIntervals(report.replicate_values, i, m, levels, accelerations[i], report.quantities[i]);

@@ -162,6 +162,11 @@ FitOptionList::FitOptionList() {
   Add("--no-compare",
       s.Bool("compare").Default(true).Doc("Compare the laws with each other, and each with its own factors left out."),
       &S::compare);
+  Add("--select",
+      s.Bool("select").Default(false).Doc(
+          "Choose among the laws by inner hold-outs and report the error of the chosen one on outer ones: the largest N, "
+          "the lowest B (each factor of scale and of precision), the rows of hold_out."),
+      &S::select);
   Add("--groups", s.String("groups").Default("").Doc("Column of a Chow test; empty: family, if it varies."), &S::groups,
       Unquoted);
   Add("--permutations",

@@ -42,6 +42,7 @@ struct BITLAW_EXPORT FitSettings {
   std::vector<std::string> leave_out;  ///< Columns: "model".
   std::vector<std::string> hold_outs;  ///< Conditions, beside UsualHoldOuts().
   bool compare = true;                 ///< Laws against each other, ablations.
+  bool select = false;                 ///< Nested selection among the laws: SelectNested().
   std::string groups;                  ///< Column of a Chow test; "" : `family` if it varies.
   int permutations = 1000;             ///< Of the tasks over the strata; 0: none.
   std::vector<std::string> zones;      ///< Conditions; empty: the values of the law's factors of precision.

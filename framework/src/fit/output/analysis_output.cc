@@ -184,6 +184,28 @@ static Value Json(const LawComparison& comparison) {
                      {"nested", comparison.nested}});
 }
 
+static Value Json(const SelectionCandidate& one) {
+  Value json = JsonObject({{"law", one.law}});
+  if (!one.why_none.empty()) json.Set("why_none", one.why_none);
+  AddFields(json, {{"inner_mae", one.inner_mae}, {"inner", one.inner}, {"outer", one.outer}});
+  return json;
+}
+
+static Value Json(const NestedSelection& one) {
+  Value json = JsonObject({{"stratum", one.stratum},
+                           {"outer", one.outer},
+                           {"factor", one.factor},
+                           {"inner", one.inner},
+                           {"rows", one.rows},
+                           {"outer_rows", one.outer_rows}});
+  if (!one.why_none.empty()) json.Set("why_none", one.why_none);
+  const auto name = [](const SelectionCandidate* law) { return law == nullptr ? Value() : Json(law->law); };
+  AddFields(json, {{"chosen", name(one.chosen())},
+                   {"best_afterwards", name(one.best_afterwards())},
+                   {"candidates", one.candidates}});
+  return json;
+}
+
 static Value Json(const SensitivityRanking::Place& place) {
   return JsonObject({{"stratum", place.stratum},
                      {"value", place.value},
@@ -242,6 +264,7 @@ static Value Json(const GroupingAnalysis& grouping) {
 Value AnalysisJson(const AnalysisReport& analysis) {
   return JsonObject({{"laws", analysis.laws},
                      {"comparisons", analysis.comparisons},
+                     {"selections", analysis.selections},
                      {"strata", analysis.strata},
                      {"shared_over_strata", analysis.shared_over_strata},
                      {"groupings", analysis.groupings}});

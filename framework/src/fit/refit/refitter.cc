@@ -11,6 +11,7 @@
 #include "api/chance_adjusted.h"
 #include "bitlaw/base/error.h"
 #include "fit/refit/log_linear_refit.h"
+#include "fit/table/baseline.h"
 
 namespace bitlaw {
 
@@ -59,6 +60,9 @@ struct Refitter::State {
   // By table row.
   std::vector<double> x;  // [table rows, c]
   std::vector<double> response, accuracy, item_error, total, correct, chance;
+  // Of an anchored law: which covariate is the unquantized model's accuracy, and the rows that measured it.
+  std::optional<size_t> anchor;
+  std::vector<std::vector<size_t>> anchor_rows;  // [table rows]
 
   bool is_ols = false, of_log = false;
   std::optional<LinearForm> form;
@@ -68,6 +72,7 @@ struct Refitter::State {
   explicit State(const FitProblem& the_problem)
       : problem(the_problem), law(problem.law()), rows(problem.rows()) {}
   void PrepareLinear();
+  void PrepareAnchor(const Table& table);
   // The objective of the problem on rows that differ from its own in what was measured.
   Objective OfOtherRows(const FitRows& other) const {
     return Objective(law, other, problem.procedure(), &problem.inverse());
@@ -78,6 +83,8 @@ struct Refitter::State {
   bool Iterate(std::span<const double> y, const Objective& with, std::span<const double> multiplicity,
                std::span<double> out) const;
   bool IterateFrom(const Objective& with, std::span<const double> multiplicity, std::span<double> out) const;
+  // Other accuracies of all rows, of the unquantized models too.
+  bool IterateAnchored(std::span<const double> with, std::span<double> out) const;
   // OLS of the rows in the first lane; of these targets, where they are not empty.
   bool SolveOne(std::span<const double> targets, std::span<const double> multiplicity, std::span<double> out) const;
   // Multiplicities of `rows` from those of the table.
@@ -95,6 +102,21 @@ void Refitter::State::PrepareLinear() {
   for (size_t i = 0; i < rows.size(); ++i)
     targets.push_back((of_log ? std::log(rows.y[i]) : rows.y[i]) - linear->offset(i));
   linear->SetTargets(targets);
+}
+
+void Refitter::State::PrepareAnchor(const Table& table) {
+  if (!IsAnchored(law)) return;
+  const auto covariates = law.covariates();
+  anchor = static_cast<size_t>(std::find(covariates.begin(), covariates.end(), kBaselineAccuracy) - covariates.begin());
+  anchor_rows = problem.selected().baseline_rows;
+  // Rows of unquantized models are not fitted, but their items are drawn like others.
+  const TableCounts counts = CountsOf(table);
+  for (const size_t row : problem.index()) {
+    for (const size_t one : anchor_rows[row]) {
+      if (!counts.why_none.empty()) continue;
+      total[one] = counts.total[one], correct[one] = counts.correct[one], chance[one] = counts.chance[one];
+    }
+  }
 }
 
 LaneFlags Refitter::State::IterateLinear(std::span<const double> y, std::span<const Lanes> multiplicity,
@@ -299,6 +321,7 @@ Refitter::Refitter(const FitProblem& problem, const Table& table, const MethodFi
   const bool is_response = problem.procedure() == FitProcedure() && state.form && state.form->of_log &&
                            state.form->columns.size() <= LogLinearRefit::kMaxParameters;
   if (state.is_ols || is_response) state.PrepareLinear();
+  state.PrepareAnchor(table);
   if (!state.is_ols) {
     state.objective = std::make_unique<Objective>(problem.objective());
   }
@@ -409,19 +432,68 @@ bool Refitter::RefitNewItems(Rng& rng, std::span<double> theta) const {
   const State& state = *state_;
   if (!ExplainNoItems().empty()) return false;
   std::vector<double> accuracy(state.table_rows, kUnset);
-  for (const size_t row : state.problem.index()) {
+  std::vector<size_t> rows(state.problem.index());
+  if (state.anchor) {
+    // Each unquantized model is drawn once, for all rows that are anchored on it.
+    for (const size_t row : state.problem.index())
+      rows.insert(rows.end(), state.anchor_rows[row].begin(), state.anchor_rows[row].end());
+    std::sort(rows.begin(), rows.end());
+    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+  }
+  for (const size_t row : rows) {
     if (!std::isnan(state.total[row])) {
       const double correct = DrawBinomial(rng, state.total[row], state.correct[row] / state.total[row]);
       accuracy[row] = ChanceAdjusted(correct / state.total[row], state.chance[row]);
     } else {
-      accuracy[row] = state.accuracy[row] + state.item_error[row] * rng.Normal();
+      const double error = std::isnan(state.item_error[row]) ? 0 : state.item_error[row];
+      accuracy[row] = state.accuracy[row] + error * rng.Normal();
     }
   }
   return RefitAccuracies(accuracy, theta);
 }
 
+bool Refitter::State::IterateAnchored(std::span<const double> with, std::span<double> out) const {
+  FitRows drawn = rows;
+  const size_t c = law.covariates().size();
+  std::vector<double> times(rows.size(), 1);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const size_t row = problem.index()[i];
+    const double one = with[row];
+    double baseline = 0;
+    for (const size_t anchored : anchor_rows[row])
+      baseline += with[anchored] / static_cast<double>(anchor_rows[row].size());
+    if (!anchor_rows[row].empty()) {
+      drawn.x[i * c + *anchor] = baseline;
+      if (!(baseline > 0)) times[i] = 0;
+    }
+    if (problem.of_counts()) {
+      drawn.correct[i] = std::clamp(AccuracyOf(one, chance[row]), 0.0, 1.0) * total[row];
+      continue;
+    }
+    drawn.y[i] = one > 0 && one < 1 ? response_of_accuracy.Number({&one, 1}) : kUnset;
+    if (std::isfinite(drawn.y[i])) continue;
+    times[i] = 0;
+    drawn.y[i] = 1;
+  }
+  if (std::all_of(times.begin(), times.end(), [](double one) { return one == 1; })) times.clear();
+  return IterateFrom(OfOtherRows(drawn), times, out);
+}
+
+std::string Refitter::ExplainFixedAnchor() const {
+  const State& state = *state_;
+  if (!state.anchor) return "";
+  const auto& rows = state.problem.index();
+  const auto missing =
+      std::count_if(rows.begin(), rows.end(), [&](size_t row) { return state.anchor_rows[row].empty(); });
+  if (missing == 0) return "";
+  return fmt::format("{} of {} rows take the accuracy of their unquantized model as exact, since its row is not in the "
+                     "table",
+                     missing, rows.size());
+}
+
 bool Refitter::RefitAccuracies(std::span<const double> accuracy, std::span<double> theta) const {
   const State& state = *state_;
+  if (state.anchor) return state.IterateAnchored(accuracy, theta);
   if (state.problem.of_counts()) {
     FitRows drawn = state.rows;
     for (size_t i = 0; i < drawn.size(); ++i) {

@@ -63,13 +63,17 @@ class BITLAW_EXPORT Refitter {
                       std::span<double> theta) const;
 
   /// Fits with other accuracies (acc_adj, [table_rows()]) in place of the table's: responses follow from them, counts
-  /// keep their totals. An accuracy that has no response leaves its row out.
+  /// keep their totals. An accuracy that has no response leaves its row out. An anchored law (IsAnchored()) gets the
+  /// accuracies of the unquantized models from `accuracy` too, as far as the table has their rows.
   bool RefitAccuracies(std::span<const double> accuracy, std::span<double> theta) const;
 
   /// Fits to a draw of what another set of as many items would have given each row by itself: counts from the binomial
   /// (a mean over several tasks: acc_adj from a normal with its standard error). False also if the table has neither
   /// counts nor errors.
   bool RefitNewItems(Rng& rng, std::span<double> theta) const;
+  /// Of an anchored law, which rows RefitAccuracies() and RefitNewItems() leave with the accuracy of their unquantized
+  /// model as it is; empty: none.
+  std::string ExplainFixedAnchor() const;
   /// Why RefitNewItems() cannot be used; empty if it can.
   std::string ExplainNoItems() const;
 

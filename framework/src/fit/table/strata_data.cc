@@ -10,6 +10,8 @@
 #include "api/chance_adjusted.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/expression/expression.h"
+#include "fit/table/baseline.h"
+#include "fit/table/task_signal.h"
 #include "fit/table/unset.h"
 
 namespace bitlaw {
@@ -93,6 +95,12 @@ void AverageOverTasks(const Table& table, const TrialRows& by_trial, const std::
   }
 }
 
+// acc_adj of a row's unquantized model on the row's task.
+double BaselineAt(const Table& table, size_t row, double chance) {
+  const double value = table.NumberAt("baseline_value", row);
+  return std::isnan(value) ? table.NumberAt(kBaselineAccuracy, row) : ChanceAdjusted(value, chance);
+}
+
 // One row a trial: the means over `tasks`. Trials without all of them are counted, not averaged.
 StratumData MeanOverTasks(const Table& table, const std::string& name, const std::vector<size_t>& rows) {
   const TrialRows by_trial = RowsByTrial(table, rows);
@@ -118,7 +126,7 @@ StratumData MeanOverTasks(const Table& table, const std::string& name, const std
       const size_t row = found->second;
       const double chance = table.NumberAt("chance", row);
       score.Add(acc_adj, ChanceAdjustedError(table.NumberAt("standard_error", row), chance));
-      baseline.Add(ChanceAdjusted(table.NumberAt("baseline_value", row), chance), 0);
+      baseline.Add(BaselineAt(table, row, chance), 0);
       mean.value += table.NumberAt("value", row) / count;
       mean.chance += chance / count;
       mean.items += table.NumberAt("items", row);
@@ -177,7 +185,7 @@ StratumData RowsAsTheyAre(const Table& table, const std::string& name, const std
       stratum.tasks.push_back(task);
     const double chance = table.NumberAt("chance", row);
     errors.push_back(ChanceAdjustedError(table.NumberAt("standard_error", row), chance));
-    baselines.push_back(ChanceAdjusted(table.NumberAt("baseline_value", row), chance));
+    baselines.push_back(BaselineAt(table, row, chance));
   }
   stratum.table.AddNumbers("standard_error", std::move(errors));
   stratum.table.AddTexts("stratum", std::vector<std::string>(rows.size(), name));
@@ -269,13 +277,14 @@ void CheckStratumNames(const Table& table) {
 StrataData SplitStrata(const Table& table, bool average_tasks) {
   CheckStratumNames(table);
   StrataData data;
-  const Table whole = WithAccuracy(table);
-  if (whole.columns().size() > table.columns().size())
+  const Table scored = WithAccuracy(table);
+  if (scored.columns().size() > table.columns().size())
     data.notes.push_back("acc_adj was computed as " + AccuracyFormula(table) + ".");
+  const Table whole = WithBaseline(scored);
   const bool observations =
       whole.Find("trial") != nullptr && whole.Find("task") != nullptr && whole.Find("acc_adj") != nullptr;
   if (observations) {
-    StrataData split = SplitObservations(whole, average_tasks);
+    StrataData split = SplitObservations(WithTaskSignals(whole), average_tasks);
     split.notes.insert(split.notes.begin(), data.notes.begin(), data.notes.end());
     return split;
   }

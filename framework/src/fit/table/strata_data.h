@@ -45,8 +45,8 @@ struct BITLAW_EXPORT StrataData {
 /// that of the mean acc_adj, sqrt(sum_t (se_t / (1 - chance_t))^2) / tasks. "general" is the mean over the tasks of all
 /// strata. Any other column of numbers that varies between the tasks of a trial becomes its mean too. With
 /// `average_tasks` false a row stays a row: one a trial and task, with the task's own counts. Other tables: rows stay
-/// as they are, split by the column `stratum` if there is one, with all of them in the stratum "all". WithAccuracy() is
-/// applied first. Error(kSpec) for a stratum of the table that is called "general" or "all".
+/// as they are, split by the column `stratum` if there is one, with all of them in the stratum "all". WithAccuracy()
+/// and WithBaseline() are applied first. Error(kSpec) for a stratum of the table that is called "general" or "all".
 BITLAW_EXPORT StrataData SplitStrata(const Table& table, bool average_tasks = true);
 
 /// What acc_adj follows from in a table without that column: (acc - chance) / (1 - chance), or the same with

@@ -1,8 +1,10 @@
 #include "bitlaw/sdk/expression/expression.h"
 
 #include <algorithm>
+#include <boost/math/special_functions/erf.hpp>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "bitlaw/base/error.h"
 #include "sdk/expression/expression_tree.h"
@@ -22,6 +24,17 @@ std::string_view TypeName(ExpressionType type) {
   }
   throw InternalError("ExpressionType out of range");
 }
+
+// The quantile of the standard normal distribution; infinite at 0 and 1, NaN outside of [0, 1].
+template <typename Real>
+Real NormalQuantile(Real p) {
+  constexpr Real kInfinity = std::numeric_limits<Real>::infinity();
+  if (!(p >= 0 && p <= 1)) return std::numeric_limits<Real>::quiet_NaN();
+  if (p == 0 || p == 1) return p == 0 ? -kInfinity : kInfinity;
+  return -std::numbers::sqrt2_v<Real> * boost::math::erfc_inv(2 * p);
+}
+
+double NormalDensity(double x) { return std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi); }
 
 }  // namespace
 
@@ -218,7 +231,8 @@ class ExpressionCompiler {
     static const std::pair<std::string_view, Code> kUnary[] = {
         {"log", Code::kLog},   {"log2", Code::kLog2}, {"log10", Code::kLog10},     {"exp", Code::kExp},
         {"sqrt", Code::kSqrt}, {"abs", Code::kAbs},   {"tanh", Code::kTanh},       {"sin", Code::kSin},
-        {"cos", Code::kCos},   {"atan", Code::kAtan}, {"sigmoid", Code::kSigmoid}, {"logit", Code::kLogit}};
+        {"cos", Code::kCos},   {"atan", Code::kAtan}, {"sigmoid", Code::kSigmoid}, {"logit", Code::kLogit},
+        {"normal_cdf", Code::kNormalCdf},           {"probit", Code::kProbit}};
     for (const auto& [name, code] : kUnary) {
       if (node.text == name) return {ExpressionType::kNumber, Emit(code, number(0))};
     }
@@ -336,6 +350,8 @@ void CompiledExpression::Run(std::span<const double> first, std::span<const doub
         break;
       }
       case Code::kLogit: result = std::log(a) - std::log1p(-a); break;
+      case Code::kNormalCdf: result = std::erfc(-a / std::numbers::sqrt2_v<Real>) / 2; break;
+      case Code::kProbit: result = NormalQuantile(a); break;
       case Code::kLess: result = a < b; break;
       case Code::kLessEqual: result = a <= b; break;
       case Code::kEqual: result = a == b; break;
@@ -423,6 +439,8 @@ double CompiledExpression::Number(std::span<const double> first, std::span<const
       case Code::kAtan: adjoint[op.a] += up / (1 + a * a); break;
       case Code::kSigmoid: adjoint[op.a] += up * f * (1 - f); break;
       case Code::kLogit: adjoint[op.a] += up / (a * (1 - a)); break;
+      case Code::kNormalCdf: adjoint[op.a] += up * NormalDensity(a); break;
+      case Code::kProbit: adjoint[op.a] += up / NormalDensity(f); break;
       case Code::kIf: adjoint[value[op.condition] != 0 ? op.a : op.b] += up; break;
       default: break;
     }

@@ -301,7 +301,8 @@ class Parser {
       static const std::map<std::string, std::string, std::less<>> kElsewhere = {
           {"ln", "log"},   {"power", "pow"},     {"logistic", "sigmoid"}, {"expit", "sigmoid"}, {"ifelse", "if"},
           {"where", "if"}, {"isnan", "missing"}, {"arctan", "atan"},      {"absolute", "abs"},  {"lg", "log10"},
-          {"ld", "log2"},  {"minimum", "min"},   {"maximum", "max"}};
+          {"ld", "log2"},  {"minimum", "min"},   {"maximum", "max"},      {"pnorm", "normal_cdf"}, {"qnorm", "probit"},
+          {"Phi", "normal_cdf"}, {"phi", "normal_cdf"}, {"ppf", "probit"}};
       const auto elsewhere = kElsewhere.find(name);
       const std::string hint =
           elsewhere != kElsewhere.end() ? " Did you mean '" + elsewhere->second + "'?" : DidYouMean(name, known);

@@ -8,7 +8,8 @@ const std::vector<ExpressionFunction>& ExpressionFunctions() {
   static const std::vector<ExpressionFunction> functions = {
       {"log", 1, 1},     {"log2", 1, 1},  {"log10", 1, 1}, {"exp", 1, 1},    {"sqrt", 1, 1}, {"abs", 1, 1},
       {"min", 2, -1},    {"max", 2, -1},  {"tanh", 1, 1},  {"sin", 1, 1},    {"cos", 1, 1},  {"atan", 1, 1},
-      {"sigmoid", 1, 1}, {"logit", 1, 1}, {"pow", 2, 2},   {"missing", 1, 1}, {"if", 3, 3}};
+      {"sigmoid", 1, 1}, {"logit", 1, 1}, {"normal_cdf", 1, 1}, {"probit", 1, 1}, {"pow", 2, 2},
+      {"missing", 1, 1}, {"if", 3, 3}};
   return functions;
 }
 

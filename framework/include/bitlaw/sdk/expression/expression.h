@@ -95,6 +95,8 @@ class BITLAW_EXPORT CompiledExpression {
     kTextNotEqual,
     kTextMissing,
     kIf,
+    kNormalCdf,
+    kProbit,
   };
   struct Operation {
     Code code;
@@ -123,7 +125,7 @@ class BITLAW_EXPORT CompiledExpression {
 ///     numbers     12  0.5  1e-3            names    N, bits, calibration.sequences, `any text` (a backquote doubled)
 ///     arithmetic  + - * / ^ and unary -    (^ binds tightest and to the right: -x^2 = -(x^2), 2^3^2 = 2^9)
 ///     functions   log (natural) log2 log10 exp sqrt abs sin cos atan tanh, sigmoid(x) = 1 / (1 + e^-x), logit(p) =
-///     log(p / (1 - p)),
+///                 log(p / (1 - p)), normal_cdf(x) of the standard normal distribution, probit(p) its quantile,
 ///                 min(a, b, ...) max(a, b, ...) pow(a, b), missing(x), if(condition, a, b)
 ///     conditions  < <= > >= == != between numbers, == != between texts ('gptq') and truth values, and, or, not, true,
 ///     false
