@@ -7,6 +7,7 @@
 //     fit_simulation units [N]       the same where rows of a model belong together, with 5, 8 and 12 models
 //     fit_simulation tests [N]       how often each test refuses a true null at 5 %
 //     fit_simulation projection      random starts with and without variable projection
+//     fit_simulation anchored [N]    coverage for an anchored law, whose 16-bit accuracies are measured
 //     fit_simulation nested [N]      the same of nested F and likelihood ratio alone
 #include <fmt/format.h>
 
@@ -17,6 +18,7 @@
 #include <ctime>
 #include <fstream>
 
+#include "anchored_studies.h"
 #include "bitlaw/base/rng.h"
 #include "clustered_studies.h"
 #include "fit/examine/analysis.h"
@@ -241,6 +243,23 @@ void Units(int studies) {
   }
 }
 
+void Anchored(int studies) {
+  const auto law = ShippedLaw("anchored_logistic");
+  for (const double effect : {0.15, 0.0}) {
+    const AnchoredCoverage coverage = CoverageOfAnchored(*law, 8, 400, effect, studies, 200);
+    fmt::print("noise of a model off by {}: {:.3f} of studies without a fit\n", effect, coverage.failed);
+    const auto line = [](const char* what, const std::vector<double>& shares) {
+      fmt::print("  {:34}", what);
+      for (const double share : shares) fmt::print(" {:.3f}", share);
+      fmt::print("\n");
+    };
+    line("over models (CR2, t)", coverage.over_models);
+    line("items of all rows", coverage.over_items);
+    line("items, 16-bit accuracies held", coverage.held);
+    std::fflush(stdout);
+  }
+}
+
 // Observations of three strata of four tasks each with one and the same law.
 Table NullObservations(const Law& law, Rng& rng) {
   PlantedObservations planted;
@@ -361,6 +380,8 @@ int main(int argc, char** argv) {
     bitlaw::PlainCoverage(studies);
   } else if (what == "units") {
     bitlaw::Units(studies);
+  } else if (what == "anchored") {
+    bitlaw::Anchored(studies);
   } else if (what == "tests") {
     bitlaw::Tests(studies);
   } else if (what == "projection") {
@@ -368,7 +389,7 @@ int main(int argc, char** argv) {
   } else if (what == "nested") {
     bitlaw::NestedTests(studies);
   } else {
-    std::fputs("fit_simulation speed|formula|families|coverage|units|tests|nested|projection\n", stderr);
+    std::fputs("fit_simulation speed|formula|families|coverage|units|anchored|tests|nested|projection\n", stderr);
     return 2;
   }
   return 0;

@@ -102,8 +102,8 @@ def nonlinear_golden(name, formula, parameters, columns, x, y, f, truth, bounds)
     }
 
 
-def write(path, what, problems):
-    provenance = {"generator": "tests/parity/fit/make_goldens.py", "what": what, "seed": SEED, "date": DATE,
+def write(path, what, problems, generator="tests/parity/fit/make_goldens.py"):
+    provenance = {"generator": generator, "what": what, "seed": SEED, "date": DATE,
                   "versions": {"python": sys.version.split()[0], "numpy": np.__version__, "scipy": scipy.__version__,
                                "statsmodels": statsmodels.__version__}}
     with open(path, "w", encoding="utf-8") as file:

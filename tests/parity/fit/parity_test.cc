@@ -92,9 +92,11 @@ std::unique_ptr<FormulaLaw> MakeLaw(const std::string& formula, const std::vecto
 }
 
 TEST(NonlinearParity, AgreesWithScipyFromRandomStartsAlone) {
-  const Json golden = Golden("nonlinear.json");
-  ASSERT_EQ(golden["problems"].size(), 3u);
-  for (const Json& problem : golden["problems"]) {
+  Json problems = Golden("nonlinear.json")["problems"];
+  const Json anchored = Golden("anchored.json");
+  for (const Json& problem : anchored["problems"]) problems.push_back(problem);
+  ASSERT_EQ(problems.size(), 5u);
+  for (const Json& problem : problems) {
     const std::string name = problem["name"];
     const auto law = MakeLaw(problem["formula"], problem["parameters"], problem["bounds"]);
     ASSERT_EQ(std::vector<std::string>(law->covariates().begin(), law->covariates().end()),
