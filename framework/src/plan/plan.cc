@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_set>
 
+#include "base/text/counted.h"
 #include "bitlaw/api/corpus.h"
 #include "bitlaw/api/task.h"
 #include "bitlaw/base/digest.h"
@@ -15,8 +16,10 @@
 #include "plugin/host.h"
 #include "plugin/open_corpus.h"
 #include "spec/decoder.h"
+#include "spec/quantize/cell_filter.h"
 #include "spec/quantize/recipe.h"
 #include "spec/quantize/table_part.h"
+#include "spec/shapes.h"
 
 namespace bitlaw {
 namespace {
@@ -65,6 +68,7 @@ class Planner {
     const QuantizeSpec* spec = nullptr;
     std::string version;                              // Of the quantizer's plugin.
     std::unique_ptr<Grid> grid;
+    std::unique_ptr<CellFilter> filter;               // For what it says of models; the grid has the rest.
     std::vector<SplitOptions> split;                  // By combination.
     std::vector<Grid::Cell> cells;
     std::vector<bool> needs_calibration;              // By combination.
@@ -80,7 +84,7 @@ class Planner {
       try {
         const Component& component = host_.Find(ComponentKind::kModel, spec.backend, spec.mark.Text());
         const auto backend = host_.MakeModelBackend(component.info.name, spec.backend_options);
-        RequireSupported(*backend, spec.path);
+        if (!IsShapesOnly(spec)) RequireSupported(*backend, spec.path);
         PlannedModel model{spec, backend->Inspect(spec.path), ""};
         model.headers_digest = HeadersDigest(model.summary, backend->Files(spec.path));
         if (model.spec.family.empty()) model.spec.family = model.summary.architecture;
@@ -98,6 +102,11 @@ class Planner {
     }
     CheckOriginals(plan_.models, faults_);
     faults_.ThrowIfAny();
+    shapes_only_ = static_cast<size_t>(std::count_if(study_.models.begin(), study_.models.end(), IsShapesOnly));
+    if (shapes_only_ > 0) {
+      plan_.notes.push_back(Counted(shapes_only_, "model") +
+                            " of shapes alone: the ids of their trials are not those that a run will give.");
+    }
     FindIdentities();
   }
 
@@ -230,6 +239,8 @@ class Planner {
     entry.grid = std::make_unique<Grid>(spec, spec.schema);
     entry.grid->ForEach([&](const Grid::Cell& cell) { entry.cells.push_back(cell); });
     entry.left_out = entry.grid->left_out();
+    entry.filter = std::make_unique<CellFilter>(spec, spec.schema);
+    CheckModelNames(entry.filter->models());
     planned_cells_ += entry.cells.size() * plan_.models.size();
     if (planned_cells_ > kMaxTrials) {
       const std::string where = spec.mark.Text();
@@ -293,6 +304,16 @@ class Planner {
       if (std::find(axis_names_.begin(), axis_names_.end(), name) == axis_names_.end()) axis_names_.push_back(name);
     }
     entries_.push_back(std::move(entry));
+  }
+
+  void CheckModelNames(const std::vector<Value>& named) {
+    std::vector<std::string> known;
+    for (const PlannedModel& model : plan_.models) known.push_back(model.spec.name);
+    for (const Value& name : named) {
+      if (std::find(known.begin(), known.end(), name.AsString()) != known.end()) continue;
+      faults_.Add(name.mark(), "'skip' names the model '" + name.AsString() + "', which is no model of the study." +
+                                   DidYouMean(name.AsString(), known) + " Its models: " + JoinNames(known) + ".");
+    }
   }
 
   std::vector<std::string> CorpusNames() const {
@@ -360,6 +381,11 @@ class Planner {
     const PlannedModel& planned = plan_.models[model];
     plan_.left_out += entry.left_out;
     for (const Grid::Cell& cell : entry.cells) {
+      if (!entry.filter->KeepsOf(planned.spec.name, entry.grid->options(cell.combination).map(),
+                                 cell.calibration ? &*cell.calibration : nullptr)) {
+        ++plan_.left_out;
+        continue;
+      }
       const SplitOptions& split = entry.split[cell.combination];
       const CalibrationSpec* calibration = entry.needs_calibration[cell.combination] ? &*cell.calibration : nullptr;
       std::string label =
@@ -423,6 +449,12 @@ class Planner {
       opened.digest = corpus->digest();
       opened.factors = columns_.Add(FactorSource::kCalibration, corpus->factors(), origin, mark);
     } catch (const Error& error) {
+      // A plan from shapes is made where texts need not be; sizes and counts do not depend on them.
+      if (shapes_only_ > 0 && error.kind() == ErrorKind::kIo) {
+        opened.digest = "not read: " + name;
+        plan_.notes.push_back(origin + " is not read: " + error.what());
+        return;
+      }
       faults_.AddError(Error(error.kind(), mark.Text() + ": " + origin + ": " + error.what()));
     }
   }
@@ -478,6 +510,7 @@ class Planner {
   std::vector<size_t> place_;  // Of a column in the plan, by what FactorColumns::Add() gave.
   std::unordered_set<std::string> ids_, skipped_labels_;
   size_t planned_cells_ = 0;
+  size_t shapes_only_ = 0;  // Models without weights.
 };
 
 }  // namespace

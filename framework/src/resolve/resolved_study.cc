@@ -15,6 +15,7 @@
 #include "resolve/law_needs.h"
 #include "spec/decoder.h"
 #include "spec/figures/figure_options.h"
+#include "spec/shapes.h"
 
 namespace bitlaw {
 namespace {
@@ -39,6 +40,7 @@ class Resolver {
     resolved_.laws = std::move(opened.laws);
     if (planned && resolved_.evaluate.stream_blocks) CheckStreamedPlan();
     if (machine != nullptr) {
+      CheckWeights();
       const bool has_tasks = OpenTasks();
       if (planned && has_fit && has_laws && has_tasks && !resolved_.tasks.empty()) CheckLaws();
       if (planned) {
@@ -59,6 +61,15 @@ class Resolver {
     } catch (const Error& error) {
       faults_.AddError(error);
       return false;
+    }
+  }
+
+  void CheckWeights() {
+    for (const ModelSpec& model : study_.models) {
+      if (!IsShapesOnly(model)) continue;
+      faults_.Add(model.mark, fmt::format("model '{}' has the backend '{}', which knows its shapes and no weights: it can be "
+                                          "planned, not run. Leave 'backend' out and give a folder with weights.",
+                                          model.name, model.backend));
     }
   }
 

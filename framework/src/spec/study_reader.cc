@@ -9,6 +9,7 @@
 #include "fit/options/grouping.h"
 #include "spec/figures/figure_options.h"
 #include "spec/find_files.h"
+#include "spec/shapes.h"
 
 namespace bitlaw {
 namespace {
@@ -28,14 +29,29 @@ std::string NameFromPath(const fs::path& path) {
 
 }  // namespace
 
+constexpr char kShapesSuffix[] = "_shapes";
+
 std::string DeviceKind(const std::string& device) { return device.substr(0, device.find(':')); }
 
 StudySpec ReadStudy(const fs::path& file, const PluginHost& host, const std::vector<fs::path>& search) {
   return StudyReader(file, host, search).Read();
 }
 
-StudyReader::StudyReader(const fs::path& file, const PluginHost& host, const std::vector<fs::path>& search)
-    : file_(file), home_(fs::absolute(file).lexically_normal().parent_path()), host_(host) {
+StudySpec ReadStudyFromShapes(const fs::path& file, const PluginHost& host, const std::vector<fs::path>& search,
+                              const fs::path& shapes) {
+  return StudyReader(file, host, search, shapes).Read();
+}
+
+std::string ShapesBackend(std::string_view backend) { return std::string(backend) + kShapesSuffix; }
+
+bool IsShapesOnly(const ModelSpec& model) { return model.backend.ends_with(kShapesSuffix); }
+
+StudyReader::StudyReader(const fs::path& file, const PluginHost& host, const std::vector<fs::path>& search,
+                         const fs::path& shapes)
+    : file_(file),
+      home_(fs::absolute(file).lexically_normal().parent_path()),
+      shapes_(shapes.empty() ? fs::path() : fs::absolute(shapes).lexically_normal()),
+      host_(host) {
   folders_ = StudyFolders(home_);
   for (const fs::path& folder : search) {
     if (std::find(folders_.begin(), folders_.end(), folder) == folders_.end()) folders_.push_back(folder);
@@ -272,7 +288,15 @@ void StudyReader::ReadModel(const Value& entry, const std::string& place) {
   }
   if (!pattern) return;
   const SourceMark mark = reader.Find("path")->mark();
-  const PathMatches matches = MatchPaths(*pattern, home_);
+  PathMatches matches = MatchPaths(*pattern, home_);
+  bool has_shapes = false;
+  if (matches.paths.empty() && !shapes_.empty()) {
+    const fs::path last = fs::path(*pattern).lexically_normal();
+    PathMatches elsewhere = MatchPaths((shapes_ / (last.has_filename() ? last : last.parent_path()).filename()).string(), home_);
+    has_shapes = !elsewhere.paths.empty();
+    elsewhere.problem = matches.problem + " Among shapes: " + elsewhere.problem;
+    matches = std::move(elsewhere);
+  }
   if (matches.paths.empty()) faults_.Add(mark, place + ".path = '" + *pattern + "' " + matches.problem);
   if (matches.paths.size() > 1 && name) {
     faults_.Add(reader.Find("name")->mark(), "the name '" + *name + "' is given to " +
@@ -291,7 +315,11 @@ void StudyReader::ReadModel(const Value& entry, const std::string& place) {
     one.path = path;
     one.name = name.value_or(NameFromPath(path));
     one.mark = mark;
-    if (one.backend.empty()) SetBackendOf(path, mark, one);
+    if (has_shapes) {
+      SetShapesBackendOf(path, mark, one);
+    } else if (one.backend.empty()) {
+      SetBackendOf(path, mark, one);
+    }
     spec_.models.push_back(std::move(one));
   }
 }
@@ -322,6 +350,22 @@ void StudyReader::ReadMap(const Value* map) {
     faults_.Add(value.mark(), "'map." + name + "' is " + std::string(Article(value.type())) +
                                   ". It must be a column or an expression over columns, such as 'G_min' or '20 * N'.");
   }
+}
+
+void StudyReader::SetShapesBackendOf(const fs::path& path, const SourceMark& mark, ModelSpec& model) {
+  if (model.backend.empty()) {
+    SetBackendOf(path, mark, model);
+    if (model.backend.empty()) return;  // A fault is told.
+  }
+  const std::string shapes = ShapesBackend(model.backend);
+  const std::vector<std::string> names = host_.Names(ComponentKind::kModel);
+  if (std::find(names.begin(), names.end(), shapes) == names.end()) {
+    faults_.Add(mark, "backend '" + model.backend + "' of " + path.string() +
+                          " plans with weights alone: there is no backend '" + shapes + "'. Give the model itself.");
+    return;
+  }
+  model.backend = shapes;
+  model.backend_options = host_.Find(ComponentKind::kModel, shapes).schema.Resolve(Value(), "model '" + shapes + "'");
 }
 
 void StudyReader::SetBackendOf(const fs::path& path, const SourceMark& mark, ModelSpec& model) {

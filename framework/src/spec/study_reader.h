@@ -19,7 +19,7 @@ namespace bitlaw {
 class StudyReader {
  public:
   StudyReader(const std::filesystem::path& file, const PluginHost& host,
-              const std::vector<std::filesystem::path>& search);
+              const std::vector<std::filesystem::path>& search, const std::filesystem::path& shapes = {});
 
   /// The study, or one Error with every fault.
   StudySpec Read();
@@ -44,6 +44,7 @@ class StudyReader {
   void ReadModel(const Value& entry, const std::string& name);
   std::vector<std::pair<std::string, Value>> ReadColumns(const Value& columns, const std::string& place);
   void ReadMap(const Value* map);
+  void SetShapesBackendOf(const std::filesystem::path& path, const SourceMark& mark, ModelSpec& model);
   void SetBackendOf(const std::filesystem::path& path, const SourceMark& mark, ModelSpec& model);
   void ReadCorpora(const Value* corpora);
   Value FindCorpusFiles(const OptionSchema& schema, const Value& options) const;
@@ -54,7 +55,7 @@ class StudyReader {
   void ReadLaws(const Value* laws);
   void ReadLaw(const Value& entry, const std::string& place);
 
-  std::filesystem::path file_, home_;
+  std::filesystem::path file_, home_, shapes_;
   const PluginHost& host_;
   std::vector<std::filesystem::path> folders_;  // With tasks/ and laws/, in order of search.
   Faults faults_;

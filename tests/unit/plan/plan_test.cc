@@ -56,6 +56,34 @@ TEST_F(Planning, PutsBaselinesFirstThenTheGridWithItsLastAxisFastest) {
   EXPECT_TRUE(plan.notes.empty());
 }
 
+TEST_F(Planning, SkipsCellsOfSomeModelsAlone) {
+  folder_.Write("b.shapes.json", ShapesOfModel(64, 1));
+  const std::string models = "[a.shapes.json, b.shapes.json]";
+  const Plan plan = Make("  - {quantizer: fixture_free, bits: [2, 4, 8], group_size: 32, skip: [{model: b.shapes, bits: "
+                         "[2, 8]}, {model: [a.shapes, b.shapes], bits: 4, group_size: 64}, {bits: 4}]}\n",
+                         models);
+  EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "b.shapes none", "a.shapes fixture_free bits=2",
+                                        "a.shapes fixture_free bits=8"));
+  EXPECT_EQ(plan.left_out, 2u + 2u);  // 4 bits of both, 2 and 8 bits of b.
+  const Plan none = Make("  - {quantizer: fixture_free, bits: [2, 4], group_size: 32, skip: [{model: [a.shapes]}]}\n", models);
+  EXPECT_THAT(Labels(none), ElementsAre("a.shapes none", "b.shapes none", "b.shapes fixture_free bits=2",
+                                        "b.shapes fixture_free bits=4"));
+  const auto fault = [&](const std::string& skip) {
+    try {
+      Make("  - {quantizer: fixture_free, bits: 2, group_size: 32, skip: [" + skip + "]}\n", models);
+    } catch (const Error& error) {
+      const std::string text = error.what();
+      return text.substr(text.find("s.yaml"));
+    }
+    return std::string("none");
+  };
+  EXPECT_EQ(fault("{model: b.shape}"),
+            "s.yaml:6:71: 'skip' names the model 'b.shape', which is no model of the study. Did you mean 'b.shapes'? Its "
+            "models: a.shapes, b.shapes.");
+  EXPECT_EQ(fault("{model: [a.shapes, 3]}"),
+            "s.yaml:6:82: 'model' of 'skip' is 3. It must be the name of a model of the study, or a list of them.");
+}
+
 // Its row says what is stored, and no quantizer is applied to it.
 TEST_F(Planning, PutsAQuantizedCheckpointBesideTheTrials) {
   const std::string shapes = ShapesOfModel(128, 2);

@@ -274,7 +274,7 @@ TEST_F(StudyReading, ChecksFilters) {
       "s.yaml:5:79: an entry of 'skip' is 3. It must be a map from options to values.\n"
       "s.yaml:5:53: 'grup_size' is not an option that 'skip' can compare. Did you mean 'group_size'? Options: bits, "
       "group_size, calibration.corpus, calibration.sequences, sequences, calibration.tokens, tokens, "
-      "calibration.seed, seed.\n"
+      "calibration.seed, seed, model.\n"
       "s.yaml:5:75: skip: bits = 9 is out of range. It must be an integer from 2 to 8.");
 }
 

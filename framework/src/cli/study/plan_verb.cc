@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/text/counted.h"
+#include "bitlaw/base/error.h"
 #include "cli/common/output.h"
 #include "cli/common/unmatched_records.h"
 #include "cli/study/plan_power.h"
@@ -19,6 +20,7 @@
 #include "records/plan_records.h"
 #include "records/record_store.h"
 #include "resolve/resolved_study.h"
+#include "spec/shapes.h"
 
 namespace bitlaw {
 namespace {
@@ -27,7 +29,7 @@ constexpr size_t kMaxListed = 200;
 
 struct PlanArguments {
   std::string file;
-  std::filesystem::path output;
+  std::filesystem::path output, shapes;
   bool json = false;
   bool all = false;
   bool with_power = false;  ///< It opens every task and reads records: seconds of a large study.
@@ -203,12 +205,20 @@ void PrintSkipped(const Plan& plan, bool all) {
 
 int ShowPlan(Session& session, const PlanArguments& arguments) {
   const PluginHost& host = session.plugins();
-  StudySpec study = ReadStudy(arguments.file, host, session.SearchFolders());
+  if (!arguments.shapes.empty() && !std::filesystem::is_directory(arguments.shapes)) {
+    throw Error(ErrorKind::kIo, "--shapes " + arguments.shapes.string() + ": is no folder. Name one that holds a folder with "
+                                "config.json for each model, such as configs/shapes.");
+  }
+  StudySpec study = arguments.shapes.empty()
+                        ? ReadStudy(arguments.file, host, session.SearchFolders())
+                        : ReadStudyFromShapes(arguments.file, host, session.SearchFolders(), arguments.shapes);
   if (!arguments.output.empty()) study.output = std::filesystem::absolute(arguments.output).lexically_normal();
   const ResolvedStudy resolved = Resolve(study, host, nullptr);  // It may be going to run elsewhere.
   const Plan& plan = resolved.plan;
   std::optional<RecordedPairs> recorded;
-  if (std::filesystem::is_directory(plan.study.output)) recorded = RecordedTasks(plan, host, plan.study.output);
+  const bool is_here = std::none_of(plan.models.begin(), plan.models.end(),
+                                    [](const PlannedModel& model) { return IsShapesOnly(model.spec); });
+  if (is_here && std::filesystem::is_directory(plan.study.output)) recorded = RecordedTasks(plan, host, plan.study.output);
   std::vector<std::string> notes = plan.notes;
   if (recorded && recorded->done == 0 && RecordStore(plan.study.output).Count() > 0) {
     notes.push_back(UnmatchedRecords(plan, arguments.file));
@@ -255,6 +265,9 @@ void AddPlanVerb(CLI::App& app, Session& session) {
                                       "(--detect) what differences its items can show");
   verb->add_option("spec", arguments->file, "Study file (docs/study.md)")->required();
   verb->add_option("--output", arguments->output, "Folder of records, in place of the study's own");
+  verb->add_option("--shapes", arguments->shapes,
+                   "Folder with a folder for each model that is not here, named as the last part of its path and holding "
+                   "its config.json: plans without weights (configs/shapes)");
   verb->add_flag("--json", arguments->json, "Print every trial and skipped cell as one JSON document");
   CLI::Option* detect =
       verb->add_flag("--detect", arguments->with_power,

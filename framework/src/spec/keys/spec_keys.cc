@@ -86,7 +86,7 @@ std::vector<SpecKey> QuantizeKeys() {
       Text("where", "all cells", "A condition; cells for which it is false are left out."),
       List("skip", "none",
            "Maps; a cell that agrees with all entries of one map is left out. A list in such a map means any of its "
-           "values."),
+           "values. The key `model`, the name of one or a list of them, leaves the cell out of these models alone."),
   };
 }
 

@@ -9,6 +9,7 @@
 namespace bitlaw {
 namespace {
 
+constexpr char kModel[] = "model";
 constexpr const char* kCalibrationNames[] = {"corpus", "sequences", "tokens", "seed"};
 
 std::optional<ExpressionType> TypeOf(OptionType type) {
@@ -47,9 +48,24 @@ CellFilter::CellFilter(const QuantizeSpec& entry, const OptionSchema& schema) {
   }
   std::vector<std::string> known, faults;
   for (const Name& name : names_) known.push_back(name.name);
+  const bool takes_models = schema.Find(kModel) == nullptr;
+  if (takes_models) known.emplace_back(kModel);
   for (const Value& map : entry.skip) {
-    skip_.emplace_back();
+    Agreement agreement;
+    std::vector<std::string> models;
     for (const auto& [key, value] : map.AsMap()) {
+      if (takes_models && key == kModel) {
+        for (const Value& one : value.is_list() ? value.AsList() : Value::List{value}) {
+          if (!one.is_string()) {
+            faults.push_back(one.mark().Text() + ": 'model' of 'skip' is " + one.Text() +
+                             ". It must be the name of a model of the study, or a list of them.");
+            continue;
+          }
+          models.push_back(one.AsString());
+          models_.push_back(one);
+        }
+        continue;
+      }
       const auto found = std::find(known.begin(), known.end(), key);
       if (found == known.end()) {
         faults.push_back(value.key_mark().Text() + ": '" + key + "' is not an option that 'skip' can compare." +
@@ -63,7 +79,12 @@ CellFilter::CellFilter(const QuantizeSpec& entry, const OptionSchema& schema) {
       for (const Value& one : value.is_list() ? value.AsList() : Value::List{value}) {
         values.push_back(OptionSchema::ResolveOne(field, one, "skip", &faults));
       }
-      skip_.back().emplace_back(found - known.begin(), std::move(values));
+      agreement.emplace_back(found - known.begin(), std::move(values));
+    }
+    if (takes_models && map.Find(kModel) != nullptr) {
+      skip_of_models_.emplace_back(std::move(models), std::move(agreement));
+    } else {
+      skip_.push_back(std::move(agreement));
     }
   }
   if (faults.empty()) return;
@@ -83,13 +104,23 @@ Value CellFilter::ValueOf(const Name& name, const Value& options, const Calibrat
   }
 }
 
+bool CellFilter::Agrees(const Agreement& entries, const Value& options, const CalibrationSpec* calibration) const {
+  return std::all_of(entries.begin(), entries.end(), [&](const auto& entry) {
+    const Value value = ValueOf(names_[entry.first], options, calibration);
+    return std::find(entry.second.begin(), entry.second.end(), value) != entry.second.end();
+  });
+}
+
+bool CellFilter::KeepsOf(const std::string& model, const Value& options, const CalibrationSpec* calibration) const {
+  return std::none_of(skip_of_models_.begin(), skip_of_models_.end(), [&](const auto& map) {
+    return std::find(map.first.begin(), map.first.end(), model) != map.first.end() &&
+           Agrees(map.second, options, calibration);
+  });
+}
+
 bool CellFilter::Keeps(const Value& options, const CalibrationSpec* calibration) const {
-  for (const auto& entries : skip_) {
-    const bool agrees = std::all_of(entries.begin(), entries.end(), [&](const auto& entry) {
-      const Value value = ValueOf(names_[entry.first], options, calibration);
-      return std::find(entry.second.begin(), entry.second.end(), value) != entry.second.end();
-    });
-    if (agrees) return false;
+  for (const Agreement& entries : skip_) {
+    if (Agrees(entries, options, calibration)) return false;
   }
   if (!where_) return true;
   std::vector<double> numbers(names_.size(), std::numeric_limits<double>::quiet_NaN());
