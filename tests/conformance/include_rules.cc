@@ -59,8 +59,9 @@ const std::map<std::string, std::vector<std::string>> kUses = {
     {kInternal + "spec", {kInternal + "plugin", kInternal + "api", kInternal + "fit/options"}},
     {kInternal + "plan", {kInternal + "spec"}},
     {kInternal + "records", {kInternal + "plan"}},
+    {kInternal + "cost", {kInternal + "records"}},
     {kInternal + "quantize", {kInternal + "records", kInternal + "math"}},
-    {kInternal + "evaluate", {kInternal + "records"}},
+    {kInternal + "evaluate", {kInternal + "cost"}},
     {kInternal + "run", {kInternal + "quantize", kInternal + "evaluate"}},
     {kInternal + "fit/options", {kPublic + "sdk"}},
     {kInternal + "fit/table", {kInternal + "records", kInternal + "fit/options"}},
@@ -76,7 +77,7 @@ const std::map<std::string, std::vector<std::string>> kUses = {
     {kInternal + "fit/study", {kInternal + "fit/output"}},
     {kInternal + "recommend", {kInternal + "fit/output"}},
     {kInternal + "report", {kInternal + "fit/study", kInternal + "recommend"}},
-    {kInternal + "resolve", {kInternal + "fit/study"}},
+    {kInternal + "resolve", {kInternal + "fit/study", kInternal + "cost"}},
     {kInternal + "import", {kInternal + "spec"}},
     {kInternal + "cli",
      {kInternal + "run", kInternal + "report", kInternal + "resolve", kInternal + "import", kPublic + "testing"}},
@@ -147,7 +148,7 @@ const std::vector<Home> kHomes = {
 /// What builds without libtorch, and so may not reach it through a header either.
 bool BuildsWithoutTorch(const std::string& path) {
   static const std::regex kCore(kInternal + "(base/.*|cli/(common|plugins|records|results|study|tasks|usage)/.*|" +
-                                "(api|plugin|import|spec|spec/[^/]*|plan|records|records/[^/]*|report|resolve|run/claims)/[^/]*|" +
+                                "(api|plugin|import|spec|spec/[^/]*|plan|cost|records|records/[^/]*|report|resolve|run/(claims|schedule))/[^/]*|" +
                                 "(testing|cli)/[^/]*|" +
                                 "sdk/[^/]*/[^/]*|sdk/data/parquet/[^/]*|fit/.*)|" +
                                 "plugins/(corpora|tasks|laws)/.*");

@@ -52,6 +52,26 @@ class CalibrationStudy : public StudyFolder {
 const char kLines[] = "  lines: {type: text, mode: concatenate, path: corpus.txt}\n";
 const char kGptq[] = "  - {quantizer: gptq, bits: 4, group_size: 16, calibration: {corpus: lines, sequences: 2, tokens: 32}}\n";
 
+// Four trials of a text and four of another one, with which a worker changes its text once.
+TEST_F(CalibrationStudy, DrawsATextOnceAWorkerForTrialsThatFollowEachOther) {
+  const auto study = Write("texts.yaml", "[tiny]", kLines,
+                           "  - {quantizer: gptq, bits: [2, 3, 4, 8], group_size: 16, calibration: {corpus: lines, "
+                           "sequences: [2, 4], tokens: 32}}\n");
+  for (const int workers : {1, 2}) {
+    SCOPED_TRACE(workers);
+    const std::string output = "texts" + std::to_string(workers);
+    ASSERT_EQ(RunStudy(study, output, {"--workers", std::to_string(workers)}).exit_code, 0);
+    int quantized = 0, drawn = 0;
+    for (const auto& [name, text] : FilesOf(output + "/timings")) {
+      quantized += text.find("\"quantize_s\"") != std::string::npos;
+      drawn += text.find("\"draw_s\"") != std::string::npos;
+    }
+    EXPECT_EQ(quantized, 8);
+    EXPECT_GE(drawn, 2);
+    EXPECT_LE(drawn, 2 * workers);
+  }
+}
+
 TEST_F(CalibrationStudy, PutsACheckpointOfAnotherProgramBesideItsTrials) {
   const auto study = Write("one.yaml", "[tiny]", kLines, kGptq);
   ASSERT_EQ(RunStudy(study, "one").exit_code, 0);

@@ -68,6 +68,39 @@ TEST_F(Verbs, PlanListsTrialsWithIdsBitsAndWhatIsSkipped) {
   EXPECT_THAT(plan.at("skipped")[0].at("reason").get<std::string>(), HasSubstr("group_size = 48 does not divide C_in = 64 of"));
 }
 
+TEST_F(Verbs, PlanTellsWhatTheStudyTakes) {
+  const auto study = Grid();
+  const auto costs = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"--output", (folder_ / "out").string(), "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    const ProgramEnd end = Call("plan", study, words);
+    EXPECT_EQ(end.exit_code, 0) << end.err;
+    return Json::parse(end.out);
+  };
+  std::ofstream(folder_ / "fast.yaml") << "name: fast\nfloat32_gflops: 1000\nbfloat16_gflops: 1000\nmemory_gib: 0.1\n";
+  const Json fast = costs({"--machine", (folder_ / "fast.yaml").string(), "--workers", "2", "--threads", "5"});
+  EXPECT_EQ(fast.at("costs").at("source"), "products of 1e+03 GFLOP/s with 2 threads, of fast, by " + (folder_ / "fast.yaml").string());
+  EXPECT_EQ(fast.at("costs").at("threads_of_worker"), 2);
+  EXPECT_EQ(fast.at("costs").at("devices"), Json::parse(R"(["cpu", "cpu"])"));
+  EXPECT_EQ(fast.at("costs").at("all").at("models_opened"), 3);
+  ASSERT_EQ(fast.at("costs").at("warnings").size(), 1u);  // 0.27 GB of libraries are more than there is.
+  EXPECT_THAT(fast.at("costs").at("warnings")[0].get<std::string>(), HasSubstr("It needs a larger machine"));
+  double sum = 0;
+  for (const Json& trial : fast.at("trials")) sum += trial.at("cost").at("total_s").get<double>();
+  EXPECT_NEAR(fast.at("costs").at("all").at("work_s").get<double>(), sum, 1e-9);
+  EXPECT_GT(fast.at("costs").at("left").at("finish_s").get<double>(), sum / 2);
+  EXPECT_EQ(fast.at("trials")[0].at("cost").at("codes_bytes"), 0);
+  EXPECT_GT(fast.at("trials")[1].at("cost").at("codes_bytes").get<double>(), 0);
+
+  ASSERT_EQ(RunStudy(study, "out", {"--only", "* none"}).exit_code, 0);
+  const Json after = costs({});
+  EXPECT_THAT(after.at("costs").at("source").get<std::string>(), HasSubstr("measured of 1 trial of this study, on "));
+  EXPECT_EQ(after.at("costs").at("left").at("models_opened"), 2);
+  const ProgramEnd text = Call("plan", study, {"--output", (folder_ / "out").string(), "--workers", "1"});
+  EXPECT_THAT(text.out, HasSubstr("of 3 trials 1 are recorded; below: the others\ntime      "));
+  EXPECT_THAT(text.out, HasSubstr("2 checkpoints opened, by workers that change their model 1 time; 0 calibration texts drawn"));
+}
+
 TEST_F(Verbs, PlanCountsWhatIsRecorded) {
   const auto study = Grid();
   ASSERT_EQ(RunStudy(study, "out", {"--only", "* none"}).exit_code, 0);

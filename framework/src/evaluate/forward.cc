@@ -5,35 +5,17 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 
 #include "bitlaw/api/torch_errors.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/machine/device_code.h"
+#include "cost/model_work.h"
 
 namespace bitlaw {
 
-int64_t ActivationBytes(const ModelSummary& summary, Dtype dtype) {
-  struct Features {
-    double dense = 0, expert = 0;
-  };
-  std::map<int, Features> blocks;
-  double expert_weights = 0;
-  for (const LinearShape& linear : summary.linears) {
-    const auto in = static_cast<double>(linear.in_features), out = static_cast<double>(linear.out_features);
-    if (linear.is_expert) expert_weights += in * out;  // Of all blocks, as the summary's counts are.
-    Features& features = blocks[linear.block];
-    (linear.is_expert ? features.expert : features.dense) += in + out;
-  }
-  const auto idle = static_cast<double>(summary.parameters_total - summary.parameters_active);
-  const double active = expert_weights > 0 ? std::clamp(1 - idle / expert_weights, 0.0, 1.0) : 0;
-  double most = 1;
-  for (const auto& [block, features] : blocks) most = std::max(most, features.dense + features.expert * active);
-  return std::llround(most) * (dtype == Dtype::kFloat32 ? 4 : 2);
-}
-
 EvaluateOptions WithBudgets(EvaluateOptions options, Model& model) {
-  int64_t tokens = 2048, kv_bytes = int64_t{1} << 30, logits_bytes = int64_t{1} << 27;
+  int64_t tokens = EvaluateOptions::kHostBatchTokens, kv_bytes = EvaluateOptions::kHostKvBytes,
+          logits_bytes = EvaluateOptions::kHostLogitsBytes;
   if (const auto free = FreeDeviceMemory(at::Device(model.compute().device))) {
     tokens = std::clamp<int64_t>(*free / 8 / ActivationBytes(model.summary(), model.compute().dtype), 2048, 16384);
     kv_bytes = std::max(kv_bytes / 4, *free / 4);

@@ -17,9 +17,6 @@
 
 namespace bitlaw {
 
-/// What the linear layers of a block read and write for one token; of experts, those that it is routed to.
-BITLAW_EXPORT int64_t ActivationBytes(const ModelSummary& summary, Dtype dtype);
-
 /// `options` with the budgets that they leave to the program (0). On the host: passes of 2,048 tokens, 1 GiB for keys and
 /// values, 128 MiB for logits. On a device that says how much of its memory is free: a quarter of that for keys and values, a
 /// sixteenth, at most 4 GiB, for logits, and passes of as many tokens, 2,048 to 16,384, as an eighth holds the activations of.

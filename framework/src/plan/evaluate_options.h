@@ -10,6 +10,9 @@ namespace bitlaw {
 /// How an evaluation is carried out. None of it changes a float32 score by more than rounding (about 1e-5 nats),
 /// so none of it is part of a record's identity.
 struct BITLAW_EXPORT EvaluateOptions {
+  /// Budgets on the host where they are left to the program.
+  static constexpr int64_t kHostBatchTokens = 2048, kHostKvBytes = int64_t{1} << 30, kHostLogitsBytes = int64_t{1} << 27;
+
   // 0 leaves a budget to the program, which asks the device (WithBudgets() in evaluate/forward.h).
   int64_t batch_tokens = 0;         ///< Tokens of one forward pass, unless one text alone has more.
   int64_t kv_budget_bytes = 0;      ///< For keys and values, unless one text alone needs more.

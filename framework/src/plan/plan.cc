@@ -72,6 +72,7 @@ class Planner {
     std::vector<SplitOptions> split;                  // By combination.
     std::vector<Grid::Cell> cells;
     std::vector<bool> needs_calibration;              // By combination.
+    std::vector<CalibrationNeeds> needs;              // By combination, of the quantizer.
     bool any_needs_calibration = false;
     std::vector<std::string> refusals;                // By combination: why the quantizer cannot be made at all.
     std::vector<std::vector<LayerVerdict>> verdicts;  // [model][combination]
@@ -253,6 +254,7 @@ class Planner {
     entry.split.resize(combinations);
     entry.refusals.resize(combinations);
     entry.needs_calibration.resize(combinations);
+    entry.needs.resize(combinations);
     entry.verdicts.assign(plan_.models.size(), std::vector<LayerVerdict>(combinations));
     entry.factors.assign(plan_.models.size(), std::vector<FactorColumns::Values>(combinations));
     std::vector<bool> is_used(combinations, false);
@@ -272,6 +274,7 @@ class Planner {
         continue;
       }
       entry.needs_calibration[i] = made.needs_calibration();
+      if (made.quantizer != nullptr) entry.needs[i] = made.quantizer->needs();
       entry.any_needs_calibration |= entry.needs_calibration[i];
       for (size_t model = 0; model < plan_.models.size(); ++model) {
         LayerVerdict& verdict = entry.verdicts[model][i];
@@ -410,6 +413,7 @@ class Planner {
       trial.quantizer_options = split.quantizer;
       trial.recipe = split.recipe;
       if (calibration != nullptr) trial.calibration = *calibration;
+      trial.needs = entry.needs[cell.combination];
       for (const std::string& name : axis_names_) {
         trial.axes.emplace_back(name, AxisValue(name, split.shown, calibration));
       }

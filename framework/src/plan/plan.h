@@ -10,6 +10,7 @@
 
 #include "bitlaw/api/model_backend.h"
 #include "bitlaw/api/option_schema.h"
+#include "bitlaw/api/quantizer.h"
 #include "bitlaw/base/export.h"
 #include "plan/factor_columns.h"
 #include "spec/study_spec.h"
@@ -27,6 +28,7 @@ struct BITLAW_EXPORT Trial {
   /// What is done beside the quantizer (spec/quantize/recipe.h); null: nothing.
   Value recipe{};
   std::optional<CalibrationSpec> calibration;  ///< Empty if the quantizer needs none.
+  CalibrationNeeds needs;                ///< Of the quantizer; not among what workers are told.
   ComputeSetting compute;
   /// Column name -> value, for tables: every option that is an axis anywhere in the study, in the same order for every
   /// trial; calibration's are "calibration.sequences" etc. Null where the trial's quantizer has no such option.

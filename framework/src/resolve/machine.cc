@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bitlaw/base/error.h"
+#include "cost/trial_cost.h"
 
 namespace bitlaw {
 namespace {
@@ -71,8 +72,7 @@ void CheckRoom(const Plan& plan, const Machine& machine, int workers, Faults& fa
   std::vector<std::pair<double, const Trial*>> sizes;  // Of the codes that a trial keeps until its tasks are scored.
   for (const Trial& trial : plan.trials) {
     if (trial.quantizer == "none") continue;
-    const double weights = static_cast<double>(plan.models[trial.model].summary.parameters_quantizable);
-    sizes.emplace_back(weights * trial.bits_per_weight / 8, &trial);
+    sizes.emplace_back(CodesBytes(plan, trial), &trial);
   }
   if (sizes.empty()) return;
   const auto largest = std::max_element(sizes.begin(), sizes.end(),

@@ -17,6 +17,8 @@
 #include "base/text/counted.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
+#include "cost/measured_costs.h"
+#include "cost/task_work.h"
 #include "plan/work_study.h"
 #include "records/record_store.h"
 #include "run/launch/campaign_member.h"
@@ -25,6 +27,8 @@
 #include "run/launch/study_records.h"
 #include "run/machine/code_watch.h"
 #include "run/machine/machine.h"
+#include "run/schedule/schedule.h"
+#include "run/schedule/shares.h"
 #include "run/worker_process.h"
 
 namespace bitlaw {
@@ -36,6 +40,8 @@ constexpr int kMostFailedStarts = 3;
 constexpr double kLeastStart_s = 60;  // A start is not a trial, and reads libraries and plugins.
 constexpr double kLook_s = 1;         // Between two looks at what others do, where there is nothing else to do.
 constexpr double kTellWaiting_s = 60;
+constexpr double kTellLeft_s = 0.5;
+constexpr size_t kMostTimings = 500;  // Files of times that are read for it.
 constexpr double kClosedGrace_s = 5;  // Between the end of a worker's output and its own.
 
 struct Worker {
@@ -57,7 +63,7 @@ struct Worker {
 class Launcher {
  public:
   Launcher(const Plan& plan, const PluginHost& host, const LaunchOptions& options, const LaunchSink& sink)
-      : plan_(plan), options_(options), sink_(sink), store_(options.output), cache_(CacheOf(options.output)),
+      : plan_(plan), host_(host), options_(options), sink_(sink), store_(options.output), cache_(CacheOf(options.output)),
         records_(plan, host, store_, cache_), member_(options.output) {}
 
   LaunchResult Run() {
@@ -135,9 +141,10 @@ class Launcher {
         done_.push_back(index);
         store_.ForgetFailure(trial.id);
       }
-      trials_.push_back({trial, records_.WeightsDigest(trial.model), WeightOf(plan_, trial), found.is_complete});
+      trials_.push_back({trial, records_.WeightsDigest(trial.model), {}, {}, found.is_complete});
     }
     cache_.Save();  // Workers read it and need not digest the weights again.
+    if (done_.size() < wanted_.size()) EstimateCosts();
     for (const auto& [plugin, records] : records_.rebuilt()) {
       Event(fmt::format("warning: {} task records were made by another build of plugin {} than the one that is loaded. They "
                         "are used, for its version is the same: raise it in BITLAW_PLUGIN(...) if its numbers changed, or "
@@ -154,6 +161,17 @@ class Launcher {
       }
     }
     Begin();
+  }
+
+  // By which trials are ordered, and the time left is told: at round rates, since what was measured corrects them.
+  void EstimateCosts() {
+    const std::vector<std::vector<TaskWork>> tasks = CountWork(plan_, host_);
+    const CostModel model(plan_, options_.evaluate, tasks,
+                          plan_.study.compute.device == "cpu" ? Rates() : Rates::OfCard());
+    for (CampaignTrial& one : trials_) {
+      one.seconds = model.Of(one.trial).seconds;
+      one.weight = WeightOf(plan_, one.trial, one.seconds.sum());
+    }
   }
 
   // The trials of a campaign that another launcher opened: nothing is read for them here but what is done here.
@@ -175,6 +193,43 @@ class Launcher {
     progress_.tasks_done = progress_.tasks_at_start;
     progress_.current.clear();
     began_ = Clock::now();
+    for (const CampaignTrial& one : trials_) {
+      estimated_.push_back({one.trial.id, plan_.models[one.trial.model].spec.name, one.trial.quantizer, one.seconds});
+    }
+  }
+
+  // As `bitlaw status` does. Not more often than takes a hundredth of the time: it looks at each trial.
+  void TellTimeLeft() {
+    if (taker_ == nullptr) return;
+    if (progress_.tasks_done >= progress_.tasks_total) {
+      progress_.remaining_s = 0;
+      return;
+    }
+    const bool is_first = std::isnan(progress_.remaining_s) && !wholes_.empty();
+    if (Elapsed(told_left_) < tell_left_each_s_ && !is_first) return;
+    told_left_ = Clock::now();
+    MeasuredCosts costs(estimated_, plan_.study.tasks.size());
+    costs.AddTimings(options_.output, kMostTimings);
+    for (const auto& [trial, seconds] : wholes_) costs.AddWhole(trial, seconds);
+    std::vector<std::pair<size_t, double>> in_hand;
+    size_t workers = taker_->others().size();
+    std::set<size_t> begun;
+    for (const Worker& worker : workers_) {
+      workers += worker.process != nullptr;
+      if (!worker.claim || taker_->state(worker.claim->trial) == ClaimOrder::State::kEnded) continue;
+      in_hand.emplace_back(worker.claim->trial, Elapsed(worker.trial_began));
+      begun.insert(worker.claim->trial);
+    }
+    for (const auto& [trial, name] : taker_->others()) {  // How long is not known here.
+      in_hand.emplace_back(trial, costs.Of(trial).sum() / 2);
+      begun.insert(trial);
+    }
+    std::vector<size_t> left;
+    for (size_t i = 0; i < trials_.size(); ++i) {
+      if (taker_->state(i) != ClaimOrder::State::kEnded && !begun.contains(i)) left.push_back(i);
+    }
+    progress_.remaining_s = TimeLeftOf(costs, in_hand, left, workers).remaining_s;
+    tell_left_each_s_ = std::max(kTellLeft_s, 100 * Elapsed(told_left_));
   }
 
   void Forget() {
@@ -321,7 +376,7 @@ class Launcher {
     worker = Worker();
     std::vector<std::string> command = options_.worker_command;
     const size_t slot = static_cast<size_t>(&worker - workers_.data());
-    command.insert(command.end(), {"--device", DeviceOfWorker(options_, slot), "--name", member_.self().id});
+    command.insert(command.end(), {"--device", DeviceOfWorker(options_.devices, slot), "--name", member_.self().id});
     if (campaign().settings.keep_codes) command.push_back("--keep-codes");
     if (const int64_t bytes = campaign().settings.worker_memory_bytes; bytes > 0) {
       command.insert(command.end(), {"--memory", std::to_string(bytes)});
@@ -438,6 +493,7 @@ class Launcher {
     store_.ForgetFailure(plan_.trials[*worker.trial].id);
     ++result_.trials_here;
     taker_->Done(*worker.claim, records_.CalibrationText(*worker.trial));
+    wholes_.emplace_back(worker.claim->trial, Elapsed(worker.trial_began));
     Event(fmt::format("{} done in {:.0f} s", plan_.trials[*worker.trial].label, Elapsed(worker.trial_began)));
     Drop(worker);
   }
@@ -572,6 +628,7 @@ class Launcher {
   void Tick() {
     if (!sink_.tick) return;
     progress_.elapsed_s = Elapsed(began_);
+    TellTimeLeft();
     for (const Worker& worker : workers_) {
       if (worker.trial) progress_.current = fmt::format("{}: {}", plan_.trials[*worker.trial].label, worker.stage);
     }
@@ -580,11 +637,13 @@ class Launcher {
 
   void Event(const std::string& line, bool detail = false) {
     progress_.elapsed_s = Elapsed(began_);
+    TellTimeLeft();
     if (sink_.event) sink_.event(progress_, line, detail);
   }
   static double Elapsed(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
 
   const Plan& plan_;
+  const PluginHost& host_;
   const LaunchOptions& options_;
   const LaunchSink& sink_;
   RecordStore store_;
@@ -604,20 +663,13 @@ class Launcher {
   std::vector<Worker> workers_;
   LaunchProgress progress_;
   LaunchResult result_;
-  Clock::time_point began_ = Clock::now(), told_waiting_ = Clock::now();
+  std::vector<EstimatedTrial> estimated_;  ///< Trials_, as they are ordered by.
+  std::vector<std::pair<size_t, double>> wholes_;  ///< Of these, what those took that ended here.
+  double tell_left_each_s_ = 0;
+  Clock::time_point began_ = Clock::now(), told_waiting_ = Clock::now(), told_left_{};
 };
 
 }  // namespace
-
-double LaunchProgress::remaining_s() const {
-  const size_t done = tasks_done - tasks_at_start;
-  if (done == 0) return std::numeric_limits<double>::quiet_NaN();
-  return elapsed_s / static_cast<double>(done) * static_cast<double>(tasks_total - tasks_done);
-}
-
-const std::string& DeviceOfWorker(const LaunchOptions& options, size_t number) {
-  return options.devices[number % options.devices.size()];
-}
 
 LaunchResult Launch(const Plan& plan, const PluginHost& host, const LaunchOptions& options, const LaunchSink& sink) {
   return Launcher(plan, host, options, sink).Run();

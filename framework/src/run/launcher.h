@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,8 +47,8 @@ struct BITLAW_EXPORT LaunchProgress {
   double elapsed_s = 0;
   std::string current;                       ///< "SmolLM2-135M gptq bits=3: evaluate arc_easy"
   std::string last_score;                    ///< "arc_easy acc 0.4210 +- 0.0156"; "" before the first.
-  /// Seconds until the end if tasks go on as they did; NaN before the first.
-  double remaining_s() const;
+  /// Seconds until the end, as `bitlaw status` tells (TimeLeftOf()); NaN before a trial was measured.
+  double remaining_s = std::numeric_limits<double>::quiet_NaN();
 };
 struct BITLAW_EXPORT LaunchSink {
   std::function<void(const LaunchProgress&)> tick;     ///< Several times a second.
@@ -72,9 +73,6 @@ struct BITLAW_EXPORT LaunchResult {
   int64_t campaign = 0;       ///< Its number.
   std::string stopped;        ///< Why no further trial was begun; "" unless too many failed.
 };
-
-/// Which of the options' devices worker `number`, from 0, computes on: they are taken in turn.
-BITLAW_EXPORT const std::string& DeviceOfWorker(const LaunchOptions& options, size_t number);
 
 /// Does what is not yet recorded of a plan, in worker processes, beside other launchers on any machine (run/claims), and
 /// returns when nothing is left, or soon after SIGINT, SIGTERM or SIGHUP; after SIGUSR1 (and SIGTERM, if it joined) once the

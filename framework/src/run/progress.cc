@@ -26,7 +26,7 @@ void Say(std::FILE* file, const std::string& text) {
 std::string ProgressLine(const LaunchProgress& progress, size_t width) {
   const double share = progress.tasks_total == 0 ? 1.0 : static_cast<double>(progress.tasks_done) / progress.tasks_total;
   std::string line = fmt::format("[{}/{}] {:.0f} %, {} left", progress.tasks_done, progress.tasks_total,
-                                 std::floor(100 * share), DurationText(progress.remaining_s()));
+                                 std::floor(100 * share), DurationText(progress.remaining_s));
   if (progress.trials_failed > 0) line += fmt::format(" | {} failed", progress.trials_failed);
   if (!progress.current.empty()) line += " | " + progress.current;
   if (!progress.last_score.empty()) line += " | " + progress.last_score;
@@ -41,7 +41,7 @@ std::string LogLine(const LaunchProgress& progress, const std::string& text, std
   std::strftime(clock, sizeof clock, "%Y-%m-%d %H:%M:%S", &local);
   if (progress.tasks_total == 0) return fmt::format("{} {}", clock, text);
   std::string where =
-      fmt::format("{}/{}, {} left", progress.tasks_done, progress.tasks_total, DurationText(progress.remaining_s()));
+      fmt::format("{}/{}, {} left", progress.tasks_done, progress.tasks_total, DurationText(progress.remaining_s));
   if (progress.trials_failed > 0) where += fmt::format(", {} failed", progress.trials_failed);
   return fmt::format("{} [{}] {}", clock, where, text);
 }

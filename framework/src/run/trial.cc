@@ -128,17 +128,25 @@ class TrialRun {
   }
 
   const TokenSequences& Calibration() {
-    if (!calibration_) {
-      Stage("draw calibration tokens");
-      const CalibrationSpec& draw = *trial_.calibration;
-      const Corpus& corpus = contents_.corpus(draw.corpus);
-      if (corpus.asks_model()) {
-        calibration_ = GeneratedCalibration(corpus, draw);
-      } else {
-        const auto tokenizer = backend_->OpenTokenizer(spec_.path);
-        calibration_ = corpus.Draw(*tokenizer, draw.sequences, draw.tokens, draw.seed);
-      }
+    if (calibration_) return *calibration_;
+    const std::string key = contents_.CalibrationEntry(trial_, content_.weights_digest);
+    if (setting_.text != nullptr && setting_.text->key == key) {
+      calibration_ = setting_.text->tokens;
+      return *calibration_;
     }
+    Stage("draw calibration tokens");
+    const auto began = Clock::now();
+    const CalibrationSpec& draw = *trial_.calibration;
+    const Corpus& corpus = contents_.corpus(draw.corpus);
+    if (corpus.asks_model()) {
+      calibration_ = std::make_shared<const TokenSequences>(GeneratedCalibration(corpus, draw));
+    } else {
+      const auto tokenizer = backend_->OpenTokenizer(spec_.path);
+      calibration_ =
+          std::make_shared<const TokenSequences>(corpus.Draw(*tokenizer, draw.sequences, draw.tokens, draw.seed));
+    }
+    draw_s_ = Seconds(began);
+    if (setting_.text != nullptr) *setting_.text = {key, calibration_};
     return *calibration_;
   }
 
@@ -323,6 +331,7 @@ class TrialRun {
       }
     }
     Value facts = MachineFacts(setting_.threads);
+    facts.Set("trial", trial_.id);
     facts.Set("device", setting_.device);
     facts.Set("dtype", std::string(Name(model_->compute().dtype)));
     if (setting_.provenance.is_map()) {
@@ -411,6 +420,7 @@ class TrialRun {
     const QuantizeTimes& times = quantized.times;
     Value timings = Circumstances({});
     timings.Set("open_s", Rounded(open_s_));
+    if (draw_s_) timings.Set("draw_s", Rounded(*draw_s_));
     timings.Set("total_s", Rounded(times.total_s));
     timings.Set("forward_s", Rounded(times.forward_s));
     timings.Set("statistics_s", Rounded(times.statistics_s));
@@ -454,6 +464,7 @@ class TrialRun {
     const std::string digest = store_.Write(record, result.scores, &is_new);
     const Component& task = contents_.host().Find(ComponentKind::kTask, study_.tasks[index].component);
     Value timings = Circumstances({task.plugin_id});
+    timings.Set("task", name);
     timings.Set("elapsed_s", Rounded(result.cost.elapsed_s));
     timings.Set("tokens_computed", result.cost.tokens_computed);
     if (result.cost.budget_halvings > 0) timings.Set("budget_halvings", result.cost.budget_halvings);
@@ -502,13 +513,14 @@ class TrialRun {
   const StudySpec& study_;
   std::unique_ptr<ModelBackend> backend_;
   TrialContent content_;
-  std::optional<TokenSequences> calibration_;
+  std::shared_ptr<const TokenSequences> calibration_;
   std::optional<CalibrationWords> overlap_;
   std::unique_ptr<Model> model_;
   QuantizationHeader header_;
   WeightsBeside weights_beside_;
   std::string recorded_codes_digest_;  ///< In the task records that are there; "" if none is.
   double open_s_ = 0;
+  std::optional<double> draw_s_;  ///< Of the calibration text, where this trial drew it.
   Clock::time_point last_stage_;
 };
 

@@ -2,9 +2,11 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "base/process_state.h"
+#include "bitlaw/api/corpus.h"
 #include "bitlaw/base/export.h"
 #include "plan/evaluate_options.h"
 #include "records/plan_records.h"
@@ -21,12 +23,19 @@ using Tell = std::function<void(const WorkerMessage&)>;
 /// record>.safetensors.
 BITLAW_EXPORT std::filesystem::path ArtifactPath(const RecordStore& store, const TrialContent& content);
 
+/// The calibration text that a worker drew last, for further trials of the same model that calibrate on it.
+struct BITLAW_EXPORT KeptText {
+  std::string key;  ///< PlanContents::CalibrationEntry(), which says what it was drawn of.
+  std::shared_ptr<const TokenSequences> tokens;
+};
+
 /// What else a trial runs with.
 struct BITLAW_EXPORT TrialSetting {
   EvaluateOptions evaluate;
   std::string device;  ///< "cuda:1": the one of the kind Trial::compute.device that computes.
   int threads = 1;
   KeptStatistics* kept = nullptr;  ///< Of a worker, from trial to trial; null: none are kept.
+  KeptText* text = nullptr;        ///< Likewise; null: each trial draws its own.
   bool keep_codes = false;         ///< Leave the artifact where it is once all tasks are recorded.
   /// Asked before anything is written for good; throws ClaimLost where the trial is no longer this process's. Null: it is.
   std::function<void()> fence{};

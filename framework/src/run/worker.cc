@@ -149,6 +149,7 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
   TellOfUncaught(tell);
   tell({});
   KeptStatistics kept(BytesForStatistics(threads));
+  KeptText text;
   const ResourceLimits limits;
   const ExitIsAtOnce exit_is_at_once;
   LineReader orders(options.in);
@@ -164,7 +165,7 @@ int ServeTrials(const PluginHost& host, const ProcessState& state, const WorkerO
       const std::string& kind = order.trial.compute.device;
       const std::string& device = options.device.empty() ? kind : options.device;
       // On a device statistics stay there, whose memory is for the models.
-      const TrialSetting setting{work.evaluate, device, threads, device == "cpu" ? &kept : nullptr,
+      const TrialSetting setting{work.evaluate, device, threads, device == "cpu" ? &kept : nullptr, &text,
                                  options.keep_codes,
                                  [&] {
                                    if (!order.claim.empty() && !IsClaimHeld(options.output / order.claim)) throw ClaimLost();

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "bitlaw/base/rng.h"
+#include "cost/model_work.h"
 #include "evaluate/evaluate.h"
 #include "evaluate/forward.h"
 #include "support/toy_model.h"

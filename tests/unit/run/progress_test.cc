@@ -13,7 +13,8 @@ LaunchProgress Halfway() {
   progress.tasks_total = 100;
   progress.tasks_at_start = 20;
   progress.tasks_done = 60;
-  progress.elapsed_s = 80;  // 40 tasks in 80 s: 40 more take 80 s.
+  progress.elapsed_s = 80;
+  progress.remaining_s = 80;
   progress.current = "tiny gptq bits=3: evaluate arc_easy";
   progress.last_score = "arc_easy acc 0.42 +- 0.02";
   return progress;
@@ -27,7 +28,7 @@ TEST(DurationText, FitsItsUnitToItsSize) {
   EXPECT_EQ(DurationText(std::numeric_limits<double>::quiet_NaN()), "?");
 }
 
-TEST(ProgressLine, CountsOnlyNewTasksInItsEstimate) {
+TEST(ProgressLine, TellsHowFarItIsAndTheTimeLeft) {
   EXPECT_EQ(ProgressLine(Halfway(), 200),
             "[60/100] 60 %, 80 s left | tiny gptq bits=3: evaluate arc_easy | arc_easy acc 0.42 +- 0.02");
 }
@@ -35,6 +36,7 @@ TEST(ProgressLine, CountsOnlyNewTasksInItsEstimate) {
 TEST(ProgressLine, SaysThatItDoesNotKnowYet) {
   LaunchProgress progress = Halfway();
   progress.tasks_done = progress.tasks_at_start;
+  progress.remaining_s = LaunchProgress().remaining_s;
   EXPECT_EQ(ProgressLine(progress, 24), "[20/100] 20 %, ? left | ");
 }
 

@@ -369,14 +369,5 @@ TEST(WorkStudy, IsNoOtherText) {
               HasSubstr("work.json: it is not what"));
 }
 
-TEST(DeviceOfWorker, TakesDevicesInTurn) {
-  LaunchOptions options;
-  options.devices = {"cuda:0", "cuda:2"};
-  EXPECT_EQ(DeviceOfWorker(options, 0), "cuda:0");
-  EXPECT_EQ(DeviceOfWorker(options, 1), "cuda:2");
-  EXPECT_EQ(DeviceOfWorker(options, 2), "cuda:0");
-  EXPECT_EQ(DeviceOfWorker(LaunchOptions{}, 5), "cpu");
-}
-
 }  // namespace
 }  // namespace bitlaw

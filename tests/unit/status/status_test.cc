@@ -107,9 +107,9 @@ TEST_F(StatusFolder, TellsWhatIsDoneInHandFailedAndLeft) {
   EXPECT_EQ(status.held[0].worker.Text(), "process 17 on a (Slurm job 4_1)");
   EXPECT_NEAR(status.held[0].since_s, 50, 3);
   EXPECT_NEAR(status.held[0].silent_s, 3, 3);
-  // Two trials of 200 s are left, and 150 s of the one in hand; two workers live.
+  // Two trials of 200 s are left, and 150 s of the one in hand; two workers live, and the first that is free takes the second.
   EXPECT_NEAR(status.work_left_s, 550, 10);
-  EXPECT_NEAR(status.remaining_s, 275, 5);
+  EXPECT_NEAR(status.remaining_s, 350, 5);
   ASSERT_EQ(status.failures.size(), 1u);
   EXPECT_EQ(status.failures[0].failure.kind, "memory");
   EXPECT_THAT(status.failures[0].log, ElementsAre("line 2", "line 3", "line 4"));

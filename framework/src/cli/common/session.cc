@@ -6,6 +6,7 @@
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/fingerprint.h"
 #ifdef BITLAW_HAS_TENSOR
+#include "bitlaw/sdk/machine/torch_threads.h"
 #include "run/machine/machine.h"
 #endif
 
@@ -51,6 +52,33 @@ Machine Session::ThisMachine(int threads, int workers) {
   machine.threads = threads > 0 ? threads : AllowedCores();
   machine.workers = workers;
   return machine;
+}
+
+Rates Session::MeasuredRates(const ComputeSetting& compute, [[maybe_unused]] int threads,
+                             [[maybe_unused]] bool only_memory) {
+  const bool on_card = compute.device != "cpu";
+  Rates rates = on_card ? Rates::OfCard() : Rates();
+#ifdef BITLAW_HAS_TENSOR
+  const std::vector<std::string> devices = Devices();
+  const auto device = std::find_if(devices.begin(), devices.end(),
+                                   [&](const std::string& one) { return one.starts_with(compute.device); });
+  if (device != devices.end() && on_card) rates.memory_bytes = DeviceMemoryBytes(*device);
+  if (device != devices.end() && !only_memory) {
+    SetTorchThreads(threads);
+    const int64_t width = on_card ? 4096 : 512;
+    // The best of a few: other programs may have the cores for a moment.
+    const auto best = [&](bool bfloat16) {
+      double gflops = 0;
+      for (int i = 0; i < 5; ++i) gflops = std::max(gflops, MeasureModelProduct(bfloat16, width, 0.02, *device));
+      return 1e9 * gflops;
+    };
+    rates.float32_flops = best(/*bfloat16=*/false);
+    if (compute.dtype == Dtype::kBFloat16) rates.bfloat16_flops = best(/*bfloat16=*/true);
+    rates.source = "measured here in a moment";
+  }
+#endif
+  if (!on_card) rates.memory_bytes = MachineMemoryBytes();
+  return rates;
 }
 
 std::filesystem::path Session::SharedFolder() {

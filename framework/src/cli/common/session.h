@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cost/rates.h"
 #include "plugin/host.h"
 #include "resolve/machine.h"
 
@@ -27,6 +28,11 @@ class Session {
 
   /// The machine that the program runs on; `threads` and `workers` as the command line gives them (0: chosen).
   static Machine ThisMachine(int threads = 0, int workers = 0);
+
+  /// How fast a worker of so many threads computes here, or a device of this machine: products are measured for 0.2 s, all
+  /// else is assumed. Where the device is not here, or there is no libtorch, all is, and Rates::source says so.
+  /// `only_memory`: nothing is measured, and memory_bytes alone is of this machine.
+  static Rates MeasuredRates(const ComputeSetting& compute, int threads, bool only_memory);
 
   /// <program>/../share/bitlaw, where it should be; it need not be there. Empty where the system does not tell.
   static std::filesystem::path SharedFolder();

@@ -12,6 +12,7 @@
 #include "bitlaw/base/error.h"
 #include "cli/common/output.h"
 #include "cli/common/unmatched_records.h"
+#include "cli/study/plan_costs.h"
 #include "cli/study/plan_power.h"
 #include "cli/study/study_text.h"
 #include "cli/usage/value_checks.h"
@@ -34,6 +35,7 @@ struct PlanArguments {
   bool all = false;
   bool with_power = false;  ///< It opens every task and reads records: seconds of a large study.
   PowerArguments power;
+  CostArguments cost;
 };
 
 /// Writes JSON piece by piece, so that a plan of any size needs no second copy in memory.
@@ -54,7 +56,8 @@ class JsonStream {
   std::string buffer_;
 };
 
-void PrintJson(const Plan& plan, const std::vector<std::string>& notes, const std::optional<RecordedPairs>& recorded, const Value& power) {
+void PrintJson(const Plan& plan, const std::vector<std::string>& notes, const std::optional<RecordedPairs>& recorded,
+               const PlanCosts& costs, const Value& power) {
   JsonStream out;
   out.Raw("{\"study\":");
   out.Text(plan.study.name);
@@ -123,6 +126,8 @@ void PrintJson(const Plan& plan, const std::vector<std::string>& notes, const st
     for (const Factor& factor : plan.FactorsOf(trial)) factors.emplace_back(factor.column, factor.value);
     out.Raw(Value(std::move(factors)).CanonicalJson());
     if (recorded) out.Raw(fmt::format(",\"recorded_tasks\":{}", recorded->done_of(i)));
+    out.Raw(",\"cost\":");
+    out.Raw(TrialCostJson(costs.trials[i]).CanonicalJson());
     out.Raw("}");
   }
   out.Raw("],\n\"skipped\":[");
@@ -141,7 +146,9 @@ void PrintJson(const Plan& plan, const std::vector<std::string>& notes, const st
     if (i > 0) out.Raw(",");
     out.Text(notes[i]);
   }
-  out.Raw("],\n\"power\":");
+  out.Raw("],\n\"costs\":");
+  out.Raw(CostsJson(plan, costs).CanonicalJson());
+  out.Raw(",\n\"power\":");
   out.Raw(power.CanonicalJson());
   out.Raw("}\n");
   out.Flush();
@@ -223,10 +230,11 @@ int ShowPlan(Session& session, const PlanArguments& arguments) {
   if (recorded && recorded->done == 0 && RecordStore(plan.study.output).Count() > 0) {
     notes.push_back(UnmatchedRecords(plan, arguments.file));
   }
+  const PlanCosts costs = CostsOf(resolved, host, recorded ? &*recorded : nullptr, arguments.cost);
   PlanPower power;
   if (arguments.with_power) power = PowerOf(plan, host, plan.study.output, arguments.power);
   if (arguments.json) {
-    PrintJson(plan, notes, recorded, arguments.with_power ? PowerJson(power, arguments.power) : Value());
+    PrintJson(plan, notes, recorded, costs, arguments.with_power ? PowerJson(power, arguments.power) : Value());
     return 0;
   }
   fmt::print("study '{}': {}\n", plan.study.name, TotalsText(plan));
@@ -245,6 +253,7 @@ int ShowPlan(Session& session, const PlanArguments& arguments) {
   if (recorded) {
     for (const std::string& warning : recorded->warnings) fmt::print("warning: {}\n", warning);
   }
+  PrintCosts(plan, costs);
   if (!power.rows.empty()) {
     fmt::print("\n");
     PrintReportTable(PowerTable(power, arguments.power), "text");
@@ -261,8 +270,8 @@ int ShowPlan(Session& session, const PlanArguments& arguments) {
 void AddPlanVerb(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<PlanArguments>();
   CLI::App* verb = app.add_subcommand("plan",
-                                      "List the trials of a study, what is skipped and why, what is recorded, and "
-                                      "(--detect) what differences its items can show");
+                                      "List the trials of a study, what is skipped and why, what is recorded, what it "
+                                      "takes, and (--detect) what differences its items can show");
   verb->add_option("spec", arguments->file, "Study file (docs/study.md)")->required();
   verb->add_option("--output", arguments->output, "Folder of records, in place of the study's own");
   verb->add_option("--shapes", arguments->shapes,
@@ -292,6 +301,15 @@ void AddPlanVerb(CLI::App& app, Session& session) {
                                              "Of the test: 1 - the chance of a false alarm")
                                 ->capture_default_str()
                                 ->check(Number(0.5, 0.9999));
+  verb->add_option("--workers", arguments->cost.workers, "Worker processes that costs are estimated for; 0: as `bitlaw run` chooses")
+      ->check(WholeNumber(0, 100'000));
+  verb->add_option("--threads", arguments->cost.threads,
+                   "Threads of all workers together, likewise; 0: every core this process may use")
+      ->check(WholeNumber(0, 1024));
+  verb->add_option("--machine", arguments->cost.machine,
+                   "File of another machine's rates, one of configs/machines for example, that costs are estimated by in "
+                   "place of this one's and of what was measured")
+      ->check(CLI::ExistingFile);
   verb->add_flag("--all", arguments->all, "List every trial, however many there are");
   verb->callback([&session, arguments, detect, power, effect, discordance, confidence] {
     for (const CLI::Option* option : {detect, power, effect, discordance, confidence})

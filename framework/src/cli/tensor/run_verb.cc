@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "base/allowed_cores.h"
 #include "base/files/durable_file.h"
 #include "base/text/counted.h"
 #include "bitlaw/base/error.h"
@@ -24,6 +25,7 @@
 #include "run/launcher.h"
 #include "run/machine/output_lock.h"
 #include "run/progress.h"
+#include "run/schedule/shares.h"
 #include "run/slurm/slurm_queue.h"
 #include "spec/study_spec.h"
 
@@ -172,7 +174,12 @@ int Run(Session& session, const RunVerb& given) {
   options.evaluate = resolved.evaluate;
   options.devices.clear();
   for (const DeviceSpec& device : study.devices) options.devices.push_back(device.name);
-  options.worker_command = WorkerCommand(session, output, std::max(1, machine.threads / options.workers));
+  if (const std::string many = ExplainOversubscription(
+          options.workers, ThreadsOfWorker(machine.threads, options.workers), AllowedCores());
+      !many.empty() && !options.prepare_only) {
+    Complain("warning: " + many + "\n");
+  }
+  options.worker_command = WorkerCommand(session, output, ThreadsOfWorker(machine.threads, options.workers));
   LaunchResult result;
   {
     ProgressDisplay display(stderr, session.quiet);

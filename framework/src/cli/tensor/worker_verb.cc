@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "base/allowed_cores.h"
 #include "base/files/durable_file.h"
 #include "base/text/counted.h"
 #include "bitlaw/base/digest.h"
@@ -18,6 +19,7 @@
 #include "run/launcher.h"
 #include "run/machine/machine.h"
 #include "run/progress.h"
+#include "run/schedule/shares.h"
 #include "run/worker.h"
 
 namespace bitlaw {
@@ -100,7 +102,12 @@ int Claim(Session& session, const WorkerVerb& given) {
   options.waits = given.wait;
   options.grace_s = given.grace_s;
   const Machine machine = Session::ThisMachine(given.threads, options.workers);
-  options.worker_command = WorkerCommand(session, output, std::max(1, machine.threads / options.workers));
+  if (const std::string many = ExplainOversubscription(
+          options.workers, ThreadsOfWorker(machine.threads, options.workers), AllowedCores());
+      !many.empty() && !options.prepare_only) {
+    Complain("warning: " + many + "\n");
+  }
+  options.worker_command = WorkerCommand(session, output, ThreadsOfWorker(machine.threads, options.workers));
   LaunchResult result;
   {
     ProgressDisplay display(stderr, session.quiet);

@@ -17,8 +17,6 @@ namespace {
 
 constexpr int64_t kFormat = 1;
 constexpr const char* kWorkFile = "work.json";  // WorkFile() of an output folder.
-// What tasks ask of a model is not known before they are opened; for an order a round number is enough.
-constexpr double kEvaluationTokens = 100000;
 
 const Value& Entry(const Value& map, const char* key) {
   const Value* value = map.is_map() ? map.Find(key) : nullptr;
@@ -62,7 +60,24 @@ std::string Difference(const SharedFiles& files, const Campaign& theirs, const C
   return "";
 }
 
+Value SecondsJson(const StageSeconds& seconds) {
+  Value map;
+  for (size_t s = 0; s < kStages; ++s) map.Set(Name(static_cast<Stage>(s)), seconds.of[s]);
+  return map;
+}
+
 }  // namespace
+
+StageSeconds SecondsFrom(const Value& line) {
+  StageSeconds seconds;
+  const Value* map = line.is_map() ? line.Find("seconds") : nullptr;
+  if (map == nullptr || !map->is_map()) return seconds;
+  for (size_t s = 0; s < kStages; ++s) {
+    const Value* one = map->Find(Name(static_cast<Stage>(s)));
+    if (one != nullptr && one->is_number()) seconds.of[s] = one->AsReal();
+  }
+  return seconds;
+}
 
 std::string WriteCampaign(const Campaign& campaign) {
   const CampaignSettings& settings = campaign.settings;
@@ -112,6 +127,7 @@ std::string WriteTrials(const std::vector<CampaignTrial>& trials) {
                                {"group", one.weight.group},
                                {"subgroup", one.weight.subgroup},
                                {"cost", one.weight.cost},
+                               {"seconds", SecondsJson(one.seconds)},
                                {"recorded", one.recorded}});
     text += "\n";
   }
@@ -130,6 +146,7 @@ std::vector<CampaignTrial> ReadTrials(const std::string& text, const std::string
       one.trial = ReadTrialJson(Entry(json, "trial"), place);
       one.weights_digest = Entry(json, "weights_digest").AsString();
       one.weight = {Entry(json, "group").AsString(), Entry(json, "subgroup").AsString(), Entry(json, "cost").AsReal()};
+      one.seconds = SecondsFrom(json);
       one.recorded = Entry(json, "recorded").AsBool();
       return one;
     }));
@@ -143,17 +160,15 @@ std::string DigestOf(const std::vector<CampaignTrial>& trials) {
   return digest.Hex();
 }
 
-TrialWeight WeightOf(const Plan& plan, const Trial& trial) {
+TrialWeight WeightOf(const Plan& plan, const Trial& trial, double cost) {
   const PlannedModel& model = plan.models[trial.model];
   TrialWeight weight;
   weight.group = fmt::format("{} {} {}", model.spec.name, Name(trial.compute.dtype), trial.compute.device);
-  double tokens = kEvaluationTokens;
   if (trial.calibration) {
     const CalibrationSpec& draw = *trial.calibration;
     weight.subgroup = fmt::format("{} {} {} {}", draw.corpus, draw.sequences, draw.tokens, draw.seed);
-    tokens += static_cast<double>(draw.sequences) * static_cast<double>(draw.tokens);
   }
-  weight.cost = static_cast<double>(model.summary.parameters_total) * tokens;
+  weight.cost = cost;
   return weight;
 }
 

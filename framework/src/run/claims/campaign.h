@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bitlaw/base/export.h"
+#include "cost/trial_cost.h"
 #include "plan/plan.h"
 #include "run/claims/claim_order.h"
 #include "run/claims/liveness.h"
@@ -47,15 +48,18 @@ struct BITLAW_EXPORT CampaignTrial {
   Trial trial;
   std::string weights_digest;   ///< Of its model, as the campaign's first launcher found it.
   TrialWeight weight;
+  StageSeconds seconds{};       ///< CostModel's, at rates that are the same for all trials.
   bool recorded = false;        ///< All of it, before the campaign began.
 };
 BITLAW_EXPORT std::string WriteTrials(const std::vector<CampaignTrial>& trials);
 BITLAW_EXPORT std::vector<CampaignTrial> ReadTrials(const std::string& text, const std::string& origin);
+/// Of a line of that file; zeros where it has none.
+BITLAW_EXPORT StageSeconds SecondsFrom(const Value& line);
 /// Over what is to be done: not over what is recorded, nor over weights.
 BITLAW_EXPORT std::string DigestOf(const std::vector<CampaignTrial>& trials);
 
-/// What is chosen by of a trial of a plan: the model's parameters times the tokens that go through it.
-BITLAW_EXPORT TrialWeight WeightOf(const Plan& plan, const Trial& trial);
+/// What is chosen by of a trial of a plan. `cost`: in any unit, the same for all.
+BITLAW_EXPORT TrialWeight WeightOf(const Plan& plan, const Trial& trial, double cost);
 
 /// What OpenCampaign() did.
 struct BITLAW_EXPORT OpenedCampaign {

@@ -87,6 +87,7 @@ class BITLAW_EXPORT ClaimTaker {
   std::string stopped() const { return stopped_; }
   size_t failed() const { return failed_; }
   const ClaimFolder& folder() const { return folder_; }
+  ClaimOrder::State state(size_t trial) const { return order_.state(trial); }
 
  private:
   void LookNow();

@@ -185,6 +185,11 @@ std::string WhyNoCard() {
   return "libtorch has CUDA but finds no card. See whether nvidia-smi lists one, and CUDA_VISIBLE_DEVICES does not hide it.";
 }
 
+double DeviceMemoryBytes(const std::string& device) {
+  const auto facts = WithTorchErrors("device " + device, [&] { return DescribeDevice(at::Device(device)); });
+  return facts ? static_cast<double>(facts->memory_bytes) : 0;
+}
+
 double MeasureModelProduct(bool bfloat16, int64_t n, double seconds, const std::string& device) {
   return WithTorchErrors("matrix product", [&] {
     at::NoGradGuard no_grad;

@@ -34,6 +34,9 @@ BITLAW_EXPORT std::vector<std::string> Devices();
 /// Why Devices() names no card, and what to do; "" if it names one.
 BITLAW_EXPORT std::string WhyNoCard();
 
+/// Of a card, all of it; 0 where it does not say.
+BITLAW_EXPORT double DeviceMemoryBytes(const std::string& device);
+
 /// Rates in GFLOP/s, each over about `seconds` after a warm-up. [n, n] x [n, n] products, as models compute them
 /// (TimesTransposed) and as libtorch hands them to the system's BLAS; Cholesky counts n^3 / 3.
 BITLAW_EXPORT double MeasureModelProduct(bool bfloat16, int64_t n, double seconds, const std::string& device = "cpu");

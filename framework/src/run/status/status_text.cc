@@ -17,7 +17,7 @@ Value NumberOrNull(double value) { return std::isfinite(value) ? Value(value) : 
 
 std::string TimeLine(const StudyStatus& status) {
   if (status.held.empty() && status.left == 0) return "";
-  if (std::isnan(status.work_left_s)) return "not known before a trial of this campaign is done";
+  if (std::isnan(status.work_left_s)) return "not known before a trial is done";
   const std::string work = fmt::format("{} of one process", DurationText(status.work_left_s));
   if (std::isnan(status.remaining_s)) return work;
   return fmt::format("about {} left ({})", DurationText(status.remaining_s), work);

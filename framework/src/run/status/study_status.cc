@@ -1,7 +1,6 @@
 #include "run/status/study_status.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,24 +16,18 @@
 #include "run/claims/claim_folder.h"
 #include "run/claims/claim_taker.h"
 #include "run/claims/liveness.h"
+#include "run/schedule/schedule.h"
+#include "run/schedule/whole_times.h"
 
 namespace bitlaw {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMostTimed = 200;  // Trials whose times are asked for: on a network each answer takes a moment.
+constexpr size_t kMostTimings = 1000;  // Files of times that are read: on a network each takes a moment.
 constexpr size_t kLogLines = 3;
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 double Now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
-
-// When a file was written; NaN if it is not there.
-double TimeOf(const fs::path& file) {
-  struct stat status {};
-  if (::stat(file.c_str(), &status) != 0) return kNone;
-  return static_cast<double>(status.st_mtim.tv_sec) + 1e-9 * static_cast<double>(status.st_mtim.tv_nsec);
-}
 
 // Seconds since then; 0 if another machine's clock says that it is still to come.
 double Age(const fs::path& file) {
@@ -52,25 +45,19 @@ std::vector<std::string> LastLines(const std::string& text) {
   return lines;
 }
 
-// Cost per second, of one process: measured on some of the trials that this campaign did.
-double Speed(const fs::path& output, const ClaimFolder& folder, const std::map<std::string, ClaimState>& states,
-             const std::map<std::string, double>& costs) {
-  std::vector<const std::pair<const std::string, ClaimState>*> done;
-  for (const auto& state : states) {
-    if (state.second.is_done && state.second.generation > 0) done.push_back(&state);
+// How many tasks each trial is scored on; more than there can be where that cannot be read.
+size_t TasksOf(const fs::path& output) {
+  constexpr size_t kUnknown = std::numeric_limits<size_t>::max();
+  std::error_code error;
+  const fs::path file = output / "work.json";
+  if (!fs::exists(file, error)) return kUnknown;
+  try {
+    const Value json = ParseJson(ReadWholeFile(file), file.string());
+    const Value* tasks = json.is_map() ? json.Find("tasks") : nullptr;
+    return tasks != nullptr && tasks->is_list() ? tasks->AsList().size() : kUnknown;
+  } catch (const Error&) {
+    return kUnknown;
   }
-  double cost = 0, seconds = 0;
-  const size_t step = std::max<size_t>(1, done.size() / kMostTimed);
-  for (size_t i = 0; i < done.size(); i += step) {
-    const auto& [trial, state] = *done[i];
-    const auto found = costs.find(trial);
-    const fs::path claim = output / folder.NameOf(trial, state.generation);
-    const double took = TimeOf(claim.parent_path() / (trial + ".done")) - TimeOf(claim);
-    if (found == costs.end() || !(took > 0)) continue;
-    cost += found->second;
-    seconds += took;
-  }
-  return seconds > 0 && cost > 0 ? cost / seconds : kNone;
 }
 
 }  // namespace
@@ -92,7 +79,9 @@ struct StatusReader::Trials {
   int64_t campaign = 0;
   std::vector<std::string> ids, labels;
   std::vector<bool> recorded;
-  std::map<std::string, double> costs;
+  std::vector<EstimatedTrial> estimated;
+  std::map<std::string, size_t> by_id;
+  size_t tasks = 0;
 };
 
 StatusReader::StatusReader(fs::path output) : output_(std::move(output)), files_(output_) {}
@@ -121,8 +110,17 @@ const StatusReader::Trials& StatusReader::TrialsOf(const Campaign& campaign) {
     found->ids.push_back(id->AsString());
     found->labels.push_back(label->AsString());
     found->recorded.push_back(recorded->AsBool());
-    found->costs[id->AsString()] = cost->AsReal();
+    const Value *model = trial->Find("model"), *quantizer = trial->Find("quantizer");
+    EstimatedTrial one;
+    one.id = id->AsString();
+    if (model != nullptr && model->is_int()) one.model = std::to_string(model->AsInt());
+    if (quantizer != nullptr && quantizer->is_string()) one.quantizer = quantizer->AsString();
+    one.seconds = SecondsFrom(json);
+    if (one.seconds.sum() <= 0) one.seconds[Stage::kRecord] = cost->AsReal();
+    found->by_id[one.id] = found->estimated.size();
+    found->estimated.push_back(std::move(one));
   }
+  found->tasks = TasksOf(output_);
   trials_ = std::move(found);
   return *trials_;
 }
@@ -178,7 +176,8 @@ void StatusReader::ReadTrials(const Campaign& campaign, StudyStatus& status) {
   status.total = trials.ids.size();
   std::vector<std::string> done_claims;
   std::map<std::string, int> failed;  // Trials with failed attempts that are not done, and how many.
-  double cost_left = 0;
+  std::vector<std::pair<size_t, double>> in_hand;
+  std::vector<size_t> left;
   for (size_t i = 0; i < trials.ids.size(); ++i) {
     const std::string& id = trials.ids[i];
     const auto found = states.find(id);
@@ -196,9 +195,9 @@ void StatusReader::ReadTrials(const Campaign& campaign, StudyStatus& status) {
     }
     const bool is_claimed = state.generation > 0 && !state.is_over;
     const auto worker = is_claimed ? live.find(WorkerOfClaim(folder.Content(id, state.generation))) : live.end();
-    cost_left += trials.costs.at(id);
     if (worker == live.end()) {
       ++status.left;
+      left.push_back(i);
       continue;
     }
     HeldTrial held;
@@ -209,16 +208,21 @@ void StatusReader::ReadTrials(const Campaign& campaign, StudyStatus& status) {
     held.attempt = state.generation;
     const double since_s = Age(output_ / folder.NameOf(id, state.generation));
     held.since_s = std::isnan(since_s) ? 0 : since_s;
+    in_hand.emplace_back(i, held.since_s);
     status.held.push_back(std::move(held));
   }
   CountByHost(done_claims, status);
   ReadFailures(failed, campaign, status);
-  const double speed = Speed(output_, folder, states, trials.costs);
-  for (const HeldTrial& held : status.held)
-    cost_left -= std::min(trials.costs.at(held.trial), speed > 0 ? speed * held.since_s : 0);
-  status.work_left_s = cost_left / speed;
-  const size_t at_once = std::max(status.held.size(), live.size());
-  if (at_once > 0) status.remaining_s = status.work_left_s / static_cast<double>(at_once);
+  if (!in_hand.empty() || !left.empty()) {
+    MeasuredCosts costs(trials.estimated, trials.tasks);
+    costs.AddTimings(output_, kMostTimings);
+    for (const auto& [id, seconds] : WholeTimes(output_, folder, states)) {
+      if (const auto found = trials.by_id.find(id); found != trials.by_id.end()) costs.AddWhole(found->second, seconds);
+    }
+    const TimeLeft time = TimeLeftOf(costs, in_hand, left, live.size());
+    status.work_left_s = time.work_s;
+    status.remaining_s = time.remaining_s;
+  }
   const bool is_ended = status.left == 0 || !status.stopped.empty();
   if (!live.empty()) {
     status.state = StudyState::kRunning;

@@ -75,10 +75,10 @@ struct BITLAW_EXPORT StudyStatus {
   std::vector<FailedTrial> failures;
   std::string stopped;  ///< Why no other trial is begun; "" unless too many failed.
   SlurmJobs jobs;
-  /// Seconds until the end if the trials in hand, and as many at once after them, go on as trials did so far; NaN where
-  /// that is not known, or nobody works.
+  /// Seconds until the end if the trials that are left take what MeasuredCosts says and the workers that live stay; NaN
+  /// where that is not known, or nobody works.
   double remaining_s = std::numeric_limits<double>::quiet_NaN();
-  /// Seconds of one process for all that is left; NaN before the first trial is done.
+  /// Seconds of one process for all that is left; NaN before any trial was measured.
   double work_left_s = std::numeric_limits<double>::quiet_NaN();
   size_t records = 0;  ///< Files of records, where there is no campaign.
 };
