@@ -47,6 +47,7 @@ struct ClaimsOutcome {
   double ideal_s = 0;           ///< All work divided by the workers that were not killed.
   double choose_ms = 0;         ///< Processor time of ClaimTaker::Next(), the mean.
   double look_ms = 0;           ///< Of one look, the mean.
+  double idle_s = 0;            ///< From the end of a worker's last trial until it leaves, the mean.
   size_t largest_folder = 0, files = 0;
   double per_s(uint64_t count) const { return static_cast<double>(count) / std::max(span_s, 1.0); }
 };
@@ -181,8 +182,10 @@ inline ClaimsOutcome Simulate(const ClaimsModel& model) {
     std::unique_ptr<ClaimTaker> taker;
     std::optional<ClaimTaker::Claim> claim;
     std::optional<size_t> last;
+    double last_done_s = 0;
   };
   std::vector<Worker> workers(model.workers);
+  const auto shared = std::make_shared<const ClaimTrials>(trials);
   enum class Kind { kStart, kNext, kDone, kLook, kKill };
   struct Event {
     double at;
@@ -201,7 +204,7 @@ inline ClaimsOutcome Simulate(const ClaimsModel& model) {
   }
 
   using Cpu = std::chrono::steady_clock;
-  double chose_s = 0, looked_s = 0, last_done = 0;
+  double chose_s = 0, looked_s = 0, last_done = 0, idle_s = 0;
   size_t choices = 0, looks = 0;
   while (!events.empty()) {
     const Event event = events.top();
@@ -221,6 +224,7 @@ inline ClaimsOutcome Simulate(const ClaimsModel& model) {
       const Cpu::time_point begin = Cpu::now();
       const bool has_looked = worker.taker->Look(age_s);
       if (!has_looked) return;
+      worker.taker->TakeEnded();
       looked_s += std::chrono::duration<double>(Cpu::now() - begin).count();
       ++looks;
     };
@@ -236,7 +240,7 @@ inline ClaimsOutcome Simulate(const ClaimsModel& model) {
       options.now = clock;
       options.seed = random();
       options.names_per_s = model.names_per_s;
-      worker.taker = std::make_unique<ClaimTaker>(files, *worker.watch, std::move(options), trials);
+      worker.taker = std::make_unique<ClaimTaker>(files, *worker.watch, std::move(options), shared);
       look(0);
       at(files.now + model.beat_s, event.worker, Kind::kLook);
     }
@@ -252,7 +256,7 @@ inline ClaimsOutcome Simulate(const ClaimsModel& model) {
         const std::string end = done.substr(0, done.rfind('.')) + ".done";
         if (files.HasFile(end)) ++files.outcome.done_twice; else ++files.outcome.done;
         worker.taker->Done(*worker.claim, "");
-        last_done = std::max(last_done, files.now);
+        last_done = worker.last_done_s = std::max(last_done, files.now);
       } else {
         ++files.outcome.done_twice;
         worker.taker->Lose(*worker.claim);
@@ -273,11 +277,13 @@ inline ClaimsOutcome Simulate(const ClaimsModel& model) {
     } else if (taken.none == ClaimTaker::None::kUnsure) {
       at(files.now + 1, event.worker, Kind::kNext);
     } else {
+      idle_s += files.now - worker.last_done_s;
       worker = Worker();
     }
   }
   files.Finish();
   files.outcome.span_s = last_done;
+  files.outcome.idle_s = idle_s / static_cast<double>(std::max<size_t>(model.workers - model.killed, 1));
   files.outcome.creates += static_cast<uint64_t>(last_done / model.beat_s * static_cast<double>(model.workers));
   files.outcome.choose_ms = 1000 * chose_s / static_cast<double>(std::max<size_t>(choices, 1));
   files.outcome.look_ms = 1000 * looked_s / static_cast<double>(std::max<size_t>(looks, 1));

@@ -29,15 +29,15 @@ int main(int count, char** arguments) {
     }
   }
   fmt::print("trials workers lag_s killed | done twice | refused a claim | requests/s: create list read exists, names/s | "
-             "peak/s | span/ideal | CPU ms: choice look | files largest folder\n");
+             "peak/s | span/ideal idle_s | CPU ms: choice look | files largest folder\n");
   for (ClaimsModel& model : models) {
     model.models = std::max<size_t>(1, model.trials / 100);
     const bitlaw::ClaimsOutcome o = Simulate(model);
-    fmt::print("{:6} {:7} {:5} {:6} | {:6} {:5} | {:6.2f} | {:7.1f} {:7.1f} {:7.1f} {:7.1f} {:9.0f} | {:7.0f} | {:.3f} | {:6.2f} "
+    fmt::print("{:6} {:7} {:5} {:6} | {:6} {:5} | {:6.2f} | {:7.1f} {:7.1f} {:7.1f} {:7.1f} {:9.0f} | {:7.0f} | {:.3f} {:5.0f} | {:6.2f} "
                "{:7.1f} | {} {}\n",
                model.trials, model.workers, model.lag_s, model.killed, o.done, o.done_twice,
                static_cast<double>(o.refused) / static_cast<double>(std::max<size_t>(o.claims, 1)), o.per_s(o.creates),
-               o.per_s(o.lists), o.per_s(o.reads), o.per_s(o.looks_up), o.per_s(o.names), o.peak_per_s, o.span_s / o.ideal_s,
+               o.per_s(o.lists), o.per_s(o.reads), o.per_s(o.looks_up), o.per_s(o.names), o.peak_per_s, o.span_s / o.ideal_s, o.idle_s,
                o.choose_ms, o.look_ms, o.files, o.largest_folder);
     std::fflush(stdout);
   }

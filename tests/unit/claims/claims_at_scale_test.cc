@@ -18,7 +18,7 @@ TEST(ClaimsAtScale, EachTrialIsDoneOnceAndFewClaimsAreLost) {
   const ClaimsOutcome outcome = Simulate(HundredWorkers());
   EXPECT_EQ(outcome.done, 2000u);
   EXPECT_EQ(outcome.done_twice, 0u);
-  EXPECT_LT(static_cast<double>(outcome.refused), 6.0 * static_cast<double>(outcome.claims));
+  EXPECT_LT(static_cast<double>(outcome.refused), 2.0 * static_cast<double>(outcome.claims));
   EXPECT_LT(outcome.span_s, 1.4 * outcome.ideal_s);
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <fstream>
 #include <random>
@@ -266,6 +267,83 @@ TEST_F(Claims, AReplyThatWasLostDoesNotLoseTheClaim) {
   EXPECT_TRUE(a.taker.Next({}).claim);
 }
 
+// A server that did it, said no, and showed it only later.
+TEST_F(Claims, AClaimOfItsOwnThatIsSeenLateIsTakenAgain) {
+  const auto trials = Trials(1);
+  Peer a(server_, "a", trials, 30);
+  server_.now = 100;
+  WorkerIdentity worker;
+  worker.id = "a";
+  LaggingFiles(server_).Create("claims/1/00/000000000000.1", ClaimText(worker, ""));
+  EXPECT_EQ(a.taker.Next({}).none, None::kUnsure);
+  server_.now = 131;
+  const auto claim = a.taker.Next({}).claim;
+  ASSERT_TRUE(claim);
+  EXPECT_EQ(claim->generation, 2);
+}
+
+TEST_F(Claims, TheFolderOfATrialIsListedBeforeItIsClaimedIfThatIsABeatAgo) {
+  const auto trials = Trials(20);
+  Peer a(server_, "a", trials), b(server_, "bb", trials);
+  a.Beat(), b.Beat();
+  b.taker.Look(0);
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(a.taker.Next({}).claim);
+  EXPECT_EQ(server_.refused, 0u);
+  server_.now = 14;  // What it saw is not old enough.
+  ASSERT_TRUE(b.taker.Next({}).claim);
+  EXPECT_GE(server_.refused, 1u);
+  const size_t refused = server_.refused;
+  Peer late(server_, "late", trials);  // Has not looked at anything.
+  ASSERT_TRUE(late.taker.Next({}).claim);
+  server_.now = 40;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(a.taker.Next({}).claim);
+  server_.now = 60;
+  ASSERT_TRUE(late.taker.Next({}).claim);
+  EXPECT_EQ(server_.refused, refused);
+}
+
+TEST_F(Claims, WhoLosesManyPausesForABeat) {
+  const auto trials = Trials(40);
+  Peer a(server_, "a", trials), late(server_, "late", trials, 1000);
+  a.Beat(), late.Beat();
+  server_.now = 2000;
+  for (int i = 0; i < 36; ++i) ASSERT_TRUE(a.taker.Next({}).claim);
+  std::set<size_t> taken;
+  for (int round = 0; round < 3; ++round, server_.now += 15) {
+    const size_t refused = server_.refused;
+    for (auto next = late.taker.Next({}); next.claim; next = late.taker.Next({})) taken.insert(next.claim->trial);
+    EXPECT_EQ(late.taker.WhyNone(), None::kUnsure);
+    EXPECT_EQ(late.taker.free(), 0u);
+    EXPECT_FALSE(late.taker.Next({}).claim);
+    EXPECT_LE(server_.refused - refused, 32u);
+  }
+  EXPECT_EQ(taken.size(), 4u);
+  EXPECT_EQ(server_.refused, 36u);  // Each of the others' once.
+}
+
+// Where a look is due in many minutes only, about 64 of those that have nothing to do wait to see whether others live.
+TEST_F(Claims, OfACrowdSomeWait) {
+  const auto trials = Trials(1);
+  LaggingFiles files(server_);
+  for (int i = 0; i < 256; ++i) files.Create(BeatFile(fmt::format("w{}", i)), "");
+  Peer a(server_, "a", trials);
+  const auto claim = a.taker.Next({}).claim;
+  ASSERT_TRUE(claim);
+  std::map<None, int> count;
+  const auto shared = std::make_shared<const ClaimTrials>(trials);
+  for (uint64_t i = 0; i < 256; ++i) {
+    Peer one(server_, "one", trials);
+    ClaimTaker::Options options = one.Options(fmt::format("w{}", i), 0, 0);
+    options.seed = i;
+    options.names_per_s = 1000;
+    ClaimTaker taker(one.files, one.watch, options, shared);
+    ++count[taker.Next({}).none];
+    EXPECT_EQ(taker.free(), 0u);
+  }
+  EXPECT_EQ(count[None::kLive] + count[None::kUnsure], 256);
+  EXPECT_NEAR(count[None::kUnsure], 64, 3.5 * std::sqrt(64 * 0.75));
+}
+
 TEST_F(Life, IsKnownAtOnceOfAProcessOfThisMachine) {
   LaggingFiles files(server_);
   const pid_t child = ::fork();
@@ -385,6 +463,58 @@ TEST(Order, StaysWithTheModelAndTheTextThenTakesTheCostliestModelOfNobodys) {
   EXPECT_EQ(order.Next(4), std::nullopt);
   EXPECT_EQ(order.free(), 0u);
   EXPECT_EQ(order.in_work(), 4u);
+}
+
+// What the header says of the choice, by a look at every trial.
+TEST(Order, ChoosesAsALookAtEveryTrialWould) {
+  using State = ClaimOrder::State;
+  std::mt19937 random(5);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<TrialWeight> trials;
+    for (uint32_t i = 0, count = 1 + random() % 30; i < count; ++i) {
+      trials.push_back({fmt::format("g{}", random() % 4), fmt::format("s{}", random() % 3), 1.0 + random() % 3});
+    }
+    ClaimOrder order(trials);
+    std::map<std::string, double> most;
+    for (const TrialWeight& trial : trials) most[trial.group] = std::max(most[trial.group], trial.cost);
+    for (int step = 0; step < 60; ++step) {
+      order.Set(random() % trials.size(), static_cast<State>(random() % 3));
+      const size_t last = random() % trials.size(), among = 1 + random() % 4;
+      const auto works = [&](size_t trial, bool same_text) {
+        for (size_t i = 0; i < trials.size(); ++i) {
+          if (order.state(i) == State::kInWork && trials[i].group == trials[trial].group &&
+              (!same_text || trials[i].subgroup == trials[trial].subgroup)) {
+            return true;
+          }
+        }
+        return false;
+      };
+      const auto rank = [&](size_t i) {
+        const bool same = trials[i].group == trials[last].group;
+        if (same && trials[i].subgroup == trials[last].subgroup) return 0;
+        if (same && !works(i, true)) return 1;
+        if (!works(i, false)) return 2;
+        return works(i, true) ? 4 : 3;
+      };
+      std::vector<size_t> best;  // Free ones of the best rank.
+      for (size_t i = 0; i < trials.size(); ++i) {
+        if (order.state(i) != State::kFree) continue;
+        if (!best.empty() && rank(i) < rank(best[0])) best.clear();
+        if (best.empty() || rank(i) == rank(best[0])) best.push_back(i);
+      }
+      std::set<double> costs;  // Of the groups of as many as may be chosen among.
+      std::sort(best.begin(), best.end(),
+                [&](size_t a, size_t b) { return most[trials[a].group] > most[trials[b].group]; });
+      best.resize(std::min(among, best.size()), 0);
+      for (const size_t i : best) costs.insert(most[trials[i].group]);
+      const auto chosen = order.Next(last, among, random());
+      ASSERT_EQ(chosen.has_value(), !best.empty());
+      if (!chosen) continue;
+      ASSERT_EQ(order.state(*chosen), State::kFree);
+      ASSERT_EQ(rank(*chosen), rank(best[0]));
+      ASSERT_TRUE(costs.contains(most[trials[*chosen].group]));
+    }
+  }
 }
 
 using FolderFilesTest = TemporaryFolder;

@@ -20,6 +20,7 @@ struct Server {
   };
   std::map<std::string, std::vector<File>> files;  ///< All versions, the latest last; an empty list: removed.
   double now = 0;
+  size_t refused = 0;              ///< Create() of what was there.
 };
 
 /// A machine's view of a server: it sees what was there `lag_s` ago, as a client that keeps attributes and names does.
@@ -30,7 +31,7 @@ class LaggingFiles final : public SharedFiles {
 
   bool Create(const std::string& name, const std::string& content) override {
     auto& versions = server_.files[name];
-    if (!versions.empty()) return false;
+    if (!versions.empty()) return ++server_.refused, false;
     versions.push_back({content, server_.now});
     return true;
   }

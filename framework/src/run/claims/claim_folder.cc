@@ -35,7 +35,7 @@ ClaimFolder::ClaimFolder(SharedFiles& files, int64_t campaign)
     : files_(files), campaign_(campaign), root_("claims/" + std::to_string(campaign)) {}
 
 std::string ClaimFolder::PathOf(const std::string& trial, const std::string& ending) const {
-  return root_ + "/" + trial.substr(0, 2) + "/" + trial + ending;
+  return root_ + "/" + FolderOf(trial) + "/" + trial + ending;
 }
 
 std::string ClaimFolder::NameOf(const std::string& trial, int generation) const {
@@ -76,27 +76,35 @@ std::string ClaimFolder::DoneContent(const std::string& trial) const {
 void ClaimFolder::Stop(const std::string& reason) { files_.Create(root_ + "/stopped", reason); }
 std::optional<std::string> ClaimFolder::stopped() const { return files_.Read(root_ + "/stopped"); }
 
-std::map<std::string, ClaimState> ClaimFolder::List(size_t* names, size_t* folders) const {
+std::vector<std::string> ClaimFolder::Folders() const {
+  std::vector<std::string> folders = files_.List(root_);
+  std::erase_if(folders, [](const std::string& name) { return name.size() != 2; });
+  return folders;
+}
+
+std::map<std::string, ClaimState> ClaimFolder::List(const std::string& folder, size_t* names) const {
   std::map<std::string, ClaimState> states;
   std::map<std::string, int> latest_over;
-  for (const std::string& folder : files_.List(root_)) {
-    if (folder.size() != 2) continue;
-    const std::vector<std::string> listed = files_.List(root_ + "/" + folder);
-    if (names != nullptr) *names += listed.size();
-    if (folders != nullptr) ++*folders;
-    for (const std::string& name : listed) {
-      std::string trial, state;
-      int generation = 0;
-      if (!Parse(name, trial, generation, state)) continue;
-      ClaimState& found = states[trial];
-      // The end of an attempt may be seen before its claim is.
-      found.generation = std::max(found.generation, generation);
-      if (state == "done") found.is_done = true;
-      if (state == "failed") ++found.failed;
-      if (state == "failed" || state == "released") latest_over[trial] = std::max(latest_over[trial], generation);
-    }
+  const std::vector<std::string> listed = files_.List(root_ + "/" + folder);
+  if (names != nullptr) *names += listed.size();
+  for (const std::string& name : listed) {
+    std::string trial, state;
+    int generation = 0;
+    if (!Parse(name, trial, generation, state)) continue;
+    ClaimState& found = states[trial];
+    // The end of an attempt may be seen before its claim is.
+    found.generation = std::max(found.generation, generation);
+    if (state == "done") found.is_done = true;
+    if (state == "failed") ++found.failed;
+    if (state == "failed" || state == "released") latest_over[trial] = std::max(latest_over[trial], generation);
   }
   for (const auto& [trial, generation] : latest_over) states[trial].is_over = generation == states[trial].generation;
+  return states;
+}
+
+std::map<std::string, ClaimState> ClaimFolder::List() const {
+  std::map<std::string, ClaimState> states;
+  for (const std::string& folder : Folders()) states.merge(List(folder));
   return states;
 }
 

@@ -53,8 +53,13 @@ class BITLAW_EXPORT ClaimFolder {
   void Stop(const std::string& reason);
   std::optional<std::string> stopped() const;
 
-  /// Every trial of which there is a file. `names`, `folders`: how many were listed for that.
-  std::map<std::string, ClaimState> List(size_t* names = nullptr, size_t* folders = nullptr) const;
+  /// The folders of it that there are: the first two letters of their trials.
+  std::vector<std::string> Folders() const;
+  /// Every trial of which there is a file in one of them. `names`: one more for each that was listed.
+  std::map<std::string, ClaimState> List(const std::string& folder, size_t* names = nullptr) const;
+  /// Of all of them.
+  std::map<std::string, ClaimState> List() const;
+  static std::string FolderOf(const std::string& trial) { return trial.substr(0, 2); }
 
   /// The claim's file, relative to the shared folder.
   std::string NameOf(const std::string& trial, int generation) const;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <tuple>
 #include <utility>
 
 #include "base/text/counted.h"
@@ -11,6 +12,10 @@
 
 namespace bitlaw {
 namespace {
+
+constexpr size_t kManyWorkers = 64;
+constexpr double kBusyAges = 4;
+constexpr int kManyLost = 3, kMostLost = 16;  // Claims, of one call of Next().
 
 double SteadySeconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -41,27 +46,37 @@ std::string ClaimText(const WorkerIdentity& worker, const std::string& date) {
 std::string WorkerOfClaim(const std::string& text) { return FieldOfClaim(text, "worker"); }
 std::string HostOfClaim(const std::string& text) { return FieldOfClaim(text, "host"); }
 
+ClaimTrials::ClaimTrials(const std::vector<CampaignTrial>& trials)
+    : ranked(std::make_shared<RankedTrials>(WeightsOf(trials))) {
+  for (size_t i = 0; i < trials.size(); ++i) {
+    ids.push_back(trials[i].trial.id);
+    by_id.push_back(static_cast<uint32_t>(i));
+    if (trials[i].recorded) recorded.push_back(static_cast<uint32_t>(i));
+  }
+  std::sort(by_id.begin(), by_id.end(), [&](uint32_t a, uint32_t b) { return ids[a] < ids[b]; });
+}
+
 ClaimTaker::ClaimTaker(SharedFiles& files, LifeWatch& watch, Options options, const std::vector<CampaignTrial>& trials)
+    : ClaimTaker(files, watch, std::move(options), std::make_shared<ClaimTrials>(trials)) {}
+
+ClaimTaker::ClaimTaker(SharedFiles& files, LifeWatch& watch, Options options, std::shared_ptr<const ClaimTrials> trials)
     : files_(files),
       watch_(watch),
       options_(std::move(options)),
       folder_(files, options_.campaign.number),
-      order_(WeightsOf(trials)),
-      generations_(trials.size(), 0),
+      trials_(std::move(trials)),
+      order_(trials_->ranked),
+      generations_(trials_->ids.size(), 0),
       random_(options_.seed) {
   if (!options_.now) options_.now = &SteadySeconds;
-  for (size_t i = 0; i < trials.size(); ++i) {
-    ids_.push_back(trials[i].trial.id);
-    by_id_.push_back(static_cast<uint32_t>(i));
-    if (trials[i].recorded) order_.Set(i, ClaimOrder::State::kEnded);
-  }
-  std::sort(by_id_.begin(), by_id_.end(), [&](uint32_t a, uint32_t b) { return ids_[a] < ids_[b]; });
+  for (const uint32_t trial : trials_->recorded) order_.Set(trial, ClaimOrder::State::kEnded);
 }
 
 std::optional<size_t> ClaimTaker::TrialOf(const std::string& id) const {
-  const auto found = std::lower_bound(by_id_.begin(), by_id_.end(), id,
-                                      [&](uint32_t trial, const std::string& wanted) { return ids_[trial] < wanted; });
-  return found != by_id_.end() && ids_[*found] == id ? std::optional<size_t>(*found) : std::nullopt;
+  const auto& [ids, by_id] = std::tie(trials_->ids, trials_->by_id);
+  const auto found = std::lower_bound(by_id.begin(), by_id.end(), id,
+                                      [&](uint32_t trial, const std::string& wanted) { return ids[trial] < wanted; });
+  return found != by_id.end() && ids[*found] == id ? std::optional<size_t>(*found) : std::nullopt;
 }
 
 bool ClaimTaker::IsSuperseded() const {
@@ -77,24 +92,37 @@ bool ClaimTaker::IsSuperseded() const {
 ClaimTaker::None ClaimTaker::WhyNone() const {
   if (superseded_) return None::kSuperseded;
   if (!stopped_.empty()) return None::kStopped;
+  if (order_.free() > 0) return None::kUnsure;  // It pauses, or did not try.
   if (order_.in_work() == 0) return None::kAllEnded;
   if (others_.empty()) return None::kHere;
-  return unsure_ ? None::kUnsure : None::kLive;
+  return unsure_ && !leaves_to_others_ ? None::kUnsure : None::kLive;
 }
 
 ClaimTaker::Taken ClaimTaker::Next(std::optional<size_t> last) {
   superseded_ = superseded_ || IsSuperseded();
-  constexpr int kManyLost = 3;
-  int lost = 0;
-  for (size_t among = 1;;) {
-    if (superseded_ || !stopped_.empty()) return {std::nullopt, WhyNone()};
+  const auto more = [&](size_t among) {
+    return std::min(std::max(2 * among, 2 * workers_), std::max<size_t>(order_.free(), 1));
+  };
+  // Of a crowd that knows nothing of each other yet all would try the same one.
+  size_t among = last || workers_ <= kManyWorkers ? 1 : 2 * workers_;
+  for (int lost = 0;;) {
+    if (superseded_ || !stopped_.empty() || IsPausing()) return {std::nullopt, WhyNone()};
     const auto trial = order_.Next(last, among, random_());
     if (!trial) {
-      if (!Look(options_.look_s) || order_.free() == 0) return {std::nullopt, WhyNone()};
+      if (Look(options_.look_s) && order_.free() > 0) continue;
+      DrawWhoWaits();
+      return {std::nullopt, WhyNone()};
+    }
+    const std::string& id = IdOf(*trial);
+    const std::string folder = ClaimFolder::FolderOf(id);
+    const auto seen = looked_into_.find(folder);
+    const double seen_s = seen == looked_into_.end() ? looked_ : std::max(looked_, seen->second);
+    if (options_.now() - seen_s >= options_.campaign.settings.beat_s) {
+      LookInto(folder);
+      if (order_.state(*trial) != ClaimOrder::State::kFree) among = more(among);
       continue;
     }
     const int generation = ++generations_[*trial];
-    const std::string& id = ids_[*trial];
     order_.Set(*trial, ClaimOrder::State::kInWork);
     // A server whose first answer was lost may say that a claim is there that it made for this very worker.
     if (folder_.Claim(id, generation, options_.content) || WorkerOfClaim(folder_.Content(id, generation)) == options_.worker) {
@@ -106,47 +134,72 @@ ClaimTaker::Taken ClaimTaker::Next(std::optional<size_t> last) {
       }
       return {mine_[*trial] = {*trial, generation, folder_.NameOf(id, generation)}};
     }
-    others_[*trial];
-    // Others are ahead of what this one knows: at first as many as there are workers, then more each time.
-    among = among == 1 ? 2 * std::max<size_t>(workers_, 2) : std::min(2 * among, ids_.size());
+    NoteOther(*trial);
+    // Others are ahead of what can be seen: at first as many candidates as there are workers twice over, then more.
+    among = more(among);
     if (++lost == kManyLost) Look(options_.look_s);
+    if (lost == kMostLost) paused_until_ = options_.now() + options_.campaign.settings.beat_s;
   }
 }
 
 bool ClaimTaker::Look(double age_s) {
-  if (options_.now() - looked_ < std::max(age_s, least_age_s_)) return false;
+  // While something is free each claim's folder is seen before it is made: the rest has time.
+  const double least_s = order_.free() > 0 ? kBusyAges * least_age_s_ : least_age_s_;
+  if (options_.now() - looked_ < std::max(age_s, least_s)) return false;
   LookNow();
   return true;
 }
 
 void ClaimTaker::LookNow() {
   looked_ = options_.now();
+  has_drawn_ = leaves_to_others_ = false;
   superseded_ = superseded_ || IsSuperseded();
   if (const auto reason = folder_.stopped()) stopped_ = *reason;
-  size_t names = 0, folders = 0;
-  for (const auto& [id, state] : folder_.List(&names, &folders)) {
-    if (const auto trial = TrialOf(id)) See(*trial, state);
-  }
+  const std::vector<std::string> folders = folder_.Folders();
+  size_t names = 100 * folders.size();
+  for (const std::string& folder : folders) names += LookInto(folder);
   workers_ = files_.List(kWorkersFolder).size();
-  const double age = static_cast<double>(workers_) * static_cast<double>(names + 100 * folders) / options_.names_per_s;
+  const double age = static_cast<double>(workers_) * static_cast<double>(names) / options_.names_per_s;
   least_age_s_ = age < 1 ? 0 : age;
   // Whose worker is dead may wait while there is enough to do: many workers would read each other's beats all the time.
-  constexpr size_t kMany = 64;
-  if (workers_ > kMany && order_.free() > 0) {
+  if (workers_ > kManyWorkers && order_.free() > 0) {
     unsure_ = true;
   } else {
     WatchOthers();
   }
 }
 
+// Of a crowd in which each may look once in many minutes only, some stay to see whether the others live: each decides by
+// chance, so that about as many stay whoever of them is dead.
+void ClaimTaker::DrawWhoWaits() {
+  if (!unsure_ || has_drawn_ || least_age_s_ <= options_.campaign.settings.beat_s) return;
+  has_drawn_ = true;
+  workers_ = files_.List(kWorkersFolder).size();
+  leaves_to_others_ = workers_ > kManyWorkers && random_() % workers_ >= kManyWorkers;
+}
+
+size_t ClaimTaker::LookInto(const std::string& folder) {
+  looked_into_[folder] = options_.now();
+  size_t names = 0;
+  for (const auto& [id, state] : folder_.List(folder, &names)) {
+    if (const auto trial = TrialOf(id)) See(*trial, state);
+  }
+  return names;
+}
+
 void ClaimTaker::WatchOthers() {
   unsure_ = false;
   std::vector<size_t> orphans;
   for (auto& [trial, worker] : others_) {
-    const std::string claim = folder_.NameOf(ids_[trial], generations_[trial]);
+    const std::string claim = folder_.NameOf(trials_->ids[trial], generations_[trial]);
     std::string& holder = holders_[claim];
-    if (holder.empty()) holder = WorkerOfClaim(folder_.Content(ids_[trial], generations_[trial]));
+    if (holder.empty()) holder = WorkerOfClaim(folder_.Content(trials_->ids[trial], generations_[trial]));
     worker = holder;
+    // Made for this worker by a server whose answer was lost, and then not to be read at once.
+    if (worker == options_.worker) {
+      orphans.push_back(trial);
+      continue;
+    }
     // Who did not live long enough to say its name is watched under the claim's.
     const WorkerLife life = watch_.Of(worker.empty() ? claim : worker);
     if (life == WorkerLife::kDead) orphans.push_back(trial);
@@ -169,7 +222,7 @@ void ClaimTaker::See(size_t trial, const ClaimState& state) {
     // One that is known to be dead stays free.
     if (is_new || order_.state(trial) == ClaimOrder::State::kInWork) {
       order_.Set(trial, ClaimOrder::State::kInWork);
-      others_[trial];
+      NoteOther(trial);
     }
     return;
   }
@@ -177,6 +230,10 @@ void ClaimTaker::See(size_t trial, const ClaimState& state) {
   if (state.failed <= options_.campaign.settings.retries) return order_.Set(trial, ClaimOrder::State::kFree);
   SetEnded(trial, ended_.failed);
   CountFailure(trial);
+}
+
+void ClaimTaker::NoteOther(size_t trial) {
+  if (others_.try_emplace(trial).second) unsure_ = true;  // Until it is watched.
 }
 
 void ClaimTaker::SetEnded(size_t trial, std::vector<size_t>& list) {
@@ -190,18 +247,18 @@ void ClaimTaker::CountFailure(size_t trial) {
   const auto most = static_cast<size_t>(std::max(0, options_.campaign.settings.max_failures));
   if (most == 0 || failed_ < most || !stopped_.empty()) return;
   stopped_ = fmt::format("{} failed, as many as --max-failures allows; the last one was {}.", Counted(failed_, "trial"),
-                         ids_[trial]);
+                         trials_->ids[trial]);
   folder_.Stop(stopped_);
 }
 
 void ClaimTaker::Done(const Claim& claim, const std::string& content) {
-  folder_.Done(ids_[claim.trial], content);
+  folder_.Done(trials_->ids[claim.trial], content);
   mine_.erase(claim.trial);
   order_.Set(claim.trial, ClaimOrder::State::kEnded);
 }
 
 bool ClaimTaker::Fail(const Claim& claim) {
-  const std::string& id = ids_[claim.trial];
+  const std::string& id = trials_->ids[claim.trial];
   folder_.Fail(id, claim.generation);
   mine_.erase(claim.trial);
   const bool is_last = folder_.CountFailed(id, claim.generation) > options_.campaign.settings.retries;
@@ -211,14 +268,14 @@ bool ClaimTaker::Fail(const Claim& claim) {
 }
 
 void ClaimTaker::Release(const Claim& claim) {
-  folder_.Release(ids_[claim.trial], claim.generation);
+  folder_.Release(trials_->ids[claim.trial], claim.generation);
   mine_.erase(claim.trial);
   order_.Set(claim.trial, ClaimOrder::State::kFree);
 }
 
 void ClaimTaker::Lose(const Claim& claim) {
   mine_.erase(claim.trial);
-  others_[claim.trial];
+  NoteOther(claim.trial);
   generations_[claim.trial] = std::max(generations_[claim.trial], claim.generation + 1);
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <random>
 #include <string>
@@ -18,8 +19,19 @@
 
 namespace bitlaw {
 
+/// What does not change of a campaign's trials: ids and ranks. All takers of one process may share it.
+struct BITLAW_EXPORT ClaimTrials {
+  explicit ClaimTrials(const std::vector<CampaignTrial>& trials);
+
+  std::vector<std::string> ids;
+  std::vector<uint32_t> by_id;              ///< Trials by rising id.
+  std::vector<uint32_t> recorded;           ///< Trials that are done already.
+  std::shared_ptr<const RankedTrials> ranked;
+};
+
 /// Takes the trials of a campaign for one worker, beside others on any machine. What it knows of the others is what it saw
-/// at its last look into the folder; a claim is decided by the folder alone.
+/// at its last look into the folder; a claim is decided by the folder alone. Looks at everything are rationed; before a
+/// claim the one folder that it goes to is listed, if that was not seen within a beat.
 ///
 /// Not thread-safe.
 class BITLAW_EXPORT ClaimTaker {
@@ -46,7 +58,8 @@ class BITLAW_EXPORT ClaimTaker {
   enum class None {
     kAllEnded,    ///< Nothing is left that anybody could do.
     kHere,        ///< What is left is in this worker's hands.
-    kLive,        ///< ... in the hands of workers that live, or in this worker's.
+    kLive,        ///< ... in the hands of workers that live, or in this worker's. Of many workers that do not know yet
+                  ///< whether others live all but some are told this, so that not all of them stay to see it.
     kUnsure,      ///< ... of workers of which it is not known yet whether they live.
     kStopped,     ///< Too many trials failed: stopped() says why.
     kSuperseded,  ///< Another campaign was opened.
@@ -62,17 +75,19 @@ class BITLAW_EXPORT ClaimTaker {
 
   /// Over the ids and weights of all trials; those that are recorded are never taken.
   ClaimTaker(SharedFiles& files, LifeWatch& watch, Options options, const std::vector<CampaignTrial>& trials);
+  ClaimTaker(SharedFiles& files, LifeWatch& watch, Options options, std::shared_ptr<const ClaimTrials> trials);
 
-  /// The next trial, of which `last` was the one before.
+  /// The next trial, of which `last` was the one before. After many claims that others had made it gives up for a beat:
+  /// what is left is taken faster than it is seen, and nothing counts as free until then.
   Taken Next(std::optional<size_t> last);
   /// Looks into the folder, unless that was less than `age_s` ago, or than names_per_s grants; whether it did.
   bool Look(double age_s);
   /// Whether there is a trial that could be tried.
-  size_t free() const { return superseded_ || !stopped_.empty() ? 0 : order_.free(); }
+  size_t free() const { return superseded_ || !stopped_.empty() || IsPausing() ? 0 : order_.free(); }
   /// Why there is none, as far as the last look tells.
   None WhyNone() const;
 
-  bool IsHeld(const Claim& claim) const { return folder_.IsHeld(ids_[claim.trial], claim.generation); }
+  bool IsHeld(const Claim& claim) const { return folder_.IsHeld(IdOf(claim.trial), claim.generation); }
   void Done(const Claim& claim, const std::string& content);
   /// Whether that was the trial's last attempt.
   bool Fail(const Claim& claim);
@@ -81,7 +96,7 @@ class BITLAW_EXPORT ClaimTaker {
   void Lose(const Claim& claim);
 
   Ended TakeEnded();
-  std::string DoneContent(size_t trial) const { return folder_.DoneContent(ids_[trial]); }
+  std::string DoneContent(size_t trial) const { return folder_.DoneContent(IdOf(trial)); }
   /// Worker ids by the trial that they have in hand; "" where the claim cannot be read yet.
   const std::map<size_t, std::string>& others() const { return others_; }
   std::string stopped() const { return stopped_; }
@@ -91,7 +106,12 @@ class BITLAW_EXPORT ClaimTaker {
 
  private:
   void LookNow();
+  size_t LookInto(const std::string& folder);
+  bool IsPausing() const { return options_.now() < paused_until_; }
+  const std::string& IdOf(size_t trial) const { return trials_->ids[trial]; }
   void WatchOthers();
+  void NoteOther(size_t trial);
+  void DrawWhoWaits();
   std::optional<size_t> TrialOf(const std::string& id) const;
   void See(size_t trial, const ClaimState& state);
   void SetEnded(size_t trial, std::vector<size_t>& list);
@@ -102,9 +122,8 @@ class BITLAW_EXPORT ClaimTaker {
   LifeWatch& watch_;
   Options options_;
   ClaimFolder folder_;
+  std::shared_ptr<const ClaimTrials> trials_;
   ClaimOrder order_;
-  std::vector<std::string> ids_;
-  std::vector<uint32_t> by_id_;            ///< Trials by rising id.
   std::vector<int> generations_;           ///< The latest claim that is known of; 0: none.
   std::map<size_t, Claim> mine_;           ///< By trial.
   std::map<size_t, std::string> others_;
@@ -113,9 +132,12 @@ class BITLAW_EXPORT ClaimTaker {
   std::string stopped_;
   size_t failed_ = 0;
   bool superseded_ = false, unsure_ = false;
+  bool has_drawn_ = false, leaves_to_others_ = false;  ///< Since the last look.
   size_t workers_ = 0;                     ///< At the last look.
   double least_age_s_ = 0;                 ///< That names_per_s grants, by the last look.
   double looked_ = -std::numeric_limits<double>::infinity();
+  std::map<std::string, double> looked_into_;  ///< When, by folder.
+  double paused_until_ = -std::numeric_limits<double>::infinity();
   std::mt19937_64 random_;
 };
 
