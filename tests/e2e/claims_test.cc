@@ -57,6 +57,10 @@ TEST_F(SharedStudy, ASecondRunThatDoesSomethingElseIsRefused) {
   };
   expect_refusal({"--only", "misbehave"}, "another choice of its trials");
   expect_refusal({"--retries", "3"}, "with another --trial-timeout, .*");
+  const ProgramEnd forced = Start(RunArguments(study, "out", {"--force", "--only", "misbehave"}), "b")->Wait();
+  EXPECT_EQ(forced.exit_code, 5);
+  EXPECT_THAT(forced.err, ContainsRegex("--force does trials again whose records others may be using: process [0-9]+ on .* works in "
+                                        "this output folder, or did a moment ago\\. Wait for it, or stop it\\."));
   WriteStudy("  - {quantizer: misbehave, act: sleep}\n", "[endings, uses]");
   expect_refusal({}, "another study, or another version of it");
 }
@@ -137,6 +141,50 @@ TEST_F(SharedStudy, AWorkerThatWasTakenForDeadIsFenced) {
   EXPECT_THAT(FilesOf("out/failures"), IsEmpty());
 }
 
+// The same before whoever took the trial over has recorded anything: what the fence holds back nothing else would. The
+// process that does the trial goes on, or it dies, which is no failed attempt any more.
+TEST_F(SharedStudy, AFencedTrialIsNeitherRecordedNorFailed) {
+  const auto study = WriteStudy("  - {quantizer: misbehave, act: wait}\n", "[endings]");
+  EndFaults();
+  ASSERT_EQ(RunStudy(study, "alone").exit_code, 0);
+  for (const std::string output : {"goes_on", "dies"}) {
+    SCOPED_TRACE(output);
+    fs::remove(Gone());
+    ASSERT_EQ(RunStudy(study, output, {"--beat", "0.2", "--claim-expiry", "3", "--prepare"}).exit_code, 0);
+    auto frozen = Start(WorkerArguments(output), "a");
+    ASSERT_TRUE(WaitForClaims(output, 2));  // The unquantized model's, and one that waits.
+    const std::vector<pid_t> children = TrialProcesses(output);
+    ASSERT_EQ(children.size(), 1u);
+    const pid_t child = children[0];
+    frozen->Signal(SIGSTOP);
+    ::kill(child, SIGSTOP);
+    auto second = Start(WorkerArguments(output, {"--wait"}), "b");
+    ASSERT_TRUE(WaitForClaim(output, ".2"));
+    std::vector<pid_t> others = TrialProcesses(output);
+    std::erase(others, child);
+    ASSERT_EQ(others.size(), 1u);
+    ::kill(others[0], SIGSTOP);
+    const auto before = FilesOf(output + "/records");
+    EndFaults();
+    if (output == "dies") ::kill(child, SIGKILL);
+    ::kill(child, SIGCONT);
+    for (int i = 0; i < 300 && output == "goes_on" && FilesOf(output + "/records") == before; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    EXPECT_EQ(FilesOf(output + "/records"), before);
+    frozen->Signal(SIGCONT);
+    const ProgramEnd end = frozen->Wait();
+    EXPECT_EQ(end.exit_code, 0) << end.err;
+    EXPECT_THAT(end.err, HasSubstr("was taken over by "));
+    EXPECT_EQ(FilesOf(output + "/records"), before);
+    EXPECT_THAT(FilesOf(output + "/failures"), IsEmpty());
+    for (const std::string& claim : ClaimFiles(output)) EXPECT_FALSE(claim.ends_with(".failed")) << claim;
+    ::kill(others[0], SIGCONT);
+    EXPECT_EQ(second->Wait().exit_code, 0);
+    EXPECT_EQ(FilesOf(output + "/records"), FilesOf("alone/records"));
+  }
+}
+
 TEST_F(SharedStudy, ASignalLetsAWorkerEndItsTrialOrGiveItBack) {
   const auto study = WriteStudy("  - {quantizer: misbehave, act: slow, bits: [2, 3, 4]}\n", "[endings]");
   ASSERT_EQ(Prepare(study, "out").exit_code, 0);
@@ -181,7 +229,10 @@ TEST_F(SharedStudy, ASignalToAllProcessesOfAWorkerCostsNoTrial) {
 // Launchers and workers are killed at random, in threes; as many times as BITLAW_E2E_KILL_COUNT says, 12 by default.
 TEST_F(SharedStudy, GivesTheSameRecordsThoughLaunchersAndWorkersAreKilled) {
   const auto study = WriteStudy(kQuick);
+  const auto began = std::chrono::steady_clock::now();
   ASSERT_EQ(RunStudy(study, "alone").exit_code, 0);
+  // Between two kills at most as long as a run takes: on a machine with much to do nothing but starts would be killed.
+  const double run_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count();
   const auto alone = FilesOf("alone/records");
   RecordsWatch watch(alone);
   const char* count = std::getenv("BITLAW_E2E_KILL_COUNT");
@@ -205,7 +256,7 @@ TEST_F(SharedStudy, GivesTheSameRecordsThoughLaunchersAndWorkersAreKilled) {
       if (programs[i] && programs[i]->EndsWithin(std::chrono::milliseconds(0))) programs[i].reset();
       if (!programs[i] && (i == 0 || fs::exists(folder_ / "out/campaign.json"))) start(i);
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(static_cast<int64_t>(rng.Uniform() * 1500)));
+    std::this_thread::sleep_for(std::chrono::milliseconds(static_cast<int64_t>(rng.Uniform() * std::clamp(run_ms, 1500.0, 10000.0))));
     const auto children = TrialProcesses("out");
     const auto victim = static_cast<size_t>(rng.Uniform() * 6);
     if (victim < 3) {

@@ -242,7 +242,7 @@ TEST_F(Faults, AFullDiskEndsARunAndAWorkerThatGoOnWhenThereIsRoom) {
                               out + "/. " + Out("kept") + "'",
                           "full");
   EXPECT_EQ(ended, 0) << Err("full");
-  EXPECT_THAT(Err("full"), HasSubstr("No space left on device"));
+  EXPECT_THAT(Err("full"), HasSubstr("No space left on device. Make room there and begin again: what was written whole stays."));
   EXPECT_THAT(Err("full"), ContainsRegex("first: [58]\n"));
   EXPECT_THAT(Err("full"), ContainsRegex("second: [58]\n"));
   ExpectUndisturbed("kept");

@@ -68,6 +68,10 @@ TEST_F(DurableFileTest, LeavesWhatIsThereWhereItShallBeNew) {
   EXPECT_FALSE(WriteNewDurably(folder_ / "a" / "b", "second"));
   EXPECT_EQ(ReadWholeFile(folder_ / "a" / "b"), "first");
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / "a"), fs::directory_iterator()), 1);
+  // A look would not find what a link to nothing names; the system refuses the name.
+  fs::create_symlink(folder_ / "nothing", folder_ / "a" / "c");
+  EXPECT_FALSE(WriteNewDurably(folder_ / "a" / "c", "third"));
+  EXPECT_TRUE(fs::is_symlink(folder_ / "a" / "c"));
 }
 
 TEST_F(DurableFileTest, TemporariesAreNamedAfterTheirWriter) {

@@ -9,9 +9,9 @@
 
 #include <atomic>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
+#include "base/files/write_fault.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/base/regular_file.h"
 
@@ -24,8 +24,8 @@ namespace fs = std::filesystem;
 constexpr uint64_t kMaxReadBytes = uint64_t{4} << 30;
 
 [[noreturn]] void Fail(const fs::path& path, const char* what) {
-  const std::string reason = std::strerror(errno);
-  throw Error(ErrorKind::kIo, fmt::format("{}: {}: {}.", path.string(), what, reason));
+  const int reason = errno;
+  throw Error(ErrorKind::kIo, fmt::format("{}: {}: {}", path.string(), what, WriteFaultText(reason)));
 }
 
 // `path` is what an error names.

@@ -6,9 +6,9 @@
 
 #include <atomic>
 #include <cerrno>
-#include <cstring>
 
 #include "base/files/durable_file.h"
+#include "base/files/write_fault.h"
 #include "bitlaw/base/error.h"
 
 namespace bitlaw {
@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 namespace {
 
 [[noreturn]] void Fail(const fs::path& path, const char* what, int reason) {
-  throw Error(ErrorKind::kIo, fmt::format("{}: {}: {}.", path.string(), what, std::strerror(reason)));
+  throw Error(ErrorKind::kIo, fmt::format("{}: {}: {}", path.string(), what, WriteFaultText(reason)));
 }
 
 // False, and errno, where not all could be written.
