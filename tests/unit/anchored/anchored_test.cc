@@ -166,6 +166,7 @@ TEST(Refitter, DrawsTheItemsOfUnquantizedModelsToo) {
   table.AddNumbers("standard_error", errors);
   FitSettings settings;
   const LawFit fit = FitLaw(*law, table, settings);
+  ASSERT_TRUE(fit.least_squares);
   const Refitter refitter(*law, table, settings, *fit.least_squares);
   BootstrapOptions options;
   options.unit = "items";
