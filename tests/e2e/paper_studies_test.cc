@@ -9,7 +9,8 @@
 #include "bitlaw/base/value.h"
 #include "study_fixture.h"
 
-// The studies of configs/studies/paper-*.yaml, planned with the shapes of configs/shapes: how many trials, of what size.
+// The studies of configs/studies/paper-*.yaml, planned with the shapes of configs/shapes: how many trials, of what
+// size.
 
 namespace bitlaw {
 namespace {
@@ -37,7 +38,8 @@ const std::map<std::string, PublicModel>& PublicModels() {
   return models;
 }
 
-// Each group of a row has its codes, a float16 scale and a zero point of B bits; what lies outside of blocks has 16 bits.
+// Each group of a row has its codes, a float16 scale and a zero point of B bits; what lies outside of blocks has 16
+// bits.
 double SizeBytes(const PublicModel& m, double bits, int64_t group) {
   const int64_t q = m.heads * m.head_dim, kv = m.kv_heads * m.head_dim;
   const std::pair<int64_t, int64_t> matrices[] = {{q, m.hidden},     {kv, m.hidden},    {kv, m.hidden},   {m.hidden, q},
@@ -65,6 +67,7 @@ struct PaperStudy {
   const char* name;
   size_t configurations, models, tasks;
 };
+void PrintTo(const PaperStudy& study, std::ostream* out) { *out << study.name; }
 
 class PaperStudyTest : public PaperStudies, public testing::WithParamInterface<PaperStudy> {};
 
@@ -107,8 +110,9 @@ TEST_P(PaperStudyTest, HasTheTrialsAndSizesOfItsShapes) {
   EXPECT_NEAR(total, expected_total, 1e-9 * expected_total);
   // What the page says.
   const std::string page = StartedProgram::Text(BITLAW_SOURCE_DIR "/docs/results/reproducing-the-paper.md");
-  EXPECT_THAT(page, HasSubstr(fmt::format("| [{0}](../../configs/studies/{0}.yaml) | {1} + {2} | {3} | {4:.1f} GB |", study.name,
-                                          study.configurations, study.models, plan.Find("trials")->AsList().size() * study.tasks,
+  const size_t records = plan.Find("trials")->AsList().size() * study.tasks;
+  EXPECT_THAT(page, HasSubstr(fmt::format("| [{0}](../../configs/studies/{0}.yaml) | {1} + {2} | {3} | {4:.1f} GB |",
+                                          study.name, study.configurations, study.models, records,
                                           expected_total / 1e9)));
 }
 
@@ -156,7 +160,8 @@ TEST_F(PaperStudies, APlanFromShapesSaysWhatOneFromWeightsDoes) {
   const ProgramEnd shapes =
       StartedProgram({"plan", study.string(), "--json", "--shapes", (folder_ / "shapes").string()}, folder_).Wait();
   ASSERT_EQ(shapes.exit_code, 0) << shapes.err;
-  EXPECT_THAT(shapes.out, HasSubstr("1 model of shapes alone: the ids of their trials are not those that a run will give."));
+  EXPECT_THAT(shapes.out,
+              HasSubstr("1 model of shapes alone: the ids of their trials are not those that a run will give."));
   EXPECT_EQ(read(shapes.out), read(whole.out));
   EXPECT_EQ(read(shapes.out).size(), 3u);
 }

@@ -67,9 +67,10 @@ class Resolver {
   void CheckWeights() {
     for (const ModelSpec& model : study_.models) {
       if (!IsShapesOnly(model)) continue;
-      faults_.Add(model.mark, fmt::format("model '{}' has the backend '{}', which knows its shapes and no weights: it can be "
-                                          "planned, not run. Leave 'backend' out and give a folder with weights.",
-                                          model.name, model.backend));
+      faults_.Add(model.mark,
+                  fmt::format("model '{}' has the backend '{}', which knows its shapes and no weights: it can be planned, "
+                              "not run. Leave 'backend' out and give a folder with weights.",
+                              model.name, model.backend));
     }
   }
 

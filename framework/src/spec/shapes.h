@@ -11,9 +11,9 @@
 
 namespace bitlaw {
 
-/// ReadStudy() of a study whose models need not be here. `shapes` is a folder of model folders that hold a configuration
-/// and no weights; a model that is not where the study says is taken from there, by the last part of its path, with the
-/// backend of ShapesBackend(). Such a study can be planned, and nothing else.
+/// ReadStudy() of a study whose models need not be here. `shapes` is a folder of model folders that hold a
+/// configuration and no weights; a model that is not where the study says is taken from there, by the last part of its
+/// path, with the backend of ShapesBackend(). Such a study can be planned, and nothing else.
 BITLAW_EXPORT StudySpec ReadStudyFromShapes(const std::filesystem::path& file, const PluginHost& host,
                                             const std::vector<std::filesystem::path>& search,
                                             const std::filesystem::path& shapes);

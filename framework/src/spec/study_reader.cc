@@ -291,8 +291,9 @@ void StudyReader::ReadModel(const Value& entry, const std::string& place) {
   PathMatches matches = MatchPaths(*pattern, home_);
   bool has_shapes = false;
   if (matches.paths.empty() && !shapes_.empty()) {
-    const fs::path last = fs::path(*pattern).lexically_normal();
-    PathMatches elsewhere = MatchPaths((shapes_ / (last.has_filename() ? last : last.parent_path()).filename()).string(), home_);
+    fs::path last = fs::path(*pattern).lexically_normal();
+    if (!last.has_filename()) last = last.parent_path();
+    PathMatches elsewhere = MatchPaths((shapes_ / last.filename()).string(), home_);
     has_shapes = !elsewhere.paths.empty();
     elsewhere.problem = matches.problem + " Among shapes: " + elsewhere.problem;
     matches = std::move(elsewhere);

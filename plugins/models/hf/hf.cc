@@ -37,8 +37,9 @@ ModelSummary Summary(const HfCheckpoint& checkpoint, const fs::path& path) {
 constexpr uint64_t kMaxConfigBytes = 4 << 20;
 
 std::string WhyClosed(const fs::path& path) {
-  return path.string() + ": is taken for the shapes in its config.json ('hf_shapes'); no weights are read there. Only 'bitlaw "
-                         "plan --shapes' does that; give a folder with weights.";
+  return path.string() +
+         ": is taken for the shapes in its config.json ('hf_shapes'); no weights are read there. Only 'bitlaw plan "
+         "--shapes' does that; give a folder with weights.";
 }
 
 // The dtype of the weights, as transformers 4 and 5 call it; transformers takes float32 where the file is silent.
@@ -112,12 +113,14 @@ ModelSummary HfShapesBackend::Inspect(const fs::path& path) const {
   const Value whole = ReadJsonMap(file, kMaxConfigBytes);
   const Value* quantization = whole.Find("quantization_config");
   if (quantization != nullptr && !quantization->is_null()) {
-    throw Error(ErrorKind::kUnsupported, file.string() + ": has a quantization_config. Shapes are those of weights that no "
-                                                         "program quantized; take the config.json of the original model.");
+    throw Error(ErrorKind::kUnsupported,
+                file.string() + ": has a quantization_config. Shapes are those of weights that no program quantized; take "
+                                "the config.json of the original model.");
   }
   const Value text = TextConfigOf(whole, file.string());
   const DecoderConfig config = ReadHfConfig(text, file);
-  const std::string dtype = DtypeOf(text.Find("dtype") != nullptr || text.Find("torch_dtype") != nullptr ? text : whole, file);
+  const bool text_has_dtype = text.Find("dtype") != nullptr || text.Find("torch_dtype") != nullptr;
+  const std::string dtype = DtypeOf(text_has_dtype ? text : whole, file);
   std::vector<StoredTensor> tensors = ExpectedTensors(config);
   for (StoredTensor& tensor : tensors) tensor.dtype = dtype;
   return SummarizeDecoder(config, tensors, FolderName(path), path.string());

@@ -25,14 +25,14 @@ class HfBackend : public ModelBackend {
 };
 
 /// What a config.json alone says of a model: every tensor that the configuration calls for, in the dtype that it names.
-/// Enough to plan with, and to nothing else: no folder is claimed, none can be opened, and ExplainUnsupported() says so of
-/// all. `bitlaw plan --shapes` asks for Inspect() all the same.
+/// Enough to plan with, and for nothing else: no folder is claimed, none can be opened, and ExplainUnsupported() says so
+/// of all. `bitlaw plan --shapes` asks for Inspect() all the same.
 class HfShapesBackend : public ModelBackend {
  public:
   bool Claims(const std::filesystem::path& path) const override;
   std::string ExplainUnsupported(const std::filesystem::path& path) const override;
-  /// The errors of ReadHfConfig(); Error(kUnsupported) for a configuration of quantized weights, whose shapes are not those
-  /// of the model.
+  /// The errors of ReadHfConfig(); Error(kUnsupported) for a configuration of quantized weights, whose shapes are not
+  /// those of the model.
   ModelSummary Inspect(const std::filesystem::path& path) const override;
   /// config.json
   std::vector<std::filesystem::path> Files(const std::filesystem::path& path) const override;

@@ -16,7 +16,8 @@ void RegisterHf(bitlaw::Registrar& registrar) {
       [](const bitlaw::Options& options) { return std::make_unique<bitlaw::HfBackend>(options); });
   registrar.Add<bitlaw::ModelBackend>(
       {"hf_shapes",
-       "The shapes that a config.json calls for, without weights: what 'bitlaw plan --shapes' plans with. It opens no model.",
+       "The shapes that a config.json calls for, without weights: what 'bitlaw plan --shapes' plans with. It opens no "
+       "model.",
        ""},
       {}, [](const bitlaw::Options&) { return std::make_unique<bitlaw::HfShapesBackend>(); });
 }

@@ -65,7 +65,8 @@ TEST_F(Planning, SkipsCellsOfSomeModelsAlone) {
   EXPECT_THAT(Labels(plan), ElementsAre("a.shapes none", "b.shapes none", "a.shapes fixture_free bits=2",
                                         "a.shapes fixture_free bits=8"));
   EXPECT_EQ(plan.left_out, 2u + 2u);  // 4 bits of both, 2 and 8 bits of b.
-  const Plan none = Make("  - {quantizer: fixture_free, bits: [2, 4], group_size: 32, skip: [{model: [a.shapes]}]}\n", models);
+  const Plan none = Make(
+      "  - {quantizer: fixture_free, bits: [2, 4], group_size: 32, skip: [{model: [a.shapes]}]}\n", models);
   EXPECT_THAT(Labels(none), ElementsAre("a.shapes none", "b.shapes none", "b.shapes fixture_free bits=2",
                                         "b.shapes fixture_free bits=4"));
   const auto fault = [&](const std::string& skip) {

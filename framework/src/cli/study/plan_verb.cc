@@ -213,8 +213,9 @@ void PrintSkipped(const Plan& plan, bool all) {
 int ShowPlan(Session& session, const PlanArguments& arguments) {
   const PluginHost& host = session.plugins();
   if (!arguments.shapes.empty() && !std::filesystem::is_directory(arguments.shapes)) {
-    throw Error(ErrorKind::kIo, "--shapes " + arguments.shapes.string() + ": is no folder. Name one that holds a folder with "
-                                "config.json for each model, such as configs/shapes.");
+    throw Error(ErrorKind::kIo, "--shapes " + arguments.shapes.string() +
+                                    ": is no folder. Name one that holds a folder with config.json for each model, such as "
+                                    "configs/shapes.");
   }
   StudySpec study = arguments.shapes.empty()
                         ? ReadStudy(arguments.file, host, session.SearchFolders())
@@ -225,7 +226,9 @@ int ShowPlan(Session& session, const PlanArguments& arguments) {
   std::optional<RecordedPairs> recorded;
   const bool is_here = std::none_of(plan.models.begin(), plan.models.end(),
                                     [](const PlannedModel& model) { return IsShapesOnly(model.spec); });
-  if (is_here && std::filesystem::is_directory(plan.study.output)) recorded = RecordedTasks(plan, host, plan.study.output);
+  if (is_here && std::filesystem::is_directory(plan.study.output)) {
+    recorded = RecordedTasks(plan, host, plan.study.output);
+  }
   std::vector<std::string> notes = plan.notes;
   if (recorded && recorded->done == 0 && RecordStore(plan.study.output).Count() > 0) {
     notes.push_back(UnmatchedRecords(plan, arguments.file));
@@ -275,8 +278,8 @@ void AddPlanVerb(CLI::App& app, Session& session) {
   verb->add_option("spec", arguments->file, "Study file (docs/study.md)")->required();
   verb->add_option("--output", arguments->output, "Folder of records, in place of the study's own");
   verb->add_option("--shapes", arguments->shapes,
-                   "Folder with a folder for each model that is not here, named as the last part of its path and holding "
-                   "its config.json: plans without weights (configs/shapes)");
+                   "Folder with a folder for each model that is not here, named as the last part of its path and "
+                   "holding its config.json: plans without weights (configs/shapes)");
   verb->add_flag("--json", arguments->json, "Print every trial and skipped cell as one JSON document");
   CLI::Option* detect =
       verb->add_flag("--detect", arguments->with_power,

@@ -22,8 +22,8 @@ class CellFilter {
   CellFilter(const QuantizeSpec& entry, const OptionSchema& schema);
 
   bool keeps_all() const { return !where_ && skip_.empty(); }
-  /// Whether the cell stays for any model. `options`: resolved, in the order of the schema. `calibration`: null if there is
-  /// none.
+  /// Whether the cell stays for any model. `options`: resolved, in the order of the schema. `calibration`: null if there
+  /// is none.
   bool Keeps(const Value& options, const CalibrationSpec* calibration) const;
   /// Whether it does for this one, as far as maps say that name models.
   bool KeepsOf(const std::string& model, const Value& options, const CalibrationSpec* calibration) const;
