@@ -74,7 +74,7 @@ class PaperStudyTest : public PaperStudies, public testing::WithParamInterface<P
 TEST_P(PaperStudyTest, HasTheTrialsAndSizesOfItsShapes) {
   const PaperStudy& study = GetParam();
   const std::string file = BITLAW_SOURCE_DIR "/configs/studies/" + std::string(study.name) + ".yaml";
-  const ProgramEnd end = Plan(file, {"--json"});
+  const ProgramEnd end = Plan(file, {"--json", "--machine", BITLAW_SOURCE_DIR "/configs/machines/h200.yaml"});
   ASSERT_EQ(end.exit_code, 0) << end.err;
   const Value plan = ParseJson(end.out, "plan");
   EXPECT_EQ(plan.Find("skipped")->AsList().size(), 0u) << end.out.substr(end.out.find("\"skipped\""), 500);
@@ -87,7 +87,7 @@ TEST_P(PaperStudyTest, HasTheTrialsAndSizesOfItsShapes) {
   }
   std::set<std::string> configurations;
   size_t unquantized = 0;
-  double total = 0, expected_total = 0;
+  double total = 0, expected_total = 0, made_s = 0;
   for (const Value& trial : plan.Find("trials")->AsList()) {
     const Value& factors = *trial.Find("factors");
     const PublicModel& model = PublicModels().at(trial.Find("model")->AsString());
@@ -103,6 +103,9 @@ TEST_P(PaperStudyTest, HasTheTrialsAndSizesOfItsShapes) {
     EXPECT_NEAR(factors.Find("size_bytes")->AsReal(), size, 1e-9 * size) << trial.Find("label")->AsString();
     total += factors.Find("size_bytes")->AsReal();
     expected_total += size;
+    for (const char* stage : {"load_s", "calibrate_s", "quantize_s"}) {
+      made_s += trial.Find("cost")->Find(stage)->AsReal();
+    }
   }
   EXPECT_EQ(configurations.size(), study.configurations);
   EXPECT_EQ(unquantized, study.models);
@@ -114,6 +117,11 @@ TEST_P(PaperStudyTest, HasTheTrialsAndSizesOfItsShapes) {
   EXPECT_THAT(page, HasSubstr(fmt::format("| [{0}](../../configs/studies/{0}.yaml) | {1} + {2} | {3} | {4:.1f} GB |",
                                           study.name, study.configurations, study.models, records,
                                           expected_total / 1e9)));
+  const Value& costs = *plan.Find("costs");
+  EXPECT_THAT(page, HasSubstr(fmt::format("| {} | {:.2f} h | {:.1f} GB | {:.1f} GB | {:.1f} GB |", study.name, made_s / 3600,
+                                          costs.Find("worker_memory_bytes")->AsReal() / 1e9,
+                                          costs.Find("codes_in_hand_bytes")->AsReal() / 1e9,
+                                          costs.Find("kept_codes_bytes")->AsReal() / 1e9)));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PaperStudyTest,

@@ -21,12 +21,12 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::ModelFaults;
 
-// Both backends in the tree, over checkpoints of tests/parity and a mixture of the lab.
+// The backends in the tree that have weights, over checkpoints of tests/parity and a mixture of the lab; hf_shapes has none.
 TEST(ModelKit, EveryBackendInTheTreeKeepsItsPromises) {
   PluginHost host(OwnFingerprint());
   host.LoadFile(std::string(BITLAW_TEST_PLUGIN_DIR) + "/bitlaw_model_hf.so");
   host.LoadFile(std::string(BITLAW_TEST_PLUGIN_DIR) + "/bitlaw_model_gguf.so");
-  ASSERT_THAT(host.Names(ComponentKind::kModel), ElementsAre("gguf", "hf"));
+  ASSERT_THAT(host.Names(ComponentKind::kModel), ElementsAre("gguf", "hf", "hf_shapes"));
   const auto faults = [&](const std::string& backend, const std::string& path) {
     const Options options = host.Find(ComponentKind::kModel, backend).schema.Resolve(Value(), backend);
     return ModelFaults(*host.MakeModelBackend(backend, options), backend, std::string(BITLAW_SOURCE_DIR "/") + path);
