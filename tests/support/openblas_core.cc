@@ -1,5 +1,5 @@
 // Linked into every test: starts it again with kernels of OpenBLAS that fit the processor, as bin/bitlaw does.
-#include "cli/start/openblas_core.h"
+#include "bitlaw/sdk/machine/openblas_core.h"
 
 namespace {
 

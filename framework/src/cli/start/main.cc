@@ -9,7 +9,7 @@
 #include <cstring>
 #include <string>
 
-#include "cli/start/openblas_core.h"
+#include "bitlaw/sdk/machine/openblas_core.h"
 
 namespace {
 

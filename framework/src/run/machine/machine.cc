@@ -151,7 +151,7 @@ Cpu DescribeCpu() {
   cpu_set_t allowed;
   cpu.allowed_threads = ::sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : cpu.hardware_threads;
   cpu.torch_threads = at::get_num_threads();
-  // Not what bitlaw itself chose when it started (cli/start/openblas_core.h).
+  // Not what bitlaw itself chose when it started (bitlaw/sdk/machine/openblas_core.h).
   const char *core = std::getenv("OPENBLAS_CORETYPE"), *own = std::getenv("BITLAW_OPENBLAS_CORETYPE");
   if (core != nullptr && (own == nullptr || std::string_view(core) != own)) cpu.openblas_coretype = core;
   if (const char* threads = std::getenv("OMP_NUM_THREADS")) cpu.omp_num_threads = threads;

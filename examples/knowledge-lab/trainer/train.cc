@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -99,6 +100,14 @@ bool Load(const std::filesystem::path& path, Net& net, State* state) {
   return true;
 }
 
+bool HasFastBfloat16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 // Takes from the log what comes after the checkpoint: those steps are taken again, and logged again.
 void KeepRowsUpTo(int64_t step, const std::filesystem::path& log) {
   std::ifstream in(log);
@@ -135,21 +144,24 @@ double GreedyAccuracy(Net& net, const World& world, const std::vector<Item>& ite
   return static_cast<double>(right) / static_cast<double>(items.size());
 }
 
-void Train(const Rung& rung, const World& world, const std::filesystem::path& folder, double checkpoint_s) {
+void Train(const Rung& rung, const World& world, const std::filesystem::path& folder, double checkpoint_s,
+           const std::vector<int64_t>& snapshots) {
   NetConfig config = rung.net;
   config.vocab = world.vocabulary().size();
-  const std::unique_ptr<Net> owner = Net::Make(config, rung.rows, rung.seed, Precision::kBfloat16);
+  // Without instructions for it bfloat16 is slower than float32.
+  const Precision precision = HasFastBfloat16() ? Precision::kBfloat16 : Precision::kFloat32;
+  const std::unique_ptr<Net> owner = Net::Make(config, rung.rows, rung.seed, precision);
   Net& net = *owner;
   State state;
   state.m.assign(net.parameters().numel(), 0.0f);
   state.v = state.m;
   std::filesystem::create_directories(folder);
   const bool resumed = Load(folder / "checkpoint.bin", net, &state);
-  std::printf("%s: %lld non-embedding parameters, vocabulary %lld, %lld steps of %lld tokens, %s step %lld\n",
+  std::printf("%s: %lld non-embedding parameters, vocabulary %lld, %lld steps of %lld tokens, %s step %lld, products in %s\n",
               rung.name.c_str(), static_cast<long long>(config.parameters_non_embedding()),
               static_cast<long long>(config.vocab), static_cast<long long>(rung.steps),
               static_cast<long long>(rung.rows), resumed ? "going on from" : "starting at",
-              static_cast<long long>(state.step));
+              static_cast<long long>(state.step), precision == Precision::kBfloat16 ? "bfloat16" : "float32");
   std::vector<std::vector<Item>> items;
   for (const auto& [kind, name] : AllKinds()) items.push_back(world.Items(kind, 256, 0, 99, Purpose::kProgress));
   const std::filesystem::path log_path = folder / "log.csv";
@@ -211,6 +223,9 @@ void Train(const Rung& rung, const World& world, const std::filesystem::path& fo
       std::fflush(stdout);
       reported = Clock::now();
       reported_step = state.step;
+    }
+    if (std::find(snapshots.begin(), snapshots.end(), state.step) != snapshots.end()) {
+      ExportHuggingFace(rung, net, world, folder / fmt::format("{}-step{}", rung.name, state.step));
     }
     if (last || std::chrono::duration<double>(now - saved).count() > checkpoint_s) {
       Save(folder / "checkpoint.bin", net, state);

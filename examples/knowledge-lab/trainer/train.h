@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "net.h"
-#include "world.h"
+#include "../world/world.h"
 
 namespace bitlaw::lab {
 
@@ -27,8 +27,10 @@ World LabWorld();
 
 /// Trains a rung, or goes on from <folder>/checkpoint.bin. Writes the checkpoint (at once every `checkpoint_s` seconds,
 /// by rename), <folder>/log.csv (step, tokens, loss, accuracy of each kind) and, when done, the Hugging Face folder.
-/// Killed at any moment it loses at most checkpoint_s seconds; the result is the same as without the kill.
-void Train(const Rung& rung, const World& world, const std::filesystem::path& folder, double checkpoint_s);
+/// Killed at any moment it loses at most checkpoint_s seconds; the result is the same as without the kill. After each of
+/// the steps `snapshots` it also writes the model as it is then, as <folder>/<rung>-step<n>: a trajectory of training.
+void Train(const Rung& rung, const World& world, const std::filesystem::path& folder, double checkpoint_s,
+           const std::vector<int64_t>& snapshots = {});
 
 /// config.json, model.safetensors (bfloat16), tokenizer.json, tokenizer_config.json, generation_config.json.
 void ExportHuggingFace(const Rung& rung, Net& net, const World& world, const std::filesystem::path& folder);

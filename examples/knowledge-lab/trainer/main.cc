@@ -5,7 +5,8 @@
 #include <cstdio>
 
 #include "bitlaw/base/error.h"
-#include "tasks.h"
+#include "bitlaw/sdk/machine/openblas_core.h"
+#include "../world/tasks.h"
 #include "train.h"
 
 namespace bitlaw::lab {
@@ -52,6 +53,7 @@ World LabWorld() { return World(20261122); }
 }  // namespace bitlaw::lab
 
 int main(int argc, char** argv) {
+  bitlaw::ChooseOpenBlasCore(argv);
   using namespace bitlaw::lab;
   CLI::App app{"Makes the knowledge lab: a small world, models trained on it, and the tasks that ask about it.",
                "bitlaw_lab"};
@@ -60,11 +62,14 @@ int main(int argc, char** argv) {
   TaskFiles files;
   int64_t steps = 0;
   double checkpoint_s = 30;
+  std::vector<int64_t> snapshots;
   CLI::App* train = app.add_subcommand("train", "Train one rung, or go on where it stopped");
   train->add_option("rung", rung_name, "Which rung; see list")->required();
   train->add_option("--output", folder, "Folder for checkpoint, log and the finished model")->required();
   train->add_option("--steps", steps, "Other than the rung's own number of steps, for a trial run");
   train->add_option("--checkpoint-seconds", checkpoint_s, "Seconds between checkpoints")->capture_default_str();
+  train->add_option("--snapshots", snapshots, "Steps after which the model is written as it is then, as 50,500")
+      ->delimiter(',');
   CLI::App* list = app.add_subcommand("list", "Show the ladder");
   CLI::App* tasks = app.add_subcommand("tasks", "Write the tasks (YAML and JSONL) and calibration texts");
   tasks->add_option("--prefix", files.prefix, "First part of every task's name")->capture_default_str();
@@ -77,7 +82,7 @@ int main(int argc, char** argv) {
       at::set_num_threads(1);  // Two rungs at once use two cores better than one rung does.
       Rung rung = FindRung(rung_name);
       if (steps > 0) rung.steps = steps;
-      Train(rung, LabWorld(), folder, checkpoint_s);
+      Train(rung, LabWorld(), folder, checkpoint_s, snapshots);
     } else if (*tasks) {
       WriteTasks(LabWorld(), files, folder);
     } else if (*list) {
