@@ -19,7 +19,8 @@ struct Digest::State {
 };
 
 Digest::Digest() : state_(std::make_unique<State>()) {
-  if (state_->context == nullptr || EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) != 1) {
+  static const EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);  // EVP_sha256() looks for it each time.
+  if (state_->context == nullptr || sha256 == nullptr || EVP_DigestInit_ex(state_->context, sha256, nullptr) != 1) {
     throw InternalError("SHA-256 is not available in this OpenSSL");
   }
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
 #include "base/json_text.h"
@@ -42,12 +43,19 @@ size_t Utf8Length(std::string_view text) {
   return 0;
 }
 
+// What stands in a JSON string as itself, and alone.
+bool IsPlain(char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; }
+
 }  // namespace
 
 void AppendJsonString(std::string_view text, std::string& out) {
   static constexpr char kDigits[] = "0123456789abcdef";
   out += '"';
-  while (!text.empty()) {
+  for (;;) {
+    const size_t plain = static_cast<size_t>(std::find_if_not(text.begin(), text.end(), IsPlain) - text.begin());
+    out += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     const unsigned char c = text.front();
     size_t used = 1;
     if (c == '"' || c == '\\') {
@@ -113,10 +121,16 @@ class ValueBuilder : public nlohmann::json_sax<nlohmann::json> {
     const bool is_integer = digits.find_first_of(".eE") == std::string::npos;
     return is_integer && large_integers_ == LargeIntegers::kText ? Add(digits) : Add(value);
   }
-  bool string(std::string& value) override { return Add(std::move(value)); }
+  // Texts are copied, not moved: the parser keeps its buffer, which would grow anew with each.
+  bool string(std::string& value) override { return Add(std::as_const(value)); }
   bool binary(nlohmann::json::binary_t&) override { throw InternalError("binary value in JSON text"); }
 
-  bool start_object(size_t) override { return Open(Value::Map{}); }
+  bool start_object(size_t) override {
+    constexpr size_t kUsual = 4;
+    Value::Map map;
+    map.reserve(kUsual);
+    return Open(std::move(map));
+  }
   bool start_array(size_t) override { return Open(Value::List{}); }
   bool end_object() override {
     CheckKeysDiffer();
@@ -124,7 +138,7 @@ class ValueBuilder : public nlohmann::json_sax<nlohmann::json> {
   }
   bool end_array() override { return Close(); }
   bool key(std::string& name) override {
-    open_.back().AsMap().emplace_back(std::move(name), Value());
+    open_.back().AsMap().emplace_back(std::as_const(name), Value());
     return true;
   }
 
@@ -143,13 +157,14 @@ class ValueBuilder : public nlohmann::json_sax<nlohmann::json> {
     throw Error(ErrorKind::kIo, origin_ + ": not JSON at byte " + std::to_string(offset) + ": " + reason);
   }
 
-  bool Add(Value value) {
+  template <class T>
+  bool Add(T&& value) {
     if (open_.empty()) {
-      root = std::move(value);
+      root = std::forward<T>(value);
     } else if (open_.back().is_map()) {
-      open_.back().AsMap().back().second = std::move(value);
+      open_.back().AsMap().back().second = std::forward<T>(value);
     } else {
-      open_.back().AsList().push_back(std::move(value));
+      open_.back().AsList().emplace_back(std::forward<T>(value));
     }
     return true;
   }
@@ -166,9 +181,21 @@ class ValueBuilder : public nlohmann::json_sax<nlohmann::json> {
     return Add(std::move(done));
   }
 
+  static bool HasKeyTwice(const Value::Map& map) {
+    for (size_t i = 1; i < map.size(); ++i) {
+      for (size_t j = 0; j < i; ++j) {
+        if (map[i].first == map[j].first) return true;
+      }
+    }
+    return false;
+  }
+
   void CheckKeysDiffer() const {
+    const Value::Map& map = std::as_const(open_.back()).AsMap();
+    constexpr size_t kFew = 16;  // Comparing all is less than sorting.
+    if (map.size() <= kFew && !HasKeyTwice(map)) return;
     std::vector<std::string_view> keys;
-    for (const auto& [name, value] : open_.back().AsMap()) keys.push_back(name);
+    for (const auto& [name, value] : map) keys.push_back(name);
     std::sort(keys.begin(), keys.end());
     const auto twice = std::adjacent_find(keys.begin(), keys.end());
     if (twice != keys.end()) Fail(offset_, "the object that ends here has the key '" + std::string(*twice) + "' twice.");

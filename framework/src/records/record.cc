@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <string_view>
 #include <type_traits>
 
 #include "bitlaw/base/digest.h"
@@ -254,68 +256,83 @@ class Writer {
   Value::Map map_;
 };
 
+// Where in a record something stands: its text is only made for a fault.
+struct Place {
+  const Place* above = nullptr;  // Null: the record itself.
+  std::string_view name{};       // Of a field.
+  std::optional<size_t> index{};  // Of an element of a list, which has no name.
+
+  std::string Text() const {
+    if (above == nullptr) return "";
+    if (index) return fmt::format("{}[{}]", above->Text(), *index);
+    return fmt::format("{}{}{}", above->Text(), above->above == nullptr ? "" : ".", name);
+  }
+};
+
 class Reader {
  public:
   template <class T>
-  static void Object(const Value& value, const std::string& path, std::vector<std::string>& faults, T& object) {
+  static void Object(const Value& value, const Place& path, std::vector<std::string>& faults, T& object) {
     if (!value.is_map()) return Mistyped(value, path, "a map", faults);
     Reader reader(value, path, faults);
     Fields(reader, object);
     for (const auto& [name, ignored] : value.AsMap()) {
       if (std::find(reader.known_.begin(), reader.known_.end(), name) == reader.known_.end()) {
-        faults.push_back(fmt::format("'{}' is not a field of a record", path + name));
+        faults.push_back(fmt::format("'{}' is not a field of a record", Place{&path, name}.Text()));
       }
     }
   }
 
   template <class T>
   void operator()(const char* name, T& field) {
-    known_.emplace_back(name);
+    known_.push_back(name);
     const Value* value = value_.Find(name);
     if (value == nullptr) {
-      faults_.push_back(fmt::format("'{}{}' is missing", path_, name));
+      faults_.push_back(fmt::format("'{}' is missing", Place{&path_, name}.Text()));
     } else {
-      Read(*value, path_ + name, field);
+      Read(*value, Place{&path_, name}, field);
     }
   }
 
   template <class T>
   void OnlyIfThere(const char* name, std::optional<T>& field) {
-    known_.emplace_back(name);
-    if (const Value* value = value_.Find(name)) Read(*value, path_ + name, field);
+    known_.push_back(name);
+    if (const Value* value = value_.Find(name)) Read(*value, Place{&path_, name}, field);
   }
 
  private:
-  Reader(const Value& value, std::string path, std::vector<std::string>& faults)
-      : value_(value), path_(std::move(path)), faults_(faults) {
-    if (path_.empty()) known_ = {"format", "kind", kContentDigest};
+  Reader(const Value& value, const Place& path, std::vector<std::string>& faults)
+      : value_(value), path_(path), faults_(faults) {
+    constexpr size_t kMostFields = 16;
+    known_.reserve(kMostFields);
+    if (path_.above == nullptr) known_.assign({"format", "kind", kContentDigest});
   }
 
-  static void Mistyped(const Value& value, const std::string& path, const char* wanted, std::vector<std::string>& faults) {
-    faults.push_back(fmt::format("'{}' is {}, not {}", path, Article(value.type()), wanted));
+  static void Mistyped(const Value& value, const Place& path, const char* wanted, std::vector<std::string>& faults) {
+    faults.push_back(fmt::format("'{}' is {}, not {}", path.Text(), Article(value.type()), wanted));
   }
-  void Mistyped(const Value& value, const std::string& path, const char* wanted) {
+  void Mistyped(const Value& value, const Place& path, const char* wanted) {
     Mistyped(value, path, wanted, faults_);
   }
 
-  void Read(const Value& value, const std::string& path, std::string& x) {
+  void Read(const Value& value, const Place& path, std::string& x) {
     if (!value.is_string()) return Mistyped(value, path, "a string");
     x = value.AsString();
   }
-  void Read(const Value& value, const std::string&, Value& x) { x = value; }
-  void Read(const Value& value, const std::string& path, bool& x) {
+  void Read(const Value& value, const Place&, Value& x) { x = value; }
+  void Read(const Value& value, const Place& path, bool& x) {
     if (!value.is_bool()) return Mistyped(value, path, "true or false");
     x = value.AsBool();
   }
-  void Read(const Value& value, const std::string& path, int64_t& x) {
+  void Read(const Value& value, const Place& path, int64_t& x) {
     if (!value.is_int()) return Mistyped(value, path, "an integer");
     x = value.AsInt();
   }
-  void Read(const Value& value, const std::string& path, uint64_t& x) {
+  void Read(const Value& value, const Place& path, uint64_t& x) {
     if (!value.is_int()) return Mistyped(value, path, "an integer");
     x = static_cast<uint64_t>(value.AsInt());
   }
-  void Read(const Value& value, const std::string& path, double& x) {
+  void Read(const Value& value, const Place& path, double& x) {
     if (value.is_null()) {
       x = std::numeric_limits<double>::quiet_NaN();
     } else if (!value.is_number()) {
@@ -324,14 +341,14 @@ class Reader {
       x = value.AsReal();
     }
   }
-  void Read(const Value& value, const std::string& path, FactorRole& x) {
+  void Read(const Value& value, const Place& path, FactorRole& x) {
     try {
       x = ParseFactorRole(value.is_string() ? value.AsString() : value.Text());
     } catch (const Error&) {
       Mistyped(value, path, "the role of a factor");
     }
   }
-  void Read(const Value& value, const std::string& path, MetricKind& x) {
+  void Read(const Value& value, const Place& path, MetricKind& x) {
     for (const auto& [name, kind] : kMetricKinds) {
       if (value == Value(name)) {
         x = kind;
@@ -341,35 +358,35 @@ class Reader {
     Mistyped(value, path, "'accuracy', 'perplexity', 'mean' or 'ratio'");
   }
   template <class T>
-  void Read(const Value& value, const std::string& path, std::optional<T>& x) {
+  void Read(const Value& value, const Place& path, std::optional<T>& x) {
     x.reset();
     if (!value.is_null()) Read(value, path, x.emplace());
   }
   template <class T>
-  void Read(const Value& value, const std::string& path, std::vector<std::pair<std::string, T>>& x) {
+  void Read(const Value& value, const Place& path, std::vector<std::pair<std::string, T>>& x) {
     if (!value.is_map()) return Mistyped(value, path, "a map");
     for (const auto& [name, element] : value.AsMap()) {
       x.emplace_back(name, T());
-      Read(element, path + "." + name, x.back().second);
+      Read(element, Place{&path, name}, x.back().second);
     }
   }
   template <class T>
-  void Read(const Value& value, const std::string& path, std::vector<T>& x) {
+  void Read(const Value& value, const Place& path, std::vector<T>& x) {
     if (!value.is_list()) return Mistyped(value, path, "a list");
     for (const Value& element : value.AsList()) {
-      const std::string place = fmt::format("{}[{}]", path, x.size());
+      const Place place{&path, {}, x.size()};
       Read(element, place, x.emplace_back());
     }
   }
   template <class T>
-  void Read(const Value& value, const std::string& path, T& x) {
-    Object(value, path + ".", faults_, x);
+  void Read(const Value& value, const Place& path, T& x) {
+    Object(value, path, faults_, x);
   }
 
   const Value& value_;
-  std::string path_;
+  const Place& path_;
   std::vector<std::string>& faults_;
-  std::vector<std::string> known_;
+  std::vector<std::string_view> known_;
 };
 
 template <class T>
@@ -399,7 +416,7 @@ T ReadAs(const char* kind, std::string_view text, const std::string& digest, con
   }
   T record;
   std::vector<std::string> faults;
-  Reader::Object(value, "", faults, record);
+  Reader::Object(value, {}, faults, record);
   if (faults.empty() && RecordDigest(record.key) != digest) {
     faults.push_back("its key does not give its file name: the file was edited or renamed");
   }

@@ -49,7 +49,9 @@ fs::path RecordStore::ItemsPath(const std::string& digest, const std::string& it
   return Filed(output_, "records", digest, ("." + items_digest.substr(0, kItemsDigits) + kItemsEnding).c_str());
 }
 fs::path RecordStore::ItemsPath(const TaskRecord& record) const {
-  const std::string digest = RecordDigest(record.key);
+  return FoundItemsPath(record, RecordDigest(record.key));
+}
+fs::path RecordStore::FoundItemsPath(const TaskRecord& record, const std::string& digest) const {
   fs::path path = ItemsPath(digest, record.items.digest);
   std::error_code error;
   if (fs::exists(path, error)) return path;
@@ -144,7 +146,7 @@ std::optional<TaskRecord> RecordStore::FindTask(const std::string& digest, std::
     const auto text = TextOf(path);
     if (!text) return std::nullopt;
     TaskRecord record = ReadTaskRecord(*text, digest, path.string());
-    ItemsText(record);
+    ItemsText(record, digest);
     return record;
   } catch (const Error& error) {
     faults.emplace_back(error.what());
@@ -165,10 +167,11 @@ std::optional<QuantizationRecord> RecordStore::FindQuantization(const std::strin
   }
 }
 
-std::string RecordStore::ItemsText(const TaskRecord& record) const {
-  const fs::path path = ItemsPath(record);
+std::string RecordStore::ItemsText(const TaskRecord& record, const std::string& digest) const {
+  fs::path path = ItemsPath(digest, record.items.digest);
   std::error_code error;
-  const auto size = fs::file_size(path, error);
+  auto size = fs::file_size(path, error);
+  if (error) size = fs::file_size(path = FoundItemsPath(record, digest), error);
   if (error) throw Error(ErrorKind::kIo, fmt::format("{}: the items of a record are missing.", path.string()));
   if (static_cast<int64_t>(size) != record.items.size_bytes) {
     throw Error(ErrorKind::kIo, fmt::format("{}: the file has {} bytes, its record says {}.", path.string(), size,
@@ -183,8 +186,9 @@ std::string RecordStore::ItemsText(const TaskRecord& record) const {
 }
 
 std::vector<ItemScore> RecordStore::Items(const TaskRecord& record) const {
-  const fs::path path = ItemsPath(record);
-  const std::string text = ItemsText(record);
+  const std::string digest = RecordDigest(record.key);
+  const fs::path path = FoundItemsPath(record, digest);
+  const std::string text = ItemsText(record, digest);
   std::vector<ItemScore> items = ReadItems(record.card, text, path.string());
   if (static_cast<int64_t>(items.size()) != record.items.rows) {
     throw Error(ErrorKind::kIo, fmt::format("{}: {} items, the record says {}.", path.string(), items.size(),

@@ -88,7 +88,8 @@ class BITLAW_EXPORT RecordStore {
   void RemoveTemporaries(const std::vector<std::string>& live_writers = {}) const;
 
  private:
-  std::string ItemsText(const TaskRecord& record) const;
+  std::string ItemsText(const TaskRecord& record, const std::string& digest) const;
+  std::filesystem::path FoundItemsPath(const TaskRecord& record, const std::string& digest) const;
   std::filesystem::path ItemsPath(const std::string& digest, const std::string& items_digest) const;
   /// Puts a record's text where none is, its items before; false where a whole one is.
   bool Place(const std::string& digest, const std::string& text, const std::function<bool()>& is_whole,

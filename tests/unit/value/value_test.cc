@@ -51,6 +51,7 @@ TEST(CanonicalJson, RefusesWhatJsonHasNoNumberFor) {
 
 TEST(CanonicalJson, EscapesControlCharactersAndRepairsInvalidUtf8) {
   EXPECT_EQ(Value(std::string("a\"\\\n\t\x01")).CanonicalJson(), R"("a\"\\\n\t\u0001")");
+  EXPECT_EQ(Value("ab\x7F" "c\xC3\xA4" "d\xFF" "e").CanonicalJson(), "\"ab\\u007fc\xC3\xA4" "d\xEF\xBF\xBD" "e\"");
   EXPECT_EQ(Value("\xC3\xA4").CanonicalJson(), "\"\xC3\xA4\"");
   EXPECT_EQ(Value("\xC0\x80").CanonicalJson(), "\"\xEF\xBF\xBD\xEF\xBF\xBD\"");         // overlong
   EXPECT_EQ(Value("\xED\xA0\x80").CanonicalJson().size(), 2 + 3 * 3u);                   // lone surrogate
@@ -91,6 +92,10 @@ TEST(ParseJson, NamesTheByteOfAFault) {
 TEST(ParseJson, RefusesDuplicateKeys) {
   EXPECT_EQ(FaultOf(R"({"a":1,"b":2,"a":3})"),
             "x.json: not JSON at byte 19: the object that ends here has the key 'a' twice.");
+  std::string many;
+  for (char c = 'a'; c <= 'z'; ++c) many += std::string("\"") + c + "\":1,";
+  EXPECT_TRUE(ParseJson("{" + many + "\"aa\":2}", "x").is_map());
+  EXPECT_THAT(FaultOf("{" + many + "\"c\":2}"), ::testing::EndsWith("has the key 'c' twice."));
 }
 
 TEST(ParseJson, RefusesDeepNesting) {
