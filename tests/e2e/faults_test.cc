@@ -210,7 +210,8 @@ TEST_F(Faults, HostsMaySeeEachOthersFilesLate) {
     return On(name, "env LD_PRELOAD=" BITLAW_E2E_LAGGING_FOLDER " BITLAW_E2E_LAG_MS=1000 BITLAW_E2E_LAG_FOLDER=" + Out("out") +
                         " BITLAW_E2E_LAG_HOST=" + Out(name) + " " + Words(arguments));
   };
-  const int ended = Shell(host("first", WorkerArguments("out", {"--wait"})) + " & " +
+  // What is prepared has become visible; what is written from now on is seen late.
+  const int ended = Shell("sleep 1.5; " + host("first", WorkerArguments("out", {"--wait"})) + " & " +
                               host("second", RunArguments(study, "out", {"--go-on"})) + "; status=$?; wait; exit $status",
                           "hosts");
   EXPECT_EQ(ended, 0) << Err("hosts");
@@ -218,6 +219,7 @@ TEST_F(Faults, HostsMaySeeEachOthersFilesLate) {
   EXPECT_THAT(Err("hosts"), Not(HasSubstr("taken over")));
   for (const std::string& claim : ClaimFiles("out")) EXPECT_FALSE(claim.ends_with(".2")) << claim;
   const std::string out = StartedProgram::Text(folder_ / "hosts/stdout");
+  ASSERT_THAT(out, AllOf(HasSubstr("done here, "), HasSubstr("complete, "))) << Err("hosts");
   const int first = Scored(out.substr(out.find("done here, ")), "done here, ", " task"),
             second = Scored(out.substr(out.find("complete, ")), "complete, ", " task");
   EXPECT_EQ(first + second, 6) << out;
