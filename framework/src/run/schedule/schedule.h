@@ -47,7 +47,7 @@ struct BITLAW_EXPORT Schedule {
 };
 
 /// Plays the study: each worker asks ClaimOrder for its next trial when it is free.
-/// Complexity: a choice looks at all trials; of more than kMostPlayed, PlaySchedule() must not be asked.
+/// Complexity: that of ClaimOrder::Next() a trial; of more than kMostPlayed, PlaySchedule() must not be asked.
 inline constexpr size_t kMostPlayed = 4000;
 BITLAW_EXPORT Schedule PlaySchedule(const std::vector<ScheduledTrial>& trials, size_t workers);
 
