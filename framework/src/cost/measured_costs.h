@@ -26,9 +26,9 @@ struct BITLAW_EXPORT EstimatedTrial {
 ///
 /// Each stage of a trial is multiplied by (sum of what was measured) / (sum of what was estimated) over the trials done that
 /// are most like it: those of its model and quantizer; where there are none, of its quantizer (quantize) or of its model
-/// (all other stages); else all; a stage that was never measured, by all stages that were. What whole trials took beyond their stages, claims, records and starts of processes, is
-/// taken to be as much more for each trial. Where whole trials alone were timed, all their stages are multiplied by the rule
-/// for stages.
+/// (all other stages); else all; a stage that was never measured, by all stages that were. What whole trials took beyond
+/// their stages, claims, records and starts of processes, is taken to be as much more for each trial. Where whole trials
+/// alone were timed, all their stages are multiplied by the rule for stages.
 ///
 /// Not thread-safe.
 class BITLAW_EXPORT MeasuredCosts {
