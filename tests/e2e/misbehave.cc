@@ -98,7 +98,7 @@ class Misbehave final : public bitlaw::Quantizer {
     if (act == "flood") Flood();
     if (act == "replace") Replace();
     if (act == "touch") fs::last_write_time(Path("BITLAW_E2E_VICTIM"), fs::file_time_type::clock::now());
-    if (act == "remove") fs::remove_all(Path("BITLAW_E2E_VICTIM"));
+    if (act == "remove") Remove();
     if (act == "die_late" && !late_.exchange(true)) std::thread(DieLate).detach();
     bitlaw::QuantizedLinear rounded = bitlaw::RoundToNearest(rule_, weight, -1, layer.name);
     if (act == "nan") rounded.scales.fill_(std::numeric_limits<double>::quiet_NaN());
@@ -224,6 +224,15 @@ class Misbehave final : public bitlaw::Quantizer {
     if (!fs::exists(other)) return;
     fs::last_write_time(other, fs::last_write_time(victim));
     fs::rename(other, victim);
+  }
+
+  // Moved away first, in one step: a folder that others still write to cannot be emptied while it has its name.
+  static void Remove() {
+    const fs::path victim = Path("BITLAW_E2E_VICTIM"), gone = victim.string() + ".removed";
+    if (!fs::exists(victim)) return;
+    fs::rename(victim, gone);
+    std::error_code ignored;  // Who had found the folder under its first name may still make a file in it.
+    while (fs::exists(gone, ignored)) fs::remove_all(gone, ignored);
   }
 
   // As soon as the last record stands: the unquantized model's, the quantization's and its task's.

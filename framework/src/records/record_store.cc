@@ -210,8 +210,8 @@ void RecordStore::Quarantine(const std::string& digest) const {
 
 void RecordStore::QuarantineFile(const fs::path& path) const {
   const fs::path folder = output_ / "quarantine";
+  MakeFolders(folder, output_);
   std::error_code error;
-  fs::create_directories(folder, error);
   fs::path to = folder / path.filename();
   for (int number = 2; fs::exists(to, error); ++number)
     to = folder / fmt::format("{}.{}", path.filename().string(), number);

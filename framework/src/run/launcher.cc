@@ -672,7 +672,12 @@ class Launcher {
 }  // namespace
 
 LaunchResult Launch(const Plan& plan, const PluginHost& host, const LaunchOptions& options, const LaunchSink& sink) {
-  return Launcher(plan, host, options, sink).Run();
+  try {
+    return Launcher(plan, host, options, sink).Run();
+  } catch (const Error&) {
+    if (options.lock != nullptr) options.lock->CheckHeld();  // Of a folder that is gone, that is what is wrong.
+    throw;
+  }
 }
 
 }  // namespace bitlaw

@@ -8,8 +8,10 @@
 #include <array>
 #include <atomic>
 #include <new>
+#include <thread>
 #include <vector>
 
+#include "bitlaw/base/error.h"
 #include "run/claims/shared_files.h"
 #include "support/temporary_folder.h"
 
@@ -60,6 +62,39 @@ TEST_F(ExclusiveCreation, IsTrueForOneOfAllWhoCreateANameAtOnce) {
   }
   for (size_t name = 0; name < kNames; ++name) EXPECT_EQ(shared->winners[name], 1) << name;
   ::munmap(memory, sizeof(Shared));
+}
+
+// Somebody moves the folder away while files, each in a new folder of its own, are made in it.
+TEST_F(ExclusiveCreation, DoesNotBringBackAFolderThatIsTakenAwayAtThisMoment) {
+  const fs::path output = folder_ / "out", gone = folder_ / "gone";
+  std::atomic<bool> ends{false};
+  std::thread writer([&] {
+    FolderFiles files(output);
+    for (int i = 0; !ends; ++i) {
+      try {
+        files.Create("folder-" + std::to_string(i) + "/file", "");
+      } catch (const Error&) {  // It is gone, as it should be.
+      }
+    }
+  });
+  int returned = 0;
+  std::error_code ignored;  // A file that was about to be made may land in the folder under its other name.
+  const auto take_away = [&] {
+    fs::rename(output, gone, ignored);
+    while (fs::exists(gone, ignored)) fs::remove_all(gone, ignored);
+  };
+  for (int round = 0; round < 400; ++round) {
+    fs::create_directory(output, ignored);
+    ::usleep(100);
+    take_away();
+    ::usleep(100);
+    const bool is_back = fs::exists(output, ignored);
+    returned += is_back;
+    if (is_back) take_away();
+  }
+  ends = true;
+  writer.join();
+  EXPECT_EQ(returned, 0);
 }
 
 }  // namespace

@@ -51,18 +51,6 @@ void SyncFolder(const fs::path& folder) {
   if (!is_synced) Fail(folder, "the folder cannot be synced");
 }
 
-// Makes what is missing below `within`; that itself too if it is empty.
-void MakeFolder(const fs::path& folder, const fs::path& within, Synced synced) {
-  std::error_code error;
-  if (folder.empty() || fs::is_directory(folder, error)) return;
-  if (folder == within) throw Error(ErrorKind::kIo, fmt::format("{}: the folder is not there any more.", folder.string()));
-  const fs::path parent = folder.parent_path();
-  MakeFolder(parent, within, synced);
-  fs::create_directory(folder, error);
-  if (error) throw Error(ErrorKind::kIo, fmt::format("{}: the folder cannot be made: {}.", folder.string(), error.message()));
-  if (synced != Synced::kNothing) SyncFolder(parent.empty() ? "." : parent);
-}
-
 std::string& WriterName() {
   static std::string name;
   return name;
@@ -92,11 +80,22 @@ Placed PlaceByRename(const char* temporary, const char* path) {
 
 }  // namespace
 
+void MakeFolders(const fs::path& folder, const fs::path& within, Synced synced) {
+  std::error_code error;
+  if (folder.empty() || fs::is_directory(folder, error)) return;
+  if (folder == within) throw Error(ErrorKind::kIo, fmt::format("{}: the folder is not there any more.", folder.string()));
+  const fs::path parent = folder.parent_path();
+  MakeFolders(parent, within, synced);
+  fs::create_directory(folder, error);
+  if (error) throw Error(ErrorKind::kIo, fmt::format("{}: the folder cannot be made: {}.", folder.string(), error.message()));
+  if (synced != Synced::kNothing) SyncFolder(parent.empty() ? "." : parent);
+}
+
 void NameTemporaries(const std::string& name) { WriterName() = name; }
 
 DurableFile::DurableFile(fs::path path, const fs::path& within, Synced synced)
     : path_(std::move(path)), temporary_(path_), synced_(synced) {
-  MakeFolder(path_.parent_path(), within, synced);
+  MakeFolders(path_.parent_path(), within, synced);
   // Several processes may write the same record at once, with the same bytes: each needs its own temporary file.
   static std::atomic<unsigned> counter{0};
   if (!WriterName().empty()) temporary_ += "." + WriterName();
@@ -144,7 +143,7 @@ bool DurableFile::CommitNew() {
 }
 
 WaitingBytes::WaitingBytes(fs::path folder) : folder_(folder.empty() ? "." : std::move(folder)) {
-  MakeFolder(folder_, {}, Synced::kFileAndFolder);
+  MakeFolders(folder_, {});
   std::string name = (folder_ / ".waiting.XXXXXX.tmp").string();
   descriptor_ = ::mkostemps(name.data(), /*suffix length=*/4, O_CLOEXEC);
   if (descriptor_ < 0) Fail(folder_, "no file can be made in the folder");

@@ -17,6 +17,12 @@ enum class Synced {
   kNothing,        ///< All of it, or its bytes and not its name. For what is only information.
 };
 
+/// Makes `folder` and what is missing above it, but not `within`, a folder that somebody may delete meanwhile and that
+/// must not come back: one level after the other, so that not even a deletion at this moment brings it back. Each new name
+/// is synced unless `synced` is kNothing. Error(kIo) with the system's reason.
+BITLAW_EXPORT void MakeFolders(const std::filesystem::path& folder, const std::filesystem::path& within,
+                               Synced synced = Synced::kFileAndFolder);
+
 /// A file that is written piece by piece and then there at once: a temporary file in the same folder until Commit(),
 /// which returns when it is on the disk under its name, or what of it was asked for. Killed at any moment, `path` holds
 /// either what it held before or all of it; what is not committed is removed. Folders and errors as WriteDurably().
@@ -64,8 +70,7 @@ class BITLAW_EXPORT WaitingBytes {
 
 /// Writes `bytes` to `path` and returns when they are on the disk: temporary file in the same folder, fsync, rename,
 /// fsync of the folder. Killed at any moment, `path` holds either what it held before or all of `bytes`.
-/// Makes missing parent folders, but not `within`, a folder that somebody may delete meanwhile and that must not come
-/// back. Error(kIo) with the system's reason.
+/// Makes missing parent folders as MakeFolders(). Error(kIo) with the system's reason.
 BITLAW_EXPORT void WriteDurably(const std::filesystem::path& path, std::string_view bytes,
                                 const std::filesystem::path& within = {}, Synced synced = Synced::kFileAndFolder);
 

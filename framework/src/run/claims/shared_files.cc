@@ -38,7 +38,7 @@ int OpenNew(const fs::path& folder, const fs::path& path) {
   if (descriptor >= 0 || errno != ENOENT) return descriptor;
   std::error_code error;  // Not the folder itself: it may have been deleted, and must not come back.
   if (!fs::is_directory(folder, error)) Fail(folder, "the output folder is gone", ENOENT);
-  fs::create_directories(path.parent_path(), error);
+  MakeFolders(path.parent_path(), folder, Synced::kNothing);
   return open();
 }
 
