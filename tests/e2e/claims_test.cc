@@ -116,7 +116,8 @@ TEST_F(SharedStudy, AWorkerThatWasTakenForDeadIsFenced) {
   ASSERT_TRUE(WaitForClaim("out", ".done"));  // The unquantized model's; a trial that takes a second follows.
   const std::vector<pid_t> children = TrialProcesses("out");
   ASSERT_EQ(children.size(), 1u);
-  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  ASSERT_TRUE(WaitForClaims("out", 2));
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
   frozen->Signal(SIGSTOP);
   ::kill(children[0], SIGSTOP);
   const ProgramEnd other = Start(WorkerArguments("out"), "b")->Wait();

@@ -1,5 +1,6 @@
 #include "run/worker_process.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -10,6 +11,8 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <fstream>
+#include <string>
 #include <thread>
 
 #include "bitlaw/base/error.h"
@@ -110,8 +113,12 @@ TEST(WorkerProcess, DiesWithItsLauncher) {
   if (launcher == 0) {
     WorkerProcess process({"/bin/sleep", "100"});
     const pid_t pid = process.pid();
-    // Give the child time to ask for its death signal, which it does before exec.
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    // The child asks for its death signal before exec, which gives it its name.
+    std::string name;
+    for (int i = 0; i < 1000 && name != "sleep"; ++i) {
+      std::ifstream(fmt::format("/proc/{}/comm", pid)) >> name;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
     if (::write(pids[1], &pid, sizeof pid) != sizeof pid) ::_exit(1);
     ::kill(::getpid(), SIGKILL);
   }
@@ -119,7 +126,7 @@ TEST(WorkerProcess, DiesWithItsLauncher) {
   ASSERT_EQ(::read(pids[0], &worker, sizeof worker), static_cast<ssize_t>(sizeof worker));
   ::waitpid(launcher, nullptr, 0);
   // Nobody may reap it in a container without init; a zombie is dead too.
-  for (int i = 0; i < 50; ++i) {
+  for (int i = 0; i < 500; ++i) {
     char state = 0;
     std::FILE* status = std::fopen(("/proc/" + std::to_string(worker) + "/stat").c_str(), "r");
     if (status == nullptr) return SUCCEED();
