@@ -18,9 +18,12 @@ const std::vector<std::string>& ReservedColumns() {
       // Of observations.csv.
       "study", "trial", "label", "model", "family", "hold_out", "quantizer", "corpus", "dtype", "task", "stratum",
       "metric", "metric_kind", "primary", "value", "standard_error", "items", "chance", "acc_adj", "limit",
-      "baseline_value", "fallbacks", "overlap", "record",
+      "baseline_value", "bits_per_byte", "bits_per_byte_error", "baseline_bits_per_byte", "added_bits_per_byte",
+      "added_bits_per_byte_error", "kl_choices", "kl_choices_error", "answer_characters", "answer_characters_error",
+      "baseline_answer_characters", "fallbacks", "overlap", "record",
       // Of tables of fits: what accuracies are computed from, and what means over tasks bring.
-      "acc", "correct", "total", "baseline_acc_adj", "tasks", "signal_to_noise"};
+      "acc", "correct", "total", "baseline_acc_adj", "tasks", "signal_to_noise",
+      "bits_per_byte_tasks", "kl_choices_tasks", "answer_characters_tasks"};
   return kNames;
 }
 

@@ -10,6 +10,7 @@
 
 #include "bitlaw/base/error.h"
 #include "fit/table/column_map.h"
+#include "records/responses/item_responses.h"
 
 namespace bitlaw {
 
@@ -173,7 +174,8 @@ void AddPoints(const std::vector<LawPoint>& points, CandidateTable& candidates) 
         },
         [&](const std::string& name) {
           if (const double* given = point.Number(name)) return *given;
-          if (kMeasured.contains(name)) return kMissing;
+          const auto is_it = [&](const ItemResponseColumn& column) { return name == column.name; };
+          if (kMeasured.contains(name) || std::ranges::any_of(ItemResponseColumns(), is_it)) return kMissing;
           const double of_all = only(of_model, name);
           return std::isnan(of_all) && point.words.size() > 1 ? only(like, name) : of_all;
         });

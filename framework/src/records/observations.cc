@@ -13,6 +13,7 @@
 #include "base/text/counted.h"
 #include "bitlaw/base/error.h"
 #include "records/plan_records.h"
+#include "records/responses/item_responses.h"
 
 namespace bitlaw {
 namespace {
@@ -26,6 +27,7 @@ struct Row {
   const TaskCard* card;      // Of the record; of the task as it is now if there is none.
   const TaskRecord* record;  // Null: planned, and what is measured has stand-ins.
   double baseline_value = kMissing;
+  ItemResponses responses{};
 
   const MetricCard& metric_card() const { return card->metrics[metric]; }
   bool is_accuracy() const { return metric_card().kind == MetricKind::kAccuracy; }
@@ -48,6 +50,18 @@ MetricSummary SummaryOf(const Row& row) {
   planned.standard_error = kPlannedError;
   planned.items = static_cast<int64_t>(kPlannedItems);
   planned.chance = kPlannedChance;
+  return planned;
+}
+
+// The same of what items tell; with an unquantized model, as half way to it.
+ItemResponses PlannedResponses(bool has_unquantized) {
+  ItemResponses planned;
+  for (const ItemResponseColumn& column : ItemResponseColumns()) {
+    const auto member = column.member;
+    const bool is_own = member == &ItemResponses::bits_per_byte || member == &ItemResponses::answer_characters;
+    if (is_own || has_unquantized) planned.*member = is_own ? 1 : 0.5;
+  }
+  planned.bits_per_byte_error = planned.answer_characters_error = 0.1;
   return planned;
 }
 
@@ -168,6 +182,9 @@ std::vector<Column> ColumnsOf(const Plan& plan) {
   });
   number("limit", [](const Row& row) { return row.card->limit ? static_cast<double>(*row.card->limit) : kMissing; });
   number("baseline_value", [](const Row& row) { return row.baseline_value; });
+  for (const ItemResponseColumn& column : ItemResponseColumns()) {
+    number(column.name, [member = column.member](const Row& row) { return row.responses.*member; });
+  }
   number("fallbacks", [](const Row& row) {
     return row.record != nullptr && row.record->quantization
                ? static_cast<double>(row.record->quantization->fallbacks.size())
@@ -266,18 +283,21 @@ Table Observations(const Plan& plan, const PluginHost& host, const std::filesyst
     }
     if (trial.quantizer == "none") baselines[trial.model] = &records[i];
   }
+  ItemResponseReader responses(store);
   std::vector<Row> rows;
   for (size_t i = 0; i < records.size(); ++i) {
     for (size_t t = 0; t < records[i].size(); ++t) {
       if (!records[i][t]) continue;
       const TaskRecord& record = *records[i][t];
       const std::optional<size_t> original = OriginalOf(plan, plan.trials[i].model);
-      const auto* baseline = original ? baselines[*original] : nullptr;
+      const auto* baselines_of = original ? baselines[*original] : nullptr;
+      const TaskRecord* baseline = baselines_of != nullptr && (*baselines_of)[t] ? &*(*baselines_of)[t] : nullptr;
+      const ItemResponses told = responses.Of(record, baseline);
       for (size_t m = 0; m < record.metrics.size(); ++m) {
-        Row row{&plan.trials[i], t, m, &record.card, &record};
-        if (baseline != nullptr && (*baseline)[t]) {
+        Row row{&plan.trials[i], t, m, &record.card, &record, kMissing, told};
+        if (baseline != nullptr) {
           // By name: whoever edits a record may leave it fewer metrics than this one has.
-          for (const MetricSummary& one : (*baseline)[t]->metrics) {
+          for (const MetricSummary& one : baseline->metrics) {
             if (one.name == record.metrics[m].name) row.baseline_value = one.value;
           }
         }
@@ -384,7 +404,8 @@ Table PlannedObservations(const Plan& plan, const std::vector<TaskCard>& cards) 
     const double baseline = original && unquantized.contains(*original) ? kPlannedAccuracy : kMissing;
     for (size_t t = 0; t < cards.size(); ++t) {
       for (size_t m = 0; m < cards[t].metrics.size(); ++m) {
-        of_trial.push_back({&plan.trials[i], t, m, &cards[t], nullptr, baseline});
+        of_trial.push_back({&plan.trials[i], t, m, &cards[t], nullptr, baseline, {}});
+        if (of_trial.back().is_accuracy()) of_trial.back().responses = PlannedResponses(!std::isnan(baseline));
       }
     }
     if (of_trial.empty()) break;

@@ -99,8 +99,10 @@ std::string ScoreFault(const TaskCard& card, const TaskItem& item, const ItemSco
     return "says for " + std::to_string(score.extracted.size()) + " of " + std::to_string(score.values.size()) +
            " values which text was taken for the answer";
   }
-  if (score.lengths.size() > 0 && score.lengths.size() != score.loglikelihoods_nats.size()) {
-    return "has lengths and log likelihoods of different numbers of texts";
+  const bool is_written = std::holds_alternative<GenerateRequest>(item.requests.front());
+  const size_t texts = is_written ? 1 : score.loglikelihoods_nats.size();
+  if (score.lengths.size() > 0 && score.lengths.size() != texts) {
+    return "has " + std::to_string(score.lengths.size()) + " lengths of " + std::to_string(texts) + " texts";
   }
   if (score.id.empty() || (score.id != item.id && !std::holds_alternative<RollingRequest>(item.requests.front()))) {
     return "has the id '" + score.id + "'";

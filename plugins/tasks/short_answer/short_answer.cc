@@ -1,6 +1,7 @@
 #include "short_answer.h"
 
 #include <algorithm>
+#include <numbers>
 
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/task/task_fields.h"
@@ -12,6 +13,8 @@
 namespace bitlaw {
 
 namespace {
+
+constexpr char kBits[] = "bits_per_byte";
 
 std::vector<std::string> AnswersOf(const Value& row, const std::string& field, const std::optional<Template>& answer) {
   if (answer) return {answer->Render(row)};
@@ -58,11 +61,12 @@ OptionSchema ShortAnswer::Schema() {
   schema.List("ignore", pattern).Optional().Doc("Patterns taken out of both sides before normalization.");
   OptionField metric;
   metric.type = OptionType::kChoice;
-  metric.choices = {"exact_match", "contains", "f1", "numeric_match"};
+  metric.choices = {"exact_match", "contains", "f1", "numeric_match", kBits};
   schema.List("metrics", metric)
       .MinItems(1)
       .Optional()
-      .Doc("The first is the primary one, to which laws are fitted; without it, exact_match alone.");
+      .Doc("The first is the primary one, to which laws are fitted; without it, exact_match alone. bits_per_byte is "
+           "the last.");
   return schema;
 }
 
@@ -82,8 +86,17 @@ ShortAnswer::ShortAnswer(Options options, TaskContext context)
                        way.String("take") == "last", way.String("otherwise") == "text"});
     }
   }
-  const std::vector<std::string> metrics =
+  std::vector<std::string> metrics =
       options_.Has("metrics") ? options_.Strings("metrics") : std::vector<std::string>{"exact_match"};
+  if (const auto bits = std::find(metrics.begin(), metrics.end(), kBits); bits != metrics.end()) {
+    has_bits_ = true;
+    metrics.erase(bits);
+    if (metrics.empty()) {
+      throw Error(ErrorKind::kSpec, options_.Raw("metrics").mark().Text() +
+                                        ": bits_per_byte stands alone, where a metric of the model's own answer is "
+                                        "needed before it. Add exact_match.");
+    }
+  }
   // In the order of Score(): every metric of the first way, then of the next.
   for (size_t w = 0; w < std::max<size_t>(1, ways_.size()); ++w) {
     for (const std::string& metric : metrics) {
@@ -98,6 +111,7 @@ ShortAnswer::ShortAnswer(Options options, TaskContext context)
     }
   }
   kinds_.resize(metrics.size());
+  if (has_bits_) card_.metrics.push_back({kBits, MetricKind::kMean, false});
 }
 
 std::string ShortAnswer::Comparable(std::string_view text) const {
@@ -122,8 +136,18 @@ void ShortAnswer::Load() const {
   for (const PromptedItems::Item& source : prompted.items()) {
     GenerateRequest request{prompted.Context(source.row), options_.Strings("until"), options_.Int("max_new_tokens")};
     items.push_back({source.id, {std::move(request)}, source.factors});
-    keys.push_back({source.id, source.group, AnswersOf(source.row, field, answer), ""});
+    keys.push_back({source.id, source.group, AnswersOf(source.row, field, answer), "", 0});
     keys.back().right = keys.back().answers.front();
+    if (has_bits_) {
+      const std::string text = target ? target->Render(source.row) : keys.back().right;
+      if (text.empty()) {
+        throw Error(ErrorKind::kSpec, source.row.mark().Text() + ": the answer is empty. There is no likelihood of "
+                                                                 "nothing (metric bits_per_byte).");
+      }
+      keys.back().scored_bytes = text.size();
+      items.back().requests.push_back(
+          LoglikelihoodRequest{prompted.Context(source.row), prompted.target_delimiter() + text});
+    }
     for (std::string& answer : keys.back().answers) answer = Comparable(answer);
   }
   std::sort(keys.begin(), keys.end(), [](const Key& a, const Key& b) { return a.id < b.id; });
@@ -151,7 +175,7 @@ std::vector<ItemScore> ShortAnswer::Score(const TaskItem& item, std::span<const 
   std::call_once(loaded_, [this] { Load(); });
   const auto found =
       std::lower_bound(keys_.begin(), keys_.end(), item.id, [](const Key& key, const std::string& id) { return key.id < id; });
-  if (found == keys_.end() || found->id != item.id || responses.size() != 1) {
+  if (found == keys_.end() || found->id != item.id || responses.size() != (has_bits_ ? 2 : 1)) {
     throw InternalError("short_answer: item '" + item.id + "' is none of task '" + context_.name + "'");
   }
   const std::string& text = std::get<GenerateResponse>(responses[0]).text;
@@ -159,6 +183,7 @@ std::vector<ItemScore> ShortAnswer::Score(const TaskItem& item, std::span<const 
   score.group = found->group;
   score.right = found->right;
   score.target = found->right;
+  score.lengths = {CountCharacters(Trim(text))};
   for (size_t w = 0; w < std::max<size_t>(1, ways_.size()); ++w) {
     const std::optional<std::string> answer = Answer(ways_.empty() ? nullptr : &ways_[w], text);
     std::optional<std::string> given;
@@ -176,6 +201,11 @@ std::vector<ItemScore> ShortAnswer::Score(const TaskItem& item, std::span<const 
       score.values.push_back({best, 1.0});
       score.extracted.push_back(answer.value_or(""));
     }
+  }
+  if (has_bits_) {
+    const double nats = -std::get<LoglikelihoodResponse>(responses[1]).loglikelihood_nats;
+    score.values.push_back({nats / std::numbers::ln2 / static_cast<double>(found->scored_bytes), 1.0});
+    score.extracted.push_back(score.extracted.front());
   }
   return {std::move(score)};
 }

@@ -22,6 +22,8 @@ namespace bitlaw {
 ///   contains       1 if the accepted answer stands somewhere in the answer
 ///   f1             words in common (Rajpurkar et al. 2016)
 ///   numeric_match  1 if the two are the same number
+///   bits_per_byte  -log2 p(answer | prompt) / bytes of the answer that an example would show (option `target`): the
+///                  model is asked for its likelihood too. Last of the metrics, once whatever is extracted.
 /// With extraction a metric's name ends in "_" and the extraction's name. Normalizations (option `normalization`):
 ///   none              nothing
 ///   lower             lower case                                        (lm-evaluation-harness, gsm8k)
@@ -55,6 +57,7 @@ class ShortAnswer : public Task {
     std::string id, group;
     std::vector<std::string> answers;  // Normalized.
     std::string right;                 // The first of them as the data write it.
+    size_t scored_bytes = 0;           // Of the answer whose likelihood is asked for.
   };
   void Load() const;
   std::string Comparable(std::string_view text) const;
@@ -70,6 +73,7 @@ class ShortAnswer : public Task {
   std::vector<Way> ways_;          // None: the whole text.
   std::vector<TextPattern> ignored_;
   std::vector<std::string> kinds_;  // Metrics of one way.
+  bool has_bits_ = false;           // bits_per_byte is the last metric.
 };
 
 }  // namespace bitlaw

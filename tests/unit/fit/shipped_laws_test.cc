@@ -157,7 +157,8 @@ const std::map<std::string, Range>& CovariateRanges() {
       {"E", {1, 64}},     {"N_active", {1e8, 1e10}}, {"S", {0, 0.9}},
       {"U", {1e8, 1e10}}, {"N_nv", {3e7, 3e9}},      {"V", {4096, 1e5}},
       {"d", {512, 4096}}, {"H", {1e9, 1e12}},        {"bits_effective", {2.2, 8.5}},
-      {"T", {64, 4096}},  {"steps", {1, 16}},        {"baseline_acc_adj", {0.3, 0.95}}};
+      {"T", {64, 4096}},  {"steps", {1, 16}},        {"baseline_acc_adj", {0.3, 0.95}},
+      {"baseline_bits_per_byte", {0.5, 2}},          {"baseline_answer_characters", {4, 40}}};
   return ranges;
 }
 
@@ -222,6 +223,16 @@ const std::map<std::string, Domain>& Domains() {
        {Anchored({3, 5}, {2, 3}, {{"e", {0.2, 0.4}}}),
         {"baseline_acc_adj+", "N+", "B+", "Cb+", "G-", "D-"},
         {{{{"B", 60}}, "baseline_acc_adj"}, {{{"B", 0}}, "0"}}}},
+      {"kl_power", {Anchored({6, 8}, {1.8, 2.2}), {"N-", "B-", "Cb-", "G+"}, {{{{"B", 200}}, "0"}}}},
+      {"added_bits_power", {Anchored({6, 8}, {1.8, 2.2}), {"N-", "B-", "Cb-", "G+"}, {{{{"B", 200}}, "0"}}}},
+      {"anchored_bits",
+       {Anchored({6, 8}, {1.8, 2.2}),
+        {"baseline_bits_per_byte+", "N-", "B-", "Cb-", "G+"},
+        {{{{"B", 200}}, "baseline_bits_per_byte"}}}},
+      {"answer_length",
+       {{{"A", {20, 60}}, {"a", {-0.2, -0.1}}, {"k", {1.5, 2.5}}},
+        {"baseline_answer_characters+", "N-", "B-"},
+        {{{{"B", 200}}, "baseline_answer_characters"}}}},
       {"power_n", {{{"A", amplitude}, {"alpha", size}}, {"N-"}, {{{{"N", 1}}, "A"}, {{{"N", 1e300}}, "0"}}}},
       {"power_n_b", {{{"A", amplitude}, {"alpha", size}, {"beta", bits}}, {"N-", "B-"}, {{{{"B", 2}}, "A * N^alpha"}}}},
       {"power_n_b_g",

@@ -67,7 +67,11 @@ TEST(ObservationColumns, AreKnownBeforeAnythingIsRecorded) {
   EXPECT_THAT(names, ElementsAre("study", "trial", "label", "model", "family", "hold_out", "N", "quantizer", "B",
                                  "bits_effective", "outliers", "Cb", "corpus", "dtype", "D", "bits", "order", "task",
                                  "stratum", "few_shot", "steps", "metric", "metric_kind", "primary", "value", "standard_error",
-                                 "items", "chance", "acc_adj", "limit", "baseline_value", "fallbacks", "overlap", "record"));
+                                 "items", "chance", "acc_adj", "limit", "baseline_value",
+                                 "bits_per_byte", "bits_per_byte_error", "baseline_bits_per_byte",
+                                 "added_bits_per_byte", "added_bits_per_byte_error", "kl_choices", "kl_choices_error",
+                                 "answer_characters", "answer_characters_error", "baseline_answer_characters",
+                                 "fallbacks", "overlap", "record"));
   EXPECT_THAT(texts, ElementsAre("study", "trial", "label", "model", "family", "quantizer", "corpus", "dtype", "order",
                                  "task", "stratum", "metric", "metric_kind", "record"));
 }
@@ -113,6 +117,7 @@ TEST(PlannedObservations, HoldWhatIsKnownAndStandInsForScores) {
   EXPECT_THAT(planned.At("stratum").texts, ElementsAre("KM", "KM", "KM", "KM"));
   EXPECT_THAT(planned.Numbers("primary"), ElementsAre(1, 0, 1, 0));
   EXPECT_THAT(planned.Numbers("acc_adj"), ElementsAre(0.5, IsNan(), 0.5, IsNan()));  // (0.75 - 0.5) / (1 - 0.5)
+  EXPECT_THAT(planned.Numbers("kl_choices"), ElementsAre(0.5, IsNan(), 0.5, IsNan()));
 }
 
 TEST(PlannedObservations, OfManyTrialsKeepThoseWithAnotherColumnFilled) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <numbers>
 
 #include "bitlaw/sdk/text/unicode_text.h"
 #include "cloze.h"
@@ -16,6 +17,7 @@ namespace bitlaw {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using testing::ErrorOf;
 
 class Tasks : public testing::TaskFromYaml {
@@ -265,6 +267,32 @@ TEST_F(ShortAnswerTask, AsksForTextAndComparesIt) {
   EXPECT_EQ(one.right, "Havana");
   EXPECT_EQ(one.target, "Havana");
   EXPECT_THAT(one.extracted, ElementsAre("La HABANA!"));
+  EXPECT_THAT(one.lengths, ElementsAre(10));  // Characters, without white space at the ends.
+}
+
+TEST_F(ShortAnswerTask, AsksForTheLikelihoodOfTheAnswerWhereBitsPerByteAreWanted) {
+  Write("items.jsonl", R"({"question": "Summer?", "answers": ["été", "summer"]})");
+  const std::string text = "version: \"1\"\ndata: items.jsonl\nprompt: \"{{question}}\"\n";
+  const auto task = Make<ShortAnswer>(text + "metrics: [bits_per_byte, exact_match]\n"
+                                             "extract: {first: {pattern: \"\\\\S+\"}}\n");
+  EXPECT_EQ(task.card().metrics[0].name, "exact_match_first");
+  EXPECT_EQ(task.card().metrics[1].name, "bits_per_byte");
+  EXPECT_EQ(task.card().metrics[1].kind, MetricKind::kMean);
+  EXPECT_FALSE(task.card().metrics[1].higher_is_better);
+  const auto items = task.Items();
+  ASSERT_EQ(items[0].requests.size(), 2u);
+  const auto& scored = std::get<LoglikelihoodRequest>(items[0].requests[1]);
+  EXPECT_EQ(scored.context, "Summer?");
+  EXPECT_EQ(scored.continuation, " \u00e9t\u00e9");
+  const ItemScore one = task.Score(
+      items[0], std::vector<Response>{GenerateResponse{"hiver", 1, false}, Nats(-10 * std::numbers::ln2)})[0];
+  ASSERT_EQ(one.values.size(), 2u);
+  EXPECT_EQ(one.values[0].value, 0);
+  EXPECT_NEAR(one.values[1].value, 2, 1e-12);  // 10 bits of five bytes.
+  EXPECT_THAT(one.extracted, ElementsAre("hiver", "hiver"));
+  EXPECT_THAT(ErrorOf([&] { Make<ShortAnswer>(text + "metrics: [bits_per_byte]\n"); }),
+              EndsWith(": bits_per_byte stands alone, where a metric of the model's own answer is needed before it. Add "
+                       "exact_match."));
 }
 
 TEST(NormalizeAnswer, FollowsTheNamedRule) {

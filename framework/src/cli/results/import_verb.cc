@@ -22,6 +22,7 @@
 #include "plan/factor_columns.h"
 #include "records/observations.h"
 #include "records/record_store.h"
+#include "records/responses/item_responses.h"
 
 namespace bitlaw {
 namespace {
@@ -135,7 +136,7 @@ std::vector<TaskRecord> ImportedRecords(const RecordStore& store) {
 std::string QuantizerOf(const TaskRecord& record) { return record.key.Find("quantizer")->AsString(); }
 
 // The rows of observations.csv, and what columns.json says of their factors.
-Table ObservationsOf(const std::vector<TaskRecord>& records, const std::string& study,
+Table ObservationsOf(const std::vector<TaskRecord>& records, const RecordStore& store, const std::string& study,
                      std::vector<ObservationColumn>& columns) {
   std::vector<RecordedFactor> factors;  // Each column once.
   for (const TaskRecord& record : records) {
@@ -202,15 +203,25 @@ Table ObservationsOf(const std::vector<TaskRecord>& records, const std::string& 
   });
   number("limit",
          [](const TaskRecord& x, size_t) { return x.card.limit ? static_cast<double>(*x.card.limit) : kMissing; });
-  number("baseline_value", [&](const TaskRecord& x, size_t m) {
+  const auto baseline_of = [&](const TaskRecord& x) -> const TaskRecord* {
     for (const TaskRecord& other : records) {
-      if (QuantizerOf(other) != "none" || other.model.name != x.model.name || other.card.name != x.card.name) continue;
-      for (size_t i = 0; i < other.metrics.size(); ++i) {
-        if (other.metrics[i].name == x.metrics[m].name) return other.metrics[i].value;
-      }
+      if (QuantizerOf(other) == "none" && other.model.name == x.model.name && other.card.name == x.card.name)
+        return &other;
+    }
+    return nullptr;
+  };
+  number("baseline_value", [&](const TaskRecord& x, size_t m) {
+    const TaskRecord* baseline = baseline_of(x);
+    for (size_t i = 0; baseline != nullptr && i < baseline->metrics.size(); ++i) {
+      if (baseline->metrics[i].name == x.metrics[m].name) return baseline->metrics[i].value;
     }
     return kMissing;
   });
+  ItemResponseReader reader(store);
+  std::map<const TaskRecord*, ItemResponses> responses;
+  for (const TaskRecord& record : records) responses[&record] = reader.Of(record, baseline_of(record));
+  for (const ItemResponseColumn& column : ItemResponseColumns())
+    number(column.name, [&](const TaskRecord& x, size_t) { return responses.at(&x).*column.member; });
   text("record", [](const TaskRecord& x, size_t) { return RecordDigest(x.key); });
   return table;
 }
@@ -273,7 +284,7 @@ int Import(const ImportArguments& arguments) {
   const std::vector<TaskRecord> after = ImportedRecords(store);
   std::vector<ObservationColumn> columns;
   const Table table =
-      ObservationsOf(after, fs::absolute(arguments.out).lexically_normal().filename().string(), columns);
+      ObservationsOf(after, store, fs::absolute(arguments.out).lexically_normal().filename().string(), columns);
   WriteDurably(store.output() / "columns.json", WriteColumns(columns));
   WriteDurably(store.output() / "observations.csv", WriteCsv(table));
   size_t items = 0;

@@ -16,6 +16,7 @@
 #include "fit/table/accuracy_checks.h"
 #include "fit/table/baseline.h"
 #include "fit/table/unset.h"
+#include "records/responses/item_responses.h"
 
 namespace bitlaw {
 
@@ -158,6 +159,16 @@ std::vector<double> Responses(const Law& law, const Table& table, const Expressi
   } catch (const Error& error) {
     const std::vector<std::string> names = response.names();
     const bool lacks = std::find(names.begin(), names.end(), "acc_adj") != names.end() && table.Find("acc_adj") == nullptr;
+    const bool of_items = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+      return !TasksTelling(name).empty() && table.Find(name) == nullptr;
+    });
+    if (of_items) {
+      throw Error(ErrorKind::kSpec,
+                  fmt::format("law '{}', response {}: {} lacks it. Observations have it of the items of records: give "
+                              "the study's file in place of its folder or table, or renew observations.csv with "
+                              "'bitlaw report STUDY.yaml'.",
+                              law.name(), law.response(), table.origin().empty() ? "the table" : table.origin()));
+    }
     throw Error(ErrorKind::kSpec,
                 fmt::format("law '{}', response {}{}", law.name(), error.what(),
                             lacks ? " acc_adj follows from chance (0 where nothing can be guessed) and acc, or correct and "
@@ -407,7 +418,27 @@ class RowSelector {
     (is_held_out_ ? selected_.held_out_index : selected_.fit_index).push_back(row);
   }
 
+  // Of what only some tasks of the stratum measure (KL, of those with choices), the mean is of these.
+  void AddPartialMeans() {
+    std::set<std::string> counts;
+    std::vector<std::string> names = response_.names();
+    names.insert(names.end(), law_.covariates().begin(), law_.covariates().end());
+    for (const std::string& name : names) {
+      const std::string column = TasksTelling(name);
+      if (column.empty() || table_.Find(column) == nullptr || table_.rows() == 0) continue;
+      if (!counts.insert(column).second) continue;
+      const double telling = table_.NumberAt(column, 0), tasks = table_.NumberAt("tasks", 0);
+      if (telling == 0) {
+        selected_.warnings.push_back(fmt::format("no item of the tasks tells {}", name));
+      } else if (telling < tasks) {
+        selected_.warnings.push_back(
+            fmt::format("{} is of {} of the {} tasks; no items of the others tell it", name, telling, tasks));
+      }
+    }
+  }
+
   void AddWarnings() {
+    AddPartialMeans();
     if (!far_below_names_.empty()) selected_.warnings.push_back(BelowChanceWarning(far_below_names_, true));
     if (!below_names_.empty()) selected_.warnings.push_back(BelowChanceWarning(below_names_, false));
     const std::string not_positive = NotPositiveWarning(table_, response_, y_, measured_, options_.take_log);

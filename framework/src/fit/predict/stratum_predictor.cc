@@ -11,6 +11,7 @@
 #include "api/chance_adjusted.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/expression/expression.h"
+#include "fit/options/quoted_text.h"
 #include "fit/solve/least_squares.h"
 
 namespace bitlaw {
@@ -105,6 +106,8 @@ std::vector<MeasuredValue> StratumPredictor::Measured(std::span<const double> x,
   const bool is_accuracy = table.Find("acc_adj") != nullptr && ResponseInverse(law_.response()).exists();
   const std::vector<double> response =
       is_accuracy ? table.Numbers("acc_adj") : table.Evaluate(Expression::Parse(law_.response()));
+  // Of a response that is a column, another may have its errors: kl_choices_error.
+  const std::string error_column = UnquotedName(law_.response()) + "_error";
   for (size_t row = 0; row < table.rows(); ++row) {
     if (!std::isfinite(response[row])) continue;
     if (!unit.empty() && table.Find("model") != nullptr && table.TextAt("model", row) != unit) continue;
@@ -115,7 +118,12 @@ std::vector<MeasuredValue> StratumPredictor::Measured(std::span<const double> x,
     for (size_t j = 0; j < x.size() && is_same; ++j)
       is_same = IsSameFactor(table.NumberAt(law_.covariates()[j], row), x[j]);
     if (!is_same) continue;
-    MeasuredValue value{RowLabel(table, row), response[row], table.NumberAt("standard_error", row), {}};
+    const double error = table.NumberAt(is_accuracy ? "standard_error" : error_column, row);
+    MeasuredValue value{RowLabel(table, row), response[row], error, {}};
+    if (!is_accuracy && std::isfinite(error)) {
+      const double half = NormalQuantile((1 + settings_.confidence) / 2) * error;
+      value.interval = {value.value - half, value.value + half};
+    }
     if (is_accuracy) {
       const double chance = table.NumberAt("chance", row), items = table.NumberAt("items", row);
       value.interval = MeasuredInterval(value.value, std::isnan(chance) ? 0 : chance, value.standard_error, items,

@@ -13,6 +13,7 @@
 #include "fit/table/baseline.h"
 #include "fit/table/task_signal.h"
 #include "fit/table/unset.h"
+#include "records/responses/item_responses.h"
 
 namespace bitlaw {
 
@@ -20,10 +21,14 @@ namespace {
 
 // Columns of the observations that belong to a task rather than to its trial.
 const std::set<std::string, std::less<>>& TaskColumns() {
-  static const std::set<std::string, std::less<>> columns = {
-      "task",  "stratum", "metric",  "metric_kind", "primary",        "value", "standard_error",
-      "items", "chance",  "acc_adj", "limit",       "baseline_value", "record",
-      "tasks", "baseline_acc_adj"};
+  static const std::set<std::string, std::less<>> columns = [] {
+    std::set<std::string, std::less<>> names = {
+        "task",  "stratum", "metric",  "metric_kind", "primary",        "value", "standard_error",
+        "items", "chance",  "acc_adj", "limit",       "baseline_value", "record",
+        "tasks", "baseline_acc_adj"};
+    for (const ItemResponseColumn& column : ItemResponseColumns()) names.insert(column.name);
+    return names;
+  }();
   return columns;
 }
 
@@ -101,6 +106,42 @@ double BaselineAt(const Table& table, size_t row, double chance) {
   return std::isnan(value) ? table.NumberAt(kBaselineAccuracy, row) : ChanceAdjusted(value, chance);
 }
 
+// What items tell beside their accuracy, over the tasks that tell it for some trial: the mean, its error, and in a
+// column of its own how many tasks these are. A trial that lacks one of them has none. `first_rows`: one a trial.
+void AddItemResponses(const Table& table, const TrialRows& by_trial, const std::vector<size_t>& first_rows,
+                      Table& out) {
+  std::vector<std::string> telling;  // Of the last column that is no error.
+  for (const ItemResponseColumn& column : ItemResponseColumns()) {
+    const TableColumn* found = table.Find(column.name);
+    if (found == nullptr || found->is_text) continue;
+    const auto rows_of = [&](size_t first) -> const auto& { return by_trial.row_of.at(table.TextAt("trial", first)); };
+    if (!column.is_error) {
+      telling.clear();
+      for (const std::string& task : by_trial.tasks) {
+        const auto tells = [&](size_t first) {
+          const auto row = rows_of(first).find(task);
+          return row != rows_of(first).end() && !std::isnan(found->numbers[row->second]);
+        };
+        if (std::any_of(first_rows.begin(), first_rows.end(), tells)) telling.push_back(task);
+      }
+    }
+    const double count = static_cast<double>(telling.size());
+    std::vector<double> means;
+    for (const size_t first : first_rows) {
+      double sum = 0;
+      for (const std::string& task : telling) {
+        const double value = found->numbers[rows_of(first).at(task)];
+        sum += column.is_error ? value * value : value;
+      }
+      means.push_back(telling.empty() ? kUnset : (column.is_error ? std::sqrt(sum) : sum) / count);
+    }
+    out.AddNumbers(column.name, std::move(means));
+    const std::string tasks = TasksTelling(column.name);
+    if (tasks == std::string(column.name) + "_tasks")
+      out.AddNumbers(tasks, std::vector<double>(first_rows.size(), count));
+  }
+}
+
 // One row a trial: the means over `tasks`. Trials without all of them are counted, not averaged.
 StratumData MeanOverTasks(const Table& table, const std::string& name, const std::vector<size_t>& rows) {
   const TrialRows by_trial = RowsByTrial(table, rows);
@@ -163,6 +204,7 @@ StratumData MeanOverTasks(const Table& table, const std::string& name, const std
   add("acc_adj", &TaskMeans::acc_adj);
   add("baseline_acc_adj", &TaskMeans::baseline_acc_adj);
   add("standard_error", &TaskMeans::standard_error);
+  AddItemResponses(table, by_trial, first_rows, stratum.table);
   return stratum;
 }
 
