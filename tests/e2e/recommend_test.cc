@@ -82,6 +82,15 @@ TEST_F(LawVerbs, RecommendReturnsTheKnownOptimum) {
   }
 }
 
+TEST_F(LawVerbs, RecommendTakesLawsOfAccuracies) {
+  const std::string law = Path("value.yaml");
+  std::ofstream(law) << "response: size_bytes\nformula: A * N^a\n";
+  const ProgramEnd end = Call({"recommend", "--data", Data("d 4"), "--law", law}, {"--at", "model=d, B=4"});
+  EXPECT_EQ(end.exit_code, 2);
+  EXPECT_THAT(end.err, HasSubstr("recommend: law 'value' is of size_bytes, from which no accuracy follows, and "
+                                 "configurations are compared by theirs. Give a law of acc_adj."));
+}
+
 // What was not measured is in a table of its own; with --check the first choice is left out and predicted.
 TEST_F(LawVerbs, RecommendSaysWhatIsWorthMeasuring) {
   ASSERT_EQ(BestByTruth(4.3e6, 0.5, 0.5), "d bits=4");

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "recommend/recommend.h"
@@ -21,7 +23,7 @@ class Recommender {
   void CheckModels() const;
   void FindCovariates();
   Standing Stand(size_t row);
-  StratumStanding InStratum(size_t stratum, size_t row, const Standing& standing) const;
+  StratumStanding InStratum(size_t stratum, size_t row, const Standing& standing);
   std::string Beside(const StratumPredictor& predictor, size_t row, const Standing& standing) const;
   std::string BaselineOf(const std::string& model) const;
   std::string ReferenceOf(const Floor& floor, size_t stratum, const Standing& standing) const;
@@ -43,7 +45,8 @@ class Recommender {
   std::vector<StratumData> strata_;
   std::vector<std::map<std::string, size_t>> row_of_trial_;  // By stratum.
   std::map<std::string, std::string> baseline_of_;           // Model -> trial.
-  std::vector<std::vector<double>> covariates_;              // Of the law, by candidate.
+  std::vector<std::vector<double>> covariates_;              // Of the law, by candidate; NaN for anchors.
+  std::set<std::pair<std::string, std::string>> unanchored_;  // Models and strata of which nothing is predicted.
   std::vector<bool> meets_need_;
   bool has_items_ = false;
   double z_ = kUnset;

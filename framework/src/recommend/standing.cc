@@ -30,6 +30,10 @@ void Recommender::FindCovariates() {
   if (input_.study == nullptr) return;
   const Law& law = input_.study->law();
   for (const std::string& name : law.covariates()) {
+    if (IsAnchorColumn(name)) {  // Each stratum has its own.
+      for (std::vector<double>& x : covariates_) x.push_back(kUnset);
+      continue;
+    }
     const bool is_test = table.Find(name) == nullptr && IsTextTest(name);
     const std::vector<double> values =
         is_test ? table.Evaluate(Expression::Parse(name)) : table.Numbers(name, "law '" + law.name() + "'");
@@ -37,7 +41,7 @@ void Recommender::FindCovariates() {
   }
 }
 
-StratumStanding Recommender::InStratum(size_t stratum, size_t row, const Standing& standing) const {
+StratumStanding Recommender::InStratum(size_t stratum, size_t row, const Standing& standing) {
   StratumStanding one;
   one.stratum = strata_[stratum].name;
   const auto found = row_of_trial_[stratum].find(standing.trial);
@@ -50,9 +54,17 @@ StratumStanding Recommender::InStratum(size_t stratum, size_t row, const Standin
         MeasuredInterval(one.value, std::isnan(chance) ? 0 : chance, table.NumberAt("standard_error", found->second),
                          table.NumberAt("items", found->second), input_.level);
   } else if (input_.study != nullptr) {
-    const std::vector<double>& x = covariates_[row];
     for (const StratumPredictor& predictor : input_.study->strata()) {
       if (predictor.stratum() != one.stratum || !predictor.why_none().empty()) continue;
+      std::string why;
+      const std::vector<double> x = predictor.Anchored(covariates_[row], standing.model, {}, why);
+      if (!why.empty() && unanchored_.emplace(standing.model, one.stratum).second) {
+        out_.notes.push_back(fmt::format(
+            "Law '{}' predicts nothing of model '{}' in {}: {}. It starts from what 'bitlaw run STUDY.yaml --only \"{} "
+            "none\"' measures.",
+            input_.study->law().name(), standing.model, one.stratum, why, standing.model));
+      }
+      if (!why.empty()) break;
       if (!std::all_of(x.begin(), x.end(), [](double value) { return std::isfinite(value); })) break;
       StratumAnswer answer;
       answer.prediction = predictor.predictor().At(x, standing.model);
@@ -83,7 +95,8 @@ std::string Recommender::Beside(const StratumPredictor& predictor, size_t row, c
     if (!standing.quantizer.empty() && table.TextAt("quantizer", other) != standing.quantizer) continue;
     bool is_alike = true;
     for (size_t j = 0; j < x.size() && is_alike; ++j) {
-      is_alike = j == static_cast<size_t>(bits) || IsSameFactor(table.NumberAt(law.covariates()[j], other), x[j]);
+      is_alike = j == static_cast<size_t>(bits) || IsAnchorColumn(law.covariates()[j]) ||
+                 IsSameFactor(table.NumberAt(law.covariates()[j], other), x[j]);
     }
     const double there = table.NumberAt("B", other), value = table.NumberAt("acc_adj", other);
     if (!is_alike || std::isnan(value)) continue;

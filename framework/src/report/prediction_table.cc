@@ -28,6 +28,9 @@ ReportTable PredictionTable(const PredictedStudy& study, const std::vector<Point
   });
   table.header = {"at",           "model",  "stratum", of_accuracy ? "acc_adj" : "response", interval, "law alone",
                   "law response", "source", "warning"};
+  const auto& covariates = study.law().covariates();
+  const bool is_anchored = std::any_of(covariates.begin(), covariates.end(), IsAnchorColumn);
+  if (is_anchored) table.header.insert(table.header.begin() + 3, "unquantized");
   bool any_new = false, any_known = false, any_measured = false;
   for (const PointAnswer& answer : answers) {
     for (const StratumAnswer& one : answer.strata) {
@@ -41,6 +44,10 @@ ReportTable PredictionTable(const PredictedStudy& study, const std::vector<Point
                             Fixed(one.value(), 3), Bounds(bounds), Fixed(one.prediction.law_value, 3),
                             Significant(one.prediction.response), Name(one.source),
                             one.why_none.empty() ? one.Warning() : one.why_none});
+      if (is_anchored) {
+        auto& row = table.rows.back();
+        row.insert(row.begin() + 3, Fixed(one.anchors.empty() ? kUnset : one.anchors.front().second, 3));
+      }
     }
   }
   if (any_measured) {

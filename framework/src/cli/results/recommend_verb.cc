@@ -130,6 +130,13 @@ int ShowRecommendation(const RecommendArguments& arguments, Session& session) {
     study.emplace(OneLaw(input, arguments.law, settings, session), table, settings, true);
   if (needs_law && !study && (!points.empty() || arguments.check))
     throw Error(ErrorKind::kSpec, "recommend: what was not measured needs a law. Give --law FILE or --law NAME.");
+  for (size_t i = 0; study && i < study->strata().size(); ++i) {
+    const StratumPredictor& one = study->strata()[i];
+    if (!one.why_none().empty() || one.predictor().scale().of_accuracy()) continue;
+    throw Error(ErrorKind::kSpec, "recommend: law '" + study->law().name() + "' is of " + study->law().response() +
+                                      ", from which no accuracy follows, and configurations are compared by theirs. "
+                                      "Give a law of acc_adj.");
+  }
   ItemScores items;
   const bool has_records = !input.output.empty();
   if (has_records) items = ReadItemScores(input.table, RecordStore(input.output));

@@ -34,6 +34,7 @@ Value StratumJson(const StratumAnswer& answer) {
                               {"high", law.interval.high},
                               {"is_known_unit", law.is_known_unit},
                               {"why_no_interval", law.why_no_interval}}));
+  for (const auto& [name, value] : answer.anchors) json.Set(name, Json(value));
   json.Set("outside", TextsJson(answer.place.outside));
   json.Set("distance", Json(answer.place.distance));
   json.Set("zones", TextsJson(answer.place.zones));
@@ -49,7 +50,7 @@ Value PredictionsJson(const PredictedStudy& study, const std::vector<PointAnswer
     Value at = Value::Map{};
     for (const auto& [name, word] : answer.point.words) at.Set(name, word);
     for (const auto& [name, number] : answer.point.numbers) at.Set(name, number);
-    for (size_t j = 0; j < answer.x.size(); ++j) at.Set(study.law().covariates()[j], answer.x[j]);
+    for (size_t j = 0; j < answer.x.size(); ++j) at.Set(study.law().covariates()[j], Json(answer.x[j]));
     Value::List strata;
     for (const StratumAnswer& one : answer.strata) strata.push_back(StratumJson(one));
     points.push_back(Value::Map{{"at", std::move(at)}, {"model", answer.unit}, {"strata", Value(std::move(strata))}});

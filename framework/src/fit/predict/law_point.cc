@@ -13,6 +13,9 @@
 #include "bitlaw/sdk/expression/expression.h"
 #include "bitlaw/sdk/text/unicode_text.h"
 #include "fit/options/quoted_text.h"
+#include "fit/table/baseline.h"
+#include "fit/table/unset.h"
+#include "records/responses/item_responses.h"
 
 namespace bitlaw {
 
@@ -194,6 +197,10 @@ std::vector<LawPoint> ParsePoints(const std::string& text) {
   return points;
 }
 
+bool IsAnchorColumn(const std::string& covariate) {
+  return covariate == kBaselineAccuracy || (covariate.starts_with("baseline_") && !TasksTelling(covariate).empty());
+}
+
 std::vector<double> CovariatesAt(const LawPoint& point, const Law& law, const Table& table) {
   CheckNames(point, law, table);
   std::vector<double> x;
@@ -201,6 +208,10 @@ std::vector<double> CovariatesAt(const LawPoint& point, const Law& law, const Ta
   for (const std::string& name : law.covariates()) {
     if (const double* given = point.Number(name)) {
       x.push_back(*given);
+      continue;
+    }
+    if (IsAnchorColumn(name)) {
+      x.push_back(kUnset);
       continue;
     }
     std::optional<double> value =
@@ -232,6 +243,7 @@ std::string UnitAt(const LawPoint& point, const Law& law, const Table& table, co
   for (const auto& [name, rows] : rows_of) candidates.insert(name);
   bool tells = false;
   for (size_t j = 0; j < x.size(); ++j) {
+    if (IsAnchorColumn(law.covariates()[j])) continue;
     const std::vector<double>& values = table.Numbers(law.covariates()[j]);
     std::map<std::string, double> value_of;
     bool is_constant = true;

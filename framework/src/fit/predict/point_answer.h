@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bitlaw/base/export.h"
@@ -17,6 +18,8 @@ struct BITLAW_EXPORT StratumAnswer {
   std::vector<MeasuredValue> measured;
   LawPrediction prediction;
   PointPlace place;
+  /// Of an anchored law: what the unquantized model has in this stratum, by the name of the covariate.
+  std::vector<std::pair<std::string, double>> anchors;
   /// The measurement (the first of several) where there is one, never the law's: a law is off where it was fitted, too.
   double value() const;
   Interval interval() const;
@@ -28,11 +31,12 @@ BITLAW_EXPORT std::string Name(StratumAnswer::Source source);  ///< "measured", 
 
 struct BITLAW_EXPORT PointAnswer {
   LawPoint point;
-  std::vector<double> x;  ///< The law's covariates.
+  std::vector<double> x;  ///< The law's covariates; NaN for anchors that each stratum has (StratumAnswer::anchors).
   std::string unit;       ///< The model that it means; "" for none that is in the table.
   std::vector<StratumAnswer> strata;
 };
-/// Error(kSpec) as CovariatesAt() and UnitAt() have them.
+/// Error(kSpec) as CovariatesAt() and UnitAt() have them, and for a point of a model whose unquantized trial, on which
+/// the law is anchored, no stratum has.
 BITLAW_EXPORT PointAnswer AnswerPoint(const PredictedStudy& study, const LawPoint& point);
 
 }  // namespace bitlaw

@@ -82,6 +82,39 @@ std::string StratumPredictor::ZoneNote(std::span<const double> x, const Zone& zo
   return "";
 }
 
+std::vector<double> StratumPredictor::Anchored(std::span<const double> x, const std::string& unit,
+                                               const LawPoint& point, std::string& why) const {
+  std::vector<double> out(x.begin(), x.end());
+  const Table& table = data_->table;
+  const bool has_models = table.Find("model") != nullptr;
+  const auto size = std::find(law_.covariates().begin(), law_.covariates().end(), "N");
+  const double* given = point.Number("N");
+  const double n = given != nullptr                   ? *given
+                   : size == law_.covariates().end() ? kUnset
+                                                      : x[static_cast<size_t>(size - law_.covariates().begin())];
+  const auto is_of_point = [&](size_t row) {
+    if (has_models ? table.TextAt("model", row) != unit : !IsSameFactor(table.NumberAt("N", row), n)) return false;
+    return std::all_of(point.words.begin(), point.words.end(), [&](const auto& word) {
+      return word.first != "task" || table.Find("task") == nullptr || table.TextAt("task", row) == word.second;
+    });
+  };
+  for (size_t j = 0; j < out.size() && why.empty(); ++j) {
+    const std::string& name = law_.covariates()[j];
+    if (!std::isnan(out[j]) || !IsAnchorColumn(name)) continue;
+    for (size_t row = 0; row < table.rows() && why.empty(); ++row) {
+      const double value = is_of_point(row) ? table.NumberAt(name, row) : kUnset;
+      if (std::isnan(value)) continue;
+      if (!std::isnan(out[j]) && !IsSameFactor(value, out[j]))
+        why = fmt::format("{} differs between its tasks: add task=NAME to the point", name);
+      out[j] = value;
+    }
+    if (why.empty() && std::isnan(out[j])) why = fmt::format("no {} of the model is recorded", name);
+    if (why.empty() && !(out[j] > 0))
+      why = fmt::format("the unquantized model is at or below chance: {} = {:.6g}", name, out[j]);
+  }
+  return out;
+}
+
 PointPlace StratumPredictor::Place(std::span<const double> x) const {
   PointPlace place;
   for (size_t j = 0; j < x.size(); ++j) {
@@ -116,7 +149,7 @@ std::vector<MeasuredValue> StratumPredictor::Measured(std::span<const double> x,
     });
     bool is_same = has_words;
     for (size_t j = 0; j < x.size() && is_same; ++j)
-      is_same = IsSameFactor(table.NumberAt(law_.covariates()[j], row), x[j]);
+      is_same = IsAnchorColumn(law_.covariates()[j]) || IsSameFactor(table.NumberAt(law_.covariates()[j], row), x[j]);
     if (!is_same) continue;
     const double error = table.NumberAt(is_accuracy ? "standard_error" : error_column, row);
     MeasuredValue value{RowLabel(table, row), response[row], error, {}};

@@ -55,8 +55,13 @@ class BITLAW_EXPORT StratumPredictor {
   const LawPredictor& predictor() const { return *predictor_; }
   const std::vector<Zone>& zones() const { return zones_; }
 
+  /// x with what the unquantized model measured in this stratum in place of each anchor (IsAnchorColumn()) that is NaN:
+  /// of the model `unit`, or in a table without models of the rows with the point's N. Why the law has no value there is
+  /// `why`; an anchor that nothing measured stays NaN.
+  std::vector<double> Anchored(std::span<const double> x, const std::string& unit, const LawPoint& point,
+                               std::string& why) const;
   PointPlace Place(std::span<const double> x) const;
-  /// Trials with this unit and these covariates (and the point's other words), held out or not.
+  /// Trials with this unit and these covariates but anchors (and the point's other words), held out or not.
   std::vector<MeasuredValue> Measured(std::span<const double> x, const std::string& unit, const LawPoint& point) const;
   Coverage LeaveOut(Coverage::LeftOut left_out) const;
 
