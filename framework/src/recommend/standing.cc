@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "fit/options/quoted_text.h"
+#include "fit/table/baseline.h"
 #include "recommend/recommender.h"
 
 namespace bitlaw {

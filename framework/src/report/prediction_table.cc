@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "fit/table/baseline.h"
+
 namespace bitlaw {
 
 namespace {

@@ -116,6 +116,20 @@ void ExpectFound(const std::string& law, const std::vector<double>& theta, const
     EXPECT_NEAR(found[j], theta[j], 1e-4 * std::abs(theta[j])) << law << " " << j;
 }
 
+TEST(LawsOfItemResponses, LeaveOutUnquantizedModelsAndTakeOneAnchorOfAll) {
+  Table table("t.csv");
+  table.AddTexts("quantizer", {"none", "rtn", "rtn"});
+  table.AddNumbers("N", {1e6, 1e6, 2e6});
+  table.AddNumbers("B", {16, 3, 4});
+  table.AddNumbers("answer_characters", {4, 6, 5});
+  table.AddNumbers("baseline_answer_characters", {4, 4, 4});
+  const LawRows rows = SelectRows(*ShippedLaw("answer_length"), table, {});
+  EXPECT_THAT(rows.fit_index, ElementsAre(1, 2));
+  ASSERT_EQ(rows.excluded.size(), 1u);
+  EXPECT_EQ(rows.excluded[0].reason, "the unquantized model itself, which the law is anchored on");
+  EXPECT_EQ(ExplainConstantCovariate(*ShippedLaw("answer_length"), rows.fit), "");
+}
+
 TEST(LawsOfItemResponses, FindWhatWasPlanted) {
   const std::vector<double> noise = {40, -0.25, 2, -0.4, 0.5};
   ExpectFound("kl_power", noise, Planted("kl_power", noise, "kl_choices", ""));

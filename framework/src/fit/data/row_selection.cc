@@ -245,9 +245,10 @@ class RowSelector {
     hold_out_ = table.Find("hold_out");
     chance_ = FirstNumbers(table, {"chance"});
     below_ = has_accuracy ? BelowChance(counts_, table.rows()) : std::vector<bool>(table.rows());
+    const FactorRoles standard, &roles = options.roles == nullptr ? standard : *options.roles;
+    const std::span<const std::string> covariates = law.covariates();
+    if (std::any_of(covariates.begin(), covariates.end(), IsAnchorColumn)) unquantized_ = UnquantizedRows(table, roles);
     if (IsAnchored(law)) {
-      const FactorRoles standard, &roles = options.roles == nullptr ? standard : *options.roles;
-      unquantized_ = UnquantizedRows(table, roles);
       selected_.baseline_rows = BaselineRowsOf(table, roles);
       CheckBaselines();
     }
@@ -307,7 +308,7 @@ class RowSelector {
       LeaveOut(row, "the unquantized model itself, which the law is anchored on", "");
       return false;
     }
-    const double baseline = table_.NumberAt(kBaselineAccuracy, row);
+    const double baseline = IsAnchored(law_) ? table_.NumberAt(kBaselineAccuracy, row) : kUnset;
     if (std::isnan(baseline) || baseline > 0) return true;
     LeaveOut(row, "the unquantized model is at or below chance", fmt::format(": {} = {:.6g}", kBaselineAccuracy, baseline));
     return false;
@@ -489,7 +490,7 @@ std::string ExplainConstantCovariate(const Law& law, const FitRows& rows) {
     const double first = rows.x[j];
     bool varies = false;
     for (size_t i = 1; i < rows.size() && !varies; ++i) varies = rows.x[i * c + j] != first;
-    if (!varies && law.covariates()[j] != kBaselineAccuracy) {
+    if (!varies && !IsAnchorColumn(law.covariates()[j])) {
       return fmt::format(
           "{} does not vary: it is {} in {}, so nothing can be said about how the response depends on it. Use a law "
           "without {}, or add rows with another value",

@@ -58,10 +58,11 @@ struct BITLAW_EXPORT RowOptions {
   const FactorRoles* roles = nullptr;  ///< Tell unquantized rows (UnquantizedRows()); null: the standard ones.
 };
 
-/// Applies the law's response and covariates, leaves out rows with a missing or not finite value (in order: of an anchored
-/// law (IsAnchored()) unquantized models and those at chance without quantization; missing covariate, linear features or the law's domain (law_domain.h), impossible accuracy, accuracy far below chance, chance
-/// rule, response, weight) and counts each. A column that the law needs and the table lacks is an Error(kSpec), and so is an
-/// anchored law of models none of which was measured without quantization.
+/// Applies the law's response and covariates, leaves out rows with a missing or not finite value (in order: of a law
+/// with an anchor (IsAnchorColumn()) unquantized models; of an anchored law (IsAnchored()) those at chance without
+/// quantization; missing covariate, linear features or the law's domain (law_domain.h), impossible accuracy, accuracy
+/// far below chance, chance rule, response, weight) and counts each. A column that the law needs and the table lacks is
+/// an Error(kSpec), and so is an anchored law of models none of which was measured without quantization.
 ///
 /// Counts come from columns `correct` and `total`, or `value` (or `acc`) and `items`. A row that is a mean over several
 /// tasks (column `tasks` > 1) gets the counts with the same chance-adjusted accuracy and standard error: total =

@@ -15,7 +15,6 @@
 #include "fit/options/quoted_text.h"
 #include "fit/table/baseline.h"
 #include "fit/table/unset.h"
-#include "records/responses/item_responses.h"
 
 namespace bitlaw {
 
@@ -195,10 +194,6 @@ std::vector<LawPoint> ParsePoints(const std::string& text) {
   }
   if (seen.empty()) Refuse(text, "names no factor");
   return points;
-}
-
-bool IsAnchorColumn(const std::string& covariate) {
-  return covariate == kBaselineAccuracy || (covariate.starts_with("baseline_") && !TasksTelling(covariate).empty());
 }
 
 std::vector<double> CovariatesAt(const LawPoint& point, const Law& law, const Table& table) {

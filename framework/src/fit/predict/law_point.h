@@ -28,15 +28,11 @@ struct BITLAW_EXPORT LawPoint {
 /// At most 10,000 points. Error(kSpec) that shows the part that cannot be read.
 BITLAW_EXPORT std::vector<LawPoint> ParsePoints(const std::string& text);
 
-/// Whether a covariate is what the unquantized model measured in the same stratum: baseline_acc_adj,
-/// baseline_bits_per_byte, baseline_answer_characters.
-BITLAW_EXPORT bool IsAnchorColumn(const std::string& covariate);
-
 /// The covariates of a law at a point. What is not given follows where only one value is possible: that of all rows of
 /// the point's model, or of all rows of the table. Error(kSpec) that names what is missing and the values recorded, or
 /// a name that is neither a column of the table nor one that the law needs.
-///   `table`: what the law was fitted to. Anchors (IsAnchorColumn()) that are not given are NaN: each stratum has its
-/// own (StratumPredictor::Anchored()).
+///   `table`: what the law was fitted to. Anchors (IsAnchorColumn() of baseline.h) that are not given are NaN: each
+/// stratum has its own (StratumPredictor::Anchored()).
 BITLAW_EXPORT std::vector<double> CovariatesAt(const LawPoint& point, const Law& law, const Table& table);
 
 /// The model (or other unit, a column of the table) that a point means: the one it names; else the only one with the

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "bitlaw/base/error.h"
+#include "fit/table/baseline.h"
 
 namespace bitlaw {
 

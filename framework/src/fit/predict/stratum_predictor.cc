@@ -13,6 +13,7 @@
 #include "bitlaw/sdk/expression/expression.h"
 #include "fit/options/quoted_text.h"
 #include "fit/solve/least_squares.h"
+#include "fit/table/baseline.h"
 
 namespace bitlaw {
 

@@ -7,6 +7,7 @@
 #include "api/chance_adjusted.h"
 #include "fit/table/strata_data.h"
 #include "fit/table/unset.h"
+#include "records/responses/item_responses.h"
 
 namespace bitlaw {
 
@@ -24,6 +25,10 @@ const TableColumn* ModelColumn(const Table& table) {
 }
 
 }  // namespace
+
+bool IsAnchorColumn(const std::string& covariate) {
+  return covariate == kBaselineAccuracy || (covariate.starts_with("baseline_") && !TasksTelling(covariate).empty());
+}
 
 bool IsAnchored(const Law& law) {
   const auto covariates = law.covariates();

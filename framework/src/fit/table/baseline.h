@@ -15,6 +15,10 @@ namespace bitlaw {
 /// covariate.
 inline constexpr const char* kBaselineAccuracy = "baseline_acc_adj";
 
+/// Whether a covariate is what the unquantized model measured in the same stratum: baseline_acc_adj,
+/// baseline_bits_per_byte, baseline_answer_characters.
+BITLAW_EXPORT bool IsAnchorColumn(const std::string& covariate);
+
 /// Whether the law has kBaselineAccuracy as a covariate: it says what is left of it.
 BITLAW_EXPORT bool IsAnchored(const Law& law);
 
