@@ -28,8 +28,8 @@ std::optional<double> Number(const Value& map, const char* key) {
   return value != nullptr && value->is_number() ? std::optional(value->AsReal()) : std::nullopt;
 }
 
-// The first files of each folder below `timings`: names are digests, so that these are any.
-std::vector<fs::path> SomeFiles(const fs::path& timings, size_t most) {
+// The first files of each folder below `timings` that are not among `known`: names are digests, so that these are any.
+std::vector<fs::path> SomeFiles(const fs::path& timings, size_t most, const std::set<fs::path>& known) {
   std::vector<fs::path> folders, files;
   std::error_code error;
   for (fs::directory_iterator entry(timings, error), end; !error && entry != end; entry.increment(error)) {
@@ -40,7 +40,7 @@ std::vector<fs::path> SomeFiles(const fs::path& timings, size_t most) {
   for (const fs::path& folder : folders) {
     size_t taken = 0;
     for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-      if (entry->path().extension() != ".json") continue;
+      if (entry->path().extension() != ".json" || known.contains(entry->path())) continue;
       files.push_back(entry->path());
       if (++taken == each || files.size() == most) break;
     }
@@ -84,7 +84,8 @@ double MeasuredCosts::AllStages() const {
 }
 
 void MeasuredCosts::AddTimings(const fs::path& output, size_t most) {
-  for (const fs::path& file : SomeFiles(output / "timings", most)) {
+  for (const fs::path& file : SomeFiles(output / "timings", most, read_)) {
+    read_.insert(file);
     try {
       const Value timings = ParseJson(ReadWholeFile(file), file.string());
       if (timings.is_map()) TakeTimings(timings);

@@ -36,8 +36,8 @@ class BITLAW_EXPORT MeasuredCosts {
   /// `tasks`: how many each trial is scored on.
   MeasuredCosts(std::vector<EstimatedTrial> trials, size_t tasks);
 
-  /// Times of an output folder, from timings/: of these trials, `most` files. Those of an evaluation count once all tasks
-  /// of a model were seen. Files that name no trial of the study, or are damaged, are passed over.
+  /// Times of an output folder, from timings/: of these trials, `most` files that no call before read. Those of evaluations
+  /// count once all tasks of a model were seen. Files that name no trial of the study, or are damaged, are passed over.
   void AddTimings(const std::filesystem::path& output, size_t most);
   /// What one trial took from its claim to its end.
   void AddWhole(size_t trial, double seconds);
@@ -72,6 +72,7 @@ class BITLAW_EXPORT MeasuredCosts {
     double sum = 0, count = 0;
   };
   std::map<std::string, std::map<std::string, Mean>> evaluations_;  // [model][task]
+  std::set<std::filesystem::path> read_;  // Files.
   std::set<size_t> seen_;
   std::set<std::string> hosts_;
 };

@@ -17,7 +17,6 @@
 #include "base/text/counted.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
-#include "cost/measured_costs.h"
 #include "cost/task_work.h"
 #include "plan/work_study.h"
 #include "records/record_store.h"
@@ -25,9 +24,9 @@
 #include "run/launch/death.h"
 #include "run/launch/stop_signals.h"
 #include "run/launch/study_records.h"
+#include "run/launch/time_teller.h"
 #include "run/machine/code_watch.h"
 #include "run/machine/machine.h"
-#include "run/schedule/schedule.h"
 #include "run/schedule/shares.h"
 #include "run/worker_process.h"
 
@@ -40,8 +39,6 @@ constexpr int kMostFailedStarts = 3;
 constexpr double kLeastStart_s = 60;  // A start is not a trial, and reads libraries and plugins.
 constexpr double kLook_s = 1;         // Between two looks at what others do, where there is nothing else to do.
 constexpr double kTellWaiting_s = 60;
-constexpr double kTellLeft_s = 0.5;
-constexpr size_t kMostTimings = 500;  // Files of times that are read for it.
 constexpr double kClosedGrace_s = 5;  // Between the end of a worker's output and its own.
 
 struct Worker {
@@ -193,43 +190,37 @@ class Launcher {
     progress_.tasks_done = progress_.tasks_at_start;
     progress_.current.clear();
     began_ = Clock::now();
+    std::vector<EstimatedTrial> estimated;
     for (const CampaignTrial& one : trials_) {
-      estimated_.push_back({one.trial.id, plan_.models[one.trial.model].spec.name, one.trial.quantizer, one.seconds});
+      estimated.push_back({one.trial.id, plan_.models[one.trial.model].spec.name, one.trial.quantizer, one.seconds});
     }
+    time_.emplace(options_.output, std::move(estimated), plan_.study.tasks.size());
   }
 
-  // As `bitlaw status` does. Not more often than takes a hundredth of the time: it looks at each trial.
   void TellTimeLeft() {
     if (taker_ == nullptr) return;
     if (progress_.tasks_done >= progress_.tasks_total) {
       progress_.remaining_s = 0;
       return;
     }
-    const bool is_first = std::isnan(progress_.remaining_s) && !wholes_.empty();
-    if (Elapsed(told_left_) < tell_left_each_s_ && !is_first) return;
-    told_left_ = Clock::now();
-    MeasuredCosts costs(estimated_, plan_.study.tasks.size());
-    costs.AddTimings(options_.output, kMostTimings);
-    for (const auto& [trial, seconds] : wholes_) costs.AddWhole(trial, seconds);
-    std::vector<std::pair<size_t, double>> in_hand;
-    size_t workers = taker_->others().size();
+    if (!time_->IsDue()) return;
+    TimeTeller::Work work;
+    work.workers = taker_->others().size();
     std::set<size_t> begun;
     for (const Worker& worker : workers_) {
-      workers += worker.process != nullptr;
+      work.workers += worker.process != nullptr;
       if (!worker.claim || taker_->state(worker.claim->trial) == ClaimOrder::State::kEnded) continue;
-      in_hand.emplace_back(worker.claim->trial, Elapsed(worker.trial_began));
+      work.in_hand.emplace_back(worker.claim->trial, Elapsed(worker.trial_began));
       begun.insert(worker.claim->trial);
     }
-    for (const auto& [trial, name] : taker_->others()) {  // How long is not known here.
-      in_hand.emplace_back(trial, costs.Of(trial).sum() / 2);
+    for (const auto& [trial, name] : taker_->others()) {
+      work.of_others.push_back(trial);
       begun.insert(trial);
     }
-    std::vector<size_t> left;
     for (size_t i = 0; i < trials_.size(); ++i) {
-      if (taker_->state(i) != ClaimOrder::State::kEnded && !begun.contains(i)) left.push_back(i);
+      if (taker_->state(i) != ClaimOrder::State::kEnded && !begun.contains(i)) work.left.push_back(i);
     }
-    progress_.remaining_s = TimeLeftOf(costs, in_hand, left, workers).remaining_s;
-    tell_left_each_s_ = std::max(kTellLeft_s, 100 * Elapsed(told_left_));
+    progress_.remaining_s = time_->Remaining(work);
   }
 
   void Forget() {
@@ -493,7 +484,7 @@ class Launcher {
     store_.ForgetFailure(plan_.trials[*worker.trial].id);
     ++result_.trials_here;
     taker_->Done(*worker.claim, records_.CalibrationText(*worker.trial));
-    wholes_.emplace_back(worker.claim->trial, Elapsed(worker.trial_began));
+    time_->AddWhole(worker.claim->trial, Elapsed(worker.trial_began));
     Event(fmt::format("{} done in {:.0f} s", plan_.trials[*worker.trial].label, Elapsed(worker.trial_began)));
     Drop(worker);
   }
@@ -663,10 +654,8 @@ class Launcher {
   std::vector<Worker> workers_;
   LaunchProgress progress_;
   LaunchResult result_;
-  std::vector<EstimatedTrial> estimated_;  ///< Trials_, as they are ordered by.
-  std::vector<std::pair<size_t, double>> wholes_;  ///< Of these, what those took that ended here.
-  double tell_left_each_s_ = 0;
-  Clock::time_point began_ = Clock::now(), told_waiting_ = Clock::now(), told_left_{};
+  std::optional<TimeTeller> time_;  ///< Since Begin().
+  Clock::time_point began_ = Clock::now(), told_waiting_ = Clock::now();
 };
 
 }  // namespace

@@ -89,6 +89,20 @@ TEST_F(Measured, WaitForAllTasksOfAModel) {
   EXPECT_EQ(costs.Of(3)[Stage::kEvaluate], 14);  // Of the only model that is known.
 }
 
+// What is read is counted once, however often it is asked for; so many new files a call.
+TEST_F(Measured, ReadEachFileOnce) {
+  Quantized("aa1", "a");
+  MeasuredCosts costs = Costs();
+  costs.AddTimings(folder_, 100);
+  const double once = costs.Of(1)[Stage::kQuantize];
+  Write("aa2", "{\"trial\": \"b\", \"open_s\": 1, \"total_s\": 40}");
+  costs.AddTimings(folder_, 1);
+  EXPECT_EQ(costs.trials_seen(), 2u);
+  EXPECT_DOUBLE_EQ(costs.Of(1)[Stage::kQuantize], (once + 40) / 2);  // Both were estimated at the same.
+  costs.AddTimings(folder_, 100);
+  EXPECT_DOUBLE_EQ(costs.Of(1)[Stage::kQuantize], (once + 40) / 2);
+}
+
 TEST_F(Measured, PassOverForeignAndDamagedFiles) {
   Write("aa1", "{\"trial\": \"of another study\", \"total_s\": 99}");
   Write("aa2", "{\"trial\": \"a\", \"total_s\": ");
