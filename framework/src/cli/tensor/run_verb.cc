@@ -201,7 +201,7 @@ int Run(Session& session, const RunVerb& given) {
   const bool is_mine = lock.Take([&](const std::string& line) { return result.stopped_by == 0 && WaitForLock(line); });
   if (!is_mine) return ComplainOfStop(result);
   lock.CheckHeld();
-  const Table observations = Observations(plan, session.plugins(), output, &warnings);
+  Table observations = Observations(plan, session.plugins(), output, &warnings);
   WriteDurably(output / "observations.csv", WriteCsv(observations));
   WriteDurably(output / "columns.json", WriteColumns(ObservationColumns(plan)));
   if (result.stopped_by != 0) return ComplainOfStop(result);
@@ -210,7 +210,8 @@ int Run(Session& session, const RunVerb& given) {
   if (given.no_fit) {
     Say(fmt::format("observations: {}\n", (output / "observations.csv").string()));
   } else {
-    const StudyResults report = FitStudy(plan, session.plugins(), output, resolved.fit, std::move(resolved.laws));
+    const StudyResults report = FitStudy(plan, output, std::move(observations), std::move(warnings), resolved.fit,
+                                         std::move(resolved.laws));
     lock.CheckHeld();
     ReportDocument page = StudyPage(report);
     const DrawnFigures drawn = DrawPage(page);

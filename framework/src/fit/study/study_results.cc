@@ -123,10 +123,12 @@ void Fit(const PluginHost& host, const std::filesystem::path& output, StudyResul
   Fit(output, settings, std::move(opened.laws), report);
 }
 
-StudyResults Recorded(const Plan& plan, const PluginHost& host, const std::filesystem::path& output) {
+StudyResults Recorded(const Plan& plan, const std::filesystem::path& output, Table observations,
+                      std::vector<std::string> warnings) {
   StudyResults report;
   report.description = Describe(plan);
-  report.observations = Observations(plan, host, output, &report.warnings);
+  report.observations = std::move(observations);
+  report.warnings = std::move(warnings);
   report.columns = ObservationColumns(plan);
   report.failures = ReadFailures(output);
   report.costs = TrialCosts(report.observations, output);
@@ -137,14 +139,17 @@ StudyResults Recorded(const Plan& plan, const PluginHost& host, const std::files
 }  // namespace
 
 StudyResults FitStudy(const Plan& plan, const PluginHost& host, const std::filesystem::path& output) {
-  StudyResults report = Recorded(plan, host, output);
+  std::vector<std::string> warnings;
+  Table observations = Observations(plan, host, output, &warnings);
+  StudyResults report = Recorded(plan, output, std::move(observations), std::move(warnings));
   Fit(host, output, report);
   return report;
 }
 
-StudyResults FitStudy(const Plan& plan, const PluginHost& host, const std::filesystem::path& output,
-                      const FitSettings& settings, std::vector<std::unique_ptr<Law>> laws) {
-  StudyResults report = Recorded(plan, host, output);
+StudyResults FitStudy(const Plan& plan, const std::filesystem::path& output, Table observations,
+                      std::vector<std::string> warnings, const FitSettings& settings,
+                      std::vector<std::unique_ptr<Law>> laws) {
+  StudyResults report = Recorded(plan, output, std::move(observations), std::move(warnings));
   Fit(output, settings, std::move(laws), report);
   return report;
 }

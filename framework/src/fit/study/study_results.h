@@ -53,9 +53,11 @@ BITLAW_EXPORT FitSettings StudyFitSettings(const Value& fit, const std::vector<O
 
 /// Reads what is recorded for a plan and fits the study's laws to it.
 BITLAW_EXPORT StudyResults FitStudy(const Plan& plan, const PluginHost& host, const std::filesystem::path& output);
-/// The same with settings and laws that were resolved already.
-BITLAW_EXPORT StudyResults FitStudy(const Plan& plan, const PluginHost& host, const std::filesystem::path& output,
-                                    const FitSettings& settings, std::vector<std::unique_ptr<Law>> laws);
+/// The same with Observations(), its warnings, settings and laws as they were read already: records of 10,000 trials have
+/// many items.
+BITLAW_EXPORT StudyResults FitStudy(const Plan& plan, const std::filesystem::path& output, Table observations,
+                                    std::vector<std::string> warnings, const FitSettings& settings,
+                                    std::vector<std::unique_ptr<Law>> laws);
 
 /// The same from an output folder alone, by its study.json and observations.csv. Error(kIo) that names the missing
 /// file.
