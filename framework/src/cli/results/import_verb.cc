@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <tuple>
+#include <utility>
 
 #include "api/chance_adjusted.h"
 #include "base/files/durable_file.h"
@@ -203,12 +204,13 @@ Table ObservationsOf(const std::vector<TaskRecord>& records, const RecordStore& 
   });
   number("limit",
          [](const TaskRecord& x, size_t) { return x.card.limit ? static_cast<double>(*x.card.limit) : kMissing; });
+  std::map<std::pair<std::string, std::string>, const TaskRecord*> unquantized;  // By model and task: the first.
+  for (const TaskRecord& record : records) {
+    if (QuantizerOf(record) == "none") unquantized.emplace(std::pair(record.model.name, record.card.name), &record);
+  }
   const auto baseline_of = [&](const TaskRecord& x) -> const TaskRecord* {
-    for (const TaskRecord& other : records) {
-      if (QuantizerOf(other) == "none" && other.model.name == x.model.name && other.card.name == x.card.name)
-        return &other;
-    }
-    return nullptr;
+    const auto found = unquantized.find({x.model.name, x.card.name});
+    return found == unquantized.end() ? nullptr : found->second;
   };
   number("baseline_value", [&](const TaskRecord& x, size_t m) {
     const TaskRecord* baseline = baseline_of(x);
