@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text/valid_utf8.h"
 #include "bitlaw/base/error.h"
 #include "bitlaw/sdk/text/unicode_text.h"
 #include "records/csv_text.h"
@@ -77,7 +78,13 @@ std::vector<T> SplitNumbers(std::string_view text, const std::string& where) {
   return numbers;
 }
 
-std::string Cut(const std::string& text) {
+// A model may generate any bytes. What a record keeps is text: UTF-8 without zero bytes.
+std::string Recordable(std::string_view text) {
+  return ReplaceAll(ValidUtf8(text), std::string_view("\0", 1), "\xEF\xBF\xBD");
+}
+
+std::string Cut(const std::string& given) {
+  const std::string text = Recordable(given);
   if (CountCharacters(text) <= kRecordedCharacters) return text;
   size_t end = 0;
   for (int64_t i = 0; i < kRecordedCharacters; ++i) end += ClassifyCharacter(text, end).size_bytes;
@@ -173,7 +180,9 @@ std::vector<ItemScore> ReadItems(const TaskCard& card, std::string_view text, co
   std::vector<std::string> texts = {names.id,    names.group,  names.loglikelihoods, names.lengths,
                                     names.right, names.chosen, names.target};
   texts.insert(texts.end(), names.extracted.begin(), names.extracted.end());
-  const Table table = ParseCsv(text, origin, {.text_columns = texts});
+  // Generated texts were once written as they were, zero bytes included.
+  const bool has_zeros = text.find('\0') != std::string_view::npos;
+  const Table table = ParseCsv(has_zeros ? Recordable(text) : text, origin, {.text_columns = texts});
   // Every column is the id, a metric, a metric's weight, the chance or one of those that may follow, in that order.
   std::vector<std::string> expected = {names.id};
   for (const MetricCard& metric : card.metrics) {

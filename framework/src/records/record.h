@@ -176,7 +176,7 @@ inline constexpr int64_t kRecordedCharacters = 80;
 /// Item scores <-> CSV: id, a column a metric (and "<metric>_weight" where a weight is not 1), chance; then, where any
 /// item has them, group, loglikelihoods (nats, seven digits, spaces between), lengths (characters), right, chosen,
 /// target, extracted and "<metric>_extracted" (docs/records.md); last a column for each of card.item_factors.
-/// Texts of target and extracted are read as they were written, cut to kRecordedCharacters.
+/// Texts of target and extracted are cut to kRecordedCharacters; U+FFFD stands for zero bytes and what is no UTF-8.
 /// NaN is an empty field. Reals are in the shortest form that reads back to the same double.
 BITLAW_EXPORT std::string WriteItems(const TaskCard& card, const std::vector<ItemScore>& items);
 BITLAW_EXPORT std::vector<ItemScore> ReadItems(const TaskCard& card, std::string_view text, const std::string& origin);

@@ -6,12 +6,14 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 #include "sample_record.h"
 
 namespace bitlaw {
 namespace {
 
 using testing::HasSubstr;
+using namespace std::string_literals;
 
 std::string ErrorOf(const std::string& text, const std::string& digest) {
   try {
@@ -373,6 +375,22 @@ TEST(ItemsFile, KeepsAnswersOfWordsInOneColumnWhereMetricsAgree) {
   EXPECT_THAT(read[0].extracted, ::testing::ElementsAre("Cairo", "Cairo"));
   EXPECT_EQ(read[1].target, "four");
   EXPECT_THAT(read[1].extracted, ::testing::ElementsAre("", ""));
+}
+
+TEST(ItemsFile, HoldsTextWhateverBytesAModelGenerates) {
+  TaskCard card = SampleRecord().card;
+  card.metrics.resize(1);
+  ItemScore item{"0", {{0.0, 1.0}}, 0.0};
+  item.right = "kuja";
+  item.target = "kuja";
+  item.extracted = {"a\0b\xF8" "c\xE2\x82"s};
+  const std::string text = WriteItems(card, {item});
+  EXPECT_EQ(text.find('\0'), std::string::npos);
+  EXPECT_EQ(FindInvalidUtf8(text), std::string::npos);
+  EXPECT_EQ(ReadItems(card, text, "i.csv").at(0).extracted.at(0), "a\uFFFDb\uFFFDc\uFFFD");
+  // A file that was written with the zero byte.
+  const std::string old = "id,acc,chance,right,target,extracted\n0,0,0,kuja,,a\0b\n"s;
+  EXPECT_EQ(ReadItems(card, old, "i.csv").at(0).extracted.at(0), "a\uFFFDb");
 }
 
 TEST(ItemsFile, ReadsOneThatWasWrittenBeforeThereWereTargets) {

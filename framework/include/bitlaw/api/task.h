@@ -95,7 +95,7 @@ struct BITLAW_EXPORT ItemScore {
   std::string group{};            ///< Part of the benchmark that the item belongs to (a subject); "" without parts.
   /// What the values were made of, so that other metrics need no new run; empty where there is nothing to keep.
   std::vector<double> loglikelihoods_nats{};  ///< One for each scored text (the choices of an item).
-  std::vector<int64_t> lengths{};             ///< Characters of those texts, delimiter left out.
+  std::vector<int64_t> lengths{};  ///< Characters of those texts, delimiter left out; of a generated text, all it has.
   /// The right answer, for whoever looks at the item: of choices, the number of the right one from 0; otherwise its text
   /// (of several that are accepted, the first). "" where there is none.
   std::string right{};

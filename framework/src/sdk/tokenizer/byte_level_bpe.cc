@@ -5,11 +5,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <queue>
 
+#include "base/text/valid_utf8.h"
 #include "bitlaw/base/digest.h"
 #include "bitlaw/base/error.h"
+#include "bitlaw/sdk/text/unicode_text.h"
 #include "sdk/tokenizer/byte_level_bpe_parts.h"
 
 namespace bitlaw {
@@ -73,43 +74,6 @@ std::string LettersOfBytes(std::string_view bytes) {
   std::string written;
   for (const char byte : bytes) written += letter_of[static_cast<unsigned char>(byte)];
   return written;
-}
-
-bool ReplaceInvalidUtf8(std::string_view text, std::string* valid) {
-  // Length of the longest prefix of a well-formed character at `at`, negative if it is not complete.
-  const auto measure = [&](size_t at) -> int {
-    const auto byte = [&](size_t i) -> unsigned {
-      return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0;
-    };
-    const unsigned lead = byte(0);
-    if (lead < 0x80) return 1;
-    if (lead < 0xC2 || lead > 0xF4) return -1;
-    const int length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    unsigned low = 0x80, high = 0xBF;
-    if (lead == 0xE0) low = 0xA0;
-    if (lead == 0xED) high = 0x9F;
-    if (lead == 0xF0) low = 0x90;
-    if (lead == 0xF4) high = 0x8F;
-    for (int i = 1; i < length; ++i) {
-      if (byte(i) < low || byte(i) > high) return -i;
-      low = 0x80, high = 0xBF;
-    }
-    return length;
-  };
-  size_t at = 0;
-  while (at < text.size() && measure(at) > 0) at += static_cast<size_t>(measure(at));
-  if (at == text.size()) return false;
-  valid->assign(text.substr(0, at));
-  while (at < text.size()) {
-    const int length = measure(at);
-    if (length > 0) {
-      valid->append(text.substr(at, static_cast<size_t>(length)));
-    } else {
-      valid->append("\xEF\xBF\xBD");
-    }
-    at += static_cast<size_t>(std::abs(length));
-  }
-  return true;
 }
 
 std::string ByteLevelBpe::Parts::BytesOf(std::string_view written) const {
@@ -385,7 +349,7 @@ ByteLevelBpe::~ByteLevelBpe() = default;
 
 std::vector<int32_t> ByteLevelBpe::Encode(std::string_view text, bool add_special_tokens) const {
   std::string replaced;
-  if (ReplaceInvalidUtf8(text, &replaced)) text = replaced;
+  if (FindInvalidUtf8(text) != std::string_view::npos) text = replaced = ValidUtf8(text);
   std::vector<int32_t> ids;
   ids.reserve(text.size() / 3 + 8);
   if (add_special_tokens) ids = parts_->template_prefix;
@@ -406,10 +370,10 @@ std::optional<char> ByteOf(std::string_view token) {
 
 std::vector<std::string> WithBytes(const std::vector<std::string>& texts) {
   std::vector<std::string> result;
-  std::string bytes, valid;
+  std::string bytes;
   const auto put = [&] {
     if (bytes.empty()) return;
-    if (ReplaceInvalidUtf8(bytes, &valid)) {
+    if (FindInvalidUtf8(bytes) != std::string::npos) {
       result.insert(result.end(), bytes.size(), "\xEF\xBF\xBD");
     } else {
       result.push_back(bytes);
@@ -469,8 +433,7 @@ std::string ByteLevelBpe::Decode(std::span<const int32_t> ids, bool skip_special
     const auto other = parts_->other_texts.find(id);
     bytes += other != parts_->other_texts.end() ? other->second : parts_->tokens.Bytes(id);
   }
-  std::string text;
-  return ReplaceInvalidUtf8(bytes, &text) ? text : bytes;
+  return ValidUtf8(bytes);
 }
 
 int64_t ByteLevelBpe::vocab_size() const { return parts_->tokens.size(); }

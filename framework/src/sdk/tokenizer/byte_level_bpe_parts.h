@@ -190,7 +190,4 @@ inline constexpr char kMetaspace[] = "\xE2\x96\x81";
 /// `text`, valid UTF-8, in normalization form C.
 std::string ComposedNfc(std::string_view text);
 
-/// `text` with every maximal ill-formed piece replaced by U+FFFD (Unicode 15, section 3.9). True if it changed.
-bool ReplaceInvalidUtf8(std::string_view text, std::string* valid);
-
 }  // namespace bitlaw
