@@ -22,7 +22,7 @@ class DocsStart : public StudyFolder {
     replace("build/release/bin/bitlaw", BITLAW_PROGRAM);
     replace("examples/knowledge-lab", (SourceRoot() / "examples/knowledge-lab").string());
     // The quickstart takes minutes; the study that the page begins will do.
-    replace("results/quickstart", "results/lab-qwen3-56k");
+    replace("results/quickstart", "results/lab-qwen3-123k");
     return line;
   }
   void ExpectRuns(const std::string& line) const {
@@ -48,7 +48,7 @@ TEST_F(DocsStart, RunsAsThePageSays) {
   ASSERT_EQ(ask.size(), 2u);
   for (const std::string& line : begin) ExpectRuns(line);
   EXPECT_THAT(StartedProgram::Text(folder_ / "output"), HasSubstr("report.html"));
-  EXPECT_TRUE(std::filesystem::exists(folder_ / "results/lab-qwen3-56k/report.html"));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "results/lab-qwen3-123k/report.html"));
   for (const std::string& line : ask) ExpectRuns(line);
 }
 

@@ -73,7 +73,7 @@ class DocsYaml : public ::testing::Test {
     if (place.extension() == ".gguf") {
       std::ofstream(place) << "GGUF\3" << std::string(64, '\0');
     } else if (!fs::exists(place)) {
-      fs::create_directory_symlink(SourceRoot() / "examples/knowledge-lab/models/lab-qwen3-56k", place);
+      fs::create_directory_symlink(SourceRoot() / "examples/knowledge-lab/models/lab-qwen3-123k", place);
     }
   }
 

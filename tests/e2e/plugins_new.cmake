@@ -145,7 +145,7 @@ if(TENSOR)
   run(out 2 ${WORK_DIR} ${bitlaw} plugins test model/hf)
   expect_contains("${out}" "Name a small one of its format with --model.")
   run(out 0 ${WORK_DIR} ${bitlaw} plugins test model/hf
-      --model ${prefix}/share/bitlaw/examples/knowledge-lab/models/lab-qwen3-56k)
+      --model ${prefix}/share/bitlaw/examples/knowledge-lab/models/lab-qwen3-123k)
   run(out 0 ${WORK_DIR} ${bitlaw} plugins test task/multiple_choice --options ${SOURCE_DIR}/tests/support/tasks/uses.yaml)
 endif()
 file(REMOVE_RECURSE ${WORK_DIR})

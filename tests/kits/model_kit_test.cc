@@ -34,7 +34,7 @@ TEST(ModelKit, EveryBackendInTheTreeKeepsItsPromises) {
   for (const char* model : {"tiny_llama", "tiny_llama3", "tiny_qwen2", "tiny_qwen3", "tiny_qwen3_moe"}) {
     EXPECT_THAT(faults("hf", std::string("tests/parity/logits/") + model), ElementsAre()) << model;
   }
-  EXPECT_THAT(faults("hf", "examples/knowledge-lab/models/lab-moe-252k"), ElementsAre());
+  EXPECT_THAT(faults("hf", "examples/knowledge-lab/models/lab-moe-518k"), ElementsAre());
   EXPECT_THAT(faults("gguf", "tests/parity/logits/tiny.gguf"), ElementsAre());
 }
 

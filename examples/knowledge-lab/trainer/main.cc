@@ -22,18 +22,18 @@ const std::vector<Rung>& Ladder() {
     return config;
   };
   static const std::vector<Rung> ladder = {
-      {"lab-qwen3-56k", net("qwen3", 32, 2, 2, 1, 256), 5000, 4096, 5e-3, 0.05, 1},
       {"lab-qwen3-123k", net("qwen3", 64, 2, 4, 2, 256), 5000, 4096, 4e-3, 0.05, 1},
-      {"lab-qwen3-247k", net("qwen3", 64, 4, 4, 2, 256), 5000, 4096, 4e-3, 0.05, 1},
+      {"lab-qwen3-240k", net("qwen3", 96, 2, 6, 3, 320), 5000, 4096, 4e-3, 0.05, 2},
       {"lab-qwen3-492k", net("qwen3", 128, 2, 4, 2, 512), 5000, 4096, 3e-3, 0.05, 1},
       {"lab-qwen3-985k", net("qwen3", 128, 4, 4, 2, 512), 5000, 4096, 3e-3, 0.05, 1},
       {"lab-qwen3-1.8m", net("qwen3", 192, 4, 6, 3, 576), 5000, 4096, 2.5e-3, 0.05, 1},
-      {"lab-llama-56k", net("llama", 32, 2, 2, 1, 256), 5000, 4096, 5e-3, 0.05, 1},
+      {"lab-qwen3-3.9m", net("qwen3", 256, 5, 8, 4, 768), 5000, 4096, 2e-3, 0.05, 1},
       {"lab-llama-123k", net("llama", 64, 2, 4, 2, 256), 5000, 4096, 4e-3, 0.05, 1},
       {"lab-llama-492k", net("llama", 128, 2, 4, 2, 512), 5000, 4096, 3e-3, 0.05, 1},
-      {"lab-moe-252k", net("qwen3_moe", 32, 2, 2, 1, 160, 8), 5000, 4096, 5e-3, 0.05, 1},
+      {"lab-llama-985k", net("llama", 128, 4, 4, 2, 512), 5000, 4096, 3e-3, 0.05, 1},
       {"lab-moe-518k", net("qwen3_moe", 64, 2, 4, 2, 160, 8), 5000, 4096, 4e-3, 0.05, 1},
-      {"lab-moe-1.3m", net("qwen3_moe", 128, 2, 4, 2, 192, 8), 5000, 4096, 3e-3, 0.05, 2},  // 1 never learns links
+      {"lab-moe-1.3m", net("qwen3_moe", 128, 2, 4, 2, 192, 8), 5000, 4096, 3e-3, 0.05, 1},
+      {"lab-moe-2.6m", net("qwen3_moe", 128, 4, 4, 2, 192, 8), 5000, 4096, 3e-3, 0.05, 1},
   };
   return ladder;
 }
@@ -61,12 +61,14 @@ int main(int argc, char** argv) {
   std::string rung_name, folder;
   TaskFiles files;
   int64_t steps = 0;
+  uint64_t seed = 0;
   double checkpoint_s = 30;
   std::vector<int64_t> snapshots;
   CLI::App* train = app.add_subcommand("train", "Train one rung, or go on where it stopped");
   train->add_option("rung", rung_name, "Which rung; see list")->required();
   train->add_option("--output", folder, "Folder for checkpoint, log and the finished model")->required();
   train->add_option("--steps", steps, "Other than the rung's own number of steps, for a trial run");
+  train->add_option("--seed", seed, "Other than the rung's own seed, for a trial run");
   train->add_option("--checkpoint-seconds", checkpoint_s, "Seconds between checkpoints")->capture_default_str();
   train->add_option("--snapshots", snapshots, "Steps after which the model is written as it is then, as 50,500")
       ->delimiter(',');
@@ -82,6 +84,7 @@ int main(int argc, char** argv) {
       at::set_num_threads(1);  // Two rungs at once use two cores better than one rung does.
       Rung rung = FindRung(rung_name);
       if (steps > 0) rung.steps = steps;
+      if (seed > 0) rung.seed = seed;
       Train(rung, LabWorld(), folder, checkpoint_s, snapshots);
     } else if (*tasks) {
       WriteTasks(LabWorld(), files, folder);

@@ -157,13 +157,14 @@ void Train(const Rung& rung, const World& world, const std::filesystem::path& fo
   state.v = state.m;
   std::filesystem::create_directories(folder);
   const bool resumed = Load(folder / "checkpoint.bin", net, &state);
-  std::printf("%s: %lld non-embedding parameters, vocabulary %lld, %lld steps of %lld tokens, %s step %lld, products in %s\n",
+  std::printf("%s: %lld non-embedding parameters, vocabulary %lld, %lld steps of %lld tokens, %s step %lld, "
+              "products in %s\n",
               rung.name.c_str(), static_cast<long long>(config.parameters_non_embedding()),
               static_cast<long long>(config.vocab), static_cast<long long>(rung.steps),
               static_cast<long long>(rung.rows), resumed ? "going on from" : "starting at",
               static_cast<long long>(state.step), precision == Precision::kBfloat16 ? "bfloat16" : "float32");
   std::vector<std::vector<Item>> items;
-  for (const auto& [kind, name] : AllKinds()) items.push_back(world.Items(kind, 256, 0, 99, Purpose::kProgress));
+  for (const auto& [kind, name] : AllKinds()) items.push_back(world.Items(kind, 256, 0, 99, Purpose::kTask));
   const std::filesystem::path log_path = folder / "log.csv";
   if (resumed) KeepRowsUpTo(state.step, log_path);
   std::FILE* log = std::fopen(log_path.c_str(), resumed ? "a" : "w");

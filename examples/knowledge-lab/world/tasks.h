@@ -13,7 +13,7 @@ struct TaskFiles {
   size_t text_tokens = 30000;  ///< Tokens a calibration text.
 };
 
-/// Writes <folder>/tasks/<prefix>/<name>.yaml with the items beside it, twelve tasks in three strata, and
+/// Writes <folder>/tasks/<prefix>/<name>.yaml with the items beside it, thirteen tasks in three strata, and
 /// <folder>/text/<prefix>_{general,facts,reasoning}.jsonl for calibration: other draws than the training text.
 void WriteTasks(const World& world, const TaskFiles& files, const std::filesystem::path& folder);
 

@@ -311,7 +311,7 @@ def tiny_models(place):
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory() as place:
-        models = [LAB / "lab-qwen3-492k", LAB / "lab-moe-252k", *tiny_models(pathlib.Path(place)),
+        models = [LAB / "lab-qwen3-492k", LAB / "lab-moe-518k", *tiny_models(pathlib.Path(place)),
                   *(pathlib.Path(one).resolve() for one in sys.argv[2:])]
         wrong = sum([check_model(build, model) for model in models])
     print(f"{wrong} wrong")

@@ -105,7 +105,7 @@ TEST(GgufParity, PublicReadersSeeExpertsInOneTensor) {
   std::vector<QuantizedLinear> linears;
   std::map<std::string, std::vector<at::Tensor>> values;
   for (const bool is_gate : {true, false}) {
-    const int64_t rows = is_gate ? 160 : 32, columns = is_gate ? 32 : 160;
+    const int64_t rows = is_gate ? 160 : 64, columns = is_gate ? 64 : 160;
     for (int i = 0; i < 8; ++i) {
       const std::string name = "model.layers.0.mlp.experts." + std::to_string(i) + (is_gate ? ".gate_proj" : ".down_proj");
       shapes.push_back({name, 0, columns, rows});
@@ -118,7 +118,7 @@ TEST(GgufParity, PublicReadersSeeExpertsInOneTensor) {
   ModelSummary summary;
   summary.name = "experts";
   for (size_t i = 0; i < shapes.size(); ++i) layers.push_back({shapes[i], linears[i]});
-  const fs::path source = std::string(BITLAW_SOURCE_DIR) + "/examples/knowledge-lab/models/lab-moe-252k";
+  const fs::path source = std::string(BITLAW_SOURCE_DIR) + "/examples/knowledge-lab/models/lab-moe-518k";
   MakeExporter("gguf")->Export(source, {summary, layers}, folder);
   if (kept != nullptr) GTEST_SKIP() << "wrote " << folder << " for make_gguf.py";
   std::ifstream file(std::string(BITLAW_SOURCE_DIR) + "/tests/parity/export/gguf.json");

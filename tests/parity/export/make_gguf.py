@@ -3,7 +3,7 @@
 
     make_gguf.py BUILD        BUILD: build/release, whose bin/parity_export writes the export
 
-Generated with gguf 0.19.0 and transformers 5.24.0, torch 2.15.0 on a CPU. The file is that of gguf_parity_test.cc: a random
+Generated with gguf 0.19.0 and transformers 5.24.0, torch 2.11.0 on a CPU. The file is that of gguf_parity_test.cc: a random
 Llama of two blocks, the first quantized in every type that is written; `experts` is of a lab model's mixture, whose experts of
 one block are quantized. Stored are the SHA-256 of the file, type and SHA-256 of
 each tensor of that block as gguf dequantizes it (float32, no tolerance), some metadata, and the logits of the last of 20 tokens
@@ -42,7 +42,7 @@ def experts(path):
     keys = ("general.architecture", "qwen3moe.expert_count", "qwen3moe.expert_used_count", "qwen3moe.expert_feed_forward_length")
     tensors = {name: one for name, one in values_of(reader, "blk.0.ffn").items() if one["type"].startswith("Q")}
     shapes = {tensor.name: [int(size) for size in tensor.shape] for tensor in reader.tensors if tensor.name in tensors}
-    assert shapes == {"blk.0.ffn_gate_exps.weight": [32, 160, 8], "blk.0.ffn_down_exps.weight": [160, 32, 8]}, shapes
+    assert shapes == {"blk.0.ffn_gate_exps.weight": [64, 160, 8], "blk.0.ffn_down_exps.weight": [160, 64, 8]}, shapes
     return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "metadata": {key: reader.fields[key].contents() for key in keys},
             "tensors": tensors}
 

@@ -54,7 +54,7 @@ TEST_P(LabRung, GivesTheTokensAndLogitsOfThePublicImplementation) {
   EXPECT_LT(LargestRelativeError(*model, golden), 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(Logits, LabRung, testing::Values("lab-llama-56k", "lab-qwen3-56k", "lab-moe-252k"),
+INSTANTIATE_TEST_SUITE_P(Logits, LabRung, testing::Values("lab-llama-123k", "lab-qwen3-123k", "lab-moe-518k"),
                          [](const auto& tested) {
                            std::string name = tested.param;
                            std::replace(name.begin(), name.end(), '-', '_');

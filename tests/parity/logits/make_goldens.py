@@ -5,7 +5,7 @@
     python make_goldens.py SmolLM2-....gguf     smollm2_logits.json as well
     python make_goldens.py lab                  lab-*_logits.json only: the knowledge lab's smallest rung a family
 
-Needs torch, transformers, safetensors, tokenizers and gguf. Everything follows from SEED. Written on 2026-11-22.
+Needs torch, transformers, safetensors, tokenizers and gguf. Everything follows from SEED. Written on 2026-11-22, those of the lab on 2026-11-28.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ import transformers
 
 SEED = 20261122
 DATE = "2026-11-22"
+LAB_DATE = "2026-11-28"
 HERE = Path(__file__).parent
 SAMPLED_COLUMNS = 16
 TOP = 64
@@ -315,9 +316,8 @@ def make_smollm2(path):
 
 def make_lab():
     """One rung a family of examples/knowledge-lab/models, as transformers loads it: model and tokenizer."""
-    for folder in sorted((HERE.parents[2] / "examples/knowledge-lab/models").glob("*-56k")) + sorted(
-        (HERE.parents[2] / "examples/knowledge-lab/models").glob("lab-moe-252k")
-    ):
+    for name in ("lab-qwen3-123k", "lab-llama-123k", "lab-moe-518k"):
+        folder = HERE.parents[2] / "examples/knowledge-lab/models" / name
         model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         items = [
@@ -330,7 +330,7 @@ def make_lab():
         write_json(
             HERE / f"{folder.name}_logits.json",
             {
-                "provenance": provenance(f"float32 logits of examples/knowledge-lab/models/{folder.name}", LOGIT_TOLERANCE),
+                "provenance": provenance(f"float32 logits of examples/knowledge-lab/models/{folder.name}", LOGIT_TOLERANCE) | {"date": LAB_DATE},
                 "texts": [" " + item for item in items],
                 "prompts": sampled_logits(model, prompts),
             },

@@ -10,39 +10,39 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr char kLabMoe[] = BITLAW_SOURCE_DIR "/examples/knowledge-lab/models/lab-moe-252k";
+constexpr char kLabMoe[] = BITLAW_SOURCE_DIR "/examples/knowledge-lab/models/lab-moe-518k";
 
-// Two blocks of 8 experts: gate and up [160, 32], down [32, 160], 2 experts a token.
+// Two blocks of 8 experts: gate and up [160, 64], down [64, 160], 2 experts a token.
 class GgufExperts : public GgufExport {
  protected:
   void SetUp() override {
     FileTest::SetUp();
     std::filesystem::copy(kLabMoe, folder_ / "from");
     summary_.name = "tiny";
-    for (int i = 0; i < 8; ++i) summary_.linears.push_back({Gate(i), 0, 32, 160});
+    for (int i = 0; i < 8; ++i) summary_.linears.push_back({Gate(i), 0, 64, 160});
   }
   static std::string Gate(int expert) { return "model.layers.0.mlp.experts." + std::to_string(expert) + ".gate_proj"; }
 
   // Scales of expert i are i + 1 times those of the first.
   void AddGates(int count) {
     for (int i = 0; i < count; ++i) {
-      QuantizedLinear layer = PlacedLayer(160, 32, 32, 4, true);
+      QuantizedLinear layer = PlacedLayer(160, 64, 32, 4, true);
       layer.scales.mul_(i + 1);
       Add(Gate(i), std::move(layer));
     }
   }
 };
 
-// Scales 1 / 64, 2 / 64, 3 / 64, 4 / 64 are 0x2400, 0x2800, 0x2a00, 0x2c00 in float16. A row is 18 bytes, a matrix 160 rows.
+// Scales 1 / 64, 2 / 64, 3 / 64, 4 / 64 are 0x2400, 0x2800, 0x2a00, 0x2c00 in float16. A row is 36 bytes, a matrix 160 rows.
 TEST_F(GgufExperts, StandInOneTensorInTheOrderOfTheirNumbers) {
   AddGates(8);
   const GgufFile file = Export();
   std::vector<std::string> scales;
   for (const GgufTensor& tensor : file.tensors()) {
     if (tensor.name != "blk.0.ffn_gate_exps.weight") continue;
-    EXPECT_EQ(tensor.shape, (std::vector<int64_t>{8, 160, 32}));
+    EXPECT_EQ(tensor.shape, (std::vector<int64_t>{8, 160, 64}));
     EXPECT_EQ(std::string(tensor.type->name), "Q4_0");
-    for (size_t i = 0; i < 4; ++i) scales.push_back(BytesOf(file, tensor.name, 8 * 160 * 18).substr(i * 160 * 18, 5));
+    for (size_t i = 0; i < 4; ++i) scales.push_back(BytesOf(file, tensor.name, 8 * 160 * 36).substr(i * 160 * 36, 5));
   }
   EXPECT_EQ(scales, (std::vector<std::string>{{"\x00\x24\x00\x55\xaa", 5},
                                               {"\x00\x28\x00\x55\xaa", 5},
@@ -70,7 +70,7 @@ TEST_F(GgufExperts, OfOneTensorMustBeQuantizedAlike) {
   EXPECT_EQ(Refusal(),
             "model.layers.0.mlp.experts.7.gate_proj: it is not quantized, and model.layers.0.mlp.experts.0.gate_proj is Q4_0, but "
             "all experts of a block are in one tensor, which has one type. Quantize them alike.");
-  Add(Gate(7), PlacedLayer(160, 32, 32, 8, true));
+  Add(Gate(7), PlacedLayer(160, 64, 32, 8, true));
   EXPECT_THAT(Refusal(), HasSubstr("model.layers.0.mlp.experts.7.gate_proj: it is Q8_0, and model.layers.0.mlp.experts.0.gate_proj "
                                    "is Q4_0, but"));
 }

@@ -102,7 +102,7 @@ int Test(Session& session, const TestArguments& arguments) {
   PluginHost& host = session.plugins();
   KitArguments kit;
   kit.model = arguments.model;
-  kit.lab_model = Session::SharedFolder() / "examples" / "knowledge-lab" / "models" / "lab-qwen3-56k";
+  kit.lab_model = Session::SharedFolder() / "examples" / "knowledge-lab" / "models" / "lab-qwen3-123k";
   kit.ranges = RangesFrom(arguments.ranges);
   kit.data_paths = {fs::current_path().string()};
   if (!arguments.options_file.empty()) {
