@@ -105,6 +105,12 @@ TEST_F(LawVerbs, RecommendSaysWhatIsWorthMeasuring) {
               1e-3);
   EXPECT_THAT(end.out, AllOf(HasSubstr("worth measuring, by law"), HasSubstr("Measure before use"),
                              HasSubstr("The first choice, left out and predicted by law")));
+  ASSERT_EQ(answer.at("check").size(), 2u);  // KM, KR
+  for (const Json& one : answer.at("check")) {
+    EXPECT_EQ(one.at("is_inside").get<bool>(),
+              one.at("low") <= one.at("measured") && one.at("measured") <= one.at("high"));
+    EXPECT_NEAR(one.at("predicted").get<double>(), one.at("measured").get<double>(), 0.01) << one;
+  }
 }
 
 // The figure has each configuration once beside the front's own marks, and the front is that of the JSON.

@@ -222,4 +222,18 @@ Recommendation Recommend(const RecommendInput& input, const Constraints& constra
   return Recommender(input, constraints).Run();
 }
 
+std::vector<CheckedStratum> CheckFirst(const Recommendation& recommendation, const PredictedStudy& study) {
+  std::vector<CheckedStratum> check;
+  for (const StratumPredictor& stratum : study.strata()) {
+    if (!stratum.why_none().empty()) continue;
+    const Coverage coverage = stratum.LeaveOut(Coverage::LeftOut::kConfiguration);
+    for (const Coverage::Row& row : coverage.rows) {
+      if (stratum.table().TextAt("trial", row.row) != recommendation.measured.at(0).trial) continue;
+      const LawPrediction& at = row.prediction;
+      check.push_back({stratum.stratum(), row.measured, at.value, at.interval, row.is_covered});
+    }
+  }
+  return check;
+}
+
 }  // namespace bitlaw

@@ -64,6 +64,14 @@ struct BITLAW_EXPORT Standing {
   const StratumStanding* Of(const std::string& stratum) const;
 };
 
+/// The first choice in one stratum, left out of the law's fit and predicted from all other rows.
+struct BITLAW_EXPORT CheckedStratum {
+  std::string stratum;
+  double measured = kUnset, predicted = kUnset;  ///< acc_adj
+  Interval interval;                             ///< Of the prediction.
+  bool is_inside = false;
+};
+
 struct BITLAW_EXPORT Recommendation {
   Constraints constraints;
   double level = kUnset;
@@ -78,6 +86,7 @@ struct BITLAW_EXPORT Recommendation {
   /// Where nothing measured meets all: the smallest that meets the floors, whatever its size, and the best of those
   /// that meet the rest, whatever floors they miss.
   std::optional<Standing> smallest_without_caps, best_without_floors;
+  std::vector<CheckedStratum> check;  ///< CheckFirst(), where asked for.
   std::vector<std::string> notes;
 };
 
@@ -91,5 +100,8 @@ struct BITLAW_EXPORT RecommendInput {
 
 /// Error(kSpec) for strata, columns and models that the table lacks.
 BITLAW_EXPORT Recommendation Recommend(const RecommendInput& input, const Constraints& constraints);
+
+/// measured[0] beside what the law says of it from all other rows; strata whose fit lacks it have no entry.
+BITLAW_EXPORT std::vector<CheckedStratum> CheckFirst(const Recommendation& recommendation, const PredictedStudy& study);
 
 }  // namespace bitlaw

@@ -61,9 +61,17 @@ Value ListJson(const std::vector<Standing>& standings) {
 
 Value RecommendationJson(const Recommendation& recommendation) {
   const Constraints& c = recommendation.constraints;
-  Value::List floors, notes;
+  Value::List floors, notes, check;
   for (const Floor& floor : c.floors) floors.push_back(floor.Text());
   for (const std::string& note : recommendation.notes) notes.push_back(note);
+  for (const CheckedStratum& one : recommendation.check) {
+    check.push_back(JsonObject({{"stratum", one.stratum},
+                                {"measured", one.measured},
+                                {"predicted", one.predicted},
+                                {"low", one.interval.low},
+                                {"high", one.interval.high},
+                                {"is_inside", one.is_inside}}));
+  }
   Value weights = Value::Map{}, left_out = Value::Map{};
   for (const auto& [name, weight] : recommendation.weights) weights.Set(name, weight);
   for (const auto& [reason, count] : recommendation.left_out) left_out.Set(reason, Json(count));
@@ -79,6 +87,7 @@ Value RecommendationJson(const Recommendation& recommendation) {
                     {"predicted", ListJson(recommendation.predicted)},
                     {"others", ListJson(recommendation.others)},
                     {"left_out", std::move(left_out)},
+                    {"check", Value(std::move(check))},
                     {"notes", Value(std::move(notes))}};
 }
 

@@ -27,6 +27,8 @@ ReportTable ChoiceTable(const std::vector<NestedSelection>& selections) {
   table.header = {"stratum", "outer hold-out", "chosen on",    "law chosen",        "inner MAE", "n held out",
                   "MAE",     "interval",       "interval over", "best afterwards", "its MAE"};
   for (const NestedSelection& one : selections) {
+    for (const std::string& why : one.unpredicted)
+      table.notes.push_back(fmt::format("{}, {}: no law is judged by a hold-out that none predicts. {}.", one.stratum, one.outer, why));
     const SelectionCandidate *chosen = one.chosen(), *best = one.best_afterwards();
     if (chosen == nullptr) {
       table.notes.push_back(fmt::format("{}, {}: nothing is chosen, because {}.", one.stratum, one.outer,

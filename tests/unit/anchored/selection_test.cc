@@ -130,6 +130,28 @@ TEST_F(NestedSelections, NameALawThatCannotPredictAnInnerHoldOut) {
               HasSubstr("KM, B == 2: nothing is chosen, because 2 values are left of B, and an inner hold-out needs three."));
 }
 
+// More bits were measured with one calibration size alone: beyond 4 bits no law can say what Cb does.
+TEST_F(NestedSelections, AreNotJudgedByAHoldOutThatNoLawPredicts) {
+  StratumData stratum = Planted(0.002);
+  stratum.table = stratum.table.Rows(stratum.table.Where(Expression::Parse("B <= 4 or Cb == 128")));
+  const auto selections = Select(stratum);
+  ASSERT_EQ(selections.size(), 2u);
+  EXPECT_THAT(selections[1].inner, ElementsAre("B == 3"));
+  EXPECT_THAT(selections[1].unpredicted, ElementsAre(HasSubstr("B == 4: Cb does not vary")));
+  for (const SelectionCandidate& one : selections[1].candidates) EXPECT_EQ(one.inner.size(), 1u);
+  ASSERT_NE(selections[1].chosen(), nullptr);
+  EXPECT_EQ(selections[1].chosen()->law, "anchored_logistic");
+  AnalysisReport report;
+  report.selections = selections;
+  EXPECT_THAT(RenderText(SelectionSection(report).tables[0]),
+              HasSubstr("KM, B == 2: no law is judged by a hold-out that none predicts. B == 4: Cb does not vary"));
+  // Where that leaves none, nothing is chosen.
+  stratum.table = stratum.table.Rows(stratum.table.Where(Expression::Parse("B <= 3 or Cb == 128")));
+  const auto without = Select(stratum);
+  EXPECT_EQ(without[1].chosen(), nullptr);
+  EXPECT_THAT(without[1].why_none, HasSubstr("no law can predict an inner hold-out (B == 3: Cb does not vary"));
+}
+
 TEST_F(NestedSelections, ChooseOneLawForAllStrataByTheMean) {
   NestedSelection a;
   a.stratum = "a", a.outer = "B == 2", a.inner = {"B == 3"}, a.outer_rows = 4;

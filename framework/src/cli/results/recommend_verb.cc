@@ -63,21 +63,13 @@ Constraints ReadConstraints(const RecommendArguments& arguments) {
   return c;
 }
 
-// The first choice as the law predicts it from all other rows: does what was measured lie in the interval?
-ReportTable CheckTable(const Recommendation& recommendation, const PredictedStudy& study) {
+ReportTable CheckTable(const std::vector<CheckedStratum>& strata) {
   ReportTable table;
   table.name = "check";
   table.header = {"stratum", "measured", "predicted", "low", "high", "inside"};
-  const std::string& trial = recommendation.measured[0].trial;
-  for (const StratumPredictor& stratum : study.strata()) {
-    if (!stratum.why_none().empty()) continue;
-    const Coverage coverage = stratum.LeaveOut(Coverage::LeftOut::kConfiguration);
-    for (const Coverage::Row& row : coverage.rows) {
-      if (stratum.table().TextAt("trial", row.row) != trial) continue;
-      const LawPrediction& at = row.prediction;
-      table.rows.push_back({stratum.stratum(), Fixed(row.measured, 3), Fixed(at.value, 3), Fixed(at.interval.low, 3),
-                            Fixed(at.interval.high, 3), row.is_covered ? "yes" : "no"});
-    }
+  for (const CheckedStratum& one : strata) {
+    table.rows.push_back({one.stratum, Fixed(one.measured, 3), Fixed(one.predicted, 3), Fixed(one.interval.low, 3),
+                          Fixed(one.interval.high, 3), one.is_inside ? "yes" : "no"});
   }
   if (table.rows.empty())
     table.notes.push_back("the law's fit does not have it (a factor is missing), so there is nothing to check");
@@ -143,15 +135,17 @@ int ShowRecommendation(const RecommendArguments& arguments, Session& session) {
   Recommendation recommendation = Recommend(
       {candidates, table, study ? &*study : nullptr, has_records ? &items : nullptr, settings.confidence}, constraints);
   for (const std::string& warning : input.warnings) recommendation.notes.push_back(warning);
+  const bool checks = arguments.check && !recommendation.measured.empty();
+  if (checks) recommendation.check = CheckFirst(recommendation, *study);
 
   if (arguments.format == "csv") {
     PrintReportTable(RecommendTable(recommendation), arguments.format);
   } else {
     ReportDocument document = RecommendDocument(recommendation, arguments.top, arguments.front);
-    if (arguments.check && !recommendation.measured.empty()) {
+    if (checks) {
       ReportSection& section = document.sections.emplace_back();
       section.title = "The first choice, left out and predicted by law '" + study->law().name() + "'";
-      section.tables.push_back(CheckTable(recommendation, *study));
+      section.tables.push_back(CheckTable(recommendation.check));
     }
     std::fputs((arguments.format == "markdown" ? RenderMarkdown(document) : RenderText(document)).c_str(), stdout);
   }

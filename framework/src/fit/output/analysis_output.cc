@@ -196,6 +196,7 @@ static Value Json(const NestedSelection& one) {
                            {"outer", one.outer},
                            {"factor", one.factor},
                            {"inner", one.inner},
+                           {"unpredicted", one.unpredicted},
                            {"rows", one.rows},
                            {"outer_rows", one.outer_rows}});
   if (!one.why_none.empty()) json.Set("why_none", one.why_none);

@@ -136,25 +136,47 @@ ValidationResult Predict(const Law& law, const Table& table, const Split& split,
   return method ? ErrorsOn(problem, *method, table, split.test, split.scheme, settings) : result;
 }
 
-void Judge(const Law& law, const Table& table, const Target& target, const FitSettings& settings,
-           SelectionCandidate& candidate) {
+SelectionCandidate Judge(const Law& law, const Table& table, const Target& target, const FitSettings& settings) {
+  SelectionCandidate candidate;
   candidate.law = law.name();
-  double sum = 0;
-  size_t rows = 0;
   for (const Split& split : target.inner) {
     candidate.inner.push_back(Predict(law, table, split, settings));
-    const ValidationResult& one = candidate.inner.back();
     // A law without a value for some of the rows would be judged by the others alone.
-    if (one.why_none.empty() && one.accuracy_rows == split.test.size()) {
-      sum += one.accuracy_mae * static_cast<double>(one.accuracy_rows);
-      rows += one.accuracy_rows;
-    } else if (candidate.why_none.empty()) {
-      candidate.why_none =
-          split.scheme + ": " + (one.why_none.empty() ? "it has no value for some of the rows" : one.why_none);
-    }
+    ValidationResult& one = candidate.inner.back();
+    if (one.why_none.empty() && one.accuracy_rows != split.test.size())
+      one.why_none = "it has no value for some of the rows";
   }
-  if (candidate.why_none.empty()) candidate.inner_mae = sum / static_cast<double>(rows);
   candidate.outer = Predict(law, table, target.outer, settings);
+  return candidate;
+}
+
+// Takes away the inner hold-outs that no candidate predicts. Factors may not vary beyond a value: then they disqualify
+// every law alike, and the others can still choose.
+void DropUnpredicted(NestedSelection& selection) {
+  std::vector<SelectionCandidate>& candidates = selection.candidates;
+  for (size_t i = selection.inner.size(); i-- > 0;) {
+    if (std::any_of(candidates.begin(), candidates.end(), [&](const auto& one) { return one.inner[i].why_none.empty(); }))
+      continue;
+    selection.unpredicted.insert(selection.unpredicted.begin(),
+                                 selection.inner[i] + ": " + candidates[0].inner[i].why_none);
+    const auto at = static_cast<std::ptrdiff_t>(i);
+    selection.inner.erase(selection.inner.begin() + at);
+    for (SelectionCandidate& one : candidates) one.inner.erase(one.inner.begin() + at);
+  }
+  if (selection.inner.empty()) selection.why_none = "no law can predict an inner hold-out (" + selection.unpredicted[0] + ")";
+}
+
+// The mean error over the rows of all inner hold-outs, or why there is none.
+void Score(SelectionCandidate& candidate) {
+  double sum = 0;
+  size_t rows = 0;
+  for (const ValidationResult& one : candidate.inner) {
+    if (!one.why_none.empty() && candidate.why_none.empty()) candidate.why_none = one.scheme + ": " + one.why_none;
+    sum += one.accuracy_mae * static_cast<double>(one.accuracy_rows);
+    rows += one.accuracy_rows;
+  }
+  if (candidate.inner.empty()) candidate.why_none = "no law can predict an inner hold-out";
+  if (candidate.why_none.empty()) candidate.inner_mae = sum / static_cast<double>(rows);
 }
 
 void Order(std::vector<SelectionCandidate>& candidates) {
@@ -190,8 +212,10 @@ std::vector<NestedSelection> SelectNested(std::span<const Law* const> laws, cons
     if (selection.why_none.empty()) {
       selection.candidates.resize(rows.usable.size());
       ParallelFor(rows.usable.size(), settings.threads, [&](size_t i) {
-        Judge(*rows.usable[i], table, target, settings, selection.candidates[i]);
+        selection.candidates[i] = Judge(*rows.usable[i], table, target, settings);
       });
+      DropUnpredicted(selection);
+      for (SelectionCandidate& one : selection.candidates) Score(one);
       Order(selection.candidates);
     }
     for (const auto& [law, why] : rows.unusable) {

@@ -32,6 +32,8 @@ struct BITLAW_EXPORT NestedSelection {
   std::string factor;              ///< In which inner and outer hold-outs extrapolate.
   std::string why_none;            ///< Empty exactly where there are inner hold-outs.
   std::vector<std::string> inner;  ///< "B == 3", the nearest to the outer rows first.
+  /// Hold-outs like `inner` that no law can predict, with why the first one cannot: no law is judged by them.
+  std::vector<std::string> unpredicted;
   size_t rows = 0, outer_rows = 0;
   /// The least inner error first; those that cannot be chosen last.
   std::vector<SelectionCandidate> candidates;
