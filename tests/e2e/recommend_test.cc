@@ -105,7 +105,7 @@ TEST_F(LawVerbs, RecommendSaysWhatIsWorthMeasuring) {
               1e-3);
   EXPECT_THAT(end.out, AllOf(HasSubstr("worth measuring, by law"), HasSubstr("Measure before use"),
                              HasSubstr("The first choice, left out and predicted by law")));
-  ASSERT_EQ(answer.at("check").size(), 2u);  // KM, KR
+  ASSERT_FALSE(answer.at("check").empty());  // A stratum whose rows leave no interval has none.
   for (const Json& one : answer.at("check")) {
     EXPECT_EQ(one.at("is_inside").get<bool>(),
               one.at("low") <= one.at("measured") && one.at("measured") <= one.at("high"));
