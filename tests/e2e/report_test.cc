@@ -36,6 +36,21 @@ class StudyReport : public StudyFolder {
   ProgramEnd run_;
 };
 
+// Recorded and not fitted: the folder still knows the study's laws and what its columns are called in them.
+TEST_F(StudyReport, FolderOfARunWithoutFitsKnowsLawsAndMap) {
+  std::ofstream(folder_ / "width.yaml") << "formula: A * W^alpha\nparameters: {A: {min: 0}, alpha: {}}\n";
+  const auto study = WriteStudy("  - none\n  - {quantizer: rtn, bits: [2, 3, 4], group_size: 32}\n", "[endings, uses]");
+  std::ofstream(study, std::ios::app) << "laws: [width.yaml]\nmap: {W: B}\nfit: {bootstrap: 0, permutations: 0}\n";
+  const ProgramEnd run = StartedProgram(RunArguments(study, "out"), folder_).Wait();
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  ASSERT_FALSE(FilesOf("out").contains("fits.json"));
+  const ProgramEnd fit = StartedProgram({"fit", (folder_ / "out").string()}, folder_).Wait();
+  EXPECT_EQ(fit.exit_code, 0) << fit.err;
+  EXPECT_THAT(fit.out, HasSubstr("Law width"));
+  const ProgramEnd report = Report({});
+  EXPECT_EQ(report.exit_code, 0) << report.err;
+}
+
 TEST_F(StudyReport, IsOnePageWithFiguresBesideTables) {
   Record();
   EXPECT_THAT(run_.out, HasSubstr("Report: " + (folder_ / "out" / "report.html").string()));

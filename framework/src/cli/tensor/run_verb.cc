@@ -16,6 +16,7 @@
 #include "cli/tensor/worker_command.h"
 #include "cli/usage/value_checks.h"
 #include "cli/verbs.h"
+#include "fit/study/study_description.h"
 #include "records/observations.h"
 #include "records/plan_records.h"
 #include "records/record_store.h"
@@ -204,6 +205,8 @@ int Run(Session& session, const RunVerb& given) {
   Table observations = Observations(plan, session.plugins(), output, &warnings);
   WriteDurably(output / "observations.csv", WriteCsv(observations));
   WriteDurably(output / "columns.json", WriteColumns(ObservationColumns(plan)));
+  // With --no-fit too: whoever fits the folder later needs the study's map and laws.
+  WriteDurably(output / "study.json", WriteStudyDescription(Describe(plan)));
   if (result.stopped_by != 0) return ComplainOfStop(result);
   for (const std::string& warning : warnings) Complain("warning: " + warning + "\n");
   PrintSummary(plan, result, trials.size(), output);
