@@ -89,11 +89,15 @@ def cases():
         yield ("moe_sparsity", {}, {"N": n, "D": d, "S": .9},
                16612.5 / n**.5962 + 5455.67 / d**.3954 + .4598 / .1**-.1666 + 17.26 / (.1**.1603 * n**.1595) + .94, "2501.12370")
     for alpha in (.22, 2.42, .73):
-        yield "compression_multiplier", {"P0": 1.05, "alpha": alpha}, {"loss": 2.5, "r": .3}, 2.5 * 1.05 * .7**alpha, "2504.04342"
+        yield "compression_multiplier", {"P0": 1.05, "alpha": alpha}, {"score_dense": .6, "r": .3}, .6 * 1.05 * .7**alpha, "2504.04342v2"
+    for tokens, bits in ((4e10, 4), (1e12, 2)):
+        s = tokens / (4e8 * bits / 8)
+        yield ("qat_fraction", {}, {"D": tokens, "parameters_total": 4e8, "B": bits},
+               math.exp(math.log(s) - 6.7297 / math.log(s)) / s, "2509.22935")
 
 
 def main():
-    golden = {"provenance": {"generator": "tests/parity/fit/make_published.py", "date": "2026-11-22",
+    golden = {"provenance": {"generator": "tests/parity/fit/make_published.py", "date": "2026-11-29",
                              "what": "published laws at their printed coefficients; tolerance 1e-12 relative",
                              "python": sys.version.split()[0]},
               "cases": [{"law": law, "theta": theta, "x": x, "expected": value, "source": source}

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "bitlaw/base/error.h"
+#include "fit/data/constant_covariate.h"
 #include "fit/data/row_selection.h"
 #include "fit/estimate/fit_laws.h"
 #include "fit/table/strata_data.h"

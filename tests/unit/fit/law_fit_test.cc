@@ -11,6 +11,7 @@
 #include "fit/output/fit_output.h"
 #include "laws_for_tests.h"
 #include "support/planted_study.h"
+#include "support/shipped_laws.h"
 
 namespace bitlaw {
 namespace {
@@ -140,6 +141,30 @@ TEST(LawFit, SaysWhichFactorDoesNotVary) {
   EXPECT_FALSE(fit.nulls[0].ols.has_value());
   EXPECT_EQ(fit.nulls[1].law, "f(B)");
   EXPECT_TRUE(fit.nulls[1].ols.has_value());
+}
+
+// No parameter belongs to the score before, so one model will do; the share that is removed has an exponent.
+TEST(LawFit, LetsAColumnWithoutAParameterBeOneValue) {
+  const auto table = [](const std::vector<double>& removed) {
+    Table rows("t");
+    rows.AddNumbers("score_dense", std::vector<double>(removed.size(), 0.6));
+    rows.AddNumbers("r", removed);
+    std::vector<double> score;
+    for (const double r : removed) score.push_back(0.95 * 0.6 * std::pow(1 - r, 0.3));
+    rows.AddNumbers("score", score);
+    return rows;
+  };
+  const auto law = ShippedLaw("compression_multiplier");
+  const LawFit fit = FitLaw(*law, table({0.1, 0.2, 0.3, 0.5, 0.6}), FitSettings());
+  ASSERT_TRUE(fit.ols.has_value()) << fit.why_no_ols;
+  EXPECT_NEAR(fit.ols->theta()[0], 0.95, 1e-12);
+  EXPECT_NEAR(fit.ols->theta()[1], 0.3, 1e-12);
+  ASSERT_TRUE(fit.least_squares.has_value()) << fit.why_no_least_squares;
+  EXPECT_NEAR(fit.least_squares->theta()[1], 0.3, 1e-6);
+
+  const LawFit one_ratio = FitLaw(*law, table({0.2, 0.2, 0.2, 0.2}), FitSettings());
+  EXPECT_FALSE(one_ratio.ols.has_value());
+  EXPECT_THAT(one_ratio.why_no_ols, HasSubstr("r does not vary: it is 0.2 in all 4 rows"));
 }
 
 TEST(LawFit, FitsNullsToTheRowsOfTheLaw) {

@@ -151,14 +151,16 @@ const std::map<std::string, Range>& CovariateRanges() {
       {"N", {1e8, 1e11}}, {"B", {2.5, 8}},           {"G", {16, 1024}},
       {"Cb", {4, 1024}},  {"D", {1e9, 1e12}},        {"P", {3, 8}},
       {"B_a", {3, 8}},    {"P_w", {3, 8}},           {"P_a", {4, 8}},
-      {"P_kv", {3, 8}},   {"loss", {2, 4}},          {"r", {0, 0.7}},
+      {"P_kv", {3, 8}},   {"score_dense", {0.3, 0.9}}, {"r", {0, 0.7}},
       {"e_bits", {1, 5}}, {"m_bits", {1, 7}},        {"block", {16, 512}},
       {"Qr", {0, 1}},     {"Qb", {16, 1024}},        {"granularity", {1, 32}},
       {"E", {1, 64}},     {"N_active", {1e8, 1e10}}, {"S", {0, 0.9}},
       {"U", {1e8, 1e10}}, {"N_nv", {3e7, 3e9}},      {"V", {4096, 1e5}},
       {"d", {512, 4096}}, {"H", {1e9, 1e12}},        {"bits_effective", {2.2, 8.5}},
       {"T", {64, 4096}},  {"steps", {1, 16}},        {"baseline_acc_adj", {0.3, 0.95}},
-      {"baseline_bits_per_byte", {0.5, 2}},          {"baseline_answer_characters", {4, 40}}};
+      {"baseline_bits_per_byte", {0.5, 2}},          {"baseline_answer_characters", {4, 40}},
+      // Small, so that there is more than one token per byte.
+      {"parameters_total", {1e7, 1e8}}};
   return ranges;
 }
 
@@ -364,6 +366,10 @@ const std::map<std::string, Domain>& Domains() {
         {{{{"P_w", 1e4}, {"P_a", 1e4}, {"P_kv", 1e4}}, "A * N^-alpha + B * D^-alpha + E"}}}},
       {"qid", {{}, {"N-", "D+", "P-"}, {{{{"P", 1e300}}, "0"}, {{{"N", 1}, {"D", 1}, {"P", 1}}, "k"}}}},
       {"qat_group", {{}, {"N-", "D+", "G+"}, {{{{"N", 1}, {"D", 1}, {"G", 2}}, "k"}}}},
+      {"qat_fraction",
+       {{},
+        {"parameters_total-", "D+", "B-"},
+        {{{{"D", 1e300}, {"parameters_total", 1}, {"B", 8}}, "exp(-a / (300 * log(10)))"}}}},
       {"float_format",
        {{},
         {"N-", "e_bits-", "m_bits-", "block+"},
@@ -373,7 +379,7 @@ const std::map<std::string, Domain>& Domains() {
         {"N-", "Qr+", "Qb+"},
         {{{{"Qr", 0}, {"Qb", 1}}, "k * N^-alpha"}}}},
       {"compression_multiplier",
-       {{{"P0", {0.9, 1.1}}}, {"loss+", "r-"}, {{{{"r", 0}}, "P0 * loss"}, {{{"r", 1}}, "0"}}}},
+       {{{"P0", {0.9, 1.1}}}, {"score_dense+", "r-"}, {{{{"r", 0}}, "P0 * score_dense"}, {{{"r", 1}}, "0"}}}},
       {"moe_joint",
        {{},
         {"N_active-", "D-"},

@@ -483,22 +483,4 @@ bool TakesLog(const Law& law) {
          (own.loss != FitProcedure::Loss::kBinomial && own.space == FitProcedure::Space::kLog);
 }
 
-std::string ExplainConstantCovariate(const Law& law, const FitRows& rows) {
-  const size_t c = law.covariates().size();
-  if (rows.size() == 0) return "";
-  for (size_t j = 0; j < c; ++j) {
-    const double first = rows.x[j];
-    bool varies = false;
-    for (size_t i = 1; i < rows.size() && !varies; ++i) varies = rows.x[i * c + j] != first;
-    if (!varies && !IsAnchorColumn(law.covariates()[j])) {
-      return fmt::format(
-          "{} does not vary: it is {} in {}, so nothing can be said about how the response depends on it. Use a law "
-          "without {}, or add rows with another value",
-          law.covariates()[j], ShortestText(first),
-          rows.size() == 1 ? "the only row" : fmt::format("all {} rows", rows.size()), law.covariates()[j]);
-    }
-  }
-  return "";
-}
-
 }  // namespace bitlaw

@@ -69,7 +69,4 @@ struct BITLAW_EXPORT RowOptions {
 /// p (1 - p) / ((1 - chance) standard_error)^2, correct = p total, p = chance + (1 - chance) acc_adj.
 BITLAW_EXPORT LawRows SelectRows(const Law& law, const Table& table, const RowOptions& options);
 
-/// "N does not vary: it is 134515008 in all 24 rows." for the first covariate that does not; "" if all do.
-BITLAW_EXPORT std::string ExplainConstantCovariate(const Law& law, const FitRows& rows);
-
 }  // namespace bitlaw

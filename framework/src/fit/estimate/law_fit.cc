@@ -7,6 +7,7 @@
 
 #include "base/text/counted.h"
 #include "bitlaw/base/error.h"
+#include "fit/data/constant_covariate.h"
 #include "fit/estimate/fit_methods.h"
 
 namespace bitlaw {
