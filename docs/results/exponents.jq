@@ -1,6 +1,6 @@
 # Exponents of the four-factor law as a Markdown table: for the output of `bitlaw fit STUDY --law stratified_power --json FILE`.
 # Intervals as the fit was asked for (--confidence), over models; errors are mean absolute ones of acc_adj.
-def r(digits): if . == null then "-" else . * pow(10; digits) | round / pow(10; digits) | tostring | sub("^(?<s>-?)0\\."; "\(.s).") end;
+include "numbers" {search: "./"};
 
 . as $all
 | "| stratum | N | log2 B | log2 Cb | G | adj. R2 | error on the held-out model | of `power_n_b` |",

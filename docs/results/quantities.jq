@@ -1,6 +1,6 @@
 # Parameters of laws with their intervals as a Markdown table: for the output of `bitlaw fit STUDY --json FILE`.
 #   jq -r --arg names "e k" -f docs/results/quantities.jq FILE
-def r(digits): if . == null then "-" else . * pow(10; digits) | round / pow(10; digits) | tostring | sub("^(?<s>-?)0\\."; "\(.s).") end;
+include "numbers" {search: "./"};
 def quantity($name): [.uncertainty.quantities[] | select(.name == $name) | "\(.value | r(3)) [\(.delta[0] | r(2)), \(.delta[1] | r(2))]"] | first // "-";
 
 . as $all

@@ -1,6 +1,6 @@
 # Nested selection as a Markdown table: for the output of `bitlaw fit STUDY --select --law ... --json FILE`. Errors are mean
 # absolute ones of acc_adj on the outer rows, which neither the choice nor the fit saw, with their intervals.
-def r(digits): if . == null then "-" else . * pow(10; digits) | round / pow(10; digits) | tostring | sub("^(?<s>-?)0\\."; "\(.s).") end;
+include "numbers" {search: "./"};
 def interval: if .[0] == null then "" else " [\(.[0] | r(3)), \(.[1] | r(3))]" end;
 def error: if . == null then "-" else "\(.accuracy_mae | r(3))\(.accuracy_mae_interval | interval)" end;
 

@@ -26,10 +26,19 @@ function known(name) {
   failed = 1
   exit 1
 }
-function value_of(name) { return name == "group_size" && $column[name] == -1 ? "row" : $column[name] }
+# As the table shows it: of an option that is true its name, of one that is false nothing.
+function value_of(name,    value) {
+  value = $column[name]
+  if (value == "true") return name
+  if (value == "false") return ""
+  return name == "group_size" && value == -1 ? "row" : value
+}
 # The values of these columns with spaces between them.
-function values_of(names, count,    i, text) {
-  for (i = 1; i <= count; ++i) if ($column[names[i]] != "") text = text (text == "" ? "" : " ") value_of(names[i])
+function values_of(names, count,    i, text, value) {
+  for (i = 1; i <= count; ++i) {
+    value = value_of(names[i])
+    if (value != "") text = text (text == "" ? "" : " ") value
+  }
   return text
 }
 function shown(cell,    text) {

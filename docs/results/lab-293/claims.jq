@@ -6,7 +6,7 @@
 # "differs" else. That a stratum comes first: "agrees" if it does and its difference to each other one is
 # significant (p < .05 after Holm), "differs" if another one comes first significantly, "can't tell" else.
 
-def r(digits): if . == null then "-" else . * pow(10; digits) | round / pow(10; digits) | tostring | sub("^(?<s>-?)0\\."; "\(.s).") end;
+include "numbers" {search: "../"};
 def interval: "[\(.[0] | r(3)), \(.[1] | r(3))]";
 def holds(x): .[0] <= x and x <= .[1];
 def verdict_of_number(printed): if . == null or .[0] == null then "can't tell" elif holds(printed) then if holds(0) then "can't tell" else "agrees" end else "differs" end;

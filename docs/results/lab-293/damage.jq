@@ -1,5 +1,5 @@
 # Exponents of laws of other responses than accuracy, as a Markdown table: of `bitlaw fit STUDY --law kl_power ... --json FILE`.
-def r(digits): if . == null then "-" else . * pow(10; digits) | round / pow(10; digits) | tostring | sub("^(?<s>-?)0\\."; "\(.s).") end;
+include "numbers" {search: "../"};
 def quantity($name): [.uncertainty.quantities[] | select(.name == $name) | "\(.value | r(2)) [\(.delta[0] | r(2)), \(.delta[1] | r(2))]"] | first // "-";
 
 . as $all

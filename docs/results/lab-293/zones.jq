@@ -1,5 +1,5 @@
 # Zones of one law as a Markdown table: for the output of `bitlaw fit STUDY --zone ... --json FILE`. --arg law NAME.
-def r(digits): if . == null then "-" else . * pow(10; digits) | round / pow(10; digits) | tostring | sub("^(?<s>-?)0\\."; "\(.s).") end;
+include "numbers" {search: "../"};
 def exponent(name): [.exponents[] | select(.parameter == name) | "\(.value | r(3)) [\(.interval[0] | r(2)), \(.interval[1] | r(2))]"] | first // "-";
 
 "| stratum | zone | rows | kept | adj. R2 | N | log2 B | log2 Cb | G | flags |",
