@@ -100,6 +100,11 @@ TEST_F(CommandLine, SaysWhatIsThereInPlaceOfAFileThatIsMissing) {
       {"fit", "--data", "results", "--law", "power_n"},
       "--data results: is a folder, where a CSV file is needed. Write results/observations.csv, or the folder without "
       "--data.");
+  std::filesystem::create_directories(folder_ / "begun");
+  std::ofstream(folder_ / "begun/observations.csv") << "trial,task,acc_adj\n";
+  fails({"fit", "begun", "--law", "power_n"},
+        "fit: begun/observations.csv has no rows. 'bitlaw run' writes them when it ends; of a study that runs give the "
+        "study file: then the records are read.");
   fails({"--configs", "nowhere", "check", "first.yaml"}, "--configs nowhere: there is no such folder.");
   fails({"init", "tiny", "--text", "nowhere.txt"}, "--text nowhere.txt: there is no such file.");
   // No study is written of what is no model.

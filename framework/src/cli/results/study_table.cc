@@ -94,6 +94,11 @@ Table TableToFit(StudyTable& input, const std::string& map, const std::string& w
     const std::string more = input.warnings.empty() ? "" : " " + input.warnings[0];
     throw Error(ErrorKind::kIo, input.verb + ": there are no rows. " + UnmatchedRecords(*input.plan, input.source) + more);
   }
+  if (input.table.rows() == 0 && !input.output.empty()) {
+    throw Error(ErrorKind::kIo, input.verb + ": " + (fs::path(input.output) / "observations.csv").string() +
+                                    " has no rows. 'bitlaw run' writes them when it ends; of a study that runs give "
+                                    "the study file: then the records are read.");
+  }
   if (input.table.rows() == 0) {
     throw Error(ErrorKind::kIo,
                 input.verb + ": the table has no rows." + (input.warnings.empty() ? "" : " " + input.warnings[0]));
