@@ -7,6 +7,15 @@
 #   of      column whose mean is shown (default: value); rows without one are left out
 #   error   column of its standard error, shown behind it: that of the mean of independent errors
 #   scale   what it is multiplied by (default: 100), format: how it is printed (default: %.1f)
+# A line whose quoted fields have semicolons in place of their commas.
+function split_line(line,    piece, pieces, i, text) {
+  pieces = split(line, piece, "\"")
+  for (i = 1; i <= pieces; ++i) {
+    if (i % 2 == 0) gsub(",", ";", piece[i])
+    text = text piece[i]
+  }
+  return text
+}
 function wanted(    i, j, at, name, values, all, ok) {
   for (i = 1; i <= conditions; ++i) {
     at = index(condition[i], "=")
@@ -56,6 +65,7 @@ BEGIN {
   sides = split(across, side_column, ",")
   conditions = split(keep, condition, ";")
 }
+/"/ { $0 = split_line($0) }
 NR == 1 {
   for (i = 1; i <= NF; ++i) column[$i] = i
   for (i = 1; i <= keys; ++i) known(key[i])
