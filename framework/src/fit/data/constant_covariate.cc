@@ -80,8 +80,11 @@ std::string ExplainConstantCovariate(const Law& law, const FitRows& rows) {
   for (size_t j = 0; j < c; ++j)
     if (!IsAnchorColumn(law.covariates()[j]) && IsConstant(rows, c, j)) constant.push_back(j);
   if (constant.empty()) return "";
+  bool any_varies = false;
+  for (size_t j = 0; j < c; ++j) any_varies = any_varies || !IsConstant(rows, c, j);
   const Eigen::Index rank = RankOfSlopes(law, rows);
-  if (rank == static_cast<Eigen::Index>(law.parameters().size())) return "";
+  // Rows at a single point say nothing of a form, though they may give it one parameter.
+  if (any_varies && rank == static_cast<Eigen::Index>(law.parameters().size())) return "";
   // The one whose variation would tell one parameter more.
   const auto to_blame = std::find_if(constant.begin(), constant.end(), [&](size_t j) {
     FitRows varied = rows;

@@ -10,7 +10,8 @@ namespace bitlaw {
 
 /// "N does not vary: it is 134515008 in all 24 rows, ...": for the first covariate that is one value in all rows and
 /// whose effect the rows would have to tell; "" if there is none. A column of which the law has no parameter of its own
-/// (the score before in P0 * score_dense * (1 - r)^alpha) may be one value; so may an anchor (IsAnchorColumn()).
+/// (the score before in P0 * score_dense * (1 - r)^alpha) may be one value where another varies; so may an anchor
+/// (IsAnchorColumn()).
 BITLAW_EXPORT std::string ExplainConstantCovariate(const Law& law, const FitRows& rows);
 
 }  // namespace bitlaw
