@@ -1,5 +1,5 @@
 # Means of a study's observations.csv as a Markdown table. By default: accuracy in per cent of each stratum.
-#   awk -v rows=model,N -v across=B -v keep='group_size=32;calibration.sequences=128' -f table.awk results/STUDY/observations.csv
+#   awk -v rows=model,N -v across=B -v keep='group_size=32;calibration.sequences=128' -f csv.awk -f table.awk results/STUDY/observations.csv
 # rows: columns whose values, in the order of their appearance, are the rows of the table; across: columns whose values
 # stand side by side, numbers from the largest down. keep: conditions COLUMN=VALUE|VALUE; a row that has no value in that
 # column is kept. Of unquantized models nothing stands in `across`: headed "none". Further:
@@ -7,15 +7,6 @@
 #   of      column whose mean is shown (default: value); rows without one are left out
 #   error   column of its standard error, shown behind it: that of the mean of independent errors
 #   scale   what it is multiplied by (default: 100), format: how it is printed (default: %.1f)
-# A line whose quoted fields have semicolons in place of their commas.
-function split_line(line,    piece, pieces, i, text) {
-  pieces = split(line, piece, "\"")
-  for (i = 1; i <= pieces; ++i) {
-    if (i % 2 == 0) gsub(",", ";", piece[i])
-    text = text piece[i]
-  }
-  return text
-}
 function wanted(    i, j, at, name, values, all, ok) {
   for (i = 1; i <= conditions; ++i) {
     at = index(condition[i], "=")
@@ -65,7 +56,6 @@ BEGIN {
   sides = split(across, side_column, ",")
   conditions = split(keep, condition, ";")
 }
-/"/ { $0 = split_line($0) }
 NR == 1 {
   for (i = 1; i <= NF; ++i) column[$i] = i
   for (i = 1; i <= keys; ++i) known(key[i])

@@ -6,7 +6,7 @@ study=$1
 file=$(mktemp -d)
 trap 'rm -rf "$file"' EXIT
 fit() { # NAME "TASK=GROUP ..."
-  awk -f docs/results/tidy.awk "$study/observations.csv" | awk -F, -v OFS=, -v groups="$2" '
+  awk -f docs/results/csv.awk -f docs/results/tidy.awk "$study/observations.csv" | awk -F, -v OFS=, -v groups="$2" '
     BEGIN { count = split(groups, pairs, " "); for (i = 1; i <= count; ++i) { split(pairs[i], pair, "="); group_of["lab_" pair[1]] = pair[2] } }
     NR == 1 { for (i = 1; i <= NF; ++i) column[$i] = i }
     NR > 1 { $column["stratum"] = group_of[$column["task"]] }
